@@ -1,0 +1,268 @@
+"""The command line: each command parses, calls one function and prints. Imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from tagger import __version__
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.runtime.model_dir import Model
+
+POINTER = Path(".tagger-model")  # names the model that the last successful training in this folder wrote
+
+_INTERRUPTED, _TERMINATED = 130, 143
+
+_MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are used
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tagger")
+def cli() -> None:
+    """Learn from CoNLL files, tag CoNLL files: named entities, chunks, parts of speech."""
+
+
+@cli.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a config key, e.g. training.epochs=5.",
+)
+@click.option("--model", "model_dir", type=click.Path(), help="Where the model goes. Default: models/<config name>.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device: str) -> None:
+    """Train a model as CONFIG (a YAML file) says.
+
+    The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far.
+    """
+    from tagger.config import load_config, with_model_dir
+
+    loaded = load_config(config, settings)
+    if model_dir is not None:
+        loaded = with_model_dir(loaded, model_dir)
+    stop = _StopRequest()
+    _require_tensorflow()
+    from tagger.evaluation.progress import TrainingProgress
+    from tagger.network import pipeline
+
+    with TrainingProgress() as progress, stop:
+        outcome = pipeline.train(loaded, progress, device=device, should_stop=stop.requested)
+    shown = os.path.relpath(outcome.model_dir)
+    if outcome.best is None:
+        _say("stopped before the first epoch was done: no model was written")
+    else:
+        _say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
+    if outcome.stopped:
+        sys.exit(stop.exit_code)
+    _write_pointer(shown)
+
+
+@cli.command(name="eval")
+@click.argument("file", type=click.Path(), required=False)
+@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0,tag=-1.")
+@click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text.")
+@click.option("--encoding", help="FILE's encoding.")
+def eval_(
+    file: str | None,
+    model_dir: str | None,
+    as_json: bool,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> None:
+    """Score a model on FILE, or on the config's test file, with seqeval."""
+    from tagger.evaluation.report import format_report
+    from tagger.evaluation.run import evaluate_file, gold_file
+
+    model = _load_model(model_dir)
+    layout = _layout(model, columns, delimiter, encoding)
+    path = gold_file(model, file)
+    evaluation = evaluate_file(_predictor(model), path, layout, model.manifest.notation)
+    click.echo(json.dumps(evaluation.to_json()) if as_json else format_report(evaluation), nl=as_json)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(), default="-")
+@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
+@click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0.")
+@click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text.")
+@click.option("--encoding", help="FILE's encoding.")
+def predict(
+    file: str,
+    model_dir: str | None,
+    scores: bool,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> None:
+    """Tag FILE or standard input; writes every line back with the tag as one more column."""
+    from tagger.corpus.conll import open_corpus
+    from tagger.runtime.predictor import tag_conll
+
+    model = _load_model(model_dir)
+    layout = _layout(model, columns, delimiter, encoding)
+    with open_corpus(file) as stream:
+        for block in tag_conll(_predictor(model), stream, layout, path=_shown(file), scores=scores):
+            sys.stdout.buffer.write(block)
+
+
+def _shown(file: str) -> str:
+    return "<standard input>" if file == "-" else file
+
+
+def _load_model(given: str | None) -> Model:
+    from tagger.runtime.model_dir import load_model
+
+    path = Path(given) if given is not None else _default_model()
+    _say(f"model: {path}")
+    return load_model(path)
+
+
+def _default_model() -> Path:
+    from_environment = os.environ.get("TAGGER_MODEL")
+    if from_environment:
+        return Path(from_environment)
+    try:
+        return Path(POINTER.read_text("utf-8").strip("\n"))
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeError) as error:
+        raise TaggerError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
+    raise TaggerError(
+        "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
+        " name one with --model, or train one"
+    )
+
+
+def _write_pointer(model_dir: str) -> None:
+    from tagger.runtime.publish import write_atomically
+
+    try:
+        write_atomically(POINTER, f"{model_dir}\n".encode())
+    except OSError as error:
+        _say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
+
+
+def _layout(model: Model, columns: str | None, delimiter: str | None, encoding: str | None):  # type: ignore[no-untyped-def]
+    import dataclasses
+
+    changes: dict[str, object] = {}
+    if columns is not None:
+        changes["columns"] = _parse_columns(columns)
+    if delimiter is not None:
+        changes["delimiter"] = delimiter
+    if encoding is not None:
+        changes["encoding"] = encoding
+    return dataclasses.replace(model.manifest.layout, **changes)  # type: ignore[arg-type]
+
+
+def _parse_columns(text: str) -> dict[str, int]:
+    columns = {}
+    for part in text.split(","):
+        name, equals, index = part.partition("=")
+        try:
+            columns[name.strip()] = int(index)
+        except ValueError:
+            equals = ""
+        if not equals or name.strip() not in ("token", "tag"):
+            raise click.BadParameter(
+                f"found {part!r}, expected token=INDEX or tag=INDEX, as in token=0,tag=-1",
+                param_hint="--columns",
+            )
+    return columns
+
+
+def _predictor(model: Model):  # type: ignore[no-untyped-def]
+    _require_tensorflow()
+    from tagger.network.devices import choose_device
+    from tagger.network.inference import load_predictor
+
+    return load_predictor(model, cudnn=choose_device("cpu").cudnn)
+
+
+def _require_tensorflow() -> None:
+    try:
+        import tagger.network.model  # noqa: F401
+    except ImportError as error:
+        raise TaggerError(f"TensorFlow cannot be imported: {error}; pip install twobranch-tagger") from None
+
+
+class _StopRequest:
+    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self._before: dict[int, object] = {}
+
+    def requested(self) -> bool:
+        return bool(self.exit_code)
+
+    def __enter__(self) -> _StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _request(self, number: int, _frame: object) -> None:
+        self.__exit__()
+        self.exit_code = _INTERRUPTED if number == signal.SIGINT else _TERMINATED
+        _say("stopping after this step; once more to stop at once")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    sys.exit(_TERMINATED)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; the one place where errors become messages and exit codes."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_guarded(lambda: cli.main(arguments, prog_name="tagger", standalone_mode=False)))
+
+
+def _guarded(run: Callable[[], object]) -> int:
+    try:
+        result = run()
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except TaggerError as error:
+        _say(f"error: {error}")
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has all that it wants. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        _say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")
+        return 1

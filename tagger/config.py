@@ -1,0 +1,296 @@
+"""The config file: its keys, defaults and checks. Used by `train` only; prediction reads the manifest instead."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from tagger.corpus.layout import check_columns, check_encoding
+from tagger.errors import ConfigError, DataError
+
+PATH_KEYS = ("data.train", "data.dev", "data.test", "output.model_dir")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataConfig(_Section):
+    """Which files, and how to read them."""
+
+    train: str
+    dev: Annotated[float, Field(gt=0, lt=1)] | str = 0.1
+    test: str | None = None
+    columns: dict[str, int] = {"token": 0, "tag": -1}
+    delimiter: Annotated[str, Field(min_length=1)] = "auto"
+    comments: Annotated[str, Field(min_length=1)] = "auto"
+    scheme: Literal["auto", "IOB1", "IOB2", "IOBES", "BILOU", "IO", "none"] = "auto"
+    encoding: str = "utf-8"
+
+    @pydantic.field_validator("columns")
+    @classmethod
+    def _columns(cls, columns: dict[str, int]) -> dict[str, int]:
+        unknown = sorted(set(columns) - {"token", "tag"})
+        if unknown:
+            raise ValueError(f"found the names {', '.join(unknown)}, expected only token and tag")
+        if "tag" not in columns:
+            raise ValueError("found no tag column, expected one to learn from, as in {token: 0, tag: -1}")
+        check_columns(columns)
+        return columns
+
+    @pydantic.field_validator("encoding")
+    @classmethod
+    def _encoding(cls, encoding: str) -> str:
+        check_encoding(encoding)
+        return encoding
+
+
+class VocabularyConfig(_Section):
+    """Which tokens are known."""
+
+    min_count: Annotated[int, Field(ge=1)] = 1
+    lowercase: bool = False
+    normalize_digits: bool = False
+    max_size: Annotated[int, Field(ge=1)] | None = None
+    unk_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
+
+
+class NetworkConfig(_Section):
+    """The two-branch network."""
+
+    embedding_dim: Annotated[int, Field(ge=1)] = 100
+    units: Annotated[int, Field(ge=1)] = 100
+    layers: Annotated[int, Field(ge=1)] = 1
+    direction: Literal["both", "forward", "backward"] = "both"
+    merge: Literal["concat", "sum", "mul", "ave"] = "concat"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    decoder: Literal["constrained", "softmax"] = "constrained"
+
+
+class TrainingConfig(_Section):
+    """How it is trained."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    optimizer: Literal["adam", "nadam", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    decay: Annotated[float, Field(ge=0)] = 0.05
+    clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
+    patience: Annotated[int, Field(ge=1)] | None = 5
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
+class OutputConfig(_Section):
+    """Where the model goes."""
+
+    model_dir: str | None = None
+
+
+class Config(_Section):
+    """A whole config file. All paths are absolute once loaded."""
+
+    data: DataConfig
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    model: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    output: OutputConfig = OutputConfig()
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
+    """Read a config file and lay `--set key.path=value` settings over it.
+
+    Relative paths in the file are relative to it, those in settings to the working directory. Without
+    `output.model_dir` the model goes to models/<config name> in the working directory.
+
+    Raises:
+        ConfigError: names the file, line and key, or the setting.
+    """
+    path = Path(path)
+    values, lines = _read_yaml(path)
+    origins: dict[str, str] = {}
+    for key in PATH_KEYS:
+        _make_absolute(values, key, path.parent)
+    for setting in settings:
+        key, value = _parse_setting(setting)
+        _put(values, key, value, setting)
+        origins[key] = f"--set {setting}"
+        _make_absolute(values, key, Path())
+        for path_key in PATH_KEYS:
+            if path_key.startswith(key + "."):
+                _make_absolute(values, path_key, Path())
+    try:
+        config = Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _config_error(error, path, lines, origins) from None
+    if config.output.model_dir is None:
+        config = with_model_dir(config, Path("models", path.stem))
+    return config
+
+
+def with_model_dir(config: Config, model_dir: str | Path) -> Config:
+    """The config with another place for the model, relative to the working directory."""
+    return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
+
+
+def dump_config(config: Config) -> str:
+    """The config as YAML, every key with its value."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+def config_keys() -> list[str]:
+    """All keys, `section.key`, in the order of the reference."""
+    return [
+        f"{name}.{key}"
+        for name, section in Config.model_fields.items()
+        for key in section.annotation.model_fields  # type: ignore[union-attr]
+    ]
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML file and the line of every key, `section.key` → line from 1."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file; check the path") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
+    lines: dict[str, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            for key, line in _key_lines(node, ""):
+                if key in lines:
+                    raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
+                lines[key] = line
+        values = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {_kind(values)}, expected sections such as data: and model:")
+    return values, lines
+
+
+def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
+    # Two levels: sections and their keys. What lies deeper (columns) is named by its key.
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = f"{prefix}{key_node.value}"
+            yield key, key_node.start_mark.line + 1
+            if prefix.count(".") < 2:
+                yield from _key_lines(value_node, f"{key}.")
+
+
+def _parse_setting(setting: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
+    try:
+        return key.strip(), yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
+
+
+def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    *sections, last = key.split(".")
+    for name in sections:
+        inner = values.setdefault(name, {})
+        if inner is None:  # an empty section in the file
+            inner = values[name] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"--set {setting}: {name} is no section, it holds {_kind(inner)}; name a key in a section"
+            )
+        values = inner
+    values[last] = value
+
+
+def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
+    section, _, name = key.partition(".")
+    inner = values.get(section)
+    if key in PATH_KEYS and isinstance(inner, dict) and isinstance(inner.get(name), str):
+        inner[name] = _absolute(inner[name], base)
+
+
+def _absolute(path: str | Path, base: Path) -> str:
+    return os.path.abspath(base / Path(path).expanduser())  # noqa: PTH100 (pathlib keeps the `..`)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    return name if isinstance(value, dict | list) or value is None else f"{name} ({str(value)[:80]!r})"
+
+
+def _config_error(
+    error: pydantic.ValidationError, path: Path, lines: dict[str, int], origins: dict[str, str]
+) -> ConfigError:
+    """One error for all that is wrong: the first problem as the message, the others as details."""
+    problems: dict[str, str] = {}  # a key whose value fits no part of a union is reported once
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"]]
+        key = ".".join(location[:2])
+        if key not in problems or "expected" not in problems[key]:
+            problems[key] = _describe(problem, location)
+    messages = []
+    for key, text in problems.items():
+        origin = next((origins[k] for k in origins if k == key or key.startswith(f"{k}.")), None)
+        line = lines.get(key) or lines.get(key.split(".")[0])
+        where = origin or (f"{path}:{line}" if line else str(path))
+        messages.append(f"{where}: {key}: {text}")
+    return ConfigError(messages[0], detail=messages[1:])
+
+
+_SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+
+
+def _describe(problem: Any, location: Sequence[str]) -> str:
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        section = Config.model_fields.get(location[0])
+        known = list(Config.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        return f"is not a known key; {hint}"
+    if kind == "missing":
+        return "is missing, expected a value; add it to the file or with --set"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"found {value}, expected a finite number"
+    found = "nothing" if value is None else _kind(value)
+    limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
+    if limits:
+        return f"found {value}, expected {' and '.join(limits)}"
+    if kind == "literal_error":
+        near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
+        return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "value_error":
+        inner = context["error"]
+        return inner.message if isinstance(inner, DataError) else str(inner)
+    expected = {
+        "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
+        "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
+        "string_too_short": "some text",
+    }.get(kind)  # fmt: skip
+    return f"found {found}, expected {expected or problem['msg']}"

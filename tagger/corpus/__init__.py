@@ -1,0 +1,1 @@
+"""Text in, arrays out: CoNLL files to padded id batches. Numpy only; read conll → schemes → vocabulary → batching."""

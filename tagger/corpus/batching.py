@@ -1,0 +1,146 @@
+"""Sentences of ids to padded batches: bucketed by length, zeros on the right, and a reversed copy of each.
+
+Five steps, two sentences:  token_ids [[7, 8, 9, 0, 0],   reversed_ids [[9, 8, 7, 0, 0],   lengths [3, 5]
+                                       [4, 5, 6, 7, 8]]                 [8, 7, 6, 5, 4]]
+The copy is reversed by each sentence's own length and padded on the right again. So padding comes after every
+real step in both branches, a recurrence from left to right cannot carry it into one, and no branch needs a mask.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.corpus.vocabulary import PAD_ID, UNK_ID
+
+Ids = npt.NDArray[np.int32]
+
+_BATCHES_PER_BUCKET = 50  # sentences are sorted by length within this many batches
+
+
+class Purpose(enum.IntEnum):
+    """What a random draw is for. Every draw is a function of (seed, epoch, step, purpose) and nothing else."""
+
+    ORDER = 0
+    UNKNOWN = 1
+    DROPOUT = 2
+
+
+def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.Generator:
+    """The generator of one draw."""
+    return np.random.default_rng([seed, epoch, step, purpose])
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """B sentences, padded to T steps.
+
+    Attributes:
+        token_ids: [B, T], zero-padded on the right.
+        reversed_ids: [B, T], each sentence reversed by its own length, zero-padded on the right.
+        lengths: [B], all at least 1.
+        tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
+        mask: [B, T], true at real tokens.
+    """
+
+    token_ids: Ids
+    reversed_ids: Ids
+    lengths: Ids
+    tag_ids: Ids
+    mask: npt.NDArray[np.bool_]
+
+    @property
+    def n_tokens(self) -> int:
+        return int(self.lengths.sum())
+
+
+def pad(rows: Sequence[Ids], lengths: Ids) -> Ids:
+    """Rows of `lengths` ids as one array [B, max(lengths)], zeros on the right."""
+    padded = np.full((len(rows), lengths.max(initial=0)), PAD_ID, np.int32)
+    padded[mask_of(lengths)] = np.concatenate(rows)
+    return padded
+
+
+def mask_of(lengths: Ids) -> npt.NDArray[np.bool_]:
+    """[B, T], true at real tokens."""
+    steps: npt.NDArray[np.bool_] = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    return steps
+
+
+def reverse_by_length(ids: Ids, lengths: Ids) -> Ids:
+    """Each row's first `lengths` ids reversed, the padding left where it is.
+
+    Step t of a sentence of length n is taken from n-1-t:  n = 3, T = 5:  [2 1 0 3 4].
+    """
+    steps = np.arange(ids.shape[1])
+    source = np.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+    reversed_rows: Ids = np.take_along_axis(ids, source, axis=1)
+    return reversed_rows
+
+
+def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -> Batch:
+    """Pad sentences [T_i] to a batch.
+
+    Raises:
+        ValueError: there is no sentence, or one has no token (a cuDNN LSTM fails on it).
+    """
+    lengths = np.array([len(ids) for ids in token_ids], np.int32)
+    if not lengths.all() or not len(lengths):
+        raise ValueError("a batch needs sentences of at least one token")
+    padded = pad(token_ids, lengths)
+    return Batch(
+        token_ids=padded,
+        reversed_ids=reverse_by_length(padded, lengths),
+        lengths=lengths,
+        tag_ids=np.zeros_like(padded) if tag_ids is None else pad(tag_ids, lengths),
+        mask=mask_of(lengths),
+    )
+
+
+def bucketed_order(lengths: Ids, batch_size: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+    """The rows of each batch of an epoch: sentences shuffled, then neighbours of like length, batches shuffled."""
+    order = rng.permutation(len(lengths))
+    bucket = batch_size * _BATCHES_PER_BUCKET
+    batches = []
+    for start in range(0, len(order), bucket):
+        rows = order[start : start + bucket]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSet:
+    """Encoded training sentences, batched anew each epoch.
+
+    Attributes:
+        token_ids, tag_ids: one array [T_i] a sentence.
+        rare: [V], true at the ids that are sometimes replaced by UNK, so that unknown tokens are learned.
+        unk_probability: how often they are.
+    """
+
+    token_ids: Sequence[Ids]
+    tag_ids: Sequence[Ids]
+    rare: npt.NDArray[np.bool_]
+    unk_probability: float
+    batch_size: int
+    seed: int
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch (from 0): the same for the same seed and epoch, in any process."""
+        lengths = np.array([len(ids) for ids in self.token_ids], np.int32)
+        order = bucketed_order(lengths, self.batch_size, generator(self.seed, epoch, 0, Purpose.ORDER))
+        for step, rows in enumerate(order):
+            rng = generator(self.seed, epoch, step, Purpose.UNKNOWN)
+            token_ids = [self._with_unknowns(self.token_ids[i], rng) for i in rows]
+            yield make_batch(token_ids, [self.tag_ids[i] for i in rows])
+
+    def _with_unknowns(self, ids: Ids, rng: np.random.Generator) -> Ids:
+        if not self.unk_probability:
+            return ids
+        replaced = self.rare[ids] & (rng.random(len(ids)) < self.unk_probability)
+        return np.where(replaced, np.int32(UNK_ID), ids)

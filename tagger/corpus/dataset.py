@@ -1,0 +1,176 @@
+"""Whole corpora: what is detected over a training file, and sentences with canonical gold tags."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tagger.corpus.conll import Sentence, open_corpus, own_delimiter, read_lines, read_sentences, wrong_byte
+from tagger.corpus.layout import BLANKS, Layout, looks_like_tag
+from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.errors import DataError
+
+_COMMENT_PREFIX = "#"
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """The sentences of a file that have tokens, and their gold tags.
+
+    Attributes:
+        path: where they were read.
+        sentences: as read.
+        tags: canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
+    """
+
+    path: str
+    sentences: list[Sentence]
+    tags: list[list[str]]
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(len(sentence.tokens) for sentence in self.sentences)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+
+def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> Layout:
+    """Settle what the line rules need to know of a training file: column count, delimiter, comments.
+
+    Args:
+        path: the training file.
+        layout: what the config says; its `comments` is replaced.
+        comments: `auto`, `none`, or the prefix of comment lines. `auto`: lines that begin with `#` are comments
+            if one of them is not a token line (the usual column count and a valid tag).
+    """
+    split = layout.splitter()
+    n_columns: collections.Counter[int] = collections.Counter()
+    delimiters: collections.Counter[str] = collections.Counter()
+    tags: set[str] = set()
+    candidates: list[list[str]] = []
+    prefix = _COMMENT_PREFIX if comments in ("auto", "none") else comments
+    tag_index = layout.columns.get("tag", -1)
+    for line in _decoded_lines(path, layout.encoding):
+        fields = split(line)
+        if comments != "none" and line.startswith(prefix):
+            candidates.append(fields)
+        elif fields:
+            n_columns[len(fields)] += 1
+            delimiters[layout.separator or own_delimiter(line.encode()) or ""] += 1
+            if -len(fields) <= tag_index < len(fields):
+                tags.add(fields[tag_index].strip(BLANKS))
+    if not n_columns:  # every line begins with the prefix
+        n_columns.update(len(fields) for fields in candidates)
+        tags.update(fields[-1] for fields in candidates if fields and looks_like_tag(fields[-1]))
+    usual = max(n_columns, key=lambda n: (n_columns[n], n)) if n_columns else None
+    del delimiters[""]
+    settled = dataclasses.replace(
+        layout,
+        comments=None if comments == "none" else prefix,
+        n_columns=usual,
+        known_tags=frozenset(tags),
+        written_delimiter=max(delimiters, key=lambda key: (delimiters[key], key)) if delimiters else "\t",
+    )
+    if comments == "auto" and not any(settled.is_comment(prefix, fields) for fields in candidates):
+        return dataclasses.replace(settled, comments=None)
+    return settled
+
+
+def _decoded_lines(path: str | Path, encoding: str) -> Iterator[str]:
+    with open_corpus(path) as stream:
+        for number, raw in enumerate(read_lines(stream, path=path), start=1):
+            try:
+                line = raw.rstrip(b"\r\n").decode(encoding)
+            except UnicodeDecodeError as error:
+                raise wrong_byte(path, number, error) from None
+            yield line.removeprefix("\ufeff") if number == 1 else line
+
+
+def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
+    """Read a training file and detect its notation; also returns notes on what was found.
+
+    Raises:
+        DataError: no sentences, or a tag that fits no scheme, with up to three lines where it stands.
+    """
+    sentences = _read_gold(path, layout)
+    try:
+        notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme)
+    except BadTag as bad:
+        raise _bad_tag_error(path, sentences, bad) from None
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", detail=error.detail) from None
+    return _corpus(path, sentences, notation), notation, notes
+
+
+def load_gold(path: str | Path, layout: Layout, notation: Notation) -> Corpus:
+    """Read a dev or test file in the training file's notation.
+
+    Raises:
+        DataError: as `load_training`.
+    """
+    return _corpus(path, _read_gold(path, layout), notation)
+
+
+def _read_gold(path: str | Path, layout: Layout) -> list[Sentence]:
+    with open_corpus(path) as stream:
+        sentences = [s for s in read_sentences(stream, layout, path=path, gold=True) if s.tokens]
+    if not sentences:
+        raise DataError(f"{path}: found no sentence, expected lines with a token and a tag; check the file")
+    return sentences
+
+
+def _corpus(path: str | Path, sentences: list[Sentence], notation: Notation) -> Corpus:
+    cache: dict[str, str] = {}
+    tags = []
+    for sentence in sentences:
+        try:
+            tags.append([cache.get(tag) or cache.setdefault(tag, notation.canonical(tag)) for tag in sentence.tags])
+        except ValueError as error:
+            raise _bad_tag_error(path, sentences, BadTag(str(error), notation.scheme)) from None
+    return Corpus(str(path), sentences, tags)
+
+
+def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
+    where = [
+        (sentence.line_number(i), sentence.tokens[i])
+        for sentence in sentences
+        for i, tag in enumerate(sentence.tags)
+        if tag == bad.tag
+    ]
+    return DataError(
+        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; mend it, or set data.scheme"
+        " (none reads plain tags without spans)",
+        detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
+        + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
+    )
+
+
+def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpus]:
+    """Hold out a fraction of the sentences, drawn by seed; both parts keep the file's order.
+
+    Raises:
+        DataError: there are too few sentences to split.
+    """
+    if len(corpus) < 2:
+        raise DataError(f"{corpus.path}: found one sentence, expected at least two to hold out a dev set; set data.dev")
+    n_dev = min(max(1, round(len(corpus) * fraction)), len(corpus) - 1)
+    dev = np.zeros(len(corpus), bool)
+    dev[np.random.default_rng([seed, len(corpus)]).permutation(len(corpus))[:n_dev]] = True
+
+    def part(chosen: np.ndarray) -> Corpus:
+        rows = np.flatnonzero(chosen)
+        return Corpus(corpus.path, [corpus.sentences[i] for i in rows], [corpus.tags[i] for i in rows])
+
+    return part(~dev), part(dev)
+
+
+def unseen_tags(train: Corpus, other: Corpus) -> dict[str, int]:
+    """Tags of another corpus that training never saw, with the number of tokens that have them."""
+    known = {tag for tags in train.tags for tag in tags}
+    counts = collections.Counter(tag for tags in other.tags for tag in tags if tag not in known)
+    return dict(counts.most_common())

@@ -1,0 +1,128 @@
+"""How a line of a CoNLL file is cut into columns, and which lines are comments.
+
+Nothing here looks at more than one line: what must be decided over a whole file is decided once, at training
+(`dataset.detect_layout`), and stored with the model.
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+
+from tagger.errors import DataError
+
+DOCSTART = "-DOCSTART-"
+BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
+
+_LOOKS_LIKE_TAG = re.compile(r"(?:[BIOESLUM0]|[BIESLUM][-_.].+)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The columns, delimiter, comments and encoding of a file.
+
+    Args:
+        columns: column name → index; `token` is required, only `tag` may be negative (counted from the end).
+        delimiter: `auto` (TAB if the line has one, else runs of U+0020), `tab`, `space` (each single one), or
+            any other string.
+        comments: the prefix of a comment line, or None where the file has none.
+        encoding: any ASCII-compatible encoding that Python knows.
+        n_columns: the training file's column count, for the comment rule; None if unknown.
+        known_tags: the training file's tags as spelled, for the comment rule.
+        written_delimiter: put before an added column on a line that has no delimiter of its own.
+
+    Raises:
+        DataError: a column or the encoding is unusable.
+    """
+
+    columns: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"token": 0, "tag": -1})
+    delimiter: str = "auto"
+    comments: str | None = None
+    encoding: str = "utf-8"
+    n_columns: int | None = None
+    known_tags: frozenset[str] = frozenset()
+    written_delimiter: str = "\t"
+
+    def __post_init__(self) -> None:
+        check_columns(self.columns)
+        check_encoding(self.encoding)
+        if not self.delimiter:
+            raise DataError("delimiter: found an empty string, expected auto, tab, space or some text")
+
+    @property
+    def separator(self) -> str | None:
+        """The one string that separates columns, or None where each line decides (`auto`)."""
+        return {"auto": None, "tab": "\t", "space": " "}.get(self.delimiter, self.delimiter)
+
+    def splitter(self) -> Callable[[str], list[str]]:
+        """The function that cuts a line (without its line end) into columns; a blank line gives none.
+
+        >>> Layout().splitter()("EU  NNP B-ORG ")
+        ['EU', 'NNP', 'B-ORG']
+        >>> Layout().splitter()("New York\\tB-LOC")
+        ['New York', 'B-LOC']
+        """
+        separator = self.separator
+        return _split_auto if separator is None else lambda line: _split(line, separator)
+
+    def is_comment(self, line: str, fields: list[str]) -> bool:
+        """A line with the comment prefix, unless it has the training file's column count and a valid tag."""
+        if self.comments is None or not line.startswith(self.comments):
+            return False
+        tag_index = self.columns.get("tag")
+        if tag_index is None or len(fields) != self.n_columns or not -len(fields) <= tag_index < len(fields):
+            return True
+        tag = fields[tag_index].strip(BLANKS)
+        return tag not in self.known_tags and not looks_like_tag(tag)
+
+
+def looks_like_tag(tag: str) -> bool:
+    """Whether a tag has the form of some span scheme: `B-PER`, `I_LOC`, `O`, a bare `S`, …"""
+    return _LOOKS_LIKE_TAG.fullmatch(tag) is not None
+
+
+def _split_auto(line: str) -> list[str]:
+    if "\t" in line:
+        return _split(line, "\t")
+    return [field for field in line.split(" ") if field]
+
+
+def _split(line: str, separator: str) -> list[str]:
+    if not line.strip(BLANKS):
+        return []
+    fields = line.split(separator)
+    while fields and not fields[-1]:  # a trailing delimiter opens no column
+        fields.pop()
+    return fields
+
+
+def check_columns(columns: Mapping[str, int]) -> None:
+    """Raise DataError unless the columns name a token and no two share an index."""
+    if "token" not in columns:
+        raise DataError(f"columns: found {dict(columns)}, expected a `token` column, as in {{token: 0, tag: -1}}")
+    for name, index in columns.items():
+        if index < 0 and name != "tag":
+            raise DataError(f"columns.{name}: found {index}, expected 0 or more; only tag may be counted from the end")
+    if len(set(columns.values())) < len(columns):
+        raise DataError(f"columns: found {dict(columns)}, expected a different index for each name")
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise DataError unless Python knows the encoding and its first 128 bytes are ASCII."""
+    # The second probe rules out escape codecs, in which ASCII text means something else.
+    probes = (bytes(range(128)), rb"\u0041\x41")
+    try:
+        compatible = all(codecs.decode(probe, encoding) == probe.decode("ascii") for probe in probes)
+    except LookupError:
+        raise DataError(
+            f"encoding: {encoding!r} is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"
+        ) from None
+    except (UnicodeError, TypeError, ValueError):
+        compatible = False
+    if not compatible:
+        raise DataError(
+            f"encoding: {encoding!r} does not contain ASCII as it is; convert the file to utf-8 first"
+            " (for instance with iconv)"
+        )

@@ -1,0 +1,213 @@
+"""How a file spells its tags: which scheme, which prefix letters, which separator, what stands for outside.
+
+`detect_notation` reads all tags of a training file once; the `Notation` it finds is stored with the model, and
+`predict` writes tags in it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, UNTYPED, is_legal, legal_transitions, split_tag
+from tagger.errors import DataError
+
+_SEPARATORS = "-_."
+_OUTSIDE_SPELLINGS = ("O", "o", "0")
+_LETTERS = "BIESLUM"
+# Letters that only one scheme has. M (as in BMES) is IOBES's inner tag by another name.
+_SCHEME_OF_LETTER = {"E": "IOBES", "S": "IOBES", "M": "IOBES", "L": "BILOU", "U": "BILOU"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Notation:
+    """The spelling of one file's tags.
+
+    Attributes:
+        scheme: a name of `schemes.SCHEMES`, or `none` for plain tags.
+        outside: the spelling of the outside tag: `O`, `o` or `0`.
+        separator: between prefix and type: `-`, `_` or `.`.
+        prefixes: canonical prefix → its spelling, where they differ, such as `{"I": "M"}` or `{"B": "b"}`.
+        typed: false if spans without a type (`B`) occur; they are spelled so again.
+        bare: whether inside tags are written as the type alone (IO only: `PER`).
+    """
+
+    scheme: str
+    outside: str = OUTSIDE
+    separator: str = "-"
+    prefixes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    typed: bool = True
+    bare: bool = False
+
+    def canonical(self, tag: str) -> str:
+        """A tag of the file as a canonical tag.
+
+        >>> Notation(scheme="IOB2").canonical("B_PER")
+        'B-PER'
+
+        Raises:
+            ValueError: the tag does not fit the scheme.
+        """
+        if self.scheme == NO_SCHEME:
+            return tag
+        if tag in _OUTSIDE_SPELLINGS:
+            return OUTSIDE
+        prefix, entity_type = parse_prefix(tag)
+        if self.scheme == "IO" and (prefix is None or (not entity_type and prefix not in ("B", "I"))):
+            return f"I-{tag}"  # the bare form, PER or a type of one letter
+        if prefix == "M":
+            prefix = "I"
+        if prefix not in SCHEMES[self.scheme].prefixes:
+            raise ValueError(tag)
+        return f"{prefix}-{entity_type or UNTYPED}"
+
+    def spell(self, tag: str) -> str:
+        """A canonical tag in the file's spelling; the inverse of `canonical`."""
+        if self.scheme == NO_SCHEME:
+            return tag
+        if tag == OUTSIDE:
+            return self.outside
+        prefix, entity_type = split_tag(tag)
+        spelled = self.prefixes.get(prefix, prefix)
+        if entity_type == UNTYPED and not self.typed:
+            return spelled
+        return entity_type if self.bare else f"{spelled}{self.separator}{entity_type}"
+
+
+def parse_prefix(tag: str) -> tuple[str | None, str]:
+    """Prefix letter (upper case) and type of a tag as spelled; (None, tag) if it has no prefix.
+
+    >>> parse_prefix("b_per"), parse_prefix("S"), parse_prefix("PER")
+    (('B', 'per'), ('S', ''), (None, 'PER'))
+    """
+    letter = tag[:1].upper()
+    if letter in _LETTERS and letter:
+        if len(tag) == 1:
+            return letter, ""
+        if len(tag) > 2 and tag[1] in _SEPARATORS:
+            return letter, tag[2:]
+    return None, tag
+
+
+def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") -> tuple[Notation, list[str]]:
+    """Find the notation of a file from all of its tags.
+
+    Args:
+        sentences: the tags of each sentence, as spelled.
+        scheme: `auto`, or the scheme that the user says it is.
+
+    Returns:
+        The notation, and notes for the user: what was found and how unusual spellings are read.
+
+    Raises:
+        DataError: tags that fit no scheme, or several; without a path (`dataset` adds where they stand).
+        BadTag: the first tag that does not fit, for the caller to locate.
+    """
+    counts = collections.Counter(itertools.chain.from_iterable(sentences))
+    if scheme == NO_SCHEME:
+        return Notation(scheme=NO_SCHEME), []
+    found = scheme if scheme != "auto" else _detect_scheme(counts, sentences)
+    if found == NO_SCHEME:
+        return Notation(scheme=NO_SCHEME), ["the tags have no prefixes: read as plain tags (scheme none)"]
+    notation = _spelling(found, counts)
+    for tag in counts:
+        try:
+            notation.canonical(tag)
+        except ValueError:
+            raise BadTag(tag, found) from None
+    return notation, _notes(notation, counts)
+
+
+class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the caller locates it and raises DataError)
+    """A tag that does not fit the scheme."""
+
+    def __init__(self, tag: str, scheme: str) -> None:
+        super().__init__(tag, scheme)
+        self.tag, self.scheme = tag, scheme
+
+
+def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]) -> str:
+    parsed = {tag: parse_prefix(tag) for tag in counts if tag not in _OUTSIDE_SPELLINGS}
+    if not parsed:
+        return "IOB2"  # nothing but O: any scheme will do
+    has_outside = len(parsed) < len(counts)
+    letters = {prefix for prefix, entity_type in parsed.values() if prefix and entity_type}
+    if not letters:
+        bare = {prefix or "" for prefix, _ in parsed.values()}
+        # Single letters can be plain tags too: they are a scheme only where nothing else stands beside them.
+        if "" in bare or not {"B", "I"} & bare:
+            if has_outside:
+                raise DataError(
+                    "scheme: cannot tell whether tags without prefixes are spans or plain tags; set data.scheme"
+                    " to IO (each run of one tag is a span) or none (plain tags)",
+                    detail=[f"tags found: {', '.join(sorted(counts)[:10])}"],
+                )
+            return NO_SCHEME
+        letters = bare
+    special = {_SCHEME_OF_LETTER[letter] for letter in letters if letter in _SCHEME_OF_LETTER}
+    if len(special) == 2:
+        raise DataError(
+            "scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U), expected one of them; set"
+            " data.scheme, or mend the tags",
+            detail=[f"tags found: {', '.join(sorted(counts)[:20])}"],
+        )
+    if special:
+        return special.pop()
+    if letters == {"I"}:
+        return "IO"
+    return _iob_version(sentences)
+
+
+def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
+    """IOB1 if no B- stands where IOB1 has none, else IOB2 (with errors, if it also has an I- after O)."""
+    reader, legal = Notation(scheme="IOB1"), legal_transitions("IOB1")
+    for tags in sentences:
+        try:
+            canonical = [OUTSIDE, *map(reader.canonical, tags)]
+        except ValueError:
+            continue  # `detect_notation` reports it
+        if not all(is_legal(a, b, legal) for a, b in itertools.pairwise(canonical)):
+            return "IOB2"
+    return "IOB1"
+
+
+def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:
+    """The commonest spelling of each part."""
+    outside: collections.Counter[str] = collections.Counter()
+    separators: collections.Counter[str] = collections.Counter()
+    letters: dict[str, collections.Counter[str]] = {}
+    forms: collections.Counter[str] = collections.Counter()
+    for tag, n in counts.items():
+        prefix, entity_type = parse_prefix(tag)
+        if tag in _OUTSIDE_SPELLINGS:
+            outside[tag] += n
+        elif prefix is None:
+            forms["bare"] += n
+        else:
+            forms["typed" if entity_type else "untyped"] += n
+            if entity_type:
+                separators[tag[1]] += n
+            letters.setdefault("I" if prefix == "M" else prefix, collections.Counter())[tag[0]] += n
+    prefixes = {prefix: _commonest(seen, prefix) for prefix, seen in letters.items()}
+    return Notation(
+        scheme=scheme,
+        outside=_commonest(outside, OUTSIDE),
+        separator=_commonest(separators, "-"),
+        prefixes={prefix: spelled for prefix, spelled in sorted(prefixes.items()) if spelled != prefix},
+        typed=not forms["untyped"],
+        bare=scheme == "IO" and forms["bare"] > forms["typed"] + forms["untyped"],
+    )
+
+
+def _commonest(counts: collections.Counter[str], default: str) -> str:
+    return max(counts, key=lambda key: (counts[key], key)) if counts else default
+
+
+def _notes(notation: Notation, counts: Iterable[str]) -> list[str]:
+    notes = []
+    for tag in sorted(counts):
+        if notation.spell(notation.canonical(tag)) != tag:
+            notes.append(f"{tag} is read as {notation.spell(notation.canonical(tag))}")
+    return notes

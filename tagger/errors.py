@@ -1,0 +1,37 @@
+"""The errors a user can meet. `cli.main` is the one boundary that turns them into a message and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TaggerError(Exception):
+    """Something the user can mend.
+
+    `message` is one line: where (file, line, key or option), what was found, what was expected, what to do.
+    `detail` lines follow it, indented.
+    """
+
+    def __init__(self, message: str, *, detail: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = tuple(detail)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {line}" for line in self.detail)])
+
+
+class DataError(TaggerError):
+    """A corpus file cannot be read as the layout says."""
+
+
+class ConfigError(TaggerError):
+    """The config file or a `--set` option is wrong."""
+
+
+class ModelError(TaggerError):
+    """A model directory is missing, partial, altered or of another format."""
+
+
+class DeviceError(TaggerError):
+    """The device that was asked for cannot be used."""

@@ -1,0 +1,115 @@
+"""Precision, recall and F1 by seqeval.
+
+Two readings, and which is meant is always said: *conlleval's* (seqeval's default mode: ill-formed sequences are
+read as conlleval reads them) and *strict* (seqeval's strict mode: only well-formed spans of the scheme count,
+taken before any repair).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tagger.corpus.schemes import NO_SCHEME, convert, spans_from_tags
+
+_Tags = Sequence[Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Fractions from 0 to 1; `support` is the number of gold spans."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How predicted tags compare with gold tags.
+
+    Attributes:
+        overall: conlleval's reading, micro average; None for plain tags.
+        strict: strict reading, micro average; None for plain tags.
+        types: conlleval's reading by entity type.
+        accuracy: the share of tokens with the right tag.
+        sentences, tokens: how many were scored.
+    """
+
+    overall: Score | None
+    strict: Score | None
+    types: Mapping[str, Score]
+    accuracy: float
+    sentences: int
+    tokens: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `tagger eval --json` prints; without spans the span scores are null."""
+
+        def fractions(score: Score | None) -> dict[str, float | None]:
+            return {name: getattr(score, name, None) for name in ("precision", "recall", "f1")}
+
+        return {
+            **fractions(self.overall),
+            "accuracy": self.accuracy,
+            "strict": fractions(self.strict),
+            "types": {name: dataclasses.asdict(score) for name, score in self.types.items()},
+            "sentences": self.sentences,
+            "tokens": self.tokens,
+        }
+
+
+def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str) -> Evaluation:
+    """Score canonical tags of one scheme (`none`: accuracy only).
+
+    Raises:
+        ValueError: sentences or tokens do not pair up.
+    """
+    pairs = [pair for gold, pred in zip(gold_tags, pred_tags, strict=True) for pair in zip(gold, pred, strict=True)]
+    accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
+    if scheme == NO_SCHEME:
+        return Evaluation(None, None, {}, accuracy, len(gold_tags), len(pairs))
+    gold_iob2 = [convert(tags, scheme, "IOB2") for tags in gold_tags]
+    pred_iob2 = [convert(tags, scheme, "IOB2") for tags in pred_tags]
+    overall, types = _conlleval_scores(gold_iob2, pred_iob2)
+    strict = (
+        _strict_score(gold_iob2, pred_iob2, "IOB2") if scheme == "IO" else _strict_score(gold_tags, pred_tags, scheme)
+    )
+    return Evaluation(overall, strict, types, accuracy, len(gold_tags), len(pairs))
+
+
+def _conlleval_scores(gold: _Tags, pred: _Tags) -> tuple[Score, dict[str, Score]]:
+    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+
+    names = sorted({span.type for tags in (*gold, *pred) for span in spans_from_tags(tags)})
+    if not names:
+        return Score(0.0, 0.0, 0.0), {}
+    with _quiet():
+        micro = precision_recall_fscore_support(gold, pred, average="micro", zero_division=0)
+        by_type = precision_recall_fscore_support(gold, pred, average=None, zero_division=0)
+    types = {name: _score(values) for name, *values in zip(names, *by_type, strict=True)}
+    return _score([*micro[:3], sum(score.support for score in types.values())]), types
+
+
+def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
+    from seqeval import scheme as seqeval_schemes
+    from seqeval.metrics.v1 import precision_recall_fscore_support
+
+    with _quiet():
+        values = precision_recall_fscore_support(
+            gold, pred, average="micro", scheme=getattr(seqeval_schemes, scheme), zero_division=0
+        )
+    return _score([*values[:3], 0])
+
+
+def _score(values: Sequence[Any]) -> Score:
+    precision, recall, f1, support = values
+    return Score(float(precision), float(recall), float(f1), int(support))
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    # seqeval warns of types without spans and of averages over nothing; both are zeros in the result.
+    return warnings.catch_warnings(action="ignore")

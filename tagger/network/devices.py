@@ -1,0 +1,94 @@
+"""Which device and how many threads TensorFlow uses. Must run before anything else of TensorFlow does."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+
+import tensorflow as tf
+
+from tagger.errors import DeviceError
+from tagger.network import muted_stderr
+
+_CUDA_LIBRARIES = ("libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcudnn.so.{cudnn}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """Where the network runs.
+
+    Attributes:
+        name: for people.
+        cudnn: whether the LSTM branches run on cuDNN.
+    """
+
+    name: str
+    cudnn: bool
+
+    @property
+    def kernel(self) -> str:
+        """Which LSTM kernel each branch uses, for people."""
+        return "cuDNN LSTM" if self.cudnn else "Keras LSTM (TensorFlow loop)"
+
+
+def choose_device(wanted: str, *, threads: int | None = None) -> Device:
+    """Choose `cpu`, `gpu` or (`auto`) a GPU if there is one, and set the threads.
+
+    Raises:
+        DeviceError: `gpu` is asked for and TensorFlow sees none; says what it lacks.
+    """
+    _set_threads(threads)
+    with muted_stderr():
+        gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
+    if wanted == "gpu" and not gpus:
+        reason, *detail = _why_no_gpu()
+        raise DeviceError(f"--device gpu: TensorFlow sees no GPU: {reason}", detail=detail)
+    if not gpus:
+        tf.config.set_visible_devices([], "GPU")
+        return Device(f"CPU, {_available_cores() if threads is None else threads} threads", cudnn=False)
+    tf.config.set_visible_devices(gpus[:1], "GPU")
+    tf.config.experimental.set_memory_growth(gpus[0], True)
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return Device(f"GPU, {details.get('device_name', gpus[0].name)}", cudnn=True)
+
+
+def _set_threads(threads: int | None) -> None:
+    # Two operators at a time, so that both branches run side by side, each with half of the cores: measured 1.6
+    # times as fast as giving every operator all cores.
+    cores = threads or _available_cores()
+    with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process: its threads stay
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
+        tf.config.threading.set_inter_op_parallelism_threads(min(2, cores))
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _why_no_gpu() -> list[str]:
+    build = tf.sysconfig.get_build_info()
+    if not build.get("is_cuda_build"):
+        return ["this TensorFlow was built without CUDA; install the tensorflow package for Linux, or use --device cpu"]
+    versions = {
+        "cuda": str(build.get("cuda_version", "12")).split(".")[0],
+        "cudnn": str(build.get("cudnn_version", "9")).split(".")[0],
+    }
+    missing = [name for name in (pattern.format(**versions) for pattern in _CUDA_LIBRARIES) if not _loads(name)]
+    if "libcuda.so.1" in missing:
+        reason = "the NVIDIA driver is not installed; install it, or use --device cpu"
+    elif missing:
+        reason = "CUDA libraries are missing; pip install 'twobranch-tagger[gpu]', or use --device cpu"
+    else:
+        reason = "the CUDA libraries load, but no device answers; see nvidia-smi, or use --device cpu"
+    wants = f"TensorFlow {tf.__version__} wants CUDA {build.get('cuda_version')} and cuDNN {build.get('cudnn_version')}"
+    return [reason, wants, *(f"cannot be loaded: {name}" for name in missing)]
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""Scoring batches with TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tagger.corpus.batching import Batch
+from tagger.errors import ModelError
+from tagger.network.model import BATCH_SIGNATURE, TwoBranchTagger, feed
+from tagger.runtime.decoding import Scores
+from tagger.runtime.model_dir import Model
+from tagger.runtime.predictor import Predictor
+
+
+class Scorer:
+    """Computes logits of a batch with a network, without dropout; a `predictor.ScoreBatch`."""
+
+    def __init__(self, network: TwoBranchTagger) -> None:
+        self._call = tf.function(
+            lambda token_ids, reversed_ids, lengths: network(token_ids, reversed_ids, lengths),
+            input_signature=list(BATCH_SIGNATURE.values()),
+        )
+
+    def __call__(self, batch: Batch) -> Scores:
+        """Logits [B, T, K]."""
+        return np.asarray(self._call(*feed(batch).values()), np.float32)
+
+
+def load_predictor(model: Model, *, cudnn: bool = False) -> Predictor:
+    """A predictor that runs a model directory's weights in TensorFlow.
+
+    Raises:
+        ModelError: the weights do not fit the manifest.
+    """
+    try:
+        network = TwoBranchTagger(**_arguments(model), cudnn=cudnn)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"{model.directory}: manifest.json describes no network: {error}; train again") from None
+    network.assign_weights(model.weights)
+    return Predictor(Scorer(network), model.manifest, model.tokens, model.tags)
+
+
+def _arguments(model: Model) -> dict[str, Any]:
+    return {**model.manifest.network, "n_tokens": len(model.tokens), "n_tags": len(model.tags)}

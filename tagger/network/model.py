@@ -1,0 +1,166 @@
+"""The network: one shared embedding, blocks of two LSTM branches, a time-distributed softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tagger.corpus.batching import Batch
+from tagger.errors import ModelError
+from tagger.network.layers import Tensor, TwoBranchLSTM, constant_over_time_dropout, reverse_by_length
+
+# What a compiled step is called with; one signature for all lengths, so that none makes it compile again.
+BATCH_SIGNATURE = {
+    "token_ids": tf.TensorSpec([None, None], tf.int32),
+    "reversed_ids": tf.TensorSpec([None, None], tf.int32),
+    "lengths": tf.TensorSpec([None], tf.int32),
+}
+
+
+class TwoBranchTagger(keras.Model):
+    """Token ids and their reversed copies to logits over tags.
+
+    Args:
+        n_tokens: V, the ids of the token vocabulary, reserved ones included.
+        n_tags: K.
+        embedding_dim: E.
+        units: H, per direction.
+        layers: number of blocks; each later one reverses its own input by length for its backward branch.
+        direction, merge: as `TwoBranchLSTM`.
+        dropout: rate on the embedded tokens and on each block's output, constant over time.
+        cudnn: whether the branches ask for cuDNN.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_tokens: int,
+        n_tags: int,
+        embedding_dim: int,
+        units: int,
+        layers: int = 1,
+        direction: str = "both",
+        merge: str = "concat",
+        dropout: float = 0.0,
+        cudnn: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        limit = (3.0 / embedding_dim) ** 0.5  # a uniform row then has an expected norm of 1
+        self.embedding = keras.layers.Embedding(
+            n_tokens,
+            embedding_dim,
+            embeddings_initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
+        )
+        self.blocks = [
+            TwoBranchLSTM(
+                units,
+                direction=direction,
+                merge=merge,
+                cudnn=cudnn,
+                seed=seed + 1 + 4 * i,
+                name=f"block_{i + 1}",
+            )
+            for i in range(layers)
+        ]
+        self.softmax = keras.layers.Dense(n_tags, kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 97))
+        self._build(embedding_dim)
+
+    def _build(self, embedding_dim: int) -> None:
+        self.embedding.build((None, None))
+        size = embedding_dim
+        for block in self.blocks:
+            for branch in block.branches.values():
+                branch.build((None, None, size))
+            block.built = True
+            size = block.output_dim
+        self.softmax.build((None, None, size))
+        self.built = True
+
+    def call(
+        self, token_ids: Tensor, reversed_ids: Tensor, lengths: Tensor, dropout_seed: Tensor | None = None
+    ) -> Tensor:
+        """Logits [B, T, K].
+
+        Args:
+            token_ids, reversed_ids: [B, T].
+            lengths: [B].
+            dropout_seed: int32 [2] in training, None otherwise (no dropout).
+        """
+        x, reversed_x = self.embedding(token_ids), self.embedding(reversed_ids)  # [B, T, E]
+        # One mask for both branches: reversing the sentence must not change what is dropped.
+        x, reversed_x = self._drop(x, dropout_seed, 0), self._drop(reversed_x, dropout_seed, 0)
+        for i, block in enumerate(self.blocks, start=1):
+            if i > 1:
+                reversed_x = reverse_by_length(x, lengths)
+            x = self._drop(block(x, reversed_x, lengths), dropout_seed, i)  # [B, T, H or 2H]
+        return self.softmax(x)
+
+    def _drop(self, x: Tensor, seed: Tensor | None, place: int) -> Tensor:
+        if seed is None or not self.dropout:
+            return x
+        return constant_over_time_dropout(x, self.dropout, seed + tf.constant([0, place], tf.int32))
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Every weight by the name that it has in `weights.safetensors`."""
+        named = {"embedding": self.embedding.embeddings}
+        for block in self.blocks:
+            for direction, branch in block.branches.items():
+                cell = branch.cell
+                for name, weight in (
+                    ("kernel", cell.kernel), ("recurrent_kernel", cell.recurrent_kernel), ("bias", cell.bias)
+                ):  # fmt: skip
+                    named[f"{block.name}.{direction}.{name}"] = weight
+        named["softmax.kernel"], named["softmax.bias"] = self.softmax.kernel, self.softmax.bias
+        return named
+
+    def weights_as_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A copy of all weights."""
+        return {name: np.array(weight) for name, weight in self.named_weights().items()}
+
+    def assign_weights(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Set all weights.
+
+        Raises:
+            ModelError: a name or a shape is not this network's.
+        """
+        named = self.named_weights()
+        wrong = sorted(set(named) ^ set(arrays)) or [
+            name for name, weight in named.items() if tuple(weight.shape) != arrays[name].shape
+        ]
+        if wrong:
+            raise ModelError(
+                f"weights.safetensors: {wrong[0]} does not fit the network that manifest.json describes; train again"
+            )
+        for name, weight in named.items():
+            weight.assign(arrays[name])
+
+
+def feed(batch: Batch) -> dict[str, Any]:
+    """A batch as the arguments of `BATCH_SIGNATURE`."""
+    return {
+        "token_ids": tf.constant(batch.token_ids),
+        "reversed_ids": tf.constant(batch.reversed_ids),
+        "lengths": tf.constant(batch.lengths),
+    }
+
+
+def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy summed over real tokens only, and how many of them argmax gets right.
+
+    Args:
+        logits: [B, T, K]; tag_ids: [B, T]; lengths: [B].
+    """
+    mask = tf.sequence_mask(lengths, tf.shape(tag_ids)[1])  # [B, T]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tag_ids, tf.cast(logits, tf.float32))
+    # where, not a product: whatever stands at padding, even NaN, must not reach the sum.
+    total = tf.reduce_sum(tf.where(mask, losses, 0.0))
+    right = tf.equal(tf.argmax(logits, -1, tf.int32), tag_ids)
+    return total, tf.reduce_sum(tf.cast(tf.logical_and(mask, right), tf.int32))

@@ -1,0 +1,211 @@
+"""One training, from a config to a model directory."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import tensorflow as tf
+
+from tagger.config import Config, dump_config
+from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.network.devices import Device, choose_device
+from tagger.network.inference import Scorer
+from tagger.network.model import TwoBranchTagger
+from tagger.network.preparation import Prepared, prepare
+from tagger.network.training import EpochLoss, Stopped, Trainer
+from tagger.runtime.model_dir import MODEL_FILES, save_model
+from tagger.runtime.predictor import Predictor
+from tagger.runtime.publish import check_replaceable
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """One epoch (from 1): how training went, and how the network scores on the dev set."""
+
+    epoch: int
+    train: EpochLoss
+    dev: Evaluation
+    best: bool
+
+    @property
+    def dev_score(self) -> float:
+        """What decides which epoch is best: F1, or accuracy where there are no spans."""
+        return score_of(self.dev)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a training ended: its epochs, the best of them (None: not one was finished), whether it was stopped."""
+
+    model_dir: Path
+    history: list[EpochResult]
+    best: EpochResult | None
+    stopped: bool
+
+
+class Listener(Protocol):
+    """Is told the facts of a training; what it shows or logs is its own business."""
+
+    def note(self, text: str) -> None:
+        """Something was found or decided."""
+
+    def warn(self, text: str) -> None:
+        """Something is odd but no error."""
+
+    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
+        """An epoch (from 1) over `n_tokens` begins."""
+
+    def step(self, n_tokens: int) -> None:
+        """A step over `n_tokens` is done."""
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """An epoch is done and scored."""
+
+
+def train(
+    config: Config,
+    listener: Listener,
+    *,
+    device: str = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
+
+    Raises:
+        TaggerError: the data, the device or the place for the model is unusable, or training diverged.
+    """
+    model_dir = Path(str(config.output.model_dir))
+    check_replaceable(model_dir, MODEL_FILES)
+    chosen = choose_device(device, threads=config.training.threads)
+    tf.config.experimental.enable_op_determinism()
+    prepared = prepare(config, note=listener.note, warn=listener.warn)
+    network = build_network(prepared, chosen)
+    branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
+    listener.note(f"device: {chosen.name}; kernel of {branches}: {chosen.kernel}")
+    listener.note(
+        f"network: {len(prepared.tokens)} token ids, {len(prepared.tags)} tags, {network.count_params()} weights"
+    )
+    return _Run(config, prepared, network, model_dir, listener, should_stop).run()
+
+
+def build_network(prepared: Prepared, device: Device) -> TwoBranchTagger:
+    """The network with its initial weights."""
+    manifest = prepared.manifest
+    return TwoBranchTagger(
+        **manifest.network,
+        n_tokens=len(prepared.tokens),
+        n_tags=len(prepared.tags),
+        cudnn=device.cudnn,
+        seed=manifest.seed,
+    )
+
+
+class _Run:
+    """The epochs of one training, and what is saved of them."""
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        network: TwoBranchTagger,
+        model_dir: Path,
+        listener: Listener,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._config, self._prepared, self._listener = config, prepared, listener
+        self._model_dir, self._should_stop = model_dir, should_stop
+        self._trainer = Trainer(network, config.training)
+        self._predictor = Predictor(Scorer(network), prepared.manifest, prepared.tokens, prepared.tags)
+        self._history: list[EpochResult] = []
+        self._best: EpochResult | None = None
+        self._best_weights = network.weights_as_arrays()
+
+    def run(self) -> Outcome:
+        stopped = False
+        try:
+            for epoch in range(self._config.training.epochs):
+                self._epoch(epoch)
+                stopped = self._should_stop()
+                if stopped or self._out_of_patience():
+                    break
+        except Stopped:
+            stopped = True
+        if self._best is not None and self._best is not self._history[-1]:
+            self._save(self._best)  # once more, for the history after the best epoch
+        return Outcome(self._model_dir, self._history, self._best, stopped)
+
+    def _epoch(self, epoch: int) -> None:
+        training_set, training = self._prepared.training_set, self._config.training
+        n_tokens = sum(map(len, training_set.token_ids))
+        self._listener.start_epoch(epoch + 1, training.epochs, n_tokens)
+        loss = self._trainer.train_epoch(
+            training_set.batches(epoch), epoch, on_step=self._listener.step, should_stop=self._should_stop
+        )
+        dev = self._evaluate_dev()
+        best = self._best is None or score_of(dev) > self._best.dev_score
+        result = EpochResult(epoch + 1, loss, dev, best)
+        self._history.append(result)
+        if best:
+            self._best, self._best_weights = result, self._trainer.network.weights_as_arrays()
+            self._save(result)
+        self._listener.end_epoch(result)
+
+    def _evaluate_dev(self) -> Evaluation:
+        dev = self._prepared.dev
+        tagged = self._predictor.tag([sentence.tokens for sentence in dev.sentences])
+        return evaluate(dev.tags, [sentence.tags for sentence in tagged], self._prepared.manifest.notation.scheme)
+
+    def _out_of_patience(self) -> bool:
+        patience = self._config.training.patience
+        since_best = len(self._history) - (self._best.epoch if self._best else 0)
+        return patience is not None and since_best >= patience
+
+    def _save(self, best: EpochResult) -> None:
+        save_model(
+            self._model_dir,
+            dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best)),
+            tokens=self._prepared.tokens,
+            tags=self._prepared.tags,
+            weights=self._best_weights,
+            config=dump_config(_relative_to(self._config, self._model_dir)),
+            history=format_history(self._history),
+        )
+
+
+def score_of(dev: Evaluation) -> float:
+    """F1, or accuracy where there are no spans."""
+    return dev.overall.f1 if dev.overall else dev.accuracy
+
+
+def _dev_scores(result: EpochResult) -> dict[str, float]:
+    overall = result.dev.overall
+    spans = {"precision": overall.precision, "recall": overall.recall, "f1": overall.f1} if overall else {}
+    return {"epoch": result.epoch, "accuracy": result.dev.accuracy, **spans}
+
+
+def format_history(history: Sequence[EpochResult]) -> str:
+    """`history.csv`; for plain tags `dev_f1` is empty and accuracy decides."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["epoch", "train_loss", "dev_f1", "dev_accuracy", "seconds", "tokens_per_second"])
+    for result in history:
+        f1 = f"{result.dev.overall.f1:.6f}" if result.dev.overall else ""
+        speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"
+        writer.writerow([result.epoch, f"{result.train.loss:.6f}", f1, f"{result.dev.accuracy:.6f}", *speed])
+    return out.getvalue()
+
+
+def _relative_to(config: Config, directory: Path) -> Config:
+    """The config with paths relative to a directory, as the model directory stores it."""
+
+    def relative(path: str | float | None) -> str | float | None:
+        return os.path.relpath(path, directory) if isinstance(path, str) else path
+
+    data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
+    return config.model_copy(update={"data": data, "output": config.output.model_copy(update={"model_dir": "."})})

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -70,7 +70,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     else:
         _say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
     if outcome.stopped:
-        sys.exit(stop.exit_code)
+        click.get_current_context().exit(stop.exit_code)
     _write_pointer(shown)
 
 
@@ -97,7 +97,8 @@ def eval_(
     layout = _layout(model, columns, delimiter, encoding)
     path = gold_file(model, file)
     evaluation = evaluate_file(_predictor(model), path, layout, model.manifest.notation)
-    click.echo(json.dumps(evaluation.to_json()) if as_json else format_report(evaluation), nl=as_json)
+    text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
+    _write(text.encode())
 
 
 @cli.command()
@@ -123,7 +124,7 @@ def predict(
     layout = _layout(model, columns, delimiter, encoding)
     with open_corpus(file) as stream:
         for block in tag_conll(_predictor(model), stream, layout, path=_shown(file), scores=scores):
-            sys.stdout.buffer.write(block)
+            _write(block)
 
 
 def _shown(file: str) -> str:
@@ -232,6 +233,24 @@ class _StopRequest:
         _say("stopping after this step; once more to stop at once")
 
 
+class _ReaderGoneError(Exception):
+    """The reader of standard output (`| head`) has all that it wants. Not an OSError: click would exit with 1."""
+
+
+def _write(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
@@ -240,29 +259,39 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
     sys.exit(_TERMINATED)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; the one place where errors become messages and exit codes."""
+def main() -> NoReturn:
+    """The `tagger` command."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(lambda: cli.main(arguments, prog_name="tagger", standalone_mode=False)))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _guarded(run: Callable[[], object]) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; the one place where errors become messages and exit codes."""
     try:
-        result = run()
-        sys.stdout.flush()
+        result = cli.main(list(arguments), prog_name="tagger", standalone_mode=False)
+        _flush()
         return result if isinstance(result, int) else 0
     except TaggerError as error:
         _say(f"error: {error}")
         return 1
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _say(f"error: {error.format_message()}")
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            _say(f"  {context.get_usage()}\n  see {context.command_path} --help")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has all that it wants. Python would complain once more when it closes the stream.
+    except _ReaderGoneError:
+        # Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")
+        return 1
     except MemoryError:
         _say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")
         return 1

@@ -6,9 +6,9 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
 
+T = TypeVar("T")
+
 PATH_KEYS = ("data.train", "data.dev", "data.test", "output.model_dir")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -44,14 +46,20 @@ class DataConfig(_Section):
             raise ValueError(f"found the names {', '.join(unknown)}, expected only token and tag")
         if "tag" not in columns:
             raise ValueError("found no tag column, expected one to learn from, as in {token: 0, tag: -1}")
-        check_columns(columns)
-        return columns
+        return _checked(check_columns, columns)
 
     @pydantic.field_validator("encoding")
     @classmethod
     def _encoding(cls, encoding: str) -> str:
-        check_encoding(encoding)
-        return encoding
+        return _checked(check_encoding, encoding)
+
+
+def _checked(check: Callable[[T], None], value: T) -> T:
+    try:
+        check(value)
+    except DataError as error:
+        raise ValueError(error.message) from None  # what pydantic collects
+    return value
 
 
 class VocabularyConfig(_Section):
@@ -137,6 +145,9 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         for path_key in PATH_KEYS:
             if path_key.startswith(key + "."):
                 _make_absolute(values, path_key, Path())
+    for name in Config.model_fields:
+        if values.get(name, ...) is None:
+            del values[name]  # a section without keys: all defaults
     try:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
@@ -279,6 +290,9 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"found {value}, expected a finite number"
     found = "nothing" if value is None else _kind(value)
+    if list(location[:2]) == ["data", "dev"]:
+        found = str(value) if isinstance(value, float | int) else found
+        return f"found {found}, expected a path, or a fraction more than 0 and less than 1"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {value}, expected {' and '.join(limits)}"
@@ -286,8 +300,7 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
         return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
     if kind == "value_error":
-        inner = context["error"]
-        return inner.message if isinstance(inner, DataError) else str(inner)
+        return str(context["error"])
     expected = {
         "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
         "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",

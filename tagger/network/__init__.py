@@ -31,8 +31,12 @@ def muted_stderr() -> "Iterator[None]":
 
 
 _SHOW_ALL = "TF_CPP_MIN_LOG_LEVEL" in os.environ
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's ~/.keras/keras.json says
 
 with muted_stderr():
+    if not _SHOW_ALL:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only; read once, during the import
     import tensorflow  # noqa: F401
+
+if not _SHOW_ALL:
+    del os.environ["TF_CPP_MIN_LOG_LEVEL"]

@@ -41,12 +41,14 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
     """
     _set_threads(threads)
     with muted_stderr():
-        gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
+        gpus = tf.config.list_physical_devices("GPU")
+        if wanted == "cpu" or not gpus:
+            gpus = []
+            tf.config.set_visible_devices([], "GPU")
     if wanted == "gpu" and not gpus:
         reason, *detail = _why_no_gpu()
         raise DeviceError(f"--device gpu: TensorFlow sees no GPU: {reason}", detail=detail)
     if not gpus:
-        tf.config.set_visible_devices([], "GPU")
         return Device(f"CPU, {_available_cores() if threads is None else threads} threads", cudnn=False)
     tf.config.set_visible_devices(gpus[:1], "GPU")
     tf.config.experimental.set_memory_growth(gpus[0], True)

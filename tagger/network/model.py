@@ -123,7 +123,7 @@ class TwoBranchTagger(keras.Model):
 
     def weights_as_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """A copy of all weights."""
-        return {name: np.array(weight) for name, weight in self.named_weights().items()}
+        return {name: weight.numpy().copy() for name, weight in self.named_weights().items()}
 
     def assign_weights(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Set all weights.

@@ -190,14 +190,14 @@ def _dev_scores(result: EpochResult) -> dict[str, float]:
 
 
 def format_history(history: Sequence[EpochResult]) -> str:
-    """`history.csv`; for plain tags `dev_f1` is empty and accuracy decides."""
+    """`history.csv`; plain tags have `dev_accuracy` in the place of `dev_f1`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["epoch", "train_loss", "dev_f1", "dev_accuracy", "seconds", "tokens_per_second"])
+    score = "dev_f1" if all(result.dev.overall for result in history) else "dev_accuracy"
+    writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second"])
     for result in history:
-        f1 = f"{result.dev.overall.f1:.6f}" if result.dev.overall else ""
         speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"
-        writer.writerow([result.epoch, f"{result.train.loss:.6f}", f1, f"{result.dev.accuracy:.6f}", *speed])
+        writer.writerow([result.epoch, f"{result.train.loss:.6f}", f"{result.dev_score:.6f}", *speed])
     return out.getvalue()
 
 

@@ -1,0 +1,56 @@
+"""Train a config with several seeds and print the row of the README's results table: mean ± standard deviation.
+
+    python scripts/measure_results.py configs/conll2000.yaml --seeds 1 2 3 --set data.train=PATH …
+
+Dev decides which epoch is kept; the test file is scored once a seed, with `tagger eval --json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TAGGER = [sys.executable, "-m", "tagger"]
+
+
+def measure(config: str, seed: int, settings: list[str], folder: Path) -> dict[str, float]:
+    model = folder / f"seed-{seed}"
+    overrides = [f"--set={setting}" for setting in [*settings, f"training.seed={seed}"]]
+    start = time.perf_counter()
+    subprocess.run([*TAGGER, "train", config, "--model", str(model), *overrides], check=True, cwd=folder)
+    seconds = time.perf_counter() - start
+    scores = subprocess.run([*TAGGER, "eval", "--model", str(model), "--json"], check=True, stdout=subprocess.PIPE)
+    test = json.loads(scores.stdout)
+    dev = json.loads((model / "manifest.json").read_text("utf-8"))["dev"]
+    key = "f1" if test["f1"] is not None else "accuracy"
+    strict = test["strict"]["f1"] or 0.0
+    return {"seed": seed, "dev": dev[key], "test": test[key], "test_strict": strict, "minutes": seconds / 60}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
+    arguments = parser.parse_args()
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in arguments.seeds:
+            runs.append(measure(str(Path(arguments.config).resolve()), seed, arguments.settings, Path(folder)))
+            print(json.dumps(runs[-1]), flush=True)
+    print(f"{Path(arguments.config).name}, seeds {' '.join(map(str, arguments.seeds))}, percent, mean ± standard deviation")
+    for key in ("dev", "test", "test_strict"):
+        values = [100 * run[key] for run in runs]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(f"  {key:12} {statistics.mean(values):.2f} ± {spread:.2f}  (min {min(values):.2f}, max {max(values):.2f})")
+    print(f"  minutes a run: {max(run['minutes'] for run in runs):.1f} at most")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.batching import (
+    Batch,
+    Ids,
+    Purpose,
+    TrainingSet,
+    bucketed_order,
+    generator,
+    make_batch,
+    mask_of,
+    pad,
+    reverse_by_length,
+)
+from tagger.corpus.vocabulary import UNK_ID
+
+LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=8)
+
+
+def ids(*values: int) -> Ids:
+    return np.array(values, np.int32)
+
+
+def numbered(lengths: list[int], first: int = 10) -> list[Ids]:
+    """Sentences whose every token has another id, so that a swap shows."""
+    ends = np.cumsum(lengths).tolist()
+    return [np.arange(first + end - n, first + end, dtype=np.int32) for n, end in zip(lengths, ends, strict=True)]
+
+
+# --- Padding and reversing -----------------------------------------------------------------------------------------
+
+
+def test_a_batch_of_ragged_sentences_by_hand() -> None:
+    batch = make_batch([ids(7, 8, 9), ids(5), ids(2, 3, 4, 5, 6), ids(8, 9)], [ids(1, 2, 0), ids(3), ids(1, 1, 2, 2, 1), ids(0, 4)])
+    assert batch.token_ids.tolist() == [[7, 8, 9, 0, 0], [5, 0, 0, 0, 0], [2, 3, 4, 5, 6], [8, 9, 0, 0, 0]]
+    # A flip of the padded rows would be [[0, 0, 9, 8, 7], [0, 0, 0, 0, 5], …]: padding before the first real step.
+    assert batch.reversed_ids.tolist() == [[9, 8, 7, 0, 0], [5, 0, 0, 0, 0], [6, 5, 4, 3, 2], [9, 8, 0, 0, 0]]
+    assert batch.tag_ids.tolist() == [[1, 2, 0, 0, 0], [3, 0, 0, 0, 0], [1, 1, 2, 2, 1], [0, 4, 0, 0, 0]]
+    assert batch.lengths.tolist() == [3, 1, 5, 2]
+    assert batch.mask.tolist() == [[t < n for t in range(5)] for n in (3, 1, 5, 2)]
+    assert batch.n_tokens == 11
+    assert {array.dtype for array in (batch.token_ids, batch.reversed_ids, batch.tag_ids, batch.lengths)} == {
+        np.dtype(np.int32)
+    }
+    assert batch.mask.dtype == bool
+
+
+def test_without_gold_tags_the_tag_ids_are_zeros() -> None:
+    batch = make_batch([ids(7, 8), ids(9)])
+    assert batch.tag_ids.tolist() == [[0, 0], [0, 0]]
+
+
+@given(LENGTHS)
+def test_padding_is_on_the_right_and_loses_nothing(lengths: list[int]) -> None:
+    sentences = numbered(lengths)
+    batch = make_batch(sentences, [sentence + 100 for sentence in sentences])
+    width = max(lengths)
+    for row, n, tokens, backward, tags, mask in zip(
+        sentences, lengths, batch.token_ids, batch.reversed_ids, batch.tag_ids, batch.mask, strict=True
+    ):
+        padding = [0] * (width - n)
+        assert tokens.tolist() == row.tolist() + padding
+        assert backward.tolist() == row.tolist()[::-1] + padding
+        assert tags.tolist() == (row + 100).tolist() + padding
+        assert mask.tolist() == [True] * n + [False] * (width - n)
+
+
+@given(LENGTHS, st.integers(0, 3))
+def test_reversing_twice_is_doing_nothing_and_leaves_the_padding(lengths: list[int], extra: int) -> None:
+    width = max(lengths) + extra
+    rows = np.arange(1, len(lengths) * width + 1, dtype=np.int32).reshape(len(lengths), width)  # padding not zero
+    once = reverse_by_length(rows, np.array(lengths, np.int32))
+    for row, reversed_row, n in zip(rows.tolist(), once.tolist(), lengths, strict=True):
+        assert reversed_row == row[:n][::-1] + row[n:]
+    assert reverse_by_length(once, np.array(lengths, np.int32)).tolist() == rows.tolist()
+
+
+def test_pad_and_mask_by_hand() -> None:
+    lengths = ids(1, 3)
+    assert pad([ids(4), ids(5, 6, 7)], lengths).tolist() == [[4, 0, 0], [5, 6, 7]]
+    assert mask_of(lengths).tolist() == [[True, False, False], [True, True, True]]
+    assert mask_of(ids()).shape == (0, 0)
+
+
+@pytest.mark.parametrize("sentences", [[], [ids()], [ids(1), ids()]])
+def test_an_empty_batch_or_sentence_is_refused(sentences: list[Ids]) -> None:
+    with pytest.raises(ValueError, match="at least one token"):
+        make_batch(sentences)
+
+
+# --- The order of an epoch -----------------------------------------------------------------------------------------
+
+
+def order_of(lengths: list[int], batch_size: int, seed: int = 1, epoch: int = 0) -> list[list[int]]:
+    rng = generator(seed, epoch, 0, Purpose.ORDER)
+    return [rows.tolist() for rows in bucketed_order(np.array(lengths, np.int32), batch_size, rng)]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 3))
+def test_every_sentence_stands_in_one_batch_of_at_most_the_batch_size(
+    lengths: list[int], batch_size: int, seed: int
+) -> None:
+    order = order_of(lengths, batch_size, seed)
+    assert sorted(row for rows in order for row in rows) == list(range(len(lengths)))
+    sizes = sorted(len(rows) for rows in order)
+    assert sizes[-1] <= batch_size
+    assert len(order) == -(-len(lengths) // batch_size), "more than one batch is partly filled"
+
+
+def test_the_order_is_the_same_for_the_same_seed_and_epoch_and_another_otherwise() -> None:
+    lengths = np.random.default_rng(0).integers(1, 40, 500).tolist()
+    orders = {(seed, epoch): order_of(lengths, 32, seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)}
+    for (seed, epoch), order in orders.items():
+        assert order == order_of(lengths, 32, seed, epoch)
+        assert [other for other in orders if orders[other] == order] == [(seed, epoch)]
+
+
+def test_batches_hold_sentences_of_like_length_and_are_shuffled() -> None:
+    lengths = np.random.default_rng(0).integers(1, 60, 1600).tolist()  # as many as are sorted together
+    order = order_of(lengths, 32)
+    spreads = [max(lengths[i] for i in rows) - min(lengths[i] for i in rows) for rows in order]
+    assert max(spreads) <= 3
+    means = [np.mean([lengths[i] for i in rows]) for rows in order]
+    assert means != sorted(means)
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5
+
+
+def test_sentences_of_one_length_do_not_always_meet_in_the_same_batch() -> None:
+    first, second = (order_of([5] * 100, 10, epoch=epoch) for epoch in (0, 1))
+    assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
+
+
+def test_every_purpose_epoch_and_step_draws_its_own_numbers() -> None:
+    keys = [(s, e, t, p) for s in (1, 2) for e in (0, 1) for t in (0, 1) for p in Purpose]
+    draws = {key: tuple(generator(*key).random(3)) for key in keys}
+    assert len(set(draws.values())) == len(keys)
+    assert draws == {key: tuple(generator(*key).random(3)) for key in keys}
+
+
+# --- Unknown tokens ------------------------------------------------------------------------------------------------
+
+
+def training_set(*, probability: float, seed: int = 1, n: int = 200) -> TrainingSet:
+    """Sentences of the ids 2 to 21, of which the even ones are rare; the tag of a token is its id plus 100."""
+    rng = np.random.default_rng(7)
+    sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
+    rare = np.arange(22) % 2 == 0
+    return TrainingSet(sentences, [s + 100 for s in sentences], rare, probability, batch_size=16, seed=seed)
+
+
+def flat(batches: list[Batch], name: str) -> list[int]:
+    return [int(i) for batch in batches for i in getattr(batch, name)[batch.mask]]
+
+
+def test_only_rare_tokens_are_replaced_and_about_as_often_as_asked() -> None:
+    batches = list(training_set(probability=0.3).batches(0))
+    replaced = rare = 0
+    for token, tag in zip(flat(batches, "token_ids"), flat(batches, "tag_ids"), strict=True):
+        original = tag - 100
+        assert token == original or (token == UNK_ID and original % 2 == 0)
+        rare += original % 2 == 0
+        replaced += token == UNK_ID
+    assert rare > 500
+    assert abs(replaced / rare - 0.3) < 0.06
+
+
+def test_the_reversed_copy_sees_the_same_replacements() -> None:
+    n_replaced = 0
+    for batch in training_set(probability=0.5).batches(0):
+        for tokens, backward, n in zip(batch.token_ids, batch.reversed_ids, batch.lengths, strict=True):
+            assert backward[:n].tolist() == tokens[:n].tolist()[::-1]
+            n_replaced += int((tokens[:n] == UNK_ID).sum())
+    assert n_replaced > 100
+
+
+def test_the_limits_of_the_probability() -> None:
+    never = list(training_set(probability=0.0).batches(0))
+    assert [t + 100 for t in flat(never, "token_ids")] == flat(never, "tag_ids")
+    always = list(training_set(probability=1.0).batches(0))
+    assert [t == UNK_ID for t in flat(always, "token_ids")] == [tag % 2 == 0 for tag in flat(always, "tag_ids")]
+
+
+def test_replacing_leaves_the_training_sentences_as_they_are() -> None:
+    data = training_set(probability=1.0)
+    before = [sentence.copy() for sentence in data.token_ids]
+    list(data.batches(0))
+    assert all((a == b).all() for a, b in zip(before, data.token_ids, strict=True))
+
+
+def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
+    data = training_set(probability=0.0)
+    seen = [
+        (tokens[:n].tolist(), tags[:n].tolist())
+        for batch in data.batches(3)
+        for tokens, tags, n in zip(batch.token_ids, batch.tag_ids, batch.lengths, strict=True)
+    ]
+    expected = [(tokens.tolist(), tags.tolist()) for tokens, tags in zip(data.token_ids, data.tag_ids, strict=True)]
+    assert sorted(seen) == sorted(expected)
+
+
+def test_epochs_differ_and_each_can_be_drawn_again() -> None:
+    def epoch_of(seed: int, epoch: int) -> list[list[list[int]]]:
+        return [batch.token_ids.tolist() for batch in training_set(probability=0.5, seed=seed).batches(epoch)]
+
+    epochs = {key: epoch_of(*key) for key in ((1, 0), (1, 1), (2, 0))}
+    assert all(epochs[key] == epoch_of(*key) for key in epochs)
+    assert all(epochs[a] != epochs[b] for a in epochs for b in epochs if a != b)
+
+
+def test_other_tokens_are_replaced_in_another_epoch() -> None:
+    ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
+    data = TrainingSet(ids_only, ids_only, np.array([False, False, True]), 0.5, batch_size=1, seed=1)
+    first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
+    assert first != second

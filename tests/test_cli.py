@@ -1,0 +1,421 @@
+"""The whole path as a user walks it: train, eval, predict, and what each says when something is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import run_tagger
+
+from tagger.corpus.conll import read_sentences
+from tagger.corpus.layout import Layout
+from tagger.evaluation.scores import evaluate
+
+pytestmark = pytest.mark.tensorflow
+
+NAMES = ["Ada", "Linus", "Grace", "Alan", "Barbara"]
+PLACES = ["Paris", "Turin", "Oslo", "New York", "San Marino"]
+SMALL = ["--set", "model.units=16", "--set", "model.embedding_dim=16", "--set", "training.batch_size=4"]
+
+
+def corpus() -> bytes:
+    """20 sentences with entities of one and two tokens."""
+    lines = []
+    for i in range(20):
+        name, place = NAMES[i % 5], PLACES[(i // 2) % 5]
+        tags = "\n".join(f"{token}\t{'BI'[j > 0]}-LOC" for j, token in enumerate(place.split()))
+        verb = ["saw", "left", "likes"][i % 3]
+        lines.append(f"{name}\tB-PER\n{verb}\tO\n{tags}\n{'today' if i % 4 else 'again'}\tO\n.\tO\n")
+    return "\n".join(lines).encode()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a model was trained until it knows its 20 sentences by heart."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "train.conll").write_bytes(corpus())
+    (folder / "config.yaml").write_text(
+        "data: {train: train.conll, dev: train.conll, test: train.conll}\n"
+        "training: {epochs: 40, learning_rate: 0.02, patience: 3}\nmodel: {dropout: 0.1}\n"
+        "vocabulary: {unk_probability: 0.0}\n"
+    )
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        result = run_tagger("train", "config.yaml", *SMALL)
+    finally:
+        os.chdir(before)
+    assert result.exit_code == 0, result.errors
+    assert result.output == b""
+    (folder / "log").write_text(result.errors)
+    return folder
+
+
+@pytest.fixture
+def in_trained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    monkeypatch.delenv("TAGGER_MODEL", raising=False)
+    return trained
+
+
+def test_twenty_sentences_are_learned_by_heart(in_trained: Path) -> None:
+    scores = json.loads(run_tagger("eval", "--json").output)
+    assert scores["f1"] == scores["strict"]["f1"] == scores["accuracy"] == 1.0
+    assert scores["types"]["PER"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 20}
+    assert (scores["sentences"], scores["tokens"]) == (20, corpus().count(b"\t"))
+    assert list(scores) == ["precision", "recall", "f1", "accuracy", "strict", "types", "sentences", "tokens"]
+
+
+def test_training_says_what_it_found_and_how_it_goes(in_trained: Path) -> None:
+    log = (in_trained / "log").read_text()
+    tokens = corpus().count(b"\t")
+    assert f"train: 20 sentences, {tokens} tokens from train.conll, scheme IOB2 (detected)" in log
+    assert re.search(r"^device: CPU, \d+ threads; kernel of both branches: Keras LSTM", log, re.MULTILINE)
+    assert re.search(
+        r"^epoch +1  loss \d\.\d{4}  dev precision +[\d.]+  recall +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE
+    )
+    assert re.search(r"tokens/s  \*$", log, re.MULTILINE)
+    assert re.search(r"^model of epoch \d+ \(dev 100\.00\) is in models/config$", log, re.MULTILINE)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(in_trained: Path) -> None:
+    with (in_trained / "models/config/history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "train_loss", "dev_f1", "seconds", "tokens_per_second"]
+    scores = [float(row["dev_f1"]) for row in rows]
+    best = scores.index(max(scores)) + 1
+    manifest = json.loads((in_trained / "models/config/manifest.json").read_text())
+    assert manifest["dev"]["epoch"] == best
+    assert manifest["dev"]["f1"] == pytest.approx(max(scores), abs=1e-6)
+    assert len(rows) == best + 3 < 40
+
+
+def test_the_resolved_config_is_in_the_model_with_paths_relative_to_it(in_trained: Path) -> None:
+    text = (in_trained / "models/config/config.yaml").read_text()
+    assert "train: ../../train.conll" in text
+    assert "units: 16" in text
+    assert str(in_trained) not in text
+
+
+def test_predict_writes_every_line_back_with_one_more_column(in_trained: Path) -> None:
+    text = b"# no comment\n-DOCSTART- -X- O\n\nAda saw\r\nLinus\tx\tx\r\n \t\n\n.\nleft"
+    result = run_tagger("predict", stdin=text)
+    assert result.exit_code == 0
+    lines = result.output.splitlines(keepends=True)
+    added = re.compile(rb"[\t ][^\t \r\n]+(?=\r?\n?\Z)")
+    assert [added.sub(b"", line) if line.strip() else line for line in lines] == text.splitlines(keepends=True)
+    assert lines[1] == b"-DOCSTART- -X- O O\n"
+    assert lines[4] == b"Linus\tx\tx\tB-PER\r\n"
+    assert result.errors == "model: models/config\n"
+
+
+def test_predict_reads_a_file_as_it_reads_standard_input(in_trained: Path) -> None:
+    (in_trained / "input.txt").write_bytes(b"Grace\nleft\nSan\nMarino\n.\n")
+    from_file = run_tagger("predict", "input.txt")
+    assert from_file.output == run_tagger("predict", stdin=b"Grace\nleft\nSan\nMarino\n.\n").output
+    assert from_file.output == b"Grace\tB-PER\nleft\tO\nSan\tB-LOC\nMarino\tI-LOC\n.\tO\n"
+
+
+def test_scores_are_probabilities_after_the_tag(in_trained: Path) -> None:
+    result = run_tagger("predict", "--scores", stdin=b"-DOCSTART-\n\nAda\nsaw\n")
+    rows = [line.split("\t") for line in result.output.decode().splitlines() if line]
+    assert rows[0] == ["-DOCSTART-", "O", "1.0000"]
+    assert [row[:2] for row in rows[1:]] == [["Ada", "B-PER"], ["saw", "O"]]
+    assert all(re.fullmatch(r"[01]\.\d{4}", row[2]) and 0.5 < float(row[2]) <= 1 for row in rows[1:])
+
+
+def test_predicted_file_scores_in_an_independent_scorer_as_eval_says(in_trained: Path) -> None:
+    # Gold tags that the model cannot know: other borders, other types, an ill-formed I- after O.
+    text = corpus().replace(b"York\tI-LOC", b"York\tB-LOC").replace(b"Oslo\tB-LOC", b"Oslo\tB-ORG")
+    text = text.replace(b"San\tB-LOC", b"San\tO").replace(b"Ada\tB-PER", b"Ada\tO")
+    (in_trained / "hard.conll").write_bytes(text)
+    predicted = run_tagger("predict", "hard.conll").output
+    gold: list[list[str]] = [[]]
+    pred: list[list[str]] = [[]]
+    for line in predicted.decode().split("\n"):
+        if line:
+            gold[-1].append(line.split("\t")[1])
+            pred[-1].append(line.split("\t")[2])
+        elif gold[-1]:
+            gold.append([])
+            pred.append([])
+    expected = conlleval_f1(gold, pred)
+    found = json.loads(run_tagger("eval", "hard.conll", "--json").output)["f1"]
+    assert 0 < found < 1
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def conlleval_f1(gold: list[list[str]], pred: list[list[str]]) -> float:
+    """F1 by seqscore, which reads ill-formed sequences by its conlleval repair."""
+    from seqscore.scoring import score_label_sequences
+
+    classification, _ = score_label_sequences(pred, gold, "BIO", repair="conlleval")
+    return float(classification.f1)
+
+
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_eval_uses_the_configs_test_file_or_says_that_it_is_gone(in_trained: Path, flag: list[str]) -> None:
+    assert run_tagger("eval", *flag).output == run_tagger("eval", "train.conll", *flag).output
+    (in_trained / "train.conll").rename(in_trained / "moved")
+    try:
+        result = run_tagger("eval")
+    finally:
+        (in_trained / "moved").rename(in_trained / "train.conll")
+    assert result.exit_code == 1
+    assert result.first_error.endswith("train.conll: the config's test file is no longer there; pass FILE")
+
+
+def test_eval_prints_a_table(in_trained: Path) -> None:
+    table = run_tagger("eval").output.decode().splitlines()
+    assert table[0] == f"20 sentences, {corpus().count(chr(9).encode())} tokens, accuracy 100.00"
+    assert [row.split() for row in table[3:]] == [
+        ["precision", "recall", "F1", "support"],
+        ["LOC", "100.00", "100.00", "100.00", "20"],
+        ["PER", "100.00", "100.00", "100.00", "20"],
+        ["all", "100.00", "100.00", "100.00", "40"],
+        ["all,", "strict", "100.00", "100.00", "100.00", "40"],
+    ]
+
+
+def test_unseen_gold_tags_count_as_errors(in_trained: Path) -> None:
+    (in_trained / "unseen.conll").write_bytes(b"Ada\tB-ORG\nsaw\tO\nOslo\tB-LOC\n.\tO\n")
+    scores = json.loads(run_tagger("eval", "unseen.conll", "--json").output)
+    assert scores["recall"] == 0.5
+    assert scores["types"]["ORG"]["support"] == 1
+
+
+def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_trained: Path) -> None:
+    text = "1|Ada|é|B-PER\n2|saw|é|O\n3|Oslo|é|B-LOC\n4|.|é|O\n".encode("latin-1")
+    options = ["--columns", "token=1,tag=3", "--delimiter", "|", "--encoding", "latin-1"]
+    predicted = run_tagger("predict", *options, stdin=text)
+    assert predicted.output.decode("latin-1") == ("1|Ada|é|B-PER|B-PER\n2|saw|é|O|O\n3|Oslo|é|B-LOC|B-LOC\n4|.|é|O|O\n")
+    (in_trained / "other.txt").write_bytes(text)
+    assert json.loads(run_tagger("eval", "other.txt", "--json", *options).output)["f1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "message"),
+    [
+        (["predict", "no.txt"], b"", 1, "error: no.txt: no such file; check the path"),
+        (["predict", "--columns", "token=2"], b"a b c\na b\n", 1, "error: <standard input>:2: found 2 columns, expected at least 3: column 2 (token) is missing"),
+        (["predict"], b"Ada\nA\xff\n", 1, "error: <standard input>:2: byte 0xFF at offset 1 of the line is not valid utf-8; name the file's encoding"),
+        (["predict", "--encoding", "klingon"], b"", 1, "error: encoding: 'klingon' is unknown"),
+        (["predict", "--delimiter", ""], b"", 1, "error: delimiter: found an empty string"),
+        (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected token=INDEX"),
+        (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found 'pos=1', expected token=INDEX"),
+        (["predict", "--columns", "tag=1"], b"", 1, "error: columns: found {'tag': 1}, expected a `token` column"),
+        (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
+        (["eval", "--columns", "token=0", "train.conll"], b"", 1, "error: train.conll: columns: found {'token': 0}, expected a tag column"),
+        (["eval", "one-column"], b"", 1, "error: one-column:1: found 1 column, expected at least 2: column -1 (tag) is missing"),
+        (["eval", "bad-tag"], b"", 1, "error: bad-tag:2: tag 'X-PER' does not fit the scheme IOB2; mend it"),
+        (["eval", "empty"], b"", 1, "error: empty: found no sentence, expected lines with a token and a tag"),
+        (["train", "no.yaml"], b"", 1, "error: no.yaml: no such config file"),
+        (["train", "config.yaml", "--set", "data.train=empty"], b"", 1, "no sentence, expected lines with a token and a tag"),
+        (["train", "config.yaml", "--set", "data.train=gone"], b"", 1, "gone: no such file"),
+        (["train", "config.yaml", "--set", "data.train=ragged"], b"", 1, "ragged:2: found 2 columns, expected 3 as on line 1"),
+        (["train", "config.yaml", "--set", "model.unit=5"], b"", 1, "error: --set model.unit=5: model.unit: is not a known key; did you mean units?"),
+        (["train", "config.yaml", "--device", "tpu"], b"", 2, "error: Invalid value for '--device': 'tpu' is not one of"),
+        (["train", "config.yaml", "--model", "."], b"", 1, "which is no part of a model and would be lost; move it, or choose another model directory"),
+        (["trian"], b"", 2, "error: No such command 'trian'"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_clear_line(
+    in_trained: Path, arguments: list[str], stdin: bytes, code: int, message: str
+) -> None:
+    (in_trained / "one-column").write_bytes(b"Ada\n")
+    (in_trained / "bad-tag").write_bytes(b"Ada B-PER\nsaw X-PER\n")
+    (in_trained / "ragged").write_bytes(b"Ada NNP B-PER\nsaw O\n")
+    (in_trained / "empty").write_bytes(b"\n \n\t\n")
+    result = run_tagger(*arguments, stdin=stdin)
+    assert message in result.first_error
+    assert result.exit_code == code
+
+
+def test_device_gpu_without_a_gpu_says_what_is_lacking(in_trained: Path) -> None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    result = run_tagger("train", "config.yaml", "--device", "gpu")
+    assert result.exit_code == 1
+    assert result.first_error.startswith("error: --device gpu: TensorFlow sees no GPU: ")
+    assert "use --device cpu" in result.first_error
+    assert re.search(r"\n  TensorFlow \S+ wants CUDA \S+ and cuDNN \S+\n", result.errors)
+
+
+def test_a_damaged_model_is_an_error(in_trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(in_trained / "models/config", tmp_path / "model")
+    with (tmp_path / "model/tags.txt").open("ab") as file:
+        file.write(b"B-X\n")
+    result = run_tagger("predict", "--model", tmp_path / "model", stdin=b"Ada\n")
+    assert result.exit_code == 1
+    assert result.first_error.endswith("tags.txt: its checksum does not match manifest.json: the file was altered or"
+                                       " copied in part; copy the model again")  # fmt: skip
+    assert result.output == b""
+
+
+def test_which_model_is_used(in_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(in_trained / "models/config", tmp_path / "copy")
+    assert run_tagger("predict", stdin=b"Ada\n").errors == "model: models/config\n"
+    monkeypatch.setenv("TAGGER_MODEL", str(tmp_path / "copy"))
+    assert run_tagger("predict", stdin=b"Ada\n").errors == f"model: {tmp_path / 'copy'}\n"
+    assert run_tagger("predict", "--model", "models/config", stdin=b"Ada\n").errors == "model: models/config\n"
+    monkeypatch.delenv("TAGGER_MODEL")
+    monkeypatch.chdir(tmp_path)
+    result = run_tagger("predict", stdin=b"Ada\n")
+    assert result.exit_code == 1
+    assert "--model" in result.first_error
+    assert "$TAGGER_MODEL" in result.first_error
+
+
+def test_the_pointer_is_relative_and_a_folder_that_moved_still_finds_its_model(
+    in_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (in_trained / ".tagger-model").read_text() == "models/config\n"
+    shutil.copytree(in_trained, tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert run_tagger("predict", stdin=b"Ada\n").output == b"Ada\tB-PER\n"
+
+
+def train_again(folder: Path, train: bytes, *settings: str, dev: bytes | None = None) -> tuple[str, Path]:
+    (folder / "train").write_bytes(train)
+    (folder / "dev").write_bytes(train if dev is None else dev)
+    (folder / "c.yaml").write_text(
+        "data: {train: train, dev: dev}\ntraining: {epochs: 25, learning_rate: 0.03}\nmodel: {dropout: 0.0}\n"
+    )
+    overrides = [f"--set={setting}" for setting in settings]
+    result = run_tagger("train", folder / "c.yaml", *SMALL, *overrides, "--model", folder / "model")
+    assert result.exit_code == 0, result.errors
+    return result.errors, folder / "model"
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "expected"),
+    [
+        (lambda text: text.replace(b"-", b"_"), b"Ada\tB_PER\nsaw\tO\nSan\tB_LOC\nMarino\tI_LOC\n"),
+        (lambda text: text.replace(b"\tO", b"\t0"), b"Ada\tB-PER\nsaw\t0\nSan\tB-LOC\nMarino\tI-LOC\n"),
+        (lambda text: text.replace(b"B-", b"I-"), b"Ada\tI-PER\nsaw\tO\nSan\tI-LOC\nMarino\tI-LOC\n"),
+    ],
+)
+def test_predict_writes_the_training_files_scheme_and_spelling(tmp_path: Path, rewrite, expected: bytes) -> None:
+    _, model = train_again(tmp_path, rewrite(corpus()))
+    assert run_tagger("predict", "--model", model, stdin=b"Ada\nsaw\nSan\nMarino\n").output == expected
+    assert json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)["f1"] == 1.0
+
+
+def test_plain_tags_have_accuracy_and_no_spans(tmp_path: Path) -> None:
+    text = (
+        corpus().replace(b"B-PER", b"NNP").replace(b"B-LOC", b"NNP").replace(b"I-LOC", b"NNP").replace(b"\tO", b"\tX")
+    )
+    log, model = train_again(tmp_path, text)
+    assert "scheme none (detected)" in log
+    assert "dev accuracy 100.00" in log
+    assert run_tagger("predict", "--model", model, stdin=b"Ada\nsaw\n").output == b"Ada\tNNP\nsaw\tX\n"
+    scores = json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)
+    assert (scores["accuracy"], scores["f1"], scores["types"]) == (1.0, None, {})
+
+
+def test_dev_tags_that_training_never_saw_are_a_warning_that_names_them(tmp_path: Path) -> None:
+    log, _ = train_again(tmp_path, corpus(), "training.epochs=1", dev=corpus().replace(b"B-PER", b"B-GOD"))
+    assert re.search(r"^warning: .*dev has tags that are not in the training data: B-GOD \(20\); they count", log, re.M)
+
+
+def test_a_second_training_gives_the_same_model_but_for_its_timings(tmp_path: Path) -> None:
+    models = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        models.append(train_again(tmp_path / name, corpus(), "training.epochs=2", "model.dropout=0.5")[1])
+    for name in ("weights.safetensors", "tokens.txt", "tags.txt", "config.yaml"):
+        assert (models[0] / name).read_bytes() == (models[1] / name).read_bytes(), name
+
+
+def test_a_new_process_predicts_the_same(in_trained: Path) -> None:
+    text = b"Linus\nlikes\nNew\nYork\n,\nTurin\nand\nunknown\nPlaces\n.\n\nToday\n"
+    here = run_tagger("predict", "--scores", stdin=text)
+    there = subprocess.run(
+        [sys.executable, "-m", "tagger", "predict", "--scores"], input=text, capture_output=True, check=True
+    )
+    assert there.stdout == here.output
+    assert there.stderr.decode() == "model: models/config\n"
+
+
+def test_a_closed_pipe_ends_quietly(in_trained: Path) -> None:
+    (in_trained / "long.txt").write_bytes(b"Ada\nsaw\nOslo\n\n" * 20_000)
+    command = f"{sys.executable} -m tagger predict long.txt | head -n 2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert done.stdout.splitlines() == [b"Ada\tB-PER", b"saw\tO", b"0"]
+    assert done.stderr.decode() == "model: models/config\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_training_and_keeps_the_best_epoch(
+    in_trained: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    shutil.copy(in_trained / "train.conll", tmp_path)
+    shutil.copy(in_trained / "config.yaml", tmp_path)
+    command = [sys.executable, "-m", "tagger", "train", "config.yaml", *SMALL]
+    command += [
+        "--set",
+        "training.epochs=100000",
+        "--set",
+        "training.patience=null",
+        "--set",
+        "training.learning_rate=1e-6",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch   2"):
+            break
+    process.send_signal(number)
+    start = time.monotonic()
+    rest = process.communicate(timeout=30)[1]
+    assert time.monotonic() - start < 10
+    assert process.returncode == code, rest
+    assert "stopping after this step" in rest
+    assert re.search(r"model of epoch \d+ \(dev .*\) is in models/config", rest)
+    assert not (tmp_path / ".tagger-model").exists()  # names what a *successful* training wrote
+    assert run_tagger("predict", "--model", tmp_path / "models/config", stdin=b"Ada\n").exit_code == 0
+
+
+def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from tagger import cli; cli.run(sys.argv[1:]);"
+        " print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml', 'seqeval', 'rich'} & set(sys.modules)))"
+    )
+    for arguments in (["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["eval", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True, text=True)
+        assert done.stdout.splitlines()[-1] == "[]", arguments
+        assert done.stdout.startswith(("Usage: tagger", "tagger, version"))
+
+
+def test_reading_and_scoring_need_no_tensorflow() -> None:
+    code = (
+        "import sys; import tagger.runtime.predictor, tagger.runtime.model_dir, tagger.evaluation.run,"
+        " tagger.evaluation.report; print(sorted({'tensorflow', 'keras', 'pydantic', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.corpora
+def test_predicting_a_real_test_set_changes_no_byte_of_it(in_trained: Path, corpora: Path) -> None:
+    original = (corpora / "conll2000/test.txt").read_bytes()
+    predicted = run_tagger("predict", stdin=original).output
+    restored = re.sub(rb" [^ \n]+\n", b"\n", predicted)
+    assert restored == original
+    layout = Layout(columns={"token": 0, "tag": -1})
+    import io
+
+    sentences = list(read_sentences(io.BytesIO(predicted), layout, gold=True))
+    assert sum(len(sentence.tokens) for sentence in sentences) == 47377
+    assert evaluate([s.tags for s in sentences], [s.tags for s in sentences], "IOB2").sentences == 2012

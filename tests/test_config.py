@@ -1,0 +1,160 @@
+"""The config file: every mistake is named by file, line and key, and says what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tagger.config import config_keys, dump_config, load_config
+from tagger.errors import ConfigError
+
+MINIMAL = "data:\n  train: train.conll\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data:\n  train: t\nmodel:\n  unit: 5\n", ":4: model.unit: is not a known key; did you mean units?"),
+        ("data:\n  train: t\ntrainig: {}\n", ":3: trainig: is not a known key; did you mean training?"),
+        ("model: {}\n", ": data: is missing, expected a value; add it to the file or with --set"),
+        ("data:\n  dev: 0.1\n", ":1: data.train: is missing, expected a value; add it to the file or with --set"),
+        (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, or a fraction more than 0 and less than 1"),
+        (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, or a fraction more than 0 and less than 1"),
+        (MINIMAL + "model:\n  units: many\n", ":4: model.units: found text ('many'), expected a whole number"),
+        (MINIMAL + "model:\n  units: 2.5\n", ":4: model.units: found a number ('2.5'), expected a whole number"),
+        (MINIMAL + "model:\n  units: true\n", ":4: model.units: found true or false ('True'), expected a whole number"),
+        (MINIMAL + "model:\n  units: 0\n", ":4: model.units: found 0, expected at least 1"),
+        (MINIMAL + "model:\n  dropout: 1\n", ":4: model.dropout: found 1, expected less than 1.0"),
+        (MINIMAL + "model:\n  merge: concatt\n", ":4: model.merge: found text ('concatt'), expected 'concat', 'sum', 'mul' or 'ave'; did you mean concat?"),
+        (MINIMAL + "model: 3\n", ":3: model: found a number ('3'), expected a mapping of keys"),
+        (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found inf, expected a finite number"),
+        (MINIMAL + "  columns: {tag: 1}\n", ":3: data.columns: columns: found {'tag': 1}, expected a `token` column, as in {token: 0, tag: -1}"),
+        (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),
+        (MINIMAL + "  columns: {token: 1, tag: 1}\n", ":3: data.columns: columns: found {'token': 1, 'tag': 1}, expected a different index for each name"),
+        (MINIMAL + "  columns: {token: 0, tag: 2, pos: 1}\n", ":3: data.columns: found the names pos, expected only token and tag"),
+        (MINIMAL + "  encoding: utf-16\n", ":3: data.encoding: encoding: 'utf-16' does not contain ASCII as it is; convert the file to utf-8 first (for instance with iconv)"),
+        (MINIMAL + "  encoding: uft-8\n", ":3: data.encoding: encoding: 'uft-8' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"),
+        (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: key model.units stands on line 4 too; delete one"),
+        ("data: [\n", ":2: not valid YAML: expected the node content, but found '<stream end>'; mend the line"),
+        ("data: !!python/object:os.system {}\n", ":1: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'; mend the line"),
+        ("- a\n", ": found a list, expected sections such as data: and model:"),
+        ("", ": found nothing, expected sections such as data: and model:"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(write, text: str, message: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert error.value.message == f"{path}{message}"
+
+
+def test_all_mistakes_are_told_at_once(write) -> None:
+    path = write(MINIMAL + "model:\n  units: 0\ntraining:\n  epoch: 5\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(path, ["model.layers=x"])
+    assert [error.value.message, *error.value.detail] == [
+        f"{path}:4: model.units: found 0, expected at least 1",
+        "--set model.layers=x: model.layers: found text ('x'), expected a whole number",
+        f"{path}:6: training.epoch: is not a known key; did you mean epochs?",
+    ]
+
+
+def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.yaml: no such config file"):
+        load_config(tmp_path / "no.yaml")
+    (tmp_path / "bad.yaml").write_bytes(b"data: \xff")
+    with pytest.raises(ConfigError, match=r"bad\.yaml: cannot be read: .*expected a YAML file in UTF-8"):
+        load_config(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.epochs", "--set training.epochs: found no key=value, expected for instance training.epochs=10"),
+        ("=5", "--set =5: found no key=value, expected for instance training.epochs=10"),
+        ("model.units=[", "--set model.units=[: '[' is not valid YAML; quote it"),
+        ("data.train.x=1", "--set data.train.x=1: train is no section, it holds text"),
+        ("model.unit=1", "--set model.unit=1: model.unit: is not a known key; did you mean units?"),
+    ],
+)
+def test_wrong_settings_are_named(write, setting: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(MINIMAL), [setting])
+    assert error.value.message.startswith(message)
+
+
+def test_settings_are_yaml_and_override_the_file(write) -> None:
+    config = load_config(
+        write(MINIMAL + "model: {units: 7}\n"),
+        ["model.units=9", "training.learning_rate=1e-2", "training.patience=null", "data.columns={token: 1, tag: 2}"],
+    )
+    assert config.model.units == 9
+    assert config.training.learning_rate == 0.01
+    assert config.training.patience is None
+    assert config.data.columns == {"token": 1, "tag": 2}
+
+
+def test_an_empty_section_keeps_its_defaults(write) -> None:
+    assert load_config(write(MINIMAL + "model:\n")).model.units == 100
+    assert load_config(write(MINIMAL + "model:\n"), ["model.units=3"]).model.units == 3
+
+
+def test_paths_in_the_file_are_relative_to_it_and_those_of_settings_to_the_working_directory(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    path = write("data:\n  train: ../a/train.conll\n  dev: dev.conll\n")
+    config = load_config(os.path.relpath(path), ["data.test=test.conll"])
+    assert config.data.train == str(tmp_path.parent / "a/train.conll")
+    assert config.data.dev == str(tmp_path / "dev.conll")
+    assert config.data.test == str(elsewhere / "test.conll")
+    assert config.output.model_dir == str(elsewhere / "models/config")
+    inside = load_config(path, ["data={train: x.conll}"])
+    assert inside.data.train == str(elsewhere / "x.conll")
+
+
+def test_what_is_dumped_loads_as_the_same_config(write, tmp_path: Path) -> None:
+    config = load_config(write(MINIMAL), ["training.learning_rate=1e-7", "data.dev=0.25", "data.delimiter='|'"])
+    (tmp_path / "again.yaml").write_text(dump_config(config), "utf-8")
+    assert load_config(tmp_path / "again.yaml") == config
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """DESIGN's table, for the keys that exist so far; a default changes only with a CHANGELOG entry."""
+    contract = yaml.safe_load(
+        """
+        data: {dev: 0.1, test: null, columns: {token: 0, tag: -1}, delimiter: auto, comments: auto, scheme: auto,
+               encoding: utf-8}
+        vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3}
+        model: {embedding_dim: 100, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
+                decoder: constrained}
+        training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0,
+                   patience: 5, seed: 1, threads: null}
+        """
+    )
+    from tagger.config import Config
+
+    values = Config.model_validate({"data": {"train": "x"}}).model_dump()
+    del values["data"]["train"]
+    assert values == contract | {"output": {"model_dir": None}}
+
+
+def test_config_keys_lists_every_key_once() -> None:
+    keys = config_keys()
+    assert len(keys) == len(set(keys))
+    assert {"data.train", "model.units", "training.seed", "output.model_dir"} <= set(keys)

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import collections
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.metrics.sequence_labeling import get_entities
+
+from tagger.corpus.conll import Sentence, read_sentences
+from tagger.corpus.dataset import Corpus, detect_layout, load_gold, load_training, split_dev, unseen_tags
+from tagger.corpus.layout import Layout
+from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.errors import DataError
+
+
+@pytest.fixture
+def corpus_file(tmp_path: Path) -> Path:
+    return tmp_path / "train.conll"
+
+
+def detect(path: Path, data: str | bytes, comments: str = "auto", **settings: object) -> Layout:
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return detect_layout(path, Layout(**settings), comments)  # type: ignore[arg-type]
+
+
+def load(path: Path, data: str, *, scheme: str = "auto", **settings: object) -> tuple[Corpus, Notation, list[str]]:
+    return load_training(path, detect(path, data, **settings), scheme)
+
+
+def tokens_of(corpus: Corpus) -> list[list[str]]:
+    return [sentence.tokens for sentence in corpus.sentences]
+
+
+def corpus_of(*tags: str) -> Corpus:
+    sentences = [
+        Sentence([f"s{i}t{j}" for j in range(len(row.split()))], [], [], [], [], 1) for i, row in enumerate(tags)
+    ]
+    return Corpus("f.conll", sentences, [row.split() for row in tags])
+
+
+# --- Which lines are comments --------------------------------------------------------------------------------------
+
+
+def test_a_hash_sign_that_is_a_token_is_none_the_less_one(corpus_file: Path) -> None:
+    data = "It PRP B-NP\n# # I-NP\n1 CD I-NP\n. . O\n\n# # B-NP\n"
+    corpus, _, _ = load(corpus_file, data)
+    assert tokens_of(corpus) == [["It", "#", "1", "."], ["#"]]
+    assert detect(corpus_file, data).comments is None
+
+
+def test_a_hash_sign_is_a_token_also_where_another_column_is_the_tag(corpus_file: Path) -> None:
+    columns = {"token": 0, "tag": 1}  # part-of-speech tags, of which `#` is one
+    corpus, _, _ = load(corpus_file, "It PRP B-NP\n# # I-NP\n1 CD I-NP\n. . O\n", scheme="none", columns=columns)
+    assert tokens_of(corpus) == [["It", "#", "1", "."]]
+    assert corpus.tags == [["PRP", "#", "CD", "."]]
+
+
+def test_hashtags_are_tokens(corpus_file: Path) -> None:
+    data = "#RUOK\tO\nDay\tO\n\n#\tO\n#sydney\tB-geo-loc\n"
+    corpus, _, _ = load(corpus_file, data)
+    assert tokens_of(corpus) == [["#RUOK", "Day"], ["#", "#sydney"]]
+    assert detect(corpus_file, data).comments is None
+
+
+def test_lines_of_other_shape_that_begin_with_a_hash_are_comments(corpus_file: Path) -> None:
+    data = (
+        "# newdoc id = d1\n# sent_id = 1\n# text = a O\n1\ta\tO\t-\tx\n2\t#\tB-PER\t-\tx\n\n# sent_id = 2\n1\tb\tO\t-\tx\n"
+    )
+    columns = {"token": 1, "tag": 2}
+    assert detect(corpus_file, data, columns=columns).comments == "#"
+    assert tokens_of(load(corpus_file, data, columns=columns)[0]) == [["a", "#"], ["b"]]
+
+
+def test_one_comment_is_enough_and_hash_tokens_beside_it_stay_tokens(corpus_file: Path) -> None:
+    data = "# file:\t1\tx\na O\n# O\n#x B-PER\nb B-PER\n"
+    assert detect(corpus_file, data).comments == "#"
+    assert tokens_of(load(corpus_file, data)[0]) == [["a", "#", "#x", "b"]]
+
+
+def test_a_file_whose_every_line_begins_with_a_hash_is_read_by_its_tags(corpus_file: Path) -> None:
+    assert detect(corpus_file, "#a\tO\n#b\tB-PER\n").comments is None
+    assert tokens_of(load(corpus_file, "#a\tO\n#b\tB-PER\n")[0]) == [["#a", "#b"]]
+    assert detect(corpus_file, "# nothing here\n# at all\n").comments == "#"
+
+
+def test_comments_none_makes_a_token_of_every_line(corpus_file: Path) -> None:
+    layout = detect(corpus_file, "# text\na O\n", comments="none")
+    assert layout.comments is None
+    with open(corpus_file, "rb") as stream:  # noqa: PTH123 (as a user's script may open it)
+        assert [s.tokens for s in read_sentences(stream, layout)] == [["#", "a"]]
+
+
+def test_a_prefix_of_the_users_choice_marks_comments(corpus_file: Path) -> None:
+    layout = detect(corpus_file, "%% text of it\na O\n%% O\n# O\n", comments="%%")
+    assert layout.comments == "%%"
+    corpus, _, _ = load_training(corpus_file, layout, "auto")
+    assert tokens_of(corpus) == [["a", "%%", "#"]]
+    assert detect(corpus_file, "a O\n", comments="%").comments == "%", "kept although none was seen"
+
+
+# --- Column count and delimiter ------------------------------------------------------------------------------------
+
+
+def test_the_usual_column_count_the_tags_and_the_delimiter_are_settled(corpus_file: Path) -> None:
+    layout = detect(corpus_file, "a NN O\nb NN B-PER\nc\tNN\tI-PER\nd\n")
+    assert (layout.n_columns, layout.written_delimiter) == (3, " ")
+    assert {"O", "B-PER", "I-PER"} <= layout.known_tags
+    assert detect(corpus_file, "a\tO\nb\tO\nc O\n").written_delimiter == "\t"
+    assert detect(corpus_file, "a,O\nb,O\n", delimiter=",").written_delimiter == ","
+    assert detect(corpus_file, "a\nb\n").written_delimiter == "\t"
+
+
+def test_detection_keeps_what_the_config_says(corpus_file: Path) -> None:
+    layout = detect(corpus_file, "1 日 O\n".encode("euc_jp"), columns={"token": 1, "tag": 2}, encoding="euc_jp")
+    assert (dict(layout.columns), layout.encoding, layout.delimiter) == ({"token": 1, "tag": 2}, "euc_jp", "auto")
+
+
+def test_a_byte_order_mark_does_not_hide_a_comment(corpus_file: Path) -> None:
+    data = "\ufeff# text = a b c\na\tO\n"
+    assert detect(corpus_file, data).comments == "#"
+    assert tokens_of(load(corpus_file, data)[0]) == [["a"]]
+
+
+def test_detection_names_the_line_of_a_wrong_byte(corpus_file: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        detect(corpus_file, b"a O\n\nb\xe4 O\n")
+    assert caught.value.message == (
+        f"{corpus_file}:3: byte 0xE4 at offset 1 of the line is not valid utf-8; name the file's encoding with"
+        " --encoding or data.encoding"
+    )
+
+
+# --- Loading -------------------------------------------------------------------------------------------------------
+
+
+def test_training_tags_are_canonical_and_sentences_keep_what_the_file_says(corpus_file: Path) -> None:
+    corpus, notation, notes = load(corpus_file, "-DOCSTART- 0\n\na b_per\nb i_per\nc 0\n\n\nd b_loc\n\n# end\n")
+    assert tokens_of(corpus) == [["a", "b", "c"], ["d"]]
+    assert corpus.tags == [["B-per", "I-per", "O"], ["B-loc"]]
+    assert [sentence.tags for sentence in corpus.sentences] == [["b_per", "i_per", "0"], ["b_loc"]]
+    assert notation == Notation(scheme="IOB2", outside="0", separator="_", prefixes={"B": "b", "I": "i"})
+    assert (len(corpus), corpus.n_tokens, corpus.path, notes) == (2, 4, str(corpus_file), [])
+
+
+def test_a_dev_file_is_read_in_the_training_files_notation(corpus_file: Path) -> None:
+    corpus_file.write_text("a I-PER\nb I-PER\n", encoding="utf-8")  # on its own this would be IO
+    assert load_gold(corpus_file, Layout(), Notation(scheme="IOB2")).tags == [["I-PER", "I-PER"]]
+    corpus_file.write_text("a\tPER\nb\t0\n", encoding="utf-8")
+    assert load_gold(corpus_file, Layout(), Notation(scheme="IO", bare=True)).tags == [["I-PER", "O"]]
+    assert load_gold(corpus_file, Layout(), Notation(scheme=NO_SCHEME)).tags == [["PER", "0"]]
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", "# only a comment\n", "-DOCSTART- O\n\n"])
+def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load(corpus_file, data)
+    assert caught.value.message == (
+        f"{corpus_file}: found no sentence, expected lines with a token and a tag; check the file"
+    )
+
+
+def test_a_tag_that_does_not_fit_is_named_with_up_to_three_of_its_lines(corpus_file: Path) -> None:
+    remedy = "; mend it, or set data.scheme (none reads plain tags without spans)"
+    data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n"
+    with pytest.raises(DataError) as caught:
+        load(corpus_file, data)
+    assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme IOB2" + remedy
+    assert caught.value.detail == ("line 5: d X", "line 7: e X", "line 8: f X", "… and 1 more")
+    with pytest.raises(DataError) as caught:
+        load_gold(corpus_file, Layout(), Notation(scheme="BILOU"))
+    assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme BILOU" + remedy
+    corpus_file.write_text("a O\nb E-PER\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_gold(corpus_file, Layout(), Notation(scheme="IOB2"))
+    assert caught.value.message == f"{corpus_file}:2: tag 'E-PER' does not fit the scheme IOB2" + remedy
+    assert caught.value.detail == ("line 2: b E-PER",)
+
+
+def test_a_bad_tag_does_not_hide_the_scheme_of_the_sentence_that_it_stands_in(corpus_file: Path) -> None:
+    with pytest.raises(DataError) as caught:  # a B- after O: IOB2, however little else the file holds
+        load(corpus_file, "a O\nb B-PER\nc X\n")
+    assert caught.value.message.startswith(f"{corpus_file}:3: tag 'X' does not fit the scheme IOB2; ")
+
+
+def test_what_detection_cannot_tell_is_reported_with_the_file(corpus_file: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load(corpus_file, "a PER\nb O\n")
+    assert caught.value.message.startswith(f"{corpus_file}: scheme: cannot tell whether")
+    assert caught.value.detail == ("tags found: O, PER",)
+
+
+# --- Holding out a dev set -----------------------------------------------------------------------------------------
+
+
+@given(n=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 5))
+def test_a_split_is_a_partition_in_file_order_drawn_by_seed(n: int, fraction: float, seed: int) -> None:
+    corpus = corpus_of(*(f"B-{i}" for i in range(n)))
+    train, dev = split_dev(corpus, fraction, seed)
+    train_tokens, dev_tokens = tokens_of(train), tokens_of(dev)
+    assert sorted(train_tokens + dev_tokens) == sorted(tokens_of(corpus))
+    for part in (train, dev):
+        rows = [int(tags[0].removeprefix("B-")) for tags in part.tags]
+        assert rows == sorted(rows)
+        assert tokens_of(part) == [corpus.sentences[i].tokens for i in rows], "tags went with other sentences"
+    assert len(dev) == min(max(1, round(n * fraction)), n - 1)
+    again, _ = split_dev(corpus, fraction, seed)
+    assert tokens_of(again) == train_tokens
+
+
+def test_another_seed_holds_out_other_sentences() -> None:
+    corpus = corpus_of(*["O"] * 100)
+    drawn = {tuple(map(tuple, tokens_of(split_dev(corpus, 0.1, seed)[1]))) for seed in range(10)}
+    assert len(drawn) == 10
+
+
+def test_one_sentence_cannot_be_split() -> None:
+    with pytest.raises(DataError) as caught:
+        split_dev(corpus_of("O O"), 0.1, 1)
+    assert caught.value.message == (
+        "f.conll: found one sentence, expected at least two to hold out a dev set; set data.dev"
+    )
+
+
+def test_tags_that_training_never_saw_are_counted_by_token() -> None:
+    train = corpus_of("B-PER O", "I-PER")
+    assert unseen_tags(train, corpus_of("B-LOC O B-ORG", "B-ORG I-PER")) == {"B-ORG": 2, "B-LOC": 1}
+    assert unseen_tags(train, corpus_of("O B-PER")) == {}
+
+
+# --- The benchmark corpora: the counts of their README -------------------------------------------------------------
+
+README = [
+    ("conll2000/train.txt", {"token": 0, "pos": 1, "tag": 2}, "IOB2", None, 3, " ", (8936, 211727, 106978)),
+    ("conll2000/test.txt", {"token": 0, "tag": -1}, "IOB2", None, 3, " ", (2012, 47377, 23852)),
+    ("wnut17/train.conll", {"token": 0, "tag": -1}, "IOB2", None, 2, "\t", (3394, 62730, 1975)),
+    ("wnut17/dev.conll", {"token": 0, "tag": 1}, "IOB2", None, 2, "\t", (1009, 15733, 836)),
+    ("wnut17/test.conll", {"token": 0, "tag": -1}, "IOB2", None, 2, "\t", (1287, 23394, 1079)),
+    ("wikigold/wikigold.conll", {"token": 0, "tag": -1}, "IO", None, 2, " ", (1696, 39007, 3558)),
+    ("chinese/zh_gsd-ud-train.iob2", {"token": 1, "tag": 2}, "IOB2", "#", 5, "\t", (3997, 98616, 6136)),
+]
+
+
+def counts(corpus: Corpus) -> tuple[int, int, int]:
+    """Sentences, tokens, entities."""
+    return len(corpus), corpus.n_tokens, sum(len(spans_from_tags(tags)) for tags in corpus.tags)
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize(
+    ("name", "columns", "scheme", "comments", "n_columns", "delimiter", "expected"), README, ids=[row[0] for row in README]
+)
+def test_a_benchmark_corpus_has_the_sentences_tokens_and_entities_of_its_readme(
+    corpora: Path,
+    name: str,
+    columns: dict[str, int],
+    scheme: str,
+    comments: str | None,
+    n_columns: int,
+    delimiter: str,
+    expected: tuple[int, int, int],
+) -> None:
+    layout = detect_layout(corpora / name, Layout(columns=columns))
+    assert (layout.comments, layout.n_columns, layout.written_delimiter) == (comments, n_columns, delimiter)
+    corpus, notation, notes = load_training(corpora / name, layout, "auto")
+    assert (notation, notes) == (Notation(scheme=scheme), [])
+    assert counts(corpus) == expected
+
+
+@pytest.mark.corpora
+def test_nerkor_is_refused_for_its_one_bad_tag_and_read_once_that_is_mended(corpora: Path, tmp_path: Path) -> None:
+    path = corpora / "nerkor" / "train.tsv.gz"
+    with pytest.raises(DataError) as caught:
+        load_training(path, detect_layout(path, Layout()), "auto")
+    assert caught.value.message.startswith(f"{path}:297269: tag 'V' does not fit the scheme IOB2; ")
+    assert caught.value.detail == ("line 297269: / V",)
+    mended = tmp_path / "train.tsv"
+    mended.write_bytes(gzip.decompress(path.read_bytes()).replace(b"/\tV\n", b"/\tO\n"))
+    corpus, notation, _ = load_training(mended, detect_layout(mended, Layout()), "auto")
+    assert notation == Notation(scheme="IOB2")
+    assert counts(corpus) == (52771, 810656, 37064)
+
+
+@pytest.mark.corpora
+def test_part_of_speech_tags_of_conll2000_lose_no_token(corpora: Path) -> None:
+    path = corpora / "conll2000" / "train.txt"
+    columns = {"token": 0, "tag": 1}
+    corpus, _, _ = load_training(path, detect_layout(path, Layout(columns=columns)), "none")
+    assert (len(corpus), corpus.n_tokens) == (8936, 211727)
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize(
+    ("name", "encoding", "notation", "n_sentences", "n_tokens"),
+    [
+        ("btc-f.conll", "utf-8", Notation(scheme="IOB2"), 2000, 35427),
+        ("japanese-eucjp.data", "euc_jp", Notation(scheme="IOB2"), 216, 4772),
+        ("japanese-seg.data", "utf-8", Notation(scheme="IOB2", typed=False), 36, 965),
+        ("basenp.data", "utf-8", Notation(scheme="IOB2", typed=False), 77, 1896),
+    ],
+)
+def test_messy_corpora_that_can_be_read(
+    corpora: Path, name: str, encoding: str, notation: Notation, n_sentences: int, n_tokens: int
+) -> None:
+    path = corpora / "messy" / name
+    corpus, found, notes = load_training(path, detect_layout(path, Layout(encoding=encoding)), "auto")
+    assert (found, notes) == (notation, [])
+    # Line by line without any of the code under test: every line that is not blank is a token, its last field a tag.
+    rows = [line for line in path.read_text(encoding).split("\n") if line.strip(" \t")]
+    tags = [row.replace("\t", " ").split(" ")[-1] for row in rows]
+    assert collections.Counter(tag for s in corpus.sentences for tag in s.tags) == collections.Counter(tags)
+    assert counts(corpus) == (n_sentences, n_tokens, len(get_entities(corpus.tags)))
+
+
+@pytest.mark.corpora
+def test_messy_corpora_that_are_refused_say_where(corpora: Path) -> None:
+    needs = (
+        "a tag counted from the end (tag: -1) needs the same number on every line; mend the line, or give the tag column"
+        " a fixed index"
+    )
+    for name, message, detail in [
+        ("swedish-train.txt", f"90310: found 1 column, expected 2 as on line 1: {needs}", "line 90310: bn"),
+        ("europeana-de-sbb.bio", f"129: found 1 column, expected 2 as on line 4: {needs}", "line 129: worden"),
+    ]:
+        path = corpora / "messy" / name
+        with pytest.raises(DataError) as caught:
+            load_training(path, detect_layout(path, Layout()), "auto")
+        assert (caught.value.message, caught.value.detail) == (f"{path}:{message}", (detail,))
+
+
+@pytest.mark.corpora
+def test_europeanas_comments_are_left_out_and_its_hash_tokens_are_not(corpora: Path) -> None:
+    path = corpora / "messy" / "europeana-de-sbb.bio"
+    layout = detect_layout(path, Layout())
+    assert (layout.comments, layout.n_columns, layout.written_delimiter) == ("#", 2, " ")
+    with path.open("rb") as stream:
+        (sentence,) = read_sentences(stream, layout)
+    assert len(sentence.tokens) == 47281 - 42
+    assert sentence.tokens.count("#") == 4
+
+
+@pytest.mark.corpora
+def test_swedish_is_io_without_prefixes_and_with_a_digit_outside_once_its_broken_line_is_gone(
+    corpora: Path, corpus_file: Path
+) -> None:
+    lines = (corpora / "messy" / "swedish-train.txt").read_text("utf-8").split("\n")
+    del lines[90310 - 1]
+    data = "\n".join(lines)
+    with pytest.raises(DataError, match="cannot tell whether tags without prefixes are spans or plain tags"):
+        load(corpus_file, data)
+    corpus, notation, notes = load(corpus_file, data, scheme="IO")
+    assert (notation, notes) == (Notation(scheme="IO", outside="0", bare=True), [])
+    assert counts(corpus) == (6885, 113124, len(get_entities(corpus.tags)))
+    assert [tag for tags in corpus.tags for tag in map(notation.spell, tags)] == [
+        line.replace("\t", " ").split(" ")[-1] for line in lines if line.strip(" \t")
+    ]
+    plain, notation, _ = load(corpus_file, data, scheme="none")
+    assert notation == Notation(scheme=NO_SCHEME)
+    assert set(plain.tags[0]) <= {"0", "PER", "LOC", "ORG", "MISC"}

@@ -1,0 +1,204 @@
+"""The network against stock Keras: a masked Bidirectional LSTM with the same weights is the oracle."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagger.corpus.batching import Batch, make_batch
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+
+from tagger.network.layers import constant_over_time_dropout, reverse_by_length  # noqa: E402
+from tagger.network.model import TwoBranchTagger, feed, sequence_loss  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+
+V, E, H, K = 20, 5, 4, 6
+LENGTHS = (1, 2, 7)
+
+
+def a_network(**options: Any) -> TwoBranchTagger:
+    """A network with weights large enough for every gradient to show, also through products and two layers."""
+    network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=E, units=H, seed=3, **options)
+    rng = np.random.default_rng(4)
+    for weight in network.named_weights().values():
+        weight.assign(rng.normal(scale=0.7, size=weight.shape))
+    return network
+
+
+def a_batch(seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(2, V, n).astype(np.int32) for n in LENGTHS]
+    tags = [rng.integers(0, K, n).astype(np.int32) for n in LENGTHS]
+    return make_batch(ids, tags)
+
+
+def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
+    """The same network of stock layers, sharing the variables' values: Embedding(mask_zero) and Bidirectional."""
+    mode = None if merge == "concat" else merge
+    layers = [keras.layers.Embedding(V, E, mask_zero=True)]
+    for _ in network.blocks:
+        layers.append(
+            keras.layers.Bidirectional(keras.layers.LSTM(H, return_sequences=True), merge_mode=mode or "concat")
+        )
+    layers.append(keras.layers.Dense(K))
+    model = keras.Sequential(layers)
+    model.build((None, None))
+    layers[0].embeddings.assign(network.embedding.embeddings)
+    for block, bidirectional in zip(network.blocks, layers[1:-1], strict=True):
+        for ours, theirs in (
+            (block.branches["forward"], bidirectional.forward_layer),
+            (block.branches["backward"], bidirectional.backward_layer),
+        ):
+            theirs.set_weights(ours.get_weights())
+    layers[-1].set_weights(network.softmax.get_weights())
+    return model
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
+def test_outputs_and_gradients_equal_a_masked_bidirectional_lstm(merge: str, layers: int) -> None:
+    network, batch = a_network(merge=merge, layers=layers), a_batch()
+    oracle = masked_keras(network, merge)
+    weighting = np.random.default_rng(1).normal(size=(len(LENGTHS), max(LENGTHS), K)).astype(np.float32)
+    weighting *= batch.mask[..., None]
+
+    with tf.GradientTape() as tape:
+        ours = network(**feed(batch))
+        our_loss = tf.reduce_sum(ours * weighting)
+    our_gradients = tape.gradient(our_loss, list(network.named_weights().values()))
+    with tf.GradientTape() as tape:
+        theirs = oracle(batch.token_ids)
+        their_loss = tf.reduce_sum(theirs * weighting)
+    their_gradients = tape.gradient(their_loss, oracle.trainable_variables)
+
+    np.testing.assert_allclose(np.array(ours)[batch.mask], np.array(theirs)[batch.mask], atol=1e-6)
+    assert len(our_gradients) == len(their_gradients) == 3 + 6 * layers
+    for name, ours_, theirs_ in zip(network.named_weights(), our_gradients, their_gradients, strict=True):
+        ours_, theirs_ = (np.array(tf.convert_to_tensor(gradient)) for gradient in (ours_, theirs_))
+        assert np.abs(theirs_).max() > 0.01, f"the gradient of {name} shows nothing"
+        np.testing.assert_allclose(ours_, theirs_, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("direction", "half"), [("forward", slice(0, H)), ("backward", slice(H, 2 * H))])
+def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: str, half: slice) -> None:
+    network, batch = a_network(direction=direction), a_batch()
+    reference = keras.layers.Bidirectional(keras.layers.LSTM(H, return_sequences=True))
+    x = np.array(network.embedding(batch.token_ids))
+    reference.build(x.shape)
+    (branch,) = network.blocks[0].branches.values()
+    (reference.forward_layer if direction == "forward" else reference.backward_layer).set_weights(branch.get_weights())
+    kernel, bias = network.softmax.get_weights()
+    expected = np.array(reference(x, mask=batch.mask))[..., half] @ kernel + bias
+    np.testing.assert_allclose(np.array(network(**feed(batch)))[batch.mask], expected[batch.mask], atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", ["both", "forward", "backward"])
+def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
+    network, batch = a_network(layers=2, direction=direction), a_batch()
+    logits = np.array(network(**feed(batch)))
+    loss = float(sequence_loss(logits, batch.tag_ids, batch.lengths)[0])
+
+    rng = np.random.default_rng(5)
+    n_more = 3
+    shape = (len(LENGTHS), max(LENGTHS) + n_more)
+    mask = np.pad(batch.mask, ((0, 0), (0, n_more)))
+
+    def other_padding(ids: np.ndarray) -> np.ndarray:
+        noise = rng.integers(2, V, shape).astype(np.int32)
+        return np.where(mask, np.pad(ids, ((0, 0), (0, n_more))), noise)
+
+    changed = np.array(network(other_padding(batch.token_ids), other_padding(batch.reversed_ids), batch.lengths))
+    np.testing.assert_allclose(changed[mask], logits[batch.mask], atol=1e-6)
+    noise_tags = np.where(mask, np.pad(batch.tag_ids, ((0, 0), (0, n_more))), rng.integers(0, K, shape))
+    assert float(sequence_loss(changed, noise_tags.astype(np.int32), batch.lengths)[0]) == pytest.approx(loss, abs=1e-5)
+
+
+def test_the_backward_branch_reads_the_right_context_and_the_forward_branch_the_left() -> None:
+    batch = a_batch()
+    changed = batch.token_ids.copy()
+    changed[2, 3] = (changed[2, 3] + 1 - 2) % (V - 2) + 2  # one token in the middle of the longest sentence
+    other = make_batch([changed[i, :n] for i, n in enumerate(LENGTHS)])
+    for direction, touched in (("forward", range(3, 7)), ("backward", range(4))):
+        network = a_network(direction=direction)
+        difference = np.abs(np.array(network(**feed(batch))) - np.array(network(**feed(other)))).max(axis=-1)
+        assert set(np.flatnonzero(difference[2] > 1e-7)) == set(touched)
+
+
+def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
+    batch = a_batch()
+    logits = np.random.default_rng(2).normal(size=(*batch.mask.shape, K)).astype(np.float32)
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected, right = 0.0, 0
+    for row, n in enumerate(LENGTHS):
+        for t in range(n):
+            expected -= np.log(probabilities[row, t, batch.tag_ids[row, t]])
+            right += probabilities[row, t].argmax() == batch.tag_ids[row, t]
+    logits[~batch.mask] = np.nan  # what stands at padding must not matter, whatever it is
+    total, n_right = sequence_loss(logits, batch.tag_ids, batch.lengths)
+    assert float(total) == pytest.approx(expected, rel=1e-5)
+    assert int(n_right) == right
+
+
+def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_inverse() -> None:
+    batch = a_batch()
+    reversed_ids = np.array(reverse_by_length(batch.token_ids, batch.lengths))
+    np.testing.assert_array_equal(reversed_ids, batch.reversed_ids)
+    np.testing.assert_array_equal(reverse_by_length(reversed_ids, batch.lengths), batch.token_ids)
+
+
+def test_dropout_is_constant_over_time_and_decided_by_its_seed() -> None:
+    x = np.ones((50, 7, 40), np.float32)
+    dropped = np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
+    assert (dropped == dropped[:, :1]).all()
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
+    assert (dropped[:, 0] == 0).mean() == pytest.approx(0.4, abs=0.05)
+    np.testing.assert_array_equal(dropped, constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
+    assert (dropped != np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 3])))).any()
+
+
+def test_both_branches_drop_the_same_inputs() -> None:
+    # With the backward branch set to the forward branch's weights, a palindrome of length n gives mirrored outputs
+    # only if both branches see the same mask.
+    network = a_network(dropout=0.5, merge="sum")
+    block = network.blocks[0]
+    block.branches["backward"].set_weights(block.branches["forward"].get_weights())
+    batch = make_batch([np.array([5, 9, 5], np.int32)])
+    for step in range(5):
+        logits = np.array(network(**feed(batch), dropout_seed=tf.constant([step, 0])))
+        np.testing.assert_allclose(logits[0, 0], logits[0, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize("cudnn", [True, False])
+def test_every_branch_is_told_which_kernel_to_use(cudnn: bool) -> None:
+    network = a_network(cudnn=cudnn, layers=2)
+    branches = [branch for block in network.blocks for branch in block.branches.values()]
+    assert [branch.use_cudnn for branch in branches] == [cudnn] * 4
+    for branch in branches:  # what Keras's cuDNN path requires
+        assert (branch.cell.activation, branch.cell.recurrent_activation) == (
+            keras.activations.tanh,
+            keras.activations.sigmoid,
+        )
+        assert branch.cell.recurrent_dropout == 0
+        assert not branch.unroll
+
+
+def test_the_seed_decides_the_initial_weights_and_no_two_matrices_start_equal() -> None:
+    def initial(seed: int) -> dict[str, np.ndarray]:
+        return TwoBranchTagger(
+            n_tokens=V, n_tags=K, embedding_dim=H, units=H, layers=2, merge="sum", seed=seed
+        ).weights_as_arrays()
+
+    first, second, other = initial(3), initial(3), initial(4)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+        if not name.endswith("bias"):
+            assert (first[name] != other[name]).any()
+    drawn = [weight for name, weight in first.items() if name.endswith("kernel") and name != "softmax.kernel"]
+    for a, b in itertools.combinations(drawn, 2):
+        assert not np.array_equal(a, b)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import doctest
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus import notation as notation_module
+from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.schemes import NO_SCHEME, SCHEMES, UNTYPED, Span, tags_from_spans
+from tagger.errors import DataError
+
+
+def tags(*sentences: str) -> list[list[str]]:
+    return [sentence.split() for sentence in sentences]
+
+
+def test_the_docstring_examples_hold() -> None:
+    results = doctest.testmod(notation_module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+# --- What is detected ----------------------------------------------------------------------------------------------
+
+DETECTED = {
+    "IOB1": (tags("I-PER I-PER O I-LOC B-LOC", "I-PER I-LOC"), Notation(scheme="IOB1")),
+    "IOB2": (tags("B-PER I-PER O B-LOC B-LOC"), Notation(scheme="IOB2")),
+    "IOB2, no I-": (tags("O B-PER"), Notation(scheme="IOB2")),
+    "IOB2, a B- after another type": (tags("I-PER B-LOC"), Notation(scheme="IOB2")),
+    "IOB2 with an I- after O": (tags("B-PER O I-LOC"), Notation(scheme="IOB2")),
+    "IOBES": (tags("B-PER I-PER E-PER O S-LOC"), Notation(scheme="IOBES")),
+    "IOBES, only S": (tags("O S-LOC"), Notation(scheme="IOBES")),
+    "BILOU": (tags("B-PER I-PER L-PER O U-LOC"), Notation(scheme="BILOU")),
+    "BILOU, no U": (tags("O B-LOC L-LOC"), Notation(scheme="BILOU")),
+    "BMES": (tags("B-PER M-PER E-PER O S-LOC"), Notation(scheme="IOBES", prefixes={"I": "M"})),
+    "BMES of words": (tags("B M M E S B E"), Notation(scheme="IOBES", prefixes={"I": "M"}, typed=False)),
+    "IO": (tags("I-PER I-PER O I-LOC"), Notation(scheme="IO")),
+    "bare B I O": (tags("B I O B", "O O B"), Notation(scheme="IOB2", typed=False)),
+    "bare B I": (tags("B I B"), Notation(scheme="IOB2", typed=False)),
+    "bare B I after O": (tags("I I O I B I"), Notation(scheme="IOB1", typed=False)),
+    "B_PER": (tags("B_PER I_PER O"), Notation(scheme="IOB2", separator="_")),
+    "B.PER": (tags("B.PER I.PER O"), Notation(scheme="IOB2", separator=".")),
+    "B_PER-SON": (tags("B_PER-SON I_PER-SON O"), Notation(scheme="IOB2", separator="_")),
+    "lower case": (
+        tags("b-per i-per o"),
+        Notation(scheme="IOB2", outside="o", prefixes={"B": "b", "I": "i"}),
+    ),
+    "lower-case bmes": (
+        tags("b_per m_per e_per s_loc 0"),
+        Notation(scheme="IOBES", outside="0", separator="_", prefixes={"B": "b", "I": "m", "E": "e", "S": "s"}),
+    ),
+    "0 outside": (tags("0 B-PER 0"), Notation(scheme="IOB2", outside="0")),
+    "only O": (tags("O O", "O"), Notation(scheme="IOB2")),
+    "only 0": (tags("0 0"), Notation(scheme="IOB2", outside="0")),
+    "no sentences": ([], Notation(scheme="IOB2")),
+}
+
+
+@pytest.mark.parametrize("case", list(DETECTED))
+def test_notations_are_detected(case: str) -> None:
+    sentences, expected = DETECTED[case]
+    assert detect_notation(sentences) == (expected, [])
+
+
+def test_tags_without_prefixes_and_without_o_are_plain_tags() -> None:
+    for sentences in (tags("NN VB NN", "DT"), tags("n v m"), tags("S L U"), tags("NOUN B I")):
+        notation, notes = detect_notation(sentences)
+        assert notation == Notation(scheme=NO_SCHEME)
+        assert notes == ["the tags have no prefixes: read as plain tags (scheme none)"]
+
+
+@pytest.mark.parametrize("sentences", [tags("PER PER O"), tags("NN O"), tags("0 LOC"), tags("S U O"), tags("B I X O")])
+def test_tags_without_prefixes_beside_an_outside_tag_are_ambiguous(sentences: list[list[str]]) -> None:
+    with pytest.raises(DataError) as caught:
+        detect_notation(sentences)
+    assert caught.value.message == (
+        "scheme: cannot tell whether tags without prefixes are spans or plain tags; set data.scheme to IO (each run of"
+        " one tag is a span) or none (plain tags)"
+    )
+    assert caught.value.detail == (f"tags found: {', '.join(sorted(set(sentences[0])))}",)
+
+
+@pytest.mark.parametrize("text", ["B-PER L-PER O S-LOC", "B-A E-A U-B", "B M E L", "B-A M-A L-A O"])
+def test_prefixes_of_both_iobes_and_bilou_are_an_error(text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        detect_notation(tags(text))
+    assert caught.value.message == (
+        "scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U), expected one of them; set data.scheme,"
+        " or mend the tags"
+    )
+    assert caught.value.detail == (f"tags found: {', '.join(sorted(set(text.split())))}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "bad_tag", "named_scheme"),
+    [
+        ("B-PER X-PER Y-PER O", "auto", "X-PER", "IOB2"),
+        ("B-PER PER O", "auto", "PER", "IOB2"),
+        ("B-PER B-", "auto", "B-", "IOB2"),
+        ("B-PER B:LOC", "auto", "B:LOC", "IOB2"),
+        ("B-PER S-LOC", "IOB2", "S-LOC", "IOB2"),
+        ("B-PER E-PER", "BILOU", "E-PER", "BILOU"),
+        ("I-PER B-PER", "IO", "B-PER", "IO"),
+        ("NN VB", "IOB2", "NN", "IOB2"),
+    ],
+)
+def test_the_first_tag_that_does_not_fit_is_named(text: str, scheme: str, bad_tag: str, named_scheme: str) -> None:
+    with pytest.raises(BadTag) as caught:
+        detect_notation(tags(text, "" if scheme != "auto" else "O B-PER"), scheme)
+    assert (caught.value.tag, caught.value.scheme) == (bad_tag, named_scheme)
+
+
+def test_the_users_word_on_the_scheme_is_taken() -> None:
+    assert detect_notation(tags("B-PER I-PER O"), "none") == (Notation(scheme=NO_SCHEME), [])
+    assert detect_notation(tags("B-PER I-PER O"), "IOBES")[0].scheme == "IOBES"
+    assert detect_notation(tags("I-PER O"), "IOB1")[0].scheme == "IOB1"
+    assert detect_notation(tags("PER PER O LOC"), "IO") == (Notation(scheme="IO", bare=True), [])
+
+
+def test_the_commonest_spelling_is_written_and_the_others_are_noted() -> None:
+    notation, notes = detect_notation(tags("B-PER I-PER B_PER B.PER I-LOC O O 0", "B-LOC i-LOC"))
+    assert notation == Notation(scheme="IOB2")
+    assert notes == [
+        "0 is read as O",
+        "B.PER is read as B-PER",
+        "B_PER is read as B-PER",
+        "i-LOC is read as I-LOC",
+    ]
+
+
+# --- Reading and spelling ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("notation", "spelled_as"),
+    [
+        (Notation(scheme="IOB2"), {"B-PER": "B-PER", "I-art-film": "I-art-film", "O": "O"}),
+        (Notation(scheme="IOB2", separator="_", outside="0"), {"B_PER": "B-PER", "I_a_b": "I-a_b", "0": "O"}),
+        (Notation(scheme="IOB2", separator="."), {"B.PER": "B-PER", "I.a.b": "I-a.b"}),
+        (Notation(scheme="IOBES", prefixes={"I": "M"}), {"M-a": "I-a", "B-a": "B-a", "E-a": "E-a", "S-a": "S-a"}),
+        (Notation(scheme="IOBES", prefixes={"I": "m"}), {"m-M": "I-M"}),
+        (Notation(scheme="IOB2", typed=False), {"B": "B-_", "I": "I-_", "O": "O"}),
+        (Notation(scheme="IOB2", typed=False, prefixes={"B": "b"}, outside="o"), {"b": "B-_", "o": "O"}),
+        (Notation(scheme="IO", bare=True), {"PER": "I-PER", "B": None, "O": "O", "0": None, "I-PER": None, "L": "I-L"}),
+        (Notation(scheme=NO_SCHEME), {"NN": "NN", "O": "O", "0": "0", "B_x": "B_x", "": ""}),
+    ],
+)
+def test_canonical_tags_and_their_spelling(notation: Notation, spelled_as: Mapping[str, str | None]) -> None:
+    for spelled, canonical in spelled_as.items():
+        if canonical is not None:
+            assert notation.canonical(spelled) == canonical
+            assert notation.spell(canonical) == spelled
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tag"),
+    [("IOB2", "E-x"), ("IOBES", "L-x"), ("BILOU", "E-x"), ("IO", "B-x"), ("IO", "B"), ("IOB2", "PER")]
+    + [("IOB2", "-"), ("IOB2", "B-"), ("IOB2", "O-PER"), ("IOB1", "S")],
+)
+def test_a_tag_that_does_not_fit_is_refused(scheme: str, tag: str) -> None:
+    with pytest.raises(ValueError, match="^" + tag + "$"):
+        Notation(scheme=scheme).canonical(tag)
+
+
+def test_an_empty_tag_fits_no_scheme() -> None:
+    for scheme in SCHEMES:
+        with pytest.raises(ValueError, match="^$"):
+            Notation(scheme=scheme).canonical("")
+
+
+@st.composite
+def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]]]:
+    """A scheme, canonical tags that name it beyond doubt, and the same tags in one spelling."""
+    scheme = draw(st.sampled_from(list(SCHEMES)))
+    typed = draw(st.booleans()) or scheme == "IO"
+    types = ["PER", "loc", "art-film", "a_b", "语"] if typed else [UNTYPED]
+    spans, end = [Span(types[0], 1, 5)], 5  # every prefix of a longer span
+    for gap, length, entity_type in draw(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(types)), max_size=5)
+    ):
+        spans.append(Span(entity_type, end + gap, end + gap + length))
+        end += gap + length
+    # Then one of a single token, and a neighbour of the same type, the only place where IOB1 has a B.
+    spans += [Span(types[0], end + 1, end + 2), Span(types[0], end + 2, end + 3)]
+    canonical = tags_from_spans(spans, end + 4, scheme)
+    separator = draw(st.sampled_from("-_."))
+    outside = draw(st.sampled_from(["O", "o", "0"]))
+    letters = {letter: letter for letter in "BIESLU"}
+    if scheme == "IOBES" and draw(st.booleans()):
+        letters["I"] = "M"
+    if draw(st.booleans()):
+        letters = {letter: spelled.lower() for letter, spelled in letters.items()}
+
+    def spell(tag: str) -> str:
+        if tag == "O":
+            return outside
+        return letters[tag[0]] + (separator + tag[2:] if typed else "")
+
+    return scheme, [canonical], [[spell(tag) for tag in canonical]]
+
+
+@given(uniform_files())
+def test_a_uniform_file_is_read_canonically_and_spelled_back(file: tuple[str, list[list[str]], list[list[str]]]) -> None:
+    scheme, canonical, spelled = file
+    notation, notes = detect_notation(spelled)
+    assert notation.scheme == scheme
+    assert notes == []
+    assert [[notation.canonical(tag) for tag in sentence] for sentence in spelled] == canonical
+    assert [[notation.spell(tag) for tag in sentence] for sentence in canonical] == spelled
+
+
+@given(
+    st.lists(st.sampled_from(["PER", "loc", "L", "S", "E", "M", "U", "x", "a-b", "O"]), min_size=1, max_size=8),
+    st.sampled_from(["O", "0", "o"]),
+)
+def test_bare_io_is_spelled_back_whatever_its_types_are_called(types: list[str], outside: str) -> None:
+    spelled = [outside if tag == "O" else tag for tag in types]
+    notation, notes = detect_notation([spelled], "IO")
+    canonical = [notation.canonical(tag) for tag in spelled]
+    assert canonical == ["O" if tag == "O" else f"I-{tag}" for tag in types]
+    assert notes == []
+    assert [notation.spell(tag) for tag in canonical] == spelled
+
+
+def test_plain_tags_are_left_as_they_are() -> None:
+    notation, _ = detect_notation(tags("B-x 0 o O NN"), "none")
+    assert [notation.canonical(tag) for tag in ("B_x", "0", "o", "O")] == ["B_x", "0", "o", "O"]
+    assert [notation.spell(tag) for tag in ("B_x", "0", "o", "O")] == ["B_x", "0", "o", "O"]

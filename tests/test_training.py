@@ -1,0 +1,118 @@
+"""The training loop: it learns, it is seeded, and it stops when told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from tagger.config import TrainingConfig
+from tagger.corpus.batching import Batch, TrainingSet
+from tagger.errors import TaggerError
+
+tf = pytest.importorskip("tensorflow")
+
+from tagger.network.model import TwoBranchTagger, feed  # noqa: E402
+from tagger.network.training import Stopped, Trainer, dropout_seed  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+
+V, K = 30, 4
+
+
+def a_training_set(seed: int = 0) -> TrainingSet:
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(2, V, rng.integers(1, 9)).astype(np.int32) for _ in range(40)]
+    return TrainingSet(ids, [row % K for row in ids], np.ones(V, bool), 0.1, batch_size=8, seed=seed)
+
+
+def a_trainer(**settings: object) -> Trainer:
+    network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1)
+    return Trainer(network, TrainingConfig(**settings))  # type: ignore[arg-type]
+
+
+def losses(trainer: Trainer, epochs: int = 3) -> list[float]:
+    data = a_training_set()
+    return [trainer.train_epoch(data.batches(epoch), epoch).loss for epoch in range(epochs)]
+
+
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.02), ("nadam", 0.02), ("sgd", 0.1)])
+def test_every_optimizer_learns(optimizer: str, learning_rate: float) -> None:
+    first, *_, last = losses(a_trainer(optimizer=optimizer, learning_rate=learning_rate), epochs=8)
+    assert last < 0.7 * first
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    trainers = [a_trainer(), a_trainer(), a_trainer(seed=2)]
+    for trainer in trainers:
+        losses(trainer)
+    same, again, other = (trainer.network.weights_as_arrays()["softmax.kernel"] for trainer in trainers)
+    np.testing.assert_array_equal(same, again)
+    assert (same != other).any()
+
+
+def test_loss_is_reported_per_token_and_summed_over_tokens_divided_by_sentences_when_trained() -> None:
+    trainer = a_trainer(optimizer="sgd", learning_rate=0.1, decay=0.0, clip_norm=None)
+    trainer.network.dropout = 0.0
+    batch = next(iter(a_training_set().batches(0)))
+    with tf.GradientTape() as tape:
+        logits = trainer.network(**feed(batch))
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.tag_ids, logits)
+        loss = tf.reduce_sum(tf.boolean_mask(each, batch.mask)) / len(batch.lengths)
+    bias = trainer.network.softmax.bias
+    expected = bias.numpy() - 0.1 * np.array(tape.gradient(loss, bias))
+    result = trainer.train_epoch([batch], 0)
+    np.testing.assert_allclose(bias.numpy(), expected, atol=1e-6)
+    assert result.loss == pytest.approx(float(loss) * len(batch.lengths) / batch.n_tokens, rel=1e-5)
+    assert result.tokens == batch.n_tokens == batch.lengths.sum()
+
+
+def test_the_learning_rate_decays_by_epoch() -> None:
+    trainer = a_trainer(learning_rate=0.01, decay=0.5)
+    rates = []
+    for epoch in range(3):
+        trainer.train_epoch(a_training_set().batches(epoch), epoch)
+        rates.append(float(trainer.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0.01, 0.01 / 1.5, 0.01 / 2.0], rtol=1e-6)
+
+
+def test_clipping_bounds_the_update() -> None:
+    trainer = a_trainer(optimizer="sgd", learning_rate=1.0, clip_norm=0.01)
+    before = trainer.network.weights_as_arrays()
+    trainer.train_epoch(list(a_training_set().batches(0))[:1], 0)
+    after = trainer.network.weights_as_arrays()
+    norm = np.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in before))
+    # Keras takes the norm of the embedding's gradient before it adds up the rows of equal tokens: hence 2%.
+    assert norm == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_stop_request_ends_the_epoch_after_the_step() -> None:
+    done: list[int] = []
+    with pytest.raises(Stopped):
+        a_trainer().train_epoch(a_training_set().batches(0), 0, on_step=done.append, should_stop=lambda: len(done) == 2)
+    assert len(done) == 2
+
+
+def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
+    trainer = a_trainer()
+    trainer.network.softmax.bias.assign([np.nan] * K)
+    with pytest.raises(TaggerError, match=r"the loss of epoch 1 is nan: .*lower training\.learning_rate"):
+        trainer.train_epoch(a_training_set().batches(0), 0)
+
+
+def test_new_lengths_do_not_compile_the_step_again() -> None:
+    trainer = a_trainer()
+
+    def of_length(n: int) -> Iterable[Batch]:
+        ids = [np.full(n, 3, np.int32)] * 2
+        return TrainingSet(ids, ids, np.zeros(V, bool), 0.0, batch_size=2, seed=0).batches(0)
+
+    for n in (3, 9, 27):
+        trainer.train_epoch(of_length(n), 0)
+    assert trainer._step.experimental_get_tracing_count() == 1
+
+
+def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:
+    seeds = [dropout_seed(seed, epoch, step) for seed in (1, 2) for epoch in range(40) for step in range(300)]
+    assert len(set(seeds)) == len(seeds)

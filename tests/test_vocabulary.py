@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import collections
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus import vocabulary as vocabulary_module
+from tagger.corpus.vocabulary import (
+    N_RESERVED,
+    PAD_ID,
+    UNK_ID,
+    Normalization,
+    TagVocabulary,
+    TokenVocabulary,
+    build_tag_vocabulary,
+    build_vocabulary,
+)
+
+
+def split(*sentences: str) -> list[list[str]]:
+    return [sentence.split() for sentence in sentences]
+
+
+def test_the_docstring_examples_hold() -> None:
+    results = doctest.testmod(vocabulary_module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+# --- Tokens --------------------------------------------------------------------------------------------------------
+
+
+def test_padding_is_id_0_unknown_is_id_1_and_tokens_begin_at_2() -> None:
+    assert (PAD_ID, UNK_ID, N_RESERVED) == (0, 1, 2)
+    vocabulary = TokenVocabulary(("b", "a"))
+    ids = vocabulary.encode(["a", "b", "c", "", "A"])
+    assert ids.tolist() == [3, 2, 1, 1, 1]
+    assert ids.dtype == np.int32
+    assert len(vocabulary) == 4
+    assert TokenVocabulary(()).encode(["a"]).tolist() == [1]
+    assert TokenVocabulary(("a",)).encode([]).tolist() == []
+
+
+def test_the_commonest_token_comes_first_and_ties_stand_in_order_of_appearance() -> None:
+    vocabulary, counts = build_vocabulary(split("d b c b", "a c e c"))
+    assert vocabulary.tokens == ("c", "b", "d", "a", "e")
+    assert counts.tolist() == [0, 0, 3, 2, 1, 1, 1]
+    assert len(counts) == len(vocabulary)
+
+
+def test_rare_tokens_are_left_out_and_counted_as_unknown() -> None:
+    vocabulary, counts = build_vocabulary(split("a b b c c c d"), min_count=2)
+    assert vocabulary.tokens == ("c", "b")
+    assert counts.tolist() == [0, 2, 3, 2]
+    assert vocabulary.encode(["a", "b", "c"]).tolist() == [UNK_ID, 3, 2]
+
+
+def test_at_most_max_size_tokens_are_kept_and_ties_go_by_appearance() -> None:
+    sentences = split("e d c b a b a c")
+    vocabulary, counts = build_vocabulary(sentences, max_size=2)
+    assert vocabulary.tokens == ("c", "b")
+    assert counts.tolist() == [0, 4, 2, 2]
+    assert build_vocabulary(sentences, max_size=4)[0].tokens == ("c", "b", "a", "e")
+    assert build_vocabulary(sentences, max_size=99)[0].tokens == ("c", "b", "a", "e", "d")
+    assert build_vocabulary(sentences, max_size=4, min_count=2)[0].tokens == ("c", "b", "a")
+
+
+def test_tokens_are_normalized_before_they_are_counted_and_before_they_are_looked_up() -> None:
+    vocabulary, counts = build_vocabulary(split("The the 12 34 B-52s"), Normalization(lowercase=True, digits=True))
+    assert vocabulary.tokens == ("the", "00", "b-00s")
+    assert counts.tolist() == [0, 0, 2, 2, 1]
+    assert vocabulary.encode(["THE", "99", "b-77S", "1"]).tolist() == [2, 3, 4, UNK_ID]
+
+
+@pytest.mark.parametrize(
+    ("normalization", "expected"),
+    [
+        (Normalization(), "ÉA-52٣"),
+        (Normalization(lowercase=True), "éa-52٣"),
+        (Normalization(digits=True), "ÉA-00٣"),  # ASCII digits only
+        (Normalization(lowercase=True, digits=True), "éa-00٣"),
+    ],
+)
+def test_each_normalization_does_its_own_part_only(normalization: Normalization, expected: str) -> None:
+    assert normalization("ÉA-52٣") == expected
+    vocabulary = TokenVocabulary((expected,), normalization)
+    assert vocabulary.encode(["ÉA-52٣"]).tolist() == [2]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcdefghij"), max_size=6), max_size=10),
+    st.integers(1, 3),
+    st.none() | st.integers(0, 6),
+)
+def test_a_vocabulary_is_the_sorted_count_of_the_training_tokens(
+    sentences: list[list[str]], min_count: int, max_size: int | None
+) -> None:
+    tokens = [token for sentence in sentences for token in sentence]
+    first_seen = {token: tokens.index(token) for token in tokens}
+    ranked = sorted(first_seen, key=lambda token: (-tokens.count(token), first_seen[token]))
+    kept = [token for token in ranked[:max_size] if tokens.count(token) >= min_count]
+    vocabulary, counts = build_vocabulary(sentences, min_count=min_count, max_size=max_size)
+    assert vocabulary.tokens == tuple(kept)
+    by_id = collections.Counter(vocabulary.encode(tokens).tolist())
+    assert counts.tolist() == [by_id[i] for i in range(len(vocabulary))]
+
+
+def test_sentences_may_come_from_a_generator() -> None:
+    vocabulary, _ = build_vocabulary(sentence for sentence in split("a b", "b"))
+    assert vocabulary.tokens == ("b", "a")
+
+
+def test_a_token_may_not_stand_twice() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        TokenVocabulary(("a", "b", "a"))
+
+
+# --- Tags ----------------------------------------------------------------------------------------------------------
+
+
+def test_tags_are_sorted_with_o_first_and_none_is_reserved() -> None:
+    vocabulary = build_tag_vocabulary(split("I-PER B-PER O", "B-LOC O A"))
+    assert vocabulary.tags == ("O", "A", "B-LOC", "B-PER", "I-PER")
+    assert len(vocabulary) == 5
+    assert build_tag_vocabulary(split("VB NN NN")).tags == ("NN", "VB")
+    assert build_tag_vocabulary([]).tags == ()
+
+
+@given(st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"]), max_size=10))
+def test_tags_come_back_from_their_ids(tags: list[str]) -> None:
+    vocabulary = TagVocabulary(("O", "B-LOC", "B-PER", "I-PER"))
+    ids = vocabulary.encode(tags)
+    assert ids.dtype == np.int32
+    assert ids.tolist() == [["O", "B-LOC", "B-PER", "I-PER"].index(tag) for tag in tags]
+    assert vocabulary.decode(ids) == tags
+
+
+def test_a_tag_that_training_never_saw_has_no_id() -> None:
+    with pytest.raises(KeyError, match="B-ORG"):
+        TagVocabulary(("O", "B-PER")).encode(["O", "B-ORG"])

@@ -36,7 +36,9 @@ def numbered(lengths: list[int], first: int = 10) -> list[Ids]:
 
 
 def test_a_batch_of_ragged_sentences_by_hand() -> None:
-    batch = make_batch([ids(7, 8, 9), ids(5), ids(2, 3, 4, 5, 6), ids(8, 9)], [ids(1, 2, 0), ids(3), ids(1, 1, 2, 2, 1), ids(0, 4)])
+    batch = make_batch(
+        [ids(7, 8, 9), ids(5), ids(2, 3, 4, 5, 6), ids(8, 9)], [ids(1, 2, 0), ids(3), ids(1, 1, 2, 2, 1), ids(0, 4)]
+    )
     assert batch.token_ids.tolist() == [[7, 8, 9, 0, 0], [5, 0, 0, 0, 0], [2, 3, 4, 5, 6], [8, 9, 0, 0, 0]]
     # A flip of the padded rows would be [[0, 0, 9, 8, 7], [0, 0, 0, 0, 5], …]: padding before the first real step.
     assert batch.reversed_ids.tolist() == [[9, 8, 7, 0, 0], [5, 0, 0, 0, 0], [6, 5, 4, 3, 2], [9, 8, 0, 0, 0]]

@@ -67,9 +67,7 @@ def test_hashtags_are_tokens(corpus_file: Path) -> None:
 
 
 def test_lines_of_other_shape_that_begin_with_a_hash_are_comments(corpus_file: Path) -> None:
-    data = (
-        "# newdoc id = d1\n# sent_id = 1\n# text = a O\n1\ta\tO\t-\tx\n2\t#\tB-PER\t-\tx\n\n# sent_id = 2\n1\tb\tO\t-\tx\n"
-    )
+    data = "# newdoc id = d1\n# sent_id = 1\n# text = a O\n1\ta\tO\t-\tx\n2\t#\tB-PER\t-\tx\n\n# sent_id = 2\n1\tb\tO\t-\tx\n"
     columns = {"token": 1, "tag": 2}
     assert detect(corpus_file, data, columns=columns).comments == "#"
     assert tokens_of(load(corpus_file, data, columns=columns)[0]) == [["a", "#"], ["b"]]
@@ -251,7 +249,9 @@ def counts(corpus: Corpus) -> tuple[int, int, int]:
 
 @pytest.mark.corpora
 @pytest.mark.parametrize(
-    ("name", "columns", "scheme", "comments", "n_columns", "delimiter", "expected"), README, ids=[row[0] for row in README]
+    ("name", "columns", "scheme", "comments", "n_columns", "delimiter", "expected"),
+    README,
+    ids=[row[0] for row in README],
 )
 def test_a_benchmark_corpus_has_the_sentences_tokens_and_entities_of_its_readme(
     corpora: Path,

@@ -157,8 +157,18 @@ def test_canonical_tags_and_their_spelling(notation: Notation, spelled_as: Mappi
 
 @pytest.mark.parametrize(
     ("scheme", "tag"),
-    [("IOB2", "E-x"), ("IOBES", "L-x"), ("BILOU", "E-x"), ("IO", "B-x"), ("IO", "B"), ("IOB2", "PER")]
-    + [("IOB2", "-"), ("IOB2", "B-"), ("IOB2", "O-PER"), ("IOB1", "S")],
+    [
+        ("IOB1", "S"),
+        ("IOB2", "E-x"),
+        ("IOB2", "PER"),
+        ("IOB2", "-"),
+        ("IOB2", "B-"),
+        ("IOB2", "O-PER"),
+        ("IOBES", "L-x"),
+        ("BILOU", "E-x"),
+        ("IO", "B-x"),
+        ("IO", "B"),
+    ],
 )
 def test_a_tag_that_does_not_fit_is_refused(scheme: str, tag: str) -> None:
     with pytest.raises(ValueError, match="^" + tag + "$"):
@@ -167,7 +177,7 @@ def test_a_tag_that_does_not_fit_is_refused(scheme: str, tag: str) -> None:
 
 def test_an_empty_tag_fits_no_scheme() -> None:
     for scheme in SCHEMES:
-        with pytest.raises(ValueError, match="^$"):
+        with pytest.raises(ValueError, match=r"^$"):
             Notation(scheme=scheme).canonical("")
 
 
@@ -203,7 +213,9 @@ def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]
 
 
 @given(uniform_files())
-def test_a_uniform_file_is_read_canonically_and_spelled_back(file: tuple[str, list[list[str]], list[list[str]]]) -> None:
+def test_a_uniform_file_is_read_canonically_and_spelled_back(
+    file: tuple[str, list[list[str]], list[list[str]]],
+) -> None:
     scheme, canonical, spelled = file
     notation, notes = detect_notation(spelled)
     assert notation.scheme == scheme

@@ -254,7 +254,8 @@ def test_plain_tags_have_no_illegal_transitions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "parts"), [("O", ("O", "")), ("B-PER", ("B", "PER")), ("I-art-film", ("I", "art-film")), ("S-_", ("S", "_"))]
+    ("tag", "parts"),
+    [("O", ("O", "")), ("B-PER", ("B", "PER")), ("I-art-film", ("I", "art-film")), ("S-_", ("S", "_"))],
 )
 def test_a_canonical_tag_is_split_at_its_first_hyphen(tag: str, parts: tuple[str, str]) -> None:
     assert split_tag(tag) == parts

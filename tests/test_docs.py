@@ -1,0 +1,157 @@
+"""The documentation is part of the product: its commands run, its reference is the schema."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import ROOT, run_tagger
+
+from tagger.cli import cli
+from tagger.config import Config, config_keys
+
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# One epoch of a small network: whether a documented command works does not depend on how long it trains.
+QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
+
+
+def commands() -> list[str]:
+    blocks = [block for path in DOCUMENTS for block in re.findall(r"```sh\n(.*?)```", path.read_text("utf-8"), re.DOTALL)]
+    return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line.strip()))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a user has after cloning, as far as the commands need it."""
+    clone = tmp_path_factory.mktemp("work") / "tagger"
+    for name in ("configs", "data", "scripts"):
+        shutil.copytree(ROOT / name, clone / name)
+    return clone
+
+
+@pytest.fixture
+def in_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(clone)
+    monkeypatch.delenv("TAGGER_MODEL", raising=False)
+    yield clone
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("command", [command for command in commands() if re.match(r"(printf .*\| )?tagger ", command)])
+def test_documented_tagger_command_runs(in_clone: Path, command: str) -> None:
+    """Runs in the order of the documents, as a reader would type them: later ones use the models of earlier ones."""
+    stdin, stages = b"", [shlex.split(stage) for stage in re.split(r" \| (?=tagger|head)", command)]
+    for stage in stages:
+        target = None
+        if "<" in stage:
+            stdin = Path(stage.pop(stage.index("<") + 1)).read_bytes()
+            stage.remove("<")
+        if ">" in stage:
+            target = Path(stage.pop(stage.index(">") + 1))
+            stage.remove(">")
+        if stage[0] == "tagger":
+            result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
+            assert result.exit_code == 0, result.errors
+            output = result.output
+            assert output or stage[1] == "train"
+        else:
+            output = subprocess.run(stage, input=stdin, capture_output=True, check=True).stdout
+        if target is not None:
+            target.write_bytes(output)
+        stdin = output
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("command", [command for command in commands() if "measure_results" in command])
+def test_documented_measurement_runs(in_clone: Path, command: str, corpora: Path) -> None:
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    arguments = [*shlex.split(command)[1:], "--seeds", "1", *QUICK]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  test +\d+\.\d\d ± 0\.00 ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("python scripts/make_")])
+def test_documented_script_runs(in_clone: Path, command: str) -> None:
+    subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])
+def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
+    subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+    assert f"{command}\n" in (ROOT / ".ci/run").read_text("utf-8")
+
+
+def test_documented_installation_is_the_makefiles() -> None:
+    installing = [command for command in commands() if "venv" in command or "pip" in command]
+    assert installing == ["python3 -m venv .venv", ".venv/bin/python -m pip install ."]
+    recipe = subprocess.run(
+        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert "python3 -m venv .venv\n" in recipe
+    assert ".venv/bin/python -m pip install --quiet --editable .\n" in recipe
+
+
+def test_every_documented_command_is_run_by_some_test() -> None:
+    known = r"tagger |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv/bin/python -m pip"
+    assert [command for command in commands() if not re.match(known, command)] == []
+
+
+def test_the_config_reference_is_the_schema_with_its_defaults() -> None:
+    (reference,) = (block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "vocabulary:" in block)
+    values = yaml.safe_load(reference)
+    assert [f"{section}.{key}" for section, keys in values.items() for key in keys] == config_keys()
+    values["data"]["train"] = "x"
+    assert Config.model_validate(values) == Config.model_validate({"data": {"train": "x"}})
+
+
+def test_every_command_and_option_is_documented() -> None:
+    for name, command in cli.commands.items():
+        (synopsis,) = re.findall(rf"^\*\*`tagger {name} (.*?)`\*\*", README, re.MULTILINE)
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--"):
+                    assert f"[{option}" in synopsis, (name, option)
+                else:
+                    assert option.upper() in synopsis, (name, option)
+        assert set(re.findall(r"--[a-z]+", synopsis)) <= {option for p in command.params for option in p.opts}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> None:
+    from tagger.config import load_config
+
+    load_config(path)
+    comment = path.read_text("utf-8").split("data:")[0]
+    assert re.search(r"^# .*(Costs|Make its files)", comment, re.MULTILINE)
+
+
+def test_the_readmes_sections_come_in_the_readers_order() -> None:
+    assert re.findall(r"^## (.*)$", README, re.MULTILINE) == [
+        "Install", "Sixty seconds", "File format", "Config reference", "Commands", "Results", "How it works", "Limits",
+        "Development",
+    ]  # fmt: skip
+
+
+def test_every_module_is_named_in_the_reading_order() -> None:
+    last = README[README.index("## Development") :]
+    for path in (ROOT / "tagger").rglob("*.py"):
+        if not path.stem.startswith("__"):
+            assert re.search(rf"\b{path.stem}\b", last), path
+
+
+def test_links_lead_somewhere() -> None:
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
+            assert (path.parent / target).exists(), target

@@ -44,11 +44,13 @@ def main() -> None:
         for seed in arguments.seeds:
             runs.append(measure(str(Path(arguments.config).resolve()), seed, arguments.settings, Path(folder)))
             print(json.dumps(runs[-1]), flush=True)
-    print(f"{Path(arguments.config).name}, seeds {' '.join(map(str, arguments.seeds))}, percent, mean ± standard deviation")
+    seeds = " ".join(map(str, arguments.seeds))
+    print(f"{Path(arguments.config).name}, seeds {seeds}, percent, mean ± standard deviation")
     for key in ("dev", "test", "test_strict"):
         values = [100 * run[key] for run in runs]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        print(f"  {key:12} {statistics.mean(values):.2f} ± {spread:.2f}  (min {min(values):.2f}, max {max(values):.2f})")
+        mean = statistics.mean(values)
+        print(f"  {key:12} {mean:.2f} ± {spread:.2f}  (min {min(values):.2f}, max {max(values):.2f})")
     print(f"  minutes a run: {max(run['minutes'] for run in runs):.1f} at most")
 
 

@@ -296,6 +296,12 @@ def test_the_tag_column_is_left_alone_without_gold() -> None:
     assert read(b"a\nb c d\n") == [Sentence(["a", "b"], [], [b"a\n", b"b c d\n"], [0, 1], [], 1)]
 
 
+def test_blanks_around_a_gold_tag_are_no_part_of_it() -> None:
+    data = b"New York \t B-LOC \na\tO\t\n"
+    (sentence,) = read(data, gold=True)
+    assert (sentence.tokens, sentence.tags) == (["New York ", "a"], ["B-LOC", "O"])
+
+
 # --- Writing -------------------------------------------------------------------------------------------------------
 
 

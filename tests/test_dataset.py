@@ -86,6 +86,8 @@ def test_a_file_whose_every_line_begins_with_a_hash_is_read_by_its_tags(corpus_f
 
 
 def test_comments_none_makes_a_token_of_every_line(corpus_file: Path) -> None:
+    layout = detect(corpus_file, "# NN O\n#\tNN\tX\n#\tNN\tX\n", comments="none")
+    assert (layout.n_columns, layout.written_delimiter, layout.known_tags) == (3, "\t", {"O", "X"})
     layout = detect(corpus_file, "# text\na O\n", comments="none")
     assert layout.comments is None
     with open(corpus_file, "rb") as stream:  # noqa: PTH123 (as a user's script may open it)
@@ -274,12 +276,12 @@ def test_a_benchmark_corpus_has_the_sentences_tokens_and_entities_of_its_readme(
 def test_nerkor_is_refused_for_its_one_bad_tag_and_read_once_that_is_mended(corpora: Path, tmp_path: Path) -> None:
     path = corpora / "nerkor" / "train.tsv.gz"
     with pytest.raises(DataError) as caught:
-        load_training(path, detect_layout(path, Layout()), "auto")
+        load_training(path, Layout(), "auto")
     assert caught.value.message.startswith(f"{path}:297269: tag 'V' does not fit the scheme IOB2; ")
     assert caught.value.detail == ("line 297269: / V",)
     mended = tmp_path / "train.tsv"
     mended.write_bytes(gzip.decompress(path.read_bytes()).replace(b"/\tV\n", b"/\tO\n"))
-    corpus, notation, _ = load_training(mended, detect_layout(mended, Layout()), "auto")
+    corpus, notation, _ = load_training(mended, Layout(), "auto")
     assert notation == Notation(scheme="IOB2")
     assert counts(corpus) == (52771, 810656, 37064)
 

@@ -24,7 +24,9 @@ QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model
 
 
 def commands() -> list[str]:
-    blocks = [block for path in DOCUMENTS for block in re.findall(r"```sh\n(.*?)```", path.read_text("utf-8"), re.DOTALL)]
+    blocks = [
+        block for path in DOCUMENTS for block in re.findall(r"```sh\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+    ]
     return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line.strip()))
 
 

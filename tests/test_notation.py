@@ -131,13 +131,19 @@ def test_the_commonest_spelling_is_written_and_the_others_are_noted() -> None:
     ]
 
 
+def test_what_is_commonest_is_counted_by_token() -> None:
+    notation, notes = detect_notation(tags("B_PER B_PER B_PER B-LOC B-ORG b_PER 0 0 O"))
+    assert notation == Notation(scheme="IOB2", outside="0", separator="_")
+    assert notes == ["B-LOC is read as B_LOC", "B-ORG is read as B_ORG", "O is read as 0", "b_PER is read as B_PER"]
+
+
 # --- Reading and spelling ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("notation", "spelled_as"),
     [
-        (Notation(scheme="IOB2"), {"B-PER": "B-PER", "I-art-film": "I-art-film", "O": "O"}),
+        (Notation(scheme="IOB2"), {"B-PER": "B-PER", "I-art-film": "I-art-film", "B-_": "B-_", "O": "O"}),
         (Notation(scheme="IOB2", separator="_", outside="0"), {"B_PER": "B-PER", "I_a_b": "I-a_b", "0": "O"}),
         (Notation(scheme="IOB2", separator="."), {"B.PER": "B-PER", "I.a.b": "I-a.b"}),
         (Notation(scheme="IOBES", prefixes={"I": "M"}), {"M-a": "I-a", "B-a": "B-a", "E-a": "E-a", "S-a": "S-a"}),

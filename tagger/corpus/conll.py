@@ -172,26 +172,39 @@ class _GoldColumns:
         if self._index < 0 and n_columns != self._n_columns:
             if self._n_columns:
                 raise DataError(
-                    f"{self._path}:{number}: found {n_columns} columns, expected {self._n_columns} as on line"
+                    f"{self._path}:{number}: found {_count(n_columns)}, expected {self._n_columns} as on line"
                     f" {self._first_line}: a tag counted from the end (tag: {self._index}) needs the same number"
                     " on every line; mend the line, or give the tag column a fixed index",
-                    detail=[f"line {number}: {' | '.join(fields)[:200]}"],
+                    detail=[_show(number, fields)],
                 )
             self._n_columns, self._first_line = n_columns, number
         index = self._index if self._index >= 0 else n_columns + self._index
         if not 0 <= index < n_columns or index in self._others:
             raise _missing_column(self._path, number, "tag", self._index, fields)
-        return fields[index].strip(BLANKS)
+        tag = fields[index].strip(BLANKS)
+        if not tag:
+            raise DataError(
+                f"{self._path}:{number}: column {self._index} (tag) is empty, expected a tag; mend the line",
+                detail=[_show(number, fields)],
+            )
+        return tag
 
 
 def _missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
     needed = index + 1 if index >= 0 else 1 - index
-    found = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
     return DataError(
-        f"{path}:{number}: found {found}, expected at least {needed}: column {index} ({name}) is missing;"
+        f"{path}:{number}: found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
         " mend the line, or set columns and delimiter to what the file has",
-        detail=[f"line {number}: {' | '.join(fields)[:200]}"],
+        detail=[_show(number, fields)],
     )
+
+
+def _count(n_columns: int) -> str:
+    return f"{n_columns} column{'s' if n_columns != 1 else ''}"
+
+
+def _show(number: int, fields: list[str]) -> str:
+    return f"line {number}: {' | '.join(fields)[:200]}"
 
 
 def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:

@@ -76,9 +76,13 @@ def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> L
         known_tags=frozenset(tags),
         written_delimiter=max(delimiters, key=lambda key: (delimiters[key], key)) if delimiters else "\t",
     )
-    if comments == "auto" and not any(settled.is_comment(prefix, fields) for fields in candidates):
-        return dataclasses.replace(settled, comments=None)
-    return settled
+    if comments != "auto":
+        return settled
+    if all(map(looks_like_tag, tags)):
+        tokens = [not settled.is_comment(prefix, fields) for fields in candidates]
+    else:  # plain tags have no form by which a token line could be told (in CoNLL-2000 the part of speech of # is #)
+        tokens = [len(fields) == usual for fields in candidates]
+    return dataclasses.replace(settled, comments=None) if all(tokens) else settled
 
 
 def _decoded_lines(path: str | Path, encoding: str) -> Iterator[str]:

@@ -48,6 +48,9 @@ class Layout:
     def __post_init__(self) -> None:
         check_columns(self.columns)
         check_encoding(self.encoding)
+        if codecs.lookup(self.encoding).name == "utf-8-sig":
+            # A byte-order mark is read in any case; as an encoding it would put one before each added column.
+            object.__setattr__(self, "encoding", "utf-8")
         if not self.delimiter:
             raise DataError("delimiter: found an empty string, expected auto, tab, space or some text")
 
@@ -111,15 +114,15 @@ def check_columns(columns: Mapping[str, int]) -> None:
 
 def check_encoding(encoding: str) -> None:
     """Raise DataError unless Python knows the encoding and its first 128 bytes are ASCII."""
-    # The second probe rules out escape codecs, in which ASCII text means something else.
-    probes = (bytes(range(128)), rb"\u0041\x41")
+    # The later probes rule out codecs in which some ASCII text means something else: escapes, internet names.
+    probes = (bytes(range(128)), rb"\u0041\x41", b"xn--bcher-kva")
     try:
         compatible = all(codecs.decode(probe, encoding) == probe.decode("ascii") for probe in probes)
     except LookupError:
         raise DataError(
             f"encoding: {encoding!r} is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"
         ) from None
-    except (UnicodeError, TypeError, ValueError):
+    except Exception:  # codecs from bytes to bytes (zip, …) raise whatever their libraries do
         compatible = False
     if not compatible:
         raise DataError(

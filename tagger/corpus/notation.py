@@ -55,8 +55,8 @@ class Notation:
         if tag in _OUTSIDE_SPELLINGS:
             return OUTSIDE
         prefix, entity_type = parse_prefix(tag)
-        if self.scheme == "IO" and (prefix is None or (not entity_type and prefix not in ("B", "I"))):
-            return f"I-{tag}"  # the bare form, PER or a type of one letter
+        if self.scheme == "IO" and tag and _is_bare_type(prefix, entity_type):
+            return f"I-{tag}"
         if prefix == "M":
             prefix = "I"
         if prefix not in SCHEMES[self.scheme].prefixes:
@@ -89,6 +89,11 @@ def parse_prefix(tag: str) -> tuple[str | None, str]:
         if len(tag) > 2 and tag[1] in _SEPARATORS:
             return letter, tag[2:]
     return None, tag
+
+
+def _is_bare_type(prefix: str | None, entity_type: str) -> bool:
+    """Whether IO reads a tag as a type without a prefix: `PER`, or a type of one letter that is no prefix of IOB."""
+    return prefix is None or (not entity_type and prefix not in ("B", "I"))
 
 
 def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") -> tuple[Notation, list[str]]:
@@ -163,11 +168,15 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
 def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
     """IOB1 if no B- stands where IOB1 has none, else IOB2 (with errors, if it also has an I- after O)."""
     reader, legal = Notation(scheme="IOB1"), legal_transitions("IOB1")
-    for tags in sentences:
+
+    def canonical_or_outside(tag: str) -> str:
         try:
-            canonical = [OUTSIDE, *map(reader.canonical, tags)]
+            return reader.canonical(tag)
         except ValueError:
-            continue  # `detect_notation` reports it
+            return OUTSIDE  # `detect_notation` reports it
+
+    for tags in sentences:
+        canonical = [OUTSIDE, *map(canonical_or_outside, tags)]
         if not all(is_legal(a, b, legal) for a, b in itertools.pairwise(canonical)):
             return "IOB2"
     return "IOB1"
@@ -183,7 +192,7 @@ def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:
         prefix, entity_type = parse_prefix(tag)
         if tag in _OUTSIDE_SPELLINGS:
             outside[tag] += n
-        elif prefix is None:
+        elif prefix is None or (scheme == "IO" and _is_bare_type(prefix, entity_type)):
             forms["bare"] += n
         else:
             forms["typed" if entity_type else "untyped"] += n

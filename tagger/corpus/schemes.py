@@ -143,7 +143,7 @@ def legal_transitions(scheme: str) -> frozenset[tuple[str, str, bool]]:
     if scheme == NO_SCHEME:
         raise ValueError("plain tags have no illegal transitions")
     seen: set[tuple[str, str, bool]] = {(OUTSIDE, OUTSIDE, False)}
-    shapes = [(length, entity_type) for length in (1, 2, 3) for entity_type in ("a", "b")]
+    shapes = [(length, entity_type) for length in (1, 2, 3, 4) for entity_type in ("a", "b")]
     for neighbours in itertools.product(shapes, repeat=3):
         spans, end = [], 1
         for length, entity_type in neighbours:

@@ -72,6 +72,7 @@ def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str) -> Evaluation:
     accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
     if scheme == NO_SCHEME:
         return Evaluation(None, None, {}, accuracy, len(gold_tags), len(pairs))
+    gold_tags, pred_tags = [list(tags) for tags in gold_tags], [list(tags) for tags in pred_tags]
     gold_iob2 = [convert(tags, scheme, "IOB2") for tags in gold_tags]
     pred_iob2 = [convert(tags, scheme, "IOB2") for tags in pred_tags]
     overall, types = _conlleval_scores(gold_iob2, pred_iob2)
@@ -98,6 +99,8 @@ def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
     from seqeval import scheme as seqeval_schemes
     from seqeval.metrics.v1 import precision_recall_fscore_support
 
+    if not gold:
+        return Score(0.0, 0.0, 0.0)
     with _quiet():
         values = precision_recall_fscore_support(
             gold, pred, average="micro", scheme=getattr(seqeval_schemes, scheme), zero_division=0

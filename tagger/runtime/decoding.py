@@ -11,12 +11,14 @@ import numpy.typing as npt
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions
 
 Scores = npt.NDArray[np.float32]
-_ILLEGAL = np.float32(-1e9)  # finite: a sentence whose every path is illegal still gets its best-scored tags
+# Finite, so that a sentence whose every path is illegal still gets the best of those with the fewest breaks; in
+# double precision, so that the sum over a long sentence still tells log-probabilities apart.
+_ILLEGAL = -1e6
 
 
 @dataclasses.dataclass(frozen=True)
 class Constraints:
-    """Additive penalties, 0 for legal and -1e9 for illegal.
+    """Additive penalties, 0 for legal and a large negative number for illegal.
 
     Attributes:
         transition: [K, K], from the tag of a row to the tag of a column.
@@ -24,9 +26,9 @@ class Constraints:
         end: [K], for the last.
     """
 
-    transition: Scores
-    start: Scores
-    end: Scores
+    transition: npt.NDArray[np.float64]
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
 
 
 def constraints_of(tags: Sequence[str], scheme: str) -> Constraints | None:
@@ -35,13 +37,13 @@ def constraints_of(tags: Sequence[str], scheme: str) -> Constraints | None:
         return None
     legal = legal_transitions(scheme)
 
-    def penalty(tag: str, next_tag: str) -> np.float32:
-        return np.float32(0) if is_legal(tag, next_tag, legal) else _ILLEGAL
+    def penalty(tag: str, next_tag: str) -> float:
+        return 0.0 if is_legal(tag, next_tag, legal) else _ILLEGAL
 
     return Constraints(
-        transition=np.array([[penalty(a, b) for b in tags] for a in tags], np.float32),
-        start=np.array([penalty(OUTSIDE, tag) for tag in tags], np.float32),
-        end=np.array([penalty(tag, OUTSIDE) for tag in tags], np.float32),
+        transition=np.array([[penalty(a, b) for b in tags] for a in tags]),
+        start=np.array([penalty(OUTSIDE, tag) for tag in tags]),
+        end=np.array([penalty(tag, OUTSIDE) for tag in tags]),
     )
 
 

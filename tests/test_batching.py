@@ -205,9 +205,10 @@ def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
     assert sorted(seen) == sorted(expected)
 
 
-def test_epochs_differ_and_each_can_be_drawn_again() -> None:
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
     def epoch_of(seed: int, epoch: int) -> list[list[list[int]]]:
-        return [batch.token_ids.tolist() for batch in training_set(probability=0.5, seed=seed).batches(epoch)]
+        return [batch.token_ids.tolist() for batch in training_set(probability=probability, seed=seed).batches(epoch)]
 
     epochs = {key: epoch_of(*key) for key in ((1, 0), (1, 1), (2, 0))}
     assert all(epochs[key] == epoch_of(*key) for key in epochs)

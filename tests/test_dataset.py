@@ -59,6 +59,30 @@ def test_a_hash_sign_is_a_token_also_where_another_column_is_the_tag(corpus_file
     assert corpus.tags == [["PRP", "#", "CD", "."]]
 
 
+def test_a_hash_sign_is_a_token_of_plain_tags_also_beside_comments(corpus_file: Path) -> None:
+    data = "# text = It cost # 1\nIt PRP\n# #\n1 CD\n"
+    corpus, _, _ = load(corpus_file, data, scheme="none")
+    assert detect(corpus_file, data).comments == "#"
+    assert tokens_of(corpus) == [["It", "#", "1"]]
+
+
+@pytest.mark.parametrize(("tag", "scheme"), [("NN", "none"), ("PER", "IO"), ("B-PER", "auto")])
+def test_comments_of_as_many_words_as_a_tab_file_has_columns_are_comments(
+    corpus_file: Path, tag: str, scheme: str
+) -> None:
+    data = f"# sent_id = s1\n1\ta\tx\t{tag}\n\n# sent_id = s2\n1\tb\tx\t{tag}\n"
+    columns = {"token": 1, "tag": 3}
+    assert detect(corpus_file, data, columns=columns).comments == "#"
+    assert tokens_of(load(corpus_file, data, scheme=scheme, columns=columns)[0]) == [["a"], ["b"]]
+
+
+def test_a_docstart_line_says_nothing_about_tags(corpus_file: Path) -> None:
+    data = "-DOCSTART-\n\n# sent_id = 1\nEU NNP I-NP B-ORG\n\n# sent_id = 2\nb NN O O\n"
+    layout = detect(corpus_file, data)
+    assert (layout.comments, layout.known_tags) == ("#", {"B-ORG", "O"})
+    assert tokens_of(load(corpus_file, data)[0]) == [["EU"], ["b"]]
+
+
 def test_hashtags_are_tokens(corpus_file: Path) -> None:
     data = "#RUOK\tO\nDay\tO\n\n#\tO\n#sydney\tB-geo-loc\n"
     corpus, _, _ = load(corpus_file, data)

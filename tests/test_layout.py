@@ -108,7 +108,10 @@ def test_without_a_prefix_nothing_is_a_comment() -> None:
 def test_a_line_with_the_prefix_is_a_comment_unless_it_has_all_columns_and_a_valid_tag(
     line: str, expected: bool
 ) -> None:
-    assert comment(line, Layout(comments="#", n_columns=3, known_tags=frozenset({"O", "B-NP"}))) == expected
+    assert (
+        comment(line, Layout(comments="#", n_columns=3, known_tags=frozenset({"O", "B-NP"}), written_delimiter=" "))
+        == expected
+    )
 
 
 def test_a_known_plain_tag_makes_a_token_of_a_line_with_the_prefix() -> None:

@@ -6,13 +6,16 @@ import collections
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from tagger.corpus.conll import Sentence, open_corpus, own_delimiter, read_lines, read_sentences, wrong_byte
-from tagger.corpus.layout import BLANKS, Layout, looks_like_tag
+from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.errors import DataError
+
+T = TypeVar("T", int, str)
 
 _COMMENT_PREFIX = "#"
 
@@ -51,38 +54,40 @@ def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> L
     split = layout.splitter()
     n_columns: collections.Counter[int] = collections.Counter()
     delimiters: collections.Counter[str] = collections.Counter()
-    tags: set[str] = set()
-    candidates: list[list[str]] = []
+    tags: dict[int, set[str]] = {}  # by column count
+    candidates: list[tuple[str, list[str]]] = []
     prefix = _COMMENT_PREFIX if comments in ("auto", "none") else comments
-    tag_index = layout.columns.get("tag", -1)
     for line in _decoded_lines(path, layout.encoding):
         fields = split(line)
         if comments != "none" and line.startswith(prefix):
-            candidates.append(fields)
-        elif fields:
+            candidates.append((line, fields))
+        elif fields and fields[0] != DOCSTART:
             n_columns[len(fields)] += 1
             delimiters[layout.separator or own_delimiter(line.encode()) or ""] += 1
-            if -len(fields) <= tag_index < len(fields):
-                tags.add(fields[tag_index].strip(BLANKS))
+            tags.setdefault(len(fields), set()).add(layout.tag_of(fields))
     if not n_columns:  # every line begins with the prefix
-        n_columns.update(len(fields) for fields in candidates)
-        tags.update(fields[-1] for fields in candidates if fields and looks_like_tag(fields[-1]))
-    usual = max(n_columns, key=lambda n: (n_columns[n], n)) if n_columns else None
+        n_columns.update(len(fields) for _, fields in candidates if looks_like_tag(layout.tag_of(fields)))
+    usual = _commonest(n_columns)
     del delimiters[""]
+    known = tags.get(usual or 0, set())
     settled = dataclasses.replace(
         layout,
         comments=None if comments == "none" else prefix,
         n_columns=usual,
-        known_tags=frozenset(tags),
-        written_delimiter=max(delimiters, key=lambda key: (delimiters[key], key)) if delimiters else "\t",
+        known_tags=frozenset(known),
+        written_delimiter=_commonest(delimiters) or "\t",
     )
-    if comments != "auto":
-        return settled
-    if all(map(looks_like_tag, tags)):
-        tokens = [not settled.is_comment(prefix, fields) for fields in candidates]
-    else:  # plain tags have no form by which a token line could be told (in CoNLL-2000 the part of speech of # is #)
-        tokens = [len(fields) == usual for fields in candidates]
-    return dataclasses.replace(settled, comments=None) if all(tokens) else settled
+    if not all(map(looks_like_tag, known)):
+        # Plain tags have no form, any is valid: in CoNLL-2000 the part of speech of # is #.
+        known |= {layout.tag_of(fields) for line, fields in candidates if settled.has_usual_columns(line, fields)}
+        settled = dataclasses.replace(settled, known_tags=frozenset(known))
+    if comments == "auto" and not any(settled.is_comment(line, fields) for line, fields in candidates):
+        return dataclasses.replace(settled, comments=None)
+    return settled
+
+
+def _commonest(counts: collections.Counter[T]) -> T | None:
+    return max(counts, key=lambda key: (counts[key], key)) if counts else None
 
 
 def _decoded_lines(path: str | Path, encoding: str) -> Iterator[str]:

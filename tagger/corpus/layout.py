@@ -71,14 +71,28 @@ class Layout:
         return _split_auto if separator is None else lambda line: _split(line, separator)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
-        """A line with the comment prefix, unless it has the training file's column count and a valid tag."""
+        """A line with the comment prefix, unless it has the training file's columns and a valid tag."""
         if self.comments is None or not line.startswith(self.comments):
             return False
-        tag_index = self.columns.get("tag")
-        if tag_index is None or len(fields) != self.n_columns or not -len(fields) <= tag_index < len(fields):
+        if not self.has_usual_columns(line, fields):
             return True
-        tag = fields[tag_index].strip(BLANKS)
+        tag = self.tag_of(fields)
         return tag not in self.known_tags and not looks_like_tag(tag)
+
+    def has_usual_columns(self, line: str, fields: list[str]) -> bool:
+        """As many columns as the training file's lines, and cut by the same delimiter.
+
+        In a file of four columns by TAB, `# sent_id = 0` has four words and not one of its columns.
+        """
+        same_delimiter = self.separator is not None or ("\t" in line) == (self.written_delimiter == "\t")
+        return same_delimiter and len(fields) == self.n_columns
+
+    def tag_of(self, fields: list[str]) -> str:
+        """The tag column of a line, `` if it has none."""
+        index = self.columns.get("tag")
+        if index is None or not -len(fields) <= index < len(fields):
+            return ""
+        return fields[index].strip(BLANKS)
 
 
 def looks_like_tag(tag: str) -> bool:

@@ -117,7 +117,7 @@ def predict(
     encoding: str | None,
 ) -> None:
     """Tag FILE or standard input; writes every line back with the tag as one more column."""
-    from tagger.corpus.conll import open_corpus
+    from tagger.corpus.lines import open_corpus
     from tagger.runtime.predictor import tag_conll
 
     model = _load_model(model_dir)

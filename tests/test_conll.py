@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tagger.corpus.conll import Sentence, open_corpus, read_lines, read_sentences, write_sentence
+from tagger.corpus import conll
+from tagger.corpus.conll import Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
+from tagger.corpus.lines import open_corpus, read_lines
 from tagger.errors import DataError
 
 
@@ -224,7 +226,7 @@ def test_every_encoding_comes_back_byte_for_byte(encoding: str) -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_token_and_is_written_back() -> None:
     for data in (b"\xef\xbb\xbfEU\tB-ORG\n", b"\xef\xbb\xbf-DOCSTART-\tO\n\nEU\tB-ORG\n"):
-        assert [s.tokens for s in read(data)] == [["EU"]]
+        assert [s.tokens for s in read(data) if s.tokens] == [["EU"]]
         assert tagged(data).startswith(b"\xef\xbb\xbf")
     assert read("a O\n\ufeffb O\n".encode())[0].tokens == ["a", "\ufeffb"], "only the file's first character is a mark"
 
@@ -248,13 +250,14 @@ def test_tokens_that_look_like_blanks_are_tokens() -> None:
 def test_a_sentence_owns_the_lines_up_to_its_closing_blank_line() -> None:
     data = b"\n# one\na O\n# inside\nb O\n \t\n\n-DOCSTART- O\n\nc O\n-DOCSTART- O\nd O\n\n# end\n\n"
     sentences = read(data, Layout(comments="#"), gold=True)
-    assert sentences == [
-        Sentence(
-            ["a", "b"], ["O", "O"], [b"\n", b"# one\n", b"a O\n", b"# inside\n", b"b O\n", b" \t\n"], [2, 4], [], 1
-        ),
-        Sentence(["c"], ["O"], [b"\n", b"-DOCSTART- O\n", b"\n", b"c O\n"], [3], [1], 7),
-        Sentence(["d"], ["O"], [b"-DOCSTART- O\n", b"d O\n", b"\n"], [1], [0], 11),
-        Sentence([], [], [b"# end\n", b"\n"], [], [], 14),
+    assert [(s.tokens, s.tags, s.lines, list(s.token_rows), s.docstart_rows, s.first_line) for s in sentences] == [
+        ([], [], [b"\n"], [], [], 1),
+        (["a", "b"], ["O", "O"], [b"# one\n", b"a O\n", b"# inside\n", b"b O\n", b" \t\n"], [1, 3], [], 2),
+        ([], [], [b"\n"], [], [], 7),
+        ([], [], [b"-DOCSTART- O\n", b"\n"], [], [0], 8),
+        (["c"], ["O"], [b"c O\n"], [0], [], 10),
+        (["d"], ["O"], [b"-DOCSTART- O\n", b"d O\n", b"\n"], [1], [0], 11),
+        ([], [], [b"# end\n", b"\n"], [], [], 14),
     ]
     lines = data.splitlines(keepends=True)
     for sentence in sentences:
@@ -265,8 +268,8 @@ def test_a_sentence_owns_the_lines_up_to_its_closing_blank_line() -> None:
 def test_a_docstart_line_is_known_by_its_first_or_its_token_column() -> None:
     layout = Layout(columns={"token": 1, "tag": 2})
     for data in (b"0\t-DOCSTART-\tO\n\n1\ta\tO\n", b"-DOCSTART- -X- O\n1\ta\tO\n", b"-DOCSTART-\n1\ta\tO\n"):
-        (sentence,) = read(data, layout, gold=True)
-        assert (sentence.tokens, sentence.docstart_rows) == (["a"], [0])
+        first, *_, last = read(data, layout, gold=True) * 2
+        assert (first.docstart_rows, last.tokens) == ([0], ["a"])
     assert read(b"1\ta\tO\t-DOCSTART-\n", layout)[0].tokens == ["a"]
     assert read(b"-DOCSTART-s O\nx -DOCSTART- O\n")[0].tokens == ["-DOCSTART-s", "x"]
 
@@ -274,7 +277,8 @@ def test_a_docstart_line_is_known_by_its_first_or_its_token_column() -> None:
 def test_files_without_sentences_are_read_and_written_whole() -> None:
     assert read(b"") == []
     for data in (b"\n", b"\n\n", b" \t\n", b"\xef\xbb\xbf", b"-DOCSTART- O\n\n"):
-        assert [s.tokens for s in read(data)] == [[]]
+        assert not any(s.tokens for s in read(data))
+        assert b"".join(line for s in read(data) for line in s.lines) == data
     assert tagged(b"\n \n") == b"\n \n"
     assert tagged(b"-DOCSTART- -X-\n\n") == b"-DOCSTART- -X- O\n\n"
 
@@ -293,7 +297,8 @@ def test_a_sentence_is_yielded_before_the_stream_ends() -> None:
 
 
 def test_the_tag_column_is_left_alone_without_gold() -> None:
-    assert read(b"a\nb c d\n") == [Sentence(["a", "b"], [], [b"a\n", b"b c d\n"], [0, 1], [], 1)]
+    (sentence,) = read(b"a\nb c d\n")
+    assert (sentence.tokens, sentence.tags, sentence.lines) == (["a", "b"], [], [b"a\n", b"b c d\n"])
 
 
 def test_blanks_around_a_gold_tag_are_no_part_of_it() -> None:
@@ -327,8 +332,9 @@ def test_the_added_column_follows_the_lines_own_delimiter(line: bytes, layout: L
 
 def test_several_columns_are_added_in_order_and_docstart_lines_get_their_own() -> None:
     layout = Layout(written_delimiter=" ")
-    (sentence,) = read(b"-DOCSTART-\n\na\tA\nb\n")
-    written = write_sentence(sentence, [["T1", "T2"], ["0.5", "0.25"]], layout, docstart_columns=["0", "1"])
+    docstart, sentence = read(b"-DOCSTART-\n\na\tA\nb\n")
+    written = write_sentence(docstart, [[], []], layout, docstart_columns=["0", "1"])
+    written += write_sentence(sentence, [["T1", "T2"], ["0.5", "0.25"]], layout)
     assert written == b"-DOCSTART- 0 1\n\na\tA\tT1\t0.5\nb T2 0.25\n"
 
 
@@ -344,7 +350,7 @@ def test_columns_of_another_length_than_the_sentence_are_refused() -> None:
 
 
 def test_a_wrong_byte_is_named_with_its_line_and_offset() -> None:
-    remedy = "; name the file's encoding with --encoding or data.encoding"
+    remedy = "; name the file's encoding with --encoding or data.encoding, or mend the line"
     assert first_line(b"a O\nb O\n\ncaf\xe9 O\n") == (
         "f.conll:4: byte 0xE9 at offset 3 of the line is not valid utf-8" + remedy
     )
@@ -476,3 +482,73 @@ def test_bytes_that_are_no_utf_8_are_refused_where_they_stand(corpora: Path) -> 
     with pytest.raises(DataError) as caught, open_corpus(path) as stream:
         list(read_sentences(stream, Layout(), path=path))
     assert caught.value.message.startswith(f"{path}:{number}: byte 0x")
+
+
+# --- Parsing a group at once and line by line ------------------------------------------------------------------------
+
+
+_LAYOUTS = [
+    _COMMENTED,
+    Layout(),
+    Layout(delimiter="tab"),
+    Layout(delimiter="space"),
+    Layout(delimiter="|"),
+    Layout(columns={"token": 1, "tag": 0}),
+    Layout(columns={"token": 0, "tag": 2}),
+    Layout(columns={"token": 1, "tag": -2}, comments="#", n_columns=2, known_tags=frozenset("b")),
+]
+_FEW_CHARACTERS = st.lists(
+    st.sampled_from(["a", "b", "#", "|", "\t", " ", "\n", "\n\n", "\r", "\ufeff", "ab\tO\n", "ab O\n", "-DOCSTART-"]),
+    max_size=14,
+).map("".join)
+
+
+@settings(max_examples=600)
+@given(_FEW_CHARACTERS, st.sampled_from(_LAYOUTS), st.booleans(), st.sampled_from([None, 1, 2]))
+@example("a\tO\n \n", Layout(), False, None)
+@example("a O\n\t\n", Layout(), True, None)
+def test_groups_parsed_at_once_read_as_they_do_by_line(
+    text: str, layout: Layout, gold: bool, max_lines: int | None
+) -> None:
+    data = text.encode()
+    gold = gold and "tag" in layout.columns
+
+    def result(patch: pytest.MonkeyPatch | None) -> object:
+        if patch is not None:
+            patch.setattr(conll._Reader, "parse_at_once", lambda self, group: None)
+        try:
+            sentences = list(read_sentences(io.BytesIO(data), layout, gold=gold, max_lines=max_lines))
+        except DataError as error:
+            return error.message
+        columns = [[["x"] * len(s.tokens), ["y"] * len(s.tokens)] for s in sentences]
+        return [
+            (s.tokens, s.tags, s.lines, list(s.token_rows), s.first_line, s.continues, write_sentence(s, c, layout))
+            for s, c in zip(sentences, columns, strict=True)
+        ]
+
+    with pytest.MonkeyPatch.context() as patch:
+        slowly = result(patch)
+    assert result(None) == slowly
+
+
+def test_an_ordinary_file_is_parsed_at_once() -> None:
+    data = b"a\tO\nb\tO\n\nc\tO\n\t\n" + b"d O\ne O\n\n" + b"f\ng\n"
+    assert [s.delimiter for s in read(data)] == ["\t", "\t", " ", "\t"]
+    assert [s.delimiter for s in read(b"a\tO\nb O\n\nc\tO\r\n\nd  O\n\ne O\nf\n")] == [None] * 4
+
+
+def test_a_sentence_that_is_cut_says_that_it_goes_on() -> None:
+    data = b"a\nb\nc\nd\ne\n\nf\n"
+    sentences = list(read_sentences(io.BytesIO(data), Layout(), max_lines=2))
+    assert [(s.tokens, s.continues, s.first_line) for s in sentences] == [
+        (["a", "b"], True, 1), (["c", "d"], True, 3), (["e"], False, 5), (["f"], False, 7),
+    ]  # fmt: skip
+    assert b"".join(line for s in sentences for line in s.lines) == data
+
+
+def test_errors_can_be_reported_instead_of_raised_and_reading_goes_on() -> None:
+    data = b"a O\nb\n\xff O\n\nc O O\nd O\n"
+    errors: list[DataError] = []
+    sentences = list(read_sentences(io.BytesIO(data), Layout(), path="f", gold=True, report=errors.append))
+    assert [(s.tokens, s.tags) for s in sentences] == [(["a", "b", "\ufffd"], ["O"] * 3), (["c", "d"], ["O", "O"])]
+    assert [error.message.split(":")[1] for error in errors] == ["2", "3", "5"]

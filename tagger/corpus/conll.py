@@ -1,24 +1,25 @@
 """Read CoNLL files sentence by sentence, keeping every byte, and write them back with more columns.
 
-A `Sentence` owns the raw lines from the end of the one before to its own closing blank line: comments, blank
-lines and `-DOCSTART-` lines included. So the sentences of a file, written one after the other, are the file.
+A `Sentence` owns the raw lines up to its closing blank line: comments, blank lines and `-DOCSTART-` lines included.
+So the sentences of a file, written one after the other, are the file.
 """
 
 from __future__ import annotations
 
 import codecs
 import dataclasses
-import gzip
-import io
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
+from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import BLANKS, DOCSTART, Layout
+from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
 from tagger.errors import DataError
 
-_BLOCK_BYTES = 1 << 16
+Report = Callable[[DataError], None]
+
+_DOCSTART_BYTES = DOCSTART.encode()
 
 
 @dataclasses.dataclass(slots=True)
@@ -26,83 +27,40 @@ class Sentence:
     """The tokens of one sentence and the raw lines that they came from.
 
     Attributes:
-        tokens: the token column, exactly as it stands.
+        tokens: the token column, exactly as it stands. There may be none: lines that belong to no sentence, such as
+            comments and runs of blank lines, make sentences of their own.
         tags: the tag column; empty unless the file was read with its gold tags.
         lines: all raw lines, line ends included, in file order.
         token_rows: `lines[token_rows[i]]` holds `tokens[i]`.
         docstart_rows: the rows of `-DOCSTART-` lines, which are no tokens.
         first_line: the number of `lines[0]` in the file, from 1.
-
-    The last sentence of a file may have no tokens: it then carries what follows the last real one.
+        delimiter: what goes before an added column if it is the same on all token lines, and these are consecutive
+            and end in LF; None if that is not known.
+        continues: it was cut for its length, and the next one goes on where it ends.
     """
 
     tokens: list[str]
     tags: list[str]
     lines: list[bytes]
-    token_rows: list[int]
+    token_rows: Sequence[int]
     docstart_rows: list[int]
     first_line: int
+    delimiter: str | None = None
+    continues: bool = False
 
     def line_number(self, index: int) -> int:
         """The line of the file (from 1) that holds token `index`."""
         return self.first_line + self.token_rows[index]
 
 
-def open_corpus(path: str | Path) -> BinaryIO:
-    """Open a file for reading bytes; `.gz` is uncompressed on the way, `-` is standard input.
-
-    Raises:
-        DataError: the file is missing or cannot be opened.
-    """
-    if str(path) == "-":
-        return sys.stdin.buffer
-    try:
-        if Path(path).is_dir():
-            raise DataError(f"{path}: is a directory, expected a CoNLL file; name the file in it")
-        if str(path).endswith(".gz"):
-            return io.BufferedReader(gzip.open(path))
-        return Path(path).open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path (now in {Path.cwd().name}/)") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
-
-
-def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:
-    """Raw lines with their ends (LF, CRLF or a lone CR); their concatenation is the stream.
-
-    Raises:
-        DataError: the stream breaks off (a damaged .gz, a disk error).
-    """
-    # read1 returns what a pipe holds now, so that output can begin before the input ends.
-    read = stream.read1 if hasattr(stream, "read1") else stream.read
-    pending: list[bytes] = []  # pieces of a line whose end has not been seen
-    while True:
-        try:
-            block = read(_BLOCK_BYTES)
-        except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
-            raise DataError(f"{path}: cannot be read to its end: {error}; is the file damaged?") from None
-        if not block:
-            break
-        if pending and pending[-1].endswith(b"\r") and not block.startswith(b"\n"):
-            yield b"".join(pending)
-            pending = []
-        lines = block.splitlines(keepends=True)  # on bytes: LF, CRLF and CR, nothing else
-        # A last line without LF may go on in the next block, a CR may be half of a CRLF.
-        unfinished = None if lines[-1].endswith(b"\n") else lines.pop()
-        if lines:
-            pending.append(lines[0])
-            yield b"".join(pending)
-            pending = []
-            yield from lines[1:]
-        if unfinished is not None:
-            pending.append(unfinished)
-    if pending:
-        yield b"".join(pending)
-
-
 def read_sentences(
-    stream: IO[bytes], layout: Layout, *, path: str | Path = "<stream>", gold: bool = False
+    stream: IO[bytes],
+    layout: Layout,
+    *,
+    path: str | Path = "<stream>",
+    gold: bool = False,
+    max_lines: int | None = None,
+    report: Report | None = None,
 ) -> Iterator[Sentence]:
     """Read sentences one by one.
 
@@ -111,48 +69,121 @@ def read_sentences(
         layout: columns, delimiter, comments, encoding.
         path: the name that errors use.
         gold: whether to read the tag column too, which every token line must then have.
+        max_lines: cut a sentence after so many lines, and say so in `continues`.
+        report: is told each error, and reading goes on: a wrong byte becomes U+FFFD, a line without a token is
+            passed over, a token without a tag gets `O`. Without it the first error is raised.
 
     Raises:
         DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
     """
-    split = layout.splitter()
-    token_index = layout.columns["token"]
-    columns = _GoldColumns(layout, path) if gold else None
-    decode = codecs.getdecoder(layout.encoding)
-    sentence = Sentence([], [], [], [], [], 1)
-    number = 0
-    for number, raw in enumerate(read_lines(stream, path=path), start=1):
+    reader = _Reader(layout, path, gold, report)
+    for group in group_lines(read_line_blocks(stream, path=path), max_lines):
+        sentence = reader.parse_at_once(group)
+        if sentence is not None:
+            yield sentence
+        else:
+            yield from reader.parse_by_line(group)
+
+
+class _Reader:
+    """Parses groups of lines: at once where nothing in a group is unusual, which is ten times as fast, else by line."""
+
+    def __init__(self, layout: Layout, path: str | Path, gold: bool, report: Report | None) -> None:
+        self._layout, self._path = layout, path
+        self._split, self._decode = layout.splitter(), codecs.getdecoder(layout.encoding)
+        self._token_index = layout.columns["token"]
+        self._gold = _GoldColumn(layout, path) if gold else None
+        self._comments = (layout.comments or DOCSTART).encode(layout.encoding)
+        self._report = report
+
+    def parse_at_once(self, group: LineGroup) -> Sentence | None:
+        """The group's sentence, if it surely reads the same as by line; else None."""
+        lines, n_tokens = group.lines, len(group.lines) - group.closed
+        if not n_tokens:
+            return Sentence([], [], lines, (), [], group.first_line)
+        joined = b"".join(lines[:n_tokens])
+        if b"\r" in joined or _DOCSTART_BYTES in joined or self._comments in joined or not joined.endswith(b"\n"):
+            return None
         try:
-            line = decode(raw.rstrip(b"\r\n"))[0]
-        except UnicodeDecodeError as error:
-            raise wrong_byte(path, number, error) from None
-        if number == 1:
-            line = line.removeprefix("\ufeff")
-        fields = split(line)
-        if fields and DOCSTART in line and (fields[0] == DOCSTART or fields[token_index:][:1] == [DOCSTART]):
-            if sentence.tokens:
-                yield sentence
-                sentence = Sentence([], [], [], [], [], number)
-            sentence.docstart_rows.append(len(sentence.lines))
-        elif not fields:
-            if sentence.tokens:
-                sentence.lines.append(raw)
-                yield sentence
-                sentence = Sentence([], [], [], [], [], number + 1)
-                continue
-        elif layout.comments is None or not layout.is_comment(line, fields):
-            if len(fields) <= token_index:
-                raise _missing_column(path, number, "token", token_index, fields)
-            if columns is not None:
-                sentence.tags.append(columns.tag(fields, number))
-            sentence.tokens.append(fields[token_index])
-            sentence.token_rows.append(len(sentence.lines))
-        sentence.lines.append(raw)
-    if sentence.lines:
+            text = self._decode(joined)[0]
+        except UnicodeDecodeError:
+            return None
+        if group.first_line == 1 and text.startswith("\ufeff"):
+            return None
+        separator = self._layout.separator
+        auto = separator is None
+        if separator is None:
+            separator = "\t" if "\t" in text else " "
+        if separator + "\n" in text or (separator == " " and ("  " in text or "\n " in text or text[0] == " ")):
+            return None
+        fields = [row.split(separator) for row in text[:-1].split("\n")]
+        n_columns = set(map(len, fields))
+        fewest = min(n_columns)
+        if fewest <= self._token_index or (auto and fewest == 1 and (separator == "\t" or len(n_columns) > 1)):
+            return None
+        tags: list[str] = []
+        if self._gold is not None:
+            found = self._gold.tags_at_once(fields, n_columns, group.first_line)
+            if found is None:
+                return None
+            tags = found
+        delimiter = self._layout.written_delimiter if auto and fewest == 1 else separator
+        index = self._token_index
+        tokens = [columns[index] for columns in fields]
+        return Sentence(tokens, tags, lines, range(n_tokens), [], group.first_line, delimiter, group.continues)
+
+    def parse_by_line(self, group: LineGroup) -> Iterator[Sentence]:
+        """The group's sentences: more than one if a `-DOCSTART-` line stands in it."""
+        rows: list[int] = []
+        sentence = Sentence([], [], [], rows, [], group.first_line)
+        for number, raw in enumerate(group.lines, start=group.first_line):
+            line = self._decoded(raw, number)
+            fields = self._split(line)
+            if self._is_docstart(line, fields):
+                if sentence.tokens:
+                    yield sentence
+                    rows = []
+                    sentence = Sentence([], [], [], rows, [], number)
+                sentence.docstart_rows.append(len(sentence.lines))
+            elif line.strip(BLANKS) and not self._layout.is_comment(line, fields):
+                try:
+                    tag = self._tag(fields, number)
+                except DataError as error:
+                    if self._report is None:
+                        raise
+                    self._report(error)
+                    tag = "O" if len(fields) > self._token_index else None
+                if tag is not None:
+                    sentence.tags += [tag] if self._gold else []
+                    sentence.tokens.append(fields[self._token_index])
+                    rows.append(len(sentence.lines))
+            sentence.lines.append(raw)
+        sentence.continues = group.continues
         yield sentence
 
+    def _decoded(self, raw: bytes, number: int) -> str:
+        content = raw.rstrip(b"\r\n")
+        try:
+            line = self._decode(content)[0]
+        except UnicodeDecodeError as error:
+            problem = wrong_byte(self._path, number, error)
+            if self._report is None:
+                raise problem from None
+            self._report(problem)
+            line = self._decode(content, "replace")[0]
+        return line.removeprefix("\ufeff") if number == 1 else line
 
-class _GoldColumns:
+    def _is_docstart(self, line: str, fields: list[str]) -> bool:
+        return DOCSTART in line and DOCSTART in (*fields[:1], *fields[self._token_index : self._token_index + 1])
+
+    def _tag(self, fields: list[str], number: int) -> str:
+        """The line's gold tag, `` if it is not wanted; raises DataError if a needed column is missing."""
+        if len(fields) <= self._token_index:
+            raise missing_column(self._path, number, "token", self._token_index, fields)
+        return self._gold.tag(fields, number) if self._gold is not None else ""
+
+
+class _GoldColumn:
     """Finds the gold tag of a line; with `tag: -1` every line must have as many columns as the first."""
 
     def __init__(self, layout: Layout, path: str | Path) -> None:
@@ -167,6 +198,20 @@ class _GoldColumns:
         self._n_columns = 0
         self._first_line = 0
 
+    def tags_at_once(self, fields: list[list[str]], n_columns: set[int], first_line: int) -> list[str] | None:
+        """The tags of lines of so many columns, or None if a line is wrong."""
+        most, fewest = max(n_columns), min(n_columns)
+        index = self._index
+        if index < 0:
+            if most != fewest or most != (self._n_columns or most) or most + index in (*self._others, -1):
+                return None
+            self._first_line = self._first_line or first_line
+            self._n_columns = most
+        if not -fewest <= index < fewest:
+            return None
+        tags = [columns[index].strip(BLANKS) for columns in fields]
+        return None if "" in tags else tags
+
     def tag(self, fields: list[str], number: int) -> str:
         n_columns = len(fields)
         if self._index < 0 and n_columns != self._n_columns:
@@ -180,7 +225,8 @@ class _GoldColumns:
             self._n_columns, self._first_line = n_columns, number
         index = self._index if self._index >= 0 else n_columns + self._index
         if not 0 <= index < n_columns or index in self._others:
-            raise _missing_column(self._path, number, "tag", self._index, fields)
+            self._n_columns = self._n_columns if number != self._first_line else 0
+            raise missing_column(self._path, number, "tag", self._index, fields)
         tag = fields[index].strip(BLANKS)
         if not tag:
             raise DataError(
@@ -190,7 +236,8 @@ class _GoldColumns:
         return tag
 
 
-def _missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
+def missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
+    """The error for a line that lacks a column that is needed."""
     needed = index + 1 if index >= 0 else 1 - index
     return DataError(
         f"{path}:{number}: found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
@@ -205,14 +252,6 @@ def _count(n_columns: int) -> str:
 
 def _show(number: int, fields: list[str]) -> str:
     return f"line {number}: {' | '.join(fields)[:200]}"
-
-
-def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
-    """The error for bytes that are not valid in the encoding."""
-    return DataError(
-        f"{path}:{number}: byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
-        f" {error.encoding}; name the file's encoding with --encoding or data.encoding"
-    )
 
 
 def write_sentence(
@@ -233,18 +272,28 @@ def write_sentence(
     The delimiter is the line's own last one, else `layout.written_delimiter`; blank lines and comments stay as
     they are.
     """
+    if sentence.delimiter is not None:
+        return _write_at_once(sentence, columns, sentence.delimiter, layout.encoding)
     lines = list(sentence.lines)
-    rows: Iterable[tuple[int, Sequence[str]]]
-    rows = zip(sentence.token_rows, zip(*columns, strict=True), strict=True)
-    if sentence.docstart_rows:
-        rows = [*rows, *((row, docstart_columns) for row in sentence.docstart_rows)]
-    separator = layout.separator
+    rows: list[tuple[int, Sequence[str]]] = [
+        *zip(sentence.token_rows, zip(*columns, strict=True), strict=True),
+        *((row, docstart_columns) for row in sentence.docstart_rows),
+    ]
     for row, values in rows:
         raw = lines[row]
         body = raw.rstrip(b"\r\n")
-        delimiter = separator or own_delimiter(body) or layout.written_delimiter
+        delimiter = layout.separator or own_delimiter(body) or layout.written_delimiter
         lines[row] = body + "".join(delimiter + value for value in values).encode(layout.encoding) + raw[len(body) :]
     return b"".join(lines)
+
+
+def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimiter: str, encoding: str) -> bytes:
+    n_tokens = len(sentence.tokens)
+    values = columns[0] if len(columns) == 1 else [delimiter.join(row) for row in zip(*columns, strict=True)]
+    # A sentence has few distinct tags: encoding each once is what makes this fast.
+    tails = {value: f"{delimiter}{value}\n".encode(encoding) for value in set(values)}
+    lines = [raw[:-1] + tails[value] for raw, value in zip(sentence.lines[:n_tokens], values, strict=True)]
+    return b"".join(lines + sentence.lines[n_tokens:])
 
 
 def own_delimiter(body: bytes) -> str | None:

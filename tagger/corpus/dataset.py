@@ -10,8 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from tagger.corpus.conll import Sentence, open_corpus, own_delimiter, read_lines, read_sentences, wrong_byte
+from tagger.corpus.conll import Sentence, own_delimiter, read_sentences
+from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag
+from tagger.corpus.lines import open_corpus, read_lines
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.errors import DataError
 

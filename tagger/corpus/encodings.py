@@ -1,0 +1,75 @@
+"""Which encoding a file may be in, for the error that says it is not in the one that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tagger.errors import DataError
+
+_SAMPLE_BYTES = 1 << 20
+# Tried in this order: encodings in which most byte sequences are wrong come first, since that one fits says more.
+# (charset-normalizer, which is asked too, misses EUC-JP.)
+_COMMON = ("utf-8", "euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
+_MANY = 0.02  # of the non-ASCII characters
+
+
+def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
+    """The error for bytes of a line that are not valid in the encoding, with encodings that fit the file."""
+    return DataError(
+        f"{path}:{number}: byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
+        f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or mend the line",
+        detail=_advice(path, error.encoding),
+    )
+
+
+def _advice(path: str | Path, encoding: str) -> list[str]:
+    sample = _sample(path)
+    if sample is None:
+        return []
+    fitting = suggest_encodings(sample)
+    if fitting:
+        return [f"the file is valid {' and '.join(fitting[:3])}: try --encoding {fitting[0]}"]
+    return [f"no common encoding fits the whole file: it seems to be {encoding} with damaged bytes"]
+
+
+def _sample(path: str | Path) -> bytes | None:
+    from tagger.corpus.lines import open_corpus
+
+    if not Path(path).is_file():
+        return None
+    with open_corpus(path) as stream:
+        sample = stream.read(_SAMPLE_BYTES)
+        # Cut at a line end, lest a character be cut.
+        return sample if len(sample) < _SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1]
+
+
+def suggest_encodings(sample: bytes) -> list[str]:
+    """Common encodings in which the whole sample is valid text, the likeliest first.
+
+    None, if all but few of its non-ASCII characters are valid UTF-8: then it is UTF-8 with damage, and that a
+    single-byte encoding accepts the bytes means nothing.
+    """
+    fitting = [encoding for encoding in _COMMON if _fits(sample, encoding)]
+    if fitting[:1] == ["utf-8"]:
+        return ["utf-8"]
+    text = sample.decode("utf-8", "replace")
+    n_foreign = sum(character > "\x7f" for character in text)
+    if text.count("\ufffd") <= _MANY * n_foreign:
+        return []
+    guess = _charset_normalizer(sample)
+    return list(dict.fromkeys([guess, *fitting] if guess else fitting))
+
+
+def _fits(sample: bytes, encoding: str) -> bool:
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return not any("\x80" <= character < "\xa0" for character in text)  # control characters: not text
+
+
+def _charset_normalizer(sample: bytes) -> str | None:
+    import charset_normalizer
+
+    best = charset_normalizer.from_bytes(sample[: 1 << 16]).best()
+    return best.encoding if best is not None and _fits(sample, best.encoding) else None

@@ -1,0 +1,128 @@
+"""A byte stream as raw lines, and lines as groups that end with a blank one. Nothing is decoded, nothing is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from tagger.errors import DataError
+
+_BLOCK_BYTES = 1 << 16
+_BLANKS_AND_ENDS = b" \t\r\n"
+_SPACE = 0x20  # no byte that a blank line can begin with is larger
+
+
+def open_corpus(path: str | Path) -> BinaryIO:
+    """Open a file for reading bytes; `.gz` is uncompressed on the way, `-` is standard input.
+
+    Raises:
+        DataError: the file is missing or cannot be opened.
+    """
+    if str(path) == "-":
+        return sys.stdin.buffer
+    try:
+        if Path(path).is_dir():
+            raise DataError(f"{path}: is a directory, expected a CoNLL file; name the file in it")
+        if str(path).endswith(".gz"):
+            return io.BufferedReader(gzip.open(path))
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path (now in {Path.cwd().name}/)") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
+
+
+def read_line_blocks(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[list[bytes]]:
+    """Lists of raw lines with their ends (LF, CRLF or a lone CR); all of them together are the stream.
+
+    Raises:
+        DataError: the stream breaks off (a damaged .gz, a disk error).
+    """
+    # read1 returns what a pipe holds now, so that output can begin before the input ends.
+    read = stream.read1 if hasattr(stream, "read1") else stream.read
+    pending: list[bytes] = []  # pieces of a line whose end has not been seen
+    while True:
+        try:
+            block = read(_BLOCK_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: cannot be read to its end: {error}; is the file damaged?") from None
+        if not block:
+            break
+        if pending and pending[-1].endswith(b"\r") and not block.startswith(b"\n"):
+            yield [b"".join(pending)]
+            pending = []
+        lines = block.splitlines(keepends=True)  # on bytes: LF, CRLF and CR, nothing else
+        # A last line without LF may go on in the next block, a CR may be half of a CRLF.
+        unfinished = None if lines[-1].endswith(b"\n") else lines.pop()
+        if lines:
+            if pending:
+                pending.append(lines[0])
+                lines[0] = b"".join(pending)
+                pending = []
+            yield lines
+        if unfinished is not None:
+            pending.append(unfinished)
+    if pending:
+        yield [b"".join(pending)]
+
+
+def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:
+    """Raw lines one by one; as `read_line_blocks`."""
+    for lines in read_line_blocks(stream, path=path):
+        yield from lines
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a raw line holds nothing but TAB and space."""
+    return line[0] <= _SPACE and not line.strip(_BLANKS_AND_ENDS)
+
+
+@dataclasses.dataclass(slots=True)
+class LineGroup:
+    """Raw lines up to a blank one, which it includes.
+
+    Attributes:
+        first_line: the number of `lines[0]` in the stream, from 1.
+        closed: its last line is the blank one. Not so at the end of a stream, or if it was cut.
+        continues: it was cut for its length; the next one goes on where it ends.
+    """
+
+    lines: list[bytes]
+    first_line: int
+    closed: bool
+    continues: bool = False
+
+
+def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[LineGroup]:
+    """Group lines up to each blank one; a group of more than `max_lines` is cut."""
+    number, pending = 1, []
+    for lines in blocks:
+        start = 0
+        for blank in [i for i, line in enumerate(lines) if line[0] <= _SPACE and is_blank(line)]:
+            pending += lines[start : blank + 1]
+            start = blank + 1
+            group = LineGroup(pending, number, True)
+            if max_lines and len(pending) > max_lines:
+                yield from _cut(group, max_lines)
+            else:
+                yield group
+            number, pending = number + len(pending), []
+        pending += lines[start:]
+        while max_lines and len(pending) > max_lines:
+            yield LineGroup(pending[:max_lines], number, closed=False, continues=True)
+            number, pending = number + max_lines, pending[max_lines:]
+    if pending:
+        yield LineGroup(pending, number, closed=False)
+
+
+def _cut(group: LineGroup, max_lines: int) -> Iterator[LineGroup]:
+    while len(group.lines) > max_lines:
+        yield LineGroup(group.lines[:max_lines], group.first_line, closed=False, continues=True)
+        group = LineGroup(group.lines[max_lines:], group.first_line + max_lines, group.closed)
+    yield group

@@ -88,9 +88,8 @@ def bench_memory(model: str, millions: list[float]) -> None:
 
 def peak_memory(command: list[str]) -> float:
     """Peak resident memory of a command in MB."""
-    with open(os.devnull, "wb") as null:
-        process = subprocess.Popen(command, stdout=null, stderr=null)
-        _, status, usage = os.wait4(process.pid, 0)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     return usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,7 +17,9 @@ from tagger import __version__
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from tagger.corpus.layout import Layout
     from tagger.runtime.model_dir import Model
+    from tagger.runtime.predictor import Predictor
 
 POINTER = Path(".tagger-model")  # names the model that the last successful training in this folder wrote
 
@@ -74,27 +77,30 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     _write_pointer(shown)
 
 
+def _model_and_layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options by which eval and predict find their model and read their file."""
+    options = [
+        click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP),
+        click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0,tag=-1."),
+        click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
+        click.option("--encoding", help="FILE's encoding."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @cli.command(name="eval")
 @click.argument("file", type=click.Path(), required=False)
-@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0,tag=-1.")
-@click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text.")
-@click.option("--encoding", help="FILE's encoding.")
-def eval_(
-    file: str | None,
-    model_dir: str | None,
-    as_json: bool,
-    columns: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-) -> None:
+@_model_and_layout_options
+def eval_(file: str | None, as_json: bool, model_dir: str | None, **layout_options: str | None) -> None:
     """Score a model on FILE, or on the config's test file, with seqeval."""
     from tagger.evaluation.report import format_report
     from tagger.evaluation.run import evaluate_file, gold_file
 
     model = _load_model(model_dir)
-    layout = _layout(model, columns, delimiter, encoding)
+    layout = _layout(model, **layout_options)
     path = gold_file(model, file)
     evaluation = evaluate_file(_predictor(model), path, layout, model.manifest.notation)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
@@ -103,28 +109,24 @@ def eval_(
 
 @cli.command()
 @click.argument("file", type=click.Path(), default="-")
-@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
-@click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0.")
-@click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text.")
-@click.option("--encoding", help="FILE's encoding.")
-def predict(
-    file: str,
-    model_dir: str | None,
-    scores: bool,
-    columns: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-) -> None:
+@click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
+@_model_and_layout_options
+def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None, **layout_options: str | None) -> None:
     """Tag FILE or standard input; writes every line back with the tag as one more column."""
     from tagger.corpus.lines import open_corpus
     from tagger.runtime.predictor import tag_conll
 
     model = _load_model(model_dir)
-    layout = _layout(model, columns, delimiter, encoding)
+    layout = _layout(model, **layout_options)
+    line_buffered = line_buffered or (file == "-" and sys.stdin.isatty())
     with open_corpus(file) as stream:
-        for block in tag_conll(_predictor(model), stream, layout, path=_shown(file), scores=scores):
+        for block in tag_conll(
+            _predictor(model), stream, layout, path=_shown(file), scores=scores, line_buffered=line_buffered
+        ):
             _write(block)
+            if line_buffered:
+                _flush()
 
 
 def _shown(file: str) -> str:
@@ -164,17 +166,16 @@ def _write_pointer(model_dir: str) -> None:
         _say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
 
 
-def _layout(model: Model, columns: str | None, delimiter: str | None, encoding: str | None):  # type: ignore[no-untyped-def]
-    import dataclasses
-
-    changes: dict[str, object] = {}
+def _layout(model: Model, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
+    """The training file's layout, changed by what the options say."""
+    layout = model.manifest.layout
     if columns is not None:
-        changes["columns"] = _parse_columns(columns)
+        layout = dataclasses.replace(layout, columns=_parse_columns(columns))
     if delimiter is not None:
-        changes["delimiter"] = delimiter
+        layout = dataclasses.replace(layout, delimiter=delimiter)
     if encoding is not None:
-        changes["encoding"] = encoding
-    return dataclasses.replace(model.manifest.layout, **changes)  # type: ignore[arg-type]
+        layout = dataclasses.replace(layout, encoding=encoding)
+    return layout
 
 
 def _parse_columns(text: str) -> dict[str, int]:
@@ -193,7 +194,7 @@ def _parse_columns(text: str) -> dict[str, int]:
     return columns
 
 
-def _predictor(model: Model):  # type: ignore[no-untyped-def]
+def _predictor(model: Model) -> Predictor:
     _require_tensorflow()
     from tagger.network.devices import choose_device
     from tagger.network.inference import load_predictor

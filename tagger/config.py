@@ -37,6 +37,7 @@ class DataConfig(_Section):
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOBES", "BILOU", "IO", "none"] = "auto"
     encoding: str = "utf-8"
+    max_length: Annotated[int, Field(ge=1)] | None = None
 
     @pydantic.field_validator("columns")
     @classmethod

@@ -139,7 +139,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     contract = yaml.safe_load(
         """
         data: {dev: 0.1, test: null, columns: {token: 0, tag: -1}, delimiter: auto, comments: auto, scheme: auto,
-               encoding: utf-8}
+               encoding: utf-8, max_length: null}
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3}
         model: {embedding_dim: 100, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
                 decoder: constrained}

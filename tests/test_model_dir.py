@@ -30,6 +30,7 @@ def a_manifest(seed: int = 1) -> Manifest:
         normalization=Normalization(lowercase=True),
         network={"units": 3},
         decoder="constrained",
+        max_length=512,
         seed=seed,
         dev={"epoch": 2, "f1": 0.5},
         test="../test.conll",

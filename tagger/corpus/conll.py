@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import BLANKS, DOCSTART, Layout
 from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
+from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 
 Report = Callable[[DataError], None]
@@ -152,11 +153,13 @@ class _Reader:
                     if self._report is None:
                         raise
                     self._report(error)
-                    tag = "O" if len(fields) > self._token_index else None
-                if tag is not None:
-                    sentence.tags += [tag] if self._gold else []
-                    sentence.tokens.append(fields[self._token_index])
-                    rows.append(len(sentence.lines))
+                    if len(fields) <= self._token_index:
+                        sentence.lines.append(raw)
+                        continue
+                    tag = OUTSIDE
+                sentence.tags += [tag] if self._gold else []
+                sentence.tokens.append(fields[self._token_index])
+                rows.append(len(sentence.lines))
             sentence.lines.append(raw)
         sentence.continues = group.continues
         yield sentence

@@ -15,6 +15,7 @@ from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag
 from tagger.corpus.lines import open_corpus, read_lines
 from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 
 T = TypeVar("T", int, str)
@@ -24,7 +25,7 @@ _COMMENT_PREFIX = "#"
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The sentences of a file that have tokens, and their gold tags.
+    """The sentences of a file and their gold tags.
 
     Attributes:
         path: where they were read.
@@ -118,19 +119,24 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
     return _corpus(path, sentences, notation), notation, notes
 
 
-def load_gold(path: str | Path, layout: Layout, notation: Notation) -> Corpus:
+def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines: int | None = None) -> Corpus:
     """Read a dev or test file in the training file's notation.
+
+    With `max_lines` the sentences are those that `tagger predict` reads: cut after so many lines, and with those
+    that have no tokens.
 
     Raises:
         DataError: as `load_training`.
     """
-    return _corpus(path, _read_gold(path, layout), notation)
+    return _corpus(path, _read_gold(path, layout, max_lines), notation)
 
 
-def _read_gold(path: str | Path, layout: Layout) -> list[Sentence]:
+def _read_gold(path: str | Path, layout: Layout, max_lines: int | None = None) -> list[Sentence]:
     with open_corpus(path) as stream:
-        sentences = [s for s in read_sentences(stream, layout, path=path, gold=True) if s.tokens]
-    if not sentences:
+        sentences = list(read_sentences(stream, layout, path=path, gold=True, max_lines=max_lines))
+    if max_lines is None:
+        sentences = [sentence for sentence in sentences if sentence.tokens]
+    if not any(sentence.tokens for sentence in sentences):
         raise DataError(f"{path}: found no sentence, expected lines with a token and a tag; check the file")
     return sentences
 
@@ -178,6 +184,28 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
         return Corpus(corpus.path, [corpus.sentences[i] for i in rows], [corpus.tags[i] for i in rows])
 
     return part(~dev), part(dev)
+
+
+def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[str], list[str]]], int]:
+    """Tokens and tags of each sentence, those of more than `max_length` tokens cut into pieces that do not overlap.
+
+    A cut is moved back to where no span is split, if there is such a place in the later half of the piece.
+
+    Returns:
+        The pieces, and how many sentences were cut.
+    """
+    pieces, n_cut = [], 0
+    for sentence, tags in zip(corpus.sentences, corpus.tags, strict=True):
+        start = 0
+        while len(tags) - start > max_length:
+            end = start + max_length
+            borders = range(end, start + (max_length + 1) // 2, -1)
+            end = next((i for i in borders if OUTSIDE in tags[i - 1 : i + 1]), end)
+            pieces.append((sentence.tokens[start:end], tags[start:end]))
+            start = end
+        pieces.append((sentence.tokens[start:], tags[start:]))
+        n_cut += start > 0
+    return pieces, n_cut
 
 
 def unseen_tags(train: Corpus, other: Corpus) -> dict[str, int]:

@@ -10,7 +10,7 @@ from tagger.corpus.notation import Notation
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.runtime.model_dir import Model
-from tagger.runtime.predictor import Predictor
+from tagger.runtime.predictor import PIECE_LINES, Predictor
 
 
 def gold_file(model: Model, given: str | None) -> Path:
@@ -35,6 +35,15 @@ def evaluate_file(predictor: Predictor, path: str | Path, layout: Layout, notati
     Raises:
         DataError: the file has no gold tags that fit.
     """
-    corpus = load_gold(path, layout, notation)
-    tagged = predictor.tag([sentence.tokens for sentence in corpus.sentences])
-    return evaluate(corpus.tags, [sentence.tags for sentence in tagged], notation.scheme)
+    gold: list[list[str]] = []
+    pred: list[list[str]] = []
+    goes_on = False
+    corpus = load_gold(path, layout, notation, max_lines=PIECE_LINES)
+    for tags, (sentence, tagged) in zip(corpus.tags, predictor.tag_stream(corpus.sentences), strict=True):
+        if not goes_on:
+            gold.append([])
+            pred.append([])
+        gold[-1] += tags
+        pred[-1] += tagged.tags
+        goes_on = sentence.continues
+    return evaluate([tags for tags in gold if tags], [tags for tags in pred if tags], notation.scheme)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tagger import __version__
 from tagger.config import Config
 from tagger.corpus.batching import TrainingSet
-from tagger.corpus.dataset import Corpus, detect_layout, load_gold, load_training, split_dev, unseen_tags
+from tagger.corpus.dataset import Corpus, cut_long, detect_layout, load_gold, load_training, split_dev, unseen_tags
 from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import NO_SCHEME, convert
 from tagger.corpus.vocabulary import (
@@ -23,6 +23,7 @@ from tagger.corpus.vocabulary import (
     build_vocabulary,
 )
 from tagger.runtime.model_dir import Manifest
+from tagger.runtime.windows import DEFAULT_MAX_LENGTH
 
 INNER_SCHEME = "IOB2"  # the network's own, whatever the file's is
 
@@ -54,17 +55,23 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         DataError: a corpus cannot be read.
     """
     train, dev, manifest = _load_corpora(config, note, warn)
-    tags = [convert(sentence, manifest.notation.scheme, manifest.scheme) for sentence in train.tags]
+    pieces, n_cut = cut_long(train, manifest.max_length)
+    if n_cut:
+        note(
+            f"train: {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
+            f" (data.max_length) cut; training sees {len(pieces)} pieces"
+        )
+    tags = [convert(piece_tags, manifest.notation.scheme, manifest.scheme) for _, piece_tags in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
     tokens, counts = build_vocabulary(
-        (sentence.tokens for sentence in train.sentences),
+        (piece_tokens for piece_tokens, _ in pieces),
         manifest.normalization,
         min_count=config.vocabulary.min_count,
         max_size=config.vocabulary.max_size,
     )
     training_set = TrainingSet(
-        token_ids=[tokens.encode(sentence.tokens) for sentence in train.sentences],
-        tag_ids=[tag_vocabulary.encode(sentence) for sentence in tags],
+        token_ids=[tokens.encode(piece_tokens) for piece_tokens, _ in pieces],
+        tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
         rare=counts == 1,
         unk_probability=config.vocabulary.unk_probability,
         batch_size=config.training.batch_size,
@@ -98,6 +105,7 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
         network=config.model.model_dump(exclude={"decoder"}),
         decoder=config.model.decoder,
+        max_length=data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},
         test=os.path.relpath(data.test, str(config.output.model_dir)) if data.test is not None else None,

@@ -55,7 +55,11 @@ def log_softmax(logits: Scores) -> Scores:
 
 
 def viterbi(
-    log_probabilities: Scores, lengths: npt.NDArray[np.int32], constraints: Constraints
+    log_probabilities: Scores,
+    lengths: npt.NDArray[np.int32],
+    constraints: Constraints,
+    *,
+    after_tag: int | None = None,
 ) -> npt.NDArray[np.intp]:
     """The best legal path of every sentence.
 
@@ -63,12 +67,14 @@ def viterbi(
         log_probabilities: [B, T, K].
         lengths: [B], 1 to T; what lies beyond is ignored.
         constraints: which transitions are legal.
+        after_tag: the tag before the first one, where these are pieces of sentences; None at a sentence's start.
 
     Returns:
         Tag ids [B, T], zeros beyond each sentence's length.
     """
     n_sentences, n_steps, n_tags = log_probabilities.shape
-    best = log_probabilities[:, 0] + constraints.start  # [B, K]: score of the best path that ends in each tag
+    start = constraints.start if after_tag is None else constraints.transition[after_tag]
+    best = log_probabilities[:, 0] + start  # [B, K]: score of the best path that ends in each tag
     came_from = np.empty((n_sentences, n_steps, n_tags), np.int16 if n_tags < 1 << 15 else np.int32)
     final = best.copy()
     for t in range(1, n_steps):
@@ -89,7 +95,11 @@ def viterbi(
 
 
 def decode(
-    logits: Scores, lengths: npt.NDArray[np.int32], constraints: Constraints | None
+    logits: Scores,
+    lengths: npt.NDArray[np.int32],
+    constraints: Constraints | None,
+    *,
+    after_tag: int | None = None,
 ) -> tuple[npt.NDArray[np.intp], Scores]:
     """Tag ids [B, T] and the softmax probability of each chosen tag [B, T].
 
@@ -97,11 +107,12 @@ def decode(
         logits: [B, T, K].
         lengths: [B].
         constraints: legal transitions for Viterbi; None for argmax.
+        after_tag: as `viterbi`.
     """
     log_probabilities = log_softmax(logits)
     if constraints is None:
         tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     else:
-        tag_ids = viterbi(log_probabilities, lengths, constraints)
+        tag_ids = viterbi(log_probabilities, lengths, constraints, after_tag=after_tag)
     chosen = np.take_along_axis(log_probabilities, tag_ids[..., None], axis=-1)[..., 0]
     return tag_ids, np.exp(chosen)

@@ -38,6 +38,7 @@ class Manifest:
         normalization: what is done to a token before it is looked up.
         network: the arguments of the network, without `cudnn`.
         decoder: `constrained` or `softmax`.
+        max_length: tokens of a sentence that the network sees at once.
         seed: of the training.
         dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
         test: the config's test file relative to the model directory, or None.
@@ -50,6 +51,7 @@ class Manifest:
     normalization: Normalization
     network: Mapping[str, Any]
     decoder: str
+    max_length: int
     seed: int
     dev: Mapping[str, float]
     test: str | None

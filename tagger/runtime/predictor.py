@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
-from tagger.corpus.batching import Batch, make_batch
+from tagger.corpus.batching import Batch, Ids, make_batch, mask_of
 from tagger.corpus.conll import Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, convert
@@ -18,11 +19,15 @@ from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import DataError
 from tagger.runtime.decoding import Scores, constraints_of, decode
 from tagger.runtime.model_dir import Manifest
+from tagger.runtime.windows import context_of, windows
 
 ScoreBatch = Callable[[Batch], Scores]  # a batch to its logits [B, T, K]
 
 _BATCH_TOKENS = 8192  # padded tokens scored at once
-_WINDOW_SENTENCES = 2048  # sentences read ahead to be batched by length
+_WINDOW_SENTENCES = 1024  # sentences read ahead to be batched by length
+PIECE_LINES = 8192  # a sentence of more lines is read and tagged in pieces
+
+_NO_SCORES: Scores = np.zeros((0, 0), np.float32)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Predictor:
         self._score = score
         self._tokens, self._tags = tokens, tags
         self._scheme, self._file_scheme = manifest.scheme, manifest.notation.scheme
+        self._max_length = manifest.max_length
         self._constraints = constraints_of(tags.tags, manifest.scheme) if manifest.decoder == "constrained" else None
         self.spell = functools.cache(manifest.notation.spell)
 
@@ -64,21 +70,89 @@ class Predictor:
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[TaggedSentence]:
         """Tag sentences (lists of tokens); an empty one gets no tags."""
-        encoded = [self._tokens.encode(tokens) for tokens in sentences]
+        logits = self._logits([self._tokens.encode(tokens) for tokens in sentences])
         results = [TaggedSentence([], [])] * len(sentences)
-        for rows in batches_by_length([len(ids) for ids in encoded]):
-            batch = make_batch([encoded[i] for i in rows])
-            tag_ids, scores = decode(self._score(batch), batch.lengths, self._constraints)
-            for row, n, ids, probabilities in zip(rows, batch.lengths, tag_ids, scores, strict=True):
-                tags = convert(self._tags.decode(ids[:n]), self._scheme, self._file_scheme)
-                results[row] = TaggedSentence(tags, probabilities[:n].tolist())
+        for rows in batches_by_length([len(scores) for scores in logits]):
+            lengths = np.array([len(logits[i]) for i in rows], np.int32)
+            padded = np.zeros((len(rows), lengths.max(), len(self._tags)), np.float32)
+            padded[mask_of(lengths)] = np.concatenate([logits[i] for i in rows])
+            tag_ids, scores = decode(padded, lengths, self._constraints)
+            for row, n, ids, probabilities in zip(rows, lengths, tag_ids, scores, strict=True):
+                results[row] = self._tagged(ids[:n], probabilities[:n])
         return results
 
-    def tag_stream(self, sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
-        """Tag sentences as they come, a window at a time, in order."""
+    def _logits(self, sentences: Sequence[Ids]) -> list[Scores]:
+        """Logits [T_i, K] of each sentence of ids, the long ones put together from windows."""
+        pieces = [(i, w) for i, ids in enumerate(sentences) if len(ids) for w in windows(len(ids), self._max_length)]
+        counted: list[Scores] = [_NO_SCORES] * len(pieces)
+        for rows in batches_by_length([window.end - window.start for _, window in pieces]):
+            batch = make_batch([sentences[i][w.start : w.end] for i, w in (pieces[row] for row in rows)])
+            for row, scores in zip(rows, self._score(batch), strict=True):
+                window = pieces[row][1]
+                counted[row] = scores[window.first - window.start : window.last - window.start]
+        parts: list[list[Scores]] = [[] for _ in sentences]
+        for (i, _), scores in zip(pieces, counted, strict=True):
+            parts[i].append(scores)
+        return [found[0] if len(found) == 1 else np.concatenate(found or [_NO_SCORES]) for found in parts]
+
+    def _tagged(self, tag_ids: npt.NDArray[np.intp], scores: Scores) -> TaggedSentence:
+        tags = convert(self._tags.decode(tag_ids), self._scheme, self._file_scheme)
+        return TaggedSentence(tags, scores.tolist())
+
+    def tag_stream(
+        self, sentences: Iterable[Sentence], window: int = _WINDOW_SENTENCES
+    ) -> Iterator[tuple[Sentence, TaggedSentence]]:
+        """Tag sentences as they come, `window` of them at a time, in order.
+
+        A sentence that was cut in reading (`continues`) is tagged piece by piece, each with its neighbours' tokens
+        as context and with tags that may follow the tags before it.
+        """
         stream = iter(sentences)
-        while window := list(itertools.islice(stream, _WINDOW_SENTENCES)):
-            yield from zip(window, self.tag([sentence.tokens for sentence in window]), strict=True)
+        ahead: list[Sentence] = []
+        for sentence in stream:
+            ahead.append(sentence)
+            if sentence.continues:
+                yield from self._tag_window(ahead[:-1])
+                yield from self._tag_pieces(itertools.chain([sentence], _rest_of_sentence(stream)))
+                ahead = []
+            elif len(ahead) >= window:
+                yield from self._tag_window(ahead)
+                ahead = []
+        yield from self._tag_window(ahead)
+
+    def _tag_window(self, sentences: list[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
+        return zip(sentences, self.tag([sentence.tokens for sentence in sentences]), strict=True)
+
+    def _tag_pieces(self, pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
+        """Tag one sentence that was read in pieces, holding two of them at a time."""
+        n_context = context_of(self._max_length)
+        before, last_tag = np.zeros(0, np.int32), None
+        for piece, following in _with_next(pieces):
+            if not piece.tokens:
+                yield piece, TaggedSentence([], [])
+                continue
+            ids = self._tokens.encode(piece.tokens)
+            after = self._tokens.encode(following.tokens[:n_context]) if following is not None else before[:0]
+            (logits,) = self._logits([np.concatenate([before, ids, after])])
+            logits = logits[len(before) :]
+            lengths = np.array([len(logits)], np.int32)
+            tag_ids, scores = decode(logits[None], lengths, self._constraints, after_tag=last_tag)
+            yield piece, self._tagged(tag_ids[0, : len(ids)], scores[0, : len(ids)])
+            before = np.concatenate([before, ids])[-n_context:] if n_context else before
+            last_tag = int(tag_ids[0, len(ids) - 1])
+
+
+def _rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
+    for sentence in stream:
+        yield sentence
+        if not sentence.continues:
+            return
+
+
+def _with_next(pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
+    earlier, later = itertools.tee(pieces)
+    next(later, None)
+    return itertools.zip_longest(earlier, later)
 
 
 def batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -96,16 +170,29 @@ def batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def tag_conll(
-    predictor: Predictor, stream: IO[bytes], layout: Layout, *, path: str, scores: bool = False
+    predictor: Predictor,
+    stream: IO[bytes],
+    layout: Layout,
+    *,
+    path: str,
+    scores: bool = False,
+    line_buffered: bool = False,
 ) -> Iterator[bytes]:
-    """A CoNLL stream with the predicted tag (and its score) as a further column, sentence by sentence.
+    """A CoNLL stream with the predicted tag (and its score) as a further column.
+
+    Args:
+        line_buffered: tag each sentence as soon as it is read, for a stream that trickles.
+
+    Yields:
+        The bytes of one sentence after the other.
 
     Raises:
         DataError: the stream does not fit the layout, or its encoding cannot hold the model's tags.
     """
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
-    for sentence, tagged in predictor.tag_stream(read_sentences(stream, layout, path=path)):
+    sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES)
+    for sentence, tagged in predictor.tag_stream(sentences, window=1 if line_buffered else _WINDOW_SENTENCES):
         added = [[predictor.spell(tag) for tag in tagged.tags]]
         docstart = [outside]
         if scores:

@@ -77,10 +77,9 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     _write_pointer(shown)
 
 
-def _model_and_layout_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options by which eval and predict find their model and read their file."""
+def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how FILE is laid out."""
     options = [
-        click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP),
         click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0,tag=-1."),
         click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
@@ -93,7 +92,8 @@ def _model_and_layout_options(command: Callable[..., None]) -> Callable[..., Non
 @cli.command(name="eval")
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@_model_and_layout_options
+@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@_layout_options
 def eval_(file: str | None, as_json: bool, model_dir: str | None, **layout_options: str | None) -> None:
     """Score a model on FILE, or on the config's test file, with seqeval."""
     from tagger.evaluation.report import format_report
@@ -111,7 +111,8 @@ def eval_(file: str | None, as_json: bool, model_dir: str | None, **layout_optio
 @click.argument("file", type=click.Path(), default="-")
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
-@_model_and_layout_options
+@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@_layout_options
 def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None, **layout_options: str | None) -> None:
     """Tag FILE or standard input; writes every line back with the tag as one more column."""
     from tagger.corpus.lines import open_corpus
@@ -127,6 +128,51 @@ def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None,
             _write(block)
             if line_buffered:
                 _flush()
+
+
+@cli.command()
+@click.argument("files", type=click.Path(), nargs=-1, metavar="[FILE]...")
+@click.option("--config", type=click.Path(path_type=Path), help="Check the config's files, as it says to read them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--fix", metavar="OUT", type=click.Path(), help="Write FILE to OUT with repaired IOB2 tags.")
+@_layout_options
+def check(
+    files: tuple[str, ...],
+    config: Path | None,
+    as_json: bool,
+    fix: str | None,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> None:
+    """Say what format CoNLL files have, count what is in them, and list every problem.
+
+    The first file is taken for the training file: sentences of the others that stand in it are counted. Exits with 1
+    if there are errors, which training would refuse; what it would read in spite of all is a warning.
+    """
+    from tagger.evaluation.check import check_files, fix_file, format_check
+
+    settings = {
+        "columns": None if columns is None else _parse_columns(columns),
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    if config is not None:
+        from tagger.config import load_config
+
+        data = load_config(config).data
+        files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
+        from_config = {name: getattr(data, name) for name in ("columns", "delimiter", "encoding", "comments", "scheme")}
+        settings = from_config | {name: value for name, value in settings.items() if value is not None}
+    if not files:
+        raise click.UsageError("found no FILE and no --config, expected the files to check")
+    if fix is not None and len(files) != 1:
+        raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    reports = check_files(files, {name: value for name, value in settings.items() if value is not None})
+    changes = [] if fix is None else fix_file(reports[0], fix)
+    _write(format_check(reports, changes, as_json=as_json).encode())
+    if any(report.n_errors for report in reports):
+        click.get_current_context().exit(1)
 
 
 def _shown(file: str) -> str:

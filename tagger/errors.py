@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class TaggerError(Exception):
@@ -22,7 +23,15 @@ class TaggerError(Exception):
 
 
 class DataError(TaggerError):
-    """A corpus file cannot be read as the layout says."""
+    """A corpus file cannot be read as the layout says.
+
+    With `path` and `line` (from 1) the message begins with where it is: `path:line: text`.
+    """
+
+    def __init__(self, text: str, *, path: str | Path | None = None, line: int = 0, detail: Sequence[str] = ()) -> None:
+        where = "" if path is None else f"{path}:{line}: " if line else f"{path}: "
+        super().__init__(where + text, detail=detail)
+        self.text, self.line = text, line
 
 
 class ConfigError(TaggerError):

@@ -220,9 +220,11 @@ class _GoldColumn:
         if self._index < 0 and n_columns != self._n_columns:
             if self._n_columns:
                 raise DataError(
-                    f"{self._path}:{number}: found {_count(n_columns)}, expected {self._n_columns} as on line"
-                    f" {self._first_line}: a tag counted from the end (tag: {self._index}) needs the same number"
-                    " on every line; mend the line, or give the tag column a fixed index",
+                    f"found {_count(n_columns)}, expected {self._n_columns} as on line {self._first_line}: a tag"
+                    f" counted from the end (tag: {self._index}) needs the same number on every line; mend the line,"
+                    " or give the tag column a fixed index",
+                    path=self._path,
+                    line=number,
                     detail=[_show(number, fields)],
                 )
             self._n_columns, self._first_line = n_columns, number
@@ -233,7 +235,9 @@ class _GoldColumn:
         tag = fields[index].strip(BLANKS)
         if not tag:
             raise DataError(
-                f"{self._path}:{number}: column {self._index} (tag) is empty, expected a tag; mend the line",
+                f"column {self._index} (tag) is empty, expected a tag; mend the line",
+                path=self._path,
+                line=number,
                 detail=[_show(number, fields)],
             )
         return tag
@@ -243,8 +247,10 @@ def missing_column(path: str | Path, number: int, name: str, index: int, fields:
     """The error for a line that lacks a column that is needed."""
     needed = index + 1 if index >= 0 else 1 - index
     return DataError(
-        f"{path}:{number}: found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
+        f"found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
         " mend the line, or set columns and delimiter to what the file has",
+        path=path,
+        line=number,
         detail=[_show(number, fields)],
     )
 

@@ -16,8 +16,10 @@ _MANY = 0.02  # of the non-ASCII characters
 def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
     """The error for bytes of a line that are not valid in the encoding, with encodings that fit the file."""
     return DataError(
-        f"{path}:{number}: byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
+        f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
         f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or mend the line",
+        path=path,
+        line=number,
         detail=_advice(path, error.encoding),
     )
 

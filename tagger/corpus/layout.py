@@ -70,6 +70,21 @@ class Layout:
         separator = self.separator
         return _split_auto if separator is None else lambda line: _split(line, separator)
 
+    def replace_field(self, line: str, index: int, value: str) -> str:
+        """The line with another value in a column (blanks around the old one stay).
+
+        >>> Layout().replace_field("EU  NNP I-ORG ", -1, "B-ORG")
+        'EU  NNP B-ORG '
+        """
+        separator = self.separator or ("\t" if "\t" in line else None)
+        parts = line.split(separator) if separator else re.split("( +)", line)
+        places = list(range(len(parts))) if separator else [i for i, part in enumerate(parts) if part.strip(" ")]
+        while places and not parts[places[-1]]:
+            places.pop()
+        old = parts[places[index]]
+        parts[places[index]] = old.replace(old.strip(BLANKS), value)
+        return (separator or "").join(parts)
+
     def is_comment(self, line: str, fields: list[str]) -> bool:
         """A line with the comment prefix, unless it has the training file's columns and a valid tag."""
         if self.comments is None or not line.startswith(self.comments):

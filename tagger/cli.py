@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -80,7 +81,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
 def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say how FILE is laid out."""
     options = [
-        click.option("--columns", metavar="NAME=INDEX,…", help="Where FILE's columns are, e.g. token=0,tag=-1."),
+        click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
         click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
     ]
@@ -115,16 +116,16 @@ def eval_(file: str | None, as_json: bool, model_dir: str | None, **layout_optio
 @_layout_options
 def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None, **layout_options: str | None) -> None:
     """Tag FILE or standard input; writes every line back with the tag as one more column."""
-    from tagger.corpus.lines import open_corpus
+    from tagger.corpus.lines import open_corpus, shown_name
     from tagger.runtime.predictor import tag_conll
 
     model = _load_model(model_dir)
     layout = _layout(model, **layout_options)
-    line_buffered = line_buffered or (file == "-" and sys.stdin.isatty())
+    line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
-        for block in tag_conll(
-            _predictor(model), stream, layout, path=_shown(file), scores=scores, line_buffered=line_buffered
-        ):
+        path = shown_name(file)
+        predictor = _predictor(model)
+        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
             _write(block)
             if line_buffered:
                 _flush()
@@ -175,10 +176,6 @@ def check(
         click.get_current_context().exit(1)
 
 
-def _shown(file: str) -> str:
-    return "<standard input>" if file == "-" else file
-
-
 def _load_model(given: str | None) -> Model:
     from tagger.runtime.model_dir import load_model
 
@@ -192,10 +189,10 @@ def _default_model() -> Path:
     if from_environment:
         return Path(from_environment)
     try:
-        return Path(POINTER.read_text("utf-8").strip("\n"))
+        return Path(os.fsdecode(POINTER.read_bytes()).strip("\n"))
     except FileNotFoundError:
         pass
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise TaggerError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
     raise TaggerError(
         "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
@@ -207,7 +204,7 @@ def _write_pointer(model_dir: str) -> None:
     from tagger.runtime.publish import write_atomically
 
     try:
-        write_atomically(POINTER, f"{model_dir}\n".encode())
+        write_atomically(POINTER, os.fsencode(f"{model_dir}\n"))
     except OSError as error:
         _say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
 
@@ -215,12 +212,16 @@ def _write_pointer(model_dir: str) -> None:
 def _layout(model: Model, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
     """The training file's layout, changed by what the options say."""
     layout = model.manifest.layout
-    if columns is not None:
-        layout = dataclasses.replace(layout, columns=_parse_columns(columns))
-    if delimiter is not None:
-        layout = dataclasses.replace(layout, delimiter=delimiter)
-    if encoding is not None:
-        layout = dataclasses.replace(layout, encoding=encoding)
+    try:
+        # The encoding first: the delimiter must be one that it can hold.
+        if encoding is not None:
+            layout = dataclasses.replace(layout, encoding=encoding)
+        if columns is not None:
+            layout = dataclasses.replace(layout, columns=_parse_columns(columns))
+        if delimiter is not None:
+            layout = dataclasses.replace(layout, delimiter=delimiter)
+    except TaggerError as error:
+        raise TaggerError(f"--{error.message}") from None
     return layout
 
 
@@ -232,9 +233,9 @@ def _parse_columns(text: str) -> dict[str, int]:
             columns[name.strip()] = int(index)
         except ValueError:
             equals = ""
-        if not equals or name.strip() not in ("token", "tag"):
+        if not equals or name.strip() not in ("token", "tag") or f"{name.strip()}=" in text[: text.index(part)]:
             raise click.BadParameter(
-                f"found {part!r}, expected token=INDEX or tag=INDEX, as in token=0,tag=-1",
+                f"found {part!r}, expected token=INDEX or tag=INDEX, each once, as in token=0,tag=-1",
                 param_hint="--columns",
             )
     return columns
@@ -285,6 +286,8 @@ class _ReaderGoneError(Exception):
 
 
 def _write(data: bytes) -> None:
+    if sys.stdout is None:
+        raise TaggerError("standard output: is closed, expected a place for the result; redirect it to a file")
     try:
         sys.stdout.buffer.write(data)
     except BrokenPipeError:
@@ -293,13 +296,15 @@ def _write(data: bytes) -> None:
 
 def _flush() -> None:
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         raise _ReaderGoneError from None
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    with contextlib.suppress(OSError):  # nobody reads our messages: the work goes on
+        click.echo(text, err=True)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
@@ -309,6 +314,11 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 def main() -> NoReturn:
     """The `tagger` command."""
     signal.signal(signal.SIGTERM, _terminate)
+    for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     sys.exit(run(sys.argv[1:]))
 
 

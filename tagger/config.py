@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,10 @@ T = TypeVar("T")
 PATH_KEYS = ("data.train", "data.dev", "data.test", "output.model_dir")
 
 
+_Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+_Size = Annotated[int, Field(ge=1, le=1_000_000)]  # as much as a model directory may say
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -37,7 +41,7 @@ class DataConfig(_Section):
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOBES", "BILOU", "IO", "none"] = "auto"
     encoding: str = "utf-8"
-    max_length: Annotated[int, Field(ge=1)] | None = None
+    max_length: _Count | None = None
 
     @pydantic.field_validator("columns")
     @classmethod
@@ -66,19 +70,19 @@ def _checked(check: Callable[[T], None], value: T) -> T:
 class VocabularyConfig(_Section):
     """Which tokens are known."""
 
-    min_count: Annotated[int, Field(ge=1)] = 1
+    min_count: _Count = 1
     lowercase: bool = False
     normalize_digits: bool = False
-    max_size: Annotated[int, Field(ge=1)] | None = None
+    max_size: _Count | None = None
     unk_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
 
 
 class NetworkConfig(_Section):
     """The two-branch network."""
 
-    embedding_dim: Annotated[int, Field(ge=1)] = 100
-    units: Annotated[int, Field(ge=1)] = 100
-    layers: Annotated[int, Field(ge=1)] = 1
+    embedding_dim: _Size = 100
+    units: _Size = 100
+    layers: Annotated[int, Field(ge=1, le=1000)] = 1
     direction: Literal["both", "forward", "backward"] = "both"
     merge: Literal["concat", "sum", "mul", "ave"] = "concat"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -88,15 +92,15 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """How it is trained."""
 
-    epochs: Annotated[int, Field(ge=1)] = 30
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    epochs: _Count = 30
+    batch_size: _Count = 32
     optimizer: Literal["adam", "nadam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     decay: Annotated[float, Field(ge=0)] = 0.05
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
-    patience: Annotated[int, Field(ge=1)] | None = 5
+    patience: _Count | None = 5
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
 
 class OutputConfig(_Section):
@@ -119,6 +123,12 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
 
 
+# Whole numbers are decimal: YAML 1.1 would read 010 as 8 and 1:30 as 90.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":int")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -247,13 +257,22 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
 
 
 def _absolute(path: str | Path, base: Path) -> str:
-    return os.path.abspath(base / Path(path).expanduser())  # noqa: PTH100 (pathlib keeps the `..`)
+    with contextlib.suppress(RuntimeError):  # `~nobody`: no such user, so a name like any other
+        path = Path(path).expanduser()
+    return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)
 
 
 def _kind(value: object) -> str:
     names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
     name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-    return name if isinstance(value, dict | list) or value is None else f"{name} ({str(value)[:80]!r})"
+    return name if isinstance(value, dict | list) or value is None else f"{name} ({_short(value)!r})"
+
+
+def _short(value: object) -> str:
+    try:
+        return str(value)[:80]
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to show"
 
 
 def _config_error(
@@ -268,7 +287,8 @@ def _config_error(
             problems[key] = _describe(problem, location)
     messages = []
     for key, text in problems.items():
-        origin = next((origins[k] for k in origins if k == key or key.startswith(f"{k}.")), None)
+        settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
+        origin = origins[settings[-1]] if settings else None
         line = lines.get(key) or lines.get(key.split(".")[0])
         where = origin or (f"{path}:{line}" if line else str(path))
         messages.append(f"{where}: {key}: {text}")
@@ -288,15 +308,17 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
         return f"is not a known key; {hint}"
     if kind == "missing":
         return "is missing, expected a value; add it to the file or with --set"
-    if isinstance(value, float) and not math.isfinite(value):
+    if kind == "finite_number":
         return f"found {value}, expected a finite number"
+    if kind == "invalid_key":
+        return f"is no key; expected names such as {', '.join(list(Config.model_fields))}"
     found = "nothing" if value is None else _kind(value)
     if list(location[:2]) == ["data", "dev"]:
-        found = str(value) if isinstance(value, float | int) else found
+        found = _short(value) if isinstance(value, float | int) else found
         return f"found {found}, expected a path, or a fraction more than 0 and less than 1"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
-        return f"found {value}, expected {' and '.join(limits)}"
+        return f"found {_short(value)}, expected {' and '.join(limits)}"
     if kind == "literal_error":
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
         return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")

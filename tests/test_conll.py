@@ -375,7 +375,7 @@ def test_a_missing_column_is_named_with_its_line() -> None:
         "f.conll:2: found 1 column, expected at least 2: column 1 (token) is missing" + remedy
     )
     assert first_line(b"a b\n", Layout(columns={"token": 0, "pos": 1, "tag": -1})) == (
-        "f.conll:1: found 2 columns, expected at least 2: column -1 (tag) is missing" + remedy
+        "f.conll:1: found 2 columns, expected at least 3: column -1 (tag) is missing" + remedy
     )
 
 

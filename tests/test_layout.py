@@ -167,7 +167,7 @@ def test_these_do_not_look_like_tags(tag: str) -> None:
             {"columns": {"token": 1, "tag": 1}},
             "columns: found {'token': 1, 'tag': 1}, expected a different index for each name",
         ),
-        ({"delimiter": ""}, "delimiter: found an empty string, expected auto, tab, space or some text"),
+        ({"delimiter": ""}, "delimiter: found '', expected some text without line ends"),
         (
             {"encoding": "utf-9"},
             "encoding: 'utf-9' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp",

@@ -19,7 +19,7 @@ from tagger.corpus.conll import Sentence, own_delimiter, read_sentences
 from tagger.corpus.dataset import detect_layout
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout, looks_like_tag
-from tagger.corpus.lines import open_corpus, read_line_blocks
+from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
@@ -95,6 +95,7 @@ def check_file(path: str, settings: CheckSettings) -> FileReport:
     Raises:
         DataError: the file cannot be opened, or a setting is unusable.
     """
+    require_regular(path)
     bytes_found = _scan_bytes(path)
     problems = [*bytes_found.problems]
     encoding = settings.encoding or _detect_encoding(path, problems)

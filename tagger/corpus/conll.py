@@ -245,7 +245,7 @@ class _GoldColumn:
 
 def missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
     """The error for a line that lacks a column that is needed."""
-    needed = index + 1 if index >= 0 else 1 - index
+    needed = index + 1 if index >= 0 else max(1 - index, len(fields) + 1)
     return DataError(
         f"found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
         " mend the line, or set columns and delimiter to what the file has",

@@ -13,7 +13,7 @@ import numpy as np
 from tagger.corpus.conll import Sentence, own_delimiter, read_sentences
 from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag
-from tagger.corpus.lines import open_corpus, read_lines
+from tagger.corpus.lines import open_corpus, read_lines, require_regular, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
@@ -54,6 +54,7 @@ def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> L
         comments: `auto`, `none`, or the prefix of comment lines. `auto`: lines that begin with `#` are comments
             if one of them is not a token line (the usual column count and a valid tag).
     """
+    require_regular(path)
     split = layout.splitter()
     n_columns: collections.Counter[int] = collections.Counter()
     delimiters: collections.Counter[str] = collections.Counter()
@@ -133,7 +134,7 @@ def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines
 
 def _read_gold(path: str | Path, layout: Layout, max_lines: int | None = None) -> list[Sentence]:
     with open_corpus(path) as stream:
-        sentences = list(read_sentences(stream, layout, path=path, gold=True, max_lines=max_lines))
+        sentences = list(read_sentences(stream, layout, path=shown_name(path), gold=True, max_lines=max_lines))
     if max_lines is None:
         sentences = [sentence for sentence in sentences if sentence.tokens]
     if not any(sentence.tokens for sentence in sentences):

@@ -51,8 +51,15 @@ class Layout:
         if codecs.lookup(self.encoding).name == "utf-8-sig":
             # A byte-order mark is read in any case; as an encoding it would put one before each added column.
             object.__setattr__(self, "encoding", "utf-8")
-        if not self.delimiter:
-            raise DataError("delimiter: found an empty string, expected auto, tab, space or some text")
+        for name, text in (("delimiter", self.delimiter), ("comments", self.comments)):
+            if text is None:
+                continue
+            if not text or set(text) & {"\n", "\r"}:
+                raise DataError(f"{name}: found {text!r}, expected some text without line ends")
+            try:
+                text.encode(self.encoding)
+            except UnicodeEncodeError:
+                raise DataError(f"{name}: found {text!r}, which {self.encoding} cannot hold; choose another") from None
 
     @property
     def separator(self) -> str | None:

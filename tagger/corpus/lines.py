@@ -25,6 +25,8 @@ def open_corpus(path: str | Path) -> BinaryIO:
         DataError: the file is missing or cannot be opened.
     """
     if str(path) == "-":
+        if sys.stdin is None:
+            raise DataError("<standard input>: is closed, expected CoNLL lines; name a file or redirect one")
         return sys.stdin.buffer
     try:
         if Path(path).is_dir():
@@ -36,6 +38,19 @@ def open_corpus(path: str | Path) -> BinaryIO:
         raise DataError(f"{path}: no such file; check the path (now in {Path.cwd().name}/)") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
+    except ValueError as error:  # a NUL byte in the name
+        raise DataError(f"{path!r}: cannot be opened: {error}; check the path") from None
+
+
+def shown_name(path: str | Path) -> str:
+    """A path as messages show it."""
+    return "<standard input>" if str(path) == "-" else str(path)
+
+
+def require_regular(path: str | Path) -> None:
+    """Raise DataError for a pipe or a device: what is read more than once must be a file."""
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise DataError(f"{path}: is no regular file, expected one, since it is read twice; write it to a file first")
 
 
 def read_line_blocks(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[list[bytes]]:

@@ -139,7 +139,9 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
         return "IOB2"  # nothing but O: any scheme will do
     has_outside = len(parsed) < len(counts)
     letters = {prefix for prefix, entity_type in parsed.values() if prefix and entity_type}
-    if not letters:
+    n_prefixed = sum(counts[tag] for tag, (prefix, entity_type) in parsed.items() if prefix and entity_type)
+    few = n_prefixed <= sum(counts[tag] for tag in parsed) / 2
+    if not letters or (letters == {"I"} and few):  # a few I-x alone may be parts of speech with a hyphen
         bare = {prefix or "" for prefix, _ in parsed.values()}
         # Single letters can be plain tags too: they are a scheme only where nothing else stands beside them.
         if "" in bare or not {"B", "I"} & bare:
@@ -166,8 +168,8 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
 
 
 def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
-    """IOB1 if no B- stands where IOB1 has none, else IOB2 (with errors, if it also has an I- after O)."""
-    reader, legal = Notation(scheme="IOB1"), legal_transitions("IOB1")
+    """IOB1 or IOB2: the one that has fewer of the file's transitions ill-formed, so that a slip decides nothing."""
+    reader = Notation(scheme="IOB1")
 
     def canonical_or_outside(tag: str) -> str:
         try:
@@ -175,11 +177,14 @@ def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
         except ValueError:
             return OUTSIDE  # `detect_notation` reports it
 
+    transitions: collections.Counter[tuple[str, str]] = collections.Counter()
     for tags in sentences:
-        canonical = [OUTSIDE, *map(canonical_or_outside, tags)]
-        if not all(is_legal(a, b, legal) for a, b in itertools.pairwise(canonical)):
-            return "IOB2"
-    return "IOB1"
+        transitions.update(itertools.pairwise([OUTSIDE, *map(canonical_or_outside, tags)]))
+    n_ill_formed = {
+        scheme: sum(n for pair, n in transitions.items() if not is_legal(*pair, legal_transitions(scheme)))
+        for scheme in ("IOB2", "IOB1")
+    }
+    return min(n_ill_formed, key=lambda scheme: n_ill_formed[scheme])
 
 
 def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:

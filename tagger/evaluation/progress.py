@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -11,12 +13,19 @@ if TYPE_CHECKING:
     from tagger.network.pipeline import EpochResult
 
 
+class _Console(Console):
+    """Where rich would end the program because nobody reads its messages, go on without them."""
+
+    def on_broken_pipe(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class TrainingProgress:
     """A `pipeline.Listener` that prints."""
 
     def __init__(self) -> None:
         # No wrapping and no highlighting: the lines are also read by programs, through a pipe.
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        self._console = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tagger.corpus.dataset import load_gold
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
@@ -13,23 +11,23 @@ from tagger.runtime.model_dir import Model
 from tagger.runtime.predictor import PIECE_LINES, Predictor
 
 
-def gold_file(model: Model, given: str | None) -> Path:
+def gold_file(model: Model, given: str | None) -> str:
     """The file to score on: the given one, else the config's test file.
 
     Raises:
         DataError: there is none.
     """
     if given is not None:
-        return Path(given)
+        return given
     if model.manifest.test is None:
         raise DataError("FILE: the model's config names no data.test; pass the file to score on")
     path = model.directory / model.manifest.test
     if not path.exists():
         raise DataError(f"{path}: the config's test file is no longer there; pass FILE")
-    return path
+    return str(path)
 
 
-def evaluate_file(predictor: Predictor, path: str | Path, layout: Layout, notation: Notation) -> Evaluation:
+def evaluate_file(predictor: Predictor, path: str, layout: Layout, notation: Notation) -> Evaluation:
     """Scores of exactly the tags that `tagger predict` writes.
 
     Raises:

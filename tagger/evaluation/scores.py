@@ -101,6 +101,14 @@ def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
 
     if not gold:
         return Score(0.0, 0.0, 0.0)
+    # seqeval strips hyphens from the ends of types here, so that A and A- would be one: names without any.
+    names: dict[str, str] = {}
+
+    def safe(tag: str) -> str:
+        prefix, hyphen, entity_type = tag.partition("-")
+        return f"{prefix}-{names.setdefault(entity_type, f'T{len(names)}')}" if hyphen else tag
+
+    gold, pred = ([[safe(tag) for tag in tags] for tags in side] for side in (gold, pred))
     with _quiet():
         values = precision_recall_fscore_support(
             gold, pred, average="micro", scheme=getattr(seqeval_schemes, scheme), zero_division=0

@@ -1,7 +1,6 @@
 """The network and its training: the only folder that imports TensorFlow. Read layers → model → training → pipeline."""
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,11 @@ def muted_stderr() -> "Iterator[None]":
     if _SHOW_ALL:
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: there is nothing to mute
+        yield
+        return
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import dataclasses
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -54,6 +55,24 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
     tf.config.experimental.set_memory_growth(gpus[0], True)
     details = tf.config.experimental.get_device_details(gpus[0])
     return Device(f"GPU, {details.get('device_name', gpus[0].name)}", cudnn=True)
+
+
+@contextlib.contextmanager
+def out_of_memory_explained() -> Iterator[None]:
+    """Turn TensorFlow's own out-of-memory error into one that says what to do.
+
+    Raises:
+        DeviceError: in its place.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        reason = str(error.message).splitlines()[0][:200]
+        raise DeviceError(
+            "out of memory: the network and its batch do not fit; use smaller model.units, model.embedding_dim or"
+            " training.batch_size",
+            detail=[reason],
+        ) from None
 
 
 def _set_threads(threads: int | None) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from tagger.corpus.batching import Batch
-from tagger.errors import ModelError
+from tagger.network.devices import out_of_memory_explained
 from tagger.network.model import BATCH_SIGNATURE, TwoBranchTagger, feed
 from tagger.runtime.decoding import Scores
 from tagger.runtime.model_dir import Model
@@ -26,7 +24,8 @@ class Scorer:
 
     def __call__(self, batch: Batch) -> Scores:
         """Logits [B, T, K]."""
-        return np.asarray(self._call(*feed(batch).values()), np.float32)
+        with out_of_memory_explained():
+            return np.asarray(self._call(*feed(batch).values()), np.float32)
 
 
 def load_predictor(model: Model, *, cudnn: bool = False) -> Predictor:
@@ -35,13 +34,9 @@ def load_predictor(model: Model, *, cudnn: bool = False) -> Predictor:
     Raises:
         ModelError: the weights do not fit the manifest.
     """
-    try:
-        network = TwoBranchTagger(**_arguments(model), cudnn=cudnn)
-    except (TypeError, ValueError, KeyError) as error:
-        raise ModelError(f"{model.directory}: manifest.json describes no network: {error}; train again") from None
-    network.assign_weights(model.weights)
+    with out_of_memory_explained():
+        network = TwoBranchTagger(
+            **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), cudnn=cudnn
+        )
+        network.assign_weights(model.weights)
     return Predictor(Scorer(network), model.manifest, model.tokens, model.tags)
-
-
-def _arguments(model: Model) -> dict[str, Any]:
-    return {**model.manifest.network, "n_tokens": len(model.tokens), "n_tags": len(model.tags)}

@@ -14,14 +14,13 @@ import tensorflow as tf
 
 from tagger.config import Config, dump_config
 from tagger.evaluation.scores import Evaluation, evaluate
-from tagger.network.devices import Device, choose_device
+from tagger.network.devices import Device, choose_device, out_of_memory_explained
 from tagger.network.inference import Scorer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.preparation import Prepared, prepare
 from tagger.network.training import EpochLoss, Stopped, Trainer
-from tagger.runtime.model_dir import MODEL_FILES, save_model
+from tagger.runtime.model_dir import check_place, save_model
 from tagger.runtime.predictor import Predictor
-from tagger.runtime.publish import check_replaceable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +34,7 @@ class EpochResult:
 
     @property
     def dev_score(self) -> float:
-        """What decides which epoch is best: F1, or accuracy where there are no spans."""
+        """What decides which epoch is best."""
         return score_of(self.dev)
 
 
@@ -80,18 +79,24 @@ def train(
     Raises:
         TaggerError: the data, the device or the place for the model is unusable, or training diverged.
     """
-    model_dir = Path(str(config.output.model_dir))
-    check_replaceable(model_dir, MODEL_FILES)
+    check_place(Path(str(config.output.model_dir)))
     chosen = choose_device(device, threads=config.training.threads)
     tf.config.experimental.enable_op_determinism()
     prepared = prepare(config, note=listener.note, warn=listener.warn)
+    with out_of_memory_explained():
+        return _train(config, prepared, chosen, listener, should_stop)
+
+
+def _train(
+    config: Config, prepared: Prepared, chosen: Device, listener: Listener, should_stop: Callable[[], bool]
+) -> Outcome:
     network = build_network(prepared, chosen)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
     listener.note(f"device: {chosen.name}; kernel of {branches}: {chosen.kernel}")
     listener.note(
         f"network: {len(prepared.tokens)} token ids, {len(prepared.tags)} tags, {network.count_params()} weights"
     )
-    return _Run(config, prepared, network, model_dir, listener, should_stop).run()
+    return _Run(config, prepared, network, listener, should_stop).run()
 
 
 def build_network(prepared: Prepared, device: Device) -> TwoBranchTagger:
@@ -114,12 +119,11 @@ class _Run:
         config: Config,
         prepared: Prepared,
         network: TwoBranchTagger,
-        model_dir: Path,
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
         self._config, self._prepared, self._listener = config, prepared, listener
-        self._model_dir, self._should_stop = model_dir, should_stop
+        self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
         self._trainer = Trainer(network, config.training)
         self._predictor = Predictor(Scorer(network), prepared.manifest, prepared.tokens, prepared.tags)
         self._history: list[EpochResult] = []
@@ -179,8 +183,8 @@ class _Run:
 
 
 def score_of(dev: Evaluation) -> float:
-    """F1, or accuracy where there are no spans."""
-    return dev.overall.f1 if dev.overall else dev.accuracy
+    """F1, or accuracy where F1 cannot tell: plain tags, or a dev set without spans."""
+    return dev.overall.f1 if dev.overall and dev.overall.support else dev.accuracy
 
 
 def _dev_scores(result: EpochResult) -> dict[str, float]:
@@ -205,7 +209,8 @@ def _relative_to(config: Config, directory: Path) -> Config:
     """The config with paths relative to a directory, as the model directory stores it."""
 
     def relative(path: str | float | None) -> str | float | None:
-        return os.path.relpath(path, directory) if isinstance(path, str) else path
+        # realpath: whoever reads the file follows links too.
+        return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
 
     data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
     return config.model_copy(update={"data": data, "output": config.output.model_copy(update={"model_dir": "."})})

@@ -14,7 +14,7 @@ from tagger.config import Config
 from tagger.corpus.batching import TrainingSet
 from tagger.corpus.dataset import Corpus, cut_long, detect_layout, load_gold, load_training, split_dev, unseen_tags
 from tagger.corpus.layout import Layout
-from tagger.corpus.schemes import NO_SCHEME, convert
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.corpus.vocabulary import (
     Normalization,
     TagVocabulary,
@@ -22,7 +22,7 @@ from tagger.corpus.vocabulary import (
     build_tag_vocabulary,
     build_vocabulary,
 )
-from tagger.runtime.model_dir import Manifest
+from tagger.runtime.manifest import Manifest
 from tagger.runtime.windows import DEFAULT_MAX_LENGTH
 
 INNER_SCHEME = "IOB2"  # the network's own, whatever the file's is
@@ -61,7 +61,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             f"train: {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
             f" (data.max_length) cut; training sees {len(pieces)} pieces"
         )
-    tags = [convert(piece_tags, manifest.notation.scheme, manifest.scheme) for _, piece_tags in pieces]
+    tags = [well_formed(piece_tags, manifest.scheme) for _, piece_tags in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
     tokens, counts = build_vocabulary(
         (piece_tokens for piece_tokens, _ in pieces),
@@ -80,6 +80,14 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     return Prepared(training_set, dev, tokens, tag_vocabulary, manifest)
 
 
+def well_formed(tags: list[str], scheme: str) -> list[str]:
+    """Canonical tags of any scheme, well-formed in another (or the same): what the network learns.
+
+    A decoder of legal transitions could never produce ill-formed ones.
+    """
+    return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
+
+
 def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpus, Manifest]:
     data = config.data
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
@@ -88,6 +96,16 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     note(f"train: {_describe(train)}, scheme {notation.scheme}{' (detected)' if data.scheme == 'auto' else ''}")
     for text in spellings:
         note(f"train: {text}")
+    n_ill_formed = sum(
+        tag != mended
+        for tags in train.tags
+        for tag, mended in zip(tags, well_formed(tags, notation.scheme), strict=True)
+    )
+    if n_ill_formed:
+        note(
+            f"train: {n_ill_formed} tags are ill-formed in {notation.scheme}; read as conlleval reads them"
+            " (tagger check lists them)"
+        )
     if isinstance(data.dev, str):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
@@ -95,6 +113,8 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         train, dev = split_dev(train, data.dev, config.training.seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
     _warn_of_unseen_tags(train, dev, "dev", warn)
+    if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
+        warn(f"{dev.path}: dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
     if data.test is not None:
         # Read now, so that an error shows before the training and not after it; used by `tagger eval` only.
         _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
@@ -108,7 +128,8 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         max_length=data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},
-        test=os.path.relpath(data.test, str(config.output.model_dir)) if data.test is not None else None,
+        # realpath: whoever follows the path from the model directory follows links too.
+        test=os.path.relpath(data.test, os.path.realpath(str(config.output.model_dir))) if data.test else None,
         versions=_versions(),
     )
     return train, dev, manifest

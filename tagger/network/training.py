@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
@@ -91,12 +92,16 @@ class Trainer:
                 raise Stopped
         loss = math.fsum(float(total) for total, _ in results)
         right = sum(int(right) for _, right in results)
-        if not math.isfinite(loss):
+        # The weights too: the last step's can be wrong when its loss was not.
+        if not math.isfinite(loss) or not self._weights_are_finite():
             raise TaggerError(
-                f"the loss of epoch {epoch + 1} is {loss}: training diverged; lower training.learning_rate, or set"
-                " training.clip_norm"
+                f"the loss of epoch {epoch + 1} is {loss} or its weights are no numbers: training diverged; lower"
+                " training.learning_rate, or set training.clip_norm"
             )
         return EpochLoss(loss / tokens, right / tokens, tokens, time.perf_counter() - start)
+
+    def _weights_are_finite(self) -> bool:
+        return all(np.isfinite(weight.numpy()).all() for weight in self.network.trainable_variables)
 
     def _train_step(self, token_ids, reversed_ids, lengths, tag_ids, seed):  # type: ignore[no-untyped-def]
         with tf.GradientTape() as tape:

@@ -7,6 +7,7 @@ canonical form (keys sorted, no spaces, without its own hash).
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -15,79 +16,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tagger.corpus.layout import Layout
-from tagger.corpus.notation import Notation
-from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
-from tagger.errors import ModelError, TaggerError
-from tagger.runtime.publish import publish_directory
+import numpy as np
 
-FORMAT_VERSION = 1
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
+from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
+from tagger.errors import ModelError
+from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest, is_unaltered
+from tagger.runtime.publish import check_replaceable, check_writable, publish_directory
+
 MANIFEST = "manifest.json"
 MODEL_FILES = frozenset({MANIFEST, "config.yaml", "tokens.txt", "tags.txt", "weights.safetensors", "history.csv"})
 _READ_TRIES = 20  # a reader meets a directory that is just being replaced
-_SHA256_HEX = 64
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What prediction needs to know of a model.
+def check_place(directory: Path) -> None:
+    """Make sure, before a long training, that a model can be written there and nothing but a model would be lost.
 
-    Attributes:
-        layout, notation: the training file's.
-        scheme: the network's own scheme, `none` for plain tags.
-        normalization: what is done to a token before it is looked up.
-        network: the arguments of the network, without `cudnn`.
-        decoder: `constrained` or `softmax`.
-        max_length: tokens of a sentence that the network sees at once.
-        seed: of the training.
-        dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
-        test: the config's test file relative to the model directory, or None.
-        versions: of the packages that made the model.
+    Raises:
+        ModelError: something else is there, or nothing can be written.
     """
-
-    layout: Layout
-    notation: Notation
-    scheme: str
-    normalization: Normalization
-    network: Mapping[str, Any]
-    decoder: str
-    max_length: int
-    seed: int
-    dev: Mapping[str, float]
-    test: str | None
-    versions: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """The manifest as plain values."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        layout = _plain(self.layout)
-        layout["known_tags"] = sorted(self.layout.known_tags)
-        return values | {
-            "layout": layout,
-            "notation": _plain(self.notation),
-            "normalization": _plain(self.normalization),
-            "network": dict(self.network),
-            "dev": dict(self.dev),
-            "versions": dict(self.versions),
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`; KeyError, TypeError or a TaggerError if the values are not a manifest's."""
-        layout = dict(values["layout"])
-        layout["known_tags"] = frozenset(layout["known_tags"])
-        names = {field.name for field in dataclasses.fields(cls)}
-        parts = {
-            "layout": Layout(**layout),
-            "notation": Notation(**values["notation"]),
-            "normalization": Normalization(**values["normalization"]),
-        }
-        return cls(**({name: values[name] for name in names} | parts))
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-    return {name: dict(item) if isinstance(item, Mapping) else item for name, item in fields}
+    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+    check_writable(directory)
 
 
 def save_model(
@@ -119,19 +68,13 @@ def save_model(
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in sorted(files.items())
     }
-    values["sha256"] = _manifest_hash(values)
-    files[MANIFEST] = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    files[MANIFEST] = dump_manifest(values)
+    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
     publish_directory(directory, files)
 
 
 def _lines(items: tuple[str, ...]) -> bytes:
     return "".join(f"{item}\n" for item in items).encode()
-
-
-def _manifest_hash(values: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in values.items() if key != "sha256"}
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,15 +115,37 @@ def _load(directory: Path) -> Model:
         values = reader.manifest()
         try:
             manifest = Manifest.from_json(values)
-        except (KeyError, TypeError, ValueError, TaggerError) as error:
-            raise ModelError(f"{directory / MANIFEST}: {error} is missing or wrong in it; train again") from None
-        tokens = reader.lines("tokens.txt")
-        tags = reader.lines("tags.txt")
+        except ModelError as error:
+            raise ModelError(f"{directory / MANIFEST}: {error.message}; train again") from None
+        try:
+            tokens = TokenVocabulary(reader.lines("tokens.txt"), manifest.normalization)
+        except ValueError as error:
+            raise ModelError(f"{directory / 'tokens.txt'}: {error}; train again") from None
+        tags = _checked_tags(directory / "tags.txt", reader.lines("tags.txt"), manifest.scheme)
         try:
             weights = safetensors.numpy.load(reader.verified("weights.safetensors"))
-        except safetensors.SafetensorError as error:
+        except (safetensors.SafetensorError, ValueError, KeyError) as error:
             raise ModelError(f"{directory / 'weights.safetensors'}: {error}; train again") from None
-    return Model(directory, manifest, TokenVocabulary(tokens, manifest.normalization), TagVocabulary(tags), weights)
+    for name, weight in weights.items():
+        if weight.dtype != np.float32 or not np.isfinite(weight).all():
+            raise ModelError(
+                f"{directory / 'weights.safetensors'}: {name}: found {weight.dtype} with"
+                f" {np.count_nonzero(weight != weight)} NaN, expected finite float32; train again"
+            )
+    return Model(directory, manifest, tokens, tags, weights)
+
+
+def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabulary:
+    """The tag vocabulary; raises ModelError if a tag stands twice, holds a blank or is not of the scheme."""
+    prefixes = SCHEMES[scheme].prefixes if scheme != NO_SCHEME else frozenset[str]()
+    for i, tag in enumerate(tags):
+        prefix, _, entity_type = tag.partition("-")
+        of_scheme = scheme == NO_SCHEME or tag == OUTSIDE or (prefix in prefixes and entity_type)
+        if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in tags[:i]:
+            raise ModelError(f"{path}:{i + 1}: found {tag!r}, expected another tag of the scheme {scheme}; train again")
+    if not tags:
+        raise ModelError(f"{path}: found no tag, expected one a line; train again")
+    return TagVocabulary(tags)
 
 
 class _Reader:
@@ -228,7 +193,8 @@ class _Reader:
                 f"{self._directory}: found no {name}, expected one: {what}; copy the whole directory, or train again"
             ) from None
         except OSError as error:
-            raise ModelError(f"{self._directory / name}: cannot be read: {error.strerror}") from None
+            reason = "is a link, expected a file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+            raise ModelError(f"{self._directory / name}: {reason}; copy the whole directory with its files") from None
 
     def _was_replaced(self) -> bool:
         try:
@@ -238,19 +204,20 @@ class _Reader:
 
     def manifest(self) -> dict[str, Any]:
         path = self._directory / MANIFEST
+        content = self._read(MANIFEST)
         try:
-            values: dict[str, Any] = json.loads(self._read(MANIFEST))
+            values: dict[str, Any] = json.loads(content)
         except (ValueError, RecursionError):
             raise ModelError(f"{path}: not valid JSON: the file was altered; copy the model again") from None
         version = values.get("format_version") if isinstance(values, dict) else None
-        if not isinstance(version, int):
+        if type(version) is not int or version < 1:
             raise ModelError(f"{path}: found no format_version; this is no manifest of tagger, or it was altered")
         if version > FORMAT_VERSION:
             raise ModelError(
                 f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is of a newer"
                 " tagger; update with pip install --upgrade twobranch-tagger"
             )
-        if values.get("sha256") != _manifest_hash(values):
+        if not is_unaltered(content, values):
             raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")
         files = values.get("files")
         self._files = files if isinstance(files, dict) else {}

@@ -18,7 +18,7 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, convert
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import DataError
 from tagger.runtime.decoding import Scores, constraints_of, decode
-from tagger.runtime.model_dir import Manifest
+from tagger.runtime.manifest import Manifest
 from tagger.runtime.windows import context_of, windows
 
 ScoreBatch = Callable[[Batch], Scores]  # a batch to its logits [B, T, K]

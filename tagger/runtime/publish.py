@@ -20,11 +20,10 @@ def publish_directory(target: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` beside `target` and put them in its place in one step.
 
     Raises:
-        ModelError: `target` holds something that `files` would not replace, or cannot be written.
+        ModelError: `target` cannot be written.
     """
     target = target.resolve()  # of a link, the directory that it points to is replaced
-    check_replaceable(target, files)
-    fresh = target.parent / f".{target.name}.{os.getpid()}.new"
+    fresh = _fresh(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(fresh, ignore_errors=True)
@@ -38,24 +37,58 @@ def publish_directory(target: Path, files: Mapping[str, bytes]) -> None:
             fresh.rename(target)
         _sync_directory(target.parent)
     except OSError as error:
-        raise ModelError(f"{target}: cannot be written: {error.strerror}; free some space or choose another") from error
+        raise _not_writable(target, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def check_replaceable(target: Path, names: Mapping[str, object] | frozenset[str]) -> None:
-    """Raise ModelError if replacing `target` would destroy anything but files of those names."""
-    if not target.exists():
+def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:
+    """Raise ModelError if replacing `target` would destroy anything but files of those names, `marker` among them.
+
+    Without the marker they are somebody else's files of the same names.
+    """
+    try:
+        entries = {entry.name: entry.is_dir() for entry in target.iterdir()}
+    except FileNotFoundError:
         return
-    if not target.is_dir():
-        raise ModelError(f"{target}: is a file, expected a model directory or nothing; choose another place")
-    foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in names or entry.is_dir())
+    except NotADirectoryError:
+        if not target.exists():
+            raise ModelError(f"{target}: cannot be written: a file is in the way; choose another place") from None
+        raise ModelError(f"{target}: is a file, expected a model directory or nothing; choose another place") from None
+    except OSError as error:
+        raise _not_writable(target, error) from None
+    if Path.cwd().is_relative_to(target.resolve()):
+        raise ModelError(f"{target}: is or holds the working directory, expected a directory of its own")
+    foreign = sorted(name for name, is_directory in entries.items() if name not in names or is_directory)
+    if not foreign and entries and marker not in entries:
+        foreign = sorted(entries)
     if foreign:
         raise ModelError(
             f"{target}: holds {foreign[0]}, which is no part of a model and would be lost; move it, or choose"
             " another model directory",
             detail=[f"also {name}" for name in foreign[1:4]],
         )
+
+
+def check_writable(target: Path) -> None:
+    """Raise ModelError if no directory can be made beside `target`."""
+    target = target.resolve()
+    probe = _fresh(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+    except OSError as error:
+        raise _not_writable(target, error) from None
+
+
+def _fresh(target: Path) -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}.new"
+
+
+def _not_writable(target: Path, error: OSError) -> ModelError:
+    remedy = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
+    return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -151,7 +151,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     for setting in settings:
         key, value = _parse_setting(setting)
         _put(values, key, value, setting)
-        origins[key] = f"--set {setting}"
+        origins[key] = f"--set {setting[:80]}"
         _make_absolute(values, key, Path())
         for path_key in PATH_KEYS:
             if path_key.startswith(key + "."):

@@ -208,11 +208,22 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["predict", "no.txt"], b"", 1, "error: no.txt: no such file; check the path"),
         (["predict", "--columns", "token=2"], b"a b c\na b\n", 1, "error: <standard input>:2: found 2 columns, expected at least 3: column 2 (token) is missing"),
         (["predict"], b"Ada\nA\xff\n", 1, "error: <standard input>:2: byte 0xFF at offset 1 of the line is not valid utf-8; name the file's encoding"),
-        (["predict", "--encoding", "klingon"], b"", 1, "error: encoding: 'klingon' is unknown"),
-        (["predict", "--delimiter", ""], b"", 1, "error: delimiter: found an empty string"),
+        (["predict", "--encoding", "klingon"], b"", 1, "error: --encoding: 'klingon' is unknown"),
+        (["predict", "--delimiter", ""], b"", 1, "error: --delimiter: found ''"),
         (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected token=INDEX"),
+        (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected token=INDEX or tag=INDEX, each once"),
+        (["predict", "--delimiter", "\n"], b"", 1, "error: --delimiter: found '\\n', expected some text without line ends"),
+        (["predict", "--delimiter", "│", "--encoding", "latin-1"], b"", 1, "error: --delimiter: found '│', which latin-1 cannot hold"),
+        (["eval", "-"], b"Ada\n", 1, "error: <standard input>:1: found 1 column"),
+        (["check"], b"", 2, "error: found no FILE and no --config"),
+        (["check", "a", "b", "--fix", "c"], b"", 2, "error: --fix: found 2 files, expected one"),
+        (["train", "config.yaml", "--set", "data.train=~nosuchuser/x"], b"", 1, "~nosuchuser/x: no such file"),
+        (["train", "config.yaml", "--set", 'data.train="a\\0"'], b"", 1, "cannot be opened: embedded null byte"),
+        (["train", "config.yaml", "--set", "training.seed=" + "9" * 5000], b"", 1, "error: --set training.seed=999"),
+        (["train", "config.yaml", "--set", "model.units=010"], b"", 1, "model.units: found text ('010'), expected a whole number"),
+        (["train", "config.yaml", "--set", "data.columns.token=x"], b"", 1, "error: --set data.columns.token=x: data.columns: found"),
         (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found 'pos=1', expected token=INDEX"),
-        (["predict", "--columns", "tag=1"], b"", 1, "error: columns: found {'tag': 1}, expected a `token` column"),
+        (["predict", "--columns", "tag=1"], b"", 1, "error: --columns: found {'tag': 1}, expected a `token` column"),
         (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
         (["eval", "--columns", "token=0", "train.conll"], b"", 1, "error: train.conll: columns: found {'token': 0}, expected a tag column"),
         (["eval", "one-column"], b"", 1, "error: one-column:1: found 1 column, expected at least 2: column -1 (tag) is missing"),
@@ -224,7 +235,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["train", "config.yaml", "--set", "data.train=ragged"], b"", 1, "ragged:2: found 2 columns, expected 3 as on line 1"),
         (["train", "config.yaml", "--set", "model.unit=5"], b"", 1, "error: --set model.unit=5: model.unit: is not a known key; did you mean units?"),
         (["train", "config.yaml", "--device", "tpu"], b"", 2, "error: Invalid value for '--device': 'tpu' is not one of"),
-        (["train", "config.yaml", "--model", "."], b"", 1, "which is no part of a model and would be lost; move it, or choose another model directory"),
+        (["train", "config.yaml", "--model", "."], b"", 1, "is or holds the working directory, expected a directory of its own"),
         (["trian"], b"", 2, "error: No such command 'trian'"),
     ],
 )  # fmt: skip
@@ -419,3 +430,55 @@ def test_predicting_a_real_test_set_changes_no_byte_of_it(in_trained: Path, corp
     sentences = list(read_sentences(io.BytesIO(predicted), layout, gold=True))
     assert sum(len(sentence.tokens) for sentence in sentences) == 47377
     assert evaluate([s.tags for s in sentences], [s.tags for s in sentences], "IOB2").sentences == 2012
+
+
+def test_a_sentence_is_tagged_before_the_next_is_read_if_asked_for(in_trained: Path) -> None:
+    command = [sys.executable, "-m", "tagger", "predict", "--line-buffered"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"Ada\nsaw\n\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"Ada\tB-PER\n"
+        process.stdin.write(b"Oslo\n\n")
+        process.stdin.close()
+        assert process.stdout.read() == b"saw\tO\n\nOslo\tB-LOC\n\n"
+
+
+def test_closed_streams_are_errors_and_not_tracebacks(in_trained: Path) -> None:
+    (in_trained / "short.txt").write_bytes(b"Ada\n")
+    tagger = f"{sys.executable} -m tagger predict"
+    for command, code, message in (
+        (f"{tagger} <&-", 1, "error: <standard input>: is closed"),
+        (f"{tagger} short.txt >&-", 1, "error: standard output: is closed"),
+        (f"{tagger} short.txt 2>&-", 0, ""),
+    ):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+        assert message in done.stderr
+        assert done.stdout == ("Ada\tB-PER\n" if code == 0 else "")
+
+
+def test_one_slip_does_not_change_what_is_learned_from_an_iob1_file(tmp_path: Path) -> None:
+    text = corpus().replace(b"B-", b"I-").replace(b"Paris\tI-LOC", b"Paris\tB-LOC", 1)
+    log, model = train_again(tmp_path, text)
+    assert "scheme IOB1 (detected)" in log
+    assert json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)["f1"] == 1.0
+
+
+def test_ill_formed_training_tags_are_learned_as_spans(tmp_path: Path) -> None:
+    log, model = train_again(tmp_path, corpus().replace(b"B-PER", b"I-PER"), "data.scheme=IOB2")
+    assert "20 tags are ill-formed in IOB2" in log
+    assert run_tagger("predict", "--model", model, stdin=b"Ada\nsaw\n").output == b"Ada\tB-PER\nsaw\tO\n"
+    scores = json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)
+    assert scores["f1"] == 1.0
+    assert scores["strict"]["f1"] < 0.8, "strictly, a gold I-PER after O is no span"
+
+
+def test_training_goes_on_when_nobody_reads_its_messages(in_trained: Path, tmp_path: Path) -> None:
+    shutil.copy(in_trained / "train.conll", tmp_path)
+    shutil.copy(in_trained / "config.yaml", tmp_path)
+    command = f"{sys.executable} -m tagger train config.yaml --set training.epochs=2 2>&1 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert (tmp_path / "models/config/manifest.json").exists()

@@ -97,7 +97,7 @@ def test_a_stop_request_ends_the_epoch_after_the_step() -> None:
 def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
     trainer = a_trainer()
     trainer.network.softmax.bias.assign([np.nan] * K)
-    with pytest.raises(TaggerError, match=r"the loss of epoch 1 is nan: .*lower training\.learning_rate"):
+    with pytest.raises(TaggerError, match=r"the loss of epoch 1 is nan .*lower training\.learning_rate"):
         trainer.train_epoch(a_training_set().batches(0), 0)
 
 

@@ -1,0 +1,104 @@
+"""A model without a network: each known token has fixed logits, so that predictions are known by hand.
+
+    EU → B-ORG    German → B-MISC    Peter → B-PER    Blackburn → I-PER, or B-PER where no span of a person goes before
+
+and a few strange tokens (see `TAG_OF_TOKEN`); every other token is O. Needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagger import cli
+from tagger.corpus.batching import Batch
+from tagger.corpus.layout import Layout
+from tagger.corpus.notation import Notation
+from tagger.corpus.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
+from tagger.runtime.decoding import Scores
+from tagger.runtime.manifest import Manifest
+from tagger.runtime.predictor import Predictor
+
+TAGS = ("O", "B-LOC", "B-MISC", "B-ORG", "B-PER", "I-LOC", "I-MISC", "I-ORG", "I-PER")
+TAG_OF_TOKEN: Mapping[str, str] = {
+    "EU": "B-ORG",
+    "German": "B-MISC",
+    "Peter": "B-PER",
+    "Blackburn": "I-PER",
+    "New York": "B-LOC",
+    "Zürich": "B-LOC",
+    "日本": "B-LOC",
+    "#": "B-MISC",
+    "\u3000": "B-MISC",
+    "\u00a0": "B-MISC",
+    "e\u0301": "B-MISC",  # not the composed é
+    "👩\u200d👩\u200d👧": "B-PER",
+    "שלום": "B-MISC",
+    "a\0b": "B-MISC",
+}
+CHOSEN, SECOND = 4.0, 2.0  # logits of a token's tag, and of B-PER for Blackburn; all others are 0
+P_CHOSEN, P_INSIDE, P_SECOND = 0.8722, 0.7914, 0.1071  # their softmax: e⁴/(e⁴+8), e⁴/(e⁴+e²+7), e²/(e⁴+e²+7)
+
+
+def fixed_logits() -> Scores:
+    """[V, K]: the logits of every token id."""
+    table = np.zeros((len(TAG_OF_TOKEN) + N_RESERVED, len(TAGS)), np.float32)
+    table[:N_RESERVED, TAGS.index("O")] = CHOSEN
+    for row, tag in enumerate(TAG_OF_TOKEN.values(), start=N_RESERVED):
+        table[row, TAGS.index(tag)] = CHOSEN
+        if tag == "I-PER":
+            table[row, TAGS.index("B-PER")] = SECOND
+    return table
+
+
+def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
+    """The manifest of the stub model, which learned from a file of the given layout."""
+    manifest = Manifest(
+        layout=layout or Layout(n_columns=2, known_tags=frozenset(TAGS)),
+        notation=Notation(scheme="IOB2"),
+        scheme="IOB2",
+        normalization=Normalization(),
+        network={},
+        decoder="constrained",
+        max_length=512,
+        seed=1,
+        dev={},
+        test=None,
+        versions={},
+    )
+    return dataclasses.replace(manifest, **changes)
+
+
+def stub_predictor(manifest: Manifest | None = None, score: Callable[[Batch], Scores] | None = None) -> Predictor:
+    """The stub model's predictor; `score` replaces its fixed logits."""
+    table = fixed_logits()
+    return Predictor(
+        score or (lambda batch: table[batch.token_ids]),
+        manifest or stub_manifest(),
+        TokenVocabulary(tuple(TAG_OF_TOKEN)),
+        TagVocabulary(TAGS),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class StubModel:
+    """As much of a `tagger.runtime.model_dir.Model` as `predict` and `eval` look at."""
+
+    manifest: Manifest
+    directory: Path = Path("stub")
+
+
+@contextlib.contextmanager
+def stub_model(manifest: Manifest | None = None) -> Iterator[None]:
+    """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
+    model = StubModel(manifest or stub_manifest())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "_load_model", lambda given: model)
+        patch.setattr(cli, "_predictor", lambda model: stub_predictor(model.manifest))
+        yield

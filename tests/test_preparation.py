@@ -1,0 +1,164 @@
+"""Every key of the config's data and vocabulary sections reaches what the network is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tagger.config import load_config
+from tagger.network.preparation import Prepared, prepare, well_formed
+
+pytestmark = pytest.mark.tensorflow
+
+TRAIN = (
+    "The O\nCity B-ORG\nof I-ORG\nRome I-ORG\n\n"
+    "the O\ncity O\nof O\nRome B-LOC\n\n"
+    "May B-PER\n19 O\n\n"
+    "Room O\n27 O\n\n"
+)  # fmt: skip
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Callable[..., tuple[Prepared, list[str], list[str]]]:
+    """Prepares a config with settings; also what was noted and warned of."""
+
+    def prepared(*settings: str, train: str | bytes = TRAIN, dev: str = TRAIN) -> tuple[Prepared, list[str], list[str]]:
+        (tmp_path / "train").write_bytes(train if isinstance(train, bytes) else train.encode())
+        (tmp_path / "dev").write_text(dev, "utf-8")
+        (tmp_path / "c.yaml").write_text("data: {train: train, dev: dev}\n")
+        notes: list[str] = []
+        warnings: list[str] = []
+        config = load_config(tmp_path / "c.yaml", settings)
+        return prepare(config, note=notes.append, warn=warnings.append), notes, warnings
+
+    return prepared
+
+
+def test_defaults(prepared) -> None:
+    result, notes, warnings = prepared()
+    assert result.tokens.tokens == ("of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27")
+    assert result.tags.tags == ("O", "B-LOC", "B-ORG", "B-PER", "I-ORG")
+    assert [ids.tolist() for ids in result.training_set.token_ids] == [[4, 5, 2, 3], [6, 7, 2, 3], [8, 9], [10, 11]]
+    assert [ids.tolist() for ids in result.training_set.tag_ids] == [[0, 2, 4, 4], [0, 0, 0, 1], [3, 0], [0, 0]]
+    assert np.flatnonzero(result.training_set.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert (result.training_set.unk_probability, result.training_set.batch_size, result.training_set.seed) == (
+        0.3,
+        32,
+        1,
+    )
+    assert not warnings
+    assert len(notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "tokens"),
+    [
+        ("vocabulary.lowercase=true", ("the", "city", "of", "rome", "may", "19", "room", "27")),
+        ("vocabulary.normalize_digits=true", ("of", "Rome", "00", "The", "City", "the", "city", "May", "Room")),
+        ("vocabulary.min_count=2", ("of", "Rome")),
+        ("vocabulary.max_size=1", ("of",)),
+    ],
+)
+def test_the_vocabulary_section(prepared, setting: str, tokens: tuple[str, ...]) -> None:
+    result, _, _ = prepared(setting)
+    assert result.tokens.tokens == tokens
+    assert result.manifest.normalization == result.tokens.normalization
+
+
+def test_unk_probability_batch_size_and_seed_reach_the_training_set(prepared) -> None:
+    training_set = prepared("vocabulary.unk_probability=0.9", "training.batch_size=3", "training.seed=7")[
+        0
+    ].training_set
+    assert (training_set.unk_probability, training_set.batch_size, training_set.seed) == (0.9, 3, 7)
+
+
+def test_columns_delimiter_comments_and_encoding_are_those_of_the_file(prepared) -> None:
+    train = "% note\nB-PER|Zoë\nO|saw\n".encode("latin-1")
+    settings = ["data.columns={token: 1, tag: 0}", "data.delimiter='|'", "data.comments='%'", "data.encoding=latin-1"]
+    result, _, _ = prepared(*settings, train=train, dev="O|saw\n")
+    assert result.tokens.tokens == ("Zoë", "saw")
+    layout = result.manifest.layout
+    assert (layout.columns, layout.delimiter, layout.comments) == ({"token": 1, "tag": 0}, "|", "%")
+    assert layout.encoding == "latin-1"
+    assert prepared("data.comments=none", train="# B-PER\n", dev="# O\n")[0].manifest.layout.comments is None
+
+
+def test_the_scheme_is_detected_or_what_the_config_says(prepared) -> None:
+    assert prepared()[0].manifest.notation.scheme == "IOB2"
+    plain, _, _ = prepared("data.scheme=none")
+    assert (plain.manifest.notation.scheme, plain.manifest.scheme) == ("none", "none")
+    result, _, _ = prepared(train="a U-X\nb B-X\nc L-X\n", dev="a O\nb U-X\n")
+    assert (result.manifest.notation.scheme, result.manifest.scheme) == ("BILOU", "IOB2")
+    assert result.tags.tags == ("B-X", "I-X")
+
+
+def test_the_dev_fraction_is_held_out_by_seed(prepared) -> None:
+    many = "".join(f"t{i} O\n\n" for i in range(50))
+    held_out = []
+    for settings in (["data.dev=0.2"], ["data.dev=0.2"], ["data.dev=0.2", "training.seed=2"], ["data.dev=0.5"]):
+        result, notes, _ = prepared(*settings, train=many)
+        dev = {sentence.tokens[0] for sentence in result.dev.sentences}
+        assert dev.isdisjoint(result.tokens.tokens), "the vocabulary comes from the training part alone"
+        assert len(dev) + len(result.training_set.token_ids) == 50
+        assert "held out of train by seed" in notes[-1]
+        held_out.append(dev)
+    assert held_out[0] == held_out[1] != held_out[2]
+    assert [len(dev) for dev in held_out] == [10, 10, 10, 25]
+
+
+def test_long_sentences_are_cut_between_spans_without_overlap_and_counted(prepared) -> None:
+    train = "a O\nb B-X\nc I-X\nd I-X\ne O\nf O\ng O\n\nh O\n"
+    result, notes, _ = prepared("data.max_length=3", train=train)
+    assert result.manifest.max_length == 3
+    decoded = [[result.tokens.tokens[i - 2] for i in ids] for ids in result.training_set.token_ids]
+    assert decoded == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"]]
+    assert "train: 1 sentence of more than 3 tokens (data.max_length) cut; training sees 4 pieces" in notes
+    decoded = [len(ids) for ids in prepared("data.max_length=5", train=train)[0].training_set.token_ids]
+    assert decoded == [5, 2, 1], "after e, where no span is split"
+    decoded = [
+        len(ids)
+        for ids in prepared("data.max_length=4", train="a O\nb O\nc O\nd B-X\ne I-X\n")[0].training_set.token_ids
+    ]
+    assert decoded == [3, 2], "moved back to before the span"
+    assert prepared()[0].manifest.max_length == 512
+
+
+def test_ill_formed_tags_are_learned_as_conlleval_reads_them_and_counted(prepared) -> None:
+    result, notes, _ = prepared(train="a I-X\nb I-X\n\nc B-X\nd I-X\ne B-X\n", dev="a O\n")
+    assert result.manifest.notation.scheme == "IOB2"
+    decoded = [result.tags.decode(ids) for ids in result.training_set.tag_ids]
+    assert decoded == [["B-X", "I-X"], ["B-X", "I-X", "B-X"]]
+    assert "train: 1 tags are ill-formed in IOB2; read as conlleval reads them (tagger check lists them)" in notes
+
+
+def test_well_formed_tags_stay_and_plain_tags_are_left_alone() -> None:
+    assert well_formed(["O", "I-X", "I-Y", "B-Y"], "IOB2") == ["O", "B-X", "B-Y", "B-Y"]
+    assert well_formed(["B-X", "I-X", "O"], "IOB2") == ["B-X", "I-X", "O"]
+    assert well_formed(["I-X", "NN"], "none") == ["I-X", "NN"]
+
+
+def test_a_dev_set_without_spans_is_a_warning(prepared) -> None:
+    _, _, warnings = prepared(dev="a O\n")
+    assert len(warnings) == 1
+    assert warnings[0].endswith("dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
+
+
+def test_the_test_path_is_relative_to_where_the_model_really_is(prepared, tmp_path: Path) -> None:
+    (tmp_path / "deep/er/real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("deep/er/real")
+    result, _, _ = prepared(f"data.test={tmp_path}/dev", f"output.model_dir={tmp_path}/link")
+    assert (tmp_path / "link" / str(result.manifest.test)).resolve() == tmp_path / "dev"
+
+
+def test_the_model_section_reaches_the_manifest(prepared) -> None:
+    settings = ["embedding_dim=3", "units=4", "layers=2", "direction=backward", "merge=ave", "dropout=0.25"]
+    manifest = prepared(*(f"model.{setting}" for setting in settings), "model.decoder=softmax")[0].manifest
+    assert manifest.network == {
+        "embedding_dim": 3, "units": 4, "layers": 2, "direction": "backward", "merge": "ave", "dropout": 0.25
+    }  # fmt: skip
+    assert manifest.decoder == "softmax"

@@ -214,7 +214,7 @@ def test_what_detection_cannot_tell_is_reported_with_the_file(corpus_file: Path)
     with pytest.raises(DataError) as caught:
         load(corpus_file, "a PER\nb O\n")
     assert caught.value.message.startswith(f"{corpus_file}: scheme: cannot tell whether")
-    assert caught.value.detail == ("tags found: O, PER",)
+    assert caught.value.detail == ("tags found: O, PER", "line 1: a PER")
 
 
 # --- Holding out a dev set -----------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
     except BadTag as bad:
         raise _bad_tag_error(path, sentences, bad) from None
     except DataError as error:
-        raise DataError(f"{path}: {error.message}", detail=error.detail) from None
+        raise DataError(error.message, path=path, detail=[*error.detail, *_examples(sentences)]) from None
     return _corpus(path, sentences, notation), notation, notes
 
 
@@ -166,6 +166,18 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
         detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
+
+
+def _examples(sentences: Sequence[Sentence]) -> list[str]:
+    """The first lines of three tags other than `O`."""
+    lines: dict[str, str] = {}
+    for sentence in sentences:
+        for i, tag in enumerate(sentence.tags):
+            if tag != OUTSIDE and tag not in lines:
+                lines[tag] = f"line {sentence.line_number(i)}: {sentence.tokens[i]} {tag}"
+                if len(lines) == 3:
+                    return list(lines.values())
+    return list(lines.values())
 
 
 def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpus]:

@@ -515,7 +515,7 @@ def test_groups_parsed_at_once_read_as_they_do_by_line(
 
     def result(patch: pytest.MonkeyPatch | None) -> object:
         if patch is not None:
-            patch.setattr(conll._Reader, "parse_at_once", lambda self, group: None)
+            patch.setattr(conll._Reader, "parse_at_once", lambda self, groups: None)
         try:
             sentences = list(read_sentences(io.BytesIO(data), layout, gold=gold, max_lines=max_lines))
         except DataError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ from tagger.errors import DataError
 Report = Callable[[DataError], None]
 
 _DOCSTART_BYTES = DOCSTART.encode()
+_ALL_BUT = {blank: bytes(set(range(256)) - {ord(blank), ord("\n")}) for blank in BLANKS}
 
 
 @dataclasses.dataclass(slots=True)
@@ -78,12 +80,8 @@ def read_sentences(
         DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
     """
     reader = _Reader(layout, path, gold, report)
-    for group in group_lines(read_line_blocks(stream, path=path), max_lines):
-        sentence = reader.parse_at_once(group)
-        if sentence is not None:
-            yield sentence
-        else:
-            yield from reader.parse_by_line(group)
+    for groups in group_lines(read_line_blocks(stream, path=path), max_lines):
+        yield from reader.parse(groups)
 
 
 class _Reader:
@@ -97,41 +95,73 @@ class _Reader:
         self._comments = (layout.comments or DOCSTART).encode(layout.encoding)
         self._report = report
 
-    def parse_at_once(self, group: LineGroup) -> Sentence | None:
-        """The group's sentence, if it surely reads the same as by line; else None."""
-        lines, n_tokens = group.lines, len(group.lines) - group.closed
-        if not n_tokens:
-            return Sentence([], [], lines, (), [], group.first_line)
-        joined = b"".join(lines[:n_tokens])
+    def parse(self, groups: list[LineGroup]) -> Iterable[Sentence]:
+        """The sentences of groups of lines."""
+        sentences = self.parse_at_once(groups)
+        if sentences is not None:
+            return sentences
+        if len(groups) == 1:
+            return self.parse_by_line(groups[0])
+        return itertools.chain.from_iterable(self.parse([group]) for group in groups)
+
+    def parse_at_once(self, groups: list[LineGroup]) -> list[Sentence] | None:
+        """The groups' sentences, one a group, if they surely read the same as by line; else None."""
+        lines: list[bytes] = []
+        for group in groups:
+            lines += group.lines[: len(group.lines) - group.closed]
+        joined = b"".join(lines)
         if b"\r" in joined or _DOCSTART_BYTES in joined or self._comments in joined or not joined.endswith(b"\n"):
             return None
         try:
             text = self._decode(joined)[0]
         except UnicodeDecodeError:
             return None
-        if group.first_line == 1 and text.startswith("\ufeff"):
+        if groups[0].first_line == 1 and text.startswith("\ufeff"):
             return None
-        separator = self._layout.separator
-        auto = separator is None
-        if separator is None:
-            separator = "\t" if "\t" in text else " "
-        if separator + "\n" in text or (separator == " " and ("  " in text or "\n " in text or text[0] == " ")):
+        columns = self._columns_at_once(joined, text, len(lines), groups[0].first_line)
+        if columns is None:
             return None
-        fields = [row.split(separator) for row in text[:-1].split("\n")]
-        n_columns = set(map(len, fields))
-        fewest = min(n_columns)
-        if fewest <= self._token_index or (auto and fewest == 1 and (separator == "\t" or len(n_columns) > 1)):
+        tokens, tags, delimiter = columns
+        sentences, start = [], 0
+        for group in groups:
+            n_tokens = len(group.lines) - group.closed
+            end = start + n_tokens
+            sentences.append(
+                Sentence(
+                    tokens[start:end], tags[start:end], group.lines, range(n_tokens), [], group.first_line, delimiter,
+                    group.continues,
+                )
+            )  # fmt: skip
+            start = end
+        return sentences
+
+    def _columns_at_once(
+        self, joined: bytes, text: str, n_lines: int, first_line: int
+    ) -> tuple[list[str], list[str], str] | None:
+        """Tokens, tags and delimiter of token lines that all have the same columns, or None if one differs.
+
+        With TAB and line end made one, the columns of all lines lie in one list, and each is a slice of it:
+        a 1 / b 2 / c 3  →  [a 1 b 2 c 3]  →  [a b c], [1 2 3].
+        """
+        separator = self._layout.separator or ("\t" if b"\t" in joined else " ")
+        if separator not in BLANKS or f"{separator}\n" in text:
             return None
+        if separator == " " and ("  " in text or "\n " in text or text[0] == " "):
+            return None
+        shape = joined.translate(None, _ALL_BUT[separator])  # no encoding that contains ASCII has these inside others
+        n_columns = shape.count(separator.encode()) // n_lines + 1
+        if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns <= self._token_index:
+            return None
+        cells = text[:-1].replace(separator, "\n").split("\n")
         tags: list[str] = []
         if self._gold is not None:
-            found = self._gold.tags_at_once(fields, n_columns, group.first_line)
+            found = self._gold.tags_at_once(cells, n_columns, first_line)
             if found is None:
                 return None
             tags = found
-        delimiter = self._layout.written_delimiter if auto and fewest == 1 else separator
-        index = self._token_index
-        tokens = [columns[index] for columns in fields]
-        return Sentence(tokens, tags, lines, range(n_tokens), [], group.first_line, delimiter, group.continues)
+        if self._layout.separator is None and n_columns == 1:
+            separator = self._layout.written_delimiter
+        return cells[self._token_index :: n_columns], tags, separator
 
     def parse_by_line(self, group: LineGroup) -> Iterator[Sentence]:
         """The group's sentences: more than one if a `-DOCSTART-` line stands in it."""
@@ -201,19 +231,21 @@ class _GoldColumn:
         self._n_columns = 0
         self._first_line = 0
 
-    def tags_at_once(self, fields: list[list[str]], n_columns: set[int], first_line: int) -> list[str] | None:
-        """The tags of lines of so many columns, or None if a line is wrong."""
-        most, fewest = max(n_columns), min(n_columns)
+    def tags_at_once(self, cells: list[str], n_columns: int, first_line: int) -> list[str] | None:
+        """The tags of lines of so many columns, whose cells lie one after the other; None if a line is wrong."""
         index = self._index
         if index < 0:
-            if most != fewest or most != (self._n_columns or most) or most + index in (*self._others, -1):
+            if n_columns != (self._n_columns or n_columns) or n_columns + index in self._others:
                 return None
-            self._first_line = self._first_line or first_line
-            self._n_columns = most
-        if not -fewest <= index < fewest:
+            index += n_columns
+        if not 0 <= index < n_columns:
             return None
-        tags = [columns[index].strip(BLANKS) for columns in fields]
-        return None if "" in tags else tags
+        tags = [tag.strip(BLANKS) for tag in cells[index::n_columns]]
+        if "" in tags:
+            return None
+        if self._index < 0 and not self._n_columns:
+            self._n_columns, self._first_line = n_columns, first_line
+        return tags
 
     def tag(self, fields: list[str], number: int) -> str:
         n_columns = len(fields)
@@ -301,8 +333,12 @@ def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimit
     values = columns[0] if len(columns) == 1 else [delimiter.join(row) for row in zip(*columns, strict=True)]
     # A sentence has few distinct tags: encoding each once is what makes this fast.
     tails = {value: f"{delimiter}{value}\n".encode(encoding) for value in set(values)}
-    lines = [raw[:-1] + tails[value] for raw, value in zip(sentence.lines[:n_tokens], values, strict=True)]
-    return b"".join(lines + sentence.lines[n_tokens:])
+    if len(values) != n_tokens:
+        raise ValueError(f"a column of {len(values)} values is longer or shorter than a sentence of {n_tokens} tokens")
+    parts: list[bytes] = [b""] * (2 * n_tokens)
+    parts[::2] = b"".join(sentence.lines[:n_tokens]).split(b"\n")[:n_tokens]
+    parts[1::2] = map(tails.__getitem__, values)
+    return b"".join(parts + sentence.lines[n_tokens:])
 
 
 def own_delimiter(body: bytes) -> str | None:

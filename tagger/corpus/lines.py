@@ -114,30 +114,35 @@ class LineGroup:
     continues: bool = False
 
 
-def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[LineGroup]:
-    """Group lines up to each blank one; a group of more than `max_lines` is cut."""
+def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[list[LineGroup]]:
+    """The groups that each block of lines completes; a group of more than `max_lines` is cut."""
     number, pending = 1, []
     for lines in blocks:
-        start = 0
+        groups, start = [], 0
         for blank in [i for i, line in enumerate(lines) if line[0] <= _SPACE and is_blank(line)]:
             pending += lines[start : blank + 1]
             start = blank + 1
-            group = LineGroup(pending, number, True)
-            if max_lines and len(pending) > max_lines:
-                yield from _cut(group, max_lines)
-            else:
-                yield group
-            number, pending = number + len(pending), []
+            groups.append(LineGroup(pending, number, True))
+            number += len(pending)
+            pending = []
         pending += lines[start:]
-        while max_lines and len(pending) > max_lines:
-            yield LineGroup(pending[:max_lines], number, closed=False, continues=True)
-            number, pending = number + max_lines, pending[max_lines:]
+        if max_lines is not None:
+            groups = [piece for group in groups for piece in _cut(group, max_lines)]
+            while len(pending) > max_lines:
+                groups.append(LineGroup(pending[:max_lines], number, closed=False, continues=True))
+                number, pending = number + max_lines, pending[max_lines:]
+        if groups:
+            yield groups
     if pending:
-        yield LineGroup(pending, number, closed=False)
+        yield [LineGroup(pending, number, closed=False)]
 
 
-def _cut(group: LineGroup, max_lines: int) -> Iterator[LineGroup]:
-    while len(group.lines) > max_lines:
-        yield LineGroup(group.lines[:max_lines], group.first_line, closed=False, continues=True)
-        group = LineGroup(group.lines[max_lines:], group.first_line + max_lines, group.closed)
-    yield group
+def _cut(group: LineGroup, max_lines: int) -> list[LineGroup]:
+    if len(group.lines) <= max_lines:
+        return [group]
+    starts = range(0, len(group.lines), max_lines)
+    pieces = [
+        LineGroup(group.lines[i : i + max_lines], group.first_line + i, closed=False, continues=True) for i in starts
+    ]
+    pieces[-1].closed, pieces[-1].continues = group.closed, False
+    return pieces

@@ -221,7 +221,7 @@ def _read(path: str, layout: Layout, problems: list[Problem]) -> list[Sentence]:
 def _read_tags(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> tuple[Notation, list[list[str]]]:
     """The notation, and canonical tags with `O` in the place of those that do not fit, each of which is reported."""
     spelled = [sentence.tags for sentence in sentences]
-    bad: set[str] = set()
+    bad = {""}  # a tag that is missing: reported by the reader
     while True:
         try:
             notation, notes = detect_notation([[tag for tag in tags if tag not in bad] for tags in spelled], scheme)
@@ -235,7 +235,7 @@ def _read_tags(sentences: Sequence[Sentence], scheme: str, problems: list[Proble
     problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
     for sentence in sentences if bad else ():
         for i, tag in enumerate(sentence.tags):
-            if tag in bad:
+            if tag and tag in bad:
                 text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; mend it"
                 problems.append(Problem(sentence.line_number(i), ERROR, text))
     cache = {tag: OUTSIDE if tag in bad else notation.canonical(tag) for tags in spelled for tag in set(tags)}
@@ -274,12 +274,14 @@ def _check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation:
     where: dict[str, tuple[int, int]] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         for i, tag in enumerate(sentence_tags):
+            if not sentence.tags[i]:
+                continue
             n, line = where.get(tag, (0, sentence.line_number(i)))
             where[tag] = (n + 1, line)
     problems = [
         Problem(line, WARNING, f"tag {notation.spell(tag)} occurs only here")
         for tag, (n, line) in where.items()
-        if n == 1 and len(where) > 1
+        if n == 1 and tag != OUTSIDE
     ]
     totals: collections.Counter[str] = collections.Counter()
     first: dict[str, int] = {}
@@ -408,12 +410,19 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
     layout, changes = report.layout, []
     for sentence, tags in zip(report.sentences, report.tags, strict=True):
         mended = tags_from_spans(spans_from_tags(tags), len(tags), "IOB2")
-        for i, (spelled, tag, new) in enumerate(zip(sentence.tags, tags, mended, strict=True)):
-            if new == spelled or (report.notation.spell(tag) != spelled != OUTSIDE and tag == OUTSIDE):
-                continue  # right, or no tag of the scheme: an error that only a person can mend
+        for i, (spelled, new) in enumerate(zip(sentence.tags, mended, strict=True)):
+            if new == spelled or not _fits(spelled, report.notation):
+                continue  # right, or an error that only a person can mend
             number = sentence.line_number(i)
             body = lines[number - 1].rstrip(b"\r\n")
-            line = layout.replace_field(body.decode(layout.encoding), layout.columns["tag"], new)
-            lines[number - 1] = line.encode(layout.encoding) + lines[number - 1][len(body) :]
+            lines[number - 1] = layout.replace_tag(body, spelled, new) + lines[number - 1][len(body) :]
             changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {spelled} → {new}"))
     return lines, changes
+
+
+def _fits(spelled: str, notation: Notation) -> bool:
+    try:
+        notation.canonical(spelled)
+    except ValueError:
+        return False
+    return bool(spelled)

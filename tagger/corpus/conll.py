@@ -16,7 +16,6 @@ from typing import IO
 from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import BLANKS, DOCSTART, Layout
 from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
-from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 
 Report = Callable[[DataError], None]
@@ -51,6 +50,11 @@ class Sentence:
     delimiter: str | None = None
     continues: bool = False
 
+    @property
+    def follows_docstart(self) -> bool:
+        """Whether a `-DOCSTART-` line comes before the first token: nothing goes on from the sentence before."""
+        return bool(self.docstart_rows) and (not self.token_rows or self.docstart_rows[0] < self.token_rows[0])
+
     def line_number(self, index: int) -> int:
         """The line of the file (from 1) that holds token `index`."""
         return self.first_line + self.token_rows[index]
@@ -74,7 +78,7 @@ def read_sentences(
         gold: whether to read the tag column too, which every token line must then have.
         max_lines: cut a sentence after so many lines, and say so in `continues`.
         report: is told each error, and reading goes on: a wrong byte becomes U+FFFD, a line without a token is
-            passed over, a token without a tag gets `O`. Without it the first error is raised.
+            passed over, a token without a tag gets ``. Without it the first error is raised.
 
     Raises:
         DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
@@ -186,7 +190,7 @@ class _Reader:
                     if len(fields) <= self._token_index:
                         sentence.lines.append(raw)
                         continue
-                    tag = OUTSIDE
+                    tag = ""
                 sentence.tags += [tag] if self._gold else []
                 sentence.tokens.append(fields[self._token_index])
                 rows.append(len(sentence.lines))

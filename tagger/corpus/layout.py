@@ -77,20 +77,24 @@ class Layout:
         separator = self.separator
         return _split_auto if separator is None else lambda line: _split(line, separator)
 
-    def replace_field(self, line: str, index: int, value: str) -> str:
-        """The line with another value in a column (blanks around the old one stay).
+    def replace_tag(self, body: bytes, old: str, new: str) -> bytes:
+        """A line (without its end) with another tag; all its other bytes stay, valid text or not.
 
-        >>> Layout().replace_field("EU  NNP I-ORG ", -1, "B-ORG")
-        'EU  NNP B-ORG '
+        >>> Layout().replace_tag(b"EU  NNP I-ORG ", "I-ORG", "B-ORG")
+        b'EU  NNP B-ORG '
         """
+        # latin-1: a character a byte. Blanks are the same in every encoding that contains ASCII.
+        line = body.decode("latin-1")
         separator = self.separator or ("\t" if "\t" in line else None)
-        parts = line.split(separator) if separator else re.split("( +)", line)
-        places = list(range(len(parts))) if separator else [i for i, part in enumerate(parts) if part.strip(" ")]
+        encoded = separator and separator.encode(self.encoding).decode("latin-1")
+        parts = line.split(encoded) if encoded else re.split("( +)", line)
+        places = list(range(len(parts))) if encoded else [i for i, part in enumerate(parts) if part.strip(" ")]
         while places and not parts[places[-1]]:
             places.pop()
-        old = parts[places[index]]
-        parts[places[index]] = old.replace(old.strip(BLANKS), value)
-        return (separator or "").join(parts)
+        place = places[self.columns["tag"]]
+        old_bytes, new_bytes = (tag.encode(self.encoding).decode("latin-1") for tag in (old, new))
+        parts[place] = parts[place].replace(old_bytes, new_bytes, 1)
+        return (encoded or "").join(parts).encode("latin-1")
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
         """A line with the comment prefix, unless it has the training file's columns and a valid tag."""

@@ -49,6 +49,8 @@ def shown_name(path: str | Path) -> str:
 
 def require_regular(path: str | Path) -> None:
     """Raise DataError for a pipe or a device: what is read more than once must be a file."""
+    if str(path) == "-":
+        raise DataError("<standard input>: expected a file, since it is read twice; write it to a file first")
     if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
         raise DataError(f"{path}: is no regular file, expected one, since it is read twice; write it to a file first")
 

@@ -38,7 +38,7 @@ def evaluate_file(predictor: Predictor, path: str, layout: Layout, notation: Not
     goes_on = False
     corpus = load_gold(path, layout, notation, max_lines=PIECE_LINES)
     for tags, (sentence, tagged) in zip(corpus.tags, predictor.tag_stream(corpus.sentences), strict=True):
-        if not goes_on:
+        if not goes_on or sentence.follows_docstart:
             gold.append([])
             pred.append([])
         gold[-1] += tags

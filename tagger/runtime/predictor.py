@@ -131,8 +131,11 @@ class Predictor:
             if not piece.tokens:
                 yield piece, TaggedSentence([], [])
                 continue
+            if piece.follows_docstart:
+                before, last_tag = before[:0], None
             ids = self._tokens.encode(piece.tokens)
-            after = self._tokens.encode(following.tokens[:n_context]) if following is not None else before[:0]
+            goes_on = following is not None and not following.follows_docstart
+            after = self._tokens.encode(following.tokens[:n_context] if following and goes_on else [])
             (logits,) = self._logits([np.concatenate([before, ids, after])])
             logits = logits[len(before) :]
             lengths = np.array([len(logits)], np.int32)

@@ -6,11 +6,12 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -169,9 +170,11 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
-    reports = check_files(files, {name: value for name, value in settings.items() if value is not None})
-    changes = [] if fix is None else fix_file(reports[0], fix)
-    _write(format_check(reports, changes, as_json=as_json).encode())
+    given = {name: value for name, value in settings.items() if value is not None}
+    with _options_named():
+        reports = check_files(files, given, as_training=config is not None)
+    changes = None if fix is None else fix_file(reports[0], fix)
+    _write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
 
@@ -211,18 +214,23 @@ def _write_pointer(model_dir: str) -> None:
 
 def _layout(model: Model, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
     """The training file's layout, changed by what the options say."""
-    layout = model.manifest.layout
+    given = {
+        "columns": None if columns is None else _parse_columns(columns), "delimiter": delimiter, "encoding": encoding
+    }  # fmt: skip
+    with _options_named():
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(model.manifest.layout, **changes)
+
+
+@contextlib.contextmanager
+def _options_named() -> Iterator[None]:
+    """Errors about a setting name the option that it came from."""
     try:
-        # The encoding first: the delimiter must be one that it can hold.
-        if encoding is not None:
-            layout = dataclasses.replace(layout, encoding=encoding)
-        if columns is not None:
-            layout = dataclasses.replace(layout, columns=_parse_columns(columns))
-        if delimiter is not None:
-            layout = dataclasses.replace(layout, delimiter=delimiter)
+        yield
     except TaggerError as error:
-        raise TaggerError(f"--{error.message}") from None
-    return layout
+        if re.match(r"(columns|delimiter|encoding)\b", error.message):
+            raise TaggerError(f"--{error.message}", detail=error.detail) from None
+        raise
 
 
 def _parse_columns(text: str) -> dict[str, int]:

@@ -44,7 +44,9 @@ def decoded(lines: list[str]) -> bytes:
         for match in _ESCAPE.finditer(line):
             found += literal(line[end : match.start()])
             simple, byte, short, long = match.groups()
-            found += _ESCAPES[simple] if simple else bytes.fromhex(byte) if byte else chr(int(short or long, 16)).encode()
+            found += (
+                _ESCAPES[simple] if simple else bytes.fromhex(byte) if byte else chr(int(short or long, 16)).encode()
+            )
             end = match.end()
         found += literal(line[end:])
     return found
@@ -110,7 +112,9 @@ def check_equal(what: str, expected: bytes, found: bytes) -> None:
 def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = Golden.read(path)
     assert golden.purpose, "a golden file begins with what it shows"
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "here"  # messages name it
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     (arguments,) = golden.sections["flags"]
     words = shlex.split(decoded([arguments]).decode())
     files = {"input.conll": golden.bytes_of("input")} if "input" in golden.sections else {}

@@ -89,21 +89,30 @@ class CheckSettings:
     encoding: str | None = None
 
 
-def check_file(path: str, settings: CheckSettings) -> FileReport:
+def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = None) -> FileReport:
     """Check one file.
+
+    Args:
+        path, settings: what to read, and how.
+        like: read it in the layout and notation of this file instead, as training reads its dev and test files.
 
     Raises:
         DataError: the file cannot be opened, or a setting is unusable.
     """
     require_regular(path)
-    bytes_found = _scan_bytes(path)
-    problems = [*bytes_found.problems]
-    encoding = settings.encoding or _detect_encoding(path, problems)
-    layout = Layout(delimiter=settings.delimiter, encoding=encoding)
-    layout = dataclasses.replace(layout, columns=settings.columns or _detect_columns(path, layout))
-    layout = _detect_layout(path, layout, settings.comments)
-    sentences = _read(path, layout, problems)
-    notation, tags = _read_tags(sentences, settings.scheme, problems)
+    problems: list[Problem] = []
+    if like is not None:
+        layout = like.layout
+    else:
+        encoding = settings.encoding or _detect_encoding(path, problems)
+        layout = Layout(delimiter=settings.delimiter, encoding=encoding)
+        layout = dataclasses.replace(layout, columns=settings.columns or _detect_columns(path, layout))
+        layout = _detect_layout(path, layout, settings.comments)
+    bytes_found = _scan_bytes(path, layout)
+    problems += bytes_found.problems
+    sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
+    notation = like.notation if like is not None else _detect_notation(sentences, settings.scheme, problems)
+    tags = _canonical_tags(sentences, notation, problems)
     for check in (_check_sequences, _check_tokens, _check_types, _check_repeated_sentences):
         problems += check(sentences, tags, notation)
     if not sentences:
@@ -132,7 +141,8 @@ class _Bytes:
     problems: list[Problem]
 
 
-def _scan_bytes(path: str) -> _Bytes:
+def _scan_bytes(path: str, layout: Layout) -> _Bytes:
+    comments = None if layout.comments is None else layout.comments.encode(layout.encoding)
     ends: collections.Counter[str] = collections.Counter()
     delimiters: collections.Counter[str] = collections.Counter()
     problems, number, last = [], 0, b"\n"
@@ -144,7 +154,7 @@ def _scan_bytes(path: str) -> _Bytes:
                 number += 1
                 body = last.rstrip(b"\r\n")
                 ends[{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR", b"": "none"}[last[len(body) :]]] += 1
-                if body.strip(b" \t"):
+                if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
                     delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
                 if b"\0" in body:
                     problems.append(Problem(number, WARNING, "the line holds a NUL byte; is the file text?"))
@@ -177,7 +187,7 @@ def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
     rows: list[list[str]] = []
     with open_corpus(path) as stream:
         for lines in read_line_blocks(stream, path=path):
-            decoded = (line.decode(layout.encoding, "replace").rstrip("\r\n") for line in lines)
+            decoded = (line.decode(layout.encoding, "replace").strip("\ufeff\r\n") for line in lines)
             rows += [fields for line in decoded if (fields := split(line))]
             if len(rows) >= _SAMPLE_LINES:
                 break
@@ -207,39 +217,50 @@ def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
         return dataclasses.replace(detect_layout(path, lossy, comments), encoding=layout.encoding)
 
 
-def _read(path: str, layout: Layout, problems: list[Problem]) -> list[Sentence]:
+def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
         problems.append(Problem(error.line, ERROR, error.text))
 
     with open_corpus(path) as stream:
-        return [s for s in read_sentences(stream, layout, path=path, gold=True, report=report) if s.tokens]
+        read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
+        return [sentence for sentence in read if sentence.tokens]
 
 
 # --- Tags -------------------------------------------------------------------------------------------------------------
 
 
-def _read_tags(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> tuple[Notation, list[list[str]]]:
-    """The notation, and canonical tags with `O` in the place of those that do not fit, each of which is reported."""
-    spelled = [sentence.tags for sentence in sentences]
+def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
+    """The notation of all tags that fit one; plain tags if it cannot be told, which is reported."""
     bad = {""}  # a tag that is missing: reported by the reader
     while True:
+        fitting = [[tag for tag in sentence.tags if tag not in bad] for sentence in sentences]
         try:
-            notation, notes = detect_notation([[tag for tag in tags if tag not in bad] for tags in spelled], scheme)
-            break
+            notation, notes = detect_notation(fitting, scheme)
         except BadTag as found:
-            bad.add(found.tag)
+            bad |= set(found.tags)
         except DataError as error:
             problems.append(Problem(0, ERROR, error.message))
-            notation, notes = Notation(scheme=NO_SCHEME), []
-            break
-    problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
-    for sentence in sentences if bad else ():
+            return Notation(scheme=NO_SCHEME)
+        else:
+            problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
+            return notation
+
+
+def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:
+    """Canonical tags, with `O` in the place of those that are missing or do not fit; each of the latter is reported."""
+    spelled = {tag for sentence in sentences for tag in sentence.tags}
+    cache = {tag: notation.canonical(tag) for tag in spelled if _is_certain(tag, notation)}
+    for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
-            if tag and tag in bad:
+            if tag and tag not in cache:
                 text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; mend it"
                 problems.append(Problem(sentence.line_number(i), ERROR, text))
-    cache = {tag: OUTSIDE if tag in bad else notation.canonical(tag) for tags in spelled for tag in set(tags)}
-    return notation, [[cache[tag] for tag in tags] for tags in spelled]
+    return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
+
+
+def _is_certain(spelled: str, notation: Notation) -> bool:
+    """Whether a tag is there, undamaged, and of the scheme."""
+    return bool(spelled) and "\ufffd" not in spelled and notation.fits(spelled)
 
 
 def _check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
@@ -251,7 +272,10 @@ def _check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notat
     verdicts: dict[tuple[str, str], bool] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         padded = [OUTSIDE, *sentence_tags, OUTSIDE]
+        certain = [True, *(_is_certain(tag, notation) for tag in sentence.tags), True]
         for i, pair in enumerate(itertools.pairwise(padded)):
+            if not (certain[i] and certain[i + 1]):
+                continue  # nobody knows what stands there
             if pair not in verdicts:
                 verdicts[pair] = is_legal(*pair, legal)
             if not verdicts[pair]:
@@ -281,7 +305,7 @@ def _check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation:
     problems = [
         Problem(line, WARNING, f"tag {notation.spell(tag)} occurs only here")
         for tag, (n, line) in where.items()
-        if n == 1 and tag != OUTSIDE
+        if n == 1 and len(where) > 1
     ]
     totals: collections.Counter[str] = collections.Counter()
     first: dict[str, int] = {}
@@ -389,7 +413,14 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
         "distinct_tokens": len({token for sentence in sentences for token in sentence.tokens}),
         "entities": types.total(),
         "types": dict(types.most_common()),
-        "tags": len({tag for sentence_tags in tags for tag in sentence_tags}),
+        "tags": len(
+            {
+                notation.canonical(tag)
+                for sentence in sentences
+                for tag in set(sentence.tags)
+                if _is_certain(tag, notation)
+            }
+        ),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
     }
 
@@ -400,29 +431,31 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
 def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
     """The file's lines with IOB2 tags in the place of its own, as conlleval reads them, and each change.
 
+    What only a person can mend stays as it is, and so do the spans beside it: what they are depends on it.
+
     Raises:
-        DataError: the tags are plain, so that there is nothing to repair.
+        DataError: there are no spans, or it cannot be told what they are.
     """
     if report.notation.scheme == NO_SCHEME:
-        raise DataError(f"{report.path}: --fix: found plain tags, expected tags of spans; there is nothing to repair")
+        unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)
+        raise DataError(
+            unclear or "--fix: found plain tags, expected tags of spans; there is nothing to repair", path=report.path
+        )
     with open_corpus(report.path) as stream:
         lines = [line for block in read_line_blocks(stream, path=report.path) for line in block]
-    layout, changes = report.layout, []
+    spelling = Notation(scheme="IOB2", typed=report.notation.typed)
+    changes = []
     for sentence, tags in zip(report.sentences, report.tags, strict=True):
-        mended = tags_from_spans(spans_from_tags(tags), len(tags), "IOB2")
-        for i, (spelled, new) in enumerate(zip(sentence.tags, mended, strict=True)):
-            if new == spelled or not _fits(spelled, report.notation):
-                continue  # right, or an error that only a person can mend
-            number = sentence.line_number(i)
-            body = lines[number - 1].rstrip(b"\r\n")
-            lines[number - 1] = layout.replace_tag(body, spelled, new) + lines[number - 1][len(body) :]
-            changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {spelled} → {new}"))
+        certain = [_is_certain(tag, report.notation) for tag in sentence.tags]
+        spans = spans_from_tags(tags)
+        for span in spans:
+            if not all(certain[max(0, span.start - 1) : span.end + 1]):
+                certain[span.start : span.end] = [False] * (span.end - span.start)
+        for i, tag in enumerate(tags_from_spans(spans, len(tags), "IOB2")):
+            old, new = sentence.tags[i], spelling.spell(tag)
+            if certain[i] and old != new:
+                number = sentence.line_number(i)
+                body = lines[number - 1].rstrip(b"\r\n")
+                lines[number - 1] = report.layout.replace_tag(body, old, new) + lines[number - 1][len(body) :]
+                changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {old} → {new}"))
     return lines, changes
-
-
-def _fits(spelled: str, notation: Notation) -> bool:
-    try:
-        notation.canonical(spelled)
-    except ValueError:
-        return False
-    return bool(spelled)

@@ -67,6 +67,7 @@ def read_sentences(
     path: str | Path = "<stream>",
     gold: bool = False,
     max_lines: int | None = None,
+    n_columns: int | None = None,
     report: Report | None = None,
 ) -> Iterator[Sentence]:
     """Read sentences one by one.
@@ -77,13 +78,14 @@ def read_sentences(
         path: the name that errors use.
         gold: whether to read the tag column too, which every token line must then have.
         max_lines: cut a sentence after so many lines, and say so in `continues`.
+        n_columns: of most lines, which all must have if the tag is counted from the end; None: of the first line.
         report: is told each error, and reading goes on: a wrong byte becomes U+FFFD, a line without a token is
             passed over, a token without a tag gets ``. Without it the first error is raised.
 
     Raises:
         DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
     """
-    reader = _Reader(layout, path, gold, report)
+    reader = _Reader(layout, path, _GoldColumn(layout, path, n_columns) if gold else None, report)
     for groups in group_lines(read_line_blocks(stream, path=path), max_lines):
         yield from reader.parse(groups)
 
@@ -91,11 +93,11 @@ def read_sentences(
 class _Reader:
     """Parses groups of lines: at once where nothing in a group is unusual, which is ten times as fast, else by line."""
 
-    def __init__(self, layout: Layout, path: str | Path, gold: bool, report: Report | None) -> None:
+    def __init__(self, layout: Layout, path: str | Path, gold: _GoldColumn | None, report: Report | None) -> None:
         self._layout, self._path = layout, path
         self._split, self._decode = layout.splitter(), codecs.getdecoder(layout.encoding)
         self._token_index = layout.columns["token"]
-        self._gold = _GoldColumn(layout, path) if gold else None
+        self._gold = gold
         self._comments = (layout.comments or DOCSTART).encode(layout.encoding)
         self._report = report
 
@@ -122,7 +124,8 @@ class _Reader:
             return None
         if groups[0].first_line == 1 and text.startswith("\ufeff"):
             return None
-        columns = self._columns_at_once(joined, text, len(lines), groups[0].first_line)
+        first_line = next(group.first_line for group in groups if len(group.lines) > group.closed)
+        columns = self._columns_at_once(joined, text, len(lines), first_line)
         if columns is None:
             return None
         tokens, tags, delimiter = columns
@@ -221,9 +224,9 @@ class _Reader:
 
 
 class _GoldColumn:
-    """Finds the gold tag of a line; with `tag: -1` every line must have as many columns as the first."""
+    """Finds the gold tag of a line; with `tag: -1` every line must have as many columns as most, or as the first."""
 
-    def __init__(self, layout: Layout, path: str | Path) -> None:
+    def __init__(self, layout: Layout, path: str | Path, n_columns: int | None) -> None:
         if "tag" not in layout.columns:
             raise DataError(
                 f"{path}: columns: found {dict(layout.columns)}, expected a tag column to read gold tags from;"
@@ -232,8 +235,8 @@ class _GoldColumn:
         self._index = layout.columns["tag"]
         self._others = [index for name, index in layout.columns.items() if name != "tag"]
         self._path = path
-        self._n_columns = 0
-        self._first_line = 0
+        self._n_columns = n_columns or 0
+        self._model = "most lines"  # which lines have that many
 
     def tags_at_once(self, cells: list[str], n_columns: int, first_line: int) -> list[str] | None:
         """The tags of lines of so many columns, whose cells lie one after the other; None if a line is wrong."""
@@ -248,7 +251,7 @@ class _GoldColumn:
         if "" in tags:
             return None
         if self._index < 0 and not self._n_columns:
-            self._n_columns, self._first_line = n_columns, first_line
+            self._n_columns, self._model = n_columns, f"line {first_line}"
         return tags
 
     def tag(self, fields: list[str], number: int) -> str:
@@ -256,17 +259,18 @@ class _GoldColumn:
         if self._index < 0 and n_columns != self._n_columns:
             if self._n_columns:
                 raise DataError(
-                    f"found {_count(n_columns)}, expected {self._n_columns} as on line {self._first_line}: a tag"
+                    f"found {_count(n_columns)}, expected {self._n_columns} as on {self._model}: a tag"
                     f" counted from the end (tag: {self._index}) needs the same number on every line; mend the line,"
                     " or give the tag column a fixed index",
                     path=self._path,
                     line=number,
                     detail=[_show(number, fields)],
                 )
-            self._n_columns, self._first_line = n_columns, number
+            self._n_columns, self._model = n_columns, f"line {number}"
         index = self._index if self._index >= 0 else n_columns + self._index
         if not 0 <= index < n_columns or index in self._others:
-            self._n_columns = self._n_columns if number != self._first_line else 0
+            if self._model == f"line {number}":
+                self._n_columns = 0
             raise missing_column(self._path, number, "tag", self._index, fields)
         tag = fields[index].strip(BLANKS)
         if not tag:

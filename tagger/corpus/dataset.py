@@ -110,7 +110,7 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
     Raises:
         DataError: no sentences, or a tag that fits no scheme, with up to three lines where it stands.
     """
-    sentences = _read_gold(path, layout)
+    sentences = _read_gold(path, layout, n_columns=layout.n_columns)
     try:
         notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme)
     except BadTag as bad:
@@ -129,16 +129,23 @@ def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines
     Raises:
         DataError: as `load_training`.
     """
-    return _corpus(path, _read_gold(path, layout, max_lines), notation)
+    return _corpus(shown_name(path), _read_gold(path, layout, max_lines), notation)
 
 
-def _read_gold(path: str | Path, layout: Layout, max_lines: int | None = None) -> list[Sentence]:
+def _read_gold(
+    path: str | Path, layout: Layout, max_lines: int | None = None, n_columns: int | None = None
+) -> list[Sentence]:
     with open_corpus(path) as stream:
-        sentences = list(read_sentences(stream, layout, path=shown_name(path), gold=True, max_lines=max_lines))
+        read = read_sentences(
+            stream, layout, path=shown_name(path), gold=True, max_lines=max_lines, n_columns=n_columns
+        )
+        sentences = list(read)
     if max_lines is None:
         sentences = [sentence for sentence in sentences if sentence.tokens]
     if not any(sentence.tokens for sentence in sentences):
-        raise DataError(f"{path}: found no sentence, expected lines with a token and a tag; check the file")
+        raise DataError(
+            "found no sentence, expected lines with a token and a tag; check the file", path=shown_name(path)
+        )
     return sentences
 
 
@@ -149,7 +156,7 @@ def _corpus(path: str | Path, sentences: list[Sentence], notation: Notation) -> 
         try:
             tags.append([cache.get(tag) or cache.setdefault(tag, notation.canonical(tag)) for tag in sentence.tags])
         except ValueError as error:
-            raise _bad_tag_error(path, sentences, BadTag(str(error), notation.scheme)) from None
+            raise _bad_tag_error(path, sentences, BadTag([str(error)], notation.scheme)) from None
     return Corpus(str(path), sentences, tags)
 
 

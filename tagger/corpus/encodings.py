@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import zlib
 from pathlib import Path
 
+from tagger.corpus.layout import check_encoding
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20
@@ -28,7 +32,10 @@ def _advice(path: str | Path, encoding: str) -> list[str]:
     sample = _sample(path)
     if sample is None:
         return []
-    fitting = suggest_encodings(sample)
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ["the file begins like UTF-16: convert it to utf-8 first (for instance with iconv)"]
+    # That the one that failed fits the sample means only that the wrong byte lies beyond it.
+    fitting = [name for name in suggest_encodings(sample) if codecs.lookup(name) != codecs.lookup(encoding)]
     if fitting:
         return [f"the file is valid {' and '.join(fitting[:3])}: try --encoding {fitting[0]}"]
     return [f"no common encoding fits the whole file: it seems to be {encoding} with damaged bytes"]
@@ -39,10 +46,13 @@ def _sample(path: str | Path) -> bytes | None:
 
     if not Path(path).is_file():
         return None
-    with open_corpus(path) as stream:
+    sample = b""
+    # A damaged .gz is an error of its own, raised where the file is read.
+    with contextlib.suppress(OSError, EOFError, zlib.error), open_corpus(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
-        # Cut at a line end, lest a character be cut.
-        return sample if len(sample) < _SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1]
+        if len(sample) == _SAMPLE_BYTES:  # cut at a line end, lest a character be cut
+            sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]
+    return sample
 
 
 def suggest_encodings(sample: bytes) -> list[str]:
@@ -74,4 +84,10 @@ def _charset_normalizer(sample: bytes) -> str | None:
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(sample[: 1 << 16]).best()
-    return best.encoding if best is not None and _fits(sample, best.encoding) else None
+    if best is None or not _fits(sample, best.encoding):
+        return None
+    try:
+        check_encoding(best.encoding)
+    except DataError:
+        return None
+    return best.encoding

@@ -7,6 +7,7 @@ Nothing here looks at more than one line: what must be decided over a whole file
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
@@ -51,6 +52,8 @@ class Layout:
         if codecs.lookup(self.encoding).name == "utf-8-sig":
             # A byte-order mark is read in any case; as an encoding it would put one before each added column.
             object.__setattr__(self, "encoding", "utf-8")
+        if self.delimiter == "\\t":
+            raise DataError("delimiter: found a backslash and a t, expected the word tab")
         for name, text in (("delimiter", self.delimiter), ("comments", self.comments)):
             if text is None:
                 continue
@@ -83,18 +86,23 @@ class Layout:
         >>> Layout().replace_tag(b"EU  NNP I-ORG ", "I-ORG", "B-ORG")
         b'EU  NNP B-ORG '
         """
-        # latin-1: a character a byte. Blanks are the same in every encoding that contains ASCII.
-        line = body.decode("latin-1")
+        # latin-1: a character a byte, so that nothing is lost. Blanks are the same in every encoding that contains
+        # ASCII; another delimiter may be half of a character (as | in Shift JIS), for which the text must be read.
+        codec = "latin-1"
+        if self.separator is not None and self.separator not in BLANKS:
+            with contextlib.suppress(UnicodeError):
+                codec = self.encoding if body.decode(self.encoding).encode(self.encoding) == body else codec
+        line = body.decode(codec)
         separator = self.separator or ("\t" if "\t" in line else None)
-        encoded = separator and separator.encode(self.encoding).decode("latin-1")
+        encoded = separator and separator.encode(self.encoding).decode(codec)
         parts = line.split(encoded) if encoded else re.split("( +)", line)
         places = list(range(len(parts))) if encoded else [i for i, part in enumerate(parts) if part.strip(" ")]
         while places and not parts[places[-1]]:
             places.pop()
         place = places[self.columns["tag"]]
-        old_bytes, new_bytes = (tag.encode(self.encoding).decode("latin-1") for tag in (old, new))
-        parts[place] = parts[place].replace(old_bytes, new_bytes, 1)
-        return (encoded or "").join(parts).encode("latin-1")
+        old_text, new_text = (tag.encode(self.encoding).decode(codec) for tag in (old, new))
+        parts[place] = parts[place].replace(old_text, new_text, 1)
+        return (encoded or "").join(parts).encode(codec)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
         """A line with the comment prefix, unless it has the training file's columns and a valid tag."""

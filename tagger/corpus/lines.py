@@ -51,7 +51,11 @@ def require_regular(path: str | Path) -> None:
     """Raise DataError for a pipe or a device: what is read more than once must be a file."""
     if str(path) == "-":
         raise DataError("<standard input>: expected a file, since it is read twice; write it to a file first")
-    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+    try:
+        special = Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
+    except (OSError, ValueError):
+        return  # `open_corpus` says what is wrong with the name
+    if special:
         raise DataError(f"{path}: is no regular file, expected one, since it is read twice; write it to a file first")
 
 

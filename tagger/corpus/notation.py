@@ -63,6 +63,14 @@ class Notation:
             raise ValueError(tag)
         return f"{prefix}-{entity_type or UNTYPED}"
 
+    def fits(self, tag: str) -> bool:
+        """Whether `canonical` takes the tag."""
+        try:
+            self.canonical(tag)
+        except ValueError:
+            return False
+        return True
+
     def spell(self, tag: str) -> str:
         """A canonical tag in the file's spelling; the inverse of `canonical`."""
         if self.scheme == NO_SCHEME:
@@ -117,20 +125,22 @@ def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") ->
     if found == NO_SCHEME:
         return Notation(scheme=NO_SCHEME), ["the tags have no prefixes: read as plain tags (scheme none)"]
     notation = _spelling(found, counts)
-    for tag in counts:
-        try:
-            notation.canonical(tag)
-        except ValueError:
-            raise BadTag(tag, found) from None
+    bad = [tag for tag in counts if not notation.fits(tag)]
+    if bad:
+        raise BadTag(bad, found)
     return notation, _notes(notation, counts)
 
 
 class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the caller locates it and raises DataError)
-    """A tag that does not fit the scheme."""
+    """Tags that do not fit the scheme, in the order in which they occur."""
 
-    def __init__(self, tag: str, scheme: str) -> None:
-        super().__init__(tag, scheme)
-        self.tag, self.scheme = tag, scheme
+    def __init__(self, tags: Sequence[str], scheme: str) -> None:
+        super().__init__(tags, scheme)
+        self.tags, self.scheme = tuple(tags), scheme
+
+    @property
+    def tag(self) -> str:
+        return self.tags[0]
 
 
 def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]) -> str:

@@ -25,6 +25,8 @@ ScoreBatch = Callable[[Batch], Scores]  # a batch to its logits [B, T, K]
 
 _BATCH_TOKENS = 8192  # padded tokens scored at once
 _WINDOW_SENTENCES = 1024  # sentences read ahead to be batched by length
+_WINDOW_LINES = 32768  # or fewer, if they are long
+_VITERBI_NUMBERS = 1 << 22
 PIECE_LINES = 8192  # a sentence of more lines is read and tagged in pieces
 
 _NO_SCORES: Scores = np.zeros((0, 0), np.float32)
@@ -72,7 +74,9 @@ class Predictor:
         """Tag sentences (lists of tokens); an empty one gets no tags."""
         logits = self._logits([self._tokens.encode(tokens) for tokens in sentences])
         results = [TaggedSentence([], [])] * len(sentences)
-        for rows in batches_by_length([len(scores) for scores in logits]):
+        # Viterbi holds K² numbers a sentence.
+        most = max(1, _VITERBI_NUMBERS // len(self._tags) ** 2)
+        for rows in batches_by_length([len(scores) for scores in logits], most):
             lengths = np.array([len(logits[i]) for i in rows], np.int32)
             padded = np.zeros((len(rows), lengths.max(), len(self._tags)), np.float32)
             padded[mask_of(lengths)] = np.concatenate([logits[i] for i in rows])
@@ -109,15 +113,17 @@ class Predictor:
         """
         stream = iter(sentences)
         ahead: list[Sentence] = []
+        n_lines = 0
         for sentence in stream:
             ahead.append(sentence)
+            n_lines += len(sentence.lines)
             if sentence.continues:
                 yield from self._tag_window(ahead[:-1])
                 yield from self._tag_pieces(itertools.chain([sentence], _rest_of_sentence(stream)))
-                ahead = []
-            elif len(ahead) >= window:
+                ahead, n_lines = [], 0
+            elif len(ahead) >= window or n_lines >= _WINDOW_LINES:
                 yield from self._tag_window(ahead)
-                ahead = []
+                ahead, n_lines = [], 0
         yield from self._tag_window(ahead)
 
     def _tag_window(self, sentences: list[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
@@ -158,12 +164,12 @@ def _with_next(pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence 
     return itertools.zip_longest(earlier, later)
 
 
-def batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Row numbers of batches of sentences of like length; empty sentences are left out."""
+def batches_by_length(lengths: Sequence[int], most: int = _WINDOW_SENTENCES) -> Iterator[list[int]]:
+    """Row numbers of batches of at most `most` sentences of like length; empty sentences are left out."""
     order = np.argsort(np.array(lengths, np.int64), kind="stable")
     batch: list[int] = []
     for row in order.tolist():
-        if batch and (len(batch) + 1) * lengths[row] > _BATCH_TOKENS:
+        if batch and ((len(batch) + 1) * lengths[row] > _BATCH_TOKENS or len(batch) == most):
             yield batch
             batch = []
         if lengths[row]:

@@ -1,0 +1,756 @@
+"""`tagger check`, files with real defects, and sentences that are tagged in pieces."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import Result, run_tagger
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from seqscore.encoding import get_encoding
+from seqscore.validation import validate_labels
+from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
+
+from tagger.corpus.batching import Batch
+from tagger.corpus.checking import CheckSettings, FileReport, check_file, repaired
+from tagger.corpus.conll import read_sentences
+from tagger.corpus.encodings import suggest_encodings
+from tagger.corpus.layout import Layout
+from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
+from tagger.runtime.decoding import Scores
+from tagger.runtime.predictor import PIECE_LINES, Predictor, tag_conll
+from tagger.runtime.windows import context_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(data: str | bytes, path: str = "f.conll", **given_settings: Any) -> FileReport:
+    """The report of a file of that content in the working directory."""
+    Path(path).write_bytes(data.encode() if isinstance(data, str) else data)
+    return check_file(path, CheckSettings(**given_settings))
+
+
+def messages(report: FileReport) -> list[str]:
+    return [problem.format("f") for problem in report.problems]
+
+
+def fix(data: str | bytes, *flags: str) -> tuple[bytes, Result]:
+    """What `tagger check --fix` writes for a file of that content."""
+    Path("f.conll").write_bytes(data.encode() if isinstance(data, str) else data)
+    result = run_tagger("check", "--fix", "fixed.conll", "f.conll", *flags)
+    assert "Traceback" not in result.errors
+    return Path("fixed.conll").read_bytes(), result
+
+
+# --- The corpora -----------------------------------------------------------------------------------------------------
+
+COUNTS = {  # sentences, tokens, entities: as conlleval counts them
+    "conll2000/train.txt": (8936, 211727, 106978),
+    "conll2000/test.txt": (2012, 47377, 23852),
+    "wnut17/train.conll": (3394, 62730, 1975),
+    "wnut17/dev.conll": (1009, 15733, 836),
+    "wnut17/test.conll": (1287, 23394, 1079),
+    "wikigold/wikigold.conll": (1696, 39007, 3558),
+    "nerkor/train.tsv.gz": (52771, 810656, 37064),
+    "chinese/zh_gsd-ud-train.iob2": (3997, 98616, 6136),
+}
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("name", COUNTS)
+def test_check_counts_the_corpora_as_conlleval_does(corpora: Path, name: str) -> None:
+    result = run_tagger("check", "--json", corpora / name)
+    (found,) = json.loads(result.output)["files"]
+    counts = found["counts"]
+    assert (counts["sentences"], counts["tokens"], counts["entities"]) == COUNTS[name]
+    errors = [(p["line"], p["message"]) for p in found["problems"] if p["severity"] == "error"]
+    # The one bad tag is read as O, and counts hold so.
+    bad = [(297269, "tag 'V' of '/' does not fit the scheme IOB2; mend it")] if "nerkor" in name else []
+    assert errors == bad
+    assert result.exit_code == bool(bad)
+
+
+_SEQSCORE = {  # the number of token lines, which are those that are neither blank nor comments
+    "samples/all_NAME.bio": 15,
+    "samples/invalid.bio": 15,
+    "samples/invalid_repair_conlleval.bio": 15,
+    "samples/invalid_repair_discard.bio": 15,
+    "samples/keep_ORG.bio": 15,
+    "samples/predicted.bio": 15,
+    "samples/reference.bio": 15,
+    "samples/reference.bioes": 15,
+    "samples/remove_ORG.bio": 15,
+    "tests/conll_annotation/bad_label1.bio": 5,
+    "tests/conll_annotation/bad_label2.bio": 5,
+    "tests/conll_annotation/bad_label3.bio": 5,
+    "tests/conll_annotation/invalid1.bio": 15,
+    "tests/conll_annotation/invalid1.bioes": 25,
+    "tests/conll_annotation/invalid1_BIO_discard.txt": 15,
+    "tests/conll_annotation/minimal.bio": 15,
+    "tests/conll_annotation/minimal.bioes": 15,
+    "tests/conll_annotation/minimal.io": 15,
+    "tests/conll_annotation/minimal2.bio": 13,
+    "tests/conll_annotation/minimal_fields.bio": 17,
+    "tests/conll_annotation/minimal_fields.iob": 17,
+    "tests/conll_merged_predictions/correct1.bio": 15,
+    "tests/conll_merged_predictions/correct1_improper_sequence.bio": 15,
+    "tests/conll_merged_predictions/incorrect1.bio": 15,
+    "tests/conll_merged_predictions/incorrect1_nopredictions.bio": 15,
+    "tests/conll_predictions/correct1.bio": 15,
+    "tests/conll_predictions/correct1_improper_sequence.bio": 15,
+    "tests/conll_predictions/incorrect1.bio": 15,
+    "tests/conll_predictions/incorrect1_nopredictions.bio": 15,
+    "tests/conll_predictions/incorrect_type_not_in_reference.bio": 15,
+    "tests/test_files/minimal_GPE.bio": 15,
+    "tests/test_files/minimal_NAME.bio": 15,
+    "tests/test_files/minimal_comments.bio": 26,
+    "tests/test_files/minimal_comments_1.bio": 5,
+    "tests/test_files/minimal_comments_2.bio": 5,
+    "tests/test_files/minimal_comments_3.bio": 5,
+    "tests/test_files/minimal_comments_4.bio": 5,
+    "tests/test_files/minimal_no_LOC.bio": 15,
+    "tests/test_files/minimal_no_names.bio": 15,
+}
+_TAGGED: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "btc-f.conll": (35427, ()),
+    "europeana-de-sbb.bio": (47239, ()),
+    "swedish-train.txt": (113125, ()),
+    "japanese-eucjp.data": (4772, ("--encoding", "euc_jp")),
+    "japanese-seg.data": (965, ()),
+    "basenp.data": (1896, ()),
+    **{f"seqscore/{name}": (n_tokens, ()) for name, n_tokens in _SEQSCORE.items()},
+}
+_COMMENTED = ("europeana", "minimal_comments")  # in the other files a line that begins with # is a token
+_REFUSED = {
+    "weibo-invalid-utf8.conll": (5873, "byte 0xED at offset 0", "no common encoding fits the whole file"),
+    "japanese-eucjp.data": (1, "byte 0xC9 at offset 0", "--encoding euc_jp"),
+}
+
+
+def split_lines(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Each line without its end, and its end."""
+    return [(m[1], m[2]) for m in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", data) if m[0]]
+
+
+def n_with_added_column(before: bytes, after: bytes, tags: tuple[str, ...] = TAGS) -> int:
+    """How many lines got one more column; every other byte must be as before."""
+    n_added = 0
+    endings = tuple(f"{delimiter}{tag}".encode() for delimiter in "\t " for tag in tags)
+    for (body, end), (new_body, new_end) in zip(split_lines(before), split_lines(after), strict=True):
+        assert new_end == end
+        if new_body != body:
+            assert new_body.startswith(body)
+            assert new_body[len(body) :] in endings
+            n_added += 1
+    return n_added
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("name", _TAGGED)
+def test_predict_gives_a_messy_file_back_with_one_more_column(corpora: Path, name: str) -> None:
+    path = corpora / "messy" / name
+    n_tokens, flags = _TAGGED[name]
+    comments = "#" if any(part in name for part in _COMMENTED) else None
+    delimiter = " " if "europeana" in name else "\t"  # so that `# O` is a token line of the file
+    layout = Layout(comments=comments, n_columns=2, known_tags=frozenset(TAGS), written_delimiter=delimiter)
+    with stub_model(stub_manifest(layout)):
+        result = run_tagger("predict", path, *flags)
+    assert (result.exit_code, result.errors) == (0, "")
+    assert n_with_added_column(path.read_bytes(), result.output) == n_tokens
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("name", _REFUSED)
+def test_predict_refuses_a_messy_file_where_its_first_wrong_byte_stands(corpora: Path, name: str) -> None:
+    path = corpora / "messy" / name
+    line, what, advice = _REFUSED[name]
+    with stub_model():
+        result = run_tagger("predict", path)
+    assert result.exit_code == 1
+    assert result.first_error.startswith(f"error: {path}:{line}: {what} of the line is not valid utf-8; ")
+    assert advice in result.errors.splitlines()[1]
+
+
+@pytest.mark.corpora
+def test_every_messy_file_is_in_one_of_these_lists(corpora: Path) -> None:
+    messy = corpora / "messy"
+    files = {str(path.relative_to(messy)) for path in messy.rglob("*") if path.is_file()}
+    assert files == set(_TAGGED) | set(_REFUSED)
+
+
+# --- What is reported ------------------------------------------------------------------------------------------------
+
+
+def test_all_problems_are_reported_in_the_order_of_the_file(folder: Path) -> None:
+    good = "Zürich\tB-LOC\nwärmt\tO\n\n" * 50  # lines 1 to 150
+    data = good.encode() + b"a\nb\tB-LOC\n\xff\tO\n\tO\nc\tX\nd\tI-PER\ne\tI-PER\nB-LOC\tO\n\nf\tO\tO\n"
+    report = check(data)
+    count = "a tag counted from the end (tag: -1) needs the same number on every line; mend the line, or give the tag column a fixed index"
+    assert messages(report) == [
+        f"f:151: error: found 1 column, expected 2 as on most lines: {count}",
+        "f:153: error: byte 0xFF at offset 0 of the line is not valid utf-8; name the file's encoding with --encoding or data.encoding, or mend the line",
+        "f:154: warning: the token is empty; its tag is O",
+        "f:155: error: tag 'X' of 'c' does not fit the scheme IOB2; mend it",
+        "f:158: warning: the token 'B-LOC' is a tag of this file; is the line's first column missing?",
+        f"f:160: error: found 3 columns, expected 2 as on most lines: {count}",
+    ]
+    assert report.n_errors == 4
+    assert report.counts["sentences"] == 52
+    assert report.counts["tokens"] == 109
+
+
+@pytest.mark.parametrize(
+    ("data", "flags", "exit_code"),
+    [
+        ("a\tO\nb\tO\n", [], 0),
+        ("a\tB-X\nb\tO\nb\tO\n", [], 0),  # a warning
+        ("a\tB-X\nb\n", [], 1),
+        ("", [], 1),
+        ("a\tO\n", ["--columns", "token"], 2),
+        ("a\tO\n", ["--columns", "token=-1"], 1),
+        ("a\tO\n", ["--encoding", "klingon"], 1),
+        ("a\tO\n", ["absent.conll"], 1),
+        ("a\tO\n", ["--fix", "x.conll", "f.conll"], 2),
+    ],
+)
+def test_the_exit_code_tells_errors_from_warnings(folder: Path, data: str, flags: list[str], exit_code: int) -> None:
+    Path("f.conll").write_text(data)
+    assert run_tagger("check", "f.conll", *flags).exit_code == exit_code
+    assert run_tagger("check", "--json", "f.conll", *flags).exit_code == exit_code
+
+
+def test_an_error_in_a_later_file_counts_too(folder: Path) -> None:
+    Path("a.conll").write_text("a\tO\n")
+    Path("b.conll").write_text("a\tO\nb\n")
+    assert run_tagger("check", "a.conll", "b.conll").exit_code == 1
+
+
+def test_standard_input_is_checked_or_refused_in_one_line(folder: Path) -> None:
+    result = run_tagger("check", "--json", "-", stdin=b"a\tB-X\nb\tO\n")
+    if result.exit_code == 0:
+        assert json.loads(result.output)["files"][0]["counts"]["tokens"] == 2
+    else:
+        assert result.first_error.startswith("error: ")
+
+
+def test_sentences_of_later_files_that_stand_in_the_first_are_counted(folder: Path) -> None:
+    Path("train.conll").write_text("a\tO\nb\tO\n\nc\tO\n\nd\tO\ne\tO\nf\tO\n")
+    Path("dev.conll").write_text("x\tO\n\nd\tO\ne\tO\nf\tO\n\nc\tO\n\nc\tO\n\na\tO\n")
+    Path("test.conll").write_text("b\tO\na\tO\n")
+    files = json.loads(run_tagger("check", "--json", "train.conll", "dev.conll", "test.conll").output)["files"]
+    found = [[p["message"] for p in file["problems"]] for file in files]
+    assert found == [
+        [],
+        ["3 of 5 sentences (60.0 %) stand in train.conll too, the longest on line 3 (3 tokens)"],
+        [],
+    ]
+
+
+def test_identical_sentences_with_other_tags_are_named_each(folder: Path) -> None:
+    report = check("a\tO\nb\tB-X\n\na\tB-X\nb\tB-X\n\na\tO\nb\tB-X\n\na\tO\nb\tO\n")
+    assert messages(report) == [
+        "f:4: warning: the sentence of line 1 again with other tags: 'a' is B-X here and O there",
+        "f:10: warning: the sentence of line 1 again with other tags: 'b' is O here and B-X there",
+    ]
+
+
+def test_tags_that_occur_once_are_named_where_they_stand(folder: Path) -> None:
+    report = check("a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\n\ne\tB-X\nf\tO\n")
+    assert messages(report) == ["f:2: warning: tag I-X occurs only here", "f:4: warning: tag B-Y occurs only here"]
+    assert not check("a\tB-X\n").problems, "in a file of one tag that says nothing"
+
+
+def test_a_line_without_a_tag_is_no_tag_that_occurs_once(folder: Path) -> None:
+    assert [p.severity for p in check("a\tB-X\nb\nc\tB-X\n").problems] == ["error"]
+
+
+@pytest.mark.parametrize("token", ["B-X", "I-X"])
+def test_a_token_that_is_a_tag_of_the_file_may_be_a_shifted_column(folder: Path, token: str) -> None:
+    report = check(f"a\tB-X\nb\tI-X\nc\tO\n{token}\tO\nO\tO\nd\tB-X\ne\tI-X\n")
+    text = f"the token '{token}' is a tag of this file; is the line's first column missing?"
+    assert messages(report) == [f"f:4: warning: {text}"], "the token O is a word"
+
+
+def test_empty_and_blank_tokens_are_told_apart_from_ideographic_spaces(folder: Path) -> None:
+    report = check("\tO\n \tO\n\u3000\tO\n\u00a0\tB-X\na\tB-X\n")
+    assert messages(report) == [
+        "f:1: warning: the token is empty; its tag is O",
+        "f:2: warning: the token is a blank; its tag is O",
+    ]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40))
+def test_percentiles_are_the_least_length_that_so_many_sentences_do_not_exceed(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "lengths.conll"
+    path.write_text("\n".join("a\tO\n" * n for n in lengths))
+    found = check_file(str(path), CheckSettings()).counts["lengths"]
+    for percent, name in ((50, "p50"), (90, "p90"), (99, "p99"), (100, "max")):
+        enough = [n for n in lengths if 100 * sum(m <= n for m in lengths) >= percent * len(lengths)]
+        assert found[name] == min(enough)
+
+
+@pytest.mark.parametrize(
+    ("data", "columns", "n_columns"),
+    [
+        ("a\tB-X\nb\tO\n", {"token": 0, "tag": -1}, 2),
+        ("a NNP B-X\nb VB O\n", {"token": 0, "tag": -1}, 3),
+        ("a B-X NNP\nb O VB\n", {"token": 0, "tag": 1}, 3),
+        ("a B-NP B-X\nb B-NP O\n", {"token": 0, "tag": -1}, 3),
+        ("1\ta\tB-X\t-\tme\n2\tb\tO\t-\tme\n", {"token": 1, "tag": 2}, 5),
+        ("# id = 1\n1-2\ta\tB-X\t_\n1\tb\tO\t_\n2.1\tc\tO\t_\n", {"token": 1, "tag": 2}, 4),
+        ("1\tB-X\n2\tO\n", {"token": 0, "tag": -1}, 2),  # numbers are the tokens
+        ("a NNP\nb VB\n", {"token": 0, "tag": -1}, 2),
+        ("a\nb\n", {"token": 0, "tag": -1}, 1),
+        ("", {"token": 0, "tag": -1}, None),
+    ],
+)
+def test_columns_are_detected(folder: Path, data: str, columns: dict[str, int], n_columns: int | None) -> None:
+    report = check(data)
+    assert report.format["columns"] == columns
+    assert report.format["n_columns"] == n_columns
+
+
+def test_given_columns_and_delimiter_are_not_detected(folder: Path) -> None:
+    report = check("a|B-X|x\nb|O|x\n", columns={"token": 2, "tag": 0}, delimiter="|")
+    assert (report.format["columns"], report.format["delimiter"]) == ({"token": 2, "tag": 0}, "|")
+    assert [s.tokens for s in report.sentences] == [["x", "x"]]
+
+
+def test_line_ends_are_counted_and_mixtures_are_a_warning(folder: Path) -> None:
+    report = check("a\tO\r\nb\tO\r\n\r\nc\tO\n\nd\tO\re\tO")
+    assert report.format["line_ends"] == {"CRLF": 3, "LF": 2, "CR": 1}
+    assert report.format["final_newline"] is False
+    assert messages(report) == ["f: warning: mixed line ends: 3 CRLF, 2 LF, 1 CR"]
+    for end, name in (("\n", "LF"), ("\r\n", "CRLF"), ("\r", "CR")):
+        report = check(f"a\tO{end}{end}")
+        assert (report.format["line_ends"], report.problems, report.format["final_newline"]) == ({name: 2}, [], True)
+
+
+def test_a_byte_order_mark_is_reported_and_read_past(folder: Path) -> None:
+    report = check("\ufeffa\tO\nb\tO\n")
+    assert report.format["byte_order_mark"] is True
+    assert report.sentences[0].tokens == ["a", "b"]
+    assert not report.problems
+    assert check("a\tO\n").format["byte_order_mark"] is False
+
+
+# --- Encodings -------------------------------------------------------------------------------------------------------
+
+_GERMAN = "Zürich und Köln sind schöne Städte, überall wächst grünes Gras für müde Füße"
+
+
+@pytest.mark.corpora
+def test_euc_jp_is_detected(corpora: Path) -> None:
+    result = run_tagger("check", "--json", corpora / "messy" / "japanese-eucjp.data")
+    (found,) = json.loads(result.output)["files"]
+    assert found["format"]["encoding"] == "euc_jp"
+    assert [p["message"] for p in found["problems"] if p["severity"] == "error"] == [
+        "not valid utf-8, read here as euc_jp (gb18030 and cp1252 would fit too); set data.encoding or pass --encoding"
+    ]
+    assert (found["counts"]["sentences"], found["counts"]["tokens"]) == (216, 4772)
+    clean = run_tagger("check", "--json", "--encoding", "euc_jp", corpora / "messy" / "japanese-eucjp.data")
+    assert clean.exit_code == 0
+
+
+def test_a_single_byte_encoding_is_an_error_that_names_what_fits(folder: Path) -> None:
+    data = "".join(f"{word}\tO\n" for word in _GERMAN.split())
+    report = check(data.encode("latin-1"))
+    assert report.n_errors == 1
+    assert report.problems[0].message.startswith(f"not valid utf-8, read here as {report.format['encoding']}")
+    assert "cp1252" in report.problems[0].message
+    assert report.sentences[0].tokens == _GERMAN.split()
+    given_encoding = check(data.encode("latin-1"), encoding="latin-1")
+    assert (given_encoding.format["encoding"], given_encoding.problems) == ("latin-1", [])
+
+
+def test_a_few_wrong_bytes_are_damage_and_no_other_encoding(folder: Path) -> None:
+    good = "".join(f"{word}\tO\n" for word in _GERMAN.split()) * 20
+    report = check(good.encode() + b"Z\xfcrich\tO\n\xff\tO\n")
+    assert report.format["encoding"] == "utf-8"
+    lines = good.count("\n")
+    assert [(p.line, p.severity) for p in report.problems] == [(lines + 1, "error"), (lines + 2, "error")]
+    assert report.sentences[0].tokens[-2:] == ["Z\ufffdrich", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (_GERMAN, "cp1252"),
+        ("日本の首都は東京です。私たちは昨日、大阪から京都まで電車で行きました。", "euc_jp"),
+        ("日本の首都は東京です。私たちは昨日、大阪から京都まで電車で行きました。", "shift_jis"),
+        ("中文 北京 是 中国 的 首都 我们 喜欢", "gb18030"),
+        ("Москва столица России и самый большой город страны", "cp1251"),
+        ("Gęś żółć jaźń dąb ćma świt łódź", "cp1250"),
+    ],
+)
+def test_the_right_encoding_is_among_those_suggested(text: str, encoding: str) -> None:
+    found = suggest_encodings(text.encode(encoding))
+    assert encoding in found
+    assert "utf-8" not in found
+    assert suggest_encodings(text.encode()) == ["utf-8"]
+
+
+# --- Repairs ---------------------------------------------------------------------------------------------------------
+
+_IOB2_TAGS = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
+
+
+@st.composite
+def ill_formed_files(draw: st.DrawFn) -> tuple[list[list[str]], str]:
+    """The tags of each sentence, and a file that has them and all sorts of bytes besides."""
+    sentences = draw(st.lists(st.lists(_IOB2_TAGS, min_size=1, max_size=6), min_size=1, max_size=5))
+    text = draw(st.sampled_from(["", "\ufeff"]))
+    for tags in sentences:
+        for tag in tags:
+            delimiter = draw(st.sampled_from(["\t", " ", "   ", "\tNN\t", " NN "]))
+            columns = delimiter if "NN" in delimiter else delimiter + "NN" + delimiter
+            token = draw(st.sampled_from(["a", "日本", "I-Z", "O", "\u3000", "x#y"]))
+            text += token + columns + tag + draw(st.sampled_from(["", "", delimiter[0], delimiter[0] * 2]))
+            text += draw(st.sampled_from(["\n", "\n", "\r\n"]))
+        text += draw(st.sampled_from(["\n", "\n\n", " \n", "\r\n", "\t\n", "\n-DOCSTART- NN O\n\n"]))
+    return sentences, text
+
+
+@settings(max_examples=150)
+@given(ill_formed_files())
+@example(([["I-X", "I-Y", "O", "I-X"]], "a NN I-X\nb NN I-Y\nc NN O\n\ufeffd NN I-X"))
+def test_repairs_are_seqscores_and_no_other_byte_changes(
+    tmp_path_factory: pytest.TempPathFactory, file: tuple[list[list[str]], str]
+) -> None:
+    sentences, text = file
+    path = tmp_path_factory.getbasetemp() / "ill-formed.conll"
+    path.write_bytes(text.encode())
+    encoding = get_encoding("BIO")
+    expected = [list(encoding.repair_labels(tags, "conlleval")) for tags in sentences]
+    assert all(validate_labels(tags, encoding).is_valid() for tags in expected)
+    report = check_file(str(path), CheckSettings(scheme="IOB2", columns={"token": 0, "tag": 2}))
+    assert [sentence.tags for sentence in report.sentences] == sentences
+    lines, changes = repaired(report)
+
+    flat, new = [tag for tags in sentences for tag in tags], [tag for tags in expected for tag in tags]
+    wanted, i = [], 0
+    for body, end in split_lines(text.encode()):
+        is_token = body.strip() and not body.startswith(b"-DOCSTART-")
+        if is_token:  # the tag is the last word of its line
+            at = body.rindex(flat[i].encode())
+            body = body[:at] + new[i].encode() + body[at + len(flat[i]) :]
+            i += 1
+        wanted.append(body + end)
+    assert lines == wanted
+    assert len(changes) == sum(a != b for a, b in zip(flat, new, strict=True))
+
+
+def test_repairs_are_listed_with_line_token_and_tags(folder: Path) -> None:
+    fixed, result = fix("a\tI-X\nb\tI-X\n\nc\tO\nd\tI-Y\ne\tB-Y\n" + "\nf\tB-X\n" * 3, "--json")
+    assert fixed == b"a\tB-X\nb\tI-X\n\nc\tO\nd\tB-Y\ne\tB-Y\n" + b"\nf\tB-X\n" * 3
+    found = json.loads(result.output)
+    assert found["files"][0]["format"]["scheme"] == "IOB2"
+    assert found["repairs"] == [
+        {"line": 1, "message": "'a': I-X → B-X"},
+        {"line": 5, "message": "'d': I-Y → B-Y"},
+    ]
+
+
+def test_a_file_without_slips_is_copied_as_it_is(folder: Path) -> None:
+    data = b"\xef\xbb\xbf# x\r\na\tB-X\r\nb\tI-X\n\n\rc O"
+    assert fix(data)[0] == data
+
+
+def test_gz_is_read_and_written_by_its_name(folder: Path) -> None:
+    data, mended = b"a\tB-X\nb\tO\nc\tI-X\nd\tB-X\n", b"a\tB-X\nb\tO\nc\tB-X\nd\tB-X\n"
+    Path("f.conll.gz").write_bytes(gzip.compress(data))
+    assert run_tagger("check", "f.conll.gz", "--fix", "out.conll").exit_code == 0
+    assert Path("out.conll").read_bytes() == mended
+    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
+    assert gzip.decompress(Path("out.gz").read_bytes()) == mended
+    first = Path("out.gz").read_bytes()
+    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
+    assert Path("out.gz").read_bytes() == first, "the same input gives the same bytes"
+
+
+@pytest.mark.parametrize("target", ["f.conll", "./f.conll", "sub/../f.conll", "link.conll"])
+def test_the_input_is_never_overwritten(folder: Path, target: str) -> None:
+    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
+    Path("sub").mkdir()
+    Path("link.conll").symlink_to("f.conll")
+    result = run_tagger("check", "f.conll", "--fix", target)
+    assert result.exit_code == 1
+    assert result.first_error == (
+        f"error: --fix {target}: is the file itself, expected another name; the original is never replaced"
+    )
+    assert Path("f.conll").read_text() == "a\tI-X\nb\tB-X\n"
+
+
+@pytest.mark.parametrize("target", ["absent/out.conll", "folder", ".", "", "f.conll/out"])
+def test_a_copy_that_cannot_be_written_is_an_error(folder: Path, target: str) -> None:
+    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
+    Path("folder").mkdir()
+    result = run_tagger("check", "f.conll", "--fix", target)
+    assert result.exit_code == 1
+    assert result.first_error.startswith(f"error: --fix {target}: ")
+
+
+def test_a_pipe_or_a_device_is_not_replaced_by_the_copy(folder: Path) -> None:
+    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)  # whoever writes to it is not kept waiting
+    try:
+        run_tagger("check", "f.conll", "--fix", "pipe")
+    finally:
+        os.close(reader)
+    assert Path("pipe").is_fifo()
+
+
+def test_other_spellings_of_outside_become_O_whichever_is_commoner(folder: Path) -> None:
+    for data in ("a\tB-X\nb\t0\nc\t0\nd\tO\n", "a\tB-X\nb\t0\nc\tO\nd\tO\n", "a\tB-X\nb\to\nc\tO\nd\tO\n"):
+        assert fix(data)[0] == b"a\tB-X\nb\tO\nc\tO\nd\tO\n"
+
+
+def test_a_byte_order_mark_before_a_repaired_tag_stays(folder: Path) -> None:
+    assert fix("\ufeffI-X\ta\nB-X\tb\n", "--columns", "token=1,tag=0")[0] == "\ufeffB-X\ta\nB-X\tb\n".encode()
+
+
+def test_a_damaged_byte_beside_a_repaired_tag_stays(folder: Path) -> None:
+    good = "Zürich\tB-X\nwärmt\tO\n".encode() * 60
+    assert fix(good + b"Z\xfcrich\tI-X\n")[0] == good + b"Z\xfcrich\tB-X\n"
+
+
+def test_bytes_that_their_encoding_would_write_otherwise_stay(folder: Path) -> None:
+    # cp932 has some characters twice: 0x8790 and 0x81E0 are both ≒, and Python writes the latter.
+    data = b"\x87\x90\tI-X\n\x87\x90\tB-X\n"
+    assert fix(data, "--encoding", "cp932")[0] == b"\x87\x90\tB-X\n\x87\x90\tB-X\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
+def test_a_tag_with_a_damaged_byte_is_left_to_a_person(folder: Path, encoding: str) -> None:
+    data = b"a\tB-X\nb\tO\n" * 60 + b"c\tI-\xffX\nd\tI-X\n"
+    fixed, result = fix(data, "--json", "--encoding", encoding)
+    assert fixed == data, "and so is the tag beside it: what it continues is not known"
+    assert json.loads(result.output)["repairs"] == []
+
+
+def test_a_delimiter_inside_a_character_separates_nothing(folder: Path) -> None:
+    data = "−|I-X\n−|B-X\n".encode("shift_jis")  # − is 0x817C, and | is 0x7C
+    assert fix(data, "--encoding", "shift_jis", "--delimiter", "|", "--columns", "token=0,tag=1")[0] == (
+        "−|B-X\n−|B-X\n".encode("shift_jis")
+    )
+
+
+# --- The config's files ----------------------------------------------------------------------------------------------
+
+
+def test_the_configs_files_are_read_as_it_says(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    Path("sub/train.conll").write_bytes("% x\nB-X|é\nO|b\nI-X|c\n\nB-X|d\nO|é\n".encode("latin-1"))
+    Path("sub/test.conll").write_bytes("B-X|d\nO|é\n".encode("latin-1"))
+    Path("sub/c.yaml").write_text(
+        "data: {train: train.conll, test: test.conll, columns: {token: 1, tag: 0}, delimiter: '|',"
+        " comments: '%', encoding: latin-1, scheme: IOB1}\n"
+    )
+    result = run_tagger("check", "--config", "sub/c.yaml", "--json")
+    files = json.loads(result.output)["files"]
+    assert [Path(file["path"]).relative_to(folder) for file in files] == [
+        Path("sub/train.conll"),
+        Path("sub/test.conll"),
+    ]
+    for file in files:
+        found = file["format"]
+        assert (found["columns"], found["delimiter"], found["scheme"]) == ({"token": 1, "tag": 0}, "|", "IOB1")
+        assert found["encoding"] == "latin-1"
+    assert [(file["counts"]["sentences"], file["counts"]["tokens"]) for file in files] == [(2, 5), (1, 2)]
+    assert "1 of 1 sentences (100.0 %) stand in" in files[1]["problems"][0]["message"]
+
+
+def test_options_win_over_the_config(folder: Path) -> None:
+    Path("train.conll").write_text("a O B-X\nb O O\n")
+    Path("c.yaml").write_text("data: {train: train.conll, columns: {token: 0, tag: 1}}\n")
+    for flags, tag in (([], 1), (["--columns", "token=0,tag=2"], 2)):
+        (file,) = json.loads(run_tagger("check", "--config", "c.yaml", "--json", *flags).output)["files"]
+        assert file["format"]["columns"]["tag"] == tag
+
+
+def test_a_config_that_is_not_there_is_an_error(folder: Path) -> None:
+    result = run_tagger("check", "--config", "absent.yaml")
+    assert result.exit_code == 1
+    assert result.first_error.startswith("error: absent.yaml: ")
+
+
+# --- Long sentences --------------------------------------------------------------------------------------------------
+
+_WORDS = tuple(f"w{i}" for i in range(500))
+
+
+def neighbourhood_score(radius: int) -> Any:
+    """A scorer whose logits at a token depend on exactly the tokens up to `radius` away, in whole numbers."""
+    rng = np.random.default_rng(7)
+    weights = rng.integers(1, 1000, (2 * radius + 1, 502, len(TAGS)))
+    weights[:, 0] = 0  # padding, and what lies beyond the window
+
+    def score(batch: Batch) -> Scores:
+        n_rows, n_steps = batch.token_ids.shape
+        padded = np.zeros((n_rows, n_steps + 2 * radius), np.int32)
+        padded[:, radius : radius + n_steps] = batch.token_ids
+        total = np.zeros((n_rows, n_steps, len(TAGS)), np.int64)
+        for offset in range(2 * radius + 1):
+            total += weights[offset][padded[:, offset : offset + n_steps]]
+        return (total % 997 / 50).astype(np.float32)
+
+    return score
+
+
+def neighbourhood_predictor(radius: int, max_length: int) -> Predictor:
+    manifest = stub_manifest(max_length=max_length)
+    return Predictor(neighbourhood_score(radius), manifest, TokenVocabulary(_WORDS), TagVocabulary(TAGS))
+
+
+def long_sentence(n_tokens: int) -> list[str]:
+    return [_WORDS[i] for i in np.random.default_rng(3).integers(0, len(_WORDS), n_tokens)]
+
+
+@pytest.mark.parametrize(("max_length", "radius"), [(512, 20), (512, 64), (64, 8)])
+def test_windows_give_the_logits_of_the_whole_sentence(max_length: int, radius: int) -> None:
+    whole, windowed = neighbourhood_predictor(radius, 4096), neighbourhood_predictor(radius, max_length)
+    ids = TokenVocabulary(_WORDS).encode(long_sentence(2000))
+    (expected,) = whole._logits([ids])
+    short, found, _ = windowed._logits([ids[:3], ids, ids[:0]])
+    assert (found == expected).all()
+    assert (short == whole._logits([ids[:3]])[0]).all()
+
+
+def test_a_neighbourhood_wider_than_the_context_shows_in_the_logits() -> None:
+    ids = TokenVocabulary(_WORDS).encode(long_sentence(2000))
+    (expected,), (found,) = (neighbourhood_predictor(65, n)._logits([ids]) for n in (4096, 512))
+    assert (found != expected).any()
+
+
+# A window of 64 tokens has 8 tokens of context: what lies farther away it cannot see, in pieces or not.
+@pytest.mark.parametrize(("max_length", "radius"), [(512, 20), (64, 8)])
+def test_a_sentence_read_in_pieces_has_the_tags_of_the_whole(max_length: int, radius: int) -> None:
+    predictor = neighbourhood_predictor(radius, max_length)
+    tokens = long_sentence(30_000)
+    data = "".join(f"{token}\n" for token in tokens).encode()
+    (expected,) = predictor.tag([tokens])
+    sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)
+    pieces = list(predictor.tag_stream(sentences))
+    assert [len(sentence.tokens) for sentence, _ in pieces] == [8192, 8192, 8192, 30_000 - 3 * 8192]
+    assert [token for sentence, _ in pieces for token in sentence.tokens] == tokens
+    assert [tag for _, tagged in pieces for tag in tagged.tags] == expected.tags
+    assert np.allclose([score for _, tagged in pieces for score in tagged.scores], expected.scores)
+    assert len(set(expected.tags)) == len(TAGS)
+
+
+def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags() -> None:
+    predictor = neighbourhood_predictor(20, 512)
+    sentences = [long_sentence(n) for n in (3, PIECE_LINES, 1, 9000, PIECE_LINES + 1, 5)]
+    data = "\n".join("".join(f"{token}\n" for token in tokens) for tokens in sentences).encode()
+    found: list[list[str]] = [[]]
+    for sentence, tagged in predictor.tag_stream(read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)):
+        found[-1] += tagged.tags
+        if not sentence.continues:
+            found.append([])
+    assert [tags for tags in found if tags] == [tagged.tags for tagged in predictor.tag(sentences)]
+
+
+def test_a_docstart_line_ends_a_sentence_also_where_a_piece_begins() -> None:
+    for n_before in (PIECE_LINES - 1, PIECE_LINES, PIECE_LINES + 1):
+        data = b"Peter\n" * n_before + b"-DOCSTART-\nBlackburn\n"
+        with stub_model():
+            assert run_tagger("predict", stdin=data).output.endswith(b"-DOCSTART-\tO\nBlackburn\tB-PER\n"), n_before
+
+
+class RecordingStream(io.RawIOBase):
+    """Hands out one block a call, and records when it is asked for."""
+
+    def __init__(self, blocks: list[bytes], events: list[bytes | str]) -> None:
+        self._blocks, self._events = iter(blocks), events
+
+    def read1(self, size: int = -1, /) -> bytes:
+        self._events.append("read")
+        return next(self._blocks, b"")
+
+
+def test_each_sentence_is_written_before_more_is_read_if_asked_for() -> None:
+    blocks = [b"Peter\nBlack", b"burn\n\nEU\n", b"\nGerman\n"]
+    written = [b"Peter\tB-PER\nBlackburn\tI-PER\n\n", b"EU\tB-ORG\n\n", b"German\tB-MISC\n"]
+    events: list[bytes | str] = []
+    for block in tagged_blocks(RecordingStream(blocks, events), line_buffered=True):
+        events.append(block)
+    assert events == ["read", "read", written[0], "read", written[1], "read", written[2]]
+    events.clear()
+    for block in tagged_blocks(RecordingStream(blocks, events), line_buffered=False):
+        events.append(block)
+    assert events == ["read"] * 4 + written
+
+
+def tagged_blocks(stream: Any, *, line_buffered: bool) -> Iterator[bytes]:
+    return tag_conll(stub_predictor(), stream, Layout(), path="-", line_buffered=line_buffered)
+
+
+def test_the_context_is_an_eighth_of_the_window() -> None:
+    assert (context_of(512), context_of(64), context_of(7)) == (64, 8, 0)
+
+
+# --- What a review found ----------------------------------------------------------------------------------------------
+
+
+def test_a_tag_beside_an_error_is_neither_repaired_nor_called_ill_formed(folder: Path) -> None:
+    for wrong in ("York\tJ-LOC\n", "York x\tx\tI-LOC\n"):
+        data = f"a\tO\nNew\tB-LOC\n{wrong}City\tI-LOC\n\nd\tO\ne\tI-LOC\n".encode()
+        fixed, result = fix(data)
+        assert fixed == data.replace(b"e\tI-LOC", b"e\tB-LOC")
+        assert result.output.count(b"ill-formed") == 0
+        assert result.output.count(b"I-LOC after") == 1
+
+
+def test_untyped_spans_are_repaired_without_types(folder: Path) -> None:
+    assert fix(b"a B\nb I\nc O\n\nd I\n")[0] == b"a B\nb I\nc O\n\nd B\n"
+
+
+def test_a_byte_order_mark_does_not_hide_a_column_of_numbers(folder: Path) -> None:
+    rows = b"1\ta\tO\t-\n2\tb\tB-PER\t-\n"
+    assert check(rows).layout.columns == check(b"\xef\xbb\xbf" + rows).layout.columns == {"token": 1, "tag": 2}
+
+
+def test_a_config_s_files_are_read_in_the_training_files_notation(folder: Path) -> None:
+    Path("train").write_bytes(b"a\tB-X\nb\tI-X\nc\tO\n")
+    Path("dev").write_bytes(b"a\tB-X\nb\tE-X\n# c d\n")
+    Path("c.yaml").write_text("data: {train: train, dev: dev}\n")
+    result = run_tagger("check", "--config", "c.yaml")
+    assert result.exit_code == 1
+    assert b"tag 'E-X' of 'b' does not fit the scheme IOB2; mend it" in result.output
+    assert result.output.count(b": error: ") == 2, "the comment is none in the training file's layout"
+    assert run_tagger("check", "train", "dev").exit_code == 0
+
+
+def test_one_malformed_first_line_is_the_only_one_blamed(folder: Path) -> None:
+    report = check(b"EU x B-ORG\n" + b"a O\nb B-PER\n" * 20)
+    assert [problem.line for problem in report.problems if problem.severity == "error"] == [1]
+    assert report.counts["entities"] == 20
+
+
+def test_many_distinct_bad_tags_are_found_in_one_pass(folder: Path) -> None:
+    data = b"a\tB-X\nb\tO\n" * 2000 + b"".join(b"v\tbad%d\n" % i for i in range(1500))
+    assert check(data).n_errors == 1500
+
+
+def test_two_schemes_in_one_file_are_named_as_what_hinders_a_repair(folder: Path) -> None:
+    Path("f").write_bytes(b"a B-PER\nb E-PER\nc L-PER\n")
+    result = run_tagger("check", "f", "--fix", "out")
+    assert result.first_error.startswith(
+        "error: f: scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U)"
+    )

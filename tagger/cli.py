@@ -254,7 +254,7 @@ def _predictor(model: Model) -> Predictor:
     from tagger.network.devices import choose_device
     from tagger.network.inference import load_predictor
 
-    return load_predictor(model, cudnn=choose_device("cpu").cudnn)
+    return load_predictor(model, kernel=choose_device("cpu").kernel)
 
 
 def _require_tensorflow() -> None:

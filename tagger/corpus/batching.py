@@ -8,9 +8,13 @@ real step in both branches, a recurrence from left to right cannot carry it into
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +49,9 @@ class Batch:
         lengths: [B], all at least 1.
         tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
         mask: [B, T], true at real tokens.
+        distinct_ids: [D], the ids that occur, each once, `PAD_ID` first.
+        token_rows, reversed_rows: [B, T]; `distinct_ids[token_rows]` is `token_ids`: what is computed of a token
+            alone is computed once for each distinct one, and both branches gather from that table.
     """
 
     token_ids: Ids
@@ -52,6 +59,9 @@ class Batch:
     lengths: Ids
     tag_ids: Ids
     mask: npt.NDArray[np.bool_]
+    distinct_ids: Ids
+    token_rows: Ids
+    reversed_rows: Ids
 
     @property
     def n_tokens(self) -> int:
@@ -92,13 +102,62 @@ def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -
     if not lengths.all() or not len(lengths):
         raise ValueError("a batch needs sentences of at least one token")
     padded = pad(token_ids, lengths)
+    # PAD_ID is the least id: a last cell of padding makes sure that it is there, in the table's first row.
+    distinct, rows = np.unique(np.append(padded, np.int32(PAD_ID)), return_inverse=True)
+    token_rows = rows[:-1].reshape(padded.shape).astype(np.int32)
     return Batch(
         token_ids=padded,
         reversed_ids=reverse_by_length(padded, lengths),
         lengths=lengths,
         tag_ids=np.zeros_like(padded) if tag_ids is None else pad(tag_ids, lengths),
         mask=mask_of(lengths),
+        distinct_ids=distinct,
+        token_rows=token_rows,
+        reversed_rows=reverse_by_length(token_rows, lengths),
     )
+
+
+T = TypeVar("T")
+
+
+def prefetch(items: Iterable[T], n_ahead: int = 8) -> Iterator[T]:
+    """The same items, made up to `n_ahead` ahead by another thread.
+
+    What the items are must not depend on when they are made. An error in making one is raised where it is taken.
+    """
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(n_ahead)
+    abandoned = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> None:
+        while not abandoned.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put((item, error), timeout=0.1)
+                return
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if abandoned.is_set():
+                    return
+        except BaseException as error:
+            put(None, error)
+        else:
+            put(None, StopIteration())
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        abandoned.set()
+        thread.join()
 
 
 def bucketed_order(lengths: Ids, batch_size: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:

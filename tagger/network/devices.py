@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tagger.errors import DeviceError
 from tagger.network import muted_stderr
+from tagger.network.lstm import Kernel
 
 _CUDA_LIBRARIES = ("libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcudnn.so.{cudnn}")
 
@@ -22,16 +23,11 @@ class Device:
 
     Attributes:
         name: for people.
-        cudnn: whether the LSTM branches run on cuDNN.
+        kernel: how the LSTM branches are computed there.
     """
 
     name: str
-    cudnn: bool
-
-    @property
-    def kernel(self) -> str:
-        """Which LSTM kernel each branch uses, for people."""
-        return "cuDNN LSTM" if self.cudnn else "Keras LSTM (TensorFlow loop)"
+    kernel: Kernel
 
 
 def choose_device(wanted: str, *, threads: int | None = None) -> Device:
@@ -50,11 +46,11 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
         reason, *detail = _why_no_gpu()
         raise DeviceError(f"--device gpu: TensorFlow sees no GPU: {reason}", detail=detail)
     if not gpus:
-        return Device(f"CPU, {_available_cores() if threads is None else threads} threads", cudnn=False)
+        return Device(f"CPU, {_available_cores() if threads is None else threads} threads", Kernel.BLOCK)
     tf.config.set_visible_devices(gpus[:1], "GPU")
     tf.config.experimental.set_memory_growth(gpus[0], True)
     details = tf.config.experimental.get_device_details(gpus[0])
-    return Device(f"GPU, {details.get('device_name', gpus[0].name)}", cudnn=True)
+    return Device(f"GPU, {details.get('device_name', gpus[0].name)}", Kernel.CUDNN)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tagger.corpus.batching import Batch
 from tagger.network.devices import out_of_memory_explained
+from tagger.network.lstm import Kernel
 from tagger.network.model import BATCH_SIGNATURE, TwoBranchTagger, feed
 from tagger.runtime.decoding import Scores
 from tagger.runtime.model_dir import Model
@@ -18,7 +19,7 @@ class Scorer:
 
     def __init__(self, network: TwoBranchTagger) -> None:
         self._call = tf.function(
-            lambda token_ids, reversed_ids, lengths: network(token_ids, reversed_ids, lengths),
+            lambda distinct_ids, *rest: network(network.look_up(distinct_ids), *rest),
             input_signature=list(BATCH_SIGNATURE.values()),
         )
 
@@ -28,7 +29,7 @@ class Scorer:
             return np.asarray(self._call(*feed(batch).values()), np.float32)
 
 
-def load_predictor(model: Model, *, cudnn: bool = False) -> Predictor:
+def load_predictor(model: Model, *, kernel: Kernel = Kernel.BLOCK) -> Predictor:
     """A predictor that runs a model directory's weights in TensorFlow.
 
     Raises:
@@ -36,7 +37,7 @@ def load_predictor(model: Model, *, cudnn: bool = False) -> Predictor:
     """
     with out_of_memory_explained():
         network = TwoBranchTagger(
-            **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), cudnn=cudnn
+            **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), kernel=kernel
         )
         network.assign_weights(model.weights)
     return Predictor(Scorer(network), model.manifest, model.tokens, model.tags)

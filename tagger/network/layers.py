@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-Tensor = Any  # TensorFlow ships no types
+from tagger.network.lstm import Kernel, Tensor, make_branch
 
 
 def reverse_by_length(x: Tensor, lengths: Tensor) -> Tensor:
@@ -47,19 +47,18 @@ class TwoBranchLSTM(keras.layers.Layer):
         units: H, per direction.
         direction: `both`, `forward` or `backward`.
         merge: how two branches become one: `concat`, `sum`, `mul` or `ave`.
-        cudnn: ask for the cuDNN kernel (a GPU), or for the plain one.
+        kernel: how each branch is computed.
         seed: of the initial weights.
     """
 
-    def __init__(self, units: int, *, direction: str, merge: str, cudnn: bool, seed: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, *, direction: str, merge: str, kernel: Kernel, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.merge = merge
         names = {"both": ("forward", "backward")}.get(direction, (direction,))
         self.branches = {
-            name: keras.layers.LSTM(
+            name: make_branch(
                 units,
-                return_sequences=True,
-                use_cudnn=cudnn,
+                kernel,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2 * i),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 2 * i + 1),
                 name=name,

@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from tagger.corpus.batching import Batch
 from tagger.errors import ModelError
-from tagger.network.layers import Tensor, TwoBranchLSTM, constant_over_time_dropout, reverse_by_length
+from tagger.network.layers import TwoBranchLSTM, constant_over_time_dropout, reverse_by_length
+from tagger.network.lstm import Kernel, Tensor
 
 # What a compiled step is called with; one signature for all lengths, so that none makes it compile again.
 BATCH_SIGNATURE = {
-    "token_ids": tf.TensorSpec([None, None], tf.int32),
-    "reversed_ids": tf.TensorSpec([None, None], tf.int32),
+    "distinct_ids": tf.TensorSpec([None], tf.int32),
+    "token_rows": tf.TensorSpec([None, None], tf.int32),
+    "reversed_rows": tf.TensorSpec([None, None], tf.int32),
     "lengths": tf.TensorSpec([None], tf.int32),
 }
 
@@ -33,7 +35,7 @@ class TwoBranchTagger(keras.Model):
         layers: number of blocks; each later one reverses its own input by length for its backward branch.
         direction, merge: as `TwoBranchLSTM`.
         dropout: rate on the embedded tokens and on each block's output, constant over time.
-        cudnn: whether the branches ask for cuDNN.
+        kernel: how the branches are computed.
         seed: of the initial weights.
     """
 
@@ -48,23 +50,23 @@ class TwoBranchTagger(keras.Model):
         direction: str = "both",
         merge: str = "concat",
         dropout: float = 0.0,
-        cudnn: bool = False,
+        kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.dropout = dropout
         limit = (3.0 / embedding_dim) ** 0.5  # a uniform row then has an expected norm of 1
-        self.embedding = keras.layers.Embedding(
-            n_tokens,
-            embedding_dim,
-            embeddings_initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
+        self.embedding = self.add_weight(
+            name="embedding",
+            shape=(n_tokens, embedding_dim),
+            initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
         )
         self.blocks = [
             TwoBranchLSTM(
                 units,
                 direction=direction,
                 merge=merge,
-                cudnn=cudnn,
+                kernel=kernel,
                 seed=seed + 1 + 4 * i,
                 name=f"block_{i + 1}",
             )
@@ -74,7 +76,6 @@ class TwoBranchTagger(keras.Model):
         self._build(embedding_dim)
 
     def _build(self, embedding_dim: int) -> None:
-        self.embedding.build((None, None))
         size = embedding_dim
         for block in self.blocks:
             for branch in block.branches.values():
@@ -84,17 +85,28 @@ class TwoBranchTagger(keras.Model):
         self.softmax.build((None, None, size))
         self.built = True
 
+    def look_up(self, distinct_ids: Tensor) -> Tensor:
+        """The rows of a batch's distinct tokens: ids [D] → table [D, E]."""
+        # gather on the variable itself: its cost does not depend on the size of the vocabulary.
+        return tf.gather(self.embedding.value, distinct_ids)
+
     def call(
-        self, token_ids: Tensor, reversed_ids: Tensor, lengths: Tensor, dropout_seed: Tensor | None = None
+        self,
+        table: Tensor,
+        token_rows: Tensor,
+        reversed_rows: Tensor,
+        lengths: Tensor,
+        dropout_seed: Tensor | None = None,
     ) -> Tensor:
         """Logits [B, T, K].
 
         Args:
-            token_ids, reversed_ids: [B, T].
+            table: [D, E], the embedding of the batch's distinct tokens.
+            token_rows, reversed_rows: [B, T], rows of the table.
             lengths: [B].
             dropout_seed: int32 [2] in training, None otherwise (no dropout).
         """
-        x, reversed_x = self.embedding(token_ids), self.embedding(reversed_ids)  # [B, T, E]
+        x, reversed_x = tf.gather(table, token_rows), tf.gather(table, reversed_rows)  # [B, T, E]
         # One mask for both branches: reversing the sentence must not change what is dropped.
         x, reversed_x = self._drop(x, dropout_seed, 0), self._drop(reversed_x, dropout_seed, 0)
         for i, block in enumerate(self.blocks, start=1):
@@ -110,7 +122,7 @@ class TwoBranchTagger(keras.Model):
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Every weight by the name that it has in `weights.safetensors`."""
-        named = {"embedding": self.embedding.embeddings}
+        named = {"embedding": self.embedding}
         for block in self.blocks:
             for direction, branch in block.branches.items():
                 cell = branch.cell
@@ -146,8 +158,9 @@ class TwoBranchTagger(keras.Model):
 def feed(batch: Batch) -> dict[str, Any]:
     """A batch as the arguments of `BATCH_SIGNATURE`."""
     return {
-        "token_ids": tf.constant(batch.token_ids),
-        "reversed_ids": tf.constant(batch.reversed_ids),
+        "distinct_ids": tf.constant(batch.distinct_ids),
+        "token_rows": tf.constant(batch.token_rows),
+        "reversed_rows": tf.constant(batch.reversed_rows),
         "lengths": tf.constant(batch.lengths),
     }
 

@@ -92,7 +92,7 @@ def _train(
 ) -> Outcome:
     network = build_network(prepared, chosen)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
-    listener.note(f"device: {chosen.name}; kernel of {branches}: {chosen.kernel}")
+    listener.note(f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}")
     listener.note(
         f"network: {len(prepared.tokens)} token ids, {len(prepared.tags)} tags, {network.count_params()} weights"
     )
@@ -106,7 +106,7 @@ def build_network(prepared: Prepared, device: Device) -> TwoBranchTagger:
         **manifest.network,
         n_tokens=len(prepared.tokens),
         n_tags=len(prepared.tags),
-        cudnn=device.cudnn,
+        kernel=device.kernel,
         seed=manifest.seed,
     )
 

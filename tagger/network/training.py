@@ -7,20 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
-from tagger.corpus.batching import Batch, Purpose
+from tagger.corpus.batching import Batch, Purpose, prefetch
 from tagger.errors import TaggerError
 from tagger.network.model import BATCH_SIGNATURE, TwoBranchTagger, feed, sequence_loss
-
-_OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "nadam": keras.optimizers.Nadam,
-    "sgd": lambda **options: keras.optimizers.SGD(momentum=0.9, **options),
-}
+from tagger.network.optimizers import Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +47,9 @@ class Trainer:
     def __init__(self, network: TwoBranchTagger, settings: TrainingConfig) -> None:
         self.network = network
         self.settings = settings
-        self.optimizer = _OPTIMIZERS[settings.optimizer](
-            learning_rate=settings.learning_rate, global_clipnorm=settings.clip_norm
-        )
-        self.optimizer.build(network.trainable_variables)
+        embedding = network.embedding
+        self._dense = [weight for weight in network.trainable_variables if weight is not embedding]
+        self.optimizer = Optimizer(settings.optimizer, embedding.value, self._dense, clip_norm=settings.clip_norm)
         self._step = tf.function(
             self._train_step,
             input_signature=[
@@ -83,7 +76,7 @@ class Trainer:
         self.optimizer.learning_rate = self.settings.learning_rate / (1.0 + self.settings.decay * epoch)
         start = time.perf_counter()
         results, tokens = [], 0
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(prefetch(batches)):
             seed = tf.constant(dropout_seed(self.settings.seed, epoch, step), tf.int32)
             results.append(self._step(*feed(batch).values(), tf.constant(batch.tag_ids), seed))
             tokens += batch.n_tokens
@@ -103,13 +96,15 @@ class Trainer:
     def _weights_are_finite(self) -> bool:
         return all(np.isfinite(weight.numpy()).all() for weight in self.network.trainable_variables)
 
-    def _train_step(self, token_ids, reversed_ids, lengths, tag_ids, seed):  # type: ignore[no-untyped-def]
+    def _train_step(self, distinct_ids, token_rows, reversed_rows, lengths, tag_ids, seed):  # type: ignore[no-untyped-def]
+        table = self.network.look_up(distinct_ids)
         with tf.GradientTape() as tape:
-            logits = self.network(token_ids, reversed_ids, lengths, dropout_seed=seed)
+            tape.watch(table)
+            logits = self.network(table, token_rows, reversed_rows, lengths, dropout_seed=seed)
             total, right = sequence_loss(logits, tag_ids, lengths)
             loss = total / tf.cast(tf.shape(lengths)[0], tf.float32)
-        variables = self.network.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        row_gradient, dense = tape.gradient(loss, (table, self._dense))
+        self.optimizer.apply(distinct_ids, tf.convert_to_tensor(row_gradient), dense)
         return total, right
 
 

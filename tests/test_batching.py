@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from tagger.corpus.batching import (
     make_batch,
     mask_of,
     pad,
+    prefetch,
     reverse_by_length,
 )
 from tagger.corpus.vocabulary import UNK_ID
@@ -220,3 +224,46 @@ def test_other_tokens_are_replaced_in_another_epoch() -> None:
     data = TrainingSet(ids_only, ids_only, np.array([False, False, True]), 0.5, batch_size=1, seed=1)
     first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
     assert first != second
+
+
+# --- Distinct tokens, and batches made ahead ------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_the_table_of_distinct_tokens_gives_back_every_id(sentences: list[list[int]]) -> None:
+    batch = make_batch([np.array(ids, np.int32) for ids in sentences])
+    assert batch.distinct_ids.tolist() == [0, *sorted({i for ids in sentences for i in ids})]
+    np.testing.assert_array_equal(batch.distinct_ids[batch.token_rows], batch.token_ids)
+    np.testing.assert_array_equal(batch.distinct_ids[batch.reversed_rows], batch.reversed_ids)
+
+
+def test_items_made_ahead_are_the_same_and_in_order() -> None:
+    assert list(prefetch(iter(range(100)), n_ahead=3)) == list(range(100))
+    assert list(prefetch([])) == []
+
+
+def test_an_error_in_making_an_item_is_raised_where_it_is_taken() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    ahead = prefetch(items())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)
+
+
+def test_no_more_than_asked_for_is_made_ahead_and_the_thread_ends_with_its_reader() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            made.append(i)
+            yield i
+
+    before = threading.active_count()
+    ahead = prefetch(items(), n_ahead=2)
+    assert next(ahead) == 0
+    ahead.close()  # type: ignore[attr-defined]
+    assert len(made) <= 5
+    assert threading.active_count() == before

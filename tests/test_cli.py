@@ -79,7 +79,7 @@ def test_training_says_what_it_found_and_how_it_goes(in_trained: Path) -> None:
     log = (in_trained / "log").read_text()
     tokens = corpus().count(b"\t")
     assert f"train: 20 sentences, {tokens} tokens from train.conll, scheme IOB2 (detected)" in log
-    assert re.search(r"^device: CPU, \d+ threads; kernel of both branches: Keras LSTM", log, re.MULTILINE)
+    assert re.search(r"^device: CPU, \d+ threads; kernel of both branches: fused CPU LSTM", log, re.MULTILINE)
     assert re.search(
         r"^epoch +1  loss \d\.\d{4}  dev precision +[\d.]+  recall +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE
     )

@@ -14,7 +14,8 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network.layers import constant_over_time_dropout, reverse_by_length  # noqa: E402
-from tagger.network.model import TwoBranchTagger, feed, sequence_loss  # noqa: E402
+from tagger.network.lstm import BlockLSTM, Kernel  # noqa: E402
+from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -38,6 +39,10 @@ def a_batch(seed: int = 0) -> Batch:
     return make_batch(ids, tags)
 
 
+def logits_of(network: TwoBranchTagger, batch: Batch, **options: Any) -> Any:
+    return network(network.look_up(batch.distinct_ids), batch.token_rows, batch.reversed_rows, batch.lengths, **options)
+
+
 def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
     """The same network of stock layers, sharing the variables' values: Embedding(mask_zero) and Bidirectional."""
     mode = None if merge == "concat" else merge
@@ -49,7 +54,7 @@ def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
     layers.append(keras.layers.Dense(K))
     model = keras.Sequential(layers)
     model.build((None, None))
-    layers[0].embeddings.assign(network.embedding.embeddings)
+    layers[0].embeddings.assign(network.embedding)
     for block, bidirectional in zip(network.blocks, layers[1:-1], strict=True):
         for ours, theirs in (
             (block.branches["forward"], bidirectional.forward_layer),
@@ -60,18 +65,19 @@ def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
     return model
 
 
+@pytest.mark.parametrize("kernel", [Kernel.BLOCK, Kernel.PLAIN])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
-def test_outputs_and_gradients_equal_a_masked_bidirectional_lstm(merge: str, layers: int) -> None:
-    network, batch = a_network(merge=merge, layers=layers), a_batch()
+def test_outputs_and_gradients_equal_a_masked_bidirectional_lstm(merge: str, layers: int, kernel: Kernel) -> None:
+    network, batch = a_network(merge=merge, layers=layers, kernel=kernel), a_batch()
     oracle = masked_keras(network, merge)
     weighting = np.random.default_rng(1).normal(size=(len(LENGTHS), max(LENGTHS), K)).astype(np.float32)
     weighting *= batch.mask[..., None]
 
     with tf.GradientTape() as tape:
-        ours = network(**feed(batch))
+        ours = logits_of(network, batch)
         our_loss = tf.reduce_sum(ours * weighting)
-    our_gradients = tape.gradient(our_loss, list(network.named_weights().values()))
+    our_gradients = tape.gradient(our_loss, [weight.value for weight in network.named_weights().values()])
     with tf.GradientTape() as tape:
         theirs = oracle(batch.token_ids)
         their_loss = tf.reduce_sum(theirs * weighting)
@@ -89,19 +95,19 @@ def test_outputs_and_gradients_equal_a_masked_bidirectional_lstm(merge: str, lay
 def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: str, half: slice) -> None:
     network, batch = a_network(direction=direction), a_batch()
     reference = keras.layers.Bidirectional(keras.layers.LSTM(H, return_sequences=True))
-    x = np.array(network.embedding(batch.token_ids))
+    x = network.embedding.numpy()[batch.token_ids]
     reference.build(x.shape)
     (branch,) = network.blocks[0].branches.values()
     (reference.forward_layer if direction == "forward" else reference.backward_layer).set_weights(branch.get_weights())
     kernel, bias = network.softmax.get_weights()
     expected = np.array(reference(x, mask=batch.mask))[..., half] @ kernel + bias
-    np.testing.assert_allclose(np.array(network(**feed(batch)))[batch.mask], expected[batch.mask], atol=1e-6)
+    np.testing.assert_allclose(np.array(logits_of(network, batch))[batch.mask], expected[batch.mask], atol=1e-6)
 
 
 @pytest.mark.parametrize("direction", ["both", "forward", "backward"])
 def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
     network, batch = a_network(layers=2, direction=direction), a_batch()
-    logits = np.array(network(**feed(batch)))
+    logits = np.array(logits_of(network, batch))
     loss = float(sequence_loss(logits, batch.tag_ids, batch.lengths)[0])
 
     rng = np.random.default_rng(5)
@@ -109,11 +115,14 @@ def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
     shape = (len(LENGTHS), max(LENGTHS) + n_more)
     mask = np.pad(batch.mask, ((0, 0), (0, n_more)))
 
-    def other_padding(ids: np.ndarray) -> np.ndarray:
-        noise = rng.integers(2, V, shape).astype(np.int32)
-        return np.where(mask, np.pad(ids, ((0, 0), (0, n_more))), noise)
+    def other_padding(rows: np.ndarray) -> np.ndarray:
+        noise = rng.integers(0, len(batch.distinct_ids), shape).astype(np.int32)
+        return np.where(mask, np.pad(rows, ((0, 0), (0, n_more))), noise)
 
-    changed = np.array(network(other_padding(batch.token_ids), other_padding(batch.reversed_ids), batch.lengths))
+    table = network.look_up(batch.distinct_ids)
+    changed = np.array(
+        network(table, other_padding(batch.token_rows), other_padding(batch.reversed_rows), batch.lengths)
+    )
     np.testing.assert_allclose(changed[mask], logits[batch.mask], atol=1e-6)
     noise_tags = np.where(mask, np.pad(batch.tag_ids, ((0, 0), (0, n_more))), rng.integers(0, K, shape))
     assert float(sequence_loss(changed, noise_tags.astype(np.int32), batch.lengths)[0]) == pytest.approx(loss, abs=1e-5)
@@ -126,7 +135,7 @@ def test_the_backward_branch_reads_the_right_context_and_the_forward_branch_the_
     other = make_batch([changed[i, :n] for i, n in enumerate(LENGTHS)])
     for direction, touched in (("forward", range(3, 7)), ("backward", range(4))):
         network = a_network(direction=direction)
-        difference = np.abs(np.array(network(**feed(batch))) - np.array(network(**feed(other)))).max(axis=-1)
+        difference = np.abs(np.array(logits_of(network, batch)) - np.array(logits_of(network, other))).max(axis=-1)
         assert set(np.flatnonzero(difference[2] > 1e-7)) == set(touched)
 
 
@@ -170,22 +179,16 @@ def test_both_branches_drop_the_same_inputs() -> None:
     block.branches["backward"].set_weights(block.branches["forward"].get_weights())
     batch = make_batch([np.array([5, 9, 5], np.int32)])
     for step in range(5):
-        logits = np.array(network(**feed(batch), dropout_seed=tf.constant([step, 0])))
+        logits = np.array(logits_of(network, batch, dropout_seed=tf.constant([step, 0])))
         np.testing.assert_allclose(logits[0, 0], logits[0, 2], atol=1e-6)
 
 
-@pytest.mark.parametrize("cudnn", [True, False])
-def test_every_branch_is_told_which_kernel_to_use(cudnn: bool) -> None:
-    network = a_network(cudnn=cudnn, layers=2)
+@pytest.mark.parametrize("kernel", list(Kernel))
+def test_every_branch_is_told_which_kernel_to_use(kernel: Kernel) -> None:
+    network = a_network(kernel=kernel, layers=2)
     branches = [branch for block in network.blocks for branch in block.branches.values()]
-    assert [branch.use_cudnn for branch in branches] == [cudnn] * 4
-    for branch in branches:  # what Keras's cuDNN path requires
-        assert (branch.cell.activation, branch.cell.recurrent_activation) == (
-            keras.activations.tanh,
-            keras.activations.sigmoid,
-        )
-        assert branch.cell.recurrent_dropout == 0
-        assert not branch.unroll
+    assert [type(branch) is BlockLSTM for branch in branches] == [kernel is Kernel.BLOCK] * 4
+    assert [branch.use_cudnn for branch in branches] == [kernel is Kernel.CUDNN] * 4
 
 
 def test_the_seed_decides_the_initial_weights_and_no_two_matrices_start_equal() -> None:

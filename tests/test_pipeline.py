@@ -14,6 +14,7 @@ from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.network import devices, pipeline  # noqa: E402
+from tagger.network.lstm import Kernel  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -33,17 +34,17 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(configured, mon
 
     def choose(wanted: str, *, threads: int | None = None) -> devices.Device:
         seen.append((wanted, threads))
-        return devices.Device("a GPU", cudnn=True)
+        return devices.Device("a GPU", Kernel.CUDNN)
 
     def network(**options: object) -> None:
-        seen.append(options["cudnn"])
+        seen.append(options["kernel"])
         raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
 
     monkeypatch.setattr(pipeline, "choose_device", choose)
     monkeypatch.setattr(pipeline, "TwoBranchTagger", network)
     with pytest.raises(KeyboardInterrupt):
         pipeline.train(configured("training.threads=3"), TrainingProgress(), device="gpu")
-    assert seen == [("gpu", 3), True]
+    assert seen == [("gpu", 3), Kernel.CUDNN]
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, (1, 1)), (2, (1, 2)), (5, (2, 2)), (8, (4, 2))])
@@ -67,8 +68,8 @@ def test_a_gpu_is_chosen_if_there_is_one_and_asks_for_cudnn(monkeypatch: pytest.
     monkeypatch.setattr(config.experimental, "set_memory_growth", lambda *_: None)
     monkeypatch.setattr(config.experimental, "get_device_details", lambda _: {"device_name": "Some GPU"})
     chosen = devices.choose_device("auto")
-    assert (chosen.name, chosen.cudnn, chosen.kernel) == ("GPU, Some GPU", True, "cuDNN LSTM")
-    assert devices.choose_device("cpu").cudnn is False
+    assert (chosen.name, chosen.kernel) == ("GPU, Some GPU", Kernel.CUDNN)
+    assert devices.choose_device("cpu").kernel is Kernel.BLOCK
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:

@@ -1,9 +1,9 @@
 """Optimizers that touch only the rows of the embedding that a batch looks up.
 
 A dense optimizer pays for the whole vocabulary at every step. These rules update the rows of the batch's distinct
-tokens and leave all others, moments included, as they are. That is what other libraries call lazy or sparse Adam; it differs
-from dense Adam in that the moments of a row do not decay, and the row does not drift on, in steps that do not look it
-up. Where every step touches every row the two agree (tested against Keras).
+tokens and leave all others, moments included, as they are. Other libraries call that a lazy or sparse Adam. It
+differs from dense Adam in that in steps that do not look a row up its moments do not decay and it does not drift on.
+Where every step touches every row the two agree (tested against Keras).
 
 The rules and constants are Keras's: Adam (Kingma & Ba 2015), Nadam (Dozat 2016), SGD with momentum.
 """

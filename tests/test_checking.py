@@ -743,6 +743,10 @@ def test_one_malformed_first_line_is_the_only_one_blamed(folder: Path) -> None:
     assert report.counts["entities"] == 20
 
 
+def test_a_byte_order_mark_before_blanks_is_no_column(folder: Path) -> None:
+    assert fix(b"\xef\xbb\xbf  a  I-X\nb B-X\nc B-X\n")[0] == b"\xef\xbb\xbf  a  B-X\nb B-X\nc B-X\n"
+
+
 def test_many_distinct_bad_tags_are_found_in_one_pass(folder: Path) -> None:
     data = b"a\tB-X\nb\tO\n" * 2000 + b"".join(b"v\tbad%d\n" % i for i in range(1500))
     assert check(data).n_errors == 1500

@@ -349,7 +349,7 @@ def test_messy_corpora_that_are_refused_say_where(corpora: Path) -> None:
     )
     for name, message, detail in [
         ("swedish-train.txt", f"90310: found 1 column, expected 2 as on most lines: {needs}", "line 90310: bn"),
-        ("europeana-de-sbb.bio", f"129: found 1 column, expected 2 as on line 4: {needs}", "line 129: worden"),
+        ("europeana-de-sbb.bio", f"129: found 1 column, expected 2 as on most lines: {needs}", "line 129: worden"),
     ]:
         path = corpora / "messy" / name
         with pytest.raises(DataError) as caught:

@@ -455,7 +455,9 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
             old, new = sentence.tags[i], spelling.spell(tag)
             if certain[i] and old != new:
                 number = sentence.line_number(i)
-                body = lines[number - 1].rstrip(b"\r\n")
-                lines[number - 1] = report.layout.replace_tag(body, old, new) + lines[number - 1][len(body) :]
+                raw = lines[number - 1]
+                mark = codecs.BOM_UTF8 if number == 1 and raw.startswith(codecs.BOM_UTF8) else b""
+                body = raw[len(mark) :].rstrip(b"\r\n")
+                lines[number - 1] = mark + report.layout.replace_tag(body, old, new) + raw[len(mark) + len(body) :]
                 changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {old} → {new}"))
     return lines, changes

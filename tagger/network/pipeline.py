@@ -167,8 +167,9 @@ class _Run:
 
     def _out_of_patience(self) -> bool:
         patience = self._config.training.patience
-        since_best = len(self._history) - (self._best.epoch if self._best else 0)
-        return patience is not None and since_best >= patience
+        if patience is None or self._best is None or not self._best.dev_score:
+            return False  # with rare entities the first epochs find none at all: they are no reason to give up
+        return len(self._history) - self._best.epoch >= patience
 
     def _save(self, best: EpochResult) -> None:
         save_model(

@@ -47,8 +47,11 @@ def in_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("command", [command for command in commands() if re.match(r"(printf .*\| )?tagger ", command)])
-def test_documented_tagger_command_runs(in_clone: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [command for command in commands() if re.match(r"(printf .*\| )?tagger |python scripts/make_", command)],
+)
+def test_documented_command_runs(in_clone: Path, command: str) -> None:
     """Runs in the order of the documents, as a reader would type them: later ones use the models of earlier ones."""
     stdin, stages = b"", [shlex.split(stage) for stage in re.split(r" \| (?=tagger|head)", command)]
     for stage in stages:
@@ -64,6 +67,8 @@ def test_documented_tagger_command_runs(in_clone: Path, command: str) -> None:
             assert result.exit_code == 0, result.errors
             output = result.output
             assert output or stage[1] == "train"
+        elif stage[0] == "python":
+            output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:
             output = subprocess.run(stage, input=stdin, capture_output=True, check=True).stdout
         if target is not None:
@@ -82,11 +87,6 @@ def test_documented_measurement_runs(in_clone: Path, command: str, corpora: Path
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  test +\d+\.\d\d ± 0\.00 ", done.stdout, re.MULTILINE)
-
-
-@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("python scripts/make_")])
-def test_documented_script_runs(in_clone: Path, command: str) -> None:
-    subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])

@@ -152,7 +152,8 @@ class _Run:
             training_set.batches(epoch), epoch, on_step=self._listener.step, should_stop=self._should_stop
         )
         dev = self._evaluate_dev()
-        best = self._best is None or score_of(dev) > self._best.dev_score
+        # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
+        best = self._best is None or (score_of(dev), dev.accuracy) > (self._best.dev_score, self._best.dev.accuracy)
         result = EpochResult(epoch + 1, loss, dev, best)
         self._history.append(result)
         if best:

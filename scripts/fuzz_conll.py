@@ -33,11 +33,12 @@ from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
 
 from tagger import cli
-from tagger.corpus import checking, dataset, encodings
-from tagger.corpus.checking import CheckSettings, check_file, repaired
+from tagger.corpus import checking, dataset, encodings, repair
+from tagger.corpus.checking import CheckSettings, check_file
 from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.lines import read_lines
 from tagger.corpus.notation import Notation
+from tagger.corpus.repair import repaired
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import TaggerError
 from tagger.evaluation.check import format_check
@@ -239,7 +240,7 @@ class Files:
 
 
 def install(files: Files) -> None:
-    dataset.open_corpus = checking.open_corpus = files.open  # type: ignore[assignment]
+    dataset.open_corpus = checking.open_corpus = repair.open_corpus = files.open  # type: ignore[assignment]
     encodings._sample = files.sample  # type: ignore[assignment]
 
 
@@ -406,7 +407,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and go on")
     options = parser.parse_args()
     files = Files()
-    original = dataset.open_corpus, checking.open_corpus, encodings._sample
+    original = dataset.open_corpus, checking.open_corpus, repair.open_corpus, encodings._sample
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     seen: set[str] = set()
     start = time.perf_counter()
@@ -415,7 +416,7 @@ def main() -> int:
             case = make_case(options.seed, number)
             try:
                 if number % _VIA_COMMAND_LINE == 0 and "\0" not in case.columns + case.delimiter:
-                    dataset.open_corpus, checking.open_corpus, encodings._sample = original
+                    dataset.open_corpus, checking.open_corpus, repair.open_corpus, encodings._sample = original
                     prediction.PIECE_LINES = 8192
                     counts["command line"][f"exit code {run_command_line(case, Path(name))}"] += 1
                 install(files)

@@ -128,8 +128,7 @@ def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None,
         predictor = _predictor(model)
         for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
             _write(block)
-            if line_buffered:
-                _flush()
+            _flush()
 
 
 @cli.command()

@@ -21,10 +21,11 @@ from seqscore.validation import validate_labels
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
 
 from tagger.corpus.batching import Batch
-from tagger.corpus.checking import CheckSettings, FileReport, check_file, repaired
+from tagger.corpus.checking import CheckSettings, FileReport, check_file
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout
+from tagger.corpus.repair import repaired
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.runtime.decoding import Scores
 from tagger.runtime.predictor import PIECE_LINES, Predictor, tag_conll
@@ -694,7 +695,7 @@ def test_each_sentence_is_written_before_more_is_read_if_asked_for() -> None:
     events.clear()
     for block in tagged_blocks(RecordingStream(blocks, events), line_buffered=False):
         events.append(block)
-    assert events == ["read"] * 4 + written
+    assert events == ["read"] * 4 + [b"".join(written)]
 
 
 def tagged_blocks(stream: Any, *, line_buffered: bool) -> Iterator[bytes]:

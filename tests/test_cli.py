@@ -445,6 +445,19 @@ def test_a_sentence_is_tagged_before_the_next_is_read_if_asked_for(in_trained: P
         assert process.stdout.read() == b"saw\tO\n\nOslo\tB-LOC\n\n"
 
 
+def test_output_begins_before_input_ends(in_trained: Path) -> None:
+    command = [sys.executable, "-m", "tagger", "predict"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"Ada\nsaw\n\n" * 1100)
+        process.stdin.flush()
+        seen = [process.stdout.readline() for _ in range(3 * 1024)]  # all of the batch, though the stream goes on
+        assert seen == [b"Ada\tB-PER\n", b"saw\tO\n", b"\n"] * 1024
+        process.stdin.close()
+        assert process.stdout.read() == b"Ada\tB-PER\nsaw\tO\n\n" * 76
+
+
 def test_closed_streams_are_errors_and_not_tracebacks(in_trained: Path) -> None:
     (in_trained / "short.txt").write_bytes(b"Ada\n")
     tagger = f"{sys.executable} -m tagger predict"

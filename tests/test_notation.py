@@ -181,6 +181,21 @@ def test_a_tag_that_does_not_fit_is_refused(scheme: str, tag: str) -> None:
         Notation(scheme=scheme).canonical(tag)
 
 
+@pytest.mark.parametrize(
+    ("notation", "described"),
+    [
+        (Notation(scheme="IOB2"), "IOB2"),
+        (Notation(scheme="IOB2", separator="_", outside="0"), "IOB2, spelled B_PER and I_PER and 0"),
+        (Notation(scheme="IOBES", prefixes={"I": "M"}), "IOBES, spelled M-PER"),
+        (Notation(scheme="IOB2", typed=False), "IOB2, spelled B and I"),
+        (Notation(scheme="IO", bare=True), "IO, spelled PER"),
+        (Notation(scheme="none"), "none"),
+    ],
+)
+def test_an_unusual_spelling_is_described(notation: Notation, described: str) -> None:
+    assert notation.describe() == described
+
+
 def test_an_empty_tag_fits_no_scheme() -> None:
     for scheme in SCHEMES:
         with pytest.raises(ValueError, match=r"^$"):

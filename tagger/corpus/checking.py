@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import collections
 import dataclasses
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,26 +20,22 @@ from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions, spans_from_tags, tags_from_spans
+from tagger.corpus.problems import (
+    ERROR,
+    WARNING,
+    Problem,
+    check_repeated_sentences,
+    check_sequences,
+    check_tokens,
+    check_types,
+    is_certain,
+)
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
 
-ERROR, WARNING = "error", "warning"
 _TAG_SHARE = 0.9  # of a column's values that look like tags, for the column to be taken for the tags'
 _SAMPLE_LINES = 20_000  # from which the columns are guessed
 _PERCENTILES = (50, 90, 99, 100)
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Problem:
-    """Something wrong (`error`) or odd (`warning`) on a line of a file; line 0 is the file as a whole."""
-
-    line: int
-    severity: str
-    message: str
-
-    def format(self, path: str) -> str:
-        where = f"{path}:{self.line}" if self.line else path
-        return f"{where}: {self.severity}: {self.message}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +108,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
     notation = like.notation if like is not None else _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
-    for check in (_check_sequences, _check_tokens, _check_types, _check_repeated_sentences):
+    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
         problems += check(sentences, tags, notation)
     if not sentences:
         problems.append(Problem(0, ERROR, "found no sentence, expected lines with a token and a tag"))
@@ -249,114 +244,13 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
 def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:
     """Canonical tags, with `O` in the place of those that are missing or do not fit; each of the latter is reported."""
     spelled = {tag for sentence in sentences for tag in sentence.tags}
-    cache = {tag: notation.canonical(tag) for tag in spelled if _is_certain(tag, notation)}
+    cache = {tag: notation.canonical(tag) for tag in spelled if is_certain(tag, notation)}
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
                 text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; mend it"
                 problems.append(Problem(sentence.line_number(i), ERROR, text))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
-
-
-def _is_certain(spelled: str, notation: Notation) -> bool:
-    """Whether a tag is there, undamaged, and of the scheme."""
-    return bool(spelled) and "\ufffd" not in spelled and notation.fits(spelled)
-
-
-def _check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Transitions that the scheme does not have, and how they are read."""
-    if notation.scheme == NO_SCHEME:
-        return []
-    legal = legal_transitions(notation.scheme)
-    problems = []
-    verdicts: dict[tuple[str, str], bool] = {}
-    for sentence, sentence_tags in zip(sentences, tags, strict=True):
-        padded = [OUTSIDE, *sentence_tags, OUTSIDE]
-        certain = [True, *(_is_certain(tag, notation) for tag in sentence.tags), True]
-        for i, pair in enumerate(itertools.pairwise(padded)):
-            if not (certain[i] and certain[i + 1]):
-                continue  # nobody knows what stands there
-            if pair not in verdicts:
-                verdicts[pair] = is_legal(*pair, legal)
-            if not verdicts[pair]:
-                problems.append(_ill_formed(sentence, i, pair, notation))
-    return problems
-
-
-def _ill_formed(sentence: Sentence, i: int, pair: tuple[str, str], notation: Notation) -> Problem:
-    before, after = (notation.spell(tag) for tag in pair)
-    if i == len(sentence.tokens):
-        text = f"{before} ends the sentence, which {notation.scheme} does not have; the span is read as it stands"
-        return Problem(sentence.line_number(i - 1), WARNING, text)
-    where = "at the start of a sentence" if i == 0 else f"after {before}"
-    text = f"{after} {where}, which {notation.scheme} does not have; read as conlleval reads it"
-    return Problem(sentence.line_number(i), WARNING, text)
-
-
-def _check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Tags that occur once, and types that differ only in case."""
-    where: dict[str, tuple[int, int]] = {}
-    for sentence, sentence_tags in zip(sentences, tags, strict=True):
-        for i, tag in enumerate(sentence_tags):
-            if not sentence.tags[i]:
-                continue
-            n, line = where.get(tag, (0, sentence.line_number(i)))
-            where[tag] = (n + 1, line)
-    problems = [
-        Problem(line, WARNING, f"tag {notation.spell(tag)} occurs only here")
-        for tag, (n, line) in where.items()
-        if n == 1 and len(where) > 1
-    ]
-    totals: collections.Counter[str] = collections.Counter()
-    first: dict[str, int] = {}
-    for tag, (n, line) in where.items():
-        name = tag.partition("-")[2] if notation.scheme != NO_SCHEME else tag
-        totals[name] += n
-        first[name] = min(line, first.get(name, line))
-    commonest: dict[str, str] = {}
-    for name, _ in totals.most_common():
-        usual = commonest.setdefault(name.casefold(), name)
-        if usual != name:
-            text = f"{name} ({totals[name]} tokens) differs from {usual} ({totals[usual]}) only in case"
-            problems.append(Problem(first[name], WARNING, text))
-    return problems
-
-
-# --- Tokens and sentences ---------------------------------------------------------------------------------------------
-
-
-def _check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Tokens that are empty, or that look like the next column: the line may have lost its first."""
-    typed = {notation.spell(tag) for sentence_tags in tags for tag in sentence_tags if "-" in tag}
-    problems = []
-    for sentence in sentences:
-        for i, token in enumerate(sentence.tokens):
-            if not token.strip(" \t"):
-                text = f"the token is {'empty' if not token else 'a blank'}; its tag is {sentence.tags[i]}"
-                problems.append(Problem(sentence.line_number(i), WARNING, text))
-            elif token in typed and notation.scheme != NO_SCHEME:
-                text = f"the token {token!r} is a tag of this file; is the line's first column missing?"
-                problems.append(Problem(sentence.line_number(i), WARNING, text))
-    return problems
-
-
-def _check_repeated_sentences(
-    sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation
-) -> list[Problem]:
-    """Identical sentences with different tags."""
-    seen: dict[tuple[str, ...], tuple[list[str], int]] = {}
-    problems = []
-    for sentence, sentence_tags in zip(sentences, tags, strict=True):
-        line = sentence.line_number(0)
-        other_tags, other_line = seen.setdefault(tuple(sentence.tokens), (sentence_tags, line))
-        if other_tags != sentence_tags:
-            i = next(i for i, pair in enumerate(zip(other_tags, sentence_tags, strict=True)) if pair[0] != pair[1])
-            text = (
-                f"the sentence of line {other_line} again with other tags: {sentence.tokens[i]!r} is"
-                f" {notation.spell(sentence_tags[i])} here and {notation.spell(other_tags[i])} there"
-            )
-            problems.append(Problem(line, WARNING, text))
-    return problems
 
 
 def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
@@ -418,46 +312,8 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
                 notation.canonical(tag)
                 for sentence in sentences
                 for tag in set(sentence.tags)
-                if _is_certain(tag, notation)
+                if is_certain(tag, notation)
             }
         ),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
     }
-
-
-# --- Repairs ----------------------------------------------------------------------------------------------------------
-
-
-def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
-    """The file's lines with IOB2 tags in the place of its own, as conlleval reads them, and each change.
-
-    What only a person can mend stays as it is, and so do the spans beside it: what they are depends on it.
-
-    Raises:
-        DataError: there are no spans, or it cannot be told what they are.
-    """
-    if report.notation.scheme == NO_SCHEME:
-        unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)
-        raise DataError(
-            unclear or "--fix: found plain tags, expected tags of spans; there is nothing to repair", path=report.path
-        )
-    with open_corpus(report.path) as stream:
-        lines = [line for block in read_line_blocks(stream, path=report.path) for line in block]
-    spelling = Notation(scheme="IOB2", typed=report.notation.typed)
-    changes = []
-    for sentence, tags in zip(report.sentences, report.tags, strict=True):
-        certain = [_is_certain(tag, report.notation) for tag in sentence.tags]
-        spans = spans_from_tags(tags)
-        for span in spans:
-            if not all(certain[max(0, span.start - 1) : span.end + 1]):
-                certain[span.start : span.end] = [False] * (span.end - span.start)
-        for i, tag in enumerate(tags_from_spans(spans, len(tags), "IOB2")):
-            old, new = sentence.tags[i], spelling.spell(tag)
-            if certain[i] and old != new:
-                number = sentence.line_number(i)
-                raw = lines[number - 1]
-                mark = codecs.BOM_UTF8 if number == 1 and raw.startswith(codecs.BOM_UTF8) else b""
-                body = raw[len(mark) :].rstrip(b"\r\n")
-                lines[number - 1] = mark + report.layout.replace_tag(body, old, new) + raw[len(mark) + len(body) :]
-                changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {old} → {new}"))
-    return lines, changes

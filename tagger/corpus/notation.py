@@ -41,6 +41,19 @@ class Notation:
     typed: bool = True
     bare: bool = False
 
+    def describe(self) -> str:
+        """The scheme, and how it is spelled where that is unusual: `IOB2, spelled B_PER and 0`."""
+        if self.scheme == NO_SCHEME:
+            return NO_SCHEME
+        entity_type = "PER" if self.typed else UNTYPED
+        usual = Notation(scheme=self.scheme)
+        examples = [
+            (prefix, f"{prefix}-{entity_type}") for prefix in ("B", "I") if prefix in SCHEMES[self.scheme].prefixes
+        ]
+        spelled = [self.spell(tag) for _, tag in examples if self.spell(tag) != usual.spell(tag)]
+        spelled += [self.outside] if self.outside != OUTSIDE else []
+        return f"{self.scheme}, spelled {' and '.join(spelled)}" if spelled else self.scheme
+
     def canonical(self, tag: str) -> str:
         """A tag of the file as a canonical tag.
 

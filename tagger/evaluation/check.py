@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.corpus.checking import CheckSettings, FileReport, Problem, check_file, check_overlap, repaired
+from tagger.corpus.checking import CheckSettings, FileReport, check_file, check_overlap
+from tagger.corpus.problems import Problem
+from tagger.corpus.repair import repaired
 from tagger.errors import DataError
 from tagger.runtime.publish import write_atomically
 

@@ -93,7 +93,7 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
     layout = detect_layout(data.train, requested, data.comments)
     train, notation, spellings = load_training(data.train, layout, data.scheme)
-    note(f"train: {_describe(train)}, scheme {notation.scheme}{' (detected)' if data.scheme == 'auto' else ''}")
+    note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     for text in spellings:
         note(f"train: {text}")
     n_ill_formed = sum(

@@ -45,6 +45,9 @@ class TaggedSentence:
     scores: list[float]
 
 
+Tagged = tuple[Sentence, TaggedSentence]
+
+
 class Predictor:
     """Tags sentences with a model.
 
@@ -103,10 +106,12 @@ class Predictor:
         tags = convert(self._tags.decode(tag_ids), self._scheme, self._file_scheme)
         return TaggedSentence(tags, scores.tolist())
 
-    def tag_stream(
-        self, sentences: Iterable[Sentence], window: int = _WINDOW_SENTENCES
-    ) -> Iterator[tuple[Sentence, TaggedSentence]]:
-        """Tag sentences as they come, `window` of them at a time, in order.
+    def tag_stream(self, sentences: Iterable[Sentence]) -> Iterator[Tagged]:
+        """Tag sentences as they come, in order."""
+        return itertools.chain.from_iterable(self.tag_windows(sentences))
+
+    def tag_windows(self, sentences: Iterable[Sentence], window: int = _WINDOW_SENTENCES) -> Iterator[list[Tagged]]:
+        """Tag sentences as they come, in order, up to `window` of them at a time.
 
         A sentence that was cut in reading (`continues`) is tagged piece by piece, each with its neighbours' tokens
         as context and with tags that may follow the tags before it.
@@ -118,18 +123,21 @@ class Predictor:
             ahead.append(sentence)
             n_lines += len(sentence.lines)
             if sentence.continues:
-                yield from self._tag_window(ahead[:-1])
-                yield from self._tag_pieces(itertools.chain([sentence], _rest_of_sentence(stream)))
+                if ahead[:-1]:
+                    yield self._tag_window(ahead[:-1])
+                for tagged in self._tag_pieces(itertools.chain([sentence], _rest_of_sentence(stream))):
+                    yield [tagged]
                 ahead, n_lines = [], 0
             elif len(ahead) >= window or n_lines >= _WINDOW_LINES:
-                yield from self._tag_window(ahead)
+                yield self._tag_window(ahead)
                 ahead, n_lines = [], 0
-        yield from self._tag_window(ahead)
+        if ahead:
+            yield self._tag_window(ahead)
 
-    def _tag_window(self, sentences: list[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
-        return zip(sentences, self.tag([sentence.tokens for sentence in sentences]), strict=True)
+    def _tag_window(self, sentences: list[Sentence]) -> list[Tagged]:
+        return list(zip(sentences, self.tag([sentence.tokens for sentence in sentences]), strict=True))
 
-    def _tag_pieces(self, pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, TaggedSentence]]:
+    def _tag_pieces(self, pieces: Iterable[Sentence]) -> Iterator[Tagged]:
         """Tag one sentence that was read in pieces, holding two of them at a time."""
         n_context = context_of(self._max_length)
         before, last_tag = np.zeros(0, np.int32), None
@@ -193,7 +201,7 @@ def tag_conll(
         line_buffered: tag each sentence as soon as it is read, for a stream that trickles.
 
     Yields:
-        The bytes of one sentence after the other.
+        The bytes of all sentences that were tagged together.
 
     Raises:
         DataError: the stream does not fit the layout, or its encoding cannot hold the model's tags.
@@ -201,13 +209,16 @@ def tag_conll(
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
     sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES)
-    for sentence, tagged in predictor.tag_stream(sentences, window=1 if line_buffered else _WINDOW_SENTENCES):
-        added = [[predictor.spell(tag) for tag in tagged.tags]]
-        docstart = [outside]
-        if scores:
-            added.append([f"{score:.4f}" for score in tagged.scores])
-            docstart.append("1.0000")
-        yield write_sentence(sentence, added, layout, docstart_columns=docstart)
+    for window in predictor.tag_windows(sentences, window=1 if line_buffered else _WINDOW_SENTENCES):
+        blocks = []
+        for sentence, tagged in window:
+            added = [[predictor.spell(tag) for tag in tagged.tags]]
+            docstart = [outside]
+            if scores:
+                added.append([f"{score:.4f}" for score in tagged.scores])
+                docstart.append("1.0000")
+            blocks.append(write_sentence(sentence, added, layout, docstart_columns=docstart))
+        yield b"".join(blocks)
 
 
 def _check_encodable(tags: Iterable[str], layout: Layout) -> None:

@@ -706,7 +706,7 @@ def test_the_context_is_an_eighth_of_the_window() -> None:
     assert (context_of(512), context_of(64), context_of(7)) == (64, 8, 0)
 
 
-# --- What a review found ----------------------------------------------------------------------------------------------
+# --- Beside errors ----------------------------------------------------------------------------------------------------
 
 
 def test_a_tag_beside_an_error_is_neither_repaired_nor_called_ill_formed(folder: Path) -> None:

@@ -759,3 +759,10 @@ def test_two_schemes_in_one_file_are_named_as_what_hinders_a_repair(folder: Path
     assert result.first_error.startswith(
         "error: f: scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U)"
     )
+
+
+def test_a_piece_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
+    data = b"Peter\n-DOCSTART-\nBlackburn\n"
+    sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=1)
+    tags = [tag for _, tagged in stub_predictor().tag_stream(sentences) for tag in tagged.tags]
+    assert tags == ["B-PER", "B-PER"]

@@ -531,6 +531,15 @@ def test_groups_parsed_at_once_read_as_they_do_by_line(
     assert result(None) == slowly
 
 
+@pytest.mark.parametrize("delimiter", [" \t", "\t\t", "  "])
+def test_a_delimiter_of_several_blanks_is_one_text(delimiter: str) -> None:
+    layout = Layout(delimiter=delimiter)
+    data = f"a{delimiter}O\nb{delimiter}B-X\n".encode()
+    (sentence,) = read(data, layout, gold=True)
+    assert (sentence.tokens, sentence.tags) == (["a", "b"], ["O", "B-X"])
+    assert tagged(data, layout=layout) == data.replace(b"\n", delimiter.encode() + b"X\n")
+
+
 def test_an_ordinary_file_is_parsed_at_once() -> None:
     data = b"a\tO\nb\tO\n\nc\tO\n\t\n" + b"d O\ne O\n\n" + b"f\ng\n"
     assert [s.delimiter for s in read(data)] == ["\t", "\t", " ", "\t"]

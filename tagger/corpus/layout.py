@@ -89,7 +89,7 @@ class Layout:
         # latin-1: a character a byte, so that nothing is lost. Blanks are the same in every encoding that contains
         # ASCII; another delimiter may be half of a character (as | in Shift JIS), for which the text must be read.
         codec = "latin-1"
-        if self.separator is not None and self.separator not in BLANKS:
+        if self.separator not in (None, "\t", " "):
             with contextlib.suppress(UnicodeError):
                 codec = self.encoding if body.decode(self.encoding).encode(self.encoding) == body else codec
         line = body.decode(codec)

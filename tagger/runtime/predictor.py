@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tagger.corpus.batching import Batch, Ids, make_batch, mask_of
 from tagger.corpus.conll import Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, convert
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import DataError
 from tagger.runtime.decoding import Scores, constraints_of, decode
@@ -68,10 +68,11 @@ class Predictor:
     @property
     def spelled_tags(self) -> list[str]:
         """Every tag that can be written, in the file's spelling."""
-        types = {tag.partition("-")[2] for tag in self._tags.tags} - {""}
         if self._file_scheme in (NO_SCHEME, self._scheme):
             return [self.spell(tag) for tag in self._tags.tags]
-        return [self.spell(OUTSIDE), *(self.spell(f"{p}-{t}") for t in sorted(types) for p in "BI")]
+        types = sorted({split_tag(tag)[1] for tag in self._tags.tags} - {""})
+        prefixes = sorted(SCHEMES[self._file_scheme].prefixes)
+        return [self.spell(OUTSIDE), *(self.spell(f"{prefix}-{name}") for name in types for prefix in prefixes)]
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[TaggedSentence]:
         """Tag sentences (lists of tokens); an empty one gets no tags."""
@@ -142,11 +143,11 @@ class Predictor:
         n_context = context_of(self._max_length)
         before, last_tag = np.zeros(0, np.int32), None
         for piece, following in _with_next(pieces):
+            if piece.follows_docstart:
+                before, last_tag = before[:0], None
             if not piece.tokens:
                 yield piece, TaggedSentence([], [])
                 continue
-            if piece.follows_docstart:
-                before, last_tag = before[:0], None
             ids = self._tokens.encode(piece.tokens)
             goes_on = following is not None and not following.follows_docstart
             after = self._tokens.encode(following.tokens[:n_context] if following and goes_on else [])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import random
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -330,6 +332,23 @@ def test_a_reader_sees_the_old_or_the_new_model_and_never_a_mixture(
     assert not problems
     assert len(seen) > 3
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_that_was_away_for_a_moment_only_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "model"
+    save(directory)
+    missing = iter([True])
+    open_, times = os.open, []
+
+    def opened(path: Any, *arguments: Any, **options: Any) -> int:
+        if path == directory and next(missing, False):  # between two renames; both are done before one looks again
+            times.append(1)
+            raise FileNotFoundError(path)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert load_model(directory).manifest.seed == 1
+    assert times == [1]
 
 
 def test_a_manifest_survives_json() -> None:

@@ -26,7 +26,7 @@ from tagger.runtime.publish import check_replaceable, check_writable, publish_di
 
 MANIFEST = "manifest.json"
 MODEL_FILES = frozenset({MANIFEST, "config.yaml", "tokens.txt", "tags.txt", "weights.safetensors", "history.csv"})
-_READ_TRIES = 20  # a reader meets a directory that is just being replaced
+_READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
 
 
 def check_place(directory: Path) -> None:
@@ -174,9 +174,10 @@ class _Reader:
         os.close(self._descriptor)
 
     def _being_replaced(self) -> bool:
-        # Without an exchange of directories the model is away between two renames.
+        # Without an exchange of directories the model is away between two renames; it may be back by now, and
+        # then the old one is gone already: look for it first.
         directory = self._directory.resolve()
-        return any(directory.parent.glob(f".{directory.name}.*.old"))
+        return any(directory.parent.glob(f".{directory.name}.*.old")) or directory.exists()
 
     def _read(self, name: str) -> bytes:
         def opener(path: str, flags: int) -> int:

@@ -17,7 +17,6 @@ from tagger.corpus.batching import (
     generator,
     make_batch,
     mask_of,
-    pad,
     prefetch,
     reverse_by_length,
 )
@@ -86,9 +85,8 @@ def test_reversing_twice_is_doing_nothing_and_leaves_the_padding(lengths: list[i
     assert reverse_by_length(once, np.array(lengths, np.int32)).tolist() == rows.tolist()
 
 
-def test_pad_and_mask_by_hand() -> None:
+def test_the_mask_by_hand() -> None:
     lengths = ids(1, 3)
-    assert pad([ids(4), ids(5, 6, 7)], lengths).tolist() == [[4, 0, 0], [5, 6, 7]]
     assert mask_of(lengths).tolist() == [[True, False, False], [True, True, True]]
     assert mask_of(ids()).shape == (0, 0)
 

@@ -13,7 +13,7 @@ from tagger.corpus.batching import Batch, make_batch
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.layers import constant_over_time_dropout, reverse_by_length  # noqa: E402
+from tagger.network.layers import constant_over_time_dropout, look_up_both, reversal, reverse_by_length  # noqa: E402
 from tagger.network.lstm import BlockLSTM, Kernel  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 
@@ -108,7 +108,7 @@ def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: st
 def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
     network, batch = a_network(layers=2, direction=direction), a_batch()
     logits = np.array(logits_of(network, batch))
-    loss = float(sequence_loss(logits, batch.tag_ids, batch.lengths)[0])
+    loss = float(sequence_loss(logits, batch.tag_ids, batch.lengths))
 
     rng = np.random.default_rng(5)
     n_more = 3
@@ -125,7 +125,7 @@ def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
     )
     np.testing.assert_allclose(changed[mask], logits[batch.mask], atol=1e-6)
     noise_tags = np.where(mask, np.pad(batch.tag_ids, ((0, 0), (0, n_more))), rng.integers(0, K, shape))
-    assert float(sequence_loss(changed, noise_tags.astype(np.int32), batch.lengths)[0]) == pytest.approx(loss, abs=1e-5)
+    assert float(sequence_loss(changed, noise_tags.astype(np.int32), batch.lengths)) == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_backward_branch_reads_the_right_context_and_the_forward_branch_the_left() -> None:
@@ -143,30 +143,51 @@ def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
     batch = a_batch()
     logits = np.random.default_rng(2).normal(size=(*batch.mask.shape, K)).astype(np.float32)
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    expected, right = 0.0, 0
+    expected = 0.0
     for row, n in enumerate(LENGTHS):
         for t in range(n):
             expected -= np.log(probabilities[row, t, batch.tag_ids[row, t]])
-            right += probabilities[row, t].argmax() == batch.tag_ids[row, t]
     logits[~batch.mask] = np.nan  # what stands at padding must not matter, whatever it is
-    total, n_right = sequence_loss(logits, batch.tag_ids, batch.lengths)
-    assert float(total) == pytest.approx(expected, rel=1e-5)
-    assert int(n_right) == right
+    assert float(sequence_loss(logits, batch.tag_ids, batch.lengths)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_inverse() -> None:
     batch = a_batch()
-    reversed_ids = np.array(reverse_by_length(batch.token_ids, batch.lengths))
-    np.testing.assert_array_equal(reversed_ids, batch.reversed_ids)
-    np.testing.assert_array_equal(reverse_by_length(reversed_ids, batch.lengths), batch.token_ids)
+    order = reversal(batch.lengths, batch.token_ids.shape[1])
+    steps = np.stack([batch.token_ids.T, -batch.token_ids.T], axis=-1)  # [T, B, 2]
+    reversed_steps = np.array(reverse_by_length(steps, order))
+    np.testing.assert_array_equal(reversed_steps[..., 0].T, batch.reversed_ids)
+    np.testing.assert_array_equal(reversed_steps[..., 1].T, -batch.reversed_ids)
+    np.testing.assert_array_equal(reverse_by_length(reversed_steps, order), steps)
+
+
+def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() -> None:
+    batch, rng = a_batch(), np.random.default_rng(8)
+    order = reversal(batch.lengths, batch.token_rows.shape[1])
+    table = tf.constant(rng.normal(size=(len(batch.distinct_ids), 3)), tf.float32)
+    weights = rng.normal(size=(3, *batch.token_rows.T.shape, 3)).astype(np.float32)
+
+    def loss(x: Any, reversed_x: Any, twice: Any) -> Any:
+        return tf.reduce_sum(x * weights[0] + reversed_x * weights[1] + twice * weights[2])
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(table)
+        x, reversed_x = look_up_both(table, batch.token_rows.T, batch.reversed_rows.T, order)
+        ours = loss(x, reversed_x, reverse_by_length(x * 2.0, order))
+        plain = tf.gather(table, batch.token_rows.T), tf.gather(table, batch.reversed_rows.T)
+        theirs = loss(*plain, tf.gather(tf.reshape(plain[0] * 2.0, [-1, 3]), order))
+    assert float(ours) == float(theirs)
+    expected = np.array(tf.convert_to_tensor(tape.gradient(theirs, table)))
+    np.testing.assert_allclose(np.array(tape.gradient(ours, table)), expected, atol=1e-5)
+    assert np.abs(expected).min() > 0.01
 
 
 def test_dropout_is_constant_over_time_and_decided_by_its_seed() -> None:
-    x = np.ones((50, 7, 40), np.float32)
+    x = np.ones((7, 50, 40), np.float32)
     dropped = np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
-    assert (dropped == dropped[:, :1]).all()
+    assert (dropped == dropped[:1]).all()
     assert set(np.unique(dropped)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
-    assert (dropped[:, 0] == 0).mean() == pytest.approx(0.4, abs=0.05)
+    assert (dropped[0] == 0).mean() == pytest.approx(0.4, abs=0.05)
     np.testing.assert_array_equal(dropped, constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
     assert (dropped != np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 3])))).any()
 

@@ -13,6 +13,7 @@ from tagger.errors import TaggerError
 
 tf = pytest.importorskip("tensorflow")
 
+from tagger.network.feeding import join, pack  # noqa: E402
 from tagger.network.model import TwoBranchTagger  # noqa: E402
 from tagger.network.training import Stopped, Trainer, dropout_seed  # noqa: E402
 
@@ -88,11 +89,29 @@ def test_clipping_bounds_the_update() -> None:
     assert norm == pytest.approx(0.01, rel=1e-3)
 
 
-def test_a_stop_request_ends_the_epoch_after_the_step() -> None:
-    done: list[int] = []
+def test_a_stop_request_ends_the_epoch_after_the_steps_that_are_queued() -> None:
+    trainer, done = a_trainer(), list[int]()
+    batches = [batch for epoch in range(10) for batch in a_training_set().batches(epoch)]
     with pytest.raises(Stopped):
-        a_trainer().train_epoch(a_training_set().batches(0), 0, on_step=done.append, should_stop=lambda: len(done) == 2)
+        trainer.train_epoch(batches, 0, on_step=done.append, should_stop=lambda: len(done) == 2)
     assert len(done) == 2
+    assert done == [sum(b.n_tokens for b in batches[i : i + 8]) for i in (0, 8)]
+    assert int(trainer.optimizer.steps) == 16
+
+
+def test_several_steps_in_one_call_equal_single_calls() -> None:
+    batches = list(a_training_set().batches(0)) * 2 + list(a_training_set().batches(1))
+    together, one_by_one = a_trainer(), a_trainer()
+    one_by_one.optimizer.learning_rate.assign(one_by_one.settings.learning_rate)
+    expected = 0.0
+    for step, batch in enumerate(batches):
+        expected += float(one_by_one._train_steps(*join([pack(batch, dropout_seed(1, 0, step))])))
+    loss = together.train_epoch(batches, 0)
+    assert len(batches) % 8
+    assert int(together.optimizer.steps) == len(batches)
+    assert loss.loss * loss.tokens == pytest.approx(expected, rel=1e-5)
+    ours, theirs = (trainer.network.weights_as_arrays() for trainer in (together, one_by_one))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
 def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
@@ -111,7 +130,7 @@ def test_new_lengths_do_not_compile_the_step_again() -> None:
 
     for n in (3, 9, 27):
         trainer.train_epoch(of_length(n), 0)
-    assert trainer._step.experimental_get_tracing_count() == 1
+    assert trainer._steps.experimental_get_tracing_count() == 1
 
 
 def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:

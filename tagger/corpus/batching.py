@@ -43,36 +43,41 @@ def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.G
 class Batch:
     """B sentences, padded to T steps.
 
+    What is computed of a token alone is computed once for each distinct one, and both branches gather from that
+    table: so what a batch holds is its distinct ids and, for each step, their row.
+
     Attributes:
-        token_ids: [B, T], zero-padded on the right.
-        reversed_ids: [B, T], each sentence reversed by its own length, zero-padded on the right.
+        distinct_ids: [D], the ids that occur, each once, `PAD_ID` first.
+        token_rows: [B, T], rows of `distinct_ids`; the row of `PAD_ID` on the right.
+        reversed_rows: [B, T], each sentence reversed by its own length.
         lengths: [B], all at least 1.
         tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
-        mask: [B, T], true at real tokens.
-        distinct_ids: [D], the ids that occur, each once, `PAD_ID` first.
-        token_rows, reversed_rows: [B, T]; `distinct_ids[token_rows]` is `token_ids`: what is computed of a token
-            alone is computed once for each distinct one, and both branches gather from that table.
     """
 
-    token_ids: Ids
-    reversed_ids: Ids
-    lengths: Ids
-    tag_ids: Ids
-    mask: npt.NDArray[np.bool_]
     distinct_ids: Ids
     token_rows: Ids
     reversed_rows: Ids
+    lengths: Ids
+    tag_ids: Ids
+
+    @property
+    def token_ids(self) -> Ids:
+        """[B, T], zero-padded on the right."""
+        return self.distinct_ids[self.token_rows]
+
+    @property
+    def reversed_ids(self) -> Ids:
+        """[B, T], each sentence reversed by its own length, zero-padded on the right."""
+        return self.distinct_ids[self.reversed_rows]
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """[B, T], true at real tokens."""
+        return mask_of(self.lengths)
 
     @property
     def n_tokens(self) -> int:
         return int(self.lengths.sum())
-
-
-def pad(rows: Sequence[Ids], lengths: Ids) -> Ids:
-    """Rows of `lengths` ids as one array [B, max(lengths)], zeros on the right."""
-    padded = np.full((len(rows), lengths.max(initial=0)), PAD_ID, np.int32)
-    padded[mask_of(lengths)] = np.concatenate(rows)
-    return padded
 
 
 def mask_of(lengths: Ids) -> npt.NDArray[np.bool_]:
@@ -101,20 +106,16 @@ def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -
     lengths = np.array([len(ids) for ids in token_ids], np.int32)
     if not lengths.all() or not len(lengths):
         raise ValueError("a batch needs sentences of at least one token")
-    padded = pad(token_ids, lengths)
-    # PAD_ID is the least id: a last cell of padding makes sure that it is there, in the table's first row.
-    distinct, rows = np.unique(np.append(padded, np.int32(PAD_ID)), return_inverse=True)
-    token_rows = rows[:-1].reshape(padded.shape).astype(np.int32)
-    return Batch(
-        token_ids=padded,
-        reversed_ids=reverse_by_length(padded, lengths),
-        lengths=lengths,
-        tag_ids=np.zeros_like(padded) if tag_ids is None else pad(tag_ids, lengths),
-        mask=mask_of(lengths),
-        distinct_ids=distinct,
-        token_rows=token_rows,
-        reversed_rows=reverse_by_length(token_rows, lengths),
-    )
+    # PAD_ID is the least id: one more of it makes sure that it is there, in the table's first row.
+    flat = np.concatenate([np.array([PAD_ID], np.int32), *token_ids])
+    distinct, rows = np.unique(flat, return_inverse=True)
+    mask = mask_of(lengths)
+    token_rows = np.zeros(mask.shape, np.int32)
+    token_rows[mask] = rows[1:]
+    padded_tags = np.zeros_like(token_rows)
+    if tag_ids is not None:
+        padded_tags[mask] = np.concatenate(tag_ids)
+    return Batch(distinct, token_rows, reverse_by_length(token_rows, lengths), lengths, padded_tags)
 
 
 T = TypeVar("T")
@@ -195,11 +196,14 @@ class TrainingSet:
         order = bucketed_order(lengths, self.batch_size, generator(self.seed, epoch, 0, Purpose.ORDER))
         for step, rows in enumerate(order):
             rng = generator(self.seed, epoch, step, Purpose.UNKNOWN)
-            token_ids = [self._with_unknowns(self.token_ids[i], rng) for i in rows]
+            token_ids = self._with_unknowns([self.token_ids[i] for i in rows], rng)
             yield make_batch(token_ids, [self.tag_ids[i] for i in rows])
 
-    def _with_unknowns(self, ids: Ids, rng: np.random.Generator) -> Ids:
+    def _with_unknowns(self, token_ids: Sequence[Ids], rng: np.random.Generator) -> Sequence[Ids]:
         if not self.unk_probability:
-            return ids
-        replaced = self.rare[ids] & (rng.random(len(ids)) < self.unk_probability)
-        return np.where(replaced, np.int32(UNK_ID), ids)
+            return token_ids
+        flat = np.concatenate(token_ids)
+        replaced = self.rare[flat] & (rng.random(len(flat)) < self.unk_probability)
+        flat[replaced] = UNK_ID
+        ends = np.cumsum([len(ids) for ids in token_ids]).tolist()
+        return [flat[end - len(ids) : end] for ids, end in zip(token_ids, ends, strict=True)]

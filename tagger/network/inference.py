@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from tagger.corpus.batching import Batch
 from tagger.network.devices import out_of_memory_explained
+from tagger.network.feeding import PACKED_SIGNATURE, join, pack, unpack
 from tagger.network.lstm import Kernel
-from tagger.network.model import BATCH_SIGNATURE, TwoBranchTagger, feed
+from tagger.network.model import TwoBranchTagger
 from tagger.runtime.decoding import Scores
 from tagger.runtime.model_dir import Model
 from tagger.runtime.predictor import Predictor
@@ -18,15 +21,16 @@ class Scorer:
     """Computes logits of a batch with a network, without dropout; a `predictor.ScoreBatch`."""
 
     def __init__(self, network: TwoBranchTagger) -> None:
-        self._call = tf.function(
-            lambda distinct_ids, *rest: network(network.look_up(distinct_ids), *rest),
-            input_signature=list(BATCH_SIGNATURE.values()),
-        )
+        def logits(packed: Any, starts: Any) -> Any:
+            batch = unpack(packed, starts, 0)
+            return network(network.look_up(batch.distinct_ids), batch.token_rows, batch.reversed_rows, batch.lengths)
+
+        self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
 
     def __call__(self, batch: Batch) -> Scores:
         """Logits [B, T, K]."""
         with out_of_memory_explained():
-            return np.asarray(self._call(*feed(batch).values()), np.float32)
+            return np.asarray(self._call(*join([pack(batch)])), np.float32)
 
 
 def load_predictor(model: Model, *, kernel: Kernel = Kernel.BLOCK) -> Predictor:

@@ -2,6 +2,8 @@
 
 Each branch runs from left to right over rows padded on the right: the forward branch over the sentence, the
 backward branch over its reversed copy. Padding follows every real step, so neither branch needs a mask.
+
+Inside the network steps come first, [T, B, …]: what happens at one step then lies together in memory.
 """
 
 from __future__ import annotations
@@ -14,22 +16,57 @@ import tensorflow as tf
 from tagger.network.lstm import Kernel, Tensor, make_branch
 
 
-def reverse_by_length(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths` steps of each row of x [B, T, …]; padding stays where it is. Its own inverse.
+def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
+    """Where each step of a reversed sentence comes from: row numbers [T, B] of T·B steps; the reversal undoes itself.
 
-    n = 3, T = 5:  [a b c . .]  →  [c b a . .]
+    n = 3, T = 5, one sentence:  [2 1 0 3 4]: the first three steps change places, padding stays where it is.
     """
-    return tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)
+    steps = tf.range(n_steps)[:, None]
+    sources = tf.where(steps < lengths, lengths - 1 - steps, steps)  # [T, B]
+    n_sentences = tf.shape(lengths)[0]
+    return sources * n_sentences + tf.range(n_sentences)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def reverse_by_length(x: Tensor, reversal: Tensor) -> tuple[Tensor, Any]:
+    """Reverse each sentence of x [T, B, D] by its own length, as `reversal` [T, B] says; its own inverse.
+
+    So its gradient is the reversal of the gradient: no sum over rows, as the gradient of any gather would be.
+    """
+
+    def reverse(y: Tensor) -> Tensor:
+        return tf.gather(tf.reshape(y, [-1, y.shape[-1]]), reversal)
+
+    return reverse(x), lambda gradient: (reverse(gradient), None)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def look_up_both(
+    table: Tensor, rows: Tensor, reversed_rows: Tensor, reversal: Tensor
+) -> tuple[tuple[Tensor, Tensor], Any]:
+    """Rows of table [D, E] for the sentences and for their reversed copies: twice [T, B, E].
+
+    Args:
+        rows, reversed_rows: [T, B]; the second is the first, reversed.
+        reversal: [T, B], of the sentences' lengths.
+
+    The gradient puts the copies' part in order and adds it before it sums by row: half as many rows to sum.
+    """
+
+    def gradient(of_x: Tensor, of_reversed: Tensor) -> tuple[Tensor, None, None, None]:
+        total = of_x + reverse_by_length(of_reversed, reversal)
+        return tf.math.unsorted_segment_sum(total, rows, tf.shape(table)[0]), None, None, None
+
+    return (tf.gather(table, rows), tf.gather(table, reversed_rows)), gradient
 
 
 def constant_over_time_dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
-    """Dropout on x [B, T, H] with one mask [B, 1, H] for all steps of a sentence (Gal & Ghahramani 2016).
+    """Dropout on x [T, B, D] with one mask [B, D] for all steps of a sentence (Gal & Ghahramani 2016).
 
     `seed`, int32 [2], decides the mask: the same seed gives the same mask in every process.
     """
-    noise = tf.random.stateless_uniform(tf.stack([tf.shape(x)[0], 1, x.shape[-1]]), seed)
-    keep = tf.cast(noise >= rate, x.dtype)
-    return x * keep / (1.0 - rate)
+    noise = tf.random.stateless_uniform(tf.shape(x)[1:], seed)
+    return x * (tf.cast(noise >= rate, x.dtype) / (1.0 - rate))
 
 
 MERGES = {
@@ -73,20 +110,20 @@ class TwoBranchLSTM(keras.layers.Layer):
         units: int = next(iter(self.branches.values())).units
         return units * (len(self.branches) if self.merge == "concat" else 1)
 
-    def call(self, x: Tensor, reversed_x: Tensor, lengths: Tensor) -> Tensor:
+    def call(self, x: Tensor, reversed_x: Tensor, reversal: Tensor) -> Tensor:
         """Run both branches.
 
         Args:
-            x: [B, T, D], the sentences.
-            reversed_x: [B, T, D], each sentence reversed by its own length.
-            lengths: [B].
+            x: [T, B, D], the sentences.
+            reversed_x: [T, B, D], each sentence reversed by its own length.
+            reversal: [T, B], of the sentences' lengths.
 
         Returns:
-            [B, T, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
+            [T, B, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
         """
         outputs = []
         if "forward" in self.branches:
-            outputs.append(self.branches["forward"](x))
+            outputs.append(self.branches["forward"].run(x))
         if "backward" in self.branches:
-            outputs.append(reverse_by_length(self.branches["backward"](reversed_x), lengths))
+            outputs.append(reverse_by_length(self.branches["backward"].run(reversed_x), reversal))
         return MERGES[self.merge](*outputs) if len(outputs) == 2 else outputs[0]

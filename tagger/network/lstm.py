@@ -19,28 +19,38 @@ class Kernel(enum.Enum):
     PLAIN = "Keras LSTM (TensorFlow loop)"
 
 
-def make_branch(units: int, kernel: Kernel, **options: Any) -> keras.layers.LSTM:
-    """A layer from [B, T, D] to [B, T, units] that runs from left to right, without a mask.
+def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
+    """A branch of `units` LSTM units.
 
     Args:
-        options: of `keras.layers.LSTM`: initializers, name.
+        options: of `keras.layers.LSTM`: initializers, name, dtype.
     """
-    layer = BlockLSTM if kernel is Kernel.BLOCK else keras.layers.LSTM
-    branch: keras.layers.LSTM = layer(units, return_sequences=True, use_cudnn=kernel is Kernel.CUDNN, **options)
-    return branch
+    layer = BlockLSTM if kernel is Kernel.BLOCK else Branch
+    return layer(units, return_sequences=True, use_cudnn=kernel is Kernel.CUDNN, **options)
 
 
-class BlockLSTM(keras.layers.LSTM):
+class Branch(keras.layers.LSTM):
+    """A Keras LSTM, and the same over steps that come first: the network is laid out so throughout."""
+
+    def run(self, steps: Tensor) -> Tensor:
+        """[T, B, D] → [T, B, units], from left to right, without a mask."""
+        return tf.transpose(self(tf.transpose(steps, [1, 0, 2])), [1, 0, 2])
+
+
+class BlockLSTM(Branch):
     """A Keras LSTM whose steps run in one operator, `BlockLSTMV2`: no loop in the graph, gates fused.
 
     Keras's two kernels, one below the other, are the operator's: gates in the order i f c o.
     """
 
-    def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:
-        """[B, T, D] → [B, T, units]."""
+    def run(self, steps: Tensor) -> Tensor:
+        """[T, B, D] → [T, B, units]: the operator wants time first, so nothing is transposed."""
         kernel = tf.concat([self.cell.kernel, self.cell.recurrent_kernel], axis=0)  # [D + units, 4 units]
-        steps = tf.transpose(sequences, [1, 0, 2])  # the operator wants time first
-        return tf.transpose(_block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias)), [1, 0, 2])
+        return _block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias))
+
+    def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:
+        """[B, T, D] → [B, T, units], as Keras calls a layer."""
+        return tf.transpose(self.run(tf.transpose(sequences, [1, 0, 2])), [1, 0, 2])
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 Tensor = Any
@@ -50,15 +49,13 @@ def _moments(gradient: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 _RULES: dict[str, tuple[_Rule, int]] = {"adam": (_adam, 2), "nadam": (_nadam, 2), "sgd": (_sgd, 1)}
-_DENSE = {
-    "adam": keras.optimizers.Adam,
-    "nadam": keras.optimizers.Nadam,
-    "sgd": lambda **options: keras.optimizers.SGD(momentum=_MOMENTUM, **options),
-}
 
 
 class Optimizer:
-    """One rule for all weights: Keras's for the dense ones, row by row for the embedding.
+    """One rule for all weights: whole for the dense ones, row by row for the embedding.
+
+    It writes to variables through their handles. Among several replicas that is each one's own copy: so all must be
+    given the same gradients, and then their copies stay equal to the bit.
 
     Args:
         name: `adam`, `nadam` or `sgd`.
@@ -67,24 +64,16 @@ class Optimizer:
         clip_norm: bound of the norm of all gradients together, or None.
     """
 
-    def __init__(
-        self, name: str, embedding: tf.Variable, dense: list[keras.Variable], *, clip_norm: float | None
-    ) -> None:
+    def __init__(self, name: str, embedding: tf.Variable, dense: list[tf.Variable], *, clip_norm: float | None) -> None:
         self._rule, n_slots = _RULES[name]
         self._clip_norm = clip_norm
-        self._embedding, self._dense_variables = embedding, dense
-        self._dense = _DENSE[name](learning_rate=1.0)
-        self._dense.build(dense)
-        self._slots = [tf.Variable(tf.zeros_like(embedding), trainable=False) for _ in range(n_slots)]
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the next steps."""
-        return float(self._dense.learning_rate)
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        self._dense.learning_rate = rate
+        self.learning_rate = tf.Variable(1.0, trainable=False)
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # Each variable with its slots.
+        self._embedding, *self._dense = (
+            [variable, *(tf.Variable(tf.zeros(variable.shape), trainable=False) for _ in range(n_slots))]
+            for variable in [embedding, *dense]
+        )
 
     def apply(self, row_ids: Tensor, row_gradient: Tensor, dense_gradients: list[Tensor]) -> None:
         """One step.
@@ -97,11 +86,23 @@ class Optimizer:
         gradients = [row_gradient, *dense_gradients]
         if self._clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
-        rate = tf.cast(self._dense.learning_rate, tf.float32)
-        step = tf.cast(self._dense.iterations, tf.float32) + 1.0
-        slots = [tf.gather(slot, row_ids) for slot in self._slots]
+        rate = tf.identity(self.learning_rate)
+        step = tf.cast(self.steps, tf.float32) + 1.0
+        rows, *slots = (tf.gather(variable, row_ids) for variable in self._embedding)
         change, slots = self._rule(gradients[0], slots, rate, step)
-        self._embedding.scatter_add(tf.IndexedSlices(change, row_ids))
-        for variable, rows in zip(self._slots, slots, strict=True):
-            variable.scatter_update(tf.IndexedSlices(rows, row_ids))
-        self._dense.apply(gradients[1:], self._dense_variables)
+        for variable, values in zip(self._embedding, [rows + change, *slots], strict=True):
+            tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=row_ids, updates=values)
+        for variables, gradient in zip(self._dense, gradients[1:], strict=True):
+            self._update(variables, gradient, rate, step)
+        tf.raw_ops.AssignAddVariableOp(resource=self.steps.handle, value=tf.ones([], tf.int64))
+
+    def _update(self, variables: list[tf.Variable], gradient: Tensor, rate: Tensor, step: Tensor) -> None:
+        if self._rule is _adam:  # the same in one operator: a dozen of them for each weight cost 3 % of a step
+            var, m, v = (variable.handle for variable in variables)
+            powers = {"beta1_power": tf.pow(_BETA_1, step), "beta2_power": tf.pow(_BETA_2, step)}
+            betas = {"beta1": _BETA_1, "beta2": _BETA_2, "epsilon": _EPSILON}
+            tf.raw_ops.ResourceApplyAdam(var=var, m=m, v=v, lr=rate, grad=gradient, **powers, **betas)
+            return
+        change, slots = self._rule(gradient, [tf.identity(slot) for slot in variables[1:]], rate, step)
+        for variable, value in zip(variables, [variables[0] + change, *slots], strict=True):
+            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)

@@ -1,0 +1,232 @@
+"""Training speed of tagger, PyTorch and Keras on the same network, data, batches and optimizer, in one run.
+
+    python scripts/bench_training.py configs/conll2000.yaml            # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
+    python scripts/bench_training.py CONFIG --json bench.json --set data.train=PATH
+
+Every contender is a process of its own (training_contenders.py) with all cores; they take turns, so that a busy moment
+of the machine hits all of them. The first pass of each, which compiles, is not counted. Numbers are medians of the
+rounds; a ratio is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagger.config import load_config
+
+CONTENDERS = Path(__file__).with_name("training_contenders.py")
+RIVALS = ["pytorch-dense", "pytorch-sparse", "keras-fit"]
+
+
+class Worker:
+    """A contender's process."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        command = [sys.executable, str(CONTENDERS), json.dumps(spec)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tokens_per_second(self, epoch: int, steps: int | None) -> float:
+        print(json.dumps({"epoch": epoch, "steps": steps}), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        assert answer, "the contender ended; its error stands above"
+        result = json.loads(answer)
+        return result["tokens"] / result["seconds"]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int) -> dict[str, list[float]]:
+    """Tokens a second of each contender in each round; they take turns."""
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for name, spec in specs.items():
+            workers[name] = Worker(spec)
+            stack.callback(workers[name].close)
+            workers[name].tokens_per_second(0, warm_up)
+        speeds: dict[str, list[float]] = {name: [] for name in specs}
+        for epoch in range(1, rounds + 1):
+            for name, worker in workers.items():
+                speeds[name].append(worker.tokens_per_second(epoch, steps))
+                print(f"  round {epoch}  {name:24} {speeds[name][-1]:10,.0f} tokens/s", file=sys.stderr, flush=True)
+    return speeds
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+class Bench:
+    """The four measurements; each prints a table and returns what it measured."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.arguments, self.folder = arguments, folder
+        self.n_tokens = self._write_data()
+
+    def _write_data(self) -> int:
+        """What every contender trains on, as tagger prepares it; returns the size of its vocabulary."""
+        from tagger.network.preparation import prepare
+
+        config = load_config(self.arguments.config, self.arguments.settings)
+        prepared = prepare(config, note=print, warn=print)
+        data = prepared.training_set
+        np.savez(
+            self.folder / "data.npz",
+            token_ids=np.concatenate(data.token_ids),
+            tag_ids=np.concatenate(data.tag_ids),
+            lengths=[len(ids) for ids in data.token_ids],
+            rare=data.rare,
+            batch_size=data.batch_size,
+        )
+        batches = list(data.batches(0))
+        self.padding = 1 - sum(b.n_tokens for b in batches) / sum(b.token_ids.size for b in batches)
+        return len(data.rare)
+
+    def spec(self, contender: str, *, units: int = 100, spread: int = 1, **more: Any) -> dict[str, Any]:
+        shared = {"data": str(self.folder / "data.npz"), "device": self.arguments.device}
+        return {"contender": contender, "units": units, "spread": spread, **shared, **more}
+
+    def speed(self) -> dict[str, Any]:
+        arguments = self.arguments
+        train = {
+            "contender": "tagger-train", "device": arguments.device, "config": arguments.config,
+            "model_dir": str(self.folder / "model"),
+            "settings": [*arguments.settings, f"training.epochs={arguments.rounds + 2}", "training.patience=null"],
+        }  # fmt: skip
+        specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in RIVALS}}
+        specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
+        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=200)
+        print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
+        print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
+        for name, values in speeds.items():
+            print(f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger'], values):.2f} |")
+        limit = sgemm_limit(units=100, n_tags=self._n_tags()) if arguments.device == "cpu" else None
+        if limit:
+            share = statistics.median(speeds["tagger"]) / limit["tokens_per_second"]
+            print(
+                f"\nsgemm: {limit['gflops']:.0f} GFLOP/s, {limit['flop_per_token'] / 1e6:.2f} MFLOP a token: at most"
+                f" {limit['tokens_per_second']:,.0f} tokens/s, of which tagger reaches {100 * share:.0f} %"
+            )
+        return {"tokens_per_second": speeds, "sgemm": limit, "padding": self.padding}
+
+    def _n_tags(self) -> int:
+        with np.load(self.folder / "data.npz") as data:
+            return int(data["tag_ids"].max()) + 1
+
+    def vocabulary(self) -> dict[str, Any]:
+        sizes = {f"{size:.0e}": max(1, round(size / self.n_tokens)) for size in (2e4, 2e5, 2e6)}
+        specs = {
+            f"{name} V={size}": self.spec(name, spread=spread)
+            for size, spread in sizes.items()
+            for name in ("tagger", "pytorch-sparse")
+        }
+        specs["pytorch-dense V=2e+05"] = self.spec("pytorch-dense", spread=sizes["2e+05"])
+        speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=60)
+        print("\nTime of a step as the vocabulary grows, relative to the same contender at V = 2·10⁴\n")
+        print("| | tokens/s | step time |\n|---|---|---|")
+        for name, values in speeds.items():
+            base = speeds.get(f"{name.split()[0]} V=2e+04", speeds["tagger V=2e+04"])
+            print(f"| {name} | {statistics.median(values):,.0f} | {ratio(base, values):.2f} × |")
+        return {"tokens_per_second": speeds}
+
+    def units(self) -> dict[str, Any]:
+        found = {}
+        print("\nTokens a second as E = H grows\n")
+        print("| E = H | tagger | PyTorch (the faster) | ratio |\n|---|---|---|---|")
+        for units in (50, 100, 200, 400):
+            names = ["tagger", "pytorch-dense", "pytorch-sparse"]
+            specs = {name: self.spec(name, units=units) for name in names}
+            speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=30)
+            rival = max(names[1:], key=lambda name: statistics.median(speeds[name]))
+            medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
+            by = ratio(speeds["tagger"], speeds[rival])
+            print(f"| {units} | {medians[0]:,.0f} | {medians[1]:,.0f} ({rival}) | {by:.2f} |", flush=True)
+            found[units] = speeds
+        return {"tokens_per_second": found}
+
+    def step(self) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, CONTENDERS.with_name("profile_step.py"), json.dumps(self.spec("tagger"))],
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        print("\nWhere the time of a step goes (median of steps, ms)\n\n| | ms | share |\n|---|---|---|")
+        for name, milliseconds in found["parts"].items():
+            print(f"| {name} | {milliseconds:.2f} | {100 * milliseconds / found['step']:.0f} % |")
+        print(f"| a whole step | {found['step']:.2f} | 100 % |")
+        print(f"| making its batch, in another thread | {found['batch']:.2f} | |")
+        return found
+
+
+def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
+    """What the matrix products alone would allow: 2 directions, forward and twice as much backward, no padding."""
+    a = np.random.default_rng(0).random((2048, 2048), np.float32)
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    flops = 2 * 2048**3 / statistics.median(times)
+    per_token = 3 * (2 * 2 * (2 * units) * (4 * units) + 2 * 2 * units * n_tags)
+    return {"gflops": flops / 1e9, "flop_per_token": per_token, "tokens_per_second": flops / per_token}
+
+
+def machine() -> dict[str, Any]:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("tensorflow", "keras", "torch", "numpy")},
+    }
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="steps of a round of `speed`; default: the whole training set")
+    parser.add_argument("--only", nargs="+", choices=["speed", "vocabulary", "units", "step"])
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--json", metavar="PATH", help="write everything that was measured there")
+    arguments = parser.parse_args()
+    arguments.config = str(Path(arguments.config).resolve())
+    found: dict[str, Any] = {"machine": machine(), "rounds": arguments.rounds, "device": arguments.device}
+    print(json.dumps(found))
+    with folder() as name:
+        bench = Bench(arguments, name)
+        for part in arguments.only or ["speed", "vocabulary", "units", "step"]:
+            found[part] = getattr(bench, part)()
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The same two-branch network trained by tagger, PyTorch and Keras, each in a process of its own.
+
+Run by bench_training.py:  python scripts/training_contenders.py '{"contender": "tagger", "data": PATH, …}'
+Each line on standard input asks for one pass, {"epoch": 0, "steps": null}; each line on standard output answers with
+{"tokens": …, "seconds": …}. All contenders see the same batches. The rivals' are made before the clock starts; tagger
+makes them while it runs, as it does in a real training.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tagger.corpus.batching import Batch, TrainingSet
+
+RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # tagger's defaults, given to all
+
+
+def load_training_set(path: str, spread: int) -> TrainingSet:
+    """The training data that bench_training.py wrote; with `spread` ids far apart, as those of a larger vocabulary."""
+    with np.load(path) as data:
+        cuts = np.cumsum(data["lengths"])[:-1]
+        token_ids = np.split(data["token_ids"] * np.int32(spread), cuts)
+        rare = np.repeat(data["rare"], spread)
+        tag_ids = np.split(data["tag_ids"], cuts)
+        return TrainingSet(token_ids, tag_ids, rare, 0.3, batch_size=int(data["batch_size"]), seed=1)
+
+
+class Tagger:
+    """tagger's own loop, `Trainer.train_epoch`."""
+
+    def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
+        import tensorflow as tf
+
+        from tagger.config import TrainingConfig
+        from tagger.network.devices import choose_device
+        from tagger.network.model import TwoBranchTagger
+        from tagger.network.training import Trainer
+
+        device = choose_device(spec["device"])
+        if spec.get("deterministic", True):
+            tf.config.experimental.enable_op_determinism()
+        size = spec["units"]
+        network = TwoBranchTagger(
+            n_tokens=n_tokens, n_tags=n_tags, embedding_dim=size, units=size, dropout=DROPOUT, kernel=device.kernel
+        )
+        self.trainer = Trainer(network, TrainingConfig(learning_rate=RATE, clip_norm=CLIP_NORM))
+
+    def epoch(self, batches: Iterator[Batch], epoch: int) -> dict[str, float]:
+        result = self.trainer.train_epoch(batches, epoch)
+        return {"tokens": result.tokens, "seconds": result.seconds}
+
+
+class PyTorch:
+    """`nn.LSTM(bidirectional=True)` over padded batches; rows of the embedding are updated densely or sparsely."""
+
+    def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
+        import torch
+
+        self.torch = torch
+        self.device = "cuda" if spec["device"] == "gpu" else "cpu"
+        torch.manual_seed(1)
+        size = spec["units"]
+        sparse = spec["contender"] == "pytorch-sparse"
+        self.embedding = torch.nn.Embedding(n_tokens, size, padding_idx=0, sparse=sparse).to(self.device)
+        self.lstm = torch.nn.LSTM(size, size, batch_first=True, bidirectional=True).to(self.device)
+        self.softmax = torch.nn.Linear(2 * size, n_tags).to(self.device)
+        self.parameters = [*self.lstm.parameters(), *self.softmax.parameters()]
+        if sparse:
+            self.optimizers = [
+                torch.optim.SparseAdam(self.embedding.parameters(), RATE), torch.optim.Adam(self.parameters, RATE)
+            ]  # fmt: skip
+        else:
+            self.parameters += list(self.embedding.parameters())
+            self.optimizers = [torch.optim.Adam(self.parameters, RATE)]
+
+    def _drop(self, x: Any) -> Any:
+        keep = self.torch.rand(x.shape[0], 1, x.shape[2], device=self.device) >= DROPOUT
+        return x * keep / (1 - DROPOUT)
+
+    def epoch(self, batches: Iterator[Batch], epoch: int) -> dict[str, float]:
+        del epoch
+        torch, tokens = self.torch, 0
+        ready = [
+            (*(torch.from_numpy(array).to(self.device) for array in arrays), b.n_tokens)
+            for b in batches
+            for arrays in [(b.token_ids.astype(np.int64), b.tag_ids.astype(np.int64), b.mask)]
+        ]
+        start = time.perf_counter()
+        losses = []
+        for ids, tags, mask, n_tokens in ready:
+            hidden, _ = self.lstm(self._drop(self.embedding(ids)))
+            logits = self.softmax(self._drop(hidden))
+            each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tags.flatten(), reduction="none")
+            loss = (each * mask.flatten()).sum() / len(ids)
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            losses.append(loss.detach())
+            tokens += n_tokens
+        total = float(torch.stack(losses).sum())
+        assert np.isfinite(total)
+        return {"tokens": tokens, "seconds": time.perf_counter() - start}
+
+
+class KerasFit:
+    """`Embedding(mask_zero) → Bidirectional(LSTM) → Dense`, compiled and fitted as the Keras guides do."""
+
+    def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
+        import keras
+        import tensorflow as tf
+
+        self.tf = tf
+        if spec["device"] == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        size = spec["units"]
+        self.model = keras.Sequential(
+            [
+                keras.layers.Embedding(n_tokens, size, mask_zero=True),
+                keras.layers.Dropout(DROPOUT, noise_shape=(None, 1, None)),
+                keras.layers.Bidirectional(keras.layers.LSTM(size, return_sequences=True)),
+                keras.layers.Dropout(DROPOUT, noise_shape=(None, 1, None)),
+                keras.layers.Dense(n_tags),
+            ]
+        )
+        self.model.compile(
+            keras.optimizers.Adam(RATE, global_clipnorm=CLIP_NORM),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+
+    def epoch(self, batches: Iterator[Batch], epoch: int) -> dict[str, float]:
+        del epoch
+        ready = [(b.token_ids, b.tag_ids, b.n_tokens) for b in batches]
+        spec = self.tf.TensorSpec([None, None], self.tf.int32)
+        dataset = self.tf.data.Dataset.from_generator(
+            lambda: ((ids, tags) for ids, tags, _ in ready), output_signature=(spec, spec)
+        ).prefetch(8)
+        start = time.perf_counter()
+        self.model.fit(dataset, epochs=1, verbose=0)
+        return {"tokens": sum(n for *_, n in ready), "seconds": time.perf_counter() - start}
+
+
+class TaggerTrain:
+    """What `tagger train` runs and prints: `pipeline.train`, held before each epoch until it is asked for."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        from tagger.config import load_config, with_model_dir
+
+        config = with_model_dir(load_config(spec["config"], spec["settings"]), spec["model_dir"])
+        self._asked: queue.Queue[None] = queue.Queue()
+        self._results: queue.Queue[dict[str, float]] = queue.Queue()
+        threading.Thread(target=self._train, args=(config, spec["device"]), daemon=True).start()
+
+    def _train(self, config: Any, device: str) -> None:
+        from tagger.network import pipeline
+
+        pipeline.train(config, self, device=device)
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    warn = note
+
+    def start_epoch(self, *_: int) -> None:
+        self._asked.get()
+
+    def step(self, n_tokens: int) -> None:
+        pass
+
+    def end_epoch(self, result: Any) -> None:
+        self._results.put({"tokens": result.train.tokens, "seconds": result.train.seconds})
+
+    def epoch(self) -> dict[str, float]:
+        self._asked.put(None)
+        return self._results.get()
+
+
+CONTENDERS = {"tagger": Tagger, "pytorch-dense": PyTorch, "pytorch-sparse": PyTorch, "keras-fit": KerasFit}
+
+
+def main() -> None:
+    spec = json.loads(sys.argv[1])
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    if spec["contender"] == "tagger-train":
+        train = TaggerTrain(spec)
+        run = lambda epoch, steps: train.epoch()  # noqa: E731
+    else:
+        data = load_training_set(spec["data"], spec["spread"])
+        n_tags = 1 + max(int(tags.max()) for tags in data.tag_ids)
+        contender = CONTENDERS[spec["contender"]](spec, len(data.rare), n_tags)
+        run = lambda epoch, steps: contender.epoch(itertools.islice(data.batches(epoch), steps), epoch)  # noqa: E731
+    for line in sys.stdin:
+        print(json.dumps(run(**json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,7 +40,13 @@ def a_batch(seed: int = 0) -> Batch:
 
 
 def logits_of(network: TwoBranchTagger, batch: Batch, **options: Any) -> Any:
-    return network(network.look_up(batch.distinct_ids), batch.token_rows, batch.reversed_rows, batch.lengths, **options)
+    """[B, T, K]: the network itself has steps first."""
+    rows = batch.token_rows.T, batch.reversed_rows.T
+    return tf.transpose(network(network.look_up(batch.distinct_ids), *rows, batch.lengths, **options), [1, 0, 2])
+
+
+def loss_of(logits: Any, tag_ids: np.ndarray, lengths: np.ndarray) -> float:
+    return float(sequence_loss(np.swapaxes(logits, 0, 1), tag_ids.T, lengths))
 
 
 def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
@@ -108,7 +114,7 @@ def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: st
 def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
     network, batch = a_network(layers=2, direction=direction), a_batch()
     logits = np.array(logits_of(network, batch))
-    loss = float(sequence_loss(logits, batch.tag_ids, batch.lengths))
+    loss = loss_of(logits, batch.tag_ids, batch.lengths)
 
     rng = np.random.default_rng(5)
     n_more = 3
@@ -120,12 +126,11 @@ def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
         return np.where(mask, np.pad(rows, ((0, 0), (0, n_more))), noise)
 
     table = network.look_up(batch.distinct_ids)
-    changed = np.array(
-        network(table, other_padding(batch.token_rows), other_padding(batch.reversed_rows), batch.lengths)
-    )
+    rows = other_padding(batch.token_rows).T, other_padding(batch.reversed_rows).T
+    changed = np.array(network(table, *rows, batch.lengths)).swapaxes(0, 1)
     np.testing.assert_allclose(changed[mask], logits[batch.mask], atol=1e-6)
     noise_tags = np.where(mask, np.pad(batch.tag_ids, ((0, 0), (0, n_more))), rng.integers(0, K, shape))
-    assert float(sequence_loss(changed, noise_tags.astype(np.int32), batch.lengths)) == pytest.approx(loss, abs=1e-5)
+    assert loss_of(changed, noise_tags.astype(np.int32), batch.lengths) == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_backward_branch_reads_the_right_context_and_the_forward_branch_the_left() -> None:
@@ -148,7 +153,7 @@ def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
         for t in range(n):
             expected -= np.log(probabilities[row, t, batch.tag_ids[row, t]])
     logits[~batch.mask] = np.nan  # what stands at padding must not matter, whatever it is
-    assert float(sequence_loss(logits, batch.tag_ids, batch.lengths)) == pytest.approx(expected, rel=1e-5)
+    assert loss_of(logits, batch.tag_ids, batch.lengths) == pytest.approx(expected, rel=1e-5)
 
 
 def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_inverse() -> None:

@@ -60,9 +60,9 @@ def test_loss_is_reported_per_token_and_summed_over_tokens_divided_by_sentences_
     with tf.GradientTape() as tape:
         network = trainer.network
         table = network.look_up(batch.distinct_ids)
-        logits = network(table, batch.token_rows, batch.reversed_rows, batch.lengths)
-        each = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.tag_ids, logits)
-        loss = tf.reduce_sum(tf.boolean_mask(each, batch.mask)) / len(batch.lengths)
+        logits = network(table, batch.token_rows.T, batch.reversed_rows.T, batch.lengths)
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.tag_ids.T, logits)
+        loss = tf.reduce_sum(tf.boolean_mask(each, batch.mask.T)) / len(batch.lengths)
     bias = trainer.network.softmax.bias
     expected = bias.numpy() - 0.1 * np.array(tape.gradient(loss, bias.value))
     result = trainer.train_epoch([batch], 0)
@@ -105,7 +105,7 @@ def test_several_steps_in_one_call_equal_single_calls() -> None:
     one_by_one.optimizer.learning_rate.assign(one_by_one.settings.learning_rate)
     expected = 0.0
     for step, batch in enumerate(batches):
-        expected += float(one_by_one._train_steps(*join([pack(batch, dropout_seed(1, 0, step))])))
+        expected += float(one_by_one._train_steps(*join([pack(batch, dropout_seed(1, 0, step))]))[0])
     loss = together.train_epoch(batches, 0)
     assert len(batches) % 8
     assert int(together.optimizer.steps) == len(batches)

@@ -50,7 +50,7 @@ class Batch:
         distinct_ids: [D], the ids that occur, each once, `PAD_ID` first.
         token_rows: [B, T], rows of `distinct_ids`; the row of `PAD_ID` on the right.
         reversed_rows: [B, T], each sentence reversed by its own length.
-        lengths: [B], all at least 1.
+        lengths: [B], all at least 1, except in an empty share.
         tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
     """
 
@@ -78,6 +78,19 @@ class Batch:
     @property
     def n_tokens(self) -> int:
         return int(self.lengths.sum())
+
+    def share(self, i: int, n: int) -> Batch:
+        """Every n-th sentence from sentence i on, beside all distinct ids.
+
+        Where there is none: a row of padding, of length 0.
+        """
+        lengths = self.lengths[i::n]
+        if not len(lengths):
+            nothing = np.zeros((1, 1), np.int32)
+            return Batch(self.distinct_ids, nothing, nothing, np.zeros(1, np.int32), nothing)
+        arrays = (array[i::n, : lengths.max()] for array in (self.token_rows, self.reversed_rows, self.tag_ids))
+        token_rows, reversed_rows, tag_ids = arrays
+        return Batch(self.distinct_ids, token_rows, reversed_rows, lengths, tag_ids)
 
 
 def mask_of(lengths: Ids) -> npt.NDArray[np.bool_]:

@@ -16,33 +16,41 @@ from tagger.corpus.batching import Batch, Ids
 
 Tensor = Any
 
+_HEAD = 7  # numbers before a batch's arrays
+
 # What a compiled function is called with; one signature for all lengths, so that none makes it compile again.
 PACKED_SIGNATURE = [tf.TensorSpec([None], tf.int32, "packed"), tf.TensorSpec([None], tf.int32, "starts")]
 
 
 class Fed(NamedTuple):
-    """A batch inside a compiled function; the first five as in `Batch`.
+    """A batch inside a compiled function: as `Batch`, but with steps first, as the network is laid out.
 
+    distinct_ids: [D]; lengths: [B].
+    token_rows, reversed_rows, tag_ids: [T, B].
     dropout_seed: int32 [2].
-    n_sentences: int32 [], what the loss is divided by: those of the whole batch of which this is a share, or all.
+    n_sentences: int32 [], what the loss is divided by: the sentences of the whole batch, of which this may be a share.
+    stop: int32 [], 1 if this process was asked to stop.
     """
 
     distinct_ids: Tensor
+    lengths: Tensor
     token_rows: Tensor
     reversed_rows: Tensor
-    lengths: Tensor
     tag_ids: Tensor
     dropout_seed: Tensor
     n_sentences: Tensor
+    stop: Tensor
 
 
-def pack(batch: Batch, dropout_seed: tuple[int, int] = (0, 0), n_sentences: int | None = None) -> Ids:
+def pack(
+    batch: Batch, dropout_seed: tuple[int, int] = (0, 0), *, n_sentences: int | None = None, stop: bool = False
+) -> Ids:
     """A batch as one vector; `unpack` tells how."""
     n_distinct, (n_rows, n_steps) = len(batch.distinct_ids), batch.token_rows.shape
-    head = [n_distinct, n_rows, n_steps, *dropout_seed, n_rows if n_sentences is None else n_sentences]
+    head = [n_distinct, n_rows, n_steps, *dropout_seed, n_rows if n_sentences is None else n_sentences, stop]
     arrays = (batch.token_rows, batch.reversed_rows, batch.tag_ids)
     return np.concatenate(
-        [np.array(head, np.int32), batch.distinct_ids, batch.lengths, *(array.ravel() for array in arrays)]
+        [np.array(head, np.int32), batch.distinct_ids, batch.lengths, *(array.T.ravel() for array in arrays)]
     )
 
 
@@ -56,6 +64,6 @@ def unpack(packed: Tensor, starts: Tensor, i: Tensor) -> Fed:
     """Batch `i` of those that `join` put together."""
     vector = packed[starts[i] : starts[i + 1]]
     n_distinct, n_rows, n_steps = (vector[k] for k in range(3))
-    distinct_ids, lengths, rest = tf.split(vector[6:], [n_distinct, n_rows, 3 * n_rows * n_steps], num=3)
-    token_rows, reversed_rows, tag_ids = tf.unstack(tf.reshape(rest, [3, n_rows, n_steps]))
-    return Fed(distinct_ids, token_rows, reversed_rows, lengths, tag_ids, vector[3:5], vector[5])
+    distinct_ids, lengths, rest = tf.split(vector[_HEAD:], [n_distinct, n_rows, 3 * n_rows * n_steps], num=3)
+    token_rows, reversed_rows, tag_ids = tf.unstack(tf.reshape(rest, [3, n_steps, n_rows]))
+    return Fed(distinct_ids, lengths, token_rows, reversed_rows, tag_ids, vector[3:5], vector[5], vector[6])

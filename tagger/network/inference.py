@@ -30,7 +30,7 @@ class Scorer:
     def __call__(self, batch: Batch) -> Scores:
         """Logits [B, T, K]."""
         with out_of_memory_explained():
-            return np.asarray(self._call(*join([pack(batch)])), np.float32)
+            return np.asarray(self._call(*join([pack(batch)])), np.float32).swapaxes(0, 1)
 
 
 def load_predictor(model: Model, *, kernel: Kernel = Kernel.BLOCK) -> Predictor:

@@ -94,23 +94,23 @@ class TwoBranchTagger(keras.Model):
         lengths: Tensor,
         dropout_seed: Tensor | None = None,
     ) -> Tensor:
-        """Logits [B, T, K].
+        """Logits [T, B, K].
 
         Args:
             table: [D, E], the embedding of the batch's distinct tokens.
-            token_rows, reversed_rows: [B, T], rows of the table.
+            token_rows, reversed_rows: [T, B], rows of the table.
             lengths: [B].
             dropout_seed: int32 [2] in training, None otherwise (no dropout).
         """
-        order = reversal(lengths, tf.shape(token_rows)[1])  # [T, B]
-        x, reversed_x = look_up_both(table, tf.transpose(token_rows), tf.transpose(reversed_rows), order)  # [T, B, E]
+        order = reversal(lengths, tf.shape(token_rows)[0])  # [T, B]
+        x, reversed_x = look_up_both(table, token_rows, reversed_rows, order)  # [T, B, E]
         # One mask for both branches: reversing the sentence must not change what is dropped.
         x, reversed_x = self._drop(x, dropout_seed, 0), self._drop(reversed_x, dropout_seed, 0)
         for i, block in enumerate(self.blocks, start=1):
             if i > 1:
                 reversed_x = reverse_by_length(x, order)
             x = self._drop(block(x, reversed_x, order), dropout_seed, i)  # [T, B, H or 2H]
-        return tf.transpose(self.softmax(x), [1, 0, 2])
+        return self.softmax(x)
 
     def _drop(self, x: Tensor, seed: Tensor | None, place: int) -> Tensor:
         if seed is None or not self.dropout:
@@ -156,9 +156,9 @@ def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> Tensor:
     """Cross-entropy summed over real tokens only.
 
     Args:
-        logits: [B, T, K]; tag_ids: [B, T]; lengths: [B].
+        logits: [T, B, K]; tag_ids: [T, B]; lengths: [B].
     """
-    mask = tf.sequence_mask(lengths, tf.shape(tag_ids)[1])  # [B, T]
+    mask = tf.range(tf.shape(tag_ids)[0])[:, None] < lengths  # [T, B]
     gold = tf.one_hot(tag_ids, logits.shape[-1])
     # Of one-hot tags: the sparse loss takes three times as many operators under op determinism.
     losses = tf.nn.softmax_cross_entropy_with_logits(gold, tf.cast(logits, tf.float32))

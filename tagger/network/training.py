@@ -17,6 +17,7 @@ import tensorflow as tf
 from tagger.config import TrainingConfig
 from tagger.corpus.batching import Batch, Purpose, prefetch
 from tagger.errors import TaggerError
+from tagger.network.distribution import Replicas
 from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
 from tagger.network.model import TwoBranchTagger, sequence_loss
 from tagger.network.optimizers import Optimizer
@@ -49,11 +50,17 @@ class Stopped(Exception):  # noqa: N818 (a request, not an error)
 
 
 class Trainer:
-    """Holds a network and its optimizer; each call of `train_epoch` is one pass over the data."""
+    """Holds a network and its optimizer; each call of `train_epoch` is one pass over the data.
 
-    def __init__(self, network: TwoBranchTagger, settings: TrainingConfig) -> None:
+    Args:
+        network: with weights made in the scope of `replicas`, and so must the trainer be.
+        replicas: the devices that train it.
+    """
+
+    def __init__(self, network: TwoBranchTagger, settings: TrainingConfig, replicas: Replicas | None = None) -> None:
         self.network = network
         self.settings = settings
+        self._replicas = replicas or Replicas()
         embedding = network.embedding
         self._dense = [weight.value for weight in network.trainable_variables if weight is not embedding]
         self.optimizer = Optimizer(settings.optimizer, embedding.value, self._dense, clip_norm=settings.clip_norm)
@@ -76,24 +83,24 @@ class Trainer:
 
         Args:
             on_step: is told how many tokens were trained on, every few steps.
-            should_stop: is asked every few steps.
+            should_stop: is asked every few steps; workers stop after the same step.
 
         Raises:
-            Stopped: `should_stop` said so.
+            Stopped: `should_stop` said so, here or on another worker.
             TaggerError: the loss is not a finite number.
         """
         self.optimizer.learning_rate.assign(self.settings.learning_rate / (1.0 + self.settings.decay * epoch))
         start = time.perf_counter()
-        losses, tokens = [], 0
+        results, tokens = [], 0
         with _calls_queued():
-            for n_tokens, arguments in prefetch(self._calls(batches, epoch)):
-                losses.append(self._compiled(*arguments))
-                losses[-min(len(losses), _CALLS_AHEAD)].numpy()  # waits for that call
+            for n_tokens, arguments in prefetch(self._calls(batches, epoch, should_stop)):
+                results.append(self._compiled(*arguments))
+                _, n_stops = results[-min(len(results), _CALLS_AHEAD)].numpy()  # waits for that call
                 tokens += n_tokens
                 on_step(n_tokens)
-                if should_stop():
+                if n_stops or (len(self._replicas.task.workers) == 1 and should_stop()):
                     raise Stopped
-        loss = math.fsum(float(total) for total in losses)
+        loss = math.fsum(float(total) for total, _ in results)
         # The weights too: the last step's can be wrong when its loss was not.
         if not math.isfinite(loss) or not self._weights_are_finite():
             raise TaggerError(
@@ -102,24 +109,41 @@ class Trainer:
             )
         return EpochLoss(loss / tokens, tokens, time.perf_counter() - start)
 
-    def _calls(self, batches: Iterable[Batch], epoch: int) -> Iterator[tuple[int, tuple[Any, Any]]]:
-        """The arguments of each call and how many tokens it trains on."""
+    def _calls(
+        self, batches: Iterable[Batch], epoch: int, should_stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, tuple[Any, Any]]]:
+        """The arguments of each call and how many tokens all replicas train on in it.
+
+        A call of one replica takes several steps; one of several replicas takes one step, a share for each.
+        """
+        seed, n = self.settings.seed, self._replicas.n
         numbered = enumerate(batches)
-        while group := list(itertools.islice(numbered, _STEPS_PER_CALL)):
-            packed = [pack(batch, dropout_seed(self.settings.seed, epoch, step)) for step, batch in group]
+        while group := list(itertools.islice(numbered, _STEPS_PER_CALL if n == 1 else 1)):
+            packed = [
+                pack(
+                    batch.share(replica, n),
+                    dropout_seed(seed, epoch, step, replica),
+                    n_sentences=len(batch.lengths),
+                    stop=should_stop(),
+                )
+                for step, batch in group
+                for replica in self._replicas.local
+            ]
             yield sum(batch.n_tokens for _, batch in group), join(packed)
 
     def _weights_are_finite(self) -> bool:
         return all(np.isfinite(weight.numpy()).all() for weight in self.network.trainable_variables)
 
     def _train_steps(self, packed: Any, starts: Any) -> Any:
-        """One step for each batch; returns the sum of their losses."""
+        """One step for each batch, or for a share on each replica; returns the loss and the requests to stop: [2]."""
+        if self._replicas.n > 1:
+            return self._replicas.run(lambda i: self._train_step(unpack(packed, starts, i)))
 
         def body(i: Any, total: Any) -> tuple[Any, Any]:
             return i + 1, total + self._train_step(unpack(packed, starts, i))
 
         n_steps = tf.shape(starts)[0] - 1
-        return tf.while_loop(lambda i, _: i < n_steps, body, (0, 0.0))[1]
+        return tf.while_loop(lambda i, _: i < n_steps, body, (0, tf.zeros([2])))[1]
 
     def _train_step(self, batch: Fed) -> Any:
         table = self.network.look_up(batch.distinct_ids)
@@ -129,8 +153,10 @@ class Trainer:
             total = sequence_loss(self.network(table, *rows, batch.dropout_seed), batch.tag_ids, batch.lengths)
             loss = total / tf.cast(batch.n_sentences, tf.float32)
         row_gradient, dense = tape.gradient(loss, (table, self._dense))
+        result = tf.stack([total, tf.cast(batch.stop, tf.float32)])
+        result, row_gradient, *dense = self._replicas.sum([result, row_gradient, *dense])
         self.optimizer.apply(batch.distinct_ids, row_gradient, dense)
-        return total
+        return result
 
 
 @contextlib.contextmanager
@@ -143,9 +169,9 @@ def _calls_queued() -> Iterator[None]:
         tf.config.experimental.set_synchronous_execution(True)  # waits for the calls that are queued
 
 
-def dropout_seed(seed: int, epoch: int, step: int) -> tuple[int, int]:
+def dropout_seed(seed: int, epoch: int, step: int, replica: int = 0) -> tuple[int, int]:
     """The seed of a step's dropout masks: a function of nothing else, so that a resumed run draws the same.
 
     `TwoBranchTagger` adds the place of the mask to the second number, so steps lie far enough apart.
     """
-    return (seed ^ (Purpose.DROPOUT << 24) ^ (epoch << 8)) & 0x7FFFFFFF, (step << 8) & 0x7FFFFFFF
+    return (seed ^ (Purpose.DROPOUT << 24) ^ (epoch << 8) ^ replica) & 0x7FFFFFFF, (step << 8) & 0x7FFFFFFF

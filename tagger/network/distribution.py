@@ -1,0 +1,177 @@
+"""Several devices or machines that train one network together; one device is the plain case.
+
+Every worker makes the same batches, from the same seed, and each replica takes its share of the sentences. The loss is
+divided by the sentences of the whole batch and gradients are summed: so a step is that of one device with the joint
+batch. A share keeps all distinct ids of its batch, so the gradients of embedding rows are of the same rows everywhere
+and are summed like any others. (Gathering each replica's own rows works too, at more cost; updating from them without
+that is accepted by TensorFlow and leaves every replica with an embedding of its own.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tagger.errors import DeviceError
+from tagger.network import muted_stderr
+
+Tensor = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """This process among the workers that TF_CONFIG names.
+
+    Attributes:
+        workers: their addresses, the chief first.
+        index: which of them this process is.
+    """
+
+    workers: tuple[str, ...] = ("localhost",)
+    index: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """The one worker that writes."""
+        return self.index == 0
+
+
+def read_task(environment: Mapping[str, str] = os.environ) -> Task:
+    """What TF_CONFIG says, or one worker.
+
+    {"cluster": {"chief": [A], "worker": [B, C]}, "task": {"type": "worker", "index": 1}} is the last of three.
+
+    Raises:
+        DeviceError: TF_CONFIG is malformed.
+    """
+    text = environment.get("TF_CONFIG")
+    if not text:
+        return Task()
+    try:
+        values = json.loads(text)
+        cluster = values.get("cluster", {})
+        if not cluster:
+            return Task()
+        chiefs, workers = list(cluster.get("chief", [])), list(cluster.get("worker", []))
+        kind, index = values["task"]["type"], values["task"]["index"]
+        place = {"chief": 0, "worker": len(chiefs)}[kind] + int(index)
+        known = len(chiefs) <= 1 and 0 <= int(index) < len(cluster[kind]) and all(map(str, chiefs + workers))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known = False
+    if not known:
+        raise DeviceError(
+            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and which of them this process is;"
+            ' write it as {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, or unset it'
+        )
+    return Task(tuple(chiefs + workers), place)
+
+
+class Replicas:
+    """The copies of the network that train together.
+
+    Args:
+        strategy: over their devices; None for one device.
+        task: which worker this process is.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None, task: Task | None = None) -> None:
+        self._strategy = strategy
+        self.task = task or Task()
+        self.n = strategy.num_replicas_in_sync if strategy else 1
+        n_local = self.n // len(self.task.workers)
+        self.local = range(self.task.index * n_local, (self.task.index + 1) * n_local)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Where variables are made that every replica has."""
+        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+
+    def run(self, of_replica: Callable[[Tensor], Tensor]) -> Tensor:
+        """Call a function on every replica with its number among those of this process; returns the first's result.
+
+        Inside a compiled function.
+        """
+        if self._strategy is None:
+            return of_replica(0)
+
+        def call() -> Tensor:
+            return of_replica(tf.distribute.get_replica_context().replica_id_in_sync_group - self.local[0])
+
+        return self._strategy.experimental_local_results(self._strategy.run(call))[0]
+
+    def sum(self, values: list[Tensor]) -> list[Tensor]:
+        """The sums of all replicas' values, the same to the bit on each of them. Inside `run`."""
+        if self._strategy is None:
+            return values
+        summed: list[Tensor] = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+        return summed
+
+    def total(self, value: float) -> float:
+        """The sum of a number of each worker; waits for them all."""
+        if len(self.task.workers) == 1:
+            return value
+        summed = tf.function(lambda: self.run(lambda _: self.sum([tf.constant(value, tf.float64)])[0]))
+        return float(summed()) / len(self.local)
+
+    def any(self, flag: bool) -> bool:
+        """Whether any worker says so: what all of them must decide alike, or some would wait for others for ever."""
+        return self.total(float(flag)) > 0
+
+    def check_same(self, fingerprint: int) -> None:
+        """Make sure that all workers begin alike.
+
+        Args:
+            fingerprint: of data and settings, below 2**32.
+
+        Raises:
+            DeviceError: it is not the same everywhere.
+        """
+        n = len(self.task.workers)
+        # Equal numbers, and only they, have a variance of zero; sums below 2**53 are exact in float64.
+        low, high = fingerprint & 0xFFFF, fingerprint >> 16
+        for part in (low, high):
+            if n * self.total(float(part * part)) != self.total(float(part)) ** 2:
+                raise DeviceError(
+                    f"TF_CONFIG: worker {self.task.index} of {n} and the others have different training data or"
+                    " settings, expected the same; give all of them the same files, config and --set"
+                )
+
+
+def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Replicas:
+    """Make the strategy for this process's devices and the other workers; waits for them. Before other TensorFlow.
+
+    Args:
+        gpus: how many this process uses; several train side by side.
+        devices: the names of local devices to train on side by side, instead.
+
+    Raises:
+        DeviceError: the workers cannot be reached.
+    """
+    if len(task.workers) > 1:
+        with workers_explained(), muted_stderr():
+            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), task)
+    if gpus > 1 or devices:
+        return Replicas(tf.distribute.MirroredStrategy(devices))
+    return Replicas()
+
+
+@contextlib.contextmanager
+def workers_explained() -> Any:
+    """Turn TensorFlow's errors about lost workers into one that says what to do.
+
+    Raises:
+        DeviceError: in their place.
+    """
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
+        reason = str(error.message).splitlines()[0][:200]
+        raise DeviceError(
+            "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",
+            detail=[reason],
+        ) from None

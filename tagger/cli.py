@@ -51,7 +51,13 @@ def cli() -> None:
     help="Override a config key, e.g. training.epochs=5.",
 )
 @click.option("--model", "model_dir", type=click.Path(), help="Where the model goes. Default: models/<config name>.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
+    default="auto",
+    show_default=True,
+    help="auto: a GPU if there is one; gpus: all of them, each with a share of every batch.",
+)
 def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device: str) -> None:
     """Train a model as CONFIG (a YAML file) says.
 
@@ -69,14 +75,17 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
 
     with TrainingProgress() as progress, stop:
         outcome = pipeline.train(loaded, progress, device=device, should_stop=stop.requested)
-    shown = os.path.relpath(outcome.model_dir)
+    shown = os.path.relpath(outcome.model_dir or ".")
     if outcome.best is None:
         _say("stopped before the first epoch was done: no model was written")
+    elif outcome.model_dir is None:
+        _say("the model is written by the chief worker")
     else:
         _say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
     if outcome.stopped:
         click.get_current_context().exit(stop.exit_code)
-    _write_pointer(shown)
+    if outcome.model_dir is not None:
+        _write_pointer(shown)
 
 
 def _layout_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -101,6 +101,7 @@ class TrainingConfig(_Section):
     patience: _Count | None = 5
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    mixed_precision: bool = False
 
 
 class OutputConfig(_Section):

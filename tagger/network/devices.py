@@ -24,33 +24,41 @@ class Device:
     Attributes:
         name: for people.
         kernel: how the LSTM branches are computed there.
+        n_gpus: how many GPUs it stands for; 0 for the CPU.
     """
 
     name: str
     kernel: Kernel
+    n_gpus: int = 0
 
 
 def choose_device(wanted: str, *, threads: int | None = None) -> Device:
-    """Choose `cpu`, `gpu` or (`auto`) a GPU if there is one, and set the threads.
+    """Choose `cpu`, `gpu`, all `gpus` or (`auto`) a GPU if there is one, and set the threads.
 
     Raises:
-        DeviceError: `gpu` is asked for and TensorFlow sees none; says what it lacks.
+        DeviceError: a GPU is asked for and TensorFlow sees none; says what it lacks.
     """
     _set_threads(threads)
     with muted_stderr():
         gpus = tf.config.list_physical_devices("GPU")
-        if wanted == "cpu" or not gpus:
-            gpus = []
-            tf.config.set_visible_devices([], "GPU")
-    if wanted == "gpu" and not gpus:
-        reason, *detail = _why_no_gpu()
-        raise DeviceError(f"--device gpu: TensorFlow sees no GPU: {reason}", detail=detail)
-    if not gpus:
-        return Device(f"CPU, {_available_cores() if threads is None else threads} threads", Kernel.BLOCK)
-    tf.config.set_visible_devices(gpus[:1], "GPU")
-    tf.config.experimental.set_memory_growth(gpus[0], True)
-    details = tf.config.experimental.get_device_details(gpus[0])
-    return Device(f"GPU, {details.get('device_name', gpus[0].name)}", Kernel.CUDNN)
+    if wanted in ("gpu", "gpus") and not gpus:
+        reason, *detail = why_no_gpu()
+        raise DeviceError(f"--device {wanted}: TensorFlow sees no GPU: {reason}", detail=detail)
+    chosen = [] if wanted == "cpu" else gpus if wanted == "gpus" else gpus[:1]
+    with muted_stderr():
+        tf.config.set_visible_devices(chosen, "GPU")
+    if not chosen:
+        return Device(f"CPU, {count(threads or available_cores(), 'thread')}", Kernel.BLOCK)
+    names = []
+    for gpu in chosen:
+        tf.config.experimental.set_memory_growth(gpu, True)
+        names.append(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    return Device(f"GPU, {', '.join(names)}", Kernel.CUDNN, len(chosen))
+
+
+def count(n: int, noun: str) -> str:
+    """1 thread, 2 threads."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 @contextlib.contextmanager
@@ -74,17 +82,19 @@ def out_of_memory_explained() -> Iterator[None]:
 def _set_threads(threads: int | None) -> None:
     # Two operators at a time, so that both branches run side by side, each with half of the cores: measured 1.6
     # times as fast as giving every operator all cores.
-    cores = threads or _available_cores()
+    cores = threads or available_cores()
     with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process: its threads stay
         tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
         tf.config.threading.set_inter_op_parallelism_threads(min(2, cores))
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Of those of the machine, the ones that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _why_no_gpu() -> list[str]:
+def why_no_gpu() -> list[str]:
+    """The reason and the remedy, then what TensorFlow wants and each library that it cannot load."""
     build = tf.sysconfig.get_build_info()
     if not build.get("is_cuda_build"):
         return ["this TensorFlow was built without CUDA; install the tensorflow package for Linux, or use --device cpu"]

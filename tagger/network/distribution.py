@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.errors import DeviceError
@@ -55,21 +58,24 @@ def read_task(environment: Mapping[str, str] = os.environ) -> Task:
         return Task()
     try:
         values = json.loads(text)
-        cluster = values.get("cluster", {})
+        cluster, kinds = values.get("cluster", {}), ("chief", "worker")
         if not cluster:
             return Task()
-        chiefs, workers = list(cluster.get("chief", [])), list(cluster.get("worker", []))
+        groups = {kind: list(cluster.get(kind, [])) for kind in kinds}
         kind, index = values["task"]["type"], values["task"]["index"]
-        place = {"chief": 0, "worker": len(chiefs)}[kind] + int(index)
-        known = len(chiefs) <= 1 and 0 <= int(index) < len(cluster[kind]) and all(map(str, chiefs + workers))
+        workers = groups["chief"] + groups["worker"]
+        known = set(cluster) <= set(kinds) and len(groups["chief"]) <= 1 and len(set(workers)) == len(workers)
+        known = known and all(re.fullmatch(r".+:\d+", address) for address in workers)
+        known = known and type(index) is int and 0 <= index < len(groups[kind])
+        place = index + (len(groups["chief"]) if kind == "worker" else 0)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         known = False
     if not known:
         raise DeviceError(
-            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and which of them this process is;"
-            ' write it as {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, or unset it'
+            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and which of them this is; write"
+            ' it as {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, or unset it'
         )
-    return Task(tuple(chiefs + workers), place)
+    return Task(tuple(workers), place)
 
 
 class Replicas:
@@ -115,31 +121,33 @@ class Replicas:
         """The sum of a number of each worker; waits for them all."""
         if len(self.task.workers) == 1:
             return value
-        summed = tf.function(lambda: self.run(lambda _: self.sum([tf.constant(value, tf.float64)])[0]))
-        return float(summed()) / len(self.local)
+        return float(self._total(tf.constant(value, tf.float64))) / len(self.local)
+
+    @functools.cached_property
+    def _total(self) -> Callable[[Tensor], Tensor]:
+        def total(value: Tensor) -> Tensor:
+            return self.run(lambda _: self.sum([tf.identity(value)])[0])  # a copy on the replica's own device
+
+        compiled: Callable[[Tensor], Tensor] = tf.function(total, autograph=False)
+        return compiled
 
     def any(self, flag: bool) -> bool:
         """Whether any worker says so: what all of them must decide alike, or some would wait for others for ever."""
         return self.total(float(flag)) > 0
 
-    def check_same(self, fingerprint: int) -> None:
-        """Make sure that all workers begin alike.
-
-        Args:
-            fingerprint: of data and settings, below 2**32.
-
-        Raises:
-            DeviceError: it is not the same everywhere.
-        """
+    def are_same(self, fingerprint: int) -> bool:
+        """Whether a number below 2**32 is the same on every worker."""
         n = len(self.task.workers)
-        # Equal numbers, and only they, have a variance of zero; sums below 2**53 are exact in float64.
-        low, high = fingerprint & 0xFFFF, fingerprint >> 16
-        for part in (low, high):
-            if n * self.total(float(part * part)) != self.total(float(part)) ** 2:
-                raise DeviceError(
-                    f"TF_CONFIG: worker {self.task.index} of {n} and the others have different training data or"
-                    " settings, expected the same; give all of them the same files, config and --set"
-                )
+        # n · Σ x² = (Σ x)² for equal numbers and no others; below 2**53 float64 is exact.
+        return all(
+            n * self.total(float(part * part)) == self.total(float(part)) ** 2
+            for part in (fingerprint & 0xFFFF, fingerprint >> 16)
+        )
+
+    def copies(self, variable: tf.Variable) -> list[npt.NDArray[Any]]:
+        """The variable's values on each replica of this process."""
+        copies = self._strategy.experimental_local_results(variable) if self._strategy else [variable]
+        return [copy.numpy() for copy in copies]
 
 
 def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Replicas:
@@ -161,7 +169,7 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
 
 
 @contextlib.contextmanager
-def workers_explained() -> Any:
+def workers_explained() -> Iterator[None]:
     """Turn TensorFlow's errors about lost workers into one that says what to do.
 
     Raises:

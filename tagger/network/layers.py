@@ -86,6 +86,7 @@ class TwoBranchLSTM(keras.layers.Layer):
         merge: how two branches become one: `concat`, `sum`, `mul` or `ave`.
         kernel: how each branch is computed.
         seed: of the initial weights.
+        kwargs: of a Keras layer: name, dtype.
     """
 
     def __init__(self, units: int, *, direction: str, merge: str, kernel: Kernel, seed: int, **kwargs: Any) -> None:
@@ -99,6 +100,7 @@ class TwoBranchLSTM(keras.layers.Layer):
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2 * i),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 2 * i + 1),
                 name=name,
+                dtype=self.dtype_policy,
             )
             for i, name in enumerate(("forward", "backward"))
             if name in names

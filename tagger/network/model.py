@@ -33,6 +33,7 @@ class TwoBranchTagger(keras.Model):
         dropout: rate on the embedded tokens and on each block's output, constant over time.
         kernel: how the branches are computed.
         seed: of the initial weights.
+        mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
     """
 
     def __init__(
@@ -48,9 +49,13 @@ class TwoBranchTagger(keras.Model):
         dropout: float = 0.0,
         kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
+        mixed_precision: bool = False,
     ) -> None:
         super().__init__()
         self.dropout = dropout
+        self.mixed_precision = mixed_precision
+        policy = keras.DTypePolicy("mixed_float16" if mixed_precision else "float32")
+        self._block_dtype = tf.as_dtype(policy.compute_dtype)
         limit = (3.0 / embedding_dim) ** 0.5  # a uniform row then has an expected norm of 1
         self.embedding = self.add_weight(
             name="embedding",
@@ -65,10 +70,12 @@ class TwoBranchTagger(keras.Model):
                 kernel=kernel,
                 seed=seed + 1 + 4 * i,
                 name=f"block_{i + 1}",
+                dtype=policy,
             )
             for i in range(layers)
         ]
-        self.softmax = keras.layers.Dense(n_tags, kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 97))
+        glorot = keras.initializers.GlorotUniform(seed=seed + 97)
+        self.softmax = keras.layers.Dense(n_tags, kernel_initializer=glorot, dtype="float32")
         self._build(embedding_dim)
 
     def _build(self, embedding_dim: int) -> None:
@@ -104,6 +111,7 @@ class TwoBranchTagger(keras.Model):
         """
         order = reversal(lengths, tf.shape(token_rows)[0])  # [T, B]
         x, reversed_x = look_up_both(table, token_rows, reversed_rows, order)  # [T, B, E]
+        x, reversed_x = tf.cast(x, self._block_dtype), tf.cast(reversed_x, self._block_dtype)
         # One mask for both branches: reversing the sentence must not change what is dropped.
         x, reversed_x = self._drop(x, dropout_seed, 0), self._drop(reversed_x, dropout_seed, 0)
         for i, block in enumerate(self.blocks, start=1):

@@ -106,3 +106,22 @@ class Optimizer:
         change, slots = self._rule(gradient, [tf.identity(slot) for slot in variables[1:]], rate, step)
         for variable, value in zip(variables, [variables[0] + change, *slots], strict=True):
             tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+class LossScale:
+    """What a loss is multiplied by, so that its float16 gradients do not vanish (Micikevicius et al. 2018).
+
+    It halves when a gradient overflows, and that step is left out; it doubles after 2,000 steps without.
+    """
+
+    def __init__(self) -> None:
+        self.scale = tf.Variable(2.0**15, trainable=False)
+        self._good_steps = tf.Variable(0, trainable=False)
+
+    def update(self, finite: Tensor) -> None:
+        """After a step whose gradients were all finite, or not."""
+        good_steps = tf.where(finite, self._good_steps + 1, 0)
+        doubles = good_steps >= 2000
+        scale = self.scale * tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
+        tf.raw_ops.AssignVariableOp(resource=self.scale.handle, value=tf.clip_by_value(scale, 1.0, 2.0**24))
+        tf.raw_ops.AssignVariableOp(resource=self._good_steps.handle, value=tf.where(doubles, 0, good_steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -13,8 +14,10 @@ from typing import Protocol
 import tensorflow as tf
 
 from tagger.config import Config, dump_config
+from tagger.errors import DeviceError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.network.devices import Device, choose_device, out_of_memory_explained
+from tagger.network.distribution import Replicas, connect, read_task, workers_explained
 from tagger.network.inference import Scorer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.preparation import Prepared, prepare
@@ -40,9 +43,12 @@ class EpochResult:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a training ended: its epochs, the best of them (None: not one was finished), whether it was stopped."""
+    """How a training ended: its epochs, the best of them (None: not one was finished), whether it was stopped.
 
-    model_dir: Path
+    `model_dir` is None on a worker that is not the chief: it writes nothing.
+    """
+
+    model_dir: Path | None
     history: list[EpochResult]
     best: EpochResult | None
     stopped: bool
@@ -79,27 +85,51 @@ def train(
     Raises:
         TaggerError: the data, the device or the place for the model is unusable, or training diverged.
     """
-    check_place(Path(str(config.output.model_dir)))
+    task = read_task()
+    if task.is_chief:
+        check_place(Path(str(config.output.model_dir)))
     chosen = choose_device(device, threads=config.training.threads)
     tf.config.experimental.enable_op_determinism()
     prepared = prepare(config, note=listener.note, warn=listener.warn)
-    with out_of_memory_explained():
-        return _train(config, prepared, chosen, listener, should_stop)
+    if len(task.workers) > 1:
+        listener.note(f"worker {task.index} of {len(task.workers)}: {', '.join(task.workers)}; waiting for all of them")
+    with out_of_memory_explained(), workers_explained():
+        replicas = connect(task, chosen.n_gpus)
+        if not replicas.are_same(_fingerprint(config, prepared)):
+            raise DeviceError(
+                f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
+                " same; give all of them the same files, config and --set"
+            )
+        return _train(config, prepared, chosen, replicas, listener, should_stop)
 
 
 def _train(
-    config: Config, prepared: Prepared, chosen: Device, listener: Listener, should_stop: Callable[[], bool]
+    config: Config,
+    prepared: Prepared,
+    chosen: Device,
+    replicas: Replicas,
+    listener: Listener,
+    should_stop: Callable[[], bool],
 ) -> Outcome:
-    network = build_network(prepared, chosen)
+    mixed_precision = config.training.mixed_precision and chosen.n_gpus > 0
+    if config.training.mixed_precision and not mixed_precision:
+        listener.warn("training.mixed_precision: only a GPU gains by it; training in float32 on the CPU")
+    with replicas.scope():
+        network = build_network(prepared, chosen, mixed_precision=mixed_precision)
+        trainer = Trainer(network, config.training, replicas)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
-    listener.note(f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}")
+    listener.note(
+        f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}{', float16' if mixed_precision else ''}"
+    )
+    if replicas.n > 1:
+        listener.note(f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is shared out")
     listener.note(
         f"network: {len(prepared.tokens)} token ids, {len(prepared.tags)} tags, {network.count_params()} weights"
     )
-    return _Run(config, prepared, network, listener, should_stop).run()
+    return _Run(config, prepared, trainer, replicas, listener, should_stop).run()
 
 
-def build_network(prepared: Prepared, device: Device) -> TwoBranchTagger:
+def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
     """The network with its initial weights."""
     manifest = prepared.manifest
     return TwoBranchTagger(
@@ -108,7 +138,17 @@ def build_network(prepared: Prepared, device: Device) -> TwoBranchTagger:
         n_tags=len(prepared.tags),
         kernel=device.kernel,
         seed=manifest.seed,
+        mixed_precision=mixed_precision,
     )
+
+
+def _fingerprint(config: Config, prepared: Prepared) -> int:
+    """A number of what all workers must have in common: the training data and all settings but paths."""
+    settings = config.vocabulary, config.model, config.training
+    digest = hashlib.sha256(repr((settings, prepared.tokens.tokens, prepared.tags.tags)).encode())
+    for ids in (*prepared.training_set.token_ids, *prepared.training_set.tag_ids):
+        digest.update(ids.tobytes())
+    return int.from_bytes(digest.digest()[:4], "big")
 
 
 class _Run:
@@ -118,31 +158,34 @@ class _Run:
         self,
         config: Config,
         prepared: Prepared,
-        network: TwoBranchTagger,
+        trainer: Trainer,
+        replicas: Replicas,
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
         self._config, self._prepared, self._listener = config, prepared, listener
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
-        self._trainer = Trainer(network, config.training)
-        self._predictor = Predictor(Scorer(network), prepared.manifest, prepared.tokens, prepared.tags)
+        self._trainer, self._replicas = trainer, replicas
+        self._predictor = Predictor(Scorer(trainer.network), prepared.manifest, prepared.tokens, prepared.tags)
+        self._is_chief = replicas.task.is_chief
         self._history: list[EpochResult] = []
         self._best: EpochResult | None = None
-        self._best_weights = network.weights_as_arrays()
+        self._best_weights = trainer.network.weights_as_arrays()
 
     def run(self) -> Outcome:
         stopped = False
         try:
             for epoch in range(self._config.training.epochs):
                 self._epoch(epoch)
-                stopped = self._should_stop()
-                if stopped or self._out_of_patience():
+                # All workers go on, or none: the chief's scores decide.
+                stopped = self._replicas.any(self._should_stop())
+                if stopped or self._replicas.any(self._is_chief and self._out_of_patience()):
                     break
         except Stopped:
             stopped = True
         if self._best is not None and self._best is not self._history[-1]:
             self._save(self._best)  # once more, for the history after the best epoch
-        return Outcome(self._model_dir, self._history, self._best, stopped)
+        return Outcome(self._model_dir if self._is_chief else None, self._history, self._best, stopped)
 
     def _epoch(self, epoch: int) -> None:
         training_set, training = self._prepared.training_set, self._config.training
@@ -173,6 +216,8 @@ class _Run:
         return len(self._history) - self._best.epoch >= patience
 
     def _save(self, best: EpochResult) -> None:
+        if not self._is_chief:
+            return
         save_model(
             self._model_dir,
             dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best)),

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Two workers on one machine train one model: each gets half of every batch.
+#
+#   scripts/train_two_workers.sh CONFIG [options of tagger train]
+#
+# On two machines, run the same command on each with its own TF_CONFIG: the same cluster, another index.
+set -euo pipefail
+free_ports='import socket; s = [socket.create_server(("localhost", 0)) for _ in range(2)]
+print(*(x.getsockname()[1] for x in s))'
+read -r first second < <(python -c "$free_ports")
+cluster="{\"worker\": [\"localhost:$first\", \"localhost:$second\"]}"
+pids=()
+# If this script ends, so do the workers: one alone would wait for the other.
+trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
+for index in 0 1; do
+    TF_CONFIG="{\"cluster\": $cluster, \"task\": {\"type\": \"worker\", \"index\": $index}}" \
+        python -m tagger train "$@" 2> >(sed "s/^/worker $index: /" >&2) &
+    pids+=($!)
+done
+code=0
+for pid in "${pids[@]}"; do
+    wait "$pid" || code=$?
+done
+trap - EXIT
+exit "$code"

@@ -1,0 +1,202 @@
+"""Several replicas train the network that one would, and stay equal to the bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import ROOT
+from safetensors.numpy import load_file
+
+from tagger.corpus.batching import make_batch
+from tagger.errors import DeviceError
+
+pytest.importorskip("tensorflow")
+
+from tagger.network.distribution import Task, read_task
+
+pytestmark = pytest.mark.tensorflow
+
+CONLL = "".join(
+    f"{name}\tB-PER\nsaw\tO\n{place}\tB-LOC\n" + "today\tO\n" * (i % 4) + "\n"
+    for i, (name, place) in enumerate([("Ada", "Oslo"), ("Linus", "Turin"), ("Grace", "Rome")] * 7)
+)
+SETTINGS = [
+    "--set=training.epochs=3", "--set=model.dropout=0.0", "--set=training.batch_size=4", "--set=model.units=8",
+    "--set=model.embedding_dim=8", "--set=training.learning_rate=0.01", "--set=vocabulary.unk_probability=0.5",
+]  # fmt: skip
+
+
+# --- Two replicas in one process -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_replicas() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/two_replicas.py")], check=True, stdout=subprocess.PIPE, timeout=200
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
+def test_two_replicas_have_the_losses_of_one_with_the_joint_batch(two_replicas: dict[str, Any], optimizer: str) -> None:
+    found = two_replicas[optimizer]
+    np.testing.assert_allclose(found["losses"], found["expected"], atol=1e-4)
+    assert len(found["losses"]) == 20
+    assert found["weights_differ_by"] < 1e-4
+    assert found["moved"] > 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
+def test_replicas_are_equal_to_the_bit_after_twenty_steps(two_replicas: dict[str, Any], optimizer: str) -> None:
+    assert set(two_replicas[optimizer]["replicas"]) == {2}
+    assert two_replicas[optimizer]["equal"]
+
+
+def test_a_replica_that_went_its_own_way_is_found(two_replicas: dict[str, Any]) -> None:
+    assert two_replicas["broken"].startswith("DeviceError: the replicas' weights have come apart")
+
+
+# --- Two processes -------------------------------------------------------------------------------------------------
+
+
+def train_two_workers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [ROOT / "scripts/train_two_workers.sh", "config.yaml", *arguments],
+        capture_output=True, text=True, check=False, cwd=folder, timeout=200, env=environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "train.conll").write_text(CONLL)
+    (tmp_path / "config.yaml").write_text("data: {train: train.conll, dev: train.conll}\n")
+    return tmp_path
+
+
+def losses(model: Path) -> list[float]:
+    with (model / "history.csv").open() as file:
+        return [float(row["train_loss"]) for row in csv.DictReader(file)]
+
+
+def test_two_workers_train_what_one_does_and_only_the_chief_writes(corpus: Path) -> None:
+    done = train_two_workers(corpus, *SETTINGS, "--model", "two")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "WARNING" not in done.stderr
+    assert "worker 0: 2 replicas; each batch of 4 sentences is shared out" in done.stderr
+    assert "worker 1: the model is written by the chief worker" in done.stderr
+    assert sorted(path.name for path in corpus.iterdir()) == [".tagger-model", "config.yaml", "train.conll", "two"]
+    alone = [sys.executable, "-m", "tagger", "train", "config.yaml", *SETTINGS, "--model", "one"]
+    subprocess.run(alone, check=True, capture_output=True, cwd=corpus)
+    one, two = (load_file(corpus / name / "weights.safetensors") for name in ("one", "two"))
+    np.testing.assert_allclose(losses(corpus / "two"), losses(corpus / "one"), atol=1e-4)
+    assert losses(corpus / "two")[-1] < losses(corpus / "two")[0]
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-4)
+
+
+def test_workers_with_different_data_are_refused(corpus: Path) -> None:
+    (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
+    addresses = json.dumps(free_addresses(2))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tagger", "train", "config.yaml", f"--set=data.train={name}", *SETTINGS],
+            stderr=subprocess.PIPE, text=True, cwd=corpus,
+            env=os.environ | {
+                "TF_CONFIG": f'{{"cluster": {{"worker": {addresses}}}, "task": {{"type": "worker", "index": {i}}}}}'
+            },
+        )
+        for i, name in enumerate(["train.conll", "other.conll"])
+    ]  # fmt: skip
+    for i, worker in enumerate(workers):
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 1
+        (line,) = (line for line in errors.splitlines() if line.startswith("error: "))
+        assert line.startswith(f"error: TF_CONFIG: worker {i} and another have different training data or settings")
+
+
+def free_addresses(n: int) -> list[str]:
+    servers = [socket.create_server(("localhost", 0)) for _ in range(n)]
+    addresses = [f"localhost:{server.getsockname()[1]}" for server in servers]
+    for server in servers:
+        server.close()
+    return addresses
+
+
+# --- Which worker this is, and which sentences are its own ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "task"),
+    [
+        ("", Task()),
+        ('{"task": {"type": "worker", "index": 0}}', Task()),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}', Task(("a:1", "b:2"), 1)),
+        (
+            '{"cluster": {"worker": ["b:2", "c:3"], "chief": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            Task(("a:1", "b:2", "c:3"), 2),
+        ),
+        (
+            '{"cluster": {"worker": ["b:2"], "chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+            Task(("a:1", "b:2"), 0),
+        ),
+    ],
+)
+def test_the_place_among_the_workers_is_read_from_tf_config(config: str, task: Task) -> None:
+    assert read_task({"TF_CONFIG": config}) == task
+    assert task.is_chief == (task.index == 0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "x", "[]", "1", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": 3, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "chief": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", 3]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}',
+    ],
+)  # fmt: skip
+def test_a_malformed_tf_config_is_an_error_that_shows_it_and_how_to_write_it(config: str) -> None:
+    with pytest.raises(DeviceError, match=r"^TF_CONFIG: found .*, expected .*; write it as \{"):
+        read_task({"TF_CONFIG": config})
+
+
+def test_shares_hold_every_sentence_once_beside_all_distinct_ids() -> None:
+    rng = np.random.default_rng(1)
+    sentences = [rng.integers(2, 30, n).astype(np.int32) for n in (1, 2, 7, 3, 5)]
+    batch = make_batch(sentences, [ids + 100 for ids in sentences])
+    for n in (1, 2, 3, 7):
+        shares = [batch.share(i, n) for i in range(n)]
+        found = [
+            ids[: int(length)].tolist() for s in shares for ids, length in zip(s.token_ids, s.lengths, strict=True)
+        ]
+        assert sorted(ids for ids in found if ids) == sorted(ids.tolist() for ids in sentences)
+        assert sum(share.n_tokens for share in shares) == batch.n_tokens
+        for share in shares:
+            assert share.distinct_ids is batch.distinct_ids
+            assert share.token_ids.shape[1] == max(1, share.lengths.max())
+            for tokens, backward, tags, k in zip(
+                share.token_ids, share.reversed_ids, share.tag_ids, share.lengths, strict=True
+            ):
+                assert backward[:k].tolist() == tokens[:k].tolist()[::-1]
+                assert tags[:k].tolist() == (tokens[:k] + 100).tolist()
+    assert [len(batch.share(i, 7).lengths) for i in range(7)] == [1] * 7
+    assert batch.share(6, 7).lengths.tolist() == [0]
+    assert batch.share(6, 7).token_ids.tolist() == [[0]]

@@ -1,0 +1,81 @@
+"""Train with two replicas (two logical CPUs) and with one on the joint batches; print what came out as JSON.
+
+A process of its own, because devices are split before TensorFlow starts. Run by test_distribution.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+
+import tagger.network  # noqa: F401
+
+import tensorflow as tf  # isort: skip
+
+from tagger.config import TrainingConfig
+from tagger.corpus.batching import Batch, make_batch
+from tagger.network.distribution import Replicas, Task, connect
+from tagger.network.lstm import Kernel
+from tagger.network.model import TwoBranchTagger
+from tagger.network.training import Trainer
+
+V, K = 40, 5
+
+
+def batches() -> list[Batch]:
+    """Twenty steps; sentences of uneven lengths, and batches of which one replica gets one sentence or none."""
+    rng = np.random.default_rng(3)
+    made = []
+    for n_sentences in [8] * 10 + [5, 1, 3, 1, 2] * 2:
+        ids = [rng.integers(2, V, rng.integers(1, 9)).astype(np.int32) for _ in range(n_sentences)]
+        made.append(make_batch(ids, [(row % K).astype(np.int32) for row in ids]))
+    return made
+
+
+def trained(replicas: Replicas, optimizer: str) -> tuple[Trainer, list[float]]:
+    with replicas.scope():
+        network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, kernel=Kernel.BLOCK, seed=1)
+        trainer = Trainer(network, TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0), replicas)
+    # An epoch a batch: so the loss of every step shows.
+    return trainer, [trainer.train_epoch([batch], 0).loss for batch in batches()]
+
+
+def main() -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.experimental.enable_op_determinism()
+    two = connect(Task(), 0, devices=["CPU:0", "CPU:1"])
+    found = {}
+    for optimizer in ("adam", "nadam", "sgd"):
+        shared, losses = trained(two, optimizer)
+        single, expected = trained(Replicas(), optimizer)
+        variables = [v for group in (shared.optimizer._embedding, *shared.optimizer._dense) for v in group]
+        copies = [two.copies(variable) for variable in variables]
+        ours, theirs = shared.network.weights_as_arrays(), single.network.weights_as_arrays()
+        found[optimizer] = {
+            "losses": losses,
+            "expected": expected,
+            "replicas": [len(both) for both in copies],
+            "equal": all(a.tobytes() == b.tobytes() for a, b in copies),
+            "weights_differ_by": max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours),
+            "moved": float(np.abs(ours["embedding"] - a_fresh_embedding()).max()),
+        }
+    # What one replica alone does to its copy is found at the end of the epoch.
+    broken, _ = trained(two, "sgd")
+    second = two._strategy.experimental_local_results(broken.network.embedding.value)[1]
+    second.assign_add(tf.ones_like(second))
+    try:
+        broken.train_epoch(batches()[:1], 0)
+    except Exception as error:
+        found["broken"] = f"{type(error).__name__}: {error}"
+    json.dump(found, sys.stdout)
+
+
+def a_fresh_embedding() -> np.ndarray:
+    return TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, seed=1).weights_as_arrays()["embedding"]
+
+
+if __name__ == "__main__":
+    main()

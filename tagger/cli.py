@@ -187,6 +187,26 @@ def check(
         click.get_current_context().exit(1)
 
 
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def doctor(as_json: bool) -> None:
+    """Say what a bug report needs: versions, devices, kernel, threads; test the kernel's gradient.
+
+    Exits with 1 if the kernel is wrong here.
+    """
+    _require_tensorflow()
+    from tagger.network.doctor import examine, format_facts
+
+    facts, test = examine()
+    facts["self-test"] = dataclasses.asdict(test) | {"passed": test.passed}
+    _write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
+    if not test.passed:
+        raise TaggerError(
+            f"the kernel {test.kernel} is off by {max(test.value_error, test.gradient_error):.2g}, expected at most"
+            " 1e-4; models that it trains are wrong: install another TensorFlow, and report this"
+        )
+
+
 def _load_model(given: str | None) -> Model:
     from tagger.runtime.model_dir import load_model
 

@@ -231,3 +231,18 @@ def test_the_seed_decides_the_initial_weights_and_no_two_matrices_start_equal() 
     drawn = [weight for name, weight in first.items() if name.endswith("kernel") and name != "softmax.kernel"]
     for a, b in itertools.combinations(drawn, 2):
         assert not np.array_equal(a, b)
+
+
+def test_mixed_precision_computes_the_blocks_in_float16_and_all_else_in_float32() -> None:
+    batch = a_batch()
+    full, mixed = a_network(layers=2), a_network(layers=2, mixed_precision=True)
+    assert {str(weight.dtype) for weight in mixed.named_weights().values()} == {"float32"}
+    dtypes: list[str] = []
+    for layer in [*(branch for block in mixed.blocks for branch in block.branches.values()), mixed.softmax]:
+        call = layer.call
+        layer.call = lambda x, *a, call=call, **k: dtypes.append(x.dtype.name) or call(x, *a, **k)
+    ours, theirs = (np.array(logits_of(network, batch)) for network in (mixed, full))
+    assert ours.dtype == np.float32
+    assert dtypes == ["float16"] * 4 + ["float32"]
+    np.testing.assert_allclose(ours[batch.mask], theirs[batch.mask], atol=2e-2)
+    assert (ours[batch.mask] != theirs[batch.mask]).any()

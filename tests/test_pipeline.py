@@ -13,7 +13,7 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, pipeline  # noqa: E402
+from tagger.network import devices, distribution, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -61,15 +61,84 @@ def test_each_branch_gets_half_of_the_threads(
     assert (found["intra"], found["inter"]) == expected
 
 
-def test_a_gpu_is_chosen_if_there_is_one_and_asks_for_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """A machine with two GPUs, as far as TensorFlow's settings go; what is set."""
+    found: dict[str, list[str]] = {"visible": [], "growing": []}
     config = devices.tf.config
-    monkeypatch.setattr(config, "list_physical_devices", lambda kind: [SimpleNamespace(name="GPU:0")])
-    monkeypatch.setattr(config, "set_visible_devices", lambda *_: None)
-    monkeypatch.setattr(config.experimental, "set_memory_growth", lambda *_: None)
-    monkeypatch.setattr(config.experimental, "get_device_details", lambda _: {"device_name": "Some GPU"})
-    chosen = devices.choose_device("auto")
-    assert (chosen.name, chosen.kernel) == ("GPU, Some GPU", Kernel.CUDNN)
-    assert devices.choose_device("cpu").kernel is Kernel.BLOCK
+    gpus = [SimpleNamespace(name="GPU:0"), SimpleNamespace(name="GPU:1")]
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        config, "set_visible_devices", lambda chosen, kind: found.update(visible=[gpu.name for gpu in chosen])
+    )
+    monkeypatch.setattr(
+        config.experimental, "set_memory_growth", lambda gpu, on: found["growing"].append(gpu.name) if on else None
+    )
+    monkeypatch.setattr(config.experimental, "get_device_details", lambda gpu: {"device_name": f"Some {gpu.name}"})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "visible"),
+    [
+        ("auto", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1), ["GPU:0"]),
+        ("gpu", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1), ["GPU:0"]),
+        ("gpus", devices.Device("GPU, Some GPU:0, Some GPU:1", Kernel.CUDNN, 2), ["GPU:0", "GPU:1"]),
+        ("cpu", devices.Device("CPU, 3 threads", Kernel.BLOCK), []),
+    ],
+)
+def test_the_gpus_that_are_asked_for_are_the_ones_seen_their_memory_grows_and_they_run_cudnn(
+    two_gpus: dict[str, list[str]], wanted: str, device: devices.Device, visible: list[str]
+) -> None:
+    assert devices.choose_device(wanted, threads=3) == device
+    assert two_gpus == {"visible": visible, "growing": visible}
+
+
+def test_several_gpus_train_side_by_side_and_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    strategy = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(
+        distribution.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy
+    )
+    assert distribution.connect(distribution.Task(), 2).n == 2
+    assert distribution.connect(distribution.Task(), 1).n == distribution.connect(distribution.Task(), 0).n == 1
+    assert made == [None]  # all that are visible
+
+
+@pytest.mark.parametrize(("n_gpus", "mixed"), [(1, True), (0, False)])
+def test_mixed_precision_is_for_gpus(
+    configured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n_gpus: int, mixed: bool
+) -> None:
+    # On a CPU that is said to be a GPU: the plain kernel can compute in float16 anywhere.
+    monkeypatch.setattr(pipeline, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, n_gpus))
+    seen: list[object] = []
+    build = pipeline.TwoBranchTagger
+    monkeypatch.setattr(
+        pipeline, "TwoBranchTagger", lambda **options: seen.append(options["mixed_precision"]) or build(**options)
+    )
+    outcome = pipeline.train(configured("training.mixed_precision=true"), TrainingProgress())
+    assert outcome.best is not None
+    assert seen == [mixed]
+    errors = capsys.readouterr().err
+    assert ("float16" in errors) == mixed
+    assert ("warning: training.mixed_precision: only a GPU gains by it" in errors) == (not mixed)
+
+
+def test_a_library_is_found_beside_tensorflow_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(place: str) -> None:
+        loaded.append(place)
+        if "/" not in place:
+            raise OSError(place)
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", load)
+    monkeypatch.setattr(devices.tf, "__file__", str(tmp_path / "tensorflow/__init__.py"))
+    assert not devices._loads("libx.so.1")
+    (tmp_path / "nvidia/x/lib").mkdir(parents=True)
+    (tmp_path / "nvidia/x/lib/libx.so.1").touch()
+    assert devices._loads("libx.so.1")
+    assert loaded == ["libx.so.1", "libx.so.1", str(tmp_path / "nvidia/x/lib/libx.so.1")]
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:

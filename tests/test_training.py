@@ -15,6 +15,7 @@ tf = pytest.importorskip("tensorflow")
 
 from tagger.network.feeding import join, pack  # noqa: E402
 from tagger.network.model import TwoBranchTagger  # noqa: E402
+from tagger.network.optimizers import LossScale  # noqa: E402
 from tagger.network.training import Stopped, Trainer, dropout_seed  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -28,8 +29,10 @@ def a_training_set(seed: int = 0) -> TrainingSet:
     return TrainingSet(ids, [row % K for row in ids], np.ones(V, bool), 0.1, batch_size=8, seed=seed)
 
 
-def a_trainer(**settings: object) -> Trainer:
-    network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1)
+def a_trainer(*, mixed_precision: bool = False, **settings: object) -> Trainer:
+    network = TwoBranchTagger(
+        n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1, mixed_precision=mixed_precision
+    )
     return Trainer(network, TrainingConfig(**settings))  # type: ignore[arg-type]
 
 
@@ -136,3 +139,41 @@ def test_new_lengths_do_not_compile_the_step_again() -> None:
 def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:
     seeds = [dropout_seed(seed, epoch, step) for seed in (1, 2) for epoch in range(40) for step in range(300)]
     assert len(set(seeds)) == len(seeds)
+
+
+# --- Mixed precision -----------------------------------------------------------------------------------------------
+
+
+def test_mixed_precision_trains_as_float32_does() -> None:
+    full, mixed = (losses(a_trainer(learning_rate=0.02, mixed_precision=mixed)) for mixed in (False, True))
+    np.testing.assert_allclose(mixed, full, rtol=2e-3)
+    assert mixed != full
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves() -> None:
+    trainer = a_trainer(mixed_precision=True)
+    before = trainer.network.weights_as_arrays()
+    batch = next(iter(a_training_set().batches(0)))
+    trainer._scale.scale.assign(2.0**24)  # float16 ends at 65504
+    scales = []
+    for _ in range(30):
+        trainer.train_epoch([batch], 0)
+        scales.append(float(trainer._scale.scale))
+        if int(trainer.optimizer.steps):
+            break
+        after = trainer.network.weights_as_arrays()
+        assert all((after[name] == before[name]).all() for name in before)
+    assert scales[:-1] == [2.0 ** (23 - i) for i in range(len(scales) - 1)]
+    assert scales[-1] == scales[-2] > 1
+    assert len(scales) > 3
+
+
+def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() -> None:
+    scale = LossScale()
+    scale._good_steps.assign(1998)
+    values = []
+    for finite in (True, True, True, False):
+        scale.update(tf.constant(finite))
+        values.append(float(scale.scale))
+    assert values == [2.0**15, 2.0**16, 2.0**16, 2.0**15]
+    assert int(scale._good_steps) == 0

@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -14,7 +15,10 @@ from tagger.errors import DeviceError
 from tagger.network import muted_stderr
 from tagger.network.lstm import Kernel
 
-_CUDA_LIBRARIES = ("libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcudnn.so.{cudnn}")
+_CUDA_LIBRARIES = (
+    "libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcublasLt.so.{cuda}", "libcusparse.so.{cuda}",
+    "libcudnn.so.{cudnn}",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +118,10 @@ def why_no_gpu() -> list[str]:
 
 
 def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+    # Those that pip installs lie beside TensorFlow, which finds them by itself; the system's loader does not.
+    beside = Path(tf.__file__).parents[1].glob(f"nvidia/*/lib/{library}")
+    for place in [library, *map(str, beside)]:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(place)
+            return True
+    return False

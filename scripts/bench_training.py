@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from tagger.config import load_config
 
 CONTENDERS = Path(__file__).with_name("training_contenders.py")
 RIVALS = ["pytorch-dense", "pytorch-sparse", "keras-fit"]
+PARTS = ["speed", "vocabulary", "units", "step"]
 
 
 class Worker:
@@ -110,7 +110,7 @@ class Bench:
             "model_dir": str(self.folder / "model"),
             "settings": [*arguments.settings, f"training.epochs={arguments.rounds + 2}", "training.patience=null"],
         }  # fmt: skip
-        specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in RIVALS}}
+        specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
         speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=200)
         print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
@@ -130,19 +130,22 @@ class Bench:
         with np.load(self.folder / "data.npz") as data:
             return int(data["tag_ids"].max()) + 1
 
+    def _pytorch(self) -> list[str]:
+        return [name for name in self.arguments.rivals if name.startswith("pytorch")]
+
     def vocabulary(self) -> dict[str, Any]:
         sizes = {f"{size:.0e}": max(1, round(size / self.n_tokens)) for size in (2e4, 2e5, 2e6)}
         specs = {
             f"{name} V={size}": self.spec(name, spread=spread)
             for size, spread in sizes.items()
-            for name in ("tagger", "pytorch-sparse")
+            for name in ["tagger", *self._pytorch()]
+            if name != "pytorch-dense" or size != "2e+06"  # seconds a step
         }
-        specs["pytorch-dense V=2e+05"] = self.spec("pytorch-dense", spread=sizes["2e+05"])
         speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=60)
         print("\nTime of a step as the vocabulary grows, relative to the same contender at V = 2·10⁴\n")
         print("| | tokens/s | step time |\n|---|---|---|")
         for name, values in speeds.items():
-            base = speeds.get(f"{name.split()[0]} V=2e+04", speeds["tagger V=2e+04"])
+            base = speeds[f"{name.split()[0]} V=2e+04"]
             print(f"| {name} | {statistics.median(values):,.0f} | {ratio(base, values):.2f} × |")
         return {"tokens_per_second": speeds}
 
@@ -151,10 +154,10 @@ class Bench:
         print("\nTokens a second as E = H grows\n")
         print("| E = H | tagger | PyTorch (the faster) | ratio |\n|---|---|---|---|")
         for units in (50, 100, 200, 400):
-            names = ["tagger", "pytorch-dense", "pytorch-sparse"]
+            names = ["tagger", *self._pytorch()]
             specs = {name: self.spec(name, units=units) for name in names}
             speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=30)
-            rival = max(names[1:], key=lambda name: statistics.median(speeds[name]))
+            rival = max(names[1:] or names, key=lambda name: statistics.median(speeds[name]))
             medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
             by = ratio(speeds["tagger"], speeds[rival])
             print(f"| {units} | {medians[0]:,.0f} | {medians[1]:,.0f} ({rival}) | {by:.2f} |", flush=True)
@@ -189,7 +192,7 @@ def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
     return {"gflops": flops / 1e9, "flop_per_token": per_token, "tokens_per_second": flops / per_token}
 
 
-def machine() -> dict[str, Any]:
+def machine(packages: list[str]) -> dict[str, Any]:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -197,14 +200,8 @@ def machine() -> dict[str, Any]:
         "cpu": names[0] if names else platform.processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("tensorflow", "keras", "torch", "numpy")},
+        **{package: version(package) for package in packages},
     }
-
-
-@contextlib.contextmanager
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
 
 
 def main() -> None:
@@ -213,16 +210,20 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps of a round of `speed`; default: the whole training set")
-    parser.add_argument("--only", nargs="+", choices=["speed", "vocabulary", "units", "step"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--json", metavar="PATH", help="write everything that was measured there")
     arguments = parser.parse_args()
     arguments.config = str(Path(arguments.config).resolve())
-    found: dict[str, Any] = {"machine": machine(), "rounds": arguments.rounds, "device": arguments.device}
+    packages = ["tensorflow", "keras", "numpy"] + ["torch"] * any(
+        name.startswith("pytorch") for name in arguments.rivals
+    )
+    found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds, "device": arguments.device}
     print(json.dumps(found))
-    with folder() as name:
-        bench = Bench(arguments, name)
-        for part in arguments.only or ["speed", "vocabulary", "units", "step"]:
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(arguments, Path(folder))
+        for part in arguments.only:
             found[part] = getattr(bench, part)()
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")

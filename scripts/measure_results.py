@@ -19,11 +19,12 @@ from pathlib import Path
 TAGGER = [sys.executable, "-m", "tagger"]
 
 
-def measure(config: str, seed: int, settings: list[str], folder: Path) -> dict[str, float]:
+def measure(config: str, seed: int, settings: list[str], folder: Path, *, stock: bool) -> dict[str, float]:
     model = folder / f"seed-{seed}"
     overrides = [f"--set={setting}" for setting in [*settings, f"training.seed={seed}"]]
     start = time.perf_counter()
-    subprocess.run([*TAGGER, "train", config, "--model", str(model), *overrides], check=True, cwd=folder)
+    train = [sys.executable, str(Path(__file__).resolve().with_name("train_stock.py"))] if stock else [*TAGGER, "train"]
+    subprocess.run([*train, config, "--model", str(model), *overrides], check=True, cwd=folder)
     seconds = time.perf_counter() - start
     scores = subprocess.run([*TAGGER, "eval", "--model", str(model), "--json"], check=True, stdout=subprocess.PIPE)
     test = json.loads(scores.stdout)
@@ -38,11 +39,13 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
+    parser.add_argument("--stock", action="store_true", help="with stock Keras LSTM layers")
     arguments = parser.parse_args()
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in arguments.seeds:
-            runs.append(measure(str(Path(arguments.config).resolve()), seed, arguments.settings, Path(folder)))
+            config = str(Path(arguments.config).resolve())
+            runs.append(measure(config, seed, arguments.settings, Path(folder), stock=arguments.stock))
             print(json.dumps(runs[-1]), flush=True)
     seeds = " ".join(map(str, arguments.seeds))
     print(f"{Path(arguments.config).name}, seeds {seeds}, percent, mean ± standard deviation")

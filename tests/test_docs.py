@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import shutil
@@ -89,6 +91,32 @@ def test_documented_measurement_runs(in_clone: Path, command: str, corpora: Path
     assert re.search(r"^  test +\d+\.\d\d ± 0\.00 ", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.tensorflow
+def test_documented_training_with_two_workers_runs(in_clone: Path) -> None:
+    (command,) = (command for command in commands() if "two_workers" in command)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    arguments = [*shlex.split(command), *QUICK]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert (in_clone / "models/sample/manifest.json").exists()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("command", [command for command in commands() if "bench_training" in command])
+def test_documented_training_benchmark_runs(in_clone: Path, command: str, tmp_path: Path) -> None:
+    # On the sample, in a round of two steps, without rivals: PyTorch is an extra.
+    quick = ["--only", "speed", "step", "--rivals", "--rounds", "1", "--steps", "2", "--json", str(tmp_path / "found")]
+    script, _, *options = shlex.split(command)[1:]
+    arguments = [sys.executable, script, "configs/sample.yaml", *options, *quick]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found").read_text())
+    speeds = found["speed"]["tokens_per_second"]
+    assert list(speeds) == ["tagger", "tagger, not deterministic", "`tagger train` itself"]
+    assert all(len(values) == 1 and values[0] > 100 for values in speeds.values())
+    assert sum(found["step"]["parts"].values()) == pytest.approx(found["step"]["step"])
+
+
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])
 def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
@@ -106,7 +134,7 @@ def test_documented_installation_is_the_makefiles() -> None:
 
 
 def test_every_documented_command_is_run_by_some_test() -> None:
-    known = r"tagger |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv/bin/python -m pip"
+    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_training.py |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

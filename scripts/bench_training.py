@@ -41,7 +41,7 @@ class Worker:
         command = [sys.executable, str(CONTENDERS), json.dumps(spec)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def tokens_per_second(self, epoch: int, steps: int | None) -> float:
+    def tokens_per_second(self, epoch: int, steps: int) -> float:
         print(json.dumps({"epoch": epoch, "steps": steps}), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         assert answer, "the contender ended; its error stands above"
@@ -53,7 +53,7 @@ class Worker:
         self._process.communicate()
 
 
-def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int) -> dict[str, list[float]]:
+def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int, warm_up: int) -> dict[str, list[float]]:
     """Tokens a second of each contender in each round; they take turns."""
     with contextlib.ExitStack() as stack:
         workers = {}
@@ -62,8 +62,11 @@ def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, wa
             stack.callback(workers[name].close)
             workers[name].tokens_per_second(0, warm_up)
         speeds: dict[str, list[float]] = {name: [] for name in specs}
+        names = list(workers)
         for epoch in range(1, rounds + 1):
-            for name, worker in workers.items():
+            first = epoch % len(names)  # another one goes first in each round
+            for name in names[first:] + names[:first]:
+                worker = workers[name]
                 speeds[name].append(worker.tokens_per_second(epoch, steps))
                 print(f"  round {epoch}  {name:24} {speeds[name][-1]:10,.0f} tokens/s", file=sys.stderr, flush=True)
     return speeds
@@ -112,7 +115,7 @@ class Bench:
         }  # fmt: skip
         specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
-        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=200)
+        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=arguments.steps)
         print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
         print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
         for name, values in speeds.items():
@@ -156,7 +159,7 @@ class Bench:
         for units in (50, 100, 200, 400):
             names = ["tagger", *self._pytorch()]
             specs = {name: self.spec(name, units=units) for name in names}
-            speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=30)
+            speeds = race(specs, rounds=self.arguments.rounds, steps=40, warm_up=20)
             rival = max(names[1:] or names, key=lambda name: statistics.median(speeds[name]))
             medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
             by = ratio(speeds["tagger"], speeds[rival])
@@ -208,8 +211,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="steps of a round of `speed`; default: the whole training set")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=100, help="of each contender in a round of `speed`")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")

@@ -13,7 +13,8 @@ from tagger.corpus.batching import Batch, make_batch
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.layers import constant_over_time_dropout, look_up_both, reversal, reverse_by_length  # noqa: E402
+from tagger.network import model  # noqa: E402
+from tagger.network.layers import dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
 from tagger.network.lstm import BlockLSTM, Kernel  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 
@@ -187,14 +188,59 @@ def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() 
     assert np.abs(expected).min() > 0.01
 
 
-def test_dropout_is_constant_over_time_and_decided_by_its_seed() -> None:
-    x = np.ones((7, 50, 40), np.float32)
-    dropped = np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
-    assert (dropped == dropped[:1]).all()
-    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
-    assert (dropped[0] == 0).mean() == pytest.approx(0.4, abs=0.05)
-    np.testing.assert_array_equal(dropped, constant_over_time_dropout(x, 0.4, tf.constant([1, 2])))
-    assert (dropped != np.array(constant_over_time_dropout(x, 0.4, tf.constant([1, 3])))).any()
+def test_a_dropout_mask_is_decided_by_its_seed() -> None:
+    mask = np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
+    assert (mask == 0).mean() == pytest.approx(0.4, abs=0.05)
+    np.testing.assert_array_equal(mask, dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
+    assert (mask != np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 3])))).any()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(
+    ("direction", "merge"),
+    [*(("both", merge) for merge in ("concat", "sum", "mul", "ave")), ("forward", "sum"), ("backward", "concat")],
+)
+def test_dropout_masks_inputs_and_merged_outputs_constantly_over_time(
+    direction: str, merge: str, layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, batch = a_network(dropout=0.4, layers=layers, direction=direction, merge=merge), a_batch()
+    masks: list[np.ndarray] = []
+
+    def seen(*arguments: Any) -> Any:
+        masks.append(np.array(dropout_mask(*arguments)))
+        return masks[-1]
+
+    monkeypatch.setattr(model, "dropout_mask", seen)
+    logits = np.array(logits_of(network, batch, dropout_seed=tf.constant([7, 0])))
+    assert len({mask.tobytes() for mask in masks}) == len(masks) == 1 + layers
+
+    x = network.embedding.numpy()[batch.token_ids] * masks[0][:, None]
+    for block, mask in zip(network.blocks, masks[1:], strict=True):
+        outputs = []
+        for name, branch in block.branches.items():
+            reference = keras.layers.LSTM(H, return_sequences=True)
+            reference.build(x.shape)
+            reference.set_weights(branch.get_weights())
+            rows = []
+            for row, n in enumerate(batch.lengths):
+                sentence = x[row : row + 1, :n]
+                h = np.array(reference(sentence[:, ::-1] if name == "backward" else sentence))[0]
+                rows.append(np.pad(h[::-1] if name == "backward" else h, ((0, x.shape[1] - n), (0, 0))))
+            outputs.append(np.stack(rows))
+        merged = (
+            {
+                "concat": lambda o: np.concatenate(o, -1),
+                "sum": sum,
+                "mul": lambda o: np.prod(o, 0),
+                "ave": lambda o: sum(o) / 2,
+            }[merge](outputs)
+            if len(outputs) == 2
+            else outputs[0]
+        )
+        x = merged * mask[:, None]
+    kernel, bias = network.softmax.get_weights()
+    np.testing.assert_allclose(logits[batch.mask], (x @ kernel + bias)[batch.mask], atol=1e-5)
 
 
 def test_both_branches_drop_the_same_inputs() -> None:
@@ -238,11 +284,11 @@ def test_mixed_precision_computes_the_blocks_in_float16_and_all_else_in_float32(
     full, mixed = a_network(layers=2), a_network(layers=2, mixed_precision=True)
     assert {str(weight.dtype) for weight in mixed.named_weights().values()} == {"float32"}
     dtypes: list[str] = []
-    for layer in [*(branch for block in mixed.blocks for branch in block.branches.values()), mixed.softmax]:
-        call = layer.call
-        layer.call = lambda x, *a, call=call, **k: dtypes.append(x.dtype.name) or call(x, *a, **k)
+    for branch in (branch for block in mixed.blocks for branch in block.branches.values()):
+        call = branch.call
+        branch.call = lambda x, *a, call=call, **k: dtypes.append(x.dtype.name) or call(x, *a, **k)
     ours, theirs = (np.array(logits_of(network, batch)) for network in (mixed, full))
     assert ours.dtype == np.float32
-    assert dtypes == ["float16"] * 4 + ["float32"]
+    assert dtypes == ["float16"] * 4
     np.testing.assert_allclose(ours[batch.mask], theirs[batch.mask], atol=2e-2)
     assert (ours[batch.mask] != theirs[batch.mask]).any()

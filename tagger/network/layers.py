@@ -60,13 +60,14 @@ def look_up_both(
     return (tf.gather(table, rows), tf.gather(table, reversed_rows)), gradient
 
 
-def constant_over_time_dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
-    """Dropout on x [T, B, D] with one mask [B, D] for all steps of a sentence (Gal & Ghahramani 2016).
+def dropout_mask(shape: Tensor, rate: float, seed: Tensor) -> Tensor:
+    """What an input [T, B, D] is multiplied by: [B, D], one mask for all steps of a sentence (Gal & Ghahramani 2016).
 
-    `seed`, int32 [2], decides the mask: the same seed gives the same mask in every process.
+    Args:
+        shape: [B, D].
+        seed: int32 [2], decides the mask: the same seed gives the same mask in every process.
     """
-    noise = tf.random.stateless_uniform(tf.shape(x)[1:], seed)
-    return x * (tf.cast(noise >= rate, x.dtype) / (1.0 - rate))
+    return tf.cast(tf.random.stateless_uniform(shape, seed) >= rate, tf.float32) / (1.0 - rate)
 
 
 MERGES = {
@@ -123,9 +124,35 @@ class TwoBranchLSTM(keras.layers.Layer):
         Returns:
             [T, B, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
         """
-        outputs = []
-        if "forward" in self.branches:
-            outputs.append(self.branches["forward"].run(x))
-        if "backward" in self.branches:
-            outputs.append(reverse_by_length(self.branches["backward"].run(reversed_x), reversal))
+        outputs = [
+            reverse_by_length(branch.run(reversed_x), reversal) if name == "backward" else branch.run(x)
+            for name, branch in self.branches.items()
+        ]
         return MERGES[self.merge](*outputs) if len(outputs) == 2 else outputs[0]
+
+    def project(
+        self, x: Tensor, reversed_x: Tensor, reversal: Tensor, dense: keras.layers.Dense, mask: Tensor | None
+    ) -> Tensor:
+        """`dense(self(x, reversed_x, reversal) * mask)`: [T, B, K], computed branch by branch where it can be.
+
+        Neither the reversal nor any merge but `mul` minds whether it comes before or after a product with a matrix. So
+        each branch is projected on its own as soon as it is done, and K numbers a step are put in order instead of H.
+        """
+        n = len(self.branches)
+        masks: list[Tensor | None] = [mask] * n
+        if n == 1:
+            kernels = [dense.kernel]
+        elif self.merge == "concat":
+            kernels = tf.split(dense.kernel, 2)
+            masks = masks if mask is None else tf.split(mask, 2, axis=-1)
+        elif self.merge == "mul":
+            merged = self(x, reversed_x, reversal)
+            return dense(merged if mask is None else merged * tf.cast(mask, merged.dtype))
+        else:
+            kernels = [dense.kernel / (2.0 if self.merge == "ave" else 1.0)] * n
+        logits = tf.convert_to_tensor(dense.bias)
+        for (name, branch), kernel, part in zip(self.branches.items(), kernels, masks, strict=True):
+            h = tf.cast(branch.run(reversed_x if name == "backward" else x), kernel.dtype)
+            h = tf.tensordot(h if part is None else h * part, kernel, 1)
+            logits += reverse_by_length(h, reversal) if name == "backward" else h
+        return logits

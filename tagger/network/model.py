@@ -12,7 +12,7 @@ import tensorflow as tf
 from tagger.errors import ModelError
 from tagger.network.layers import (
     TwoBranchLSTM,
-    constant_over_time_dropout,
+    dropout_mask,
     look_up_both,
     reversal,
     reverse_by_length,
@@ -113,17 +113,22 @@ class TwoBranchTagger(keras.Model):
         x, reversed_x = look_up_both(table, token_rows, reversed_rows, order)  # [T, B, E]
         x, reversed_x = tf.cast(x, self._block_dtype), tf.cast(reversed_x, self._block_dtype)
         # One mask for both branches: reversing the sentence must not change what is dropped.
-        x, reversed_x = self._drop(x, dropout_seed, 0), self._drop(reversed_x, dropout_seed, 0)
-        for i, block in enumerate(self.blocks, start=1):
-            if i > 1:
-                reversed_x = reverse_by_length(x, order)
-            x = self._drop(block(x, reversed_x, order), dropout_seed, i)  # [T, B, H or 2H]
-        return self.softmax(x)
+        mask = self._mask(x, dropout_seed, 0)
+        x, reversed_x = _masked(x, mask), _masked(reversed_x, mask)
+        *earlier, last = self.blocks
+        for i, block in enumerate(earlier, start=1):
+            x = block(x, reversed_x, order)  # [T, B, H or 2H]
+            x = _masked(x, self._mask(x, dropout_seed, i))
+            reversed_x = reverse_by_length(x, order)
+        return last.project(x, reversed_x, order, self.softmax, self._mask(x, dropout_seed, len(self.blocks)))
 
-    def _drop(self, x: Tensor, seed: Tensor | None, place: int) -> Tensor:
+    def _mask(self, x: Tensor, seed: Tensor | None, place: int) -> Tensor | None:
+        """[B, D] for the input of the first block (place 0) or the output of the block of that number."""
         if seed is None or not self.dropout:
-            return x
-        return constant_over_time_dropout(x, self.dropout, seed + tf.constant([0, place], tf.int32))
+            return None
+        size = self.blocks[place - 1].output_dim if place else x.shape[-1]
+        place_seed = seed + tf.constant([0, place], tf.int32)
+        return dropout_mask(tf.stack([tf.shape(x)[1], size]), self.dropout, place_seed)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Every weight by the name that it has in `weights.safetensors`."""
@@ -158,6 +163,10 @@ class TwoBranchTagger(keras.Model):
             )
         for name, weight in named.items():
             weight.assign(arrays[name])
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * tf.cast(mask, x.dtype)
 
 
 def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> Tensor:

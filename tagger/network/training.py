@@ -104,13 +104,13 @@ class Trainer:
                 if n_stops or (len(self._replicas.task.workers) == 1 and should_stop()):
                     raise Stopped
         loss = math.fsum(float(total) for total, _ in results)
+        seconds = time.perf_counter() - start
         # The weights too: the last step's can be wrong when its loss was not.
         if not math.isfinite(loss) or not self._weights_are_finite():
             raise TaggerError(
                 f"the loss of epoch {epoch + 1} is {loss} or its weights are no numbers: training diverged; lower"
                 " training.learning_rate, or set training.clip_norm"
             )
-        seconds = time.perf_counter() - start
         if self._replicas.n > 1:
             self._check_replicas()
         return EpochLoss(loss / tokens, tokens, seconds)
@@ -152,7 +152,8 @@ class Trainer:
             yield sum(batch.n_tokens for _, batch in group), join(packed)
 
     def _weights_are_finite(self) -> bool:
-        return all(np.isfinite(weight.numpy()).all() for weight in self.network.trainable_variables)
+        # The sum is no number if a part of it is none, and takes no second array of the embedding's size.
+        return all(math.isfinite(weight.numpy().sum(dtype=np.float64)) for weight in self.network.trainable_variables)
 
     def _train_steps(self, packed: Any, starts: Any) -> Any:
         """One step for each batch, or for a share on each replica; returns the loss and the requests to stop: [2]."""

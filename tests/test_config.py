@@ -144,7 +144,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         model: {embedding_dim: 100, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
                 decoder: constrained}
         training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0,
-                   patience: 5, seed: 1, threads: null}
+                   patience: 5, seed: 1, threads: null, mixed_precision: false}
         """
     )
     from tagger.config import Config

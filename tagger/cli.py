@@ -83,7 +83,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     else:
         _say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
     if outcome.stopped:
-        click.get_current_context().exit(stop.exit_code)
+        click.get_current_context().exit(stop.exit_code or _INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:
         _write_pointer(shown)
 

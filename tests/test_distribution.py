@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -108,22 +109,45 @@ def test_two_workers_train_what_one_does_and_only_the_chief_writes(corpus: Path)
 
 def test_workers_with_different_data_are_refused(corpus: Path) -> None:
     (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
-    addresses = json.dumps(free_addresses(2))
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tagger", "train", "config.yaml", f"--set=data.train={name}", *SETTINGS],
-            stderr=subprocess.PIPE, text=True, cwd=corpus,
-            env=os.environ | {
-                "TF_CONFIG": f'{{"cluster": {{"worker": {addresses}}}, "task": {{"type": "worker", "index": {i}}}}}'
-            },
-        )
-        for i, name in enumerate(["train.conll", "other.conll"])
-    ]  # fmt: skip
+    workers = start_workers(corpus, ["--set=data.train=train.conll"], ["--set=data.train=other.conll"])
     for i, worker in enumerate(workers):
         _, errors = worker.communicate(timeout=120)
         assert worker.returncode == 1
         (line,) = (line for line in errors.splitlines() if line.startswith("error: "))
         assert line.startswith(f"error: TF_CONFIG: worker {i} and another have different training data or settings")
+
+
+@pytest.mark.parametrize(
+    ("number", "codes"), [(signal.SIGTERM, [143, 130]), (signal.SIGKILL, [-signal.SIGKILL, 1])], ids=["stop", "kill"]
+)
+def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
+    corpus: Path, number: signal.Signals, codes: list[int]
+) -> None:
+    endless = ["--set=training.epochs=1000000", "--set=training.patience=null"]
+    first, second = workers = start_workers(corpus, endless, endless)
+    for line in second.stderr or ():
+        if line.startswith("epoch   2 "):
+            break
+    first.send_signal(number)
+    errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == codes, errors
+    assert "Traceback" not in errors[0] + errors[1]
+    if codes[1] == 1:
+        (line,) = (line for line in errors[1].splitlines() if line.startswith("error: "))
+        assert line.startswith("error: TF_CONFIG: another worker ended or cannot be reached; ")
+    else:
+        assert "model of epoch " in errors[0]
+
+
+def start_workers(folder: Path, *arguments: list[str]) -> list[subprocess.Popen[str]]:
+    addresses = json.dumps(free_addresses(len(arguments)))
+    workers = []
+    for i, more in enumerate(arguments):
+        config = f'{{"cluster": {{"worker": {addresses}}}, "task": {{"type": "worker", "index": {i}}}}}'
+        command = [sys.executable, "-m", "tagger", "train", "config.yaml", *SETTINGS, *more]
+        environment = os.environ | {"TF_CONFIG": config}
+        workers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment))
+    return workers
 
 
 def free_addresses(n: int) -> list[str]:

@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -162,7 +163,11 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
     """
     if len(task.workers) > 1:
         with workers_explained(), muted_stderr():
-            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), task)
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with contextlib.suppress(ValueError):  # not the main thread: no handler is ours
+            # TensorFlow has taken SIGTERM for itself, to notice that a machine is about to be taken away.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        return Replicas(strategy, task)
     if gpus > 1 or devices:
         return Replicas(tf.distribute.MirroredStrategy(devices))
     return Replicas()
@@ -178,8 +183,8 @@ def workers_explained() -> Iterator[None]:
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
-        reason = str(error.message).splitlines()[0][:200]
+        lines = [line for line in str(error.message).splitlines() if "Collective" in line or "worker" in line]
         raise DeviceError(
             "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",
-            detail=[reason],
+            detail=[line[:200] for line in lines[:1]],
         ) from None

@@ -196,6 +196,7 @@ def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
 
 
 def machine(packages: list[str]) -> dict[str, Any]:
+    names: list[str] = []
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

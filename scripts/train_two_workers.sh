@@ -10,8 +10,9 @@ print(*(x.getsockname()[1] for x in s))'
 read -r first second < <(python -c "$free_ports")
 cluster="{\"worker\": [\"localhost:$first\", \"localhost:$second\"]}"
 pids=()
-# If this script ends, so do the workers: one alone would wait for the other.
-trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
+# Whatever ends this script ends the workers: at first as Ctrl-C would, then for good.
+trap 'kill -INT "${pids[@]}" 2>/dev/null || true' INT TERM
+trap 'kill -KILL "${pids[@]}" 2>/dev/null || true' EXIT
 for index in 0 1; do
     TF_CONFIG="{\"cluster\": $cluster, \"task\": {\"type\": \"worker\", \"index\": $index}}" \
         python -m tagger train "$@" 2> >(sed "s/^/worker $index: /" >&2) &
@@ -19,7 +20,11 @@ for index in 0 1; do
 done
 code=0
 for pid in "${pids[@]}"; do
-    wait "$pid" || code=$?
+    while true; do
+        ended=0
+        wait "$pid" || ended=$?
+        kill -0 "$pid" 2>/dev/null || break # else a signal ended `wait`, not the worker
+    done
+    [ "$ended" -eq 0 ] || code=$ended
 done
-trap - EXIT
 exit "$code"

@@ -198,12 +198,13 @@ def doctor(as_json: bool) -> None:
     from tagger.network.doctor import examine, format_facts
 
     facts, test = examine()
-    facts["self-test"] = dataclasses.asdict(test) | {"passed": test.passed}
+    numbers = {name: None if value != value else value for name, value in dataclasses.asdict(test).items()}
+    facts["self-test"] = numbers | {"passed": test.passed}  # JSON has no NaN
     _write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
     if not test.passed:
         raise TaggerError(
-            f"the kernel {test.kernel} is off by {max(test.value_error, test.gradient_error):.2g}, expected at most"
-            " 1e-4; models that it trains are wrong: install another TensorFlow, and report this"
+            f"the kernel {test.kernel} is off by {test.value_error:.2g} and its gradient by {test.gradient_error:.2g},"
+            " expected at most 1e-4; models that it trains are wrong: install another TensorFlow, and report this"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from tagger.errors import DeviceError
 pytest.importorskip("tensorflow")
 
 from tagger.network.distribution import Task, read_task
+from tagger.network.rendezvous import meet
 
 pytestmark = pytest.mark.tensorflow
 
@@ -156,6 +160,82 @@ def free_addresses(n: int) -> list[str]:
     for server in servers:
         server.close()
     return addresses
+
+
+# --- Meeting before TensorFlow -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_workers_meet_whoever_comes_first(order: tuple[int, ...]) -> None:
+    addresses = tuple(free_addresses(3))
+    met: dict[int, bool] = {}
+
+    def arrive(index: int) -> None:
+        met[index] = meet(addresses, index)
+
+    threads = [threading.Thread(target=arrive, args=[index]) for index in order]
+    for n, thread in enumerate(threads, start=1):
+        thread.start()
+        time.sleep(0.3)
+        assert not met or n == 3
+    for thread in threads:
+        thread.join(timeout=20)
+    assert met == {0: True, 1: True, 2: True}
+
+
+def test_strangers_at_the_chiefs_port_are_no_workers() -> None:
+    addresses = tuple(free_addresses(2))
+    stop, met = threading.Event(), []
+    chief = threading.Thread(target=lambda: met.append(meet(addresses, 0, stop.is_set)))
+    chief.start()
+    host, port = addresses[0].split(":")
+    for greeting in (b"GET / HTTP/1.1\r\n", b"", b"0\n", b"2\n", b"\xff"):
+        for _ in range(50):
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port))) as stranger:
+                stranger.sendall(greeting)
+                break
+            time.sleep(0.1)
+    time.sleep(0.5)
+    assert met == []
+    assert meet(addresses, 1)
+    chief.join(timeout=20)
+    assert met == [True]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_waits_for_the_others_can_be_stopped(index: int) -> None:
+    asked = iter([False, False, True])
+    start = time.monotonic()
+    assert not meet(tuple(free_addresses(2)), index, lambda: next(asked, True))
+    assert time.monotonic() - start < 5
+
+
+def test_a_port_that_is_taken_and_a_host_that_is_unknown_are_errors_that_name_them() -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            DeviceError, match=rf"^TF_CONFIG: worker 1: port {port} cannot be used: .*; end what uses it"
+        ):
+            meet(("localhost:1", f"localhost:{port}"), 1)
+    with pytest.raises(
+        DeviceError, match=r"^TF_CONFIG: worker 1: the chief's host nowhere.invalid is unknown: .*check"
+    ):
+        meet(("nowhere.invalid:1", *free_addresses(1)), 1)
+
+
+def test_a_lone_worker_is_ended_by_a_signal(corpus: Path) -> None:
+    config = json.dumps({"cluster": {"worker": free_addresses(2)}, "task": {"type": "worker", "index": 0}})
+    command = [sys.executable, "-m", "tagger", "train", "config.yaml"]
+    worker = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=corpus, env=os.environ | {"TF_CONFIG": config}
+    )
+    for line in worker.stderr or ():
+        if "waiting for all of them" in line:
+            break
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=30)
+    assert worker.returncode == 143
+    assert "Traceback" not in errors
 
 
 # --- Which worker this is, and which sentences are its own ---------------------------------------------------------

@@ -73,3 +73,9 @@ def test_every_kernel_that_runs_here_passes_within_some_seconds() -> None:
         assert test.passed
         assert test.seconds < 20
         assert not np.isnan(test.gradient_error)
+
+
+def test_a_gradient_that_is_no_number_does_not_pass() -> None:
+    for value, gradient in ((1e-7, float("nan")), (float("nan"), 1e-7)):
+        assert not doctor.SelfTest("kernel", value, gradient, 0.1).passed
+    assert doctor.SelfTest("kernel", 1e-7, 1e-7, 0.1).passed

@@ -15,6 +15,7 @@ from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.network import devices, distribution, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
+from tagger.network.preparation import prepare  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -139,6 +140,76 @@ def test_a_library_is_found_beside_tensorflow_too(tmp_path: Path, monkeypatch: p
     (tmp_path / "nvidia/x/lib/libx.so.1").touch()
     assert devices._loads("libx.so.1")
     assert loaded == ["libx.so.1", "libx.so.1", str(tmp_path / "nvidia/x/lib/libx.so.1")]
+
+
+def test_operators_are_deterministic(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(pipeline.tf.config.experimental, "enable_op_determinism", lambda: asked.append(1))
+    pipeline.train(configured(), TrainingProgress())
+    assert asked == [1]
+
+
+def test_workers_are_told_apart_by_data_and_settings_but_not_by_paths_and_threads(configured, tmp_path: Path) -> None:
+    def fingerprint(text: str, *settings: str) -> int:
+        (tmp_path / "train").write_text(text)
+        config = configured(*settings)
+        return pipeline._fingerprint(config, prepare(config, note=str, warn=str))
+
+    text = "a B-X\nb O\n\nc O\nd O\n"
+    first = fingerprint(text)
+    assert first == fingerprint(text) < 2**32
+    assert first == fingerprint(text, "training.threads=3", "output.model_dir=elsewhere")
+    others = [
+        fingerprint("a B-X\nb O\nc O\n\nd O\n"),  # another end of a sentence
+        fingerprint("a B-X\nb O\n\nc O\ne O\n"),
+        fingerprint("a B-Y\nb O\n\nc O\nd O\n"),
+        fingerprint("a B-X\nb B-X\n\nc O\nd O\n"),
+        *(fingerprint(text, f"{key}={value}") for key, value in {
+            "training.seed": 2, "training.batch_size": 5, "model.units": 3, "vocabulary.unk_probability": 0.1,
+            "data.max_length": 1, "training.learning_rate": 0.5,
+        }.items()),
+    ]  # fmt: skip
+    assert len({first, *others}) == 1 + len(others)
+
+
+class _OfTwoWorkers(distribution.Replicas):
+    """One of two workers, where the other says what it is told to."""
+
+    def __init__(self, index: int, *, other_stops: bool) -> None:
+        super().__init__(task=distribution.Task(("a:1", "b:2"), index))
+        self.asked: list[float] = []
+        self.other_stops = other_stops
+        self.n, self.local = 1, range(1)
+
+    def total(self, value: float) -> float:
+        self.asked.append(value)
+        return value + (self.other_stops and len(self.asked) == 2)
+
+
+@pytest.mark.parametrize(("index", "epochs"), [(0, 3), (1, 6)])
+def test_only_the_chiefs_patience_counts_among_workers(
+    configured, monkeypatch: pytest.MonkeyPatch, index: int, epochs: int
+) -> None:
+    history = run_of(configured, monkeypatch, _OfTwoWorkers(index, other_stops=False))
+    assert len(history) == epochs
+
+
+def test_workers_stop_when_another_one_does(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = _OfTwoWorkers(1, other_stops=True)
+    assert len(run_of(configured, monkeypatch, replicas)) == 1
+
+
+def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.Replicas) -> list[pipeline.EpochResult]:
+    """Six epochs with a patience of one, of which the second is best."""
+    config = configured("training.epochs=6", "training.patience=1")
+    prepared = prepare(config, note=str, warn=str)
+    network = pipeline.build_network(prepared, devices.Device("CPU", Kernel.BLOCK))
+    trainer = pipeline.Trainer(network, config.training)
+    run = pipeline._Run(config, prepared, trainer, replicas, TrainingProgress(), lambda: False)
+    gold, empty = [["B-X", "O"]], [["O", "O"]]
+    scores = iter([empty, gold, *[empty] * 4])
+    monkeypatch.setattr(run, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
+    return run.run().history
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:

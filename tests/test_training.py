@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,7 +14,7 @@ from tagger.errors import TaggerError
 
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.feeding import join, pack  # noqa: E402
+from tagger.network.feeding import join, pack, unpack  # noqa: E402
 from tagger.network.model import TwoBranchTagger  # noqa: E402
 from tagger.network.optimizers import LossScale  # noqa: E402
 from tagger.network.training import Stopped, Trainer, dropout_seed  # noqa: E402
@@ -141,6 +142,33 @@ def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:
     assert len(set(seeds)) == len(seeds)
 
 
+def test_every_call_carries_the_dropout_seeds_of_its_epoch_steps_and_replicas() -> None:
+    def seeds(trainer: Trainer, epoch: int) -> list[tuple[int, ...]]:
+        found = []
+        for _, (packed, starts) in trainer._calls(a_training_set().batches(0), epoch, lambda: False):
+            for i in range(len(starts) - 1):
+                found.append(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
+        return found
+
+    trainer = a_trainer()
+    first, second = seeds(trainer, 0), seeds(trainer, 1)
+    assert first == [dropout_seed(1, 0, step) for step in range(5)]
+    assert len(set(first + second)) == 10
+    trainer._replicas.n, trainer._replicas.local = 2, range(2)
+    assert seeds(trainer, 0) == [dropout_seed(1, 0, step, replica) for step in range(5) for replica in range(2)]
+    assert len({dropout_seed(1, e, s, r) for e in range(9) for s in range(50) for r in range(4)}) == 9 * 50 * 4
+
+
+def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None:
+    trainer = a_trainer()
+    embedding = trainer.network.embedding.numpy()
+    embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
+    trainer.network.embedding.assign(embedding)
+    data = dataclasses.replace(a_training_set(), unk_probability=0.0)
+    with pytest.raises(TaggerError, match="its weights are no numbers"):
+        trainer.train_epoch(data.batches(0), 0)
+
+
 # --- Mixed precision -----------------------------------------------------------------------------------------------
 
 
@@ -148,6 +176,17 @@ def test_mixed_precision_trains_as_float32_does() -> None:
     full, mixed = (losses(a_trainer(learning_rate=0.02, mixed_precision=mixed)) for mixed in (False, True))
     np.testing.assert_allclose(mixed, full, rtol=2e-3)
     assert mixed != full
+
+
+def test_gradients_are_divided_by_the_loss_scale_again() -> None:
+    # Plain SGD without clipping, where a constant factor would show.
+    settings = {"optimizer": "sgd", "learning_rate": 0.01, "clip_norm": None}
+    full, mixed = (a_trainer(mixed_precision=mixed, **settings) for mixed in (False, True))
+    for trainer in (full, mixed):
+        trainer.train_epoch(a_training_set().batches(0), 0)
+    ours, theirs = (trainer.network.weights_as_arrays() for trainer in (mixed, full))
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], atol=5e-3)
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves() -> None:
@@ -177,3 +216,8 @@ def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() 
         values.append(float(scale.scale))
     assert values == [2.0**15, 2.0**16, 2.0**16, 2.0**15]
     assert int(scale._good_steps) == 0
+    for bound, finite in ((2.0**24, True), (1.0, False)):
+        scale.scale.assign(bound)
+        scale._good_steps.assign(1999)
+        scale.update(tf.constant(finite))
+        assert float(scale.scale) == bound

@@ -75,11 +75,11 @@ def out_of_memory_explained() -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        reason = str(error.message).splitlines()[0][:200]
+        lines = [line for line in str(error.message).splitlines() if "OOM" in line or "alloc" in line]
         raise DeviceError(
             "out of memory: the network and its batch do not fit; use smaller model.units, model.embedding_dim or"
             " training.batch_size",
-            detail=[reason],
+            detail=[line[:200] for line in lines[:1]],
         ) from None
 
 

@@ -162,7 +162,7 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
         DeviceError: the workers cannot be reached.
     """
     if len(task.workers) > 1:
-        with workers_explained(), muted_stderr():
+        with workers_explained(task), muted_stderr():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         with contextlib.suppress(ValueError):  # not the main thread: no handler is ours
             # TensorFlow has taken SIGTERM for itself, to notice that a machine is about to be taken away.
@@ -174,15 +174,19 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
 
 
 @contextlib.contextmanager
-def workers_explained() -> Iterator[None]:
-    """Turn TensorFlow's errors about lost workers into one that says what to do.
+def workers_explained(task: Task) -> Iterator[None]:
+    """Turn TensorFlow's errors among several workers into one that says what to do.
 
     Raises:
         DeviceError: in their place.
     """
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        if len(task.workers) == 1:
+            raise
         lines = [line for line in str(error.message).splitlines() if "Collective" in line or "worker" in line]
         raise DeviceError(
             "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",

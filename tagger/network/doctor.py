@@ -41,7 +41,7 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        return bool(max(self.value_error, self.gradient_error) < _TOLERANCE)
+        return all(error < _TOLERANCE for error in (self.value_error, self.gradient_error))  # NaN is not
 
 
 def examine() -> tuple[dict[str, Any], SelfTest]:
@@ -121,7 +121,7 @@ def check_kernel(device: Device) -> SelfTest:
         branch.set_weights(weights)
         results.append(_values_and_gradients(branch, x, weighting))
     errors = [float(np.abs(ours - theirs).max()) for ours, theirs in zip(*results, strict=True)]
-    return SelfTest(device.kernel.value, errors[0], max(errors[1:]), time.perf_counter() - start)
+    return SelfTest(device.kernel.value, errors[0], float(np.max(errors[1:])), time.perf_counter() - start)
 
 
 def _values_and_gradients(branch: keras.layers.LSTM, x: Any, weighting: Any) -> list[Any]:

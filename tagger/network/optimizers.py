@@ -30,10 +30,11 @@ def _adam(gradient: Tensor, slots: list[Tensor], rate: Tensor, step: Tensor) -> 
 
 def _nadam(gradient: Tensor, slots: list[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:
     m, v = _moments(gradient, *slots)
-    steps = tf.range(1.0, step + 1.5)  # 1 … step + 1
-    schedule = _BETA_1 * (1.0 - 0.5 * tf.pow(0.96, steps))
-    product = tf.reduce_prod(schedule[:-1])
-    m_hat = schedule[-1] * m / (1.0 - product * schedule[-1]) + (1.0 - schedule[-2]) * gradient / (1.0 - product)
+    now, following = (_BETA_1 * (1.0 - 0.5 * tf.pow(0.96, t)) for t in (step, step + 1.0))
+    # The product of the schedule so far; after 500 steps it is below 1e-20, and 1 less it is 1.
+    earlier = _BETA_1 * (1.0 - 0.5 * tf.pow(0.96, tf.range(1.0, tf.minimum(step, 500.0) + 0.5)))
+    product = tf.reduce_prod(earlier)
+    m_hat = following * m / (1.0 - product * following) + (1.0 - now) * gradient / (1.0 - product)
     v_hat = v / (1.0 - tf.pow(_BETA_2, step))
     return -rate * m_hat / (tf.sqrt(v_hat) + _EPSILON), [m, v]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from tagger.config import Config, dump_config
@@ -21,6 +22,7 @@ from tagger.network.distribution import Replicas, connect, read_task, workers_ex
 from tagger.network.inference import Scorer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.preparation import Prepared, prepare
+from tagger.network.rendezvous import meet
 from tagger.network.training import EpochLoss, Stopped, Trainer
 from tagger.runtime.model_dir import check_place, save_model
 from tagger.runtime.predictor import Predictor
@@ -93,7 +95,9 @@ def train(
     prepared = prepare(config, note=listener.note, warn=listener.warn)
     if len(task.workers) > 1:
         listener.note(f"worker {task.index} of {len(task.workers)}: {', '.join(task.workers)}; waiting for all of them")
-    with out_of_memory_explained(), workers_explained():
+        if not meet(task.workers, task.index, should_stop):
+            return Outcome(Path(str(config.output.model_dir)) if task.is_chief else None, [], None, stopped=True)
+    with out_of_memory_explained(), workers_explained(task):
         replicas = connect(task, chosen.n_gpus)
         if not replicas.are_same(_fingerprint(config, prepared)):
             raise DeviceError(
@@ -143,11 +147,14 @@ def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool =
 
 
 def _fingerprint(config: Config, prepared: Prepared) -> int:
-    """A number of what all workers must have in common: the training data and all settings but paths."""
-    settings = config.vocabulary, config.model, config.training
-    digest = hashlib.sha256(repr((settings, prepared.tokens.tokens, prepared.tags.tags)).encode())
-    for ids in (*prepared.training_set.token_ids, *prepared.training_set.tag_ids):
-        digest.update(ids.tobytes())
+    """A number of what all workers must have in common: the training data, and all settings but paths and threads."""
+    training = config.training.model_copy(update={"threads": None})
+    settings = config.vocabulary, config.model, training, prepared.tokens.tokens, prepared.tags.tags
+    digest = hashlib.sha256(repr(settings).encode("utf-8", "surrogatepass"))
+    data = prepared.training_set
+    lengths = np.array([len(ids) for ids in data.token_ids])
+    for array in (lengths, *data.token_ids, *data.tag_ids):
+        digest.update(array.tobytes())
     return int.from_bytes(digest.digest()[:4], "big")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,8 +100,21 @@ def test_a_stop_request_ends_the_epoch_after_the_steps_that_are_queued() -> None
     with pytest.raises(Stopped):
         trainer.train_epoch(batches, 0, on_step=done.append, should_stop=lambda: len(done) == 2)
     assert len(done) == 2
-    assert done == [sum(b.n_tokens for b in batches[i : i + 8]) for i in (0, 8)]
-    assert int(trainer.optimizer.steps) == 16
+    assert done == [sum(b.n_tokens for b in batches[i : i + 16]) for i in (0, 16)]
+    assert int(trainer.optimizer.steps) == 32
+
+
+@pytest.mark.parametrize(
+    ("units", "layers", "steps"), [(8, 1, 16), (100, 1, 16), (400, 1, 4), (400, 2, 2), (5000, 1, 1)]
+)
+def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: int, layers: int, steps: int) -> None:
+    trainer = a_trainer()
+    branch = SimpleNamespace(units=units)
+    blocks = [SimpleNamespace(branches={"forward": branch, "backward": branch})] * layers
+    trainer.network = SimpleNamespace(blocks=blocks)  # type: ignore[assignment]
+    batches = list(a_training_set().batches(0)) * 4
+    tokens = [n for n, _ in trainer._calls(batches, 0, lambda: False)]
+    assert tokens == [sum(b.n_tokens for b in batches[i : i + steps]) for i in range(0, len(batches), steps)]
 
 
 def test_several_steps_in_one_call_equal_single_calls() -> None:
@@ -111,7 +125,7 @@ def test_several_steps_in_one_call_equal_single_calls() -> None:
     for step, batch in enumerate(batches):
         expected += float(one_by_one._train_steps(*join([pack(batch, dropout_seed(1, 0, step))]))[0])
     loss = together.train_epoch(batches, 0)
-    assert len(batches) % 8
+    assert len(batches) % 16
     assert int(together.optimizer.steps) == len(batches)
     assert loss.loss * loss.tokens == pytest.approx(expected, rel=1e-5)
     ours, theirs = (trainer.network.weights_as_arrays() for trainer in (together, one_by_one))

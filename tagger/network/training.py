@@ -22,8 +22,9 @@ from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
 from tagger.network.model import TwoBranchTagger, sequence_loss
 from tagger.network.optimizers import LossScale, Optimizer
 
-# A call costs half a millisecond beside steps of ten: eight of them at once are 1.08 times as fast as one by one.
-_STEPS_PER_CALL = 8  # Ctrl-C waits for them
+# A call costs half a millisecond beside steps of ten: of 100 units, 16 at once are 1.1 times as fast as one by one.
+# Larger networks need fewer, and Ctrl-C waits for them all.
+_UNITS_PER_CALL, _MOST_STEPS_PER_CALL = 1600, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +136,9 @@ class Trainer:
         """
         seed, n = self.settings.seed, self._replicas.n
         numbered = enumerate(batches)
-        while group := list(itertools.islice(numbered, _STEPS_PER_CALL if n == 1 else 1)):
+        n_units = sum(branch.units for block in self.network.blocks for branch in block.branches.values()) // 2
+        most = max(1, min(_MOST_STEPS_PER_CALL, _UNITS_PER_CALL // max(1, n_units))) if n == 1 else 1
+        while group := list(itertools.islice(numbered, most)):
             packed = [
                 pack(
                     batch.share(replica, n),

@@ -5,8 +5,8 @@
     python scripts/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
 Every contender is a process of its own (training_contenders.py) with all cores; they take turns, so that a busy moment
-of the machine hits all of them. The first pass of each, which compiles, is not counted. Numbers are medians of the
-rounds; a ratio is the median of the rounds' ratios.
+of the machine hits all of them. The first pass of each, which compiles, is not counted, nor are the ten steps with
+which a turn begins. Numbers are medians of the rounds; a ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Worker:
         command = [sys.executable, str(CONTENDERS), json.dumps(spec)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def tokens_per_second(self, epoch: int, steps: int) -> float:
+    def tokens_per_second(self, epoch: int, steps: int | None) -> float:
         print(json.dumps({"epoch": epoch, "steps": steps}), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         assert answer, "the contender ended; its error stands above"
@@ -53,7 +53,7 @@ class Worker:
         self._process.communicate()
 
 
-def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int, warm_up: int) -> dict[str, list[float]]:
+def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int) -> dict[str, list[float]]:
     """Tokens a second of each contender in each round; they take turns."""
     with contextlib.ExitStack() as stack:
         workers = {}
@@ -67,6 +67,8 @@ def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int, warm_up: 
             first = epoch % len(names)  # another one goes first in each round
             for name in names[first:] + names[:first]:
                 worker = workers[name]
+                if specs[name]["contender"] != "tagger-train":  # which takes whole epochs only
+                    worker.tokens_per_second(epoch, 10)  # it has waited for the others: warm up again
                 speeds[name].append(worker.tokens_per_second(epoch, steps))
                 print(f"  round {epoch}  {name:24} {speeds[name][-1]:10,.0f} tokens/s", file=sys.stderr, flush=True)
     return speeds
@@ -115,7 +117,7 @@ class Bench:
         }  # fmt: skip
         specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
-        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=arguments.steps)
+        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=100)
         print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
         print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
         for name, values in speeds.items():
@@ -212,8 +214,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=100, help="of each contender in a round of `speed`")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, help="of a round of `speed`; default: a whole epoch")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")

@@ -134,7 +134,7 @@ def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], n_ahead: int = 8) -> Iterator[T]:
+def prefetch(items: Iterable[T], n_ahead: int = 2) -> Iterator[T]:
     """The same items, made up to `n_ahead` ahead by another thread.
 
     What the items are must not depend on when they are made. An error in making one is raised where it is taken.

@@ -52,17 +52,13 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
     with muted_stderr():
         tf.config.set_visible_devices(chosen, "GPU")
     if not chosen:
-        return Device(f"CPU, {count(threads or available_cores(), 'thread')}", Kernel.BLOCK)
+        n = threads or available_cores()
+        return Device(f"CPU, {n} thread{'' if n == 1 else 's'}", Kernel.BLOCK)
     names = []
     for gpu in chosen:
         tf.config.experimental.set_memory_growth(gpu, True)
         names.append(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
     return Device(f"GPU, {', '.join(names)}", Kernel.CUDNN, len(chosen))
-
-
-def count(n: int, noun: str) -> str:
-    """1 thread, 2 threads."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 @contextlib.contextmanager

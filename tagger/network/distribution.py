@@ -152,7 +152,7 @@ class Replicas:
 
 
 def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Replicas:
-    """Make the strategy for this process's devices and the other workers; waits for them. Before other TensorFlow.
+    """Make the strategy for this process's devices and the other workers, who have met. Before other TensorFlow.
 
     Args:
         gpus: how many this process uses; several train side by side.

@@ -44,8 +44,8 @@ from tagger.errors import TaggerError
 from tagger.evaluation.check import format_check
 from tagger.evaluation.report import format_report
 from tagger.evaluation.run import evaluate_file
-from tagger.runtime import predictor as prediction
-from tagger.runtime.predictor import tag_conll
+from tagger.runtime import conll_stream
+from tagger.runtime.conll_stream import tag_conll
 
 _VIA_COMMAND_LINE = 500  # every so many inputs go through click, with a file
 
@@ -247,7 +247,7 @@ def install(files: Files) -> None:
 def run_case(case: Case, files: Files) -> str:
     """What came of it: `accepted`, or the kind of refusal."""
     files.data, files.block = case.data, case.block
-    prediction.PIECE_LINES = case.piece_lines
+    conll_stream.PIECE_LINES = case.piece_lines
     try:
         columns = cli._parse_columns(case.columns)
         if case.command == "check":
@@ -339,7 +339,7 @@ def check_added_column(before: bytes, after: bytes, layout: Layout, scores: bool
 
 
 def run_eval(case: Case, layout: Layout) -> None:
-    evaluation = evaluate_file(PREDICTORS[case.predictor], "fuzz", layout, NOTATIONS[case.predictor])
+    evaluation = evaluate_file(PREDICTORS[case.predictor], "fuzz", layout)
     json.dumps(evaluation.to_json(), allow_nan=False)
     format_report(evaluation).encode()
 
@@ -417,7 +417,7 @@ def main() -> int:
             try:
                 if number % _VIA_COMMAND_LINE == 0 and "\0" not in case.columns + case.delimiter:
                     dataset.open_corpus, checking.open_corpus, repair.open_corpus, encodings._sample = original
-                    prediction.PIECE_LINES = 8192
+                    conll_stream.PIECE_LINES = 8192
                     counts["command line"][f"exit code {run_command_line(case, Path(name))}"] += 1
                 install(files)
                 counts[case.command][run_case(case, files)] += 1

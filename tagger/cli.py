@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,17 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tagger import __version__
+from tagger import __version__, console
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.corpus.layout import Layout
-    from tagger.runtime.model_dir import Model
+    from tagger.runtime.manifest import Manifest
     from tagger.runtime.predictor import Predictor
-
-POINTER = Path(".tagger-model")  # names the model that the last successful training in this folder wrote
-
-_INTERRUPTED, _TERMINATED = 130, 143
 
 _MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 
@@ -68,7 +63,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     loaded = load_config(config, settings)
     if model_dir is not None:
         loaded = with_model_dir(loaded, model_dir)
-    stop = _StopRequest()
+    stop = console.StopRequest()
     _require_tensorflow()
     from tagger.evaluation.progress import TrainingProgress
     from tagger.network import pipeline
@@ -77,24 +72,40 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
         outcome = pipeline.train(loaded, progress, device=device, should_stop=stop.requested)
     shown = os.path.relpath(outcome.model_dir or ".")
     if outcome.best is None:
-        _say("stopped before the first epoch was done: no model was written")
+        console.say("stopped before the first epoch was done: no model was written")
     elif outcome.model_dir is None:
-        _say("the model is written by the chief worker")
+        console.say("the model is written by the chief worker")
     else:
-        _say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
+        console.say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
     if outcome.stopped:
-        click.get_current_context().exit(stop.exit_code or _INTERRUPTED)  # another worker was asked to stop
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:
-        _write_pointer(shown)
+        _remember_model(shown)
+
+
+def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which model tags, and on what."""
+    return _with_options(
+        command,
+        click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP),
+        click.option(
+            "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
+        ),
+        click.option("--threads", type=click.IntRange(min=1), help="Cores to tag on. Default: all."),
+    )
 
 
 def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say how FILE is laid out."""
-    options = [
+    return _with_options(
+        command,
         click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
         click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
-    ]
+    )
+
+
+def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
@@ -103,41 +114,76 @@ def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command(name="eval")
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@_engine_options
 @_layout_options
-def eval_(file: str | None, as_json: bool, model_dir: str | None, **layout_options: str | None) -> None:
+def eval_(
+    file: str | None,
+    as_json: bool,
+    model_dir: str | None,
+    device: str,
+    threads: int | None,
+    **layout_options: str | None,
+) -> None:
     """Score a model on FILE, or on the config's test file, with seqeval."""
+    predictor = _load_predictor(model_dir, device, threads)
+    layout = _layout(predictor.model.manifest, **layout_options)
     from tagger.evaluation.report import format_report
     from tagger.evaluation.run import evaluate_file, gold_file
 
-    model = _load_model(model_dir)
-    layout = _layout(model, **layout_options)
-    path = gold_file(model, file)
-    evaluation = evaluate_file(_predictor(model), path, layout, model.manifest.notation)
+    evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
-    _write(text.encode())
+    console.write(text.encode())
 
 
 @cli.command()
 @click.argument("file", type=click.Path(), default="-")
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
-@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@_engine_options
 @_layout_options
-def predict(file: str, scores: bool, line_buffered: bool, model_dir: str | None, **layout_options: str | None) -> None:
+def predict(
+    file: str,
+    scores: bool,
+    line_buffered: bool,
+    model_dir: str | None,
+    device: str,
+    threads: int | None,
+    **layout_options: str | None,
+) -> None:
     """Tag FILE or standard input; writes every line back with the tag as one more column."""
     from tagger.corpus.lines import open_corpus, shown_name
-    from tagger.runtime.predictor import tag_conll
+    from tagger.runtime.conll_stream import tag_conll
 
-    model = _load_model(model_dir)
-    layout = _layout(model, **layout_options)
+    predictor = _load_predictor(model_dir, device, threads)
+    layout = _layout(predictor.model.manifest, **layout_options)
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
         path = shown_name(file)
-        predictor = _predictor(model)
         for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
-            _write(block)
-            _flush()
+            console.write(block)
+            console.flush()
+
+
+@cli.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "saved-model"]),
+    default="onnx",
+    show_default=True,
+    help="onnx: one file; saved-model: a directory for TensorFlow Serving.",
+)
+@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+def export(out: Path, form: str, model_dir: str | None) -> None:
+    """Write a model's network to OUT, for other tools to serve.
+
+    Its input is token ids, its output a score for each tag: docs/serving.md. OUT must not exist yet.
+    """
+    _require_tensorflow()
+    from tagger.network.serving import export_network
+
+    export_network(_model_path(model_dir), out, form)
 
 
 @cli.command()
@@ -182,7 +228,7 @@ def check(
     with _options_named():
         reports = check_files(files, given, as_training=config is not None)
     changes = None if fix is None else fix_file(reports[0], fix)
-    _write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
+    console.write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
 
@@ -200,7 +246,7 @@ def doctor(as_json: bool) -> None:
     facts, test = examine()
     numbers = {name: None if value != value else value for name, value in dataclasses.asdict(test).items()}
     facts["self-test"] = numbers | {"passed": test.passed}  # JSON has no NaN
-    _write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
+    console.write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
     if not test.passed:
         raise TaggerError(
             f"the kernel {test.kernel} is off by {test.value_error:.2g} and its gradient by {test.gradient_error:.2g},"
@@ -208,47 +254,40 @@ def doctor(as_json: bool) -> None:
         )
 
 
-def _load_model(given: str | None) -> Model:
-    from tagger.runtime.model_dir import load_model
+def _model_path(given: str | None) -> Path:
+    from tagger.runtime.last_model import named_or_last_model
 
-    path = Path(given) if given is not None else _default_model()
-    _say(f"model: {path}")
-    return load_model(path)
+    path = named_or_last_model(given)
+    console.say(f"model: {path}")
+    return path
 
 
-def _default_model() -> Path:
-    from_environment = os.environ.get("TAGGER_MODEL")
-    if from_environment:
-        return Path(from_environment)
+def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> Predictor:
+    path = _model_path(model_dir)
     try:
-        return Path(os.fsdecode(POINTER.read_bytes()).strip("\n"))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise TaggerError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
-    raise TaggerError(
-        "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
-        " name one with --model, or train one"
-    )
+        from tagger.runtime.engine import load_predictor
+    except ImportError as error:
+        raise TaggerError(f"ONNX Runtime cannot be imported: {error}; pip install onnxruntime") from None
+    return load_predictor(path, threads=threads, device=device)
 
 
-def _write_pointer(model_dir: str) -> None:
-    from tagger.runtime.publish import write_atomically
+def _remember_model(model_dir: str) -> None:
+    from tagger.runtime.last_model import POINTER, remember_model
 
     try:
-        write_atomically(POINTER, os.fsencode(f"{model_dir}\n"))
+        remember_model(model_dir)
     except OSError as error:
-        _say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
+        console.say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
 
 
-def _layout(model: Model, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
+def _layout(manifest: Manifest, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
     """The training file's layout, changed by what the options say."""
     given = {
         "columns": None if columns is None else _parse_columns(columns), "delimiter": delimiter, "encoding": encoding
     }  # fmt: skip
     with _options_named():
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(model.manifest.layout, **changes)
+        return dataclasses.replace(manifest.layout, **changes)
 
 
 @contextlib.contextmanager
@@ -278,14 +317,6 @@ def _parse_columns(text: str) -> dict[str, int]:
     return columns
 
 
-def _predictor(model: Model) -> Predictor:
-    _require_tensorflow()
-    from tagger.network.devices import choose_device
-    from tagger.network.inference import load_predictor
-
-    return load_predictor(model, kernel=choose_device("cpu").kernel)
-
-
 def _require_tensorflow() -> None:
     try:
         import tagger.network.model  # noqa: F401
@@ -293,99 +324,12 @@ def _require_tensorflow() -> None:
         raise TaggerError(f"TensorFlow cannot be imported: {error}; pip install twobranch-tagger") from None
 
 
-class _StopRequest:
-    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.exit_code = 0
-        self._before: dict[int, object] = {}
-
-    def requested(self) -> bool:
-        return bool(self.exit_code)
-
-    def __enter__(self) -> _StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _request(self, number: int, _frame: object) -> None:
-        self.__exit__()
-        self.exit_code = _INTERRUPTED if number == signal.SIGINT else _TERMINATED
-        _say("stopping after this step; once more to stop at once")
-
-
-class _ReaderGoneError(Exception):
-    """The reader of standard output (`| head`) has all that it wants. Not an OSError: click would exit with 1."""
-
-
-def _write(data: bytes) -> None:
-    if sys.stdout is None:
-        raise TaggerError("standard output: is closed, expected a place for the result; redirect it to a file")
-    try:
-        sys.stdout.buffer.write(data)
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
-
-
-def _flush() -> None:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads our messages: the work goes on
-        click.echo(text, err=True)
-
-
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    sys.exit(_TERMINATED)
-
-
 def main() -> NoReturn:
     """The `tagger` command."""
-    signal.signal(signal.SIGTERM, _terminate)
-    for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    console.prepare_process()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; the one place where errors become messages and exit codes."""
-    try:
-        result = cli.main(list(arguments), prog_name="tagger", standalone_mode=False)
-        _flush()
-        return result if isinstance(result, int) else 0
-    except TaggerError as error:
-        _say(f"error: {error}")
-        return 1
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        _say(f"error: {error.format_message()}")
-        context = getattr(error, "ctx", None)
-        if context is not None:
-            _say(f"  {context.get_usage()}\n  see {context.command_path} --help")
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _INTERRUPTED
-    except _ReaderGoneError:
-        # Python would complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        _say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")
-        return 1
-    except MemoryError:
-        _say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")
-        return 1
+    """Run the command line; returns the exit code."""
+    return console.run(cli, arguments)

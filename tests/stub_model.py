@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 from tagger import cli
-from tagger.corpus.batching import Batch
+from tagger.corpus.batching import pad
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
 from tagger.runtime.decoding import Scores
 from tagger.runtime.manifest import Manifest
-from tagger.runtime.predictor import Predictor
+from tagger.runtime.model_dir import Model
+from tagger.runtime.predictor import Predictor, ScoreBatch
 
 TAGS = ("O", "B-LOC", "B-MISC", "B-ORG", "B-PER", "I-LOC", "I-MISC", "I-ORG", "I-PER")
 TAG_OF_TOKEN: Mapping[str, str] = {
@@ -75,30 +76,25 @@ def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
     return dataclasses.replace(manifest, **changes)
 
 
-def stub_predictor(manifest: Manifest | None = None, score: Callable[[Batch], Scores] | None = None) -> Predictor:
+def stub_predictor(
+    manifest: Manifest | None = None, score: ScoreBatch | None = None, tokens: tuple[str, ...] = tuple(TAG_OF_TOKEN)
+) -> Predictor:
     """The stub model's predictor; `score` replaces its fixed logits."""
     table = fixed_logits()
     return Predictor(
-        score or (lambda batch: table[batch.token_ids]),
-        manifest or stub_manifest(),
-        TokenVocabulary(tuple(TAG_OF_TOKEN)),
-        TagVocabulary(TAGS),
+        Model(
+            Path("stub"),
+            manifest or stub_manifest(),
+            TokenVocabulary(tokens),
+            TagVocabulary(TAGS),
+            score or (lambda sentences: table[pad(sentences)[0]]),
+        )
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class StubModel:
-    """As much of a `tagger.runtime.model_dir.Model` as `predict` and `eval` look at."""
-
-    manifest: Manifest
-    directory: Path = Path("stub")
 
 
 @contextlib.contextmanager
 def stub_model(manifest: Manifest | None = None) -> Iterator[None]:
     """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
-    model = StubModel(manifest or stub_manifest())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "_load_model", lambda given: model)
-        patch.setattr(cli, "_predictor", lambda model: stub_predictor(model.manifest))
+        patch.setattr(cli, "_load_predictor", lambda *_: stub_predictor(manifest))
         yield

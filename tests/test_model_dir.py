@@ -20,9 +20,10 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
-from tagger.runtime import publish
+from tagger.runtime import model_dir, publish
 from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
-from tagger.runtime.model_dir import MODEL_FILES, check_place, load_model, save_model
+from tagger.runtime.model_dir import Model, Weights, check_place, read_weights, save_model
+from tagger.runtime.model_files import MODEL_FILES
 
 TOKENS = ("the", "U+3000:\u3000", "\u2028", "\x0b", "", " ", "é", "#")
 
@@ -45,15 +46,14 @@ def a_manifest(seed: int = 1) -> Manifest:
 
 def save(directory: Path, seed: int = 1) -> None:
     # Everything in the directory says which seed it is of, so that a mixture of two would show.
-    save_model(
-        directory,
-        a_manifest(seed),
-        tokens=TokenVocabulary((*TOKENS, f"seed {seed}")),
-        tags=TagVocabulary(("O", "B-X", f"I-{seed}")),
-        weights={"embedding": np.full((2, 3), seed, np.float32)},
-        config=f"seed: {seed}\n",
-        history="epoch\n",
-    )
+    tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
+    weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
+    model = Model(directory, a_manifest(seed), tokens, TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
+    save_model(model, graph=b"graph %d" % seed, config=f"seed: {seed}\n", history="epoch\n")
+
+
+def load_model(directory: Path) -> Model[Weights]:
+    return model_dir.load_model(directory, read_weights)
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
@@ -62,7 +62,11 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert model.manifest == a_manifest()
     assert model.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
     assert model.tags.tags == ("O", "B-X", "I-1")
-    np.testing.assert_array_equal(model.weights["embedding"], np.ones((2, 3), np.float32))
+    assert sorted(model.network) == ["embedding", "w"]
+    np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.tokens), 3), np.float32))
+    np.testing.assert_array_equal(model.network["w"], np.ones(2, np.float32))
+    assert (tmp_path / "model/model.onnx").read_bytes() == b"graph 1"
+    assert (tmp_path / "model/embeddings.bin").read_bytes() == np.ones((len(model.tokens), 3), "<f4").tobytes()
 
 
 def test_vocabulary_files_have_a_line_an_id(tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
     directory = tmp_path / "model"
     save(directory)
     rng = random.Random(1)
-    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors"):
+    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors", "embeddings.bin"):
         path = directory / name
         content = path.read_bytes()
         for _ in range(150):
@@ -110,7 +114,7 @@ def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
 
 def test_a_file_cut_short_or_missing_is_named(tmp_path: Path) -> None:
     directory = tmp_path / "model"
-    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors"):
+    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors", "embeddings.bin"):
         shutil.rmtree(directory, ignore_errors=True)
         save(directory)
         content = (directory / name).read_bytes()
@@ -145,7 +149,14 @@ def rewrite_manifest(directory: Path, **changes: object) -> None:
 def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=FORMAT_VERSION + 1)
-    with pytest.raises(ModelError, match=r"format version 2, expected at most 1: .* pip install --upgrade"):
+    with pytest.raises(ModelError, match=r"format version 3, expected at most 2: .* pip install --upgrade"):
+        load_model(tmp_path / "model")
+
+
+def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", format_version=1)
+    with pytest.raises(ModelError, match=r"format version 1, expected 2: .* train again"):
         load_model(tmp_path / "model")
 
 
@@ -189,7 +200,7 @@ def test_a_manifest_with_wrong_content_is_an_error(tmp_path: Path, changes: dict
 
 
 @pytest.mark.parametrize(
-    "text", ['{"format_version":1,"a":"\\ud800"}', "[1]", "[" * 100_000, '{"format_version":1}', "{", ""]
+    "text", ['{"format_version":2,"a":"\\ud800"}', "[1]", "[" * 100_000, '{"format_version":2}', "{", ""]
 )
 def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
     save(tmp_path / "model")
@@ -208,8 +219,9 @@ def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
         ("tags.txt", b"O\nLOC\n", "tags.txt:2: found 'LOC', expected"),
         ("tags.txt", b"O\nB-a\tb\n", "tags.txt:2: found 'B-a\\tb', expected"),
         ("tags.txt", b"", "tags.txt: found no tag"),
-        ("weights.safetensors", b"", "weights.safetensors: "),
+        ("weights.safetensors", b"", "weights.safetensors, embeddings.bin: "),
         ("weights.safetensors", save_tensors({"w": np.array([np.nan], np.float32)}), "weights.safetensors: w: found float32 with 1 NaN"),
+        ("embeddings.bin", bytes(12), "weights.safetensors, embeddings.bin: cannot reshape"),
         ("weights.safetensors", save_tensors({"w": np.array([1, 2])}), "weights.safetensors: w: found int64 with 0 NaN, expected finite float32"),
     ],
 )  # fmt: skip
@@ -316,7 +328,7 @@ def test_a_reader_sees_the_old_or_the_new_model_and_never_a_mixture(
                 problems.append(error)
                 return
             seeds = {model.manifest.seed, int(model.tokens.tokens[-1][5:]), int(model.tags.tags[-1][2:])}
-            seeds.add(int(model.weights["embedding"][0, 0]))
+            seeds.add(int(model.network["embedding"][0, 0]))
             seen.add(model.manifest.seed)
             if len(seeds) != 1:
                 problems.append(seeds)

@@ -110,24 +110,32 @@ def reverse_by_length(ids: Ids, lengths: Ids) -> Ids:
     return reversed_rows
 
 
-def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -> Batch:
-    """Pad sentences [T_i] to a batch.
+def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
+    """Sentences [T_i], zero-padded on the right to [B, T], and their lengths [B].
 
     Raises:
         ValueError: there is no sentence, or one has no token (a cuDNN LSTM fails on it).
     """
-    lengths = np.array([len(ids) for ids in token_ids], np.int32)
+    lengths = np.array([len(ids) for ids in sentences], np.int32)
     if not lengths.all() or not len(lengths):
         raise ValueError("a batch needs sentences of at least one token")
-    # PAD_ID is the least id: one more of it makes sure that it is there, in the table's first row.
-    flat = np.concatenate([np.array([PAD_ID], np.int32), *token_ids])
-    distinct, rows = np.unique(flat, return_inverse=True)
     mask = mask_of(lengths)
-    token_rows = np.zeros(mask.shape, np.int32)
-    token_rows[mask] = rows[1:]
-    padded_tags = np.zeros_like(token_rows)
-    if tag_ids is not None:
-        padded_tags[mask] = np.concatenate(tag_ids)
+    padded = np.zeros(mask.shape, np.int32)
+    padded[mask] = np.concatenate(sentences)
+    return padded, lengths
+
+
+def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -> Batch:
+    """Pad sentences [T_i] to a batch.
+
+    Raises:
+        ValueError: as `pad`.
+    """
+    padded, lengths = pad(token_ids)
+    # PAD_ID is the least id: one more of it makes sure that it is there, in the table's first row.
+    distinct, rows = np.unique(np.append(padded, np.int32(PAD_ID)), return_inverse=True)
+    token_rows = rows[:-1].reshape(padded.shape).astype(np.int32)
+    padded_tags = np.zeros_like(token_rows) if tag_ids is None else pad(tag_ids)[0]
     return Batch(distinct, token_rows, reverse_by_length(token_rows, lengths), lengths, padded_tags)
 
 

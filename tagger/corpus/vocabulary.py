@@ -107,7 +107,7 @@ class TagVocabulary:
 
     def decode(self, ids: npt.NDArray[np.integer]) -> list[str]:
         """The tags of ids [T]."""
-        return [self.tags[i] for i in ids]
+        return [self.tags[i] for i in ids.tolist()]
 
 
 def build_tag_vocabulary(tags: Iterable[Sequence[str]]) -> TagVocabulary:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tagger.corpus.dataset import load_gold
 from tagger.corpus.layout import Layout
-from tagger.corpus.notation import Notation
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.runtime.conll_stream import PIECE_LINES
 from tagger.runtime.model_dir import Model
-from tagger.runtime.predictor import PIECE_LINES, Predictor
+from tagger.runtime.predictor import Predictor
 
 
-def gold_file(model: Model, given: str | None) -> str:
+def gold_file(model: Model[object], given: str | None) -> str:
     """The file to score on: the given one, else the config's test file.
 
     Raises:
@@ -27,12 +27,13 @@ def gold_file(model: Model, given: str | None) -> str:
     return str(path)
 
 
-def evaluate_file(predictor: Predictor, path: str, layout: Layout, notation: Notation) -> Evaluation:
+def evaluate_file(predictor: Predictor, path: str, layout: Layout) -> Evaluation:
     """Scores of exactly the tags that `tagger predict` writes.
 
     Raises:
         DataError: the file has no gold tags that fit.
     """
+    notation = predictor.model.manifest.notation
     gold: list[list[str]] = []
     pred: list[list[str]] = []
     goes_on = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 from tagger.errors import DeviceError
 from tagger.network import muted_stderr
 from tagger.network.lstm import Kernel
+from tagger.runtime.cores import available_cores
 
 _CUDA_LIBRARIES = (
     "libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcublasLt.so.{cuda}", "libcusparse.so.{cuda}",
@@ -86,11 +86,6 @@ def _set_threads(threads: int | None) -> None:
     with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process: its threads stay
         tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
         tf.config.threading.set_inter_op_parallelism_threads(min(2, cores))
-
-
-def available_cores() -> int:
-    """Of those of the machine, the ones that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def why_no_gpu() -> list[str]:

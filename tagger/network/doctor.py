@@ -15,11 +15,12 @@ import tensorflow as tf
 
 from tagger import __version__
 from tagger.errors import DeviceError
-from tagger.network.devices import Device, available_cores, choose_device, why_no_gpu
+from tagger.network.devices import Device, choose_device, why_no_gpu
 from tagger.network.distribution import read_task
 from tagger.network.lstm import Kernel, make_branch
+from tagger.runtime.cores import available_cores
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "click", "seqeval", "pydantic", "safetensors")
+_PACKAGES = ("tensorflow", "keras", "onnx", "onnxruntime", "numpy", "click", "seqeval", "pydantic", "safetensors")
 _VARIABLES = ("TF_CONFIG", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE")
 _TOLERANCE = 1e-4  # a wrong gradient is off by the size of the gradient itself
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tagger.corpus.batching import Batch
+from tagger.corpus.batching import Ids, make_batch
 from tagger.network.devices import out_of_memory_explained
 from tagger.network.feeding import PACKED_SIGNATURE, join, pack, unpack
 from tagger.network.lstm import Kernel
 from tagger.network.model import TwoBranchTagger
 from tagger.runtime.decoding import Scores
-from tagger.runtime.model_dir import Model
-from tagger.runtime.predictor import Predictor
+from tagger.runtime.model_dir import read_weights
+from tagger.runtime.model_files import ModelFiles
 
 
 class Scorer:
-    """Computes logits of a batch with a network, without dropout; a `predictor.ScoreBatch`."""
+    """Computes logits with a network, without dropout; a `predictor.ScoreBatch`."""
 
     def __init__(self, network: TwoBranchTagger) -> None:
         def logits(packed: Any, starts: Any) -> Any:
@@ -27,21 +28,19 @@ class Scorer:
 
         self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
 
-    def __call__(self, batch: Batch) -> Scores:
-        """Logits [B, T, K]."""
+    def __call__(self, sentences: Sequence[Ids]) -> Scores:
+        """Logits [B, T, K] of sentences of ids, each of at least one."""
         with out_of_memory_explained():
-            return np.asarray(self._call(*join([pack(batch)])), np.float32).swapaxes(0, 1)
+            return np.asarray(self._call(*join([pack(make_batch(sentences))])), np.float32).swapaxes(0, 1)
 
 
-def load_predictor(model: Model, *, kernel: Kernel = Kernel.BLOCK) -> Predictor:
-    """A predictor that runs a model directory's weights in TensorFlow.
+def open_scorer(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int) -> Scorer:
+    """A model directory's network in TensorFlow; for `load_model`.
 
     Raises:
-        ModelError: the weights do not fit the manifest.
+        ModelError: a file was altered, or the weights do not fit the manifest.
     """
     with out_of_memory_explained():
-        network = TwoBranchTagger(
-            **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), kernel=kernel
-        )
-        network.assign_weights(model.weights)
-    return Predictor(Scorer(network), model.manifest, model.tokens, model.tags)
+        built = TwoBranchTagger(**network, n_tokens=n_tokens, n_tags=n_tags, kernel=Kernel.BLOCK)
+        built.assign_weights(read_weights(files, network, n_tokens, n_tags))
+    return Scorer(built)

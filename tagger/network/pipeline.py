@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,13 +19,18 @@ from tagger.errors import DeviceError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.network.devices import Device, choose_device, out_of_memory_explained
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
+from tagger.network.export import build_onnx, check_equal
 from tagger.network.inference import Scorer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.training import EpochLoss, Stopped, Trainer
-from tagger.runtime.model_dir import check_place, save_model
+from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_dir import Model, check_place, save_model
+from tagger.runtime.model_files import EMBEDDINGS
 from tagger.runtime.predictor import Predictor
+
+N = TypeVar("N")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +178,7 @@ class _Run:
         self._config, self._prepared, self._listener = config, prepared, listener
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
         self._trainer, self._replicas = trainer, replicas
-        self._predictor = Predictor(Scorer(trainer.network), prepared.manifest, prepared.tokens, prepared.tags)
+        self._predictor = Predictor(self._model(Scorer(trainer.network)))
         self._is_chief = replicas.task.is_chief
         self._history: list[EpochResult] = []
         self._best: EpochResult | None = None
@@ -225,15 +230,23 @@ class _Run:
     def _save(self, best: EpochResult) -> None:
         if not self._is_chief:
             return
+        manifest = dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best))
         save_model(
-            self._model_dir,
-            dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best)),
-            tokens=self._prepared.tokens,
-            tags=self._prepared.tags,
-            weights=self._best_weights,
+            dataclasses.replace(self._model(self._best_weights), manifest=manifest),
+            graph=build_onnx(self._best_weights, manifest.network, embeddings=EMBEDDINGS),
             config=dump_config(_relative_to(self._config, self._model_dir)),
             history=format_history(self._history),
+            check=self._check if best is self._history[-1] else lambda directory: None,
         )
+
+    def _check(self, directory: Path) -> None:
+        """Whether the saved model is the network as it stands now."""
+        saved = load_predictor(directory, threads=1)
+        check_equal(saved, self._predictor, [sentence.tokens for sentence in self._prepared.dev.sentences])
+
+    def _model(self, network: N) -> Model[N]:
+        prepared = self._prepared
+        return Model(self._model_dir, prepared.manifest, prepared.tokens, prepared.tags, network)
 
 
 def score_of(dev: Evaluation) -> float:

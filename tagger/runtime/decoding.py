@@ -14,6 +14,7 @@ Scores = npt.NDArray[np.float32]
 # Finite, so that a sentence whose every path is illegal still gets the best of those with the fewest breaks; in
 # double precision, so that the sum over a long sentence still tells log-probabilities apart.
 _ILLEGAL = -1e6
+_VITERBI_NUMBERS = 1 << 22  # held at once: K² for each sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,23 @@ def viterbi(
     return path
 
 
+def are_legal(
+    tag_ids: npt.NDArray[np.intp],
+    lengths: npt.NDArray[np.int32],
+    constraints: Constraints,
+    *,
+    after_tag: int | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Which of the paths [B, T] break no rule; arguments as of `viterbi`."""
+    start = constraints.start if after_tag is None else constraints.transition[after_tag]
+    last = tag_ids[np.arange(len(tag_ids)), lengths - 1]
+    broken = (constraints.transition[tag_ids[:, :-1], tag_ids[:, 1:]] < 0) & (
+        np.arange(1, tag_ids.shape[1]) < lengths[:, None]
+    )
+    legal: npt.NDArray[np.bool_] = ~broken.any(axis=1) & (start[tag_ids[:, 0]] == 0) & (constraints.end[last] == 0)
+    return legal
+
+
 def decode(
     logits: Scores,
     lengths: npt.NDArray[np.int32],
@@ -110,9 +128,16 @@ def decode(
         after_tag: as `viterbi`.
     """
     log_probabilities = log_softmax(logits)
-    if constraints is None:
-        tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
-    else:
-        tag_ids = viterbi(log_probabilities, lengths, constraints, after_tag=after_tag)
+    tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
+    if constraints is not None:
+        # Each token's best tag together are the best path wherever that is legal, which it mostly is.
+        illegal = np.flatnonzero(~are_legal(tag_ids, lengths, constraints, after_tag=after_tag))
+        most = max(1, _VITERBI_NUMBERS // logits.shape[-1] ** 2)
+        for start in range(0, len(illegal), most):
+            rows = illegal[start : start + most]
+            n_steps = lengths[rows].max()
+            tag_ids[rows, :n_steps] = viterbi(
+                log_probabilities[rows, :n_steps], lengths[rows], constraints, after_tag=after_tag
+            )
     chosen = np.take_along_axis(log_probabilities, tag_ids[..., None], axis=-1)[..., 0]
     return tag_ids, np.exp(chosen)

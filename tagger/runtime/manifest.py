@@ -14,7 +14,7 @@ from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.corpus.vocabulary import Normalization
 from tagger.errors import ModelError, TaggerError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no ONNX graph
 _LARGEST = 1 << 20  # units, tokens of a window, …: beyond this a number is a mistake or an attack
 
 

@@ -1,32 +1,50 @@
-"""The model directory: plain files, each verified against the manifest by whoever reads it.
-
-`manifest.json` says all that prediction needs and carries the SHA-256 of every other file, and of itself in
-canonical form (keys sorted, no spaces, without its own hash).
-"""
+"""The model directory: plain files, written in one step, each with its SHA-256 in the manifest."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
-import json
-import os
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
-from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest, is_unaltered
+from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
+from tagger.runtime.model_files import (
+    CONFIG,
+    EMBEDDINGS,
+    GRAPH,
+    HISTORY,
+    MANIFEST,
+    MODEL_FILES,
+    TAGS,
+    TOKENS,
+    WEIGHTS,
+    ModelFiles,
+    read_directory,
+)
 from tagger.runtime.publish import check_replaceable, check_writable, publish_directory
 
-MANIFEST = "manifest.json"
-MODEL_FILES = frozenset({MANIFEST, "config.yaml", "tokens.txt", "tags.txt", "weights.safetensors", "history.csv"})
-_READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
+Weights = Mapping[str, npt.NDArray[np.float32]]
+Network = TypeVar("Network", covariant=True)
+# What is made of the network's own files; is told what the manifest says of it, and V and K.
+OpenNetwork = Callable[[ModelFiles, Mapping[str, Any], int, int], Network]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(Generic[Network]):
+    """A model: what is known of it, its vocabularies, and its network in the form that the reader needs."""
+
+    directory: Path
+    manifest: Manifest
+    tokens: TokenVocabulary
+    tags: TagVocabulary
+    network: Network
 
 
 def check_place(directory: Path) -> None:
@@ -40,203 +58,109 @@ def check_place(directory: Path) -> None:
 
 
 def save_model(
-    directory: Path,
-    manifest: Manifest,
+    model: Model[Weights],
     *,
-    tokens: TokenVocabulary,
-    tags: TagVocabulary,
-    weights: Mapping[str, Any],
+    graph: bytes,
     config: str,
     history: str,
+    check: Callable[[Path], None] = lambda directory: None,
 ) -> None:
     """Write a model directory in one step, replacing an older model.
+
+    Args:
+        graph: of the network as ONNX, with `EMBEDDINGS` for its embedding.
+        check: is shown the new directory before it takes its place, which it does not if this raises.
 
     Raises:
         ModelError: the place is taken by something else, or cannot be written.
     """
     import safetensors.numpy
 
-    files = {
-        "config.yaml": config.encode(),
-        "tokens.txt": _lines(tokens.tokens),
-        "tags.txt": _lines(tags.tags),
-        "weights.safetensors": safetensors.numpy.save(dict(weights)),
-        "history.csv": history.encode(),
+    weights = dict(model.network)
+    embedding = np.ascontiguousarray(weights.pop("embedding"), "<f4")
+    files: dict[str, bytes | memoryview] = {
+        CONFIG: config.encode(),
+        TOKENS: _lines(model.tokens.tokens),
+        TAGS: _lines(model.tags.tags),
+        WEIGHTS: safetensors.numpy.save(weights),
+        EMBEDDINGS: embedding.reshape(-1).view(np.uint8).data,
+        GRAPH: graph,
+        HISTORY: history.encode(),
     }
-    values = {"format_version": FORMAT_VERSION, **manifest.to_json()}
+    values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
     values["files"] = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in sorted(files.items())
     }
     files[MANIFEST] = dump_manifest(values)
-    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
-    publish_directory(directory, files)
+    check_replaceable(model.directory, MODEL_FILES, marker=MANIFEST)
+    publish_directory(model.directory, files, check=check)
 
 
 def _lines(items: tuple[str, ...]) -> bytes:
     return "".join(f"{item}\n" for item in items).encode()
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A model directory's content, as far as prediction needs it."""
-
-    directory: Path
-    manifest: Manifest
-    tokens: TokenVocabulary
-    tags: TagVocabulary
-    weights: dict[str, Any]
-
-
-def load_model(directory: Path) -> Model:
+def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Network]:
     """Read and verify a model.
 
+    Args:
+        open_network: reads what it needs of the network's files: `open_engine`, `read_weights`.
+
     Raises:
-        ModelError: the directory is missing, partial, altered, or of a newer format.
+        ModelError: the directory is missing, partial, altered, or of another format.
     """
-    for last in (*[False] * (_READ_TRIES - 1), True):
-        try:
-            return _load(directory)
-        except _Replaced:
-            if last:
-                raise ModelError(f"{directory}: is being replaced over and over; try again") from None
-            time.sleep(0.01)
-    raise AssertionError("unreachable")
 
-
-class _Replaced(Exception):  # noqa: N818 (a signal to read again)
-    """The directory was replaced while it was read."""
-
-
-def _load(directory: Path) -> Model:
-    import safetensors.numpy
-
-    with _Reader(directory) as reader:
-        values = reader.manifest()
+    def read(files: ModelFiles) -> Model[Network]:
+        values = files.manifest()
         try:
             manifest = Manifest.from_json(values)
         except ModelError as error:
-            raise ModelError(f"{directory / MANIFEST}: {error.message}; train again") from None
+            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
         try:
-            tokens = TokenVocabulary(reader.lines("tokens.txt"), manifest.normalization)
+            tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization)
         except ValueError as error:
-            raise ModelError(f"{directory / 'tokens.txt'}: {error}; train again") from None
-        tags = _checked_tags(directory / "tags.txt", reader.lines("tags.txt"), manifest.scheme)
-        try:
-            weights = safetensors.numpy.load(reader.verified("weights.safetensors"))
-        except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            raise ModelError(f"{directory / 'weights.safetensors'}: {error}; train again") from None
+            raise ModelError(f"{files.path(TOKENS)}: {error}; train again") from None
+        tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
+        network = open_network(files, manifest.network, len(tokens), len(tags))
+        return Model(directory, manifest, tokens, tags, network)
+
+    return read_directory(directory, read)
+
+
+def read_weights(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int) -> Weights:
+    """All weights by name, the embedding among them.
+
+    Raises:
+        ModelError: a file was altered or holds no weights.
+    """
+    import safetensors.numpy
+
+    try:
+        weights = safetensors.numpy.load(files.verified(WEIGHTS))
+        embedding = np.frombuffer(files.verified(EMBEDDINGS), "<f4").reshape(n_tokens, network["embedding_dim"])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
+    weights = {**weights, "embedding": embedding}
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
-                f"{directory / 'weights.safetensors'}: {name}: found {weight.dtype} with"
+                f"{files.path(WEIGHTS)}: {name}: found {weight.dtype} with"
                 f" {np.count_nonzero(weight != weight)} NaN, expected finite float32; train again"
             )
-    return Model(directory, manifest, tokens, tags, weights)
+    return weights
 
 
 def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabulary:
     """The tag vocabulary; raises ModelError if a tag stands twice, holds a blank or is not of the scheme."""
     prefixes = SCHEMES[scheme].prefixes if scheme != NO_SCHEME else frozenset[str]()
+    seen: set[str] = set()
     for i, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
         of_scheme = scheme == NO_SCHEME or tag == OUTSIDE or (prefix in prefixes and entity_type)
-        if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in tags[:i]:
+        if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in seen:
             raise ModelError(f"{path}:{i + 1}: found {tag!r}, expected another tag of the scheme {scheme}; train again")
+        seen.add(tag)
     if not tags:
         raise ModelError(f"{path}: found no tag, expected one a line; train again")
     return TagVocabulary(tags)
-
-
-class _Reader:
-    """Reads the files of one directory through one descriptor, so that they cannot be of two models."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._files: Mapping[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        except NotADirectoryError:
-            raise ModelError(f"{self._directory}: is a file, expected a model directory; name the directory") from None
-        except FileNotFoundError:
-            if self._being_replaced():
-                raise _Replaced from None
-            raise ModelError(
-                f"{self._directory}: no such model directory; train one with tagger train, or name another with --model"
-            ) from None
-        except OSError as error:
-            raise ModelError(f"{self._directory}: cannot be opened: {error.strerror}") from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-    def _being_replaced(self) -> bool:
-        # Without an exchange of directories the model is away between two renames; it may be back by now, and
-        # then the old one is gone already: look for it first.
-        directory = self._directory.resolve()
-        return any(directory.parent.glob(f".{directory.name}.*.old")) or directory.exists()
-
-    def _read(self, name: str) -> bytes:
-        def opener(path: str, flags: int) -> int:
-            return os.open(path, flags | os.O_NOFOLLOW, dir_fd=self._descriptor)
-
-        try:
-            with open(name, "rb", opener=opener) as file:
-                return file.read()
-        except FileNotFoundError:
-            if self._was_replaced():
-                raise _Replaced from None
-            what = "is no model directory" if name == MANIFEST else "the model is incomplete"
-            raise ModelError(
-                f"{self._directory}: found no {name}, expected one: {what}; copy the whole directory, or train again"
-            ) from None
-        except OSError as error:
-            reason = "is a link, expected a file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
-            raise ModelError(f"{self._directory / name}: {reason}; copy the whole directory with its files") from None
-
-    def _was_replaced(self) -> bool:
-        try:
-            return not os.path.samestat(os.fstat(self._descriptor), self._directory.stat())
-        except FileNotFoundError:
-            return self._being_replaced()
-
-    def manifest(self) -> dict[str, Any]:
-        path = self._directory / MANIFEST
-        content = self._read(MANIFEST)
-        try:
-            values: dict[str, Any] = json.loads(content)
-        except (ValueError, RecursionError):
-            raise ModelError(f"{path}: not valid JSON: the file was altered; copy the model again") from None
-        version = values.get("format_version") if isinstance(values, dict) else None
-        if type(version) is not int or version < 1:
-            raise ModelError(f"{path}: found no format_version; this is no manifest of tagger, or it was altered")
-        if version > FORMAT_VERSION:
-            raise ModelError(
-                f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is of a newer"
-                " tagger; update with pip install --upgrade twobranch-tagger"
-            )
-        if not is_unaltered(content, values):
-            raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")
-        files = values.get("files")
-        self._files = files if isinstance(files, dict) else {}
-        return values
-
-    def verified(self, name: str) -> bytes:
-        content = self._read(name)
-        expected = self._files.get(name)
-        found = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        if found != expected:
-            raise ModelError(
-                f"{self._directory / name}: its checksum does not match manifest.json: the file was altered or copied"
-                " in part; copy the model again"
-            )
-        return content
-
-    def lines(self, name: str) -> tuple[str, ...]:
-        try:
-            return tuple(self.verified(name).decode().split("\n")[:-1])
-        except UnicodeDecodeError:
-            raise ModelError(f"{self._directory / name}: not UTF-8; copy the model again") from None

@@ -7,7 +7,7 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tagger.errors import ModelError
@@ -16,8 +16,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
-def publish_directory(target: Path, files: Mapping[str, bytes]) -> None:
+def publish_directory(
+    target: Path, files: Mapping[str, bytes | memoryview], *, check: Callable[[Path], None] = lambda fresh: None
+) -> None:
     """Write `files` beside `target` and put them in its place in one step.
+
+    Args:
+        check: is shown the new directory before that; if it raises, `target` stays as it was.
 
     Raises:
         ModelError: `target` cannot be written.
@@ -31,6 +36,7 @@ def publish_directory(target: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             _write_synced(fresh / name, content)
         _sync_directory(fresh)
+        check(fresh)
         if target.exists():
             _exchange(fresh, target)
         else:
@@ -101,7 +107,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def _write_synced(path: Path, content: bytes | memoryview) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()

@@ -1,0 +1,116 @@
+"""What every command shares with the terminal: standard streams, signals, exit codes, and how errors are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from tagger.errors import TaggerError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class StopRequest:
+    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self._before: dict[int, object] = {}
+
+    def requested(self) -> bool:
+        return bool(self.exit_code)
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _request(self, number: int, _frame: object) -> None:
+        self.__exit__()
+        self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+        say("stopping after this step; once more to stop at once")
+
+
+class _ReaderGoneError(Exception):
+    """The reader of standard output (`| head`) has all that it wants. Not an OSError: click would exit with 1."""
+
+
+def write(data: bytes) -> None:
+    """Write data to standard output."""
+    if sys.stdout is None:
+        raise TaggerError("standard output: is closed, expected a place for the result; redirect it to a file")
+    try:
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
+
+
+def flush() -> None:
+    """Let the reader of standard output have what was written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
+
+
+def say(text: str) -> None:
+    """Tell the user something, on standard error."""
+    with contextlib.suppress(OSError):  # nobody reads our messages: the work goes on
+        click.echo(text, err=True)
+
+
+def prepare_process() -> None:
+    """Make SIGTERM end the process like an error, and give closed standard streams a place."""
+    signal.signal(signal.SIGTERM, _terminate)
+    for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def run(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run a command line; the one place where errors become messages and exit codes."""
+    try:
+        result = command.main(list(arguments), prog_name="tagger", standalone_mode=False)
+        flush()
+        return result if isinstance(result, int) else 0
+    except TaggerError as error:
+        say(f"error: {error}")
+        return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        say(f"error: {error.format_message()}")
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            say(f"  {context.get_usage()}\n  see {context.command_path} --help")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except _ReaderGoneError:
+        # Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")
+        return 1
+    except MemoryError:
+        say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")
+        return 1

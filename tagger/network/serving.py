@@ -1,0 +1,95 @@
+"""A model's network as one file or directory that other tools can serve: docs/serving.md is its contract."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tagger.errors import ModelError
+from tagger.network import muted_stderr
+from tagger.network.export import build_onnx
+from tagger.network.lstm import Kernel
+from tagger.network.model import TwoBranchTagger
+from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
+from tagger.runtime.publish import write_atomically
+
+_MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # a protocol buffer, which an ONNX file is, ends below 2 GiB
+
+
+def export_network(directory: Path, out: Path, form: str) -> None:
+    """Write the network of a model directory as `onnx` or `saved-model`.
+
+    Raises:
+        ModelError: the model cannot be read, `out` exists or cannot be written, or the network is too large for ONNX.
+    """
+    if out.exists() or out.is_symlink():
+        raise ModelError(f"{out}: is there already, expected a new name; choose another, or remove it first")
+    model = load_model(directory, read_weights)
+    write = {"onnx": _write_onnx, "saved-model": _write_saved_model}[form]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(model, out)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ModelError(f"{out}: cannot be written: {reason}; choose another place") from None
+
+
+def _write_onnx(model: Model[Weights], out: Path) -> None:
+    n_bytes = sum(weight.nbytes for weight in model.network.values())
+    if n_bytes > _MOST_PROTOBUF_BYTES:
+        raise ModelError(
+            f"--format onnx: found {n_bytes} bytes of weights, expected less than 2 GiB, which an ONNX file can hold;"
+            " use --format saved-model"
+        )
+    write_atomically(out, build_onnx(model.network, model.manifest.network, metadata=_facts(model)))
+
+
+def _facts(model: Model[Weights]) -> dict[str, str]:
+    """What a server must know beside the graph, as the file's metadata."""
+    manifest = model.manifest
+    return {
+        "tags": json.dumps(model.tags.tags, ensure_ascii=False),
+        "scheme": manifest.scheme,
+        "lowercase": json.dumps(manifest.normalization.lowercase),
+        "normalize_digits": json.dumps(manifest.normalization.digits),
+    }
+
+
+def _write_saved_model(model: Model[Weights], out: Path) -> None:
+    network = TwoBranchTagger(
+        **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), kernel=Kernel.BLOCK
+    )
+    network.assign_weights(model.network)
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        with muted_stderr():
+            served = _Served(network)
+            tf.saved_model.save(served, str(fresh), signatures={"serving_default": served.logits})
+        fresh.rename(out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+class _Served(tf.Module):
+    """The network as others call it: padded ids in, logits out, sentences first."""
+
+    def __init__(self, network: TwoBranchTagger) -> None:
+        super().__init__()
+        self._network = network
+        signature = [
+            tf.TensorSpec([None, None], tf.int32, name="token_ids"),
+            tf.TensorSpec([None], tf.int32, name="lengths"),
+        ]
+        self.logits = tf.function(self._logits, input_signature=signature)
+
+    def _logits(self, token_ids: Any, lengths: Any) -> dict[str, Any]:
+        """token_ids [B, T], lengths [B] → logits [B, T, K]."""
+        reversed_ids = tf.reverse_sequence(token_ids, lengths, seq_axis=1, batch_axis=0)
+        table = self._network.embedding.value
+        logits = self._network(table, tf.transpose(token_ids), tf.transpose(reversed_ids), lengths)
+        return {"logits": tf.transpose(logits, [1, 0, 2])}

@@ -1,0 +1,131 @@
+"""The network in ONNX Runtime: sentences of ids in, logits out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tagger.corpus.batching import Ids, pad
+from tagger.errors import DeviceError, ModelError
+from tagger.runtime.cores import available_cores
+from tagger.runtime.decoding import Scores
+from tagger.runtime.model_dir import load_model
+from tagger.runtime.model_files import EMBEDDINGS, GRAPH, ModelFiles
+from tagger.runtime.predictor import Predictor
+
+_FLOAT_BYTES = 4
+_GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
+
+
+class Engine:
+    """A network's graph, loaded; several threads may call it at once.
+
+    Args:
+        path: of `model.onnx`; its embedding lies beside it and is mapped into memory, not read.
+        device: `cpu` or `gpu`.
+
+    Raises:
+        ModelError: the graph cannot be loaded.
+        DeviceError: `gpu` is asked for and cannot be used.
+    """
+
+    def __init__(self, path: str, *, device: str = "cpu") -> None:
+        options = onnxruntime.SessionOptions()
+        # One core a batch and several batches at a time: measured up to twice as fast as one batch on two cores.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised too
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        except DeviceError:
+            raise
+        except Exception as error:  # ONNX Runtime's own kinds of error have no common base
+            version = onnxruntime.__version__
+            raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
+        if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise DeviceError(
+                "--device gpu: ONNX Runtime cannot use the GPU, its CUDA provider does not load; see nvidia-smi and"
+                " whether CUDA and cuDNN are those that onnxruntime-gpu wants, or use --device cpu"
+            )
+
+    @property
+    def n_tags(self) -> object:
+        """K, as the graph says."""
+        return self._session.get_outputs()[0].shape[-1]
+
+    def __call__(self, sentences: Sequence[Ids]) -> Scores:
+        """Logits [B, T, K] of sentences of ids, each of at least one."""
+        token_ids, lengths = pad(sentences)
+        try:
+            logits: Scores = self._session.run(["logits"], {"token_ids": token_ids, "lengths": lengths})[0]
+        except Exception as error:  # as above; out of memory is one of them
+            raise ModelError(
+                f"{GRAPH}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
+                f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
+            ) from None
+        if not np.isfinite(logits).all():
+            raise ModelError(f"{GRAPH}: found logits that are no numbers, expected finite ones; train again")
+        return logits
+
+
+def open_engine(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int, *, device: str) -> Engine:
+    """The engine of a model directory, verified.
+
+    Raises:
+        ModelError: a file was altered, or the files do not fit each other.
+        DeviceError: the device cannot be used.
+    """
+    expected = n_tokens * network["embedding_dim"] * _FLOAT_BYTES
+    found = files.verify(EMBEDDINGS)
+    if found != expected:
+        raise ModelError(
+            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {n_tokens} ids of"
+            f" {network['embedding_dim']} numbers; train again"
+        )
+    files.verify(GRAPH)
+    try:
+        engine = Engine(files.descriptor_path(GRAPH), device=device)
+    except ModelError as error:
+        files.check_not_replaced()
+        raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
+    files.check_not_replaced()
+    if engine.n_tags != n_tags:
+        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {n_tags}; train again")
+    return engine
+
+
+def _providers(device: str) -> list[Any]:
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            "--device gpu: this ONNX Runtime was built for the CPU; put onnxruntime-gpu in its place (pip uninstall"
+            " onnxruntime, then pip install onnxruntime-gpu), or use --device cpu"
+        )
+    # TensorFloat-32 has 10 bits of precision: the tags would not be those of the CPU.
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]
+
+
+def load_predictor(directory: Path, *, threads: int | None = None, device: str = "cpu") -> Predictor:
+    """A model directory, ready to tag.
+
+    Args:
+        threads: batches that are computed side by side; None: as many as there are cores.
+        device: `cpu` or `gpu`.
+
+    Raises:
+        ModelError: the directory is missing, partial, altered, or of another format.
+        DeviceError: the device cannot be used.
+    """
+    model = load_model(directory, functools.partial(open_engine, device=device))
+    if device == "gpu":
+        return Predictor(model, threads=threads or 2, batch_tokens=_GPU_BATCH_TOKENS)
+    return Predictor(model, threads=threads or available_cores())

@@ -1,0 +1,177 @@
+"""The files of one model directory, each read once and verified against the manifest by whoever reads it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Self, TypeVar
+
+from tagger.errors import ModelError
+from tagger.runtime.manifest import FORMAT_VERSION, is_unaltered
+
+MANIFEST = "manifest.json"
+TOKENS, TAGS = "tokens.txt", "tags.txt"
+WEIGHTS = "weights.safetensors"  # all but the embedding
+EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian float32, and nothing else
+GRAPH = "model.onnx"
+CONFIG, HISTORY = "config.yaml", "history.csv"
+MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
+
+_READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
+
+T = TypeVar("T")
+
+
+class _ReplacedError(Exception):
+    """The directory was replaced while it was read: read it again."""
+
+
+def read_directory(directory: Path, read: Callable[[ModelFiles], T]) -> T:
+    """What `read` makes of the directory's files; all of them are of one model, even if another is being written.
+
+    Raises:
+        ModelError: the directory is missing or cannot be opened, or `read` says so.
+    """
+    for last in (*[False] * (_READ_TRIES - 1), True):
+        try:
+            with ModelFiles(directory) as files:
+                return read(files)
+        except _ReplacedError:
+            if last:
+                raise ModelError(f"{directory}: is being replaced over and over; try again") from None
+            time.sleep(0.01)
+    raise AssertionError("unreachable")
+
+
+class ModelFiles:
+    """Reads the files of one directory through one descriptor, so that they cannot be of two models."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._files: Mapping[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        except NotADirectoryError:
+            raise ModelError(f"{self.directory}: is a file, expected a model directory; name the directory") from None
+        except FileNotFoundError:
+            if self._being_replaced():
+                raise _ReplacedError from None
+            raise ModelError(
+                f"{self.directory}: no such model directory; train one with tagger train, or name another with --model"
+            ) from None
+        except OSError as error:
+            raise ModelError(f"{self.directory}: cannot be opened: {error.strerror}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def path(self, name: str) -> Path:
+        """Of a file, for messages."""
+        return self.directory / name
+
+    def descriptor_path(self, name: str) -> str:
+        """A path for libraries that open files by name: through the descriptor where the system has such paths.
+
+        Elsewhere the directory may be replaced meanwhile: ask `check_not_replaced` afterwards.
+        """
+        if sys.platform == "linux" and Path("/proc/self/fd").exists():
+            return f"/proc/self/fd/{self._descriptor}/{name}"
+        return str(self.path(name))
+
+    def check_not_replaced(self) -> None:
+        """Make the reader begin anew if another model has taken this one's place."""
+        try:
+            replaced = not os.path.samestat(os.fstat(self._descriptor), self.directory.stat())
+        except FileNotFoundError:
+            replaced = self._being_replaced()
+        if replaced:
+            raise _ReplacedError
+
+    def _being_replaced(self) -> bool:
+        # Without an exchange of directories the model is away between two renames; it may be back by now, and
+        # then the old one is gone already: look for it first.
+        directory = self.directory.resolve()
+        return any(directory.parent.glob(f".{directory.name}.*.old")) or directory.exists()
+
+    def _read(self, name: str, read: Callable[[BinaryIO], T]) -> T:
+        def opener(path: str, flags: int) -> int:
+            return os.open(path, flags | os.O_NOFOLLOW, dir_fd=self._descriptor)
+
+        try:
+            with open(name, "rb", opener=opener) as file:
+                return read(file)
+        except FileNotFoundError:
+            self.check_not_replaced()
+            what = "is no model directory" if name == MANIFEST else "the model is incomplete"
+            raise ModelError(
+                f"{self.directory}: found no {name}, expected one: {what}; copy the whole directory, or train again"
+            ) from None
+        except OSError as error:
+            reason = "is a link, expected a file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+            raise ModelError(f"{self.path(name)}: {reason}; copy the whole directory with its files") from None
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest's values; what they say of the other files is what these are verified against."""
+        path = self.path(MANIFEST)
+        content = self._read(MANIFEST, lambda file: file.read())
+        try:
+            values: dict[str, Any] = json.loads(content)
+        except (ValueError, RecursionError):
+            raise ModelError(f"{path}: not valid JSON: the file was altered; copy the model again") from None
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if type(version) is not int or version < 1:
+            raise ModelError(f"{path}: found no format_version; this is no manifest of tagger, or it was altered")
+        if version > FORMAT_VERSION:
+            raise ModelError(
+                f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is of a newer"
+                " tagger; update with pip install --upgrade twobranch-tagger"
+            )
+        if version < FORMAT_VERSION:
+            raise ModelError(
+                f"{path}: found format version {version}, expected {FORMAT_VERSION}: the model is of an older tagger,"
+                f" before {GRAPH} was part of it; train again"
+            )
+        if not is_unaltered(content, values):
+            raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")
+        files = values.get("files")
+        self._files = files if isinstance(files, dict) else {}
+        return values
+
+    def verified(self, name: str) -> bytes:
+        """A file's content."""
+        content = self._read(name, lambda file: file.read())
+        self._compare(name, len(content), hashlib.sha256(content).hexdigest())
+        return content
+
+    def verify(self, name: str) -> int:
+        """The size of a file in bytes; it is read bit by bit, however large it is."""
+
+        def read(file: BinaryIO) -> int:
+            digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+            self._compare(name, file.tell(), digest.hexdigest())
+            return file.tell()
+
+        return self._read(name, read)
+
+    def _compare(self, name: str, n_bytes: int, sha256: str) -> None:
+        if self._files.get(name) != {"bytes": n_bytes, "sha256": sha256}:
+            raise ModelError(
+                f"{self.path(name)}: its checksum does not match {MANIFEST}: the file was altered or copied"
+                " in part; copy the model again"
+            )
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """A file's lines, which end in LF."""
+        try:
+            return tuple(self.verified(name).decode().split("\n")[:-1])
+        except UnicodeDecodeError:
+            raise ModelError(f"{self.path(name)}: not UTF-8; copy the model again") from None

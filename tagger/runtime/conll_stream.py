@@ -41,7 +41,7 @@ def tag_conll(
     for window in predictor.tag_windows(sentences, **how):
         blocks = []
         for sentence, tagged in window:
-            added = [[predictor.spell(tag) for tag in tagged.tags]]
+            added = [list(map(predictor.spell, tagged.tags))]
             docstart = [outside]
             if scores:
                 added.append([f"{score:.4f}" for score in tagged.scores])

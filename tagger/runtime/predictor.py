@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
-from tagger.corpus.batching import Ids
+from tagger.corpus.batching import Ids, mask_of
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
 from tagger.errors import TaggerError
@@ -44,7 +43,7 @@ class TaggedSentence:
 
 
 Tagged = tuple[Sentence, TaggedSentence]
-_Decoded = list[tuple[npt.NDArray[np.intp], Scores]]  # tag ids [T] and their probabilities [T], for each sentence
+_Job = Callable[[], list[TaggedSentence]]
 
 
 class Predictor:
@@ -93,9 +92,9 @@ class Predictor:
         ids = self._encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
         jobs = [functools.partial(self._decode, [ids[i] for i in rows]) for rows in batches]
-        return _Started(len(ids), batches, self._run(jobs), self._tagged)
+        return _Started(len(ids), batches, self._run(jobs))
 
-    def _run(self, jobs: Sequence[Callable[[], _Decoded]]) -> list[Future[_Decoded] | Callable[[], _Decoded]]:
+    def _run(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]] | _Job]:
         if self._threads == 1 or len(jobs) == 1:
             return list(jobs)
         if self._process != os.getpid():  # a fork has no threads but the one that made it
@@ -108,8 +107,8 @@ class Predictor:
         ends = itertools.accumulate(map(len, sentences))
         return [flat[end - len(tokens) : end] for tokens, end in zip(sentences, ends, strict=True)]
 
-    def _decode(self, sentences: list[Ids]) -> _Decoded:
-        """Tag ids and probabilities of sentences of like length, or of a single long one."""
+    def _decode(self, sentences: list[Ids]) -> list[TaggedSentence]:
+        """Tag sentences of like length, or a single long one."""
         if len(sentences[0]) > self._max_length:
             (ids,) = sentences
             logits = self._logits(ids)[None]
@@ -117,7 +116,13 @@ class Predictor:
             logits = self._score(sentences)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
         tag_ids, scores = decode(logits, lengths, self._constraints)
-        return [(tag_ids[i, :n], scores[i, :n]) for i, n in enumerate(lengths.tolist())]
+        mask = mask_of(lengths)
+        flat_tags, flat_scores = self._tags.decode(tag_ids[mask]), scores[mask].tolist()
+        tagged, start = [], 0
+        for end in itertools.accumulate(lengths.tolist()):
+            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_scores[start:end]))
+            start = end
+        return tagged
 
     def _logits(self, ids: Ids) -> Scores:
         """Logits [T, K] of one sentence, put together from windows if it is long."""
@@ -135,9 +140,9 @@ class Predictor:
             ]
         return np.concatenate(parts)
 
-    def _tagged(self, tag_ids: npt.NDArray[np.intp], scores: Scores) -> TaggedSentence:
-        tags = convert(self._tags.decode(tag_ids), self._scheme, self._file_scheme)
-        return TaggedSentence(tags, scores.tolist())
+    def _to_file(self, tags: list[str]) -> list[str]:
+        same = self._scheme == self._file_scheme
+        return tags if same else convert(tags, self._scheme, self._file_scheme)
 
     def tag_stream(self, sentences: Iterable[Sentence]) -> Iterator[Tagged]:
         """Tag sentences as they come, in order."""
@@ -198,7 +203,8 @@ class Predictor:
             logits = self._logits(np.concatenate([before, ids, after]))[len(before) :]
             lengths = np.array([len(logits)], np.int32)
             tag_ids, scores = decode(logits[None], lengths, self._constraints, after_tag=last_tag)
-            yield piece, self._tagged(tag_ids[0, : len(ids)], scores[0, : len(ids)])
+            tags = self._to_file(self._tags.decode(tag_ids[0, : len(ids)]))
+            yield piece, TaggedSentence(tags, scores[0, : len(ids)].tolist())
             before = np.concatenate([before, ids])[-n_context:] if n_context else before
             last_tag = int(tag_ids[0, len(ids) - 1])
 
@@ -210,22 +216,20 @@ class _Started:
         self,
         n_sentences: int,
         batches: list[list[int]],
-        jobs: list[Future[_Decoded] | Callable[[], _Decoded]],
-        tagged: Callable[[npt.NDArray[np.intp], Scores], TaggedSentence],
+        jobs: list[Future[list[TaggedSentence]] | _Job],
     ) -> None:
-        self._n_sentences, self._batches, self._jobs, self._tagged = n_sentences, batches, jobs, tagged
+        self._n_sentences, self._batches, self._jobs = n_sentences, batches, jobs
 
     def result(self) -> list[TaggedSentence]:
         """In the order of the sentences; an empty one has no tags."""
-        results = [TaggedSentence([], []) for _ in range(self._n_sentences)]
+        results: list[TaggedSentence | None] = [None] * self._n_sentences
         try:
             for rows, job in zip(self._batches, self._jobs, strict=True):
-                decoded = job.result() if isinstance(job, Future) else job()
-                for row, (tag_ids, scores) in zip(rows, decoded, strict=True):
-                    results[row] = self._tagged(tag_ids, scores)
+                for row, tagged in zip(rows, job.result() if isinstance(job, Future) else job(), strict=True):
+                    results[row] = tagged
         finally:
             self.cancel()
-        return results
+        return [tagged or TaggedSentence([], []) for tagged in results]
 
     def cancel(self) -> None:
         """Whatever has not begun never will; after an error or an interrupt nobody waits for it."""

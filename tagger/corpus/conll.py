@@ -61,6 +61,10 @@ class Sentence:
         return self.first_line + self.token_rows[index]
 
 
+# Stands among the sentences of a stream where it has nothing to read for the moment.
+PAUSE = Sentence([], [], [], [], [], 0)
+
+
 def read_sentences(
     stream: IO[bytes],
     layout: Layout,
@@ -70,6 +74,7 @@ def read_sentences(
     max_lines: int | None = None,
     n_columns: int | None = None,
     report: Report | None = None,
+    pauses: bool = False,
 ) -> Iterator[Sentence]:
     """Read sentences one by one.
 
@@ -82,13 +87,14 @@ def read_sentences(
         n_columns: of most lines, which all must have if the tag is counted from the end; None: of the first line.
         report: is told each error, and reading goes on: a wrong byte becomes U+FFFD, a line without a token is
             passed over, a token without a tag gets ``. Without it the first error is raised.
+        pauses: yield `PAUSE` before waiting for a pipe or a terminal.
 
     Raises:
         DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
     """
     reader = _Reader(layout, path, GoldColumn(layout, path, n_columns) if gold else None, report)
-    for groups in group_lines(read_line_blocks(stream, path=path), max_lines):
-        yield from reader.parse(groups)
+    for groups in group_lines(read_line_blocks(stream, path=path, pauses=pauses), max_lines):
+        yield from reader.parse(groups) if groups else [PAUSE]
 
 
 class _Reader:

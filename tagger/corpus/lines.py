@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import os
+import select
+import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,6 +17,7 @@ from typing import IO, BinaryIO
 from tagger.errors import DataError
 
 _BLOCK_BYTES = 1 << 16
+_PAUSE_SECONDS = 0.05  # a producer that is only a little slower than the reader does not pause
 _BLANKS_AND_ENDS = b" \t\r\n"
 _SPACE = 0x20  # no byte that a blank line can begin with is larger
 
@@ -59,8 +63,13 @@ def require_regular(path: str | Path) -> None:
         raise DataError(f"{path}: is no regular file, expected one, since it is read twice; write it to a file first")
 
 
-def read_line_blocks(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[list[bytes]]:
+def read_line_blocks(
+    stream: IO[bytes], *, path: str | Path = "<stream>", pauses: bool = False
+) -> Iterator[list[bytes]]:
     """Lists of raw lines with their ends (LF, CRLF or a lone CR); all of them together are the stream.
+
+    Args:
+        pauses: yield an empty list before waiting for a pipe or a terminal that has nothing to read for the moment.
 
     Raises:
         DataError: the stream breaks off (a damaged .gz, a disk error).
@@ -69,6 +78,8 @@ def read_line_blocks(stream: IO[bytes], *, path: str | Path = "<stream>") -> Ite
     read = stream.read1 if hasattr(stream, "read1") else stream.read
     pending: list[bytes] = []  # pieces of a line whose end has not been seen
     while True:
+        if pauses and _has_nothing_now(stream):
+            yield []
         try:
             block = read(_BLOCK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
@@ -91,6 +102,16 @@ def read_line_blocks(stream: IO[bytes], *, path: str | Path = "<stream>") -> Ite
             pending.append(unfinished)
     if pending:
         yield [b"".join(pending)]
+
+
+def _has_nothing_now(stream: IO[bytes]) -> bool:
+    try:
+        descriptor = stream.fileno()
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        return not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]
+    except (OSError, ValueError, AttributeError):  # no descriptor, or one that cannot be asked
+        return False
 
 
 def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:
@@ -121,7 +142,10 @@ class LineGroup:
 
 
 def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[list[LineGroup]]:
-    """The groups that each block of lines completes; a group of more than `max_lines` is cut."""
+    """The groups that each block of lines completes; a group of more than `max_lines` is cut.
+
+    Of an empty block: none.
+    """
     number, pending = 1, []
     for lines in blocks:
         groups, start = [], 0
@@ -137,7 +161,7 @@ def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> 
             while len(pending) > max_lines:
                 groups.append(LineGroup(pending[:max_lines], number, closed=False, continues=True))
                 number, pending = number + max_lines, pending[max_lines:]
-        if groups:
+        if groups or not lines:
             yield groups
     if pending:
         yield [LineGroup(pending, number, closed=False)]

@@ -25,6 +25,8 @@ def tag_conll(
 ) -> Iterator[bytes]:
     """A CoNLL stream with the predicted tag (and its score) as a further column.
 
+    When a pipe pauses, the sentences that have ended are given back before it is waited for.
+
     Args:
         line_buffered: tag each sentence as soon as it is read, for a stream that trickles.
 
@@ -36,7 +38,7 @@ def tag_conll(
     """
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
-    sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES)
+    sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES, pauses=True)
     how = {"window": 1, "ahead": 0} if line_buffered else {}
     for window in predictor.tag_windows(sentences, **how):
         blocks = []

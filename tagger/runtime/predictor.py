@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from tagger.corpus.batching import Ids, mask_of
-from tagger.corpus.conll import Sentence
+from tagger.corpus.conll import PAUSE, Sentence
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
 from tagger.errors import TaggerError
 from tagger.runtime.decoding import Scores, constraints_of, decode
@@ -153,7 +153,7 @@ class Predictor:
     ) -> Iterator[list[Tagged]]:
         """Tag sentences as they come, in order, up to `window` of them at a time.
 
-        A sentence that was cut in reading (`continues`) is tagged piece by piece, each with its neighbours' tokens
+        Where the stream pauses, nothing is held back. A sentence that was cut in reading (`continues`) is tagged piece by piece, each with its neighbours' tokens
         as context and with tags that may follow the tags before it.
 
         Args:
@@ -177,6 +177,8 @@ class Predictor:
                     yield from give_back(0)
                     for tagged in self._tag_pieces(itertools.chain(group, _rest_of_sentence(stream))):
                         yield [tagged]
+                elif not group:
+                    yield from give_back(0)
                 else:
                     started.append((group, self._start([sentence.tokens for sentence in group])))
                     yield from give_back(ahead)
@@ -246,14 +248,17 @@ def _until_error(sentences: Iterable[Sentence], failures: list[TaggerError]) -> 
 
 
 def _groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sentence], bool]]:
-    """Up to `window` sentences at a time, fewer if they are long; the first piece of a cut one alone, marked."""
+    """Up to `window` sentences at a time, fewer if they are long; the first piece of a cut one alone, marked.
+
+    At a pause: those that are there, then none.
+    """
     group: list[Sentence] = []
     n_lines = 0
     for sentence in stream:
-        if sentence.continues:
+        if sentence.continues or sentence is PAUSE:
             if group:
                 yield group, False
-            yield [sentence], True
+            yield ([sentence], True) if sentence.continues else ([], False)
             group, n_lines = [], 0
             continue
         group.append(sentence)
@@ -267,6 +272,8 @@ def _groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sent
 
 def _rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
     for sentence in stream:
+        if sentence is PAUSE:
+            continue
         yield sentence
         if not sentence.continues:
             return

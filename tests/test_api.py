@@ -1,0 +1,97 @@
+"""`from tagger import Tagger`: what a program gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from stub_model import P_CHOSEN, P_INSIDE, P_SECOND, TAGS, stub_manifest, stub_predictor
+
+import tagger
+from tagger import Prediction, Tagger
+from tagger.corpus.notation import Notation
+
+SENTENCE = ["EU", "met", "Peter", "Blackburn"]
+
+
+def a_tagger(**notation: str) -> Tagger:
+    return Tagger(stub_predictor(stub_manifest(notation=Notation(**{"scheme": "IOB2", **notation}))))
+
+
+def test_tags_scores_and_spans_by_hand() -> None:
+    prediction, empty, single = a_tagger().tag([SENTENCE, [], ("German",)])
+    assert prediction.tags == ["B-ORG", "O", "B-PER", "I-PER"]
+    assert prediction.scores == pytest.approx([P_CHOSEN, P_CHOSEN, P_CHOSEN, P_INSIDE], abs=1e-4)
+    assert [(span.type, span.start, span.end) for span in prediction.spans] == [("ORG", 0, 1), ("PER", 2, 4)]
+    assert [span.score for span in prediction.spans] == pytest.approx([P_CHOSEN, P_CHOSEN * P_INSIDE], abs=1e-4)
+    assert empty == Prediction([], [], [])
+    assert single.tags == ["B-MISC"]
+
+
+def test_tags_have_the_training_files_spelling_and_spans_do_not_mind() -> None:
+    spelled = a_tagger(separator="_", outside="0", prefixes={"B": "b"})
+    (prediction,) = spelled.tag([SENTENCE])
+    assert prediction.tags == ["b_ORG", "0", "b_PER", "I_PER"]
+    assert [(span.type, span.start, span.end) for span in prediction.spans] == [("ORG", 0, 1), ("PER", 2, 4)]
+    assert spelled.tags[:2] == ["0", "b_LOC"]
+    (prediction,) = a_tagger(scheme="IOBES").tag([SENTENCE])
+    assert prediction.tags == ["S-ORG", "O", "B-PER", "E-PER"]
+    assert [(span.type, span.start, span.end) for span in prediction.spans] == [("ORG", 0, 1), ("PER", 2, 4)]
+
+
+def test_constraints_hold_and_the_score_is_that_of_the_chosen_tag() -> None:
+    (prediction,) = a_tagger().tag([["Blackburn"]])
+    assert prediction.tags == ["B-PER"]
+    assert prediction.spans[0].score == pytest.approx(P_SECOND, abs=1e-4)
+
+
+def test_plain_tags_have_no_spans() -> None:
+    plain = Tagger(stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")))
+    (prediction,) = plain.tag([["Peter"]])
+    assert (prediction.tags, prediction.spans) == (["B-PER"], [])
+    assert plain.tags == list(TAGS)
+
+
+def test_a_stream_is_tagged_in_order_and_no_further_than_asked_for() -> None:
+    taken: list[int] = []
+
+    def sentences() -> Iterator[list[str]]:
+        for i in range(50):
+            taken.append(i)
+            yield ["EU"] * (i % 7)  # empty ones too
+
+    found = []
+    for prediction in a_tagger().tag_stream(sentences(), read_ahead=1):
+        found.append(len(prediction.tags))
+        assert len(taken) == len(found), "each is tagged before the next is read"
+    assert found == [i % 7 for i in range(50)]
+    taken.clear()
+    stream = a_tagger().tag_stream(sentences(), read_ahead=5)
+    assert len(next(stream).tags) == 0
+    assert len(taken) == 15
+    assert [len(prediction.tags) for prediction in stream] == [i % 7 for i in range(1, 50)]
+
+
+def test_text_in_the_place_of_tokens_is_an_error() -> None:
+    for wrong in ("EU rejects", b"EU"):
+        with pytest.raises(
+            TypeError, match=r"sentence 1: found the text b?'EU.*', expected a list of tokens; split it"
+        ):
+            a_tagger().tag([["EU"], wrong])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="sentence 0: found a token of type int, expected str"):
+        list(a_tagger().tag_stream([["EU", 5]]))  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="read_ahead: found 0, expected at least 1"):
+        list(a_tagger().tag_stream([], read_ahead=0))
+
+
+def test_subclasses_of_str_are_tokens() -> None:
+    class Token(str):
+        pass
+
+    assert a_tagger().tag([[Token("EU")]])[0].tags == ["B-ORG"]
+
+
+def test_what_the_package_offers() -> None:
+    assert all(getattr(tagger, name) for name in tagger.__all__)
+    with pytest.raises(AttributeError, match="module 'tagger' has no attribute 'nothing'"):
+        _ = tagger.nothing  # type: ignore[attr-defined]

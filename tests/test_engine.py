@@ -1,0 +1,225 @@
+"""Prediction in ONNX Runtime: what is loaded is verified, what comes out does not depend on how it was computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import run_tagger
+
+pytest.importorskip("tensorflow")  # it makes the models; nothing here predicts with it
+
+from small_models import random_sentences, save_small_model, small_model
+
+from tagger import Tagger
+from tagger.errors import DeviceError, ModelError
+from tagger.network.export import build_onnx
+from tagger.runtime import engine
+from tagger.runtime.engine import load_predictor
+from tagger.runtime.manifest import dump_manifest
+from tagger.runtime.model_files import EMBEDDINGS, ModelFiles
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small_model(tmp_path_factory.mktemp("models") / "model", units=20, embedding_dim=16, max_length=30)
+
+
+# --- The same tags, however they are computed -------------------------------------------------------------------------
+
+
+def test_tags_and_scores_depend_on_neither_batch_nor_order_nor_threads(directory: Path) -> None:
+    sentences = random_sentences(300, longest=45)  # some are tagged in windows
+    expected = [load_predictor(directory, threads=1).tag([tokens])[0] for tokens in sentences]
+    assert len({tag for tagged in expected for tag in tagged.tags}) == 5
+    order = np.random.default_rng(1).permutation(len(sentences))
+    for threads in (1, 2, 5):
+        predictor = load_predictor(directory, threads=threads)
+        for batch_tokens in (1, 50, 333, 1024, 8192):
+            predictor._batch_tokens = batch_tokens
+            assert predictor.tag(sentences) == expected, (threads, batch_tokens)
+            shuffled = predictor.tag([sentences[i] for i in order])
+            assert shuffled == [expected[i] for i in order]
+
+
+def test_threads_share_a_tagger(directory: Path) -> None:
+    tagger = Tagger.load(directory, threads=2)
+    work = [random_sentences(60, seed=seed) for seed in range(40)]
+    expected = [tagger.tag(sentences) for sentences in work]
+    assert expected[0] != expected[1]
+    start = threading.Barrier(8)
+
+    def tag(worker: int) -> list[bool]:
+        start.wait()
+        mine = range(len(work)) if worker % 2 else reversed(range(len(work)))
+        if worker < 4:
+            return [tagger.tag(work[i]) == expected[i] for i in mine]
+        return [list(tagger.tag_stream(iter(work[i]), read_ahead=7)) == expected[i] for i in mine]
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(tag, range(8)))
+    assert [len(found) for found in results] == [40] * 8
+    assert all(map(all, results))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_can_use_the_tagger_of_its_parent(directory: Path) -> None:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system does not fork")
+    # In a process of its own: TensorFlow, which these tests have imported, does not survive a fork.
+    code = (
+        "import sys, os, json, multiprocessing; from tagger import Tagger;"
+        "tagger = Tagger.load(sys.argv[1], threads=2); sentences = json.loads(sys.argv[2]);"
+        "tags = lambda *_: [p.tags for p in tagger.tag(sentences)]; expected = tags();\n"
+        "def child(i):\n    return tags() == expected\n"
+        "with multiprocessing.get_context('fork').Pool(4) as pool: print(pool.map_async(child, range(8)).get(60))"
+    )
+    sentences = random_sentences(200)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(directory), json.dumps(sentences)],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.stdout == f"{[True] * 8}\n", done.stderr
+
+
+# --- What is loaded ---------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_byte_is_found(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    rng = np.random.default_rng(1)
+    for name in ("model.onnx", "embeddings.bin", "tokens.txt", "tags.txt", "manifest.json"):
+        content = (saved / name).read_bytes()
+        for _ in range(40):
+            changed = bytearray(content)
+            changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+            (saved / name).write_bytes(changed)
+            with pytest.raises(ModelError, match=name):
+                load_predictor(saved)
+        (saved / name).unlink()
+        with pytest.raises(ModelError, match=f"found no {name}, expected one"):
+            load_predictor(saved)
+        (saved / name).write_bytes(content)
+    load_predictor(saved)
+
+
+def replace(saved: Path, name: str, content: bytes) -> None:
+    """Another content of a file, with its checksum in the manifest made right."""
+    (saved / name).write_bytes(content)
+    values = json.loads((saved / "manifest.json").read_text("utf-8"))
+    del values["sha256"]
+    values["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (saved / "manifest.json").write_bytes(dump_manifest(values))
+
+
+def test_files_that_do_not_fit_each_other_are_errors_though_their_checksums_are_right(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    graph, table = (saved / "model.onnx").read_bytes(), (saved / "embeddings.bin").read_bytes()
+    replace(saved, "embeddings.bin", table[:-4])
+    with pytest.raises(
+        ModelError, match=rf"embeddings\.bin: found {len(table) - 4} bytes, expected {len(table)}: 202 ids"
+    ):
+        load_predictor(saved)
+    replace(saved, "embeddings.bin", table)
+    for wrong in (b"", b"no graph", graph[: len(graph) // 2]):
+        replace(saved, "model.onnx", wrong)
+        with pytest.raises(ModelError, match=r"model\.onnx: cannot be loaded by ONNX Runtime .*; train again"):
+            load_predictor(saved)
+    other = small_model(tmp_path, tags=("O", "B-X", "I-X"))
+    replace(saved, "model.onnx", build_onnx(other.network, other.manifest.network, embeddings=EMBEDDINGS))
+    with pytest.raises(ModelError, match=r"model\.onnx: found 3 tags, expected 5; train again"):
+        load_predictor(saved)
+
+
+def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    model = small_model(tmp_path)
+    weights = {**model.network, "softmax.bias": np.array([0, np.nan, 0, 0, 0], np.float32)}
+    replace(saved, "model.onnx", build_onnx(weights, model.manifest.network, embeddings=EMBEDDINGS))
+    with pytest.raises(ModelError, match=r"model\.onnx: found logits that are no numbers"):
+        load_predictor(saved).tag([["w2"], ["w2", "w3"]])
+    result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
+    assert result.first_error.startswith("error: model.onnx: found logits that are no numbers")
+
+
+def test_the_graph_is_read_through_the_descriptor_of_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A directory that takes the place of the one that is read, just before ONNX Runtime opens its files by name.
+    save_small_model(tmp_path / "model")
+    save_small_model(tmp_path / "other", seed=2)
+    (expected,) = load_predictor(tmp_path / "other").tag([["w1", "w2", "w3"]])
+    verify, done = ModelFiles.verify, []
+
+    def verified(self: ModelFiles, name: str) -> int:
+        size = verify(self, name)
+        if name == "model.onnx" and not done:
+            done.append(name)
+            (tmp_path / "model").rename(tmp_path / ".model.1.old")
+            (tmp_path / "other").rename(tmp_path / "model")
+        return size
+
+    monkeypatch.setattr(ModelFiles, "verify", verified)
+    assert load_predictor(tmp_path / "model").tag([["w1", "w2", "w3"]]) == [expected]
+    assert done
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_loaded(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("other systems do not have such names")
+    saved = save_small_model(Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")))
+    assert load_predictor(saved).tag([["w1"]])
+
+
+# --- The device -------------------------------------------------------------------------------------------------------
+
+
+def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_tagger("predict", "--device", "gpu", "--model", directory, stdin=b"w1\n")
+    assert result.first_error.startswith(
+        "error: --device gpu: this ONNX Runtime was built for the CPU; put onnxruntime-gpu"
+    )
+    # One that has the provider, which then does not load: ONNX Runtime goes on with the CPU and only warns.
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: providers)
+    build = engine.onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        engine.onnxruntime, "InferenceSession", lambda *a, providers: build(*a, providers=["CPUExecutionProvider"])
+    )
+    with pytest.raises(DeviceError, match="its CUDA provider does not load"):
+        load_predictor(directory, device="gpu")
+
+
+# --- How light it is --------------------------------------------------------------------------------------------------
+
+
+def test_predict_and_eval_import_only_what_they_need(directory: Path, tmp_path: Path) -> None:
+    heavy = ["tensorflow", "keras", "pydantic", "yaml", "seqeval", "sklearn", "onnx", "safetensors", "rich"]
+    code = (
+        "import sys; from tagger import cli; code = cli.run(sys.argv[1:]);"
+        f" print(code, sorted(set({heavy}) & set(sys.modules)), file=sys.stderr)"
+    )
+    (tmp_path / "x").write_text("w1 O\nw2 B-X\n")
+    for command, expected in (("predict", []), ("eval", ["seqeval", "sklearn"])):
+        arguments = [sys.executable, "-c", code, command, str(tmp_path / "x"), "--model", str(directory)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines() == [f"model: {directory}", f"0 {expected}"]
+
+
+def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "tagger.runtime.engine")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = run_tagger("predict", "--model", directory, stdin=b"w1\n")
+    assert result.first_error.startswith("error: ONNX Runtime cannot be imported: ")
+    assert result.first_error.endswith("pip install onnxruntime")

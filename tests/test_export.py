@@ -1,0 +1,215 @@
+"""The exported network against the one in TensorFlow: the same logits, the same tags, on every corpus."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import run_tagger
+
+pytest.importorskip("tensorflow")
+
+import onnx
+import onnxruntime
+import tensorflow as tf
+from small_models import random_sentences, save_small_model, small_model
+
+from tagger.corpus.batching import pad
+from tagger.corpus.conll import read_sentences
+from tagger.corpus.layout import Layout
+from tagger.corpus.lines import open_corpus
+from tagger.errors import ModelError
+from tagger.network import pipeline
+from tagger.network.export import build_onnx, check_equal
+from tagger.network.inference import open_scorer
+from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_dir import load_model
+from tagger.runtime.predictor import Predictor
+
+pytestmark = pytest.mark.tensorflow
+
+ARCHITECTURES = [
+    {"direction": direction, "merge": merge, "layers": layers}
+    for layers in (1, 2, 3)
+    for direction, merge in (
+        *(("both", merge) for merge in ("concat", "sum", "mul", "ave")), ("forward", "concat"), ("backward", "sum")
+    )
+]  # fmt: skip
+CORPORA = {  # with the column of the tokens
+    "conll2000/test.txt": 0,
+    "wnut17/test.conll": 0,
+    "wikigold/wikigold.conll": 0,
+    "nerkor/train.tsv.gz": 0,
+    "chinese/zh_gsd-ud-train.iob2": 1,
+    "messy/btc-f.conll": 0,
+    "messy/swedish-train.txt": 0,
+    "messy/japanese-seg.data": 0,
+    "messy/basenp.data": 0,
+}
+
+
+def in_tensorflow(directory: Path) -> Predictor:
+    return Predictor(load_model(directory, open_scorer))
+
+
+def of(architecture: dict[str, object]) -> str:
+    return "-".join(map(str, architecture.values()))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=of)
+def test_logits_are_those_of_tensorflow(tmp_path: Path, architecture: dict[str, object]) -> None:
+    directory = save_small_model(tmp_path / "model", **architecture)
+    sentences = random_sentences(40)
+    ours, theirs = load_predictor(directory, threads=1), in_tensorflow(directory)
+    for found, expected in zip(ours.logits(sentences), theirs.logits(sentences), strict=True):
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    spread = np.concatenate(theirs.logits(sentences)).std(axis=0)
+    assert (spread > 0.05).all(), "logits that hardly differ show nothing"
+
+
+@pytest.fixture(scope="module")
+def real_sentences(corpora: Path) -> list[list[str]]:
+    """The first sentences of every corpus, and the longest of each."""
+    found = []
+    for name, column in CORPORA.items():
+        layout = Layout(columns={"token": column}, comments="#" if "chinese" in name else None)
+        with open_corpus(corpora / name) as stream:
+            sentences = [s.tokens for s in itertools.islice(read_sentences(stream, layout), 2000) if s.tokens]
+        found += [*sentences[:60], max(sentences, key=len)]
+    return found
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("architecture", ARCHITECTURES[:12], ids=of)
+def test_tags_are_those_of_tensorflow_on_every_corpus(
+    tmp_path: Path, real_sentences: list[list[str]], architecture: dict[str, object]
+) -> None:
+    tokens = tuple(dict.fromkeys(token for tokens in real_sentences for token in tokens[::2] if "\n" not in token))
+    directory = save_small_model(tmp_path / "model", tokens=tokens, max_length=100, **architecture)
+    ours, theirs = (
+        load_predictor(directory, threads=2).tag(real_sentences),
+        in_tensorflow(directory).tag(real_sentences),
+    )
+    assert [tagged.tags for tagged in ours] == [tagged.tags for tagged in theirs]
+    assert np.allclose(*([score for t in some for score in t.scores] for some in (ours, theirs)), atol=1e-4)
+    assert len({tag for tagged in ours for tag in tagged.tags}) == 5
+
+
+# --- The check before a model takes its place -------------------------------------------------------------------------
+
+
+def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
+    first = in_tensorflow(save_small_model(tmp_path / "one"))
+    other = load_predictor(save_small_model(tmp_path / "two", seed=2))
+    with pytest.raises(ModelError, match=r"model\.onnx: what ONNX Runtime computes is .* expected at most 0\.00"):
+        check_equal(other, first, random_sentences(5))
+    check_equal(load_predictor(tmp_path / "one"), first, random_sentences(5))
+
+
+def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
+    theirs = in_tensorflow(save_small_model(tmp_path / "one"))
+    scorer = theirs._score
+    theirs._score = lambda sentences: scorer(sentences) * np.float32(np.nan)
+    with pytest.raises(ModelError, match=r"what ONNX Runtime computes is nan from"):
+        check_equal(load_predictor(tmp_path / "one"), theirs, random_sentences(5))
+
+
+def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) -> None:
+    theirs = in_tensorflow(save_small_model(tmp_path / "one", decoder="constrained"))
+    ours = load_predictor(save_small_model(tmp_path / "two", decoder="softmax"))
+    with pytest.raises(ModelError, match="what ONNX Runtime computes"):
+        check_equal(ours, theirs, random_sentences(30))
+
+
+def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
+    (tmp_path / "c.yaml").write_text("data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\n")
+    monkeypatch.chdir(tmp_path)
+    assert run_tagger("train", "c.yaml", "--set", "training.epochs=1").exit_code == 0
+    before = (tmp_path / "models/c/manifest.json").read_bytes()
+    build = pipeline.build_onnx
+
+    def wrong(weights: object, network: object, **options: object) -> bytes:
+        changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in weights.items()}  # type: ignore[attr-defined]
+        return build(changed, network, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "build_onnx", wrong)
+    result = run_tagger("train", "c.yaml", "--set", "training.seed=2")
+    assert result.exit_code == 1
+    assert result.first_error.startswith("error: model.onnx: what ONNX Runtime computes is 0.5 from what TensorFlow")
+    assert (tmp_path / "models/c/manifest.json").read_bytes() == before
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["c"]
+
+
+# --- For other tools --------------------------------------------------------------------------------------------------
+
+
+def feed(directory: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Padded ids with lengths, and the logits that belong to them."""
+    sentences, predictor = random_sentences(6), in_tensorflow(directory)
+    token_ids, lengths = pad([predictor.model.tokens.encode(tokens) for tokens in sentences])
+    return {"token_ids": token_ids, "lengths": lengths}, predictor.logits(sentences)
+
+
+def check_served(logits: np.ndarray, lengths: np.ndarray, expected: list[np.ndarray]) -> None:
+    for row, n, wanted in zip(logits, lengths, expected, strict=True):
+        np.testing.assert_allclose(row[:n], wanted, atol=1e-5)
+
+
+def test_a_standalone_onnx_file_is_valid_and_gives_the_same_logits(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model", layers=2)
+    result = run_tagger("export", tmp_path / "out/network.onnx", "--model", directory)
+    assert result.exit_code == 0, result.errors
+    onnx.checker.check_model(str(tmp_path / "out/network.onnx"), full_check=True)
+    session = onnxruntime.InferenceSession(tmp_path / "out/network.onnx", providers=["CPUExecutionProvider"])
+    inputs, expected = feed(directory)
+    (logits,) = session.run(None, inputs)
+    check_served(logits, inputs["lengths"], expected)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["tags"]) == ["O", "B-X", "B-Y", "I-X", "I-Y"]
+    assert (facts["scheme"], facts["lowercase"], facts["normalize_digits"]) == ("IOB2", "false", "false")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["network.onnx"]
+
+
+@pytest.mark.parametrize("direction", ["both", "backward"])
+def test_a_saved_model_gives_the_same_logits(tmp_path: Path, direction: str) -> None:
+    directory = save_small_model(tmp_path / "model", direction=direction)
+    result = run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory)
+    assert result.exit_code == 0, result.errors
+    inputs, expected = feed(directory)
+    serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    logits = serve(**{name: tf.constant(array) for name, array in inputs.items()})["logits"].numpy()
+    check_served(logits, inputs["lengths"], expected)
+
+
+def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model")
+    (tmp_path / "mine").write_text("mine")
+    for form in ("onnx", "saved-model"):
+        result = run_tagger("export", tmp_path / "mine", "--format", form, "--model", directory)
+        assert result.first_error.endswith(
+            "mine: is there already, expected a new name; choose another, or remove it first"
+        )
+        result = run_tagger("export", tmp_path / "mine/in/it", "--format", form, "--model", directory)
+        assert "cannot be written: " in result.first_error
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert run_tagger("export", tmp_path / "x", "--model", tmp_path / "no").first_error.endswith("with --model")
+
+
+def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagger.network import serving
+
+    directory = save_small_model(tmp_path / "model")
+    monkeypatch.setattr(serving, "_MOST_PROTOBUF_BYTES", 1000)
+    result = run_tagger("export", tmp_path / "x", "--model", directory)
+    assert "--format onnx: found " in result.first_error
+    assert "use --format saved-model" in result.first_error
+
+
+def test_equal_weights_give_an_equal_file(tmp_path: Path) -> None:
+    one, two = (small_model(tmp_path) for _ in range(2))
+    assert build_onnx(one.network, one.manifest.network) == build_onnx(two.network, two.manifest.network)

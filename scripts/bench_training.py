@@ -12,20 +12,17 @@ which a turn begins. Numbers are medians of the rounds; a ratio is the median of
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from racing import Worker, machine, race, ratio
 
 from tagger.config import load_config
 
@@ -34,48 +31,23 @@ RIVALS = ["pytorch-dense", "pytorch-sparse", "keras-fit"]
 PARTS = ["speed", "vocabulary", "units", "step"]
 
 
-class Worker:
-    """A contender's process."""
+def train_in_turns(
+    specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int
+) -> dict[str, list[float]]:
+    """Tokens a second of each contender in each round."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
-        command = [sys.executable, str(CONTENDERS), json.dumps(spec)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def run(name: str, worker: Worker, epoch: int) -> float:
+        def tokens_per_second(steps: int | None) -> float:
+            result = worker.ask(epoch=epoch, steps=steps)
+            return result["tokens"] / result["seconds"]
 
-    def tokens_per_second(self, epoch: int, steps: int | None) -> float:
-        print(json.dumps({"epoch": epoch, "steps": steps}), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        assert answer, "the contender ended; its error stands above"
-        result = json.loads(answer)
-        return result["tokens"] / result["seconds"]
+        if not epoch:
+            return tokens_per_second(warm_up)
+        if specs[name]["contender"] != "tagger-train":  # which takes whole epochs only
+            tokens_per_second(10)  # it has waited for the others: warm up again
+        return tokens_per_second(steps)
 
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
-def race(specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int) -> dict[str, list[float]]:
-    """Tokens a second of each contender in each round; they take turns."""
-    with contextlib.ExitStack() as stack:
-        workers = {}
-        for name, spec in specs.items():
-            workers[name] = Worker(spec)
-            stack.callback(workers[name].close)
-            workers[name].tokens_per_second(0, warm_up)
-        speeds: dict[str, list[float]] = {name: [] for name in specs}
-        names = list(workers)
-        for epoch in range(1, rounds + 1):
-            first = epoch % len(names)  # another one goes first in each round
-            for name in names[first:] + names[:first]:
-                worker = workers[name]
-                if specs[name]["contender"] != "tagger-train":  # which takes whole epochs only
-                    worker.tokens_per_second(epoch, 10)  # it has waited for the others: warm up again
-                speeds[name].append(worker.tokens_per_second(epoch, steps))
-                print(f"  round {epoch}  {name:24} {speeds[name][-1]:10,.0f} tokens/s", file=sys.stderr, flush=True)
-    return speeds
-
-
-def ratio(a: list[float], b: list[float]) -> float:
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+    return race(CONTENDERS, specs, run, rounds=rounds)
 
 
 class Bench:
@@ -117,7 +89,7 @@ class Bench:
         }  # fmt: skip
         specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
-        speeds = race(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=100)
+        speeds = train_in_turns(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=100)
         print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
         print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
         for name, values in speeds.items():
@@ -146,7 +118,7 @@ class Bench:
             for name in ["tagger", *self._pytorch()]
             if name != "pytorch-dense" or size != "2e+06"  # seconds a step
         }
-        speeds = race(specs, rounds=self.arguments.rounds, steps=60, warm_up=60)
+        speeds = train_in_turns(specs, rounds=self.arguments.rounds, steps=60, warm_up=60)
         print("\nTime of a step as the vocabulary grows, relative to the same contender at V = 2·10⁴\n")
         print("| | tokens/s | step time |\n|---|---|---|")
         for name, values in speeds.items():
@@ -161,7 +133,7 @@ class Bench:
         for units in (50, 100, 200, 400):
             names = ["tagger", *self._pytorch()]
             specs = {name: self.spec(name, units=units) for name in names}
-            speeds = race(specs, rounds=self.arguments.rounds, steps=40, warm_up=20)
+            speeds = train_in_turns(specs, rounds=self.arguments.rounds, steps=40, warm_up=20)
             rival = max(names[1:] or names, key=lambda name: statistics.median(speeds[name]))
             medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
             by = ratio(speeds["tagger"], speeds[rival])
@@ -195,19 +167,6 @@ def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
     flops = 2 * 2048**3 / statistics.median(times)
     per_token = 3 * (2 * 2 * (2 * units) * (4 * units) + 2 * 2 * units * n_tags)
     return {"gflops": flops / 1e9, "flop_per_token": per_token, "tokens_per_second": flops / per_token}
-
-
-def machine(packages: list[str]) -> dict[str, Any]:
-    names: list[str] = []
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
 
 
 def main() -> None:

@@ -58,13 +58,13 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
 
     The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far.
     """
+    _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
 
     loaded = load_config(config, settings)
     if model_dir is not None:
         loaded = with_model_dir(loaded, model_dir)
     stop = console.StopRequest()
-    _require_tensorflow()
     from tagger.evaluation.progress import TrainingProgress
     from tagger.network import pipeline
 
@@ -180,7 +180,7 @@ def export(out: Path, form: str, model_dir: str | None) -> None:
 
     Its input is token ids, its output a score for each tag: docs/serving.md. OUT must not exist yet.
     """
-    _require_tensorflow()
+    _require("tensorflow", "onnx")
     from tagger.network.serving import export_network
 
     export_network(_model_path(model_dir), out, form)
@@ -214,6 +214,7 @@ def check(
         "encoding": encoding,
     }
     if config is not None:
+        _require("pydantic", "yaml")
         from tagger.config import load_config
 
         data = load_config(config).data
@@ -240,7 +241,7 @@ def doctor(as_json: bool) -> None:
 
     Exits with 1 if the kernel is wrong here.
     """
-    _require_tensorflow()
+    _require("tensorflow")
     from tagger.network.doctor import examine, format_facts
 
     facts, test = examine()
@@ -263,12 +264,9 @@ def _model_path(given: str | None) -> Path:
 
 
 def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> Predictor:
-    path = _model_path(model_dir)
-    try:
-        from tagger.runtime.engine import load_predictor
-    except ImportError as error:
-        raise TaggerError(f"ONNX Runtime cannot be imported: {error}; pip install onnxruntime") from None
-    return load_predictor(path, threads=threads, device=device)
+    from tagger.runtime.engine import load_predictor
+
+    return load_predictor(_model_path(model_dir), threads=threads, device=device)
 
 
 def _remember_model(model_dir: str) -> None:
@@ -317,11 +315,16 @@ def _parse_columns(text: str) -> dict[str, int]:
     return columns
 
 
-def _require_tensorflow() -> None:
-    try:
-        import tagger.network.model  # noqa: F401
-    except ImportError as error:
-        raise TaggerError(f"TensorFlow cannot be imported: {error}; pip install twobranch-tagger") from None
+def _require(*packages: str) -> None:
+    """Say at once what is missing where only what prediction needs was installed."""
+    import importlib.util
+
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise TaggerError(
+                f"{package}: is not installed, expected it for this command: this is an installation for prediction"
+                " only; pip install twobranch-tagger for all of it"
+            )
 
 
 def main() -> NoReturn:

@@ -113,6 +113,11 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         # Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ImportError as error:
+        if (error.name or "tagger").startswith("tagger"):
+            raise  # a mistake of ours
+        say(f"error: {error.name} cannot be imported: {error}; pip install twobranch-tagger, or mend the installation")
+        return 1
     except OSError as error:
         say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")
         return 1

@@ -14,8 +14,9 @@ from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabula
 from tagger.network.export import build_onnx
 from tagger.network.model import TwoBranchTagger
 from tagger.runtime.manifest import Manifest
-from tagger.runtime.model_dir import Model, Weights, save_model
+from tagger.runtime.model_dir import Model, Weights
 from tagger.runtime.model_files import EMBEDDINGS
+from tagger.runtime.model_saving import save_model
 
 NETWORK = {"embedding_dim": 6, "units": 5, "layers": 1, "direction": "both", "merge": "concat", "dropout": 0.5}
 TAGS = (OUTSIDE, "B-X", "B-Y", "I-X", "I-Y")

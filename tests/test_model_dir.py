@@ -22,8 +22,9 @@ from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabula
 from tagger.errors import ModelError
 from tagger.runtime import model_dir, publish
 from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
-from tagger.runtime.model_dir import Model, Weights, check_place, read_weights, save_model
+from tagger.runtime.model_dir import Model, Weights, read_weights
 from tagger.runtime.model_files import MODEL_FILES
+from tagger.runtime.model_saving import check_place, save_model
 
 TOKENS = ("the", "U+3000:\u3000", "\u2028", "\x0b", "", " ", "é", "#")
 

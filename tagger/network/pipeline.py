@@ -26,8 +26,9 @@ from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.training import EpochLoss, Stopped, Trainer
 from tagger.runtime.engine import load_predictor
-from tagger.runtime.model_dir import Model, check_place, save_model
+from tagger.runtime.model_dir import Model
 from tagger.runtime.model_files import EMBEDDINGS
+from tagger.runtime.model_saving import check_place, save_model
 from tagger.runtime.predictor import Predictor
 
 N = TypeVar("N")

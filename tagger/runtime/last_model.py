@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from tagger.errors import ModelError
-from tagger.runtime.publish import write_atomically
 
 POINTER = Path(".tagger-model")  # holds its path, relative to the folder
 
@@ -34,4 +33,6 @@ def named_or_last_model(given: str | None) -> Path:
 
 def remember_model(directory: str) -> None:
     """Make a directory (relative to this folder) the last model; raises OSError."""
+    from tagger.runtime.publish import write_atomically
+
     write_atomically(POINTER, os.fsencode(f"{directory}\n"))

@@ -1,9 +1,8 @@
-"""The model directory: plain files, written in one step, each with its SHA-256 in the manifest."""
+"""A model read from its directory."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,21 +13,8 @@ import numpy.typing as npt
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
-from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
-from tagger.runtime.model_files import (
-    CONFIG,
-    EMBEDDINGS,
-    GRAPH,
-    HISTORY,
-    MANIFEST,
-    MODEL_FILES,
-    TAGS,
-    TOKENS,
-    WEIGHTS,
-    ModelFiles,
-    read_directory,
-)
-from tagger.runtime.publish import check_replaceable, check_writable, publish_directory
+from tagger.runtime.manifest import Manifest
+from tagger.runtime.model_files import EMBEDDINGS, MANIFEST, TAGS, TOKENS, WEIGHTS, ModelFiles, read_directory
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
@@ -45,60 +31,6 @@ class Model(Generic[Network]):
     tokens: TokenVocabulary
     tags: TagVocabulary
     network: Network
-
-
-def check_place(directory: Path) -> None:
-    """Make sure, before a long training, that a model can be written there and nothing but a model would be lost.
-
-    Raises:
-        ModelError: something else is there, or nothing can be written.
-    """
-    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
-    check_writable(directory)
-
-
-def save_model(
-    model: Model[Weights],
-    *,
-    graph: bytes,
-    config: str,
-    history: str,
-    check: Callable[[Path], None] = lambda directory: None,
-) -> None:
-    """Write a model directory in one step, replacing an older model.
-
-    Args:
-        graph: of the network as ONNX, with `EMBEDDINGS` for its embedding.
-        check: is shown the new directory before it takes its place, which it does not if this raises.
-
-    Raises:
-        ModelError: the place is taken by something else, or cannot be written.
-    """
-    import safetensors.numpy
-
-    weights = dict(model.network)
-    embedding = np.ascontiguousarray(weights.pop("embedding"), "<f4")
-    files: dict[str, bytes | memoryview] = {
-        CONFIG: config.encode(),
-        TOKENS: _lines(model.tokens.tokens),
-        TAGS: _lines(model.tags.tags),
-        WEIGHTS: safetensors.numpy.save(weights),
-        EMBEDDINGS: embedding.reshape(-1).view(np.uint8).data,
-        GRAPH: graph,
-        HISTORY: history.encode(),
-    }
-    values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
-    values["files"] = {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for name, content in sorted(files.items())
-    }
-    files[MANIFEST] = dump_manifest(values)
-    check_replaceable(model.directory, MODEL_FILES, marker=MANIFEST)
-    publish_directory(model.directory, files, check=check)
-
-
-def _lines(items: tuple[str, ...]) -> bytes:
-    return "".join(f"{item}\n" for item in items).encode()
 
 
 def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Network]:

@@ -7,8 +7,9 @@ import dataclasses
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from tagger.errors import TaggerError
 from tagger.runtime.decoding import Scores, constraints_of, decode
 from tagger.runtime.model_dir import Model
 from tagger.runtime.windows import context_of, windows
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 ScoreBatch = Callable[[Sequence[Ids]], Scores]  # sentences of ids, none of them empty, to their logits [B, T, K]
 
@@ -67,7 +71,8 @@ class Predictor:
             constraints_of(model.tags.tags, manifest.scheme) if manifest.decoder == "constrained" else None
         )
         self._threads, self._batch_tokens = threads, batch_tokens
-        self._pool, self._process = ThreadPoolExecutor(threads), os.getpid()
+        self._pool: ThreadPoolExecutor | None = None
+        self._process, self._lock = os.getpid(), threading.Lock()
         self.spell = functools.cache(manifest.notation.spell)
 
     @property
@@ -97,9 +102,13 @@ class Predictor:
     def _run(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]] | _Job]:
         if self._threads == 1 or len(jobs) == 1:
             return list(jobs)
-        if self._process != os.getpid():  # a fork has no threads but the one that made it
-            self._pool, self._process = ThreadPoolExecutor(self._threads), os.getpid()
-        return [self._pool.submit(job) for job in jobs]
+        with self._lock:
+            if self._pool is None or self._process != os.getpid():  # a fork has no threads but the one that made it
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._pool, self._process = ThreadPoolExecutor(self._threads), os.getpid()
+            pool = self._pool
+        return [pool.submit(job) for job in jobs]
 
     def _encode(self, sentences: Sequence[Sequence[str]]) -> list[Ids]:
         """Ids of each sentence; looked up all at once, which is faster."""
@@ -227,7 +236,7 @@ class _Started:
         results: list[TaggedSentence | None] = [None] * self._n_sentences
         try:
             for rows, job in zip(self._batches, self._jobs, strict=True):
-                for row, tagged in zip(rows, job.result() if isinstance(job, Future) else job(), strict=True):
+                for row, tagged in zip(rows, job() if callable(job) else job.result(), strict=True):
                     results[row] = tagged
         finally:
             self.cancel()
@@ -236,7 +245,7 @@ class _Started:
     def cancel(self) -> None:
         """Whatever has not begun never will; after an error or an interrupt nobody waits for it."""
         for job in self._jobs:
-            if isinstance(job, Future):
+            if not callable(job):
                 job.cancel()
 
 

@@ -1,0 +1,244 @@
+"""Prediction with tagger, PyTorch, Keras and python-crfsuite: start, whole files, engines alone, latency, memory.
+
+    python scripts/bench_prediction.py FILE                    # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench_prediction.py FILE --only start       # start | file | engine | latency | memory
+    python scripts/bench_prediction.py FILE --json bench.json --rounds 7
+
+The model is trained on FILE for an epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000 (sentences
+with a tag that is none of IOB2 are left out). Contenders take turns in processes of their own. Numbers are medians of
+the rounds; a ratio is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from racing import Worker, machine, race, ratio, run_timed, turns
+
+from tagger import Tagger
+from tagger.corpus.conll import read_sentences
+from tagger.corpus.layout import Layout
+from tagger.corpus.lines import open_corpus
+from tagger.corpus.vocabulary import TokenVocabulary
+
+HERE = Path(__file__).parent
+RIVALS = ["pytorch-packed", "pytorch-padded", "pytorch-padded-workers", "keras-predict", "crfsuite"]
+PARTS = ["start", "file", "engine", "latency", "memory"]
+IMPORTS = "python -c 'import onnxruntime, numpy, click'"
+ONE_SENTENCE = b"The\nCity\nof\nLondon\nsaid\non\nMonday\nthat\nno\n.\n"
+V, LARGE_V = 20_000, 400_000
+
+
+class Bench:
+    """The measurements; each prints a table and returns what it measured."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.arguments, self.folder = arguments, folder
+        self.file = folder / "corpus.conll"
+        self.sentences = self._write_corpus(arguments.file)
+        self.n_tokens = sum(map(len, self.sentences))
+        self.model = folder / "model"
+        self._train()
+
+    def _write_corpus(self, path: str) -> list[list[str]]:
+        """FILE without the sentences that no training would read; returns its tokens."""
+        sentences = []
+        with open_corpus(path) as stream, self.file.open("wb") as out:
+            for sentence in read_sentences(stream, Layout(columns={"token": 0, "tag": -1}), path=path, gold=True):
+                if all(re.fullmatch("O|[BI]-.+", tag) for tag in sentence.tags):
+                    out.writelines(sentence.lines)
+                    sentences += [sentence.tokens] * bool(sentence.tokens)
+        return sentences
+
+    def _train(self) -> None:
+        config = self.folder / "config.yaml"
+        config.write_text(
+            f"data: {{train: corpus.conll, dev: 0.01}}\nvocabulary: {{max_size: {V - 2}}}\ntraining: {{epochs: 1}}\n"
+        )
+        self._run("-m", "tagger", "train", str(config), "--model", str(self.model))
+        if "crfsuite" in self.arguments.rivals:
+            script = str(HERE / "tag_with_crfsuite.py")
+            n = str(self.arguments.crfsuite_sentences)
+            self._run(script, "train", str(self.file), str(self.folder / "crf"), "--sentences", n)
+
+    def _run(self, *arguments: str) -> None:
+        print(f"  {' '.join(arguments[:4])} …", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, *arguments], check=True, cwd=self.folder, stdout=sys.stderr)
+
+    def _command(self, *arguments: str, model: Path | None = None) -> list[str]:
+        """`tagger` as it is installed: the script beside Python."""
+        options = ["--model", str(model)] if model else []
+        return [str(Path(sys.executable).with_name("tagger")), *arguments, *options]
+
+    def _race_of_commands(self, commands: dict[str, list[str]], **how: Any) -> dict[str, dict[str, list[float]]]:
+        for command in commands.values():
+            run_timed(command, **how)  # bytecode is compiled, files are in memory
+        found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "peak_mb": []} for name in commands}
+        for i, name in turns(list(commands), self.arguments.rounds):
+            cost = run_timed(commands[name], **how)
+            found[name]["seconds"].append(cost.seconds)
+            found[name]["peak_mb"].append(cost.peak_mb)
+            print(f"  round {i}  {name:28} {cost.seconds:8.3f} s", file=sys.stderr, flush=True)
+        return found
+
+    def start(self) -> dict[str, Any]:
+        sentence = self.folder / "sentence"
+        sentence.write_bytes(ONE_SENTENCE)
+        imports = [sys.executable, "-c", "import onnxruntime, numpy, click"]
+        commands = {
+            IMPORTS: imports,
+            f"tagger predict, V = {V:,}": self._command("predict", model=self.model),
+            f"tagger predict, V = {LARGE_V:,}": self._command("predict", model=self._large_model()),
+            "tagger --help": self._command("--help"),
+        }
+        if "crfsuite" in self.arguments.rivals:
+            script = str(HERE / "tag_with_crfsuite.py")
+            commands["python-crfsuite"] = [sys.executable, script, "tag", str(self.folder / "crf"), "-"]
+        found = self._race_of_commands(commands, stdin=sentence)
+        print("\nOne sentence, from the start of the process to its end\n")
+        print(f"| | seconds | × {IMPORTS} | peak MB |\n|---|---|---|---|")
+        for name, cost in found.items():
+            by = ratio(cost["seconds"], found[IMPORTS]["seconds"])
+            print(
+                f"| {name} | {statistics.median(cost['seconds']):.2f} | {by:.2f} |"
+                f" {statistics.median(cost['peak_mb']):.0f} |"
+            )
+        return found
+
+    def _large_model(self) -> Path:
+        """The same model with tokens added that never occur."""
+        from tagger.network.export import build_onnx
+        from tagger.runtime.model_dir import load_model, read_weights
+        from tagger.runtime.model_files import EMBEDDINGS
+        from tagger.runtime.model_saving import save_model
+
+        directory = self.folder / "large"
+        model = load_model(self.model, read_weights)
+        n_more = LARGE_V - len(model.tokens)
+        tokens = (*model.tokens.tokens, *(f"word-{i}" for i in range(n_more)))
+        table = model.network["embedding"]
+        rows = np.random.default_rng(1).normal(size=(n_more, table.shape[1])).astype(np.float32)
+        weights = {**model.network, "embedding": np.concatenate([table, rows])}
+        vocabulary = TokenVocabulary(tokens, model.manifest.normalization)
+        large = dataclasses.replace(model, directory=directory, tokens=vocabulary, network=weights)
+        graph = build_onnx(weights, model.manifest.network, embeddings=EMBEDDINGS)
+        save_model(large, graph=graph, config="", history="")
+        return directory
+
+    def file_(self) -> dict[str, Any]:
+        commands = {
+            "tagger predict": self._command("predict", str(self.file), model=self.model),
+            "tagger predict --threads 1": self._command("predict", str(self.file), "--threads", "1", model=self.model),
+        }
+        if "crfsuite" in self.arguments.rivals:
+            script = str(HERE / "tag_with_crfsuite.py")
+            commands["python-crfsuite"] = [sys.executable, script, "tag", str(self.folder / "crf"), str(self.file)]
+        found = self._race_of_commands(commands)
+        print(f"\nA file of {self.n_tokens:,} tokens, from the start of the process to its end\n")
+        print("| | tokens/s | tagger predict is … times as fast | peak MB |\n|---|---|---|---|")
+        for name, cost in found.items():
+            by = ratio(cost["seconds"], found["tagger predict"]["seconds"])
+            speed = self.n_tokens / statistics.median(cost["seconds"])
+            print(f"| {name} | {speed:,.0f} | {by:.2f} | {statistics.median(cost['peak_mb']):.0f} |")
+        return found
+
+    def engine(self) -> dict[str, Any]:
+        tagger = Tagger.load(self.model)
+        vocabulary = tagger._predictor.model.tokens
+        ids = [vocabulary.encode(tokens) for tokens in self.sentences]
+        data = self.folder / "ids.npz"
+        np.savez(data, token_ids=np.concatenate(ids), lengths=[len(some) for some in ids])
+        shared = {"data": str(data), "model": str(self.model)}
+        rivals = [name for name in self.arguments.rivals if name != "crfsuite"]
+        specs = {name: {"contender": name, **shared} for name in ["tagger", *rivals]}
+        specs["tagger, 1 thread"] = {"contender": "tagger", "threads": 1, **shared}
+        answers: dict[str, dict[str, Any]] = {}
+
+        def run(name: str, worker: Worker, _: int) -> float:
+            answers[name] = worker.ask()
+            return answers[name]["tokens"] / answers[name]["seconds"]
+
+        speeds = race(HERE / "prediction_contenders.py", specs, run, rounds=self.arguments.rounds)
+        print("\nThe network alone: ids in, a tag for each token out\n")
+        print("| | tokens/s | tagger is … times as fast | batch tokens | logits differ by |\n|---|---|---|---|---|")
+        for name, values in speeds.items():
+            answer = answers[name]
+            print(
+                f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger'], values):.2f} |"
+                f" {answer['batch_tokens']} | {answer['differs_by']:.0e} |"
+            )
+        return {"tokens_per_second": speeds, "last": answers}
+
+    def latency(self) -> dict[str, Any]:
+        tagger = Tagger.load(self.model)
+        tokens = [token for tokens in self.sentences for token in tokens]
+        calls = [[tokens[i : i + 25]] for i in range(0, 25 * self.arguments.calls, 25)]
+        calls = [call for call in calls if len(call[0]) == 25]
+        times = []
+        for call in [*calls[:100], *calls]:
+            start = time.perf_counter()
+            tagger.tag(call)
+            times.append(1000 * (time.perf_counter() - start))
+        times = sorted(times[100:])
+        found = {f"p{share}": times[len(times) * share // 100] for share in (50, 90, 99)}
+        print(f"\nTagger.tag of one sentence of 25 tokens, {len(times)} calls, in milliseconds\n")
+        print("| " + " | ".join(found) + " |\n|" + "---|" * len(found))
+        print("| " + " | ".join(f"{value:.2f}" for value in found.values()) + " |")
+        return found
+
+    def memory(self) -> dict[str, Any]:
+        found = {}
+        sentence = ONE_SENTENCE.replace(b"\n", b"\tO\n") + b"\n"
+        for millions in self.arguments.millions:
+            path = self.folder / "input.conll"
+            n_sentences = round(millions * 1e6 / sentence.count(b"\n"))
+            with path.open("wb") as file:
+                for _ in range(n_sentences // 1000):
+                    file.write(sentence * 1000)
+            found[millions] = run_timed(self._command("predict", str(path), model=self.model)).peak_mb
+            path.unlink()
+        least = min(found.values())
+        print("\nPeak memory of tagger predict as its input grows\n\n| million lines | peak MB | |\n|---|---|---|")
+        for millions, peak in found.items():
+            print(f"| {millions:g} | {peak:.0f} | +{100 * (peak / least - 1):.1f} % |")
+        return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="a CoNLL file with IOB2 tags, .gz too")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
+    parser.add_argument("--calls", type=int, default=2000, help="of the API, for `latency`")
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="of lines, for `memory`")
+    parser.add_argument("--crfsuite-sentences", type=int, default=5000, help="that python-crfsuite learns from")
+    parser.add_argument("--json", metavar="PATH", help="write everything that was measured there")
+    arguments = parser.parse_args()
+    packages = ["onnxruntime", "numpy"]
+    packages += ["torch"] * any(name.startswith("pytorch") for name in arguments.rivals)
+    packages += ["keras"] * ("keras-predict" in arguments.rivals)
+    packages += ["python-crfsuite"] * ("crfsuite" in arguments.rivals)
+    found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds}
+    print(json.dumps(found))
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(arguments, Path(folder))
+        for part in arguments.only:
+            found[part] = getattr(bench, "file_" if part == "file" else part)()
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

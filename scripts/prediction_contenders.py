@@ -1,0 +1,216 @@
+"""The same trained network computed by ONNX Runtime as `tagger predict` does, by PyTorch and by Keras.
+
+Run by bench_prediction.py:  python scripts/prediction_contenders.py '{"contender": "tagger", "model": DIR, "data": PATH}'
+Each line on standard input asks for one pass over the sentences in the data file; each line on standard output answers
+with {"tokens": …, "seconds": …, "batch_tokens": …, "differs_by": …}. All contenders get the ids of the same sentences,
+sorted by length within 1,024 of them, and give back a tag for each token. The rivals' padded batches are made before the
+clock starts, and each rival first finds out which size of batch it is fastest with; tagger pads while the clock runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagger.corpus.batching import Ids, mask_of, pad
+from tagger.runtime.cores import available_cores
+from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
+from tagger.runtime.predictor import BATCH_TOKENS, batches_by_length
+
+WINDOW = 1024
+SIZES = (1024, 2048, 4096, 8192)
+Batches = Sequence[Sequence[Ids]]
+
+
+class TaggerEngine:
+    """The engine alone, on as many threads as there are cores."""
+
+    def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
+        del model
+        threads = spec.get("threads") or available_cores()
+        self._engine = load_predictor(Path(spec["model"])).model.network
+        self._pool = ThreadPoolExecutor(threads)
+
+    def prepare(self, batches: Batches) -> Any:
+        return batches
+
+    def run(self, ready: Any) -> None:
+        list(self._pool.map(lambda sentences: self.logits(sentences).argmax(axis=-1), ready))
+
+    def logits(self, sentences: Sequence[Ids]) -> Any:
+        return self._engine(sentences)
+
+
+class PyTorch:
+    """`nn.LSTM(bidirectional=True)`.
+
+    `pytorch-packed` has tagger's results. `pytorch-padded` is faster and wrong: its backward direction reads the
+    padding first. It runs with all cores in one operator; `pytorch-padded-workers` with one core for each batch.
+    """
+
+    def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
+        import torch
+
+        self.torch = torch
+        cores = available_cores()
+        self._packed = spec["contender"] == "pytorch-packed"
+        self._pool = ThreadPoolExecutor(cores) if spec["contender"].endswith("workers") else None
+        torch.set_num_threads(1 if self._pool else cores)
+        weights = {name: torch.tensor(array) for name, array in model.network.items()}
+        size, units = model.manifest.network["embedding_dim"], model.manifest.network["units"]
+        self._embedding = torch.nn.Embedding.from_pretrained(weights["embedding"])
+        self._lstm = torch.nn.LSTM(size, units, batch_first=True, bidirectional=True)
+        self._softmax = torch.nn.Linear(2 * units, len(model.tags))
+        with torch.no_grad():
+            for branch, suffix in (("forward", ""), ("backward", "_reverse")):
+                name = f"block_1.{branch}"
+                getattr(self._lstm, f"weight_ih_l0{suffix}").copy_(weights[f"{name}.kernel"].T)
+                getattr(self._lstm, f"weight_hh_l0{suffix}").copy_(weights[f"{name}.recurrent_kernel"].T)
+                getattr(self._lstm, f"bias_ih_l0{suffix}").copy_(weights[f"{name}.bias"])
+                getattr(self._lstm, f"bias_hh_l0{suffix}").zero_()
+            self._softmax.weight.copy_(weights["softmax.kernel"].T)
+            self._softmax.bias.copy_(weights["softmax.bias"])
+
+    def prepare(self, batches: Batches) -> Any:
+        from_numpy = self.torch.from_numpy
+        return [tuple(from_numpy(array.astype(np.int64)) for array in pad(sentences)) for sentences in batches]
+
+    def _forward(self, ids: Any, lengths: Any) -> Any:
+        rnn = self.torch.nn.utils.rnn
+        with self.torch.inference_mode():
+            x = self._embedding(ids)
+            if not self._packed:
+                return self._softmax(self._lstm(x)[0])
+            packed = rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            return self._softmax(rnn.pad_packed_sequence(self._lstm(packed)[0], batch_first=True)[0])
+
+    def run(self, ready: Any) -> None:
+        def tag(batch: Any) -> Any:
+            return self._forward(*batch).argmax(dim=-1).numpy()
+
+        list(map(tag, ready) if self._pool is None else self._pool.map(tag, ready))
+
+    def logits(self, sentences: Sequence[Ids]) -> Any:
+        ((ids, lengths),) = self.prepare([sentences])
+        return self._forward(ids, lengths).numpy()
+
+
+class KerasPredict:
+    """`Embedding(mask_zero) → Bidirectional(LSTM) → Dense`, and `predict` over a dataset of batches."""
+
+    def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
+        del spec
+        import keras
+        import tensorflow as tf
+
+        self._tf = tf
+        network = model.manifest.network
+        embedding = keras.layers.Embedding(len(model.tokens), network["embedding_dim"], mask_zero=True)
+        lstm = keras.layers.Bidirectional(keras.layers.LSTM(network["units"], return_sequences=True))
+        softmax = keras.layers.Dense(len(model.tags))
+        self._model = keras.Sequential([embedding, lstm, softmax])
+        self._model.build((None, None))
+        weights = model.network
+        embedding.embeddings.assign(weights["embedding"])
+        for branch, layer in (("forward", lstm.forward_layer), ("backward", lstm.backward_layer)):
+            layer.set_weights([weights[f"block_1.{branch}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")])
+        softmax.set_weights([weights["softmax.kernel"], weights["softmax.bias"]])
+
+    def prepare(self, batches: Batches) -> Any:
+        # Padded to the longest of all sentences, `predict` would have one shape and twice the work: batch by batch.
+        return [pad(sentences)[0] for sentences in batches]
+
+    def run(self, ready: Any) -> None:
+        spec = self._tf.TensorSpec([None, None], self._tf.int32)
+        dataset = self._tf.data.Dataset.from_generator(lambda: iter(ready), output_signature=spec).prefetch(8)
+        found: list[Any] = []
+        # One call for batches of many lengths: what `predict` gives back cannot be put together, but a callback sees it.
+        import keras
+
+        class Tags(keras.callbacks.Callback):
+            def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+                found.append(np.asarray(logs["outputs"]).argmax(axis=-1))
+
+        try:
+            self._model.predict(dataset, verbose=0, callbacks=[Tags()])
+        except ValueError as error:
+            if "concatenat" not in str(error) and "dimension" not in str(error):
+                raise
+        assert len(found) == len(ready)
+
+    def logits(self, sentences: Sequence[Ids]) -> Any:
+        return self._model.predict(pad(sentences)[0], verbose=0)
+
+
+CONTENDERS: dict[str, Callable[[dict[str, Any], Model[Weights]], Any]] = {
+    "tagger": TaggerEngine,
+    "pytorch-packed": PyTorch,
+    "pytorch-padded": PyTorch,
+    "pytorch-padded-workers": PyTorch,
+    "keras-predict": KerasPredict,
+}
+
+
+def load_sentences(path: str) -> list[Ids]:
+    with np.load(path) as data:
+        return np.split(data["token_ids"], np.cumsum(data["lengths"])[:-1])
+
+
+def batches_of(sentences: Sequence[Ids], batch_tokens: int) -> list[list[Ids]]:
+    """Sentences of like length within windows, as the predictor makes them."""
+    found = []
+    for start in range(0, len(sentences), WINDOW):
+        window = sentences[start : start + WINDOW]
+        rows = batches_by_length([len(ids) for ids in window], 1 << 30, batch_tokens)
+        found += [[window[i] for i in some] for some in rows]
+    return found
+
+
+def seconds(contender: Any, ready: Any) -> float:
+    start = time.perf_counter()
+    contender.run(ready)
+    return time.perf_counter() - start
+
+
+def fastest_size(contender: Any, sentences: Sequence[Ids]) -> int:
+    """Of a rival's batches, in tokens; tried on a few thousand sentences."""
+    ready = {size: contender.prepare(batches_of(sentences[: 3 * WINDOW], size)) for size in SIZES}
+    for batches in ready.values():
+        contender.run(batches)
+    return min(SIZES, key=lambda size: min(seconds(contender, ready[size]) for _ in range(2)))
+
+
+def difference(contender: Any, reference: Any, sentences: Sequence[Ids]) -> float:
+    """The largest of the logits from those of tagger's engine."""
+    lengths = np.array([len(ids) for ids in sentences], np.int32)
+    return float(np.abs(contender.logits(sentences) - reference(sentences))[mask_of(lengths)].max())
+
+
+def main() -> None:
+    spec = json.loads(sys.argv[1])
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    model = load_model(Path(spec["model"]), read_weights)
+    sentences = load_sentences(spec["data"])
+    contender = CONTENDERS[spec["contender"]](spec, model)
+    size = BATCH_TOKENS if spec["contender"] == "tagger" else fastest_size(contender, sentences)
+    ready = contender.prepare(batches_of(sentences, size))
+    by = difference(contender, load_predictor(Path(spec["model"])).model.network, sentences[:50])
+    n_tokens = sum(map(len, sentences))
+    for _ in sys.stdin:
+        took = seconds(contender, ready)
+        answer = {"tokens": n_tokens, "seconds": took, "batch_tokens": size, "differs_by": by}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,11 @@
 """The same trained network computed by ONNX Runtime as `tagger predict` does, by PyTorch and by Keras.
 
-Run by bench_prediction.py:  python scripts/prediction_contenders.py '{"contender": "tagger", "model": DIR, "data": PATH}'
+Run by bench_prediction.py:  python scripts/prediction_contenders.py '{"contender": "tagger", "model": …, "data": …}'
 Each line on standard input asks for one pass over the sentences in the data file; each line on standard output answers
 with {"tokens": …, "seconds": …, "batch_tokens": …, "differs_by": …}. All contenders get the ids of the same sentences,
-sorted by length within 1,024 of them, and give back a tag for each token. The rivals' padded batches are made before the
-clock starts, and each rival first finds out which size of batch it is fastest with; tagger pads while the clock runs.
+sorted by length within as many as `tagger predict` reads ahead, and give back a tag for each token. The rivals' padded
+batches are made before the clock starts, and each rival first finds out which size of batch it is fastest with; tagger
+pads while the clock runs.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from tagger.corpus.batching import Ids, mask_of, pad
 from tagger.runtime.cores import available_cores
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
-from tagger.runtime.predictor import BATCH_TOKENS, batches_by_length
+from tagger.runtime.predictor import BATCH_TOKENS, WINDOW_SENTENCES, batches_by_length
 
-WINDOW = 1024
 SIZES = (1024, 2048, 4096, 8192)
 Batches = Sequence[Sequence[Ids]]
 
@@ -133,7 +133,7 @@ class KerasPredict:
         spec = self._tf.TensorSpec([None, None], self._tf.int32)
         dataset = self._tf.data.Dataset.from_generator(lambda: iter(ready), output_signature=spec).prefetch(8)
         found: list[Any] = []
-        # One call for batches of many lengths: what `predict` gives back cannot be put together, but a callback sees it.
+        # What `predict` gives back, of batches of many lengths, cannot be put together, but a callback sees each.
         import keras
 
         class Tags(keras.callbacks.Callback):
@@ -168,8 +168,8 @@ def load_sentences(path: str) -> list[Ids]:
 def batches_of(sentences: Sequence[Ids], batch_tokens: int) -> list[list[Ids]]:
     """Sentences of like length within windows, as the predictor makes them."""
     found = []
-    for start in range(0, len(sentences), WINDOW):
-        window = sentences[start : start + WINDOW]
+    for start in range(0, len(sentences), WINDOW_SENTENCES):
+        window = sentences[start : start + WINDOW_SENTENCES]
         rows = batches_by_length([len(ids) for ids in window], 1 << 30, batch_tokens)
         found += [[window[i] for i in some] for some in rows]
     return found
@@ -183,7 +183,7 @@ def seconds(contender: Any, ready: Any) -> float:
 
 def fastest_size(contender: Any, sentences: Sequence[Ids]) -> int:
     """Of a rival's batches, in tokens; tried on a few thousand sentences."""
-    ready = {size: contender.prepare(batches_of(sentences[: 3 * WINDOW], size)) for size in SIZES}
+    ready = {size: contender.prepare(batches_of(sentences[: 3 * WINDOW_SENTENCES], size)) for size in SIZES}
     for batches in ready.values():
         contender.run(batches)
     return min(SIZES, key=lambda size: min(seconds(contender, ready[size]) for _ in range(2)))

@@ -9,8 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,7 +70,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] == "train"
+            assert output or stage[1] in ("train", "export")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:
@@ -117,6 +119,53 @@ def test_documented_training_benchmark_runs(in_clone: Path, command: str, tmp_pa
     assert sum(found["step"]["parts"].values()) == pytest.approx(found["step"]["step"])
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("command", [command for command in commands() if "bench_prediction" in command])
+def test_documented_prediction_benchmark_runs(in_clone: Path, command: str, tmp_path: Path) -> None:
+    # On the sample, a round, without rivals: they are extras.
+    script, _, *options = shlex.split(command)[1:]
+    quick = ["--rivals", "--rounds", "1", "--calls", "20", "--millions", "0.02", "--json", str(tmp_path / "found")]
+    arguments = [sys.executable, script, "data/sample/train.conll", *options, *quick]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found").read_text())
+    assert set(found) == {"machine", "rounds", "start", "file", "engine", "latency", "memory"}
+    assert 20 < found["memory"]["0.02"] < 400, "in MB; not that of the benchmark itself"
+    for part in ("start", "file"):
+        assert all(0.01 < cost["seconds"][0] < 60 for cost in found[part].values())
+    assert found["engine"]["last"]["tagger"]["differs_by"] == 0.0
+    assert 0 < found["latency"]["p50"] <= found["latency"]["p99"]
+
+
+@pytest.mark.tensorflow
+def test_documented_python_runs(in_clone: Path) -> None:
+    assert run_tagger("train", "configs/sample.yaml", *QUICK).exit_code == 0
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {"sentences": [["a"], ["b", "c"]]}
+    exec(example, names)
+    assert len(names["prediction"].tags) == 2
+    (served,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/serving.md").read_text("utf-8"), re.DOTALL)
+    Path("network.onnx").unlink(missing_ok=True)
+    assert run_tagger("export", "network.onnx").exit_code == 0
+    exec(served, names)
+    assert names["logits"].shape == (1, 3, len(names["tags"]))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_documented_shell_completion_completes(shell: str) -> None:
+    assert "_TAGGER_COMPLETE=bash_source tagger" in README
+    environment = os.environ | {"COMP_WORDS": "tagger pre", "COMP_CWORD": "1" if shell != "fish" else "pre"}
+    command = [sys.executable, "-c", "from tagger.cli import main; main()"]
+    done = subprocess.run(
+        command,
+        env=environment | {"_TAGGER_COMPLETE": f"{shell}_complete"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "predict" in done.stdout
+
+
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])
 def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
@@ -125,16 +174,36 @@ def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
 
 def test_documented_installation_is_the_makefiles() -> None:
     installing = [command for command in commands() if "venv" in command or "pip" in command]
-    assert installing == ["python3 -m venv .venv", ".venv/bin/python -m pip install ."]
+    assert installing == [
+        "python3 -m venv .venv",
+        ".venv/bin/python -m pip install .",
+        "python3 -m venv .venv-predict",
+        ".venv-predict/bin/python -m pip install --requirement requirements/predict.txt",
+        ".venv-predict/bin/python -m pip install --no-deps .",
+    ]
     recipe = subprocess.run(
         ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
     assert "python3 -m venv .venv\n" in recipe
     assert ".venv/bin/python -m pip install --quiet --editable .\n" in recipe
+    recipe = subprocess.run(
+        ["make", "--dry-run", "--always-make", "predict-only"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert "python3 -m venv .venv-predict\n" in recipe
+    assert ".venv-predict/bin/python -m pip install --quiet --requirement requirements/predict.txt\n" in recipe
+    assert ".venv-predict/bin/python -m pip install --quiet --no-deps --editable .\n" in recipe
+    assert "make predict-only\n" in (ROOT / ".ci/run").read_text("utf-8")
+
+
+def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None:
+    lines = (ROOT / "requirements/predict.txt").read_text("utf-8").splitlines()
+    required = {line for line in lines if not line.startswith("#")}
+    assert "onnxruntime>=1.20" in required
+    assert required <= set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"])
 
 
 def test_every_documented_command_is_run_by_some_test() -> None:
-    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_training.py |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv/bin/python -m pip"
+    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 
@@ -169,7 +238,7 @@ def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> No
 
 def test_the_readmes_sections_come_in_the_readers_order() -> None:
     assert re.findall(r"^## (.*)$", README, re.MULTILINE) == [
-        "Install", "Sixty seconds", "File format", "Config reference", "Commands", "Results", "How it works", "Limits",
+        "Install", "Sixty seconds", "File format", "Config reference", "Commands", "From Python", "Results", "How it works", "Limits",
         "Development",
     ]  # fmt: skip
 

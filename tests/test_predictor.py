@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import run_tagger
-from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
+from stub_model import TAGS, fixed_logits, stub_manifest, stub_model, stub_predictor
 
 from tagger.corpus.batching import Ids, pad
-from tagger.corpus.conll import read_sentences
+from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
+from tagger.errors import DataError, ModelError
 from tagger.runtime.conll_stream import PIECE_LINES, tag_conll
 from tagger.runtime.decoding import Scores
-from tagger.runtime.predictor import Predictor
+from tagger.runtime.predictor import Predictor, ScoreBatch, batches_by_length
 from tagger.runtime.windows import context_of
 
 _WORDS = tuple(f"w{i}" for i in range(500))
@@ -139,3 +144,145 @@ def test_a_piece_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
     sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=1)
     tags = [tag for _, tagged in stub_predictor().tag_stream(sentences) for tag in tagged.tags]
     assert tags == ["B-PER", "B-PER"]
+
+
+# --- Order, threads, errors -------------------------------------------------------------------------------------------
+
+
+def test_batches_hold_sentences_of_like_length_each_once_and_no_more_tokens_than_allowed() -> None:
+    lengths = np.random.default_rng(1).integers(0, 60, 500).tolist()
+    for max_length, batch_tokens in ((512, 200), (40, 200), (512, 1), (1, 1000)):
+        batches = list(batches_by_length(lengths, max_length, batch_tokens))
+        assert sorted(row for rows in batches for row in rows) == [row for row, n in enumerate(lengths) if n]
+        for rows in batches:
+            longest = max(lengths[row] for row in rows)
+            assert len(rows) == 1 or (longest <= max_length and len(rows) * longest <= batch_tokens)
+        widest = [max(lengths[row] for row in rows) for rows in batches]
+        assert widest == sorted(widest, reverse=True)
+    padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches_by_length(lengths, 512, 1024))
+    assert padded < 1.1 * sum(lengths), "batches of any sentences would be padded to twice the tokens"
+
+
+def slow_and_recorded(delays: list[float], calls: list[int]) -> ScoreBatch:
+    """The stub's scorer, whose batches take turns in being slow; records the size of each."""
+    table, waits = fixed_logits(), itertools.cycle(delays)
+
+    def score(sentences: Sequence[Ids]) -> Scores:
+        time.sleep(next(waits))
+        calls.append(len(sentences))
+        return table[pad(sentences)[0]]
+
+    return score
+
+
+def test_sentences_come_back_in_order_however_long_their_batches_take() -> None:
+    calls: list[int] = []
+    stub = stub_predictor(score=slow_and_recorded([0.03, 0.0, 0.01], calls))
+    predictor = Predictor(stub.model, threads=3, batch_tokens=10)
+    names = ["EU", "German", "Peter", "x"]
+    data = b"".join(b"".join(b"%s\n" % names[(i + j) % 4].encode() for j in range(i % 5)) + b"\n" for i in range(200))
+    expected = b"".join(tag_conll(stub_predictor(), io.BytesIO(data), Layout(), path="-"))
+    for window in (3, 10, 1000):
+        sentences = read_sentences(io.BytesIO(data), Layout())
+        found = [pair for group in predictor.tag_windows(sentences, window) for pair in group]
+        assert b"".join(line for sentence, _ in found for line in sentence.lines) == data
+        plain = stub_predictor().tag([sentence.tokens for sentence, _ in found])
+        assert [tagged for _, tagged in found] == plain
+    assert expected.count(b"B-ORG") == data.count(b"EU")
+    assert max(calls) > 1
+
+
+def test_what_was_read_before_an_error_comes_out_first_and_nothing_after_it() -> None:
+    good, bad = b"EU\tx\n\n", b"\xff\n\n"
+    for n in (0, 1, 30, 5000):
+        blocks: list[bytes] = []
+        with pytest.raises(DataError, match=rf"-:{2 * n + 1}: byte 0xFF"):
+            for block in tag_conll(stub_predictor(), io.BytesIO(good * n + bad + good), Layout(), path="-"):
+                blocks.append(block)
+        assert b"".join(blocks) == b"EU\tx\tB-ORG\n\n" * n
+
+
+def test_a_failure_of_the_network_stops_everything_at_once() -> None:
+    calls: list[int] = []
+    score = slow_and_recorded([0.0], calls)
+
+    def failing(sentences: Sequence[Ids]) -> Scores:
+        if len(calls) >= 3:
+            raise ModelError("broken")
+        return score(sentences)
+
+    for threads in (1, 2):
+        calls.clear()
+        predictor = Predictor(stub_predictor(score=failing).model, threads=threads, batch_tokens=1)
+        with pytest.raises(ModelError, match="broken"):
+            predictor.tag([["EU"]] * 1000)
+        assert len(calls) <= 4, "batches that had not begun never do"
+        data = b"EU\n\n" * 1000
+        calls.clear()
+        blocks: list[bytes] = []
+        with pytest.raises(ModelError, match="broken"):
+            blocks += tag_conll(predictor, io.BytesIO(data), Layout(), path="-")
+        assert blocks == []
+
+
+def test_work_that_nobody_waits_for_is_not_begun() -> None:
+    calls: list[int] = []
+    predictor = Predictor(stub_predictor(score=slow_and_recorded([0.01], calls)).model, threads=2, batch_tokens=1)
+    sentences = (Sentence(["EU"], [], [], range(0), [], 0) for _ in range(1000))
+    stream = predictor.tag_windows(sentences, 10)
+    assert len(next(stream)) == 10
+    stream.close()  # as Ctrl-C does
+    begun = len(calls)
+    time.sleep(0.2)
+    assert begun <= len(calls) <= begun + 2
+
+
+class PausingStream(io.RawIOBase):
+    """A pipe whose other end writes each block only when it is told to."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read_end
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return os.read(self._read_end, size)
+
+    def write_block(self, data: bytes) -> None:
+        os.write(self._write_end, data)
+
+    def finish(self) -> None:
+        os.close(self._write_end)
+
+    def discard(self) -> None:
+        os.close(self._read_end)
+
+
+def test_when_a_pipe_pauses_all_sentences_that_have_ended_are_written() -> None:
+    stream = PausingStream()
+    blocks = tag_conll(stub_predictor(), stream, Layout(), path="-")
+    stream.write_block(b"EU\n\nPeter\nBlack")
+    assert next(blocks) == b"EU\tB-ORG\n\n"
+    stream.write_block(b"burn\n\n\nx\n\n")
+    assert next(blocks) == b"Peter\tB-PER\nBlackburn\tI-PER\n\n\nx\tO\n\n"
+    stream.write_block(b"German")
+    stream.finish()
+    assert list(blocks) == [b"German\tB-MISC"]
+    stream.discard()
+
+
+def test_a_pause_inside_a_sentence_that_is_read_in_pieces_changes_nothing() -> None:
+    stream = PausingStream()
+    blocks = tag_conll(stub_predictor(), stream, Layout(), path="-")
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.extend(blocks))
+    reader.start()
+    lines = [b"Peter\n"] + [b"Blackburn\n"] * (2 * PIECE_LINES)
+    for start in range(0, len(lines), 5000):
+        stream.write_block(b"".join(lines[start : start + 5000]))
+        time.sleep(0.12)
+    stream.finish()
+    reader.join(20)
+    stream.discard()
+    assert b"".join(found) == b"Peter\tB-PER\n" + b"Blackburn\tI-PER\n" * (2 * PIECE_LINES)

@@ -101,6 +101,10 @@ class Bench:
             f"tagger predict, V = {V:,}": self._command("predict", model=self.model),
             f"tagger predict, V = {LARGE_V:,}": self._command("predict", model=self._large_model()),
             "tagger --help": self._command("--help"),
+            "completion of `tagger pre`": [
+                *("env", "_TAGGER_COMPLETE=bash_complete", "COMP_WORDS=tagger pre", "COMP_CWORD=1"),
+                *self._command(),
+            ],
         }
         if "crfsuite" in self.arguments.rivals:
             script = str(HERE / "tag_with_crfsuite.py")

@@ -24,8 +24,9 @@ import numpy as np
 from tagger.corpus.batching import Ids, mask_of, pad
 from tagger.runtime.cores import available_cores
 from tagger.runtime.engine import load_predictor
+from tagger.runtime.grouping import WINDOW_SENTENCES, batches_by_length
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
-from tagger.runtime.predictor import BATCH_TOKENS, WINDOW_SENTENCES, batches_by_length
+from tagger.runtime.predictor import BATCH_TOKENS
 
 SIZES = (1024, 2048, 4096, 8192)
 Batches = Sequence[Sequence[Ids]]

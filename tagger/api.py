@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.runtime.engine import load_predictor
-from tagger.runtime.predictor import WINDOW_SENTENCES, Predictor, TaggedSentence
+from tagger.runtime.grouping import WINDOW_SENTENCES
+from tagger.runtime.predictor import Predictor, TaggedSentence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +71,12 @@ class Tagger:
         Raises:
             tagger.errors.ModelError: the directory is missing, partial, altered, or of another format.
             tagger.errors.DeviceError: the GPU cannot be used.
+            ValueError: `threads` or `device` is none of these.
         """
+        if threads is not None and (type(threads) is not int or threads < 1):
+            raise ValueError(f"threads: found {threads!r}, expected a whole number from 1, or None for all cores")
+        if device not in ("cpu", "gpu"):
+            raise ValueError(f"device: found {device!r}, expected 'cpu' or 'gpu'")
         return cls(load_predictor(Path(directory), threads=threads, device=device))
 
     @property
@@ -96,10 +103,14 @@ class Tagger:
                 otherwise up to three times as many are under way.
 
         Raises:
-            TypeError: as `tag`.
+            TypeError: as `tag`. What `sentences` itself raises comes after the sentences before it.
+            ValueError: `read_ahead` is none.
         """
-        if read_ahead < 1:
-            raise ValueError(f"read_ahead: found {read_ahead}, expected at least 1")
+        if type(read_ahead) is not int or read_ahead < 1:
+            raise ValueError(f"read_ahead: found {read_ahead!r}, expected a whole number from 1")
+        return self._stream(sentences, read_ahead)
+
+    def _stream(self, sentences: Iterable[Sequence[str]], read_ahead: int) -> Iterator[Prediction]:
         stream = (
             Sentence(_checked(tokens, i), [], [], range(0), [], 0) for i, tokens in enumerate(sentences)
         )  # of no file: without lines
@@ -123,6 +134,8 @@ class Tagger:
 def _checked(tokens: Sequence[str], i: int) -> list[str]:
     if isinstance(tokens, str | bytes):
         raise TypeError(f"sentence {i}: found the text {tokens[:40]!r}, expected a list of tokens; split it first")
+    if isinstance(tokens, Mapping | AbstractSet) or not isinstance(tokens, Iterable):
+        raise TypeError(f"sentence {i}: found a {type(tokens).__name__}, expected a list of tokens")
     tokens = list(tokens)
     if not set(map(type, tokens)) <= {str}:
         for token in tokens:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,19 +54,34 @@ def write(data: bytes) -> None:
     """Write data to standard output."""
     if sys.stdout is None:
         raise TaggerError("standard output: is closed, expected a place for the result; redirect it to a file")
-    try:
-        sys.stdout.buffer.write(data)
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
+    rest = memoryview(data)
+    while rest:
+        try:
+            # Unbuffered (python -u), it may take a part, or None where nobody would wait for the reader.
+            n_written = sys.stdout.buffer.write(rest) or 0
+        except BlockingIOError as error:
+            n_written = error.characters_written
+        except BrokenPipeError:
+            raise _ReaderGoneError from None
+        rest = rest[n_written:]
+        if rest:
+            _wait_for_reader()
 
 
 def flush() -> None:
     """Let the reader of standard output have what was written."""
-    try:
-        if sys.stdout is not None:
+    while sys.stdout is not None:
+        try:
             sys.stdout.flush()
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
+            return
+        except BlockingIOError:
+            _wait_for_reader()
+        except BrokenPipeError:
+            raise _ReaderGoneError from None
+
+
+def _wait_for_reader() -> None:
+    select.select([], [sys.stdout], [])
 
 
 def say(text: str) -> None:
@@ -91,6 +107,16 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a command line; the one place where errors become messages and exit codes."""
+    code = _run(command, arguments)
+    try:
+        flush()
+    except (OSError, _ReaderGoneError):
+        # What could not be written never will; Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         result = command.main(list(arguments), prog_name="tagger", standalone_mode=False)
         flush()
@@ -110,8 +136,6 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except _ReaderGoneError:
-        # Python would complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ImportError as error:
         if (error.name or "tagger").startswith("tagger"):

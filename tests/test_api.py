@@ -80,8 +80,8 @@ def test_text_in_the_place_of_tokens_is_an_error() -> None:
             a_tagger().tag([["EU"], wrong])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="sentence 0: found a token of type int, expected str"):
         list(a_tagger().tag_stream([["EU", 5]]))  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="read_ahead: found 0, expected at least 1"):
-        list(a_tagger().tag_stream([], read_ahead=0))
+    with pytest.raises(ValueError, match="read_ahead: found 0, expected a whole number from 1"):
+        a_tagger().tag_stream([], read_ahead=0)
 
 
 def test_subclasses_of_str_are_tokens() -> None:

@@ -203,9 +203,10 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.R
     """Six epochs with a patience of one, of which the second is best."""
     config = configured("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
-    network = pipeline.build_network(prepared, devices.Device("CPU", Kernel.BLOCK))
+    device = devices.Device("CPU", Kernel.BLOCK)
+    network = pipeline.build_network(prepared, device)
     trainer = pipeline.Trainer(network, config.training)
-    run = pipeline._Run(config, prepared, trainer, replicas, TrainingProgress(), lambda: False)
+    run = pipeline._Run(config, prepared, trainer, device, replicas, TrainingProgress(), lambda: False)
     gold, empty = [["B-X", "O"]], [["O", "O"]]
     scores = iter([empty, gold, *[empty] * 4])
     monkeypatch.setattr(run, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))

@@ -21,7 +21,8 @@ from tagger.corpus.layout import Layout
 from tagger.errors import DataError, ModelError
 from tagger.runtime.conll_stream import PIECE_LINES, tag_conll
 from tagger.runtime.decoding import Scores
-from tagger.runtime.predictor import Predictor, ScoreBatch, batches_by_length
+from tagger.runtime.grouping import batches_by_length
+from tagger.runtime.predictor import Predictor, ScoreBatch
 from tagger.runtime.windows import context_of
 
 _WORDS = tuple(f"w{i}" for i in range(500))

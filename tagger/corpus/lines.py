@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
-import os
 import select
-import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -78,8 +76,9 @@ def read_line_blocks(
     read = stream.read1 if hasattr(stream, "read1") else stream.read
     pending: list[bytes] = []  # pieces of a line whose end has not been seen
     while True:
-        if pauses and _has_nothing_now(stream):
+        if pauses and not _is_ready(stream, _PAUSE_SECONDS):
             yield []
+            _is_ready(stream, None)
         try:
             block = read(_BLOCK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
@@ -104,14 +103,12 @@ def read_line_blocks(
         yield [b"".join(pending)]
 
 
-def _has_nothing_now(stream: IO[bytes]) -> bool:
+def _is_ready(stream: IO[bytes], seconds: float | None) -> bool:
+    """Whether there is something to read, or the end, within so many seconds; None: wait for it."""
     try:
-        descriptor = stream.fileno()
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        return not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]
+        return bool(select.select([stream.fileno()], [], [], seconds)[0])
     except (OSError, ValueError, AttributeError):  # no descriptor, or one that cannot be asked
-        return False
+        return True
 
 
 def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:

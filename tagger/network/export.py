@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tagger import __version__
-from tagger.errors import ModelError
+from tagger.errors import ModelError, TaggerError
 from tagger.runtime.model_dir import Weights
 from tagger.runtime.model_files import GRAPH
 from tagger.runtime.predictor import Predictor
@@ -152,12 +152,16 @@ def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Seq
     found, expected = exported.logits(sample), trained.logits(sample)
     tags = zip(exported.tag(sample), trained.tag(sample), strict=True)
     for ours, theirs, (our_tagged, their_tagged) in zip(found, expected, tags, strict=True):
+        if not np.isfinite(theirs).all():  # ONNX Runtime's LSTM would make numbers of them
+            raise TaggerError(
+                "the network computes no numbers: training diverged; lower training.learning_rate, or set"
+                " training.clip_norm"
+            )
         tolerance = _TOLERANCE * max(1.0, float(np.abs(theirs).max()))
         difference = float(np.abs(ours - theirs).max())
         best_two = np.sort(theirs, axis=-1)[:, -2:]
         is_close_call = bool((best_two[:, -1] - best_two[:, 0] <= 2 * tolerance).any()) and theirs.shape[-1] > 1
-        # Not `>`: NaN is no small difference. (ONNX Runtime's LSTM makes a number of it.)
-        if not difference <= tolerance or (our_tagged.tags != their_tagged.tags and not is_close_call):
+        if difference > tolerance or (our_tagged.tags != their_tagged.tags and not is_close_call):
             raise ModelError(
                 f"{GRAPH}: what ONNX Runtime computes is {difference:.2g} from what TensorFlow does, expected at"
                 f" most {tolerance:.2g}; install other versions of them, and report this"

@@ -19,12 +19,18 @@ from tagger.runtime.model_files import ModelFiles
 
 
 class Scorer:
-    """Computes logits with a network, without dropout; a `predictor.ScoreBatch`."""
+    """Computes logits with a network, without dropout; a `predictor.ScoreBatch`.
 
-    def __init__(self, network: TwoBranchTagger) -> None:
+    Args:
+        device: where, as TensorFlow names it; None: where TensorFlow likes.
+    """
+
+    def __init__(self, network: TwoBranchTagger, *, device: str | None = None) -> None:
         def logits(packed: Any, starts: Any) -> Any:
             batch = unpack(packed, starts, 0)
-            return network(network.look_up(batch.distinct_ids), batch.token_rows, batch.reversed_rows, batch.lengths)
+            rows = batch.token_rows, batch.reversed_rows, batch.lengths
+            with tf.device(device):
+                return network(network.look_up(batch.distinct_ids), *rows)
 
         self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
 

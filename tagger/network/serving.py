@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,15 @@ def export_network(directory: Path, out: Path, form: str) -> None:
     """
     if out.exists() or out.is_symlink():
         raise ModelError(f"{out}: is there already, expected a new name; choose another, or remove it first")
+    if out.parent.resolve() == directory.resolve():
+        raise ModelError(f"{out}: is inside the model directory, which holds nothing else; choose another place")
     model = load_model(directory, read_weights)
     write = {"onnx": _write_onnx, "saved-model": _write_saved_model}[form]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write(model, out)
+    except (FileExistsError, NotADirectoryError):
+        raise ModelError(f"{out}: cannot be written: a file is in the way; choose another place") from None
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise ModelError(f"{out}: cannot be written: {reason}; choose another place") from None
@@ -64,15 +68,10 @@ def _write_saved_model(model: Model[Weights], out: Path) -> None:
         **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), kernel=Kernel.BLOCK
     )
     network.assign_weights(model.network)
-    fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        with muted_stderr():
-            served = _Served(network)
-            tf.saved_model.save(served, str(fresh), signatures={"serving_default": served.logits})
-        fresh.rename(out)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.", dir=out.parent) as fresh, muted_stderr():
+        served = _Served(network)
+        tf.saved_model.save(served, f"{fresh}/model", signatures={"serving_default": served.logits})
+        Path(fresh, "model").rename(out)
 
 
 class _Served(tf.Module):

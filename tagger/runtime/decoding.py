@@ -31,6 +31,19 @@ class Constraints:
     start: npt.NDArray[np.float64]
     end: npt.NDArray[np.float64]
 
+    def of_piece(self, after_tag: int | None, *, goes_on: bool) -> Constraints:
+        """Those of a piece of a sentence.
+
+        Args:
+            after_tag: the tag before it; None if it is the first piece.
+            goes_on: it is not the last.
+        """
+        return Constraints(
+            transition=self.transition,
+            start=self.start if after_tag is None else self.transition[after_tag],
+            end=np.zeros_like(self.end) if goes_on else self.end,
+        )
+
 
 def constraints_of(tags: Sequence[str], scheme: str) -> Constraints | None:
     """The constraints of canonical tags; None for plain tags, where everything is legal."""
@@ -59,8 +72,6 @@ def viterbi(
     log_probabilities: Scores,
     lengths: npt.NDArray[np.int32],
     constraints: Constraints,
-    *,
-    after_tag: int | None = None,
 ) -> npt.NDArray[np.intp]:
     """The best legal path of every sentence.
 
@@ -68,14 +79,12 @@ def viterbi(
         log_probabilities: [B, T, K].
         lengths: [B], 1 to T; what lies beyond is ignored.
         constraints: which transitions are legal.
-        after_tag: the tag before the first one, where these are pieces of sentences; None at a sentence's start.
 
     Returns:
         Tag ids [B, T], zeros beyond each sentence's length.
     """
     n_sentences, n_steps, n_tags = log_probabilities.shape
-    start = constraints.start if after_tag is None else constraints.transition[after_tag]
-    best = log_probabilities[:, 0] + start  # [B, K]: score of the best path that ends in each tag
+    best = log_probabilities[:, 0] + constraints.start  # [B, K]: score of the best path that ends in each tag
     came_from = np.empty((n_sentences, n_steps, n_tags), np.int16 if n_tags < 1 << 15 else np.int32)
     final = best.copy()
     for t in range(1, n_steps):
@@ -99,16 +108,15 @@ def are_legal(
     tag_ids: npt.NDArray[np.intp],
     lengths: npt.NDArray[np.int32],
     constraints: Constraints,
-    *,
-    after_tag: int | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Which of the paths [B, T] break no rule; arguments as of `viterbi`."""
-    start = constraints.start if after_tag is None else constraints.transition[after_tag]
     last = tag_ids[np.arange(len(tag_ids)), lengths - 1]
     broken = (constraints.transition[tag_ids[:, :-1], tag_ids[:, 1:]] < 0) & (
         np.arange(1, tag_ids.shape[1]) < lengths[:, None]
     )
-    legal: npt.NDArray[np.bool_] = ~broken.any(axis=1) & (start[tag_ids[:, 0]] == 0) & (constraints.end[last] == 0)
+    legal: npt.NDArray[np.bool_] = (
+        ~broken.any(axis=1) & (constraints.start[tag_ids[:, 0]] == 0) & (constraints.end[last] == 0)
+    )
     return legal
 
 
@@ -116,8 +124,6 @@ def decode(
     logits: Scores,
     lengths: npt.NDArray[np.int32],
     constraints: Constraints | None,
-    *,
-    after_tag: int | None = None,
 ) -> tuple[npt.NDArray[np.intp], Scores]:
     """Tag ids [B, T] and the softmax probability of each chosen tag [B, T].
 
@@ -125,19 +131,16 @@ def decode(
         logits: [B, T, K].
         lengths: [B].
         constraints: legal transitions for Viterbi; None for argmax.
-        after_tag: as `viterbi`.
     """
     log_probabilities = log_softmax(logits)
     tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     if constraints is not None:
         # Each token's best tag together are the best path wherever that is legal, which it mostly is.
-        illegal = np.flatnonzero(~are_legal(tag_ids, lengths, constraints, after_tag=after_tag))
+        illegal = np.flatnonzero(~are_legal(tag_ids, lengths, constraints))
         most = max(1, _VITERBI_NUMBERS // logits.shape[-1] ** 2)
         for start in range(0, len(illegal), most):
             rows = illegal[start : start + most]
             n_steps = lengths[rows].max()
-            tag_ids[rows, :n_steps] = viterbi(
-                log_probabilities[rows, :n_steps], lengths[rows], constraints, after_tag=after_tag
-            )
+            tag_ids[rows, :n_steps] = viterbi(log_probabilities[rows, :n_steps], lengths[rows], constraints)
     chosen = np.take_along_axis(log_probabilities, tag_ids[..., None], axis=-1)[..., 0]
     return tag_ids, np.exp(chosen)

@@ -67,8 +67,11 @@ class Engine:
                 f"{GRAPH}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
-        if not np.isfinite(logits).all():
-            raise ModelError(f"{GRAPH}: found logits that are no numbers, expected finite ones; train again")
+        if logits.shape[:2] != token_ids.shape or not np.isfinite(logits).all():
+            raise ModelError(
+                f"{GRAPH}: found logits of the shape {logits.shape}, or that are no numbers, expected finite ones for"
+                f" {len(token_ids)} sentences of {token_ids.shape[1]} tokens; train again"
+            )
         return logits
 
 

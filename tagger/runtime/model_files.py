@@ -68,7 +68,9 @@ class ModelFiles:
                 f"{self.directory}: no such model directory; train one with tagger train, or name another with --model"
             ) from None
         except OSError as error:
-            raise ModelError(f"{self.directory}: cannot be opened: {error.strerror}") from None
+            raise ModelError(f"{self.directory}: cannot be opened: {error.strerror}; check its permissions") from None
+        except ValueError as error:  # a NUL byte in the name
+            raise ModelError(f"{str(self.directory)!r}: cannot be opened: {error}; check the path") from None
         return self
 
     def __exit__(self, *_: object) -> None:

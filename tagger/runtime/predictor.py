@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger.corpus.batching import Ids, mask_of
-from tagger.corpus.conll import PAUSE, Sentence
+from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
-from tagger.errors import TaggerError
 from tagger.runtime.decoding import Scores, constraints_of, decode
+from tagger.runtime.grouping import (
+    WINDOW_SENTENCES,
+    batches_by_length,
+    groups,
+    rest_of_sentence,
+    until_error,
+    with_next,
+)
 from tagger.runtime.model_dir import Model
 from tagger.runtime.windows import context_of, windows
 
@@ -28,8 +35,6 @@ ScoreBatch = Callable[[Sequence[Ids]], Scores]  # sentences of ids, none of them
 
 # Small batches stay in a core's cache: 1,024 padded tokens at once are 1.2 times as fast as 4,096.
 BATCH_TOKENS = 1024
-WINDOW_SENTENCES = 4096  # sentences read ahead to be batched by length: with fewer a batch is padded more
-_WINDOW_LINES = 65536  # or fewer, if they are long
 _AHEAD = 2  # windows that are tagged while the next one is read and the one before them is written
 
 
@@ -97,11 +102,11 @@ class Predictor:
         ids = self._encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
         jobs = [functools.partial(self._decode, [ids[i] for i in rows]) for rows in batches]
-        return _Started(len(ids), batches, self._run(jobs))
+        return _Started(len(ids), batches, jobs, self._submit(jobs))
 
-    def _run(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]] | _Job]:
+    def _submit(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]]]:
         if self._threads == 1 or len(jobs) == 1:
-            return list(jobs)
+            return []
         with self._lock:
             if self._pool is None or self._process != os.getpid():  # a fork has no threads but the one that made it
                 from concurrent.futures import ThreadPoolExecutor
@@ -169,10 +174,11 @@ class Predictor:
             ahead: windows that are tagged in other threads while the next one is read.
 
         Raises:
-            TaggerError: reading or tagging failed; what was read before it is given back tagged first.
+            Exception: whatever `sentences` raises, after what was read before it was given back.
+            ModelError: the network failed; then and there.
         """
-        failures: list[TaggerError] = []
-        stream = _until_error(sentences, failures)
+        failures: list[Exception] = []
+        stream = until_error(sentences, failures)
         started: collections.deque[tuple[list[Sentence], _Started]] = collections.deque()
 
         def give_back(at_most: int) -> Iterator[list[Tagged]]:
@@ -181,10 +187,10 @@ class Predictor:
                 yield list(zip(group, tagging.result(), strict=True))
 
         try:
-            for group, is_cut in _groups(stream, window):
+            for group, is_cut in groups(stream, window):
                 if is_cut:
                     yield from give_back(0)
-                    for tagged in self._tag_pieces(itertools.chain(group, _rest_of_sentence(stream))):
+                    for tagged in self._tag_pieces(itertools.chain(group, rest_of_sentence(stream))):
                         yield [tagged]
                 elif not group:
                     yield from give_back(0)
@@ -202,7 +208,7 @@ class Predictor:
         """Tag one sentence that was read in pieces, holding two of them at a time."""
         n_context = context_of(self._max_length)
         before, last_tag = np.zeros(0, np.int32), None
-        for piece, following in _with_next(pieces):
+        for piece, following in with_next(pieces):
             if piece.follows_docstart:
                 before, last_tag = before[:0], None
             if not piece.tokens:
@@ -213,7 +219,8 @@ class Predictor:
             after = self._tokens.encode(following.tokens[:n_context] if following and goes_on else [])
             logits = self._logits(np.concatenate([before, ids, after]))[len(before) :]
             lengths = np.array([len(logits)], np.int32)
-            tag_ids, scores = decode(logits[None], lengths, self._constraints, after_tag=last_tag)
+            constraints = self._constraints and self._constraints.of_piece(last_tag, goes_on=goes_on)
+            tag_ids, scores = decode(logits[None], lengths, constraints)
             tags = self._to_file(self._tags.decode(tag_ids[0, : len(ids)]))
             yield piece, TaggedSentence(tags, scores[0, : len(ids)].tolist())
             before = np.concatenate([before, ids])[-n_context:] if n_context else before
@@ -221,22 +228,27 @@ class Predictor:
 
 
 class _Started:
-    """Sentences that are being tagged; `result` waits for them."""
+    """Sentences that are being tagged, or will be by whoever asks for the `result`, if there are no futures."""
 
     def __init__(
         self,
         n_sentences: int,
         batches: list[list[int]],
-        jobs: list[Future[list[TaggedSentence]] | _Job],
+        jobs: Sequence[_Job],
+        futures: list[Future[list[TaggedSentence]]],
     ) -> None:
-        self._n_sentences, self._batches, self._jobs = n_sentences, batches, jobs
+        self._n_sentences, self._batches, self._jobs, self._futures = n_sentences, batches, jobs, futures
+        self._process = os.getpid()
 
     def result(self) -> list[TaggedSentence]:
         """In the order of the sentences; an empty one has no tags."""
         results: list[TaggedSentence | None] = [None] * self._n_sentences
+        here = self._futures and self._process == os.getpid()  # in a fork nobody works on them
         try:
-            for rows, job in zip(self._batches, self._jobs, strict=True):
-                for row, tagged in zip(rows, job() if callable(job) else job.result(), strict=True):
+            for rows, get in zip(
+                self._batches, [future.result for future in self._futures] if here else self._jobs, strict=True
+            ):
+                for row, tagged in zip(rows, get(), strict=True):
                     results[row] = tagged
         finally:
             self.cancel()
@@ -244,67 +256,5 @@ class _Started:
 
     def cancel(self) -> None:
         """Whatever has not begun never will; after an error or an interrupt nobody waits for it."""
-        for job in self._jobs:
-            if not callable(job):
-                job.cancel()
-
-
-def _until_error(sentences: Iterable[Sentence], failures: list[TaggerError]) -> Iterator[Sentence]:
-    try:
-        yield from sentences
-    except TaggerError as error:
-        failures.append(error)
-
-
-def _groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sentence], bool]]:
-    """Up to `window` sentences at a time, fewer if they are long; the first piece of a cut one alone, marked.
-
-    At a pause: those that are there, then none.
-    """
-    group: list[Sentence] = []
-    n_lines = 0
-    for sentence in stream:
-        if sentence.continues or sentence is PAUSE:
-            if group:
-                yield group, False
-            yield ([sentence], True) if sentence.continues else ([], False)
-            group, n_lines = [], 0
-            continue
-        group.append(sentence)
-        n_lines += max(len(sentence.lines), len(sentence.tokens))
-        if len(group) >= window or n_lines >= _WINDOW_LINES:
-            yield group, False
-            group, n_lines = [], 0
-    if group:
-        yield group, False
-
-
-def _rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
-    for sentence in stream:
-        if sentence is PAUSE:
-            continue
-        yield sentence
-        if not sentence.continues:
-            return
-
-
-def _with_next(pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
-    earlier, later = itertools.tee(pieces)
-    next(later, None)
-    return itertools.zip_longest(earlier, later)
-
-
-def batches_by_length(lengths: Sequence[int], max_length: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Row numbers of batches of sentences of like length, long ones first and alone; empty ones are left out."""
-    order = np.argsort(-np.array(lengths, np.int64), kind="stable")
-    batch: list[int] = []
-    for row in order.tolist():
-        if not lengths[row]:
-            break
-        longest = lengths[batch[0]] if batch else 0
-        if batch and (longest > max_length or (len(batch) + 1) * longest > batch_tokens):
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+        for future in self._futures:
+            future.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from stub_model import P_CHOSEN, P_INSIDE, P_SECOND, TAGS, stub_manifest, stub_predictor
@@ -10,6 +11,7 @@ from stub_model import P_CHOSEN, P_INSIDE, P_SECOND, TAGS, stub_manifest, stub_p
 import tagger
 from tagger import Prediction, Tagger
 from tagger.corpus.notation import Notation
+from tagger.errors import ModelError
 
 SENTENCE = ["EU", "met", "Peter", "Blackburn"]
 
@@ -82,6 +84,34 @@ def test_text_in_the_place_of_tokens_is_an_error() -> None:
         list(a_tagger().tag_stream([["EU", 5]]))  # type: ignore[list-item]
     with pytest.raises(ValueError, match="read_ahead: found 0, expected a whole number from 1"):
         a_tagger().tag_stream([], read_ahead=0)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, {"EU": 1}, {"EU"}])
+def test_what_is_no_sentence_is_an_error_that_says_which(wrong: object) -> None:
+    with pytest.raises(TypeError, match=rf"sentence 1: found a {type(wrong).__name__}, expected a list of tokens"):
+        a_tagger().tag([["EU"], wrong])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads: found 0, expected a whole number from 1"),
+        ({"threads": "2"}, "threads: found '2', expected"),
+        ({"threads": True}, "threads: found True, expected"),
+        ({"device": "tpu"}, "device: found 'tpu', expected 'cpu' or 'gpu'"),
+        ({"device": "CPU"}, "device: found 'CPU', expected 'cpu' or 'gpu'"),
+    ],
+)
+def test_options_of_load_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Tagger.load("nothing", **options)
+
+
+def test_a_directory_that_cannot_be_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match="nothing: no such model directory"):
+        Tagger.load("nothing")
+    with pytest.raises(ModelError, match="cannot be opened: embedded null byte"):
+        Tagger.load("a\0b")
 
 
 def test_subclasses_of_str_are_tokens() -> None:

@@ -11,6 +11,7 @@ from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 
 from tagger.corpus.schemes import SCHEMES
+from tagger.runtime import decoding
 from tagger.runtime.decoding import Constraints, Scores, constraints_of, decode, log_softmax, viterbi
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
@@ -229,3 +230,31 @@ def test_a_sentence_without_a_legal_path_does_not_touch_its_neighbours() -> None
     assert ids.shape == (3, 4)
     assert set(ids.ravel().tolist()) <= {0, 1}
     assert ids[1, 1:].tolist() == [0, 0, 0]
+
+
+def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = TAGS["IOB2"]
+    constraints = constraints_for(tags, "IOB2")
+    logits = np.zeros((3000, 2, len(tags)), np.float32)
+    logits[::2, 0, tags.index("I-a")] = 5.0  # every other one begins with an inside tag
+    logits[::2, 0, tags.index("B-a")] = 4.0
+    sizes: list[int] = []
+    plain = decoding.viterbi
+    monkeypatch.setattr(decoding, "viterbi", lambda scores, *rest: sizes.append(len(scores)) or plain(scores, *rest))
+    monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 100 * len(tags) ** 2)
+    ids, _ = decode(logits, np.full(3000, 2, np.int32), constraints)
+    assert sizes == [100] * 15
+    assert set(ids[::2, 0].tolist()) == {tags.index("B-a")}
+    assert set(ids[1::2].ravel().tolist()) == {0}
+
+
+@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(list(SCHEMES)))
+@settings(max_examples=60)
+def test_argmax_is_taken_only_where_it_is_what_viterbi_finds(seed: int, scheme: str) -> None:
+    constraints = constraints_for(TAGS[scheme], scheme)
+    logits = random_scores((6, 5, len(TAGS[scheme])), seed)
+    lengths = lengths_of(5, 1, 3, 2, 5, 4)
+    ids, _ = decode(logits, lengths, constraints)
+    expected = viterbi(log_softmax(logits), lengths, constraints)
+    for row, n in enumerate(lengths.tolist()):
+        assert ids[row, :n].tolist() == expected[row, :n].tolist()

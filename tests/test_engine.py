@@ -18,6 +18,7 @@ from helpers import run_tagger
 
 pytest.importorskip("tensorflow")  # it makes the models; nothing here predicts with it
 
+from onnx import TensorProto, helper, numpy_helper
 from small_models import random_sentences, save_small_model, small_model
 
 from tagger import Tagger
@@ -151,6 +152,34 @@ def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
         load_predictor(saved).tag([["w2"], ["w2", "w3"]])
     result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
     assert result.first_error.startswith("error: model.onnx: found logits of the shape")
+
+
+def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    constant = numpy_helper.from_array(np.zeros((1, 1, 5), np.float32), "logits")
+    inputs = [
+        helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["B", "T"]),
+        helper.make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
+    ]
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, 5])
+    graph = helper.make_graph([helper.make_node("Constant", [], ["logits"], value=constant)], "x", inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    replace(saved, "model.onnx", model.SerializeToString())
+    with pytest.raises(ModelError, match=r"found logits of the shape \(1, 1, 5\), .* for 1 sentences of 3 tokens"):
+        load_predictor(saved).tag([["w1", "w2", "w3"]])
+
+
+def test_a_stream_that_crosses_a_fork_goes_on_in_both(directory: Path) -> None:
+    code = (
+        "import os, sys; from tagger import Tagger; tagger = Tagger.load(sys.argv[1], threads=2)\n"
+        "stream = tagger.tag_stream([['w1', 'w2']] * 20000); next(stream)\n"
+        "child = os.fork(); n = sum(1 for _ in stream)\n"
+        "if not child: os._exit(n == 19999)\n"
+        "print(n, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.stdout == "19999 1\n", done.stderr
 
 
 def test_the_graph_is_read_through_the_descriptor_of_the_directory(

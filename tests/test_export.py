@@ -21,7 +21,7 @@ from tagger.corpus.batching import pad
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
-from tagger.errors import ModelError
+from tagger.errors import ModelError, TaggerError
 from tagger.network import pipeline
 from tagger.network.export import build_onnx, check_equal
 from tagger.network.inference import open_scorer
@@ -114,8 +114,20 @@ def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
     theirs = in_tensorflow(save_small_model(tmp_path / "one"))
     scorer = theirs._score
     theirs._score = lambda sentences: scorer(sentences) * np.float32(np.nan)
-    with pytest.raises(ModelError, match=r"what ONNX Runtime computes is nan from"):
+    with pytest.raises(
+        TaggerError, match=r"the network computes no numbers: training diverged; lower training\.learning"
+    ):
         check_equal(load_predictor(tmp_path / "one"), theirs, random_sentences(5))
+
+
+def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
+    first = in_tensorflow(save_small_model(tmp_path / "one"))
+    seen: list[int] = []
+    scorer = first._score
+    first._score = lambda sentences: seen.extend(map(len, sentences)) or scorer(sentences)
+    check_equal(load_predictor(tmp_path / "one"), first, [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]])
+    assert 300 in seen
+    assert sum(seen) < 2 * 3000, "not all of them: the check must be quick"
 
 
 def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) -> None:
@@ -198,6 +210,17 @@ def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> No
         assert "cannot be written: " in result.first_error
     assert (tmp_path / "mine").read_text() == "mine"
     assert run_tagger("export", tmp_path / "x", "--model", tmp_path / "no").first_error.endswith("with --model")
+
+
+def test_export_leaves_what_is_beside_it_alone_and_the_model_whole(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model")
+    (tmp_path / ".served.new").mkdir()
+    (tmp_path / ".served.new/mine").write_text("mine")
+    assert run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".served.new", "model", "served"]
+    assert (tmp_path / ".served.new/mine").read_text() == "mine"
+    result = run_tagger("export", directory / "x.onnx", "--model", directory)
+    assert "x.onnx: is inside the model directory, which holds nothing else" in result.first_error
 
 
 def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

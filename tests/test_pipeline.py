@@ -13,9 +13,10 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, pipeline  # noqa: E402
+from tagger.network import devices, distribution, export, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
+from tagger.runtime.predictor import Predictor  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -119,10 +120,29 @@ def test_mixed_precision_is_for_gpus(
     )
     outcome = pipeline.train(configured("training.mixed_precision=true"), TrainingProgress())
     assert outcome.best is not None
-    assert seen == [mixed]
+    assert seen[0] is mixed
     errors = capsys.readouterr().err
     assert ("float16" in errors) == mixed
     assert ("warning: training.mixed_precision: only a GPU gains by it" in errors) == (not mixed)
+
+
+def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As above. In float16 the logits are some 1e-4 from those in float32, which agree to 1e-6.
+    monkeypatch.setattr(pipeline, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, 1))
+    monkeypatch.setattr(export, "_TOLERANCE", 1e-5)
+    settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
+    compared: list[float] = []
+    check = pipeline.check_equal
+
+    def checked(saved: Predictor, reference: Predictor, sentences: list[list[str]]) -> None:
+        check(saved, reference, sentences)
+        (ours,), (theirs,) = saved.logits(sentences[:1]), reference.logits(sentences[:1])
+        compared.append(float(abs(ours - theirs).max()))
+
+    monkeypatch.setattr(pipeline, "check_equal", checked)
+    assert pipeline.train(configured(*settings), TrainingProgress()).best is not None
+    assert compared
+    assert max(compared) < 1e-5
 
 
 def test_a_library_is_found_beside_tensorflow_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from stub_model import TAGS, fixed_logits, stub_manifest, stub_model, stub_predi
 from tagger.corpus.batching import Ids, pad
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
+from tagger.corpus.notation import Notation
+from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import DataError, ModelError
 from tagger.runtime.conll_stream import PIECE_LINES, tag_conll
 from tagger.runtime.decoding import Scores
 from tagger.runtime.grouping import batches_by_length
+from tagger.runtime.model_dir import Model
 from tagger.runtime.predictor import Predictor, ScoreBatch
 from tagger.runtime.windows import context_of
 
@@ -287,3 +291,96 @@ def test_a_pause_inside_a_sentence_that_is_read_in_pieces_changes_nothing() -> N
     reader.join(20)
     stream.discard()
     assert b"".join(found) == b"Peter\tB-PER\n" + b"Blackburn\tI-PER\n" * (2 * PIECE_LINES)
+
+
+def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    stream = PausingStream()
+    os.set_blocking(stream.fileno(), False)
+    stream.write_block(b"EU\n\n")
+    found: list[bytes] = []
+    blocks = tag_conll(stub_predictor(), os.fdopen(stream.fileno(), "rb", closefd=False), Layout(), path="-")
+    reader = threading.Thread(target=lambda: found.extend(blocks))
+    reader.start()
+    time.sleep(0.3)
+    stream.write_block(b"German\n")
+    stream.finish()
+    reader.join(20)
+    stream.discard()
+    assert found == [b"EU\tB-ORG\n\n", b"German\tB-MISC\n"]
+
+
+def test_a_window_holds_few_long_sentences() -> None:
+    data = (b"EU\n" * 8000 + b"\n") * 30
+    sizes = [len(group) for group in stub_predictor().tag_windows(read_sentences(io.BytesIO(data), Layout()))]
+    assert sizes == [9, 9, 9, 3], "no more than 65,536 lines and the sentence that exceeds them"
+    tokens_only = (Sentence(["EU"] * 8000, [], [], range(0), [], 0) for _ in range(30))
+    assert [len(group) for group in stub_predictor().tag_windows(tokens_only)] == [9, 9, 9, 3]
+
+
+def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
+    def sentences() -> Iterator[Sentence]:
+        for _ in range(9000):
+            yield Sentence(["EU"], [], [], range(0), [], 0)
+        raise RuntimeError("the caller's own")
+
+    found = []
+    with pytest.raises(RuntimeError, match="the caller's own"):
+        found += stub_predictor().tag_stream(sentences())
+    found = []
+    with pytest.raises(RuntimeError, match="the caller's own"):
+        for pair in stub_predictor().tag_stream(sentences()):
+            found.append(pair)
+    assert len(found) == 9000
+
+
+# --- Where a sentence was cut -----------------------------------------------------------------------------------------
+
+
+def pieces_of(data: bytes, predictor: Predictor, max_lines: int) -> list[str]:
+    sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=max_lines)
+    return [tag for _, tagged in predictor.tag_stream(sentences) for tag in tagged.tags]
+
+
+def test_the_tag_before_a_piece_is_that_of_the_piece_before_and_not_of_its_context() -> None:
+    # The second piece's context, up to 64 tokens into the third, ends with O; what Blackburn follows is Peter.
+    data = b"x\n" * 99 + b"Peter\n" + b"Blackburn\n" + b"x\n" * 250
+    assert pieces_of(data, stub_predictor(), 100)[98:102] == ["O", "B-PER", "I-PER", "O"]
+
+
+def test_no_context_reaches_over_a_docstart_line_between_pieces() -> None:
+    predictor = neighbourhood_predictor(5, 64)
+    first, second = long_sentence(100), long_sentence(160)[100:]
+    lines = [*first, "-DOCSTART-", *second]
+    found = pieces_of("".join(f"{token}\n" for token in lines).encode(), predictor, 100)
+    expected = [tag for tagged in predictor.tag([first, second]) for tag in tagged.tags]
+    assert found == expected
+    assert predictor.tag([first + second])[0].tags != expected, "the context would show"
+
+
+def test_a_window_too_small_for_context_is_scored_once_and_cut_spans_go_on() -> None:
+    table, counted = fixed_logits(), []
+
+    def score(sentences: Sequence[Ids]) -> Scores:
+        counted.extend(len(ids) for ids in sentences)
+        return table[pad(sentences)[0]]
+
+    predictor = stub_predictor(stub_manifest(max_length=7), score)
+    found = pieces_of(b"x\nPeter\n" + b"Blackburn\n" * 300, predictor, 50)
+    assert found == ["O", "B-PER"] + ["I-PER"] * 300
+    assert sum(counted) == 302, "without context each token is seen once"
+
+
+def test_the_rule_of_a_sentences_end_holds_at_its_end_only() -> None:
+    # In IOBES a span may not end with B-: but it may at a cut, where the sentence goes on.
+    tags = ("O", "B-X", "E-X", "I-X", "S-X")
+    logits = {"b": [0, 9, 0, 0, 8], "e": [0, 0, 9, 0, 8]}
+    table = np.array([[9, 0, 0, 0, 0]] * 2 + [logits["b"], logits["e"]], np.float32)
+    manifest = stub_manifest(scheme="IOBES", notation=Notation(scheme="IOBES"), max_length=4)
+    model = Model(Path(), manifest, TokenVocabulary(("b", "e")), TagVocabulary(tags), lambda some: table[pad(some)[0]])
+    predictor = Predictor(model)
+    assert (
+        pieces_of(b"x\nb\ne\nx\n", predictor, 2)
+        == predictor.tag([["x", "b", "e", "x"]])[0].tags
+        == ["O", "B-X", "E-X", "O"]
+    )
+    assert pieces_of(b"x\nb\n", predictor, 2) == ["O", "S-X"]

@@ -181,7 +181,8 @@ class _Run:
         self._config, self._prepared, self._listener, self._device = config, prepared, listener, device
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
         self._trainer, self._replicas = trainer, replicas
-        self._predictor = Predictor(self._model(Scorer(trainer.network)))
+        # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
+        self._predictor = Predictor(self._model(Scorer(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
         self._history: list[EpochResult] = []
         self._best: EpochResult | None = None

@@ -32,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
 
-from tagger import cli
 from tagger.corpus import checking, dataset, encodings, repair
 from tagger.corpus.checking import CheckSettings, check_file
 from tagger.corpus.layout import BLANKS, Layout
@@ -44,6 +43,7 @@ from tagger.errors import TaggerError
 from tagger.evaluation.check import format_check
 from tagger.evaluation.report import format_report
 from tagger.evaluation.run import evaluate_file
+from tagger.options import parse_columns
 from tagger.runtime import conll_stream
 from tagger.runtime.conll_stream import tag_conll
 
@@ -249,7 +249,7 @@ def run_case(case: Case, files: Files) -> str:
     files.data, files.block = case.data, case.block
     conll_stream.PIECE_LINES = case.piece_lines
     try:
-        columns = cli._parse_columns(case.columns)
+        columns = parse_columns(case.columns)
         if case.command == "check":
             run_check(case, columns)
         else:

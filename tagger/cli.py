@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from tagger import __version__, console
 from tagger.errors import TaggerError
+from tagger.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
 
 if TYPE_CHECKING:
-    from tagger.corpus.layout import Layout
-    from tagger.runtime.manifest import Manifest
     from tagger.runtime.predictor import Predictor
-
-_MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 
 
 class _Commands(click.Group):
@@ -83,39 +78,11 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
         _remember_model(shown)
 
 
-def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which model tags, and on what."""
-    return _with_options(
-        command,
-        click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP),
-        click.option(
-            "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
-        ),
-        click.option("--threads", type=click.IntRange(min=1), help="Cores to tag on. Default: all."),
-    )
-
-
-def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how FILE is laid out."""
-    return _with_options(
-        command,
-        click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
-        click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
-        click.option("--encoding", help="FILE's encoding."),
-    )
-
-
-def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @cli.command(name="eval")
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@_engine_options
-@_layout_options
+@engine_options
+@layout_options
 def eval_(
     file: str | None,
     as_json: bool,
@@ -126,7 +93,7 @@ def eval_(
 ) -> None:
     """Score a model on FILE, or on the config's test file, with seqeval."""
     predictor = _load_predictor(model_dir, device, threads)
-    layout = _layout(predictor.model.manifest, **layout_options)
+    layout = chosen_layout(predictor.model.manifest, **layout_options)
     from tagger.evaluation.report import format_report
     from tagger.evaluation.run import evaluate_file, gold_file
 
@@ -139,8 +106,8 @@ def eval_(
 @click.argument("file", type=click.Path(), default="-")
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
-@_engine_options
-@_layout_options
+@engine_options
+@layout_options
 def predict(
     file: str,
     scores: bool,
@@ -155,7 +122,7 @@ def predict(
     from tagger.runtime.conll_stream import tag_conll
 
     predictor = _load_predictor(model_dir, device, threads)
-    layout = _layout(predictor.model.manifest, **layout_options)
+    layout = chosen_layout(predictor.model.manifest, **layout_options)
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
         path = shown_name(file)
@@ -174,7 +141,7 @@ def predict(
     show_default=True,
     help="onnx: one file; saved-model: a directory for TensorFlow Serving.",
 )
-@click.option("--model", "model_dir", type=click.Path(), help=_MODEL_HELP)
+@click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP)
 def export(out: Path, form: str, model_dir: str | None) -> None:
     """Write a model's network to OUT, for other tools to serve.
 
@@ -191,7 +158,7 @@ def export(out: Path, form: str, model_dir: str | None) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="Check the config's files, as it says to read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write FILE to OUT with repaired IOB2 tags.")
-@_layout_options
+@layout_options
 def check(
     files: tuple[str, ...],
     config: Path | None,
@@ -209,7 +176,7 @@ def check(
     from tagger.evaluation.check import check_files, fix_file, format_check
 
     settings = {
-        "columns": None if columns is None else _parse_columns(columns),
+        "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
         "encoding": encoding,
     }
@@ -226,7 +193,7 @@ def check(
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
     given = {name: value for name, value in settings.items() if value is not None}
-    with _options_named():
+    with options_named():
         reports = check_files(files, given, as_training=config is not None)
     changes = None if fix is None else fix_file(reports[0], fix)
     console.write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
@@ -276,43 +243,6 @@ def _remember_model(model_dir: str) -> None:
         remember_model(model_dir)
     except OSError as error:
         console.say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
-
-
-def _layout(manifest: Manifest, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
-    """The training file's layout, changed by what the options say."""
-    given = {
-        "columns": None if columns is None else _parse_columns(columns), "delimiter": delimiter, "encoding": encoding
-    }  # fmt: skip
-    with _options_named():
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(manifest.layout, **changes)
-
-
-@contextlib.contextmanager
-def _options_named() -> Iterator[None]:
-    """Errors about a setting name the option that it came from."""
-    try:
-        yield
-    except TaggerError as error:
-        if re.match(r"(columns|delimiter|encoding)\b", error.message):
-            raise TaggerError(f"--{error.message}", detail=error.detail) from None
-        raise
-
-
-def _parse_columns(text: str) -> dict[str, int]:
-    columns = {}
-    for part in text.split(","):
-        name, equals, index = part.partition("=")
-        try:
-            columns[name.strip()] = int(index)
-        except ValueError:
-            equals = ""
-        if not equals or name.strip() not in ("token", "tag") or f"{name.strip()}=" in text[: text.index(part)]:
-            raise click.BadParameter(
-                f"found {part!r}, expected token=INDEX or tag=INDEX, each once, as in token=0,tag=-1",
-                param_hint="--columns",
-            )
-    return columns
 
 
 def _require(*packages: str) -> None:

@@ -1,0 +1,85 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.corpus.layout import Layout
+    from tagger.runtime.manifest import Manifest
+
+MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which model tags, and on what."""
+    return _with_options(
+        command,
+        click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP),
+        click.option(
+            "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
+        ),
+        click.option("--threads", type=click.IntRange(min=1), help="Cores to tag on. Default: all."),
+    )
+
+
+def layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how FILE is laid out."""
+    return _with_options(
+        command,
+        click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
+        click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
+        click.option("--encoding", help="FILE's encoding."),
+    )
+
+
+def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def chosen_layout(manifest: Manifest, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
+    """The training file's layout, changed by what the options say."""
+    given = {
+        "columns": None if columns is None else parse_columns(columns), "delimiter": delimiter, "encoding": encoding
+    }  # fmt: skip
+    with options_named():
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(manifest.layout, **changes)
+
+
+@contextlib.contextmanager
+def options_named() -> Iterator[None]:
+    """Errors about a setting name the option that it came from."""
+    try:
+        yield
+    except TaggerError as error:
+        if re.match(r"(columns|delimiter|encoding)\b", error.message):
+            raise TaggerError(f"--{error.message}", detail=error.detail) from None
+        raise
+
+
+def parse_columns(text: str) -> dict[str, int]:
+    """`token=0,tag=-1` → {"token": 0, "tag": -1}."""
+    columns = {}
+    for part in text.split(","):
+        name, equals, index = part.partition("=")
+        try:
+            columns[name.strip()] = int(index)
+        except ValueError:
+            equals = ""
+        if not equals or name.strip() not in ("token", "tag") or f"{name.strip()}=" in text[: text.index(part)]:
+            raise click.BadParameter(
+                f"found {part!r}, expected token=INDEX or tag=INDEX, each once, as in token=0,tag=-1",
+                param_hint="--columns",
+            )
+    return columns

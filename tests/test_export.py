@@ -38,16 +38,20 @@ ARCHITECTURES = [
         *(("both", merge) for merge in ("concat", "sum", "mul", "ave")), ("forward", "concat"), ("backward", "sum")
     )
 ]  # fmt: skip
-CORPORA = {  # with the column of the tokens
-    "conll2000/test.txt": 0,
-    "wnut17/test.conll": 0,
-    "wikigold/wikigold.conll": 0,
-    "nerkor/train.tsv.gz": 0,
-    "chinese/zh_gsd-ud-train.iob2": 1,
-    "messy/btc-f.conll": 0,
-    "messy/swedish-train.txt": 0,
-    "messy/japanese-seg.data": 0,
-    "messy/basenp.data": 0,
+CORPORA = {
+    "conll2000/train.txt": Layout(),
+    "conll2000/test.txt": Layout(),
+    "wnut17/train.conll": Layout(),
+    "wnut17/test.conll": Layout(),
+    "wikigold/wikigold.conll": Layout(),
+    "nerkor/train.tsv.gz": Layout(),
+    "chinese/zh_gsd-ud-train.iob2": Layout(columns={"token": 1}, comments="#"),
+    "messy/btc-f.conll": Layout(),
+    "messy/europeana-de-sbb.bio": Layout(comments="#"),  # one sentence, read in pieces
+    "messy/swedish-train.txt": Layout(),
+    "messy/japanese-eucjp.data": Layout(encoding="euc_jp"),
+    "messy/japanese-seg.data": Layout(),
+    "messy/basenp.data": Layout(),
 }
 
 
@@ -75,28 +79,29 @@ def test_logits_are_those_of_tensorflow(tmp_path: Path, architecture: dict[str, 
 def real_sentences(corpora: Path) -> list[list[str]]:
     """The first sentences of every corpus, and the longest of each."""
     found = []
-    for name, column in CORPORA.items():
-        layout = Layout(columns={"token": column}, comments="#" if "chinese" in name else None)
+    for name, layout in CORPORA.items():
         with open_corpus(corpora / name) as stream:
-            sentences = [s.tokens for s in itertools.islice(read_sentences(stream, layout), 2000) if s.tokens]
+            read = read_sentences(stream, layout, max_lines=2000)
+            sentences = [s.tokens for s in itertools.islice(read, 2000) if s.tokens]
         found += [*sentences[:60], max(sentences, key=len)]
     return found
 
 
 @pytest.mark.corpora
+@pytest.mark.parametrize("decoder", ["constrained", "softmax"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES[:12], ids=of)
 def test_tags_are_those_of_tensorflow_on_every_corpus(
-    tmp_path: Path, real_sentences: list[list[str]], architecture: dict[str, object]
+    tmp_path: Path, real_sentences: list[list[str]], architecture: dict[str, object], decoder: str
 ) -> None:
     tokens = tuple(dict.fromkeys(token for tokens in real_sentences for token in tokens[::2] if "\n" not in token))
-    directory = save_small_model(tmp_path / "model", tokens=tokens, max_length=100, **architecture)
+    directory = save_small_model(tmp_path / "model", tokens=tokens, max_length=100, decoder=decoder, **architecture)
     ours, theirs = (
         load_predictor(directory, threads=2).tag(real_sentences),
         in_tensorflow(directory).tag(real_sentences),
     )
     assert [tagged.tags for tagged in ours] == [tagged.tags for tagged in theirs]
     assert np.allclose(*([score for t in some for score in t.scores] for some in (ours, theirs)), atol=1e-4)
-    assert len({tag for tagged in ours for tag in tagged.tags}) == 5
+    assert len({tag for tagged in ours for tag in tagged.tags}) >= 4, "a network that says little shows little"
 
 
 # --- The check before a model takes its place -------------------------------------------------------------------------

@@ -151,6 +151,7 @@ def export(out: Path, form: str, model_dir: str | None) -> None:
     from tagger.network.serving import export_network
 
     export_network(_model_path(model_dir), out, form)
+    console.say(f"the network is in {out}")
 
 
 @cli.command()

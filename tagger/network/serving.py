@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tagger.errors import ModelError
 from tagger.network import muted_stderr
+from tagger.network.devices import choose_device
 from tagger.network.export import build_onnx
-from tagger.network.lstm import Kernel
 from tagger.network.model import TwoBranchTagger
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
 from tagger.runtime.publish import write_atomically
@@ -65,7 +65,10 @@ def _facts(model: Model[Weights]) -> dict[str, str]:
 
 def _write_saved_model(model: Model[Weights], out: Path) -> None:
     network = TwoBranchTagger(
-        **model.manifest.network, n_tokens=len(model.tokens), n_tags=len(model.tags), kernel=Kernel.BLOCK
+        **model.manifest.network,
+        n_tokens=len(model.tokens),
+        n_tags=len(model.tags),
+        kernel=choose_device("cpu").kernel,
     )
     network.assign_weights(model.network)
     with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.", dir=out.parent) as fresh, muted_stderr():

@@ -87,6 +87,7 @@ class NetworkConfig(_Section):
     merge: Literal["concat", "sum", "mul", "ave"] = "concat"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     decoder: Literal["constrained", "softmax"] = "constrained"
+    scheme: Literal["IOB2", "IOBES"] = "IOB2"
 
 
 class TrainingConfig(_Section):

@@ -55,6 +55,15 @@ def test_defaults(prepared) -> None:
     assert len(notes) == 2
 
 
+def test_the_network_may_have_a_scheme_of_its_own(prepared) -> None:
+    result, *_ = prepared("model.scheme=IOBES")
+    assert result.tags.tags == ("O", "B-ORG", "E-ORG", "I-ORG", "S-LOC", "S-PER")
+    assert (result.manifest.notation.scheme, result.manifest.scheme) == ("IOB2", "IOBES")
+    assert [ids.tolist() for ids in result.training_set.tag_ids] == [[0, 1, 3, 2], [0, 0, 0, 4], [5, 0], [0, 0]]
+    plain, *_ = prepared("model.scheme=IOBES", "data.scheme=none")
+    assert plain.manifest.scheme == "none"
+
+
 @pytest.mark.parametrize(
     ("setting", "tokens"),
     [

@@ -25,8 +25,6 @@ from tagger.corpus.vocabulary import (
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.windows import DEFAULT_MAX_LENGTH
 
-INNER_SCHEME = "IOB2"  # the network's own, whatever the file's is
-
 Tell = Callable[[str], None]
 
 
@@ -121,9 +119,9 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     manifest = Manifest(
         layout=layout,
         notation=notation,
-        scheme=NO_SCHEME if notation.scheme == NO_SCHEME else INNER_SCHEME,
+        scheme=NO_SCHEME if notation.scheme == NO_SCHEME else config.model.scheme,
         normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
-        network=config.model.model_dump(exclude={"decoder"}),
+        network=config.model.model_dump(exclude={"decoder", "scheme"}),
         decoder=config.model.decoder,
         max_length=data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
@@ -151,7 +149,7 @@ def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) ->
 
 
 def _versions() -> dict[str, str]:
-    packages = ("tensorflow", "keras", "numpy")
+    packages = ("tensorflow", "keras", "onnx", "numpy")
     return {
         "tagger": __version__,
         "python": platform.python_version(),

@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, path: str, *, device: str = "cpu") -> None:
         options = onnxruntime.SessionOptions()
-        # One core a batch and several batches at a time: measured up to twice as fast as one batch on two cores.
+        # One core a batch and several batches at a time: up to twice as fast as one batch on all cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised too
         try:

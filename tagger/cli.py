@@ -132,6 +132,35 @@ def predict(
 
 
 @cli.command()
+@click.argument("first", type=click.Path())
+@click.argument("second", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Of either method.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the samples.")
+@layout_options
+def compare(
+    first: str, second: str, file: str | None, as_json: bool, samples: int, seed: int, **layout_options: str | None
+) -> None:
+    """Say whether model FIRST is better than model SECOND on FILE, or only luckier.
+
+    Prints the F1 of both (accuracy, if tags are plain), a bootstrap interval of their difference, and the p-value of
+    paired approximate randomisation. Without FILE: the test file of FIRST's config.
+    """
+    predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
+    layouts = [chosen_layout(predictor.model.manifest, **layout_options) for predictor in predictors]
+    from tagger.corpus.schemes import NO_SCHEME
+    from tagger.evaluation.report import format_comparison
+    from tagger.evaluation.run import compare_on_file, gold_file
+
+    path = gold_file(predictors[0].model, file)
+    found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
+    what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
+    text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
+    console.write(text.encode("utf-8", "surrogateescape"))
+
+
+@cli.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--format",

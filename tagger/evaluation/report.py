@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tagger.evaluation.scores import Evaluation, Score
+from tagger.evaluation.significance import Comparison
 
 
 def format_report(evaluation: Evaluation) -> str:
@@ -30,3 +31,17 @@ def _row(name: str, score: Score, width: int) -> str:
         f"{name:{width}}  {100 * score.precision:9.2f}  {100 * score.recall:6.2f}  {100 * score.f1:6.2f}"
         f"  {score.support:7d}"
     )
+
+
+def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:
+    """Two models' F1 (or accuracy) in percent, and what their difference is worth."""
+    width = max(map(len, names))
+    low, high = (100 * end for end in comparison.interval)
+    rows = [f"{name:{width}}  {what} {100 * f1:6.2f}" for name, f1 in zip(names, comparison.f1, strict=True)]
+    rows += [
+        f"difference {100 * comparison.difference:+.2f}",
+        f"95 % interval {low:+.2f} to {high:+.2f} (bootstrap over sentences)",
+        f"p = {comparison.p_value:.4f} (paired approximate randomisation, two-sided)",
+        f"{comparison.samples} samples each",
+    ]
+    return "\n".join(rows) + "\n"

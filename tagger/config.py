@@ -99,6 +99,7 @@ class TrainingConfig(_Section):
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     decay: Annotated[float, Field(ge=0)] = 0.05
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     patience: _Count | None = 5
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -143,7 +143,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3}
         model: {embedding_dim: 100, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
                 decoder: constrained, scheme: IOB2}
-        training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0,
+        training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0, ema: null,
                    patience: 5, seed: 1, threads: null, mixed_precision: false}
         """
     )

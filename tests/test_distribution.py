@@ -59,6 +59,8 @@ def test_two_replicas_have_the_losses_of_one_with_the_joint_batch(two_replicas: 
     assert len(found["losses"]) == 20
     assert found["weights_differ_by"] < 1e-4
     assert found["moved"] > 0.01
+    assert found["averages_differ_by"] < 1e-4
+    assert found["averages_moved"] > 0.001
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])

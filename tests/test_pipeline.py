@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 tf = pytest.importorskip("tensorflow")
@@ -16,6 +17,7 @@ from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.network import devices, distribution, export, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
+from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
 from tagger.runtime.predictor import Predictor  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -250,3 +252,18 @@ def test_f1_decides_which_epoch_is_best_and_accuracy_where_f1_cannot_tell() -> N
     assert pipeline.score_of(spans) == pytest.approx(2 / 3)
     assert pipeline.score_of(evaluate([["O", "O"]], [["O", "B-X"]], "IOB2")) == 0.5
     assert pipeline.score_of(evaluate([["a", "b"]], [["a", "a"]], "none")) == 0.5
+
+
+def test_what_is_scored_and_saved_is_the_moving_average(configured) -> None:
+    def saved(*settings: str) -> dict[str, np.ndarray]:
+        outcome = pipeline.train(configured("training.epochs=1", "training.batch_size=1", *settings), TrainingProgress())
+        assert outcome.model_dir is not None
+        return dict(load_model(outcome.model_dir, read_weights).network)
+
+    plain, nearly_plain, averaged = saved(), saved("training.ema=1e-6"), saved("training.ema=0.9")
+    fresh = saved("training.learning_rate=1e-12")
+    for name, array in plain.items():
+        np.testing.assert_allclose(nearly_plain[name], array, atol=1e-5)
+        # Of two steps at 0.9 the average has gone less than half of the way.
+        assert np.abs(averaged[name] - fresh[name]).max() < 0.5 * np.abs(array - fresh[name]).max(), name
+        assert np.abs(averaged[name] - fresh[name]).max() > 0, name

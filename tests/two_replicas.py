@@ -37,7 +37,8 @@ def batches() -> list[Batch]:
 def trained(replicas: Replicas, optimizer: str) -> tuple[Trainer, list[float]]:
     with replicas.scope():
         network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, kernel=Kernel.BLOCK, seed=1)
-        trainer = Trainer(network, TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0), replicas)
+        settings = TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0, ema=0.9)
+        trainer = Trainer(network, settings, replicas)
     # An epoch a batch: so the loss of every step shows.
     return trainer, [trainer.train_epoch([batch], 0).loss for batch in batches()]
 
@@ -52,7 +53,13 @@ def main() -> None:
         shared, losses = trained(two, optimizer)
         single, expected = trained(Replicas(), optimizer)
         variables = [v for group in (shared.optimizer._embedding, *shared.optimizer._dense) for v in group]
-        copies = [two.copies(variable) for variable in variables]
+        average = shared._average
+        assert average is not None
+        variables += [average._rows, *average._averages, average._steps, average._seen]
+        with shared.averaged(), single.averaged():
+            averages = shared.network.weights_as_arrays(), single.network.weights_as_arrays()
+            in_use = [two.copies(weight.value) for weight in shared.network.trainable_variables]
+        copies = [*(two.copies(variable) for variable in variables), *in_use]
         ours, theirs = shared.network.weights_as_arrays(), single.network.weights_as_arrays()
         found[optimizer] = {
             "losses": losses,
@@ -60,6 +67,8 @@ def main() -> None:
             "replicas": [len(both) for both in copies],
             "equal": all(a.tobytes() == b.tobytes() for a, b in copies),
             "weights_differ_by": max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours),
+            "averages_differ_by": max(float(np.abs(averages[0][name] - averages[1][name]).max()) for name in ours),
+            "averages_moved": float(np.abs(averages[0]["embedding"] - ours["embedding"]).max()),
             "moved": float(np.abs(ours["embedding"] - a_fresh_embedding()).max()),
         }
     # What one replica alone does to its copy is found at the end of the epoch.

@@ -210,6 +210,10 @@ class _Run:
         loss = self._trainer.train_epoch(
             training_set.batches(epoch), epoch, on_step=self._listener.step, should_stop=self._should_stop
         )
+        with self._trainer.averaged():
+            self._score(epoch, loss)
+
+    def _score(self, epoch: int, loss: EpochLoss) -> None:
         dev = self._evaluate_dev()
         # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
         best = self._best is None or (score_of(dev), dev.accuracy) > (self._best.dev_score, self._best.dev.accuracy)

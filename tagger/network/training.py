@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tagger.config import TrainingConfig
 from tagger.corpus.batching import Batch, Purpose, prefetch
 from tagger.errors import DeviceError, TaggerError
+from tagger.network.averaging import MovingAverage
 from tagger.network.distribution import Replicas
 from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
 from tagger.network.model import TwoBranchTagger, sequence_loss
@@ -64,6 +66,7 @@ class Trainer:
         embedding = network.embedding
         self._dense = [weight.value for weight in network.trainable_variables if weight is not embedding]
         self.optimizer = Optimizer(settings.optimizer, embedding.value, self._dense, clip_norm=settings.clip_norm)
+        self._average = MovingAverage(settings.ema, embedding.value, self._dense) if settings.ema is not None else None
         self._scale = LossScale() if network.mixed_precision else None
         self._steps = tf.function(self._train_steps, input_signature=PACKED_SIGNATURE, autograph=False)
 
@@ -181,19 +184,44 @@ class Trainer:
         self._apply(batch.distinct_ids, row_gradient, dense)
         return result
 
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the network has the moving average of its weights, if one is kept: what is scored and saved."""
+        if self._average is None:
+            yield
+            return
+        embedding, dense = self._average.arrays(lambda variable: self._replicas.copies(variable)[0])
+        variables = [self.network.embedding.value, *self._dense]
+        trained = [self._replicas.copies(variable)[0].copy() for variable in variables]
+        try:
+            for variable, average in zip(variables, [embedding, *dense], strict=True):
+                variable.assign(average)
+            yield
+        finally:
+            for variable, value in zip(variables, trained, strict=True):
+                variable.assign(value)
+
     def _apply(self, row_ids: Any, row_gradient: Any, dense: list[Any]) -> None:
         if self._scale is None:
-            self.optimizer.apply(row_ids, row_gradient, dense)
+            self._take_step(row_ids, row_gradient, dense)
             return
         row_gradient, *dense = (gradient / self._scale.scale for gradient in (row_gradient, *dense))
         finite = tf.math.is_finite(tf.linalg.global_norm([row_gradient, *dense]))
 
         def apply() -> bool:
-            self.optimizer.apply(row_ids, row_gradient, dense)
+            self._take_step(row_ids, row_gradient, dense)
             return True
 
         tf.cond(finite, apply, lambda: False)
         self._scale.update(finite)
+
+    def _take_step(self, row_ids: Any, row_gradient: Any, dense: list[Any]) -> None:
+        if self._average is None:
+            self.optimizer.apply(row_ids, row_gradient, dense)
+            return
+        old_rows = tf.gather(self.network.embedding.value, row_ids)
+        self.optimizer.apply(row_ids, row_gradient, dense)
+        self._average.update(row_ids, old_rows)
 
 
 def dropout_seed(seed: int, epoch: int, step: int, replica: int = 0) -> tuple[int, int]:

@@ -256,7 +256,9 @@ def test_f1_decides_which_epoch_is_best_and_accuracy_where_f1_cannot_tell() -> N
 
 def test_what_is_scored_and_saved_is_the_moving_average(configured) -> None:
     def saved(*settings: str) -> dict[str, np.ndarray]:
-        outcome = pipeline.train(configured("training.epochs=1", "training.batch_size=1", *settings), TrainingProgress())
+        outcome = pipeline.train(
+            configured("training.epochs=1", "training.batch_size=1", *settings), TrainingProgress()
+        )
         assert outcome.model_dir is not None
         return dict(load_model(outcome.model_dir, read_weights).network)
 

@@ -129,8 +129,8 @@ class Bench:
 
         directory = self.folder / "large"
         model = load_model(self.model, read_weights)
-        n_more = LARGE_V - len(model.tokens)
-        tokens = (*model.tokens.tokens, *(f"word-{i}" for i in range(n_more)))
+        n_more = LARGE_V - len(model.encoder.tokens)
+        tokens = (*model.encoder.tokens.tokens, *(f"word-{i}" for i in range(n_more)))
         table = model.network["embedding"]
         rows = np.random.default_rng(1).normal(size=(n_more, table.shape[1])).astype(np.float32)
         weights = {**model.network, "embedding": np.concatenate([table, rows])}
@@ -159,7 +159,7 @@ class Bench:
 
     def engine(self) -> dict[str, Any]:
         tagger = Tagger.load(self.model)
-        vocabulary = tagger._predictor.model.tokens
+        vocabulary = tagger._predictor.model.encoder.tokens
         ids = [vocabulary.encode(tokens) for tokens in self.sentences]
         data = self.folder / "ids.npz"
         np.savez(data, token_ids=np.concatenate(ids), lengths=[len(some) for some in ids])

@@ -116,7 +116,7 @@ class Keras:
         import keras
 
         network = model.manifest.network
-        embedding = keras.layers.Embedding(len(model.tokens), network["embedding_dim"], mask_zero=True)
+        embedding = keras.layers.Embedding(len(model.encoder.tokens), network["embedding_dim"], mask_zero=True)
         lstm = keras.layers.Bidirectional(keras.layers.LSTM(network["units"], return_sequences=True))
         softmax = keras.layers.Dense(len(model.tags))
         self._model = keras.Sequential([embedding, lstm, softmax])

@@ -28,8 +28,7 @@ def stages(network: TwoBranchTagger, dense: list[tf.Variable]) -> dict[str, Step
     """Functions of a batch, each of which does what the one before it does and one thing more."""
 
     def loss_of(table: Any, batch: Fed) -> Any:
-        rows = batch.token_rows, batch.reversed_rows, batch.lengths
-        total = sequence_loss(network(table, *rows, batch.dropout_seed), batch.tag_ids, batch.lengths)
+        total = sequence_loss(network(table, batch, training=True), batch.tag_ids, batch.lengths)
         return total / tf.cast(batch.n_sentences, tf.float32)
 
     def call(batch: Fed) -> Any:

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from tagger.corpus.batching import Batch, TrainingSet
+from tagger.corpus.batching import Batch
+from tagger.corpus.training_set import TrainingSet, Unknowns
 
 RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # tagger's defaults, given to all
 
@@ -33,7 +34,10 @@ def load_training_set(path: str, spread: int) -> TrainingSet:
         token_ids = np.split(data["token_ids"] * np.int32(spread), cuts)
         rare = np.repeat(data["rare"], spread)
         tag_ids = np.split(data["tag_ids"], cuts)
-        return TrainingSet(token_ids, tag_ids, rare, 0.3, batch_size=int(data["batch_size"]), seed=1)
+        unknowns = Unknowns(rare=rare, probability=0.3)
+        return TrainingSet(
+            sentences=token_ids, tag_ids=tag_ids, unknowns=unknowns, batch_size=int(data["batch_size"]), seed=1
+        )
 
 
 class Tagger:

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Any
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.grouping import WINDOW_SENTENCES
 from tagger.runtime.predictor import Predictor, TaggedSentence
+
+Token = str | Sequence[str]  # with its features, where the model reads any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Tagger:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self._features = predictor.model.manifest.layout.feature_names
         self._has_spans = predictor.model.manifest.notation.scheme != NO_SCHEME
 
     @classmethod
@@ -84,17 +88,25 @@ class Tagger:
         """All tags that can come out, as the training file spells them."""
         return self._predictor.spelled_tags
 
-    def tag(self, sentences: Iterable[Sequence[str]]) -> list[Prediction]:
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The feature columns that the model reads beside the tokens, mostly none."""
+        return self._features
+
+    def tag(self, sentences: Iterable[Sequence[Token]]) -> list[Prediction]:
         """Tag sentences, each a list of tokens; an empty one has no tags.
 
+        A model that reads `features` wants each token as a tuple with them: `[("EU", "NNP"), ("rejects", "VBZ")]`.
+
         Raises:
-            TypeError: a sentence is text, or a token is not.
+            TypeError: a sentence is text, or a token is not, or is not a tuple of as many texts as the model reads.
         """
-        checked = [_checked(tokens, i) for i, tokens in enumerate(sentences)]
-        return [self._prediction(tagged) for tagged in self._predictor.tag(checked)]
+        checked = [self._columns(tokens, i) for i, tokens in enumerate(sentences)]
+        tagged = self._predictor.tag([tokens for tokens, *_ in checked], [features for _, *features in checked])
+        return [self._prediction(sentence) for sentence in tagged]
 
     def tag_stream(
-        self, sentences: Iterable[Sequence[str]], *, read_ahead: int = WINDOW_SENTENCES
+        self, sentences: Iterable[Sequence[Token]], *, read_ahead: int = WINDOW_SENTENCES
     ) -> Iterator[Prediction]:
         """Tag sentences as they come, in order, in constant memory.
 
@@ -110,14 +122,25 @@ class Tagger:
             raise ValueError(f"read_ahead: found {read_ahead!r}, expected a whole number from 1")
         return self._stream(sentences, read_ahead)
 
-    def _stream(self, sentences: Iterable[Sequence[str]], read_ahead: int) -> Iterator[Prediction]:
-        stream = (
-            Sentence(_checked(tokens, i), [], [], range(0), [], 0) for i, tokens in enumerate(sentences)
-        )  # of no file: without lines
+    def _stream(self, sentences: Iterable[Sequence[Token]], read_ahead: int) -> Iterator[Prediction]:
+        columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
+        # Of no file: without lines.
+        stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
         how = {"ahead": 0} if read_ahead == 1 else {}
         for group in self._predictor.tag_windows(stream, read_ahead, **how):
             for _, tagged in group:
                 yield self._prediction(tagged)
+
+    def _columns(self, sentence: Sequence[Token], i: int) -> list[list[str]]:
+        """A sentence's tokens and each of its feature columns."""
+        if not self._features:
+            return [_checked(sentence, i)]
+        tokens = _listed(sentence, i)
+        names = ", ".join(("token", *self._features))
+        for token in tokens:
+            if not isinstance(token, tuple | list) or len(token) != 1 + len(self._features):
+                raise TypeError(f"sentence {i}: found the token {token!r:.60}, expected a tuple ({names})")
+        return [_checked([token[column] for token in tokens], i) for column in range(1 + len(self._features))]
 
     def _prediction(self, tagged: TaggedSentence) -> Prediction:
         spans = spans_from_tags(tagged.tags) if self._has_spans else []
@@ -131,12 +154,16 @@ class Tagger:
         )
 
 
-def _checked(tokens: Sequence[str], i: int) -> list[str]:
-    if isinstance(tokens, str | bytes):
-        raise TypeError(f"sentence {i}: found the text {tokens[:40]!r}, expected a list of tokens; split it first")
-    if isinstance(tokens, Mapping | AbstractSet) or not isinstance(tokens, Iterable):
-        raise TypeError(f"sentence {i}: found a {type(tokens).__name__}, expected a list of tokens")
-    tokens = list(tokens)
+def _listed(sentence: Sequence[Token], i: int) -> list[Any]:
+    if isinstance(sentence, str | bytes):
+        raise TypeError(f"sentence {i}: found the text {sentence[:40]!r}, expected a list of tokens; split it first")
+    if isinstance(sentence, Mapping | AbstractSet) or not isinstance(sentence, Iterable):
+        raise TypeError(f"sentence {i}: found a {type(sentence).__name__}, expected a list of tokens")
+    return list(sentence)
+
+
+def _checked(sentence: Sequence[Token], i: int) -> list[str]:
+    tokens = _listed(sentence, i)
     if not set(map(type, tokens)) <= {str}:
         for token in tokens:
             if not isinstance(token, str):

@@ -23,6 +23,7 @@ PATH_KEYS = ("data.train", "data.dev", "data.test", "output.model_dir")
 
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+_Rate = Annotated[float, Field(ge=0, lt=1)]
 _Size = Annotated[int, Field(ge=1, le=1_000_000)]  # as much as a model directory may say
 
 
@@ -46,9 +47,11 @@ class DataConfig(_Section):
     @pydantic.field_validator("columns")
     @classmethod
     def _columns(cls, columns: dict[str, int]) -> dict[str, int]:
-        unknown = sorted(set(columns) - {"token", "tag"})
-        if unknown:
-            raise ValueError(f"found the names {', '.join(unknown)}, expected only token and tag")
+        for name in columns:
+            if not re.fullmatch(r"[^\W\d][\w-]*", name):
+                raise ValueError(
+                    f"found the name {name!r}, expected letters, digits, _ and -, as in {{token: 0, pos: 1}}"
+                )
         if "tag" not in columns:
             raise ValueError("found no tag column, expected one to learn from, as in {token: 0, tag: -1}")
         return _checked(check_columns, columns)
@@ -75,17 +78,27 @@ class VocabularyConfig(_Section):
     normalize_digits: bool = False
     max_size: _Count | None = None
     unk_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
+    word_dropout: _Rate = 0.0
+    character_dropout: _Rate = 0.0
 
 
 class NetworkConfig(_Section):
     """The two-branch network."""
 
     embedding_dim: _Size = 100
+    characters: Literal["none", "cnn", "lstm"] = "none"
+    character_dim: _Size = 30
+    character_units: Annotated[int, Field(ge=2, le=1_000_000)] = 50
+    casing: bool = False
+    feature_dim: _Size = 20
     units: _Size = 100
     layers: Annotated[int, Field(ge=1, le=1000)] = 1
     direction: Literal["both", "forward", "backward"] = "both"
     merge: Literal["concat", "sum", "mul", "ave"] = "concat"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    dropout: _Rate = 0.5
+    input_dropout: _Rate = 0.5
+    token_dropout: _Rate = 0.0
+    recurrent_dropout: _Rate = 0.0
     decoder: Literal["constrained", "softmax"] = "constrained"
     scheme: Literal["IOB2", "IOBES"] = "IOB2"
 

@@ -49,12 +49,31 @@ def _with_options(command: Callable[..., None], *options: Callable[..., Any]) ->
 
 def chosen_layout(manifest: Manifest, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
     """The training file's layout, changed by what the options say."""
-    given = {
-        "columns": None if columns is None else parse_columns(columns), "delimiter": delimiter, "encoding": encoding
-    }  # fmt: skip
+    parsed = None if columns is None else parse_columns(columns)
+    _check_features(parsed, manifest.layout.feature_names)
+    given = {"columns": parsed, "delimiter": delimiter, "encoding": encoding}
     with options_named():
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return dataclasses.replace(manifest.layout, **changes)
+
+
+def _check_features(columns: dict[str, int] | None, features: tuple[str, ...]) -> None:
+    """A model reads the feature columns that it was trained with: all of them, and no other."""
+    if columns is None:
+        return
+    for name in columns:
+        if name not in ("token", "tag", *features):
+            reads = f"token, tag and {', '.join(features)}" if features else "token and tag"
+            raise click.BadParameter(
+                f"found {name}={columns[name]}, expected the columns that the model knows: {reads}",
+                param_hint="--columns",
+            )
+    for name in features:
+        if name not in columns:
+            raise click.BadParameter(
+                f"found no {name}=INDEX, expected one: the model was trained with that column and needs it",
+                param_hint="--columns",
+            )
 
 
 @contextlib.contextmanager
@@ -69,7 +88,7 @@ def options_named() -> Iterator[None]:
 
 
 def parse_columns(text: str) -> dict[str, int]:
-    """`token=0,tag=-1` → {"token": 0, "tag": -1}."""
+    """`token=0,pos=1,tag=-1` → {"token": 0, "pos": 1, "tag": -1}."""
     columns = {}
     for part in text.split(","):
         name, equals, index = part.partition("=")
@@ -77,9 +96,8 @@ def parse_columns(text: str) -> dict[str, int]:
             columns[name.strip()] = int(index)
         except ValueError:
             equals = ""
-        if not equals or name.strip() not in ("token", "tag") or f"{name.strip()}=" in text[: text.index(part)]:
+        if not equals or not name.strip() or f"{name.strip()}=" in text[: text.index(part)]:
             raise click.BadParameter(
-                f"found {part!r}, expected token=INDEX or tag=INDEX, each once, as in token=0,tag=-1",
-                param_hint="--columns",
+                f"found {part!r}, expected NAME=INDEX, each name once, as in token=0,tag=-1", param_hint="--columns"
             )
     return columns

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tagger.corpus.encoder import Encoder, Sizes
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
+from tagger.corpus.spellings import build_characters
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.network.export import build_onnx
 from tagger.network.model import TwoBranchTagger
@@ -18,14 +20,19 @@ from tagger.runtime.model_dir import Model, Weights
 from tagger.runtime.model_files import EMBEDDINGS
 from tagger.runtime.model_saving import save_model
 
-NETWORK = {"embedding_dim": 6, "units": 5, "layers": 1, "direction": "both", "merge": "concat", "dropout": 0.5}
+NETWORK = {
+    "embedding_dim": 6, "characters": "none", "character_dim": 3, "character_units": 4, "casing": False,
+    "feature_dim": 2, "units": 5, "layers": 1, "direction": "both", "merge": "concat", "dropout": 0.5,
+    "input_dropout": 0.5, "token_dropout": 0.0, "recurrent_dropout": 0.0,
+}  # fmt: skip
+FEATURE = tuple(f"f{i}" for i in range(7))
 TAGS = (OUTSIDE, "B-X", "B-Y", "I-X", "I-Y")
 TOKENS = tuple(f"w{i}" for i in range(200))
 
 
-def random_weights(network: dict[str, Any], n_tokens: int, n_tags: int, seed: int = 1) -> Weights:
+def random_weights(network: dict[str, Any], sizes: Sizes, seed: int = 1) -> Weights:
     """Large enough for every one of them, and every token, to show in the logits."""
-    shapes = TwoBranchTagger(**network, n_tokens=n_tokens, n_tags=n_tags).weights_as_arrays()
+    shapes = TwoBranchTagger(**network, **sizes._asdict()).weights_as_arrays()
     rng = np.random.default_rng(seed)
     scales = {"softmax.kernel": 5.0, "softmax.bias": 0.3}
     return {
@@ -44,11 +51,13 @@ def small_model(
     scheme: str = "IOB2",
     file_scheme: str | None = None,
     seed: int = 1,
+    features: tuple[str, ...] = (),
     **network: Any,
 ) -> Model[Weights]:
     """A model with the given architecture, not saved yet."""
+    columns = {"token": 0, **{name: i for i, name in enumerate(features, start=1)}, "tag": -1}
     manifest = Manifest(
-        layout=Layout(columns={"token": 0, "tag": -1}, known_tags=frozenset(tags)),
+        layout=Layout(columns=columns, known_tags=frozenset(tags)),
         notation=Notation(scheme=file_scheme or scheme),
         scheme=scheme,
         normalization=Normalization(),
@@ -60,10 +69,11 @@ def small_model(
         test=None,
         versions={},
     )
-    vocabularies = TokenVocabulary(tokens), TagVocabulary(tags)
-    return Model(
-        directory, manifest, *vocabularies, random_weights(dict(manifest.network), *map(len, vocabularies), seed)
-    )
+    characters = build_characters(tokens)[0] if manifest.network["characters"] != "none" else None
+    vocabularies = (TokenVocabulary(FEATURE),) * len(features)
+    encoder = Encoder(TokenVocabulary(tokens), characters, bool(manifest.network["casing"]), vocabularies)
+    weights = random_weights(dict(manifest.network), encoder.sizes(len(tags)), seed)
+    return Model(directory, manifest, encoder, TagVocabulary(tags), weights)
 
 
 def save_small_model(directory: Path, **options: Any) -> Path:

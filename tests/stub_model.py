@@ -18,6 +18,7 @@ import pytest
 
 from tagger import cli
 from tagger.corpus.batching import pad
+from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
@@ -85,9 +86,9 @@ def stub_predictor(
         Model(
             Path("stub"),
             manifest or stub_manifest(),
-            TokenVocabulary(tokens),
+            Encoder(TokenVocabulary(tokens)),
             TagVocabulary(TAGS),
-            score or (lambda sentences: table[pad(sentences)[0]]),
+            score or (lambda sentences, _: table[pad(sentences)[0]]),
         )
     )
 

@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.batching import (
-    Batch,
-    Ids,
-    Purpose,
-    TrainingSet,
-    bucketed_order,
-    generator,
-    make_batch,
-    mask_of,
-    prefetch,
-    reverse_by_length,
-)
+from tagger.corpus.batching import Batch, Ids, make_batch, mask_of, prefetch, reverse_by_length
+from tagger.corpus.training_set import Purpose, TrainingSet, Unknowns, bucketed_order, generator
 from tagger.corpus.vocabulary import UNK_ID
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=8)
@@ -154,7 +144,9 @@ def training_set(*, probability: float, seed: int = 1, n: int = 200) -> Training
     rng = np.random.default_rng(7)
     sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
     rare = np.arange(22) % 2 == 0
-    return TrainingSet(sentences, [s + 100 for s in sentences], rare, probability, batch_size=16, seed=seed)
+    unknowns = Unknowns(rare=rare, probability=probability)
+    tag_ids = [s + 100 for s in sentences]
+    return TrainingSet(sentences=sentences, tag_ids=tag_ids, unknowns=unknowns, batch_size=16, seed=seed)
 
 
 def flat(batches: list[Batch], name: str) -> list[int]:
@@ -191,9 +183,9 @@ def test_the_limits_of_the_probability() -> None:
 
 def test_replacing_leaves_the_training_sentences_as_they_are() -> None:
     data = training_set(probability=1.0)
-    before = [sentence.copy() for sentence in data.token_ids]
+    before = [sentence.copy() for sentence in data.sentences]
     list(data.batches(0))
-    assert all((a == b).all() for a, b in zip(before, data.token_ids, strict=True))
+    assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
 
 
 def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
@@ -203,7 +195,7 @@ def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
         for batch in data.batches(3)
         for tokens, tags, n in zip(batch.token_ids, batch.tag_ids, batch.lengths, strict=True)
     ]
-    expected = [(tokens.tolist(), tags.tolist()) for tokens, tags in zip(data.token_ids, data.tag_ids, strict=True)]
+    expected = [(tokens.tolist(), tags.tolist()) for tokens, tags in zip(data.sentences, data.tag_ids, strict=True)]
     assert sorted(seen) == sorted(expected)
 
 
@@ -219,7 +211,8 @@ def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
 
 def test_other_tokens_are_replaced_in_another_epoch() -> None:
     ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
-    data = TrainingSet(ids_only, ids_only, np.array([False, False, True]), 0.5, batch_size=1, seed=1)
+    unknowns = Unknowns(rare=np.array([False, False, True]), probability=0.5)
+    data = TrainingSet(sentences=ids_only, tag_ids=ids_only, unknowns=unknowns, batch_size=1, seed=1)
     first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
     assert first != second
 

@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.conll").write_bytes(corpus())
     (folder / "config.yaml").write_text(
         "data: {train: train.conll, dev: train.conll, test: train.conll}\n"
-        "training: {epochs: 40, learning_rate: 0.02, patience: 3}\nmodel: {dropout: 0.1}\n"
+        "training: {epochs: 40, learning_rate: 0.02, patience: 3}\nmodel: {dropout: 0.1, input_dropout: 0.1}\n"
         "vocabulary: {unk_probability: 0.0}\n"
     )
     before = Path.cwd()
@@ -210,8 +210,8 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["predict"], b"Ada\nA\xff\n", 1, "error: <standard input>:2: byte 0xFF at offset 1 of the line is not valid utf-8; name the file's encoding"),
         (["predict", "--encoding", "klingon"], b"", 1, "error: --encoding: 'klingon' is unknown"),
         (["predict", "--delimiter", ""], b"", 1, "error: --delimiter: found ''"),
-        (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected token=INDEX"),
-        (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected token=INDEX or tag=INDEX, each once"),
+        (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected NAME=INDEX, each name once"),
+        (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected NAME=INDEX, each name once"),
         (["predict", "--delimiter", "\n"], b"", 1, "error: --delimiter: found '\\n', expected some text without line ends"),
         (["predict", "--delimiter", "│", "--encoding", "latin-1"], b"", 1, "error: --delimiter: found '│', which latin-1 cannot hold"),
         (["eval", "-"], b"Ada\n", 1, "error: <standard input>:1: found 1 column"),
@@ -222,7 +222,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["train", "config.yaml", "--set", "training.seed=" + "9" * 5000], b"", 1, "error: --set training.seed=999"),
         (["train", "config.yaml", "--set", "model.units=010"], b"", 1, "model.units: found text ('010'), expected a whole number"),
         (["train", "config.yaml", "--set", "data.columns.token=x"], b"", 1, "error: --set data.columns.token=x: data.columns: found"),
-        (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found 'pos=1', expected token=INDEX"),
+        (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found pos=1, expected the columns that the model knows: token and tag"),
         (["predict", "--columns", "tag=1"], b"", 1, "error: --columns: found {'tag': 1}, expected a `token` column"),
         (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
         (["eval", "--columns", "token=0", "train.conll"], b"", 1, "error: train.conll: columns: found {'token': 0}, expected a tag column"),
@@ -301,7 +301,7 @@ def train_again(folder: Path, train: bytes, *settings: str, dev: bytes | None = 
     (folder / "train").write_bytes(train)
     (folder / "dev").write_bytes(train if dev is None else dev)
     (folder / "c.yaml").write_text(
-        "data: {train: train, dev: dev}\ntraining: {epochs: 25, learning_rate: 0.03}\nmodel: {dropout: 0.0}\n"
+        "data: {train: train, dev: dev}\ntraining: {epochs: 25, learning_rate: 0.03}\nmodel: {dropout: 0.0, input_dropout: 0.0}\n"
     )
     overrides = [f"--set={setting}" for setting in settings]
     result = run_tagger("train", folder / "c.yaml", *SMALL, *overrides, "--model", folder / "model")

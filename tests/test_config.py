@@ -44,7 +44,7 @@ def write(tmp_path: Path):
         (MINIMAL + "  columns: {tag: 1}\n", ":3: data.columns: columns: found {'tag': 1}, expected a `token` column, as in {token: 0, tag: -1}"),
         (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),
         (MINIMAL + "  columns: {token: 1, tag: 1}\n", ":3: data.columns: columns: found {'token': 1, 'tag': 1}, expected a different index for each name"),
-        (MINIMAL + "  columns: {token: 0, tag: 2, pos: 1}\n", ":3: data.columns: found the names pos, expected only token and tag"),
+        (MINIMAL + "  columns: {token: 0, tag: 2, a b: 1}\n", ":3: data.columns: found the name 'a b', expected letters, digits, _ and -, as in {token: 0, pos: 1}"),
         (MINIMAL + "  encoding: utf-16\n", ":3: data.encoding: encoding: 'utf-16' does not contain ASCII as it is; convert the file to utf-8 first (for instance with iconv)"),
         (MINIMAL + "  encoding: uft-8\n", ":3: data.encoding: encoding: 'uft-8' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"),
         (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: key model.units stands on line 4 too; delete one"),
@@ -140,8 +140,11 @@ def test_defaults_are_those_of_the_contract() -> None:
         """
         data: {dev: 0.1, test: null, columns: {token: 0, tag: -1}, delimiter: auto, comments: auto, scheme: auto,
                encoding: utf-8, max_length: null}
-        vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3}
-        model: {embedding_dim: 100, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
+        vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
+                     word_dropout: 0.0, character_dropout: 0.0}
+        model: {embedding_dim: 100, characters: none, character_dim: 30, character_units: 50, casing: false,
+                feature_dim: 20, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
+                input_dropout: 0.5, token_dropout: 0.0, recurrent_dropout: 0.0,
                 decoder: constrained, scheme: IOB2}
         training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0, ema: null,
                    patience: 5, seed: 1, threads: null, mixed_precision: false}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tagger.errors import ModelError, TaggerError
 from tagger.network import pipeline
 from tagger.network.export import build_onnx, check_equal
 from tagger.network.inference import open_scorer
-from tagger.runtime.engine import load_predictor
+from tagger.runtime.engine import graph_inputs, load_predictor
 from tagger.runtime.model_dir import load_model
 from tagger.runtime.predictor import Predictor
 
@@ -38,6 +39,12 @@ ARCHITECTURES = [
         *(("both", merge) for merge in ("concat", "sum", "mul", "ave")), ("forward", "concat"), ("backward", "sum")
     )
 ]  # fmt: skip
+READS = [
+    {"characters": characters, "casing": casing, "features": features}
+    for characters in ("none", "cnn", "lstm")
+    for casing in (False, True)
+    for features in ((), ("pos",), ("pos", "chunk"))
+][1:]
 CORPORA = {
     "conll2000/train.txt": Layout(),
     "conll2000/test.txt": Layout(),
@@ -107,30 +114,58 @@ def test_tags_are_those_of_tensorflow_on_every_corpus(
 # --- The check before a model takes its place -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("reads", READS, ids=of)
+def test_whatever_a_network_reads_the_graph_reads_too(tmp_path: Path, reads: dict[str, Any]) -> None:
+    directory = save_small_model(tmp_path / "model", max_length=30, **reads)
+    rng = np.random.default_rng(3)
+    sentences = [*random_sentences(30), ["", "w1\u3000", "日本", "W7", "x" * 5000, "\ud800", "1996"], []]
+    features = [[[f"f{i}" for i in rng.integers(0, 9, len(tokens))] for _ in reads["features"]] for tokens in sentences]
+    ours, theirs = load_predictor(directory, threads=2), in_tensorflow(directory)
+    expected = theirs.logits(sentences, features)
+    for found, wanted in zip(ours.logits(sentences, features), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)  # of up to 15
+    tags = [tagged.tags for tagged in ours.tag(sentences, features)]
+    assert tags == [tagged.tags for tagged in theirs.tag(sentences, features)]
+    assert tags == [ours.tag([tokens], [its])[0].tags for tokens, its in zip(sentences, features, strict=True)]
+    # Each input shows in the logits: other casing and characters, or another value of the last feature.
+    if reads["casing"] or reads["characters"] != "none":
+        one, other = ours.logits([["unknown"], ["UNK 7"]], [[["f1"]] * len(reads["features"])] * 2)
+        assert np.abs(one - other).max() > 1e-3
+    if reads["features"]:
+        kept = [["f1"]] * (len(reads["features"]) - 1)
+        one, other = ours.logits([["w1"], ["w1"]], [[*kept, ["f1"]], [*kept, ["f2"]]])
+        assert np.abs(one - other).max() > 1e-3
+
+
+def columns(sentences: list[list[str]]) -> list[list[list[str]]]:
+    return [[tokens] for tokens in sentences]
+
+
 def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
     first = in_tensorflow(save_small_model(tmp_path / "one"))
     other = load_predictor(save_small_model(tmp_path / "two", seed=2))
     with pytest.raises(ModelError, match=r"model\.onnx: what ONNX Runtime computes is .* expected at most 0\.00"):
-        check_equal(other, first, random_sentences(5))
-    check_equal(load_predictor(tmp_path / "one"), first, random_sentences(5))
+        check_equal(other, first, columns(random_sentences(5)))
+    check_equal(load_predictor(tmp_path / "one"), first, columns(random_sentences(5)))
 
 
 def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
     theirs = in_tensorflow(save_small_model(tmp_path / "one"))
     scorer = theirs._score
-    theirs._score = lambda sentences: scorer(sentences) * np.float32(np.nan)
+    theirs._score = lambda *sentences: scorer(*sentences) * np.float32(np.nan)
     with pytest.raises(
         TaggerError, match=r"the network computes no numbers: training diverged; lower training\.learning"
     ):
-        check_equal(load_predictor(tmp_path / "one"), theirs, random_sentences(5))
+        check_equal(load_predictor(tmp_path / "one"), theirs, columns(random_sentences(5)))
 
 
 def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
     first = in_tensorflow(save_small_model(tmp_path / "one"))
     seen: list[int] = []
     scorer = first._score
-    first._score = lambda sentences: seen.extend(map(len, sentences)) or scorer(sentences)
-    check_equal(load_predictor(tmp_path / "one"), first, [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]])
+    first._score = lambda *some: seen.extend(map(len, some[0])) or scorer(*some)
+    sentences = [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]]
+    check_equal(load_predictor(tmp_path / "one"), first, columns(sentences))
     assert 300 in seen
     assert sum(seen) < 2 * 3000, "not all of them: the check must be quick"
 
@@ -139,7 +174,7 @@ def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) 
     theirs = in_tensorflow(save_small_model(tmp_path / "one", decoder="constrained"))
     ours = load_predictor(save_small_model(tmp_path / "two", decoder="softmax"))
     with pytest.raises(ModelError, match="what ONNX Runtime computes"):
-        check_equal(ours, theirs, random_sentences(30))
+        check_equal(ours, theirs, columns(random_sentences(30)))
 
 
 def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +200,14 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, mo
 # --- For other tools --------------------------------------------------------------------------------------------------
 
 
-def feed(directory: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """Padded ids with lengths, and the logits that belong to them."""
+def feed(directory: Path, n_features: int = 0) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """What the graph asks for of padded sentences, and the logits that belong to them."""
     sentences, predictor = random_sentences(6), in_tensorflow(directory)
-    token_ids, lengths = pad([predictor.model.tokens.encode(tokens) for tokens in sentences])
-    return {"token_ids": token_ids, "lengths": lengths}, predictor.logits(sentences)
+    features = [[[f"f{len(token) % 7}" for token in tokens]] * n_features for tokens in sentences]
+    given = [[tokens, *its] for tokens, its in zip(sentences, features, strict=True)]
+    encoded = predictor.model.encoder.encode(given)
+    inputs = graph_inputs(*pad(encoded.sentences), encoded.spellings)
+    return inputs, predictor.logits(sentences, features)
 
 
 def check_served(logits: np.ndarray, lengths: np.ndarray, expected: list[np.ndarray]) -> None:
@@ -192,14 +230,17 @@ def test_a_standalone_onnx_file_is_valid_and_gives_the_same_logits(tmp_path: Pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["network.onnx"]
 
 
-@pytest.mark.parametrize("direction", ["both", "backward"])
-def test_a_saved_model_gives_the_same_logits(tmp_path: Path, direction: str) -> None:
-    directory = save_small_model(tmp_path / "model", direction=direction)
+@pytest.mark.parametrize(
+    "options", [{}, {"direction": "backward"}, READS[-1], {"features": ("pos",)}, {"casing": True}]
+)
+def test_a_saved_model_gives_the_same_logits(tmp_path: Path, options: dict[str, Any]) -> None:
+    directory = save_small_model(tmp_path / "model", **options)
     result = run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory)
     assert result.exit_code == 0, result.errors
-    inputs, expected = feed(directory)
+    inputs, expected = feed(directory, len(options.get("features", ())))
     serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
-    logits = serve(**{name: tf.constant(array) for name, array in inputs.items()})["logits"].numpy()
+    wanted = serve.structured_input_signature[1]
+    logits = serve(**{name: tf.constant(inputs[name]) for name in wanted})["logits"].numpy()
     check_served(logits, inputs["lengths"], expected)
 
 

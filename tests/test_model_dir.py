@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 
+from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
@@ -35,7 +36,22 @@ def a_manifest(seed: int = 1) -> Manifest:
         notation=Notation(scheme="IOB2", separator="_", prefixes={"I": "i"}),
         scheme="IOB2",
         normalization=Normalization(lowercase=True),
-        network={"embedding_dim": 3, "units": 3, "layers": 1, "direction": "both", "merge": "sum", "dropout": 0.5},
+        network={
+            "embedding_dim": 3,
+            "characters": "none",
+            "character_dim": 3,
+            "character_units": 4,
+            "casing": False,
+            "feature_dim": 2,
+            "units": 3,
+            "layers": 1,
+            "direction": "both",
+            "merge": "sum",
+            "dropout": 0.5,
+            "input_dropout": 0.5,
+            "token_dropout": 0.0,
+            "recurrent_dropout": 0.0,
+        },
         decoder="constrained",
         max_length=512,
         seed=seed,
@@ -49,7 +65,7 @@ def save(directory: Path, seed: int = 1) -> None:
     # Everything in the directory says which seed it is of, so that a mixture of two would show.
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
-    model = Model(directory, a_manifest(seed), tokens, TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
+    model = Model(directory, a_manifest(seed), Encoder(tokens), TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
     save_model(model, graph=b"graph %d" % seed, config=f"seed: {seed}\n", history="epoch\n")
 
 
@@ -61,13 +77,13 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     save(tmp_path / "model")
     model = load_model(tmp_path / "model")
     assert model.manifest == a_manifest()
-    assert model.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
+    assert model.encoder.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
     assert model.tags.tags == ("O", "B-X", "I-1")
     assert sorted(model.network) == ["embedding", "w"]
-    np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.tokens), 3), np.float32))
+    np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.encoder.tokens), 3), np.float32))
     np.testing.assert_array_equal(model.network["w"], np.ones(2, np.float32))
     assert (tmp_path / "model/model.onnx").read_bytes() == b"graph 1"
-    assert (tmp_path / "model/embeddings.bin").read_bytes() == np.ones((len(model.tokens), 3), "<f4").tobytes()
+    assert (tmp_path / "model/embeddings.bin").read_bytes() == np.ones((len(model.encoder.tokens), 3), "<f4").tobytes()
 
 
 def test_vocabulary_files_have_a_line_an_id(tmp_path: Path) -> None:
@@ -328,7 +344,7 @@ def test_a_reader_sees_the_old_or_the_new_model_and_never_a_mixture(
             except Exception as error:
                 problems.append(error)
                 return
-            seeds = {model.manifest.seed, int(model.tokens.tokens[-1][5:]), int(model.tags.tags[-1][2:])}
+            seeds = {model.manifest.seed, int(model.encoder.tokens.tokens[-1][5:]), int(model.tags.tags[-1][2:])}
             seeds.add(int(model.network["embedding"][0, 0]))
             seen.add(model.manifest.seed)
             if len(seeds) != 1:

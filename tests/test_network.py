@@ -14,6 +14,7 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network import model  # noqa: E402
+from tagger.network.feeding import Fed, join, pack, unpack  # noqa: E402
 from tagger.network.layers import dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
 from tagger.network.lstm import BlockLSTM, Kernel  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
@@ -40,10 +41,16 @@ def a_batch(seed: int = 0) -> Batch:
     return make_batch(ids, tags)
 
 
-def logits_of(network: TwoBranchTagger, batch: Batch, **options: Any) -> Any:
+def logits_of(
+    network: TwoBranchTagger, batch: Batch, dropout_seed: tuple[int, int] = (7, 0), *, training: bool = False
+) -> Any:
     """[B, T, K]: the network itself has steps first."""
-    rows = batch.token_rows.T, batch.reversed_rows.T
-    return tf.transpose(network(network.look_up(batch.distinct_ids), *rows, batch.lengths, **options), [1, 0, 2])
+    rows = network.look_up(batch.distinct_ids)
+    return tf.transpose(network(rows, fed(batch, dropout_seed), training=training), [1, 0, 2])
+
+
+def fed(batch: Batch, dropout_seed: tuple[int, int] = (7, 0)) -> Fed:
+    return unpack(*join([pack(batch, dropout_seed)]), 0)
 
 
 def loss_of(logits: Any, tag_ids: np.ndarray, lengths: np.ndarray) -> float:
@@ -126,9 +133,8 @@ def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
         noise = rng.integers(0, len(batch.distinct_ids), shape).astype(np.int32)
         return np.where(mask, np.pad(rows, ((0, 0), (0, n_more))), noise)
 
-    table = network.look_up(batch.distinct_ids)
-    rows = other_padding(batch.token_rows).T, other_padding(batch.reversed_rows).T
-    changed = np.array(network(table, *rows, batch.lengths)).swapaxes(0, 1)
+    rows = {name: other_padding(getattr(batch, name)).T for name in ("token_rows", "reversed_rows")}
+    changed = np.array(network(network.look_up(batch.distinct_ids), fed(batch)._replace(**rows))).swapaxes(0, 1)
     np.testing.assert_allclose(changed[mask], logits[batch.mask], atol=1e-6)
     noise_tags = np.where(mask, np.pad(batch.tag_ids, ((0, 0), (0, n_more))), rng.integers(0, K, shape))
     assert loss_of(changed, noise_tags.astype(np.int32), batch.lengths) == pytest.approx(loss, abs=1e-5)
@@ -204,7 +210,10 @@ def test_a_dropout_mask_is_decided_by_its_seed() -> None:
 def test_dropout_masks_inputs_and_merged_outputs_constantly_over_time(
     direction: str, merge: str, layers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, batch = a_network(dropout=0.4, layers=layers, direction=direction, merge=merge), a_batch()
+    network, batch = (
+        a_network(dropout=0.4, input_dropout=0.4, layers=layers, direction=direction, merge=merge),
+        a_batch(),
+    )
     masks: list[np.ndarray] = []
 
     def seen(*arguments: Any) -> Any:
@@ -212,7 +221,7 @@ def test_dropout_masks_inputs_and_merged_outputs_constantly_over_time(
         return masks[-1]
 
     monkeypatch.setattr(model, "dropout_mask", seen)
-    logits = np.array(logits_of(network, batch, dropout_seed=tf.constant([7, 0])))
+    logits = np.array(logits_of(network, batch, training=True))
     assert len({mask.tobytes() for mask in masks}) == len(masks) == 1 + layers
 
     x = network.embedding.numpy()[batch.token_ids] * masks[0][:, None]
@@ -246,12 +255,12 @@ def test_dropout_masks_inputs_and_merged_outputs_constantly_over_time(
 def test_both_branches_drop_the_same_inputs() -> None:
     # With the backward branch set to the forward branch's weights, a palindrome of length n gives mirrored outputs
     # only if both branches see the same mask.
-    network = a_network(dropout=0.5, merge="sum")
+    network = a_network(dropout=0.5, input_dropout=0.5, merge="sum")
     block = network.blocks[0]
     block.branches["backward"].set_weights(block.branches["forward"].get_weights())
     batch = make_batch([np.array([5, 9, 5], np.int32)])
     for step in range(5):
-        logits = np.array(logits_of(network, batch, dropout_seed=tf.constant([step, 0])))
+        logits = np.array(logits_of(network, batch, (step, 0), training=True))
         np.testing.assert_allclose(logits[0, 0], logits[0, 2], atol=1e-6)
 
 

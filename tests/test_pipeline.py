@@ -136,9 +136,9 @@ def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, m
     compared: list[float] = []
     check = pipeline.check_equal
 
-    def checked(saved: Predictor, reference: Predictor, sentences: list[list[str]]) -> None:
+    def checked(saved: Predictor, reference: Predictor, sentences: list[list[list[str]]]) -> None:
         check(saved, reference, sentences)
-        (ours,), (theirs,) = saved.logits(sentences[:1]), reference.logits(sentences[:1])
+        (ours,), (theirs,) = saved.logits(sentences[0]), reference.logits(sentences[0])
         compared.append(float(abs(ours - theirs).max()))
 
     monkeypatch.setattr(pipeline, "check_equal", checked)

@@ -41,12 +41,12 @@ def prepared(tmp_path: Path) -> Callable[..., tuple[Prepared, list[str], list[st
 
 def test_defaults(prepared) -> None:
     result, notes, warnings = prepared()
-    assert result.tokens.tokens == ("of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27")
+    assert result.encoder.tokens.tokens == ("of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27")
     assert result.tags.tags == ("O", "B-LOC", "B-ORG", "B-PER", "I-ORG")
-    assert [ids.tolist() for ids in result.training_set.token_ids] == [[4, 5, 2, 3], [6, 7, 2, 3], [8, 9], [10, 11]]
+    assert [ids.tolist() for ids in result.training_set.sentences] == [[4, 5, 2, 3], [6, 7, 2, 3], [8, 9], [10, 11]]
     assert [ids.tolist() for ids in result.training_set.tag_ids] == [[0, 2, 4, 4], [0, 0, 0, 1], [3, 0], [0, 0]]
     assert np.flatnonzero(result.training_set.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
-    assert (result.training_set.unk_probability, result.training_set.batch_size, result.training_set.seed) == (
+    assert (result.training_set.unknowns.probability, result.training_set.batch_size, result.training_set.seed) == (
         0.3,
         32,
         1,
@@ -75,22 +75,22 @@ def test_the_network_may_have_a_scheme_of_its_own(prepared) -> None:
 )
 def test_the_vocabulary_section(prepared, setting: str, tokens: tuple[str, ...]) -> None:
     result, _, _ = prepared(setting)
-    assert result.tokens.tokens == tokens
-    assert result.manifest.normalization == result.tokens.normalization
+    assert result.encoder.tokens.tokens == tokens
+    assert result.manifest.normalization == result.encoder.tokens.normalization
 
 
 def test_unk_probability_batch_size_and_seed_reach_the_training_set(prepared) -> None:
     training_set = prepared("vocabulary.unk_probability=0.9", "training.batch_size=3", "training.seed=7")[
         0
     ].training_set
-    assert (training_set.unk_probability, training_set.batch_size, training_set.seed) == (0.9, 3, 7)
+    assert (training_set.unknowns.probability, training_set.batch_size, training_set.seed) == (0.9, 3, 7)
 
 
 def test_columns_delimiter_comments_and_encoding_are_those_of_the_file(prepared) -> None:
     train = "% note\nB-PER|Zoë\nO|saw\n".encode("latin-1")
     settings = ["data.columns={token: 1, tag: 0}", "data.delimiter='|'", "data.comments='%'", "data.encoding=latin-1"]
     result, _, _ = prepared(*settings, train=train, dev="O|saw\n")
-    assert result.tokens.tokens == ("Zoë", "saw")
+    assert result.encoder.tokens.tokens == ("Zoë", "saw")
     layout = result.manifest.layout
     assert (layout.columns, layout.delimiter, layout.comments) == ({"token": 1, "tag": 0}, "|", "%")
     assert layout.encoding == "latin-1"
@@ -112,8 +112,8 @@ def test_the_dev_fraction_is_held_out_by_seed(prepared) -> None:
     for settings in (["data.dev=0.2"], ["data.dev=0.2"], ["data.dev=0.2", "training.seed=2"], ["data.dev=0.5"]):
         result, notes, _ = prepared(*settings, train=many)
         dev = {sentence.tokens[0] for sentence in result.dev.sentences}
-        assert dev.isdisjoint(result.tokens.tokens), "the vocabulary comes from the training part alone"
-        assert len(dev) + len(result.training_set.token_ids) == 50
+        assert dev.isdisjoint(result.encoder.tokens.tokens), "the vocabulary comes from the training part alone"
+        assert len(dev) + len(result.training_set.sentences) == 50
         assert "held out of train by seed" in notes[-1]
         held_out.append(dev)
     assert held_out[0] == held_out[1] != held_out[2]
@@ -124,14 +124,14 @@ def test_long_sentences_are_cut_between_spans_without_overlap_and_counted(prepar
     train = "a O\nb B-X\nc I-X\nd I-X\ne O\nf O\ng O\n\nh O\n"
     result, notes, _ = prepared("data.max_length=3", train=train)
     assert result.manifest.max_length == 3
-    decoded = [[result.tokens.tokens[i - 2] for i in ids] for ids in result.training_set.token_ids]
+    decoded = [[result.encoder.tokens.tokens[i - 2] for i in ids] for ids in result.training_set.sentences]
     assert decoded == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"]]
     assert "train: 1 sentence of more than 3 tokens (data.max_length) cut; training sees 4 pieces" in notes
-    decoded = [len(ids) for ids in prepared("data.max_length=5", train=train)[0].training_set.token_ids]
+    decoded = [len(ids) for ids in prepared("data.max_length=5", train=train)[0].training_set.sentences]
     assert decoded == [5, 2, 1], "after e, where no span is split"
     decoded = [
         len(ids)
-        for ids in prepared("data.max_length=4", train="a O\nb O\nc O\nd B-X\ne I-X\n")[0].training_set.token_ids
+        for ids in prepared("data.max_length=4", train="a O\nb O\nc O\nd B-X\ne I-X\n")[0].training_set.sentences
     ]
     assert decoded == [3, 2], "moved back to before the span"
     assert prepared()[0].manifest.max_length == 512
@@ -168,6 +168,8 @@ def test_the_model_section_reaches_the_manifest(prepared) -> None:
     settings = ["embedding_dim=3", "units=4", "layers=2", "direction=backward", "merge=ave", "dropout=0.25"]
     manifest = prepared(*(f"model.{setting}" for setting in settings), "model.decoder=softmax")[0].manifest
     assert manifest.network == {
-        "embedding_dim": 3, "units": 4, "layers": 2, "direction": "backward", "merge": "ave", "dropout": 0.25
+        "embedding_dim": 3, "units": 4, "layers": 2, "direction": "backward", "merge": "ave", "dropout": 0.25,
+        "characters": "none", "character_dim": 30, "character_units": 50, "casing": False, "feature_dim": 20,
+        "input_dropout": 0.5, "token_dropout": 0.0, "recurrent_dropout": 0.0,
     }  # fmt: skip
     assert manifest.decoder == "softmax"

@@ -126,7 +126,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table[:, 0] = 1.0
     predictors = {
         "good": stub_predictor(),
-        "bad": stub_predictor(score=lambda sentences: table[pad(sentences)[0]]),
+        "bad": stub_predictor(score=lambda sentences, _: table[pad(sentences)[0]]),
         "iobes": stub_predictor(stub_manifest(notation=Notation(scheme="IOBES"))),
         "plain": stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")),
     }

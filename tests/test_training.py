@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tagger.config import TrainingConfig
-from tagger.corpus.batching import Batch, TrainingSet
+from tagger.corpus.batching import Batch
+from tagger.corpus.training_set import TrainingSet, Unknowns
 from tagger.errors import TaggerError
 
 tf = pytest.importorskip("tensorflow")
@@ -28,7 +29,8 @@ V, K = 30, 4
 def a_training_set(seed: int = 0) -> TrainingSet:
     rng = np.random.default_rng(seed)
     ids = [rng.integers(2, V, rng.integers(1, 9)).astype(np.int32) for _ in range(40)]
-    return TrainingSet(ids, [row % K for row in ids], np.ones(V, bool), 0.1, batch_size=8, seed=seed)
+    unknowns = Unknowns(rare=np.ones(V, bool), probability=0.1)
+    return TrainingSet(sentences=ids, tag_ids=[row % K for row in ids], unknowns=unknowns, batch_size=8, seed=seed)
 
 
 def a_trainer(*, mixed_precision: bool = False, **settings: object) -> Trainer:
@@ -64,8 +66,7 @@ def test_loss_is_reported_per_token_and_summed_over_tokens_divided_by_sentences_
     batch = next(iter(a_training_set().batches(0)))
     with tf.GradientTape() as tape:
         network = trainer.network
-        table = network.look_up(batch.distinct_ids)
-        logits = network(table, batch.token_rows.T, batch.reversed_rows.T, batch.lengths)
+        logits = network(network.look_up(batch.distinct_ids), unpack(*join([pack(batch)]), 0))
         each = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.tag_ids.T, logits)
         loss = tf.reduce_sum(tf.boolean_mask(each, batch.mask.T)) / len(batch.lengths)
     bias = trainer.network.softmax.bias
@@ -144,7 +145,8 @@ def test_new_lengths_do_not_compile_the_step_again() -> None:
 
     def of_length(n: int) -> Iterable[Batch]:
         ids = [np.full(n, 3, np.int32)] * 2
-        return TrainingSet(ids, ids, np.zeros(V, bool), 0.0, batch_size=2, seed=0).batches(0)
+        unknowns = Unknowns(rare=np.zeros(V, bool), probability=0.0)
+        return TrainingSet(sentences=ids, tag_ids=ids, unknowns=unknowns, batch_size=2, seed=0).batches(0)
 
     for n in (3, 9, 27):
         trainer.train_epoch(of_length(n), 0)
@@ -178,7 +180,7 @@ def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None
     embedding = trainer.network.embedding.numpy()
     embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
     trainer.network.embedding.assign(embedding)
-    data = dataclasses.replace(a_training_set(), unk_probability=0.0)
+    data = dataclasses.replace(a_training_set(), unknowns=Unknowns(rare=np.ones(V, bool), probability=0.0))
     with pytest.raises(TaggerError, match="its weights are no numbers"):
         trainer.train_epoch(data.batches(0), 0)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,24 +18,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tagger.corpus.vocabulary import PAD_ID, UNK_ID
+from tagger.corpus.encoder import FIRST_FEATURE, SPELLING, TOKEN
+from tagger.corpus.spellings import Spellings
 
 Ids = npt.NDArray[np.int32]
-
-_BATCHES_PER_BUCKET = 50  # sentences are sorted by length within this many batches
-
-
-class Purpose(enum.IntEnum):
-    """What a random draw is for. Every draw is a function of (seed, epoch, step, purpose) and nothing else."""
-
-    ORDER = 0
-    UNKNOWN = 1
-    DROPOUT = 2
-
-
-def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.Generator:
-    """The generator of one draw."""
-    return np.random.default_rng([seed, epoch, step, purpose])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,31 +29,38 @@ class Batch:
     """B sentences, padded to T steps.
 
     What is computed of a token alone is computed once for each distinct one, and both branches gather from that
-    table: so what a batch holds is its distinct ids and, for each step, their row.
+    table: so what a batch holds is its D distinct tokens and, for each step, the row of its token.
 
     Attributes:
-        distinct_ids: [D], the ids that occur, each once, `PAD_ID` first.
-        token_rows: [B, T], rows of `distinct_ids`; the row of `PAD_ID` on the right.
+        distinct_ids: [V'], the token ids that occur, each once, `PAD_ID` first.
+        id_rows: [D], the row of `distinct_ids` that each distinct token has. Tokens of one id, as the unknown ones, may
+            be spelled in several ways; where the network does not read that, there is one row an id.
+        token_rows: [B, T], which distinct token stands there; the first, which is padding, on the right.
         reversed_rows: [B, T], each sentence reversed by its own length.
         lengths: [B], all at least 1, except in an empty share.
         tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
+        spellings: of the D distinct tokens; None if the network reads none.
+        feature_ids: [D, F], of the distinct tokens.
     """
 
     distinct_ids: Ids
+    id_rows: Ids
     token_rows: Ids
     reversed_rows: Ids
     lengths: Ids
     tag_ids: Ids
+    spellings: Spellings | None
+    feature_ids: Ids
 
     @property
     def token_ids(self) -> Ids:
         """[B, T], zero-padded on the right."""
-        return self.distinct_ids[self.token_rows]
+        return self.distinct_ids[self.id_rows][self.token_rows]
 
     @property
     def reversed_ids(self) -> Ids:
         """[B, T], each sentence reversed by its own length, zero-padded on the right."""
-        return self.distinct_ids[self.reversed_rows]
+        return self.distinct_ids[self.id_rows][self.reversed_rows]
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -87,10 +79,14 @@ class Batch:
         lengths = self.lengths[i::n]
         if not len(lengths):
             nothing = np.zeros((1, 1), np.int32)
-            return Batch(self.distinct_ids, nothing, nothing, np.zeros(1, np.int32), nothing)
+            return dataclasses.replace(
+                self, token_rows=nothing, reversed_rows=nothing, lengths=np.zeros(1, np.int32), tag_ids=nothing
+            )
         arrays = (array[i::n, : lengths.max()] for array in (self.token_rows, self.reversed_rows, self.tag_ids))
         token_rows, reversed_rows, tag_ids = arrays
-        return Batch(self.distinct_ids, token_rows, reversed_rows, lengths, tag_ids)
+        return dataclasses.replace(
+            self, token_rows=token_rows, reversed_rows=reversed_rows, lengths=lengths, tag_ids=tag_ids
+        )
 
 
 def mask_of(lengths: Ids) -> npt.NDArray[np.bool_]:
@@ -111,7 +107,7 @@ def reverse_by_length(ids: Ids, lengths: Ids) -> Ids:
 
 
 def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
-    """Sentences [T_i], zero-padded on the right to [B, T], and their lengths [B].
+    """Sentences [T_i, ...], zero-padded on the right to [B, T, ...], and their lengths [B].
 
     Raises:
         ValueError: there is no sentence, or one has no token (a cuDNN LSTM fails on it).
@@ -120,23 +116,56 @@ def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
     if not lengths.all() or not len(lengths):
         raise ValueError("a batch needs sentences of at least one token")
     mask = mask_of(lengths)
-    padded = np.zeros(mask.shape, np.int32)
+    padded = np.zeros(mask.shape + sentences[0].shape[1:], np.int32)
     padded[mask] = np.concatenate(sentences)
     return padded, lengths
 
 
-def make_batch(token_ids: Sequence[Ids], tag_ids: Sequence[Ids] | None = None) -> Batch:
-    """Pad sentences [T_i] to a batch.
+def make_batch(
+    sentences: Sequence[Ids], tag_ids: Sequence[Ids] | None = None, spellings: Spellings | None = None
+) -> Batch:
+    """Pad sentences to a batch.
+
+    Args:
+        sentences: [T_i] token ids, or [T_i, 2 + F] as `encoder.Encoded` has them.
+        tag_ids: [T_i] each.
+        spellings: what the spellings in `sentences` are.
 
     Raises:
         ValueError: as `pad`.
     """
-    padded, lengths = pad(token_ids)
-    # PAD_ID is the least id: one more of it makes sure that it is there, in the table's first row.
-    distinct, rows = np.unique(np.append(padded, np.int32(PAD_ID)), return_inverse=True)
-    token_rows = rows[:-1].reshape(padded.shape).astype(np.int32)
+    padded, lengths = pad(sentences)
+    n_columns = 1 if padded.ndim == 2 else padded.shape[2]
+    # One row of padding more, whose ids are the least of all: so it is there, and the table's first row.
+    flat = np.concatenate([np.zeros((1, n_columns), np.int32), padded.reshape(-1, n_columns)])
+    feature_ids: Ids
+    if n_columns == 1:
+        distinct, rows = np.unique(flat[:, TOKEN], return_inverse=True)
+        id_rows = np.arange(len(distinct))
+        feature_ids = np.zeros((len(distinct), 0), np.int32)
+    else:
+        tokens, rows = _distinct_rows(flat)
+        distinct, id_rows = np.unique(tokens[:, TOKEN], return_inverse=True)
+        feature_ids = tokens[:, FIRST_FEATURE:]
+        spellings = spellings and spellings.select(tokens[:, SPELLING])
+    token_rows = rows.reshape(-1)[1:].reshape(padded.shape[:2]).astype(np.int32)
     padded_tags = np.zeros_like(token_rows) if tag_ids is None else pad(tag_ids)[0]
-    return Batch(distinct, token_rows, reverse_by_length(token_rows, lengths), lengths, padded_tags)
+    reversed_rows = reverse_by_length(token_rows, lengths)
+    return Batch(
+        distinct, id_rows.astype(np.int32), token_rows, reversed_rows, lengths, padded_tags, spellings, feature_ids
+    )
+
+
+def _distinct_rows(rows: Ids) -> tuple[Ids, npt.NDArray[np.intp]]:
+    """The distinct rows of [N, C], in order, and which of them each row is."""
+    sizes = rows.max(axis=0).astype(np.float64) + 1
+    if sizes.prod() > 2.0**62:
+        return np.unique(rows, axis=0, return_inverse=True)
+    keys = rows[:, 0].astype(np.int64)  # each row as one number sorts ten times as fast
+    for column, size in zip(rows.T[1:], sizes[1:].astype(np.int64), strict=True):
+        keys = keys * size + column
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return rows[first], which
 
 
 T = TypeVar("T")
@@ -180,51 +209,3 @@ def prefetch(items: Iterable[T], n_ahead: int = 2) -> Iterator[T]:
     finally:
         abandoned.set()
         thread.join()
-
-
-def bucketed_order(lengths: Ids, batch_size: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
-    """The rows of each batch of an epoch: sentences shuffled, then neighbours of like length, batches shuffled."""
-    order = rng.permutation(len(lengths))
-    bucket = batch_size * _BATCHES_PER_BUCKET
-    batches = []
-    for start in range(0, len(order), bucket):
-        rows = order[start : start + bucket]
-        rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingSet:
-    """Encoded training sentences, batched anew each epoch.
-
-    Attributes:
-        token_ids, tag_ids: one array [T_i] a sentence.
-        rare: [V], true at the ids that are sometimes replaced by UNK, so that unknown tokens are learned.
-        unk_probability: how often they are.
-    """
-
-    token_ids: Sequence[Ids]
-    tag_ids: Sequence[Ids]
-    rare: npt.NDArray[np.bool_]
-    unk_probability: float
-    batch_size: int
-    seed: int
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch (from 0): the same for the same seed and epoch, in any process."""
-        lengths = np.array([len(ids) for ids in self.token_ids], np.int32)
-        order = bucketed_order(lengths, self.batch_size, generator(self.seed, epoch, 0, Purpose.ORDER))
-        for step, rows in enumerate(order):
-            rng = generator(self.seed, epoch, step, Purpose.UNKNOWN)
-            token_ids = self._with_unknowns([self.token_ids[i] for i in rows], rng)
-            yield make_batch(token_ids, [self.tag_ids[i] for i in rows])
-
-    def _with_unknowns(self, token_ids: Sequence[Ids], rng: np.random.Generator) -> Sequence[Ids]:
-        if not self.unk_probability:
-            return token_ids
-        flat = np.concatenate(token_ids)
-        replaced = self.rare[flat] & (rng.random(len(flat)) < self.unk_probability)
-        flat[replaced] = UNK_ID
-        ends = np.cumsum([len(ids) for ids in token_ids]).tolist()
-        return [flat[end - len(ids) : end] for ids, end in zip(token_ids, ends, strict=True)]

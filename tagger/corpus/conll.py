@@ -40,6 +40,7 @@ class Sentence:
         delimiter: what goes before an added column if it is the same on all token lines, and these are consecutive
             and end in LF; None if that is not known.
         continues: it was cut for its length, and the next one goes on where it ends.
+        features: the feature columns, in the order of `Layout.feature_names`, each as long as `tokens`.
     """
 
     tokens: list[str]
@@ -50,6 +51,12 @@ class Sentence:
     first_line: int
     delimiter: str | None = None
     continues: bool = False
+    features: Sequence[list[str]] = ()
+
+    @property
+    def columns(self) -> list[list[str]]:
+        """What a network reads of it: its tokens and its feature columns."""
+        return [self.tokens, *self.features]
 
     @property
     def follows_docstart(self) -> bool:
@@ -104,6 +111,8 @@ class _Reader:
         self._layout, self._path = layout, path
         self._split, self._decode = layout.splitter(), codecs.getdecoder(layout.encoding)
         self._token_index = layout.columns["token"]
+        self._features = {name: layout.columns[name] for name in layout.feature_names}
+        self._n_needed = max(self._token_index, *self._features.values(), 0) + 1
         self._gold = gold
         self._comments = (layout.comments or DOCSTART).encode(layout.encoding)
         self._report = report
@@ -135,7 +144,7 @@ class _Reader:
         columns = self._columns_at_once(joined, text, len(lines), first_line)
         if columns is None:
             return None
-        tokens, tags, delimiter = columns
+        tokens, tags, delimiter, features = columns
         sentences, start = [], 0
         for group in groups:
             n_tokens = len(group.lines) - group.closed
@@ -143,7 +152,7 @@ class _Reader:
             sentences.append(
                 Sentence(
                     tokens[start:end], tags[start:end], group.lines, range(n_tokens), [], group.first_line, delimiter,
-                    group.continues,
+                    group.continues, [column[start:end] for column in features],
                 )
             )  # fmt: skip
             start = end
@@ -151,8 +160,8 @@ class _Reader:
 
     def _columns_at_once(
         self, joined: bytes, text: str, n_lines: int, first_line: int
-    ) -> tuple[list[str], list[str], str] | None:
-        """Tokens, tags and delimiter of token lines that all have the same columns, or None if one differs.
+    ) -> tuple[list[str], list[str], str, list[list[str]]] | None:
+        """Tokens, tags, delimiter and features of token lines that all have the same columns; None if one differs.
 
         With TAB and line end made one, the columns of all lines lie in one list, and each is a slice of it:
         a 1 / b 2 / c 3  →  [a 1 b 2 c 3]  →  [a b c], [1 2 3].
@@ -164,7 +173,7 @@ class _Reader:
             return None
         shape = joined.translate(None, _ALL_BUT[separator])  # no encoding that contains ASCII has these inside others
         n_columns = shape.count(separator.encode()) // n_lines + 1
-        if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns <= self._token_index:
+        if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns < self._n_needed:
             return None
         cells = text[:-1].replace(separator, "\n").split("\n")
         tags: list[str] = []
@@ -175,12 +184,13 @@ class _Reader:
             tags = found
         if self._layout.separator is None and n_columns == 1:
             separator = self._layout.written_delimiter
-        return cells[self._token_index :: n_columns], tags, separator
+        features = [cells[index::n_columns] for index in self._features.values()]
+        return cells[self._token_index :: n_columns], tags, separator, features
 
     def parse_by_line(self, group: LineGroup) -> Iterator[Sentence]:
         """The group's sentences: more than one if a `-DOCSTART-` line stands in it."""
         rows: list[int] = []
-        sentence = Sentence([], [], [], rows, [], group.first_line)
+        sentence = self._empty_sentence(rows, group.first_line)
         for number, raw in enumerate(group.lines, start=group.first_line):
             line = self._decoded(raw, number)
             fields = self._split(line)
@@ -188,7 +198,7 @@ class _Reader:
                 if sentence.tokens:
                     yield sentence
                     rows = []
-                    sentence = Sentence([], [], [], rows, [], number)
+                    sentence = self._empty_sentence(rows, number)
                 sentence.docstart_rows.append(len(sentence.lines))
             elif line.strip(BLANKS) and not self._layout.is_comment(line, fields):
                 try:
@@ -203,10 +213,15 @@ class _Reader:
                     tag = ""
                 sentence.tags += [tag] if self._gold else []
                 sentence.tokens.append(fields[self._token_index])
+                for column, index in zip(sentence.features, self._features.values(), strict=True):
+                    column.append(fields[index] if index < len(fields) else "")
                 rows.append(len(sentence.lines))
             sentence.lines.append(raw)
         sentence.continues = group.continues
         yield sentence
+
+    def _empty_sentence(self, rows: list[int], first_line: int) -> Sentence:
+        return Sentence([], [], [], rows, [], first_line, features=[[] for _ in self._features])
 
     def _decoded(self, raw: bytes, number: int) -> str:
         content = raw.rstrip(b"\r\n")
@@ -225,8 +240,10 @@ class _Reader:
 
     def _tag(self, fields: list[str], number: int) -> str:
         """The line's gold tag, `` if it is not wanted; raises DataError if a needed column is missing."""
-        if len(fields) <= self._token_index:
-            raise missing_column(self._path, number, "token", self._token_index, fields)
+        if len(fields) < self._n_needed:
+            needed = {"token": self._token_index} | self._features
+            name = next(name for name, index in needed.items() if index >= len(fields))
+            raise missing_column(self._path, number, name, needed[name], fields)
         return self._gold.tag(fields, number) if self._gold is not None else ""
 
 

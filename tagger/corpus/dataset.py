@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -206,8 +207,8 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
     return part(~dev), part(dev)
 
 
-def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[str], list[str]]], int]:
-    """Tokens and tags of each sentence, those of more than `max_length` tokens cut into pieces that do not overlap.
+def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[list[str]], list[str]]], int]:
+    """Columns and tags of each sentence, those of more than `max_length` tokens cut into pieces that do not overlap.
 
     A cut is moved back to where no span is split, if there is such a place in the later half of the piece.
 
@@ -216,15 +217,14 @@ def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[str], lis
     """
     pieces, n_cut = [], 0
     for sentence, tags in zip(corpus.sentences, corpus.tags, strict=True):
-        start = 0
-        while len(tags) - start > max_length:
-            end = start + max_length
+        ends = [0]
+        while len(tags) - ends[-1] > max_length:
+            start, end = ends[-1], ends[-1] + max_length
             borders = range(end, start + (max_length + 1) // 2, -1)
-            end = next((i for i in borders if OUTSIDE in tags[i - 1 : i + 1]), end)
-            pieces.append((sentence.tokens[start:end], tags[start:end]))
-            start = end
-        pieces.append((sentence.tokens[start:], tags[start:]))
-        n_cut += start > 0
+            ends.append(next((i for i in borders if OUTSIDE in tags[i - 1 : i + 1]), end))
+        n_cut += len(ends) > 1
+        for start, end in itertools.pairwise([*ends, len(tags)]):
+            pieces.append(([column[start:end] for column in sentence.columns], tags[start:end]))
     return pieces, n_cut
 
 

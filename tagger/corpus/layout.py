@@ -25,7 +25,8 @@ class Layout:
     """The columns, delimiter, comments and encoding of a file.
 
     Args:
-        columns: column name → index; `token` is required, only `tag` may be negative (counted from the end).
+        columns: column name → index; `token` is required, only `tag` may be negative (counted from the end). All
+            other names are feature columns, which every token line must have.
         delimiter: `auto` (TAB if the line has one, else runs of U+0020), `tab`, `space` (each single one), or
             any other string.
         comments: the prefix of a comment line, or None where the file has none.
@@ -63,6 +64,11 @@ class Layout:
                 text.encode(self.encoding)
             except UnicodeEncodeError:
                 raise DataError(f"{name}: found {text!r}, which {self.encoding} cannot hold; choose another") from None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The columns beside token and tag, from left to right."""
+        return tuple(sorted(set(self.columns) - {"token", "tag"}, key=self.columns.__getitem__))
 
     @property
     def separator(self) -> str | None:

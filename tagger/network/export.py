@@ -15,12 +15,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tagger import __version__
+from tagger.corpus.encoder import Columns
 from tagger.errors import ModelError, TaggerError
 from tagger.runtime.model_dir import Weights
 from tagger.runtime.model_files import GRAPH
 from tagger.runtime.predictor import Predictor
 
 OPSET = 17
+INT32 = TensorProto.INT32
 IR_VERSION = 8  # that of opset 17; the onnx package would write its newest, which older runtimes refuse
 _DIRECTIONS = {"both": "bidirectional", "forward": "forward", "backward": "reverse"}
 _BRANCHES = {"both": ("forward", "backward"), "forward": ("forward",), "backward": ("backward",)}
@@ -38,6 +40,9 @@ def build_onnx(
 ) -> bytes:
     """The graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
 
+    A network that reads more has more inputs, all int32: `feature_ids` [B, T, F]; `spelling_rows` [B, T], and of the S
+    spellings that these are rows of, `casing` [S] and `characters` [S, C], zero-padded on the right.
+
     Args:
         weights: by their names in `weights.safetensors`, and `embedding`.
         network: the manifest's.
@@ -46,10 +51,9 @@ def build_onnx(
         metadata: what the graph says of itself to whoever opens it.
     """
     graph = _Graph()
-    graph.node("Transpose", ["token_ids"], "steps", perm=[1, 0])
     table = weights["embedding"]
     graph.initializers.append(_external(table.shape, embeddings) if embeddings else _tensor("embedding", table))
-    graph.node("Gather", ["embedding", "steps"], "x_0")  # [T, B, E]
+    _add_representation(graph, weights, network)
     for i in range(1, network["layers"] + 1):
         _add_block(graph, weights, network, i)
     kernel = graph.constant("softmax.kernel", weights["softmax.kernel"])
@@ -75,19 +79,18 @@ class _Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self.inputs: dict[str, list[str | int]] = {"token_ids": ["B", "T"], "lengths": ["B"]}
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> str:
         self.initializers.append(_tensor(name, array))
         return name
 
     def build(self, *, n_tags: int) -> onnx.GraphProto:
-        inputs = [
-            helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["B", "T"]),
-            helper.make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
-        ]
+        inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, shape) for name, shape in self.inputs.items()]
         outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", "T", n_tags])]
         return helper.make_graph(self.nodes, "tagger", inputs, outputs, self.initializers)
 
@@ -106,6 +109,90 @@ def _external(shape: tuple[int, ...], file: str) -> onnx.TensorProto:
     return tensor
 
 
+def _add_representation(graph: _Graph, weights: Weights, network: Mapping[str, Any]) -> None:
+    """What is known of each token before its neighbours are looked at: x_0 [T, B, D]."""
+    steps = graph.node("Transpose", ["token_ids"], "steps", perm=[1, 0])
+    parts = [graph.node("Gather", ["embedding", steps], "words")]
+    if network["characters"] != "none" or network["casing"]:
+        graph.inputs["spelling_rows"] = ["B", "T"]
+        table = _spelling_table(graph, weights, network)  # [S, ...]: computed once for each distinct spelling
+        rows = graph.node("Transpose", ["spelling_rows"], "spelling_steps", perm=[1, 0])
+        parts.append(graph.node("Gather", [table, rows], "spelled"))
+    if "features.embedding" in weights:
+        graph.inputs["feature_ids"] = ["B", "T", "F"]
+        ids = graph.node("Transpose", ["feature_ids"], "feature_steps", perm=[1, 0, 2])
+        embedding = graph.constant("features.embedding", weights["features.embedding"])
+        features = graph.node("Gather", [embedding, ids], "features")  # [T, B, F, feature_dim]
+        shape = graph.constant("features_shape", np.array([0, 0, -1], np.int64))
+        parts.append(graph.node("Reshape", [features, shape], "features_flat"))
+    if len(parts) == 1:
+        graph.nodes[-1].output[0] = "x_0"
+    else:
+        graph.node("Concat", parts, "x_0", axis=2)
+
+
+def _spelling_table(graph: _Graph, weights: Weights, network: Mapping[str, Any]) -> str:
+    """What is known of each spelling: [S, character_units and casing]."""
+    parts = []
+    if network["characters"] != "none":
+        graph.inputs["characters"] = ["S", "C"]
+        add = _add_character_cnn if network["characters"] == "cnn" else _add_character_lstm
+        parts.append(add(graph, weights))
+    if network["casing"]:
+        graph.inputs["casing"] = ["S"]
+        embedding = graph.constant("casing.embedding", weights["casing.embedding"])
+        parts.append(graph.node("Gather", [embedding, "casing"], "casing_rows"))
+    return parts[0] if len(parts) == 1 else graph.node("Concat", parts, "spellings", axis=1)
+
+
+def _add_character_cnn(graph: _Graph, weights: Weights) -> str:
+    """[S, C] → [S, units]; each character was multiplied with each column of the kernel beforehand."""
+    products = np.einsum("ce,keo->kco", weights["characters.embedding"], weights["characters.kernel"])
+    pads = graph.constant("character_pads", np.array([0, 1, 0, 1], np.int64))
+    padded = graph.node("Pad", ["characters", pads], "characters_padded")
+    sums = []
+    axis = graph.constant("character_axis", np.array([1], np.int64))
+    for i, product in enumerate(products):
+        start = graph.constant(f"character_start_{i}", np.array([i], np.int64))
+        end = graph.constant(f"character_end_{i}", np.array([i - 2 or 1 << 31], np.int64))
+        shifted = graph.node("Slice", [padded, start, end, axis], f"characters_{i}")
+        table = graph.constant(f"character_products_{i}", product.astype(np.float32))
+        sums.append(graph.node("Gather", [table, shifted], f"character_rows_{i}"))  # [S, C, units]
+    total = graph.node("Add", [graph.node("Add", sums[:2], "character_sum_2"), sums[2]], "character_sum_3")
+    zero = graph.constant("character_zero", np.array(0, np.int32))
+    is_padding = graph.node("Equal", ["characters", zero], "is_character_padding")
+    never = graph.constant("never_largest", np.array(np.finfo(np.float32).min, np.float32))
+    column = graph.node("Unsqueeze", [is_padding, graph.constant("last_axis", np.array([2], np.int64))], "is_padding")
+    total = graph.node("Where", [column, never, total], "character_scores")
+    largest = graph.node("ReduceMax", [total], "character_largest", axes=[1], keepdims=0)
+    return graph.node("Add", [largest, graph.constant("character_bias", weights["characters.bias"])], "character_units")
+
+
+def _add_character_lstm(graph: _Graph, weights: Weights) -> str:
+    """[S, C] → [S, units]: the last state of each direction."""
+    axis = graph.constant("character_axis", np.array([1], np.int64))
+    zero = graph.constant("character_zero", np.array(0, np.int32))
+    is_real = graph.node("Cast", [graph.node("Greater", ["characters", zero], "is_character")], "ones", to=INT32)
+    lengths = graph.node("ReduceSum", [is_real, axis], "character_lengths", keepdims=0)
+    steps = graph.node("Transpose", ["characters"], "character_steps", perm=[1, 0])
+    embedding = graph.constant("characters.embedding", weights["characters.embedding"])
+    x = graph.node("Gather", [embedding, steps], "character_x")
+    branches = [
+        [weights[f"characters.{name}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
+        for name in _BRANCHES["both"]
+    ]
+    units = branches[0][1].shape[0]
+    arrays = zip("WRB", _lstm_weights(branches, units), strict=True)
+    constants = [graph.constant(f"character_{name}", array) for name, array in arrays]
+    outputs = ["", "character_states"]  # not each step's, but the last of each direction: [2, S, units]
+    graph.nodes.append(
+        helper.make_node("LSTM", [x, *constants, lengths], outputs, hidden_size=units, direction="bidirectional")
+    )
+    by_spelling = graph.node("Transpose", ["character_states"], "character_pairs", perm=[1, 0, 2])
+    shape = graph.constant("character_shape", np.array([0, 2 * units], np.int64))
+    return graph.node("Reshape", [by_spelling, shape], "character_units")
+
+
 def _add_block(graph: _Graph, weights: Weights, network: Mapping[str, Any], i: int) -> None:
     """x_{i-1} [T, B, D] → Y_i [T, branches, B, H] → x_i [T, B, H or 2H]."""
     units, direction, merge = network["units"], network["direction"], network["merge"]
@@ -113,14 +200,8 @@ def _add_block(graph: _Graph, weights: Weights, network: Mapping[str, Any], i: i
         [weights[f"block_{i}.{name}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
         for name in _BRANCHES[direction]
     ]
-    no_bias = np.zeros(4 * units, np.float32)  # ONNX adds a second one to the recurrent part
-    inputs = [
-        f"x_{i - 1}",
-        graph.constant(f"W_{i}", np.stack([_gates(kernel.T, units) for kernel, _, _ in branches])),
-        graph.constant(f"R_{i}", np.stack([_gates(recurrent.T, units) for _, recurrent, _ in branches])),
-        graph.constant(f"B_{i}", np.stack([np.concatenate([_gates(bias, units), no_bias]) for *_, bias in branches])),
-        "lengths",
-    ]
+    arrays = zip("WRB", _lstm_weights(branches, units), strict=True)
+    inputs = [f"x_{i - 1}", *(graph.constant(f"{name}_{i}", array) for name, array in arrays), "lengths"]
     graph.node("LSTM", inputs, f"Y_{i}", hidden_size=units, direction=_DIRECTIONS[direction])
     if len(branches) == 2 and merge == "concat":
         graph.node("Transpose", [f"Y_{i}"], f"H_{i}", perm=[0, 2, 1, 3])
@@ -135,22 +216,35 @@ def _add_block(graph: _Graph, weights: Weights, network: Mapping[str, Any], i: i
         graph.node(operator, [f"Y_{i}"], f"x_{i}", axes=[1], keepdims=0)
 
 
+def _lstm_weights(
+    branches: Sequence[Sequence[npt.NDArray[np.float32]]], units: int
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """W, R and B of the operator, of each branch's kernel, recurrent kernel and bias."""
+    no_bias = np.zeros(4 * units, np.float32)  # ONNX adds a second one to the recurrent part
+    return (
+        np.stack([_gates(kernel.T, units) for kernel, _, _ in branches]),
+        np.stack([_gates(recurrent.T, units) for _, recurrent, _ in branches]),
+        np.stack([np.concatenate([_gates(bias, units), no_bias]) for *_, bias in branches]),
+    )
+
+
 def _gates(rows: npt.NDArray[np.float32], units: int) -> npt.NDArray[np.float32]:
     """Keras's gates i f c o, along the first axis, as ONNX has them: i o f c."""
     i, f, c, o = rows.reshape(4, units, *rows.shape[1:])
     return np.concatenate([i, o, f, c])
 
 
-def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Sequence[str]]) -> None:
+def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Columns]) -> None:
     """Compare an exported network with the one that was trained on some thousand tokens of real sentences.
 
     Raises:
         ModelError: their logits differ by more than 1e-4 (of the largest, if that is above 1), or their tags do
             where no two tags of a token are as close as that.
     """
-    sample = _sample([tokens for tokens in sentences if tokens])
-    found, expected = exported.logits(sample), trained.logits(sample)
-    tags = zip(exported.tag(sample), trained.tag(sample), strict=True)
+    sample = _sample([columns for columns in sentences if columns[0]])
+    given = [tokens for tokens, *_ in sample], [features for _, *features in sample]
+    found, expected = exported.logits(*given), trained.logits(*given)
+    tags = zip(exported.tag(*given), trained.tag(*given), strict=True)
     for ours, theirs, (our_tagged, their_tagged) in zip(found, expected, tags, strict=True):
         if not np.isfinite(theirs).all():  # ONNX Runtime's LSTM would make numbers of them
             raise TaggerError(
@@ -168,13 +262,13 @@ def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Seq
             )
 
 
-def _sample(sentences: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+def _sample(sentences: Sequence[Columns]) -> list[Columns]:
     """The longest sentence and as many of the first ones as make some thousand tokens."""
-    sample = sorted(sentences, key=len)[-1:]
+    sample = sorted(sentences, key=lambda columns: len(columns[0]))[-1:]
     n_tokens = 0
-    for tokens in sentences:
+    for columns in sentences:
         if n_tokens > _SAMPLE_TOKENS:
             break
-        sample.append(tokens)
-        n_tokens += len(tokens)
+        sample.append(columns)
+        n_tokens += len(columns[0])
     return sample

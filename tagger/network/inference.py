@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tagger.corpus.batching import Ids, make_batch
+from tagger.corpus.encoder import Sizes
+from tagger.corpus.spellings import Spellings
 from tagger.network.devices import out_of_memory_explained
 from tagger.network.feeding import PACKED_SIGNATURE, join, pack, unpack
 from tagger.network.lstm import Kernel
@@ -28,25 +30,25 @@ class Scorer:
     def __init__(self, network: TwoBranchTagger, *, device: str | None = None) -> None:
         def logits(packed: Any, starts: Any) -> Any:
             batch = unpack(packed, starts, 0)
-            rows = batch.token_rows, batch.reversed_rows, batch.lengths
             with tf.device(device):
-                return network(network.look_up(batch.distinct_ids), *rows)
+                return network(network.look_up(batch.distinct_ids), batch)
 
         self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
 
-    def __call__(self, sentences: Sequence[Ids]) -> Scores:
-        """Logits [B, T, K] of sentences of ids, each of at least one."""
+    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        packed = pack(make_batch(sentences, spellings=spellings))
         with out_of_memory_explained():
-            return np.asarray(self._call(*join([pack(make_batch(sentences))])), np.float32).swapaxes(0, 1)
+            return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
 
 
-def open_scorer(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int) -> Scorer:
+def open_scorer(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes) -> Scorer:
     """A model directory's network in TensorFlow; for `load_model`.
 
     Raises:
         ModelError: a file was altered, or the weights do not fit the manifest.
     """
     with out_of_memory_explained():
-        built = TwoBranchTagger(**network, n_tokens=n_tokens, n_tags=n_tags, kernel=Kernel.BLOCK)
-        built.assign_weights(read_weights(files, network, n_tokens, n_tags))
+        built = TwoBranchTagger(**network, **sizes._asdict(), kernel=Kernel.BLOCK)
+        built.assign_weights(read_weights(files, network, sizes))
     return Scorer(built)

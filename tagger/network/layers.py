@@ -8,12 +8,16 @@ Inside the network steps come first, [T, B, …]: what happens at one step then 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tagger.network.lstm import Kernel, Tensor, make_branch
+
+# A recurrent kernel and the number of its branch → the kernel with some weights dropped (Merity et al. 2018).
+DropRecurrent = Callable[[Tensor, int], Tensor]
 
 
 def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
@@ -113,27 +117,45 @@ class TwoBranchLSTM(keras.layers.Layer):
         units: int = next(iter(self.branches.values())).units
         return units * (len(self.branches) if self.merge == "concat" else 1)
 
-    def call(self, x: Tensor, reversed_x: Tensor, reversal: Tensor) -> Tensor:
+    def _run(self, x: Tensor, reversed_x: Tensor, drop: DropRecurrent | None) -> dict[str, Tensor]:
+        """What each branch makes of the sentences or of their reversed copies, still in that order."""
+        kernels = {
+            name: None if drop is None else drop(tf.convert_to_tensor(branch.cell.recurrent_kernel), i)
+            for i, (name, branch) in enumerate(self.branches.items())
+        }
+        return {
+            name: branch.run(reversed_x if name == "backward" else x, kernels[name])
+            for name, branch in self.branches.items()
+        }
+
+    def call(self, x: Tensor, reversed_x: Tensor, reversal: Tensor, drop: DropRecurrent | None = None) -> Tensor:
         """Run both branches.
 
         Args:
             x: [T, B, D], the sentences.
             reversed_x: [T, B, D], each sentence reversed by its own length.
             reversal: [T, B], of the sentences' lengths.
+            drop: what drops recurrent weights, in training.
 
         Returns:
             [T, B, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
         """
         outputs = [
-            reverse_by_length(branch.run(reversed_x), reversal) if name == "backward" else branch.run(x)
-            for name, branch in self.branches.items()
+            reverse_by_length(h, reversal) if name == "backward" else h
+            for name, h in self._run(x, reversed_x, drop).items()
         ]
         return MERGES[self.merge](*outputs) if len(outputs) == 2 else outputs[0]
 
     def project(
-        self, x: Tensor, reversed_x: Tensor, reversal: Tensor, dense: keras.layers.Dense, mask: Tensor | None
+        self,
+        x: Tensor,
+        reversed_x: Tensor,
+        reversal: Tensor,
+        dense: keras.layers.Dense,
+        mask: Tensor | None,
+        drop: DropRecurrent | None = None,
     ) -> Tensor:
-        """`dense(self(x, reversed_x, reversal) * mask)`: [T, B, K], computed branch by branch where it can be.
+        """`dense(self(x, reversed_x, reversal, drop) * mask)`: [T, B, K], branch by branch where it can be.
 
         Neither the reversal nor any merge but `mul` minds whether it comes before or after a product with a matrix. So
         each branch is projected on its own as soon as it is done, and K numbers a step are put in order instead of H.
@@ -146,13 +168,13 @@ class TwoBranchLSTM(keras.layers.Layer):
             kernels = tf.split(dense.kernel, 2)
             masks = masks if mask is None else tf.split(mask, 2, axis=-1)
         elif self.merge == "mul":
-            merged = self(x, reversed_x, reversal)
+            merged = self(x, reversed_x, reversal, drop=drop)
             return dense(merged if mask is None else merged * tf.cast(mask, merged.dtype))
         else:
             kernels = [dense.kernel / (2.0 if self.merge == "ave" else 1.0)] * n
         logits = tf.convert_to_tensor(dense.bias)
-        for (name, branch), kernel, part in zip(self.branches.items(), kernels, masks, strict=True):
-            h = tf.cast(branch.run(reversed_x if name == "backward" else x), kernel.dtype)
+        for (name, h), kernel, part in zip(self._run(x, reversed_x, drop).items(), kernels, masks, strict=True):
+            h = tf.cast(h, kernel.dtype)
             h = tf.tensordot(h if part is None else h * part, kernel, 1)
             logits += reverse_by_length(h, reversal) if name == "backward" else h
         return logits

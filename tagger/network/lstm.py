@@ -32,9 +32,22 @@ def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
 class Branch(keras.layers.LSTM):
     """A Keras LSTM, and the same over steps that come first: the network is laid out so throughout."""
 
-    def run(self, steps: Tensor) -> Tensor:
-        """[T, B, D] → [T, B, units], from left to right, without a mask."""
-        return tf.transpose(self(tf.transpose(steps, [1, 0, 2])), [1, 0, 2])
+    def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
+        """[T, B, D] → [T, B, units], from left to right, without a mask.
+
+        Args:
+            recurrent_kernel: [units, 4 units], in the place of the layer's own.
+        """
+        if recurrent_kernel is None:
+            return tf.transpose(self(tf.transpose(steps, [1, 0, 2])), [1, 0, 2])
+        # Keras's cell reads its kernel as an attribute while the graph is made; its own __setattr__ would take this one
+        # for a new weight.
+        own = self.cell.recurrent_kernel
+        object.__setattr__(self.cell, "recurrent_kernel", recurrent_kernel)
+        try:
+            return self.run(steps)
+        finally:
+            object.__setattr__(self.cell, "recurrent_kernel", own)
 
 
 class BlockLSTM(Branch):
@@ -43,9 +56,10 @@ class BlockLSTM(Branch):
     Keras's two kernels, one below the other, are the operator's: gates in the order i f c o.
     """
 
-    def run(self, steps: Tensor) -> Tensor:
-        """[T, B, D] → [T, B, units]: the operator wants time first, so nothing is transposed."""
-        kernel = tf.concat([self.cell.kernel, self.cell.recurrent_kernel], axis=0)  # [D + units, 4 units]
+    def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
+        """As `Branch.run`; the operator wants time first, so nothing is transposed."""
+        recurrent_kernel = self.cell.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        kernel = tf.concat([self.cell.kernel, recurrent_kernel], axis=0)  # [D + units, 4 units]
         return _block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias))
 
     def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.errors import ModelError
+from tagger.network.feeding import Fed
 from tagger.network.layers import (
+    DropRecurrent,
     TwoBranchLSTM,
     dropout_mask,
     look_up_both,
@@ -18,6 +20,10 @@ from tagger.network.layers import (
     reverse_by_length,
 )
 from tagger.network.lstm import Kernel, Tensor
+from tagger.network.representation import TokenRepresentation
+
+# Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
+_TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
 
 
 class TwoBranchTagger(keras.Model):
@@ -26,11 +32,16 @@ class TwoBranchTagger(keras.Model):
     Args:
         n_tokens: V, the ids of the token vocabulary, reserved ones included.
         n_tags: K.
+        n_characters, n_features, n_feature_ids: as `TokenRepresentation`.
         embedding_dim: E.
+        characters, character_dim, character_units, casing, feature_dim: as `TokenRepresentation`.
         units: H, per direction.
         layers: number of blocks; each later one reverses its own input by length for its backward branch.
         direction, merge: as `TwoBranchLSTM`.
-        dropout: rate on the embedded tokens and on each block's output, constant over time.
+        dropout: rate on each block's output, constant over time.
+        input_dropout: rate on the first block's input, constant over time.
+        token_dropout: rate on what is known of each distinct token, the same wherever it stands in a batch.
+        recurrent_dropout: rate on the recurrent weights, the same for all sentences and steps of a batch.
         kernel: how the branches are computed.
         seed: of the initial weights.
         mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
@@ -41,18 +52,30 @@ class TwoBranchTagger(keras.Model):
         *,
         n_tokens: int,
         n_tags: int,
+        n_characters: int = 0,
+        n_features: int = 0,
+        n_feature_ids: int = 0,
         embedding_dim: int,
+        characters: str = "none",
+        character_dim: int = 30,
+        character_units: int = 50,
+        casing: bool = False,
+        feature_dim: int = 20,
         units: int,
         layers: int = 1,
         direction: str = "both",
         merge: str = "concat",
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        token_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
         mixed_precision: bool = False,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.input_dropout, self.token_dropout = dropout, input_dropout, token_dropout
+        self.recurrent_dropout = recurrent_dropout
         self.mixed_precision = mixed_precision
         policy = keras.DTypePolicy("mixed_float16" if mixed_precision else "float32")
         self._block_dtype = tf.as_dtype(policy.compute_dtype)
@@ -61,6 +84,19 @@ class TwoBranchTagger(keras.Model):
             name="embedding",
             shape=(n_tokens, embedding_dim),
             initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
+        )
+        self.representation = TokenRepresentation(
+            embedding_dim=embedding_dim,
+            characters=characters,
+            character_dim=character_dim,
+            character_units=character_units,
+            casing=casing,
+            n_characters=n_characters,
+            n_features=n_features,
+            n_feature_ids=n_feature_ids,
+            feature_dim=feature_dim,
+            kernel=Kernel.PLAIN if kernel is Kernel.CUDNN else kernel,
+            seed=seed + 50,
         )
         self.blocks = [
             TwoBranchLSTM(
@@ -76,10 +112,10 @@ class TwoBranchTagger(keras.Model):
         ]
         glorot = keras.initializers.GlorotUniform(seed=seed + 97)
         self.softmax = keras.layers.Dense(n_tags, kernel_initializer=glorot, dtype="float32")
-        self._build(embedding_dim)
+        self._build()
 
-    def _build(self, embedding_dim: int) -> None:
-        size = embedding_dim
+    def _build(self) -> None:
+        size = self.representation.output_dim
         for block in self.blocks:
             for branch in block.branches.values():
                 branch.build((None, None, size))
@@ -89,50 +125,57 @@ class TwoBranchTagger(keras.Model):
         self.built = True
 
     def look_up(self, distinct_ids: Tensor) -> Tensor:
-        """The rows of a batch's distinct tokens: ids [D] → table [D, E]."""
+        """The word embedding of a batch's distinct ids: [V'] → [V', E]."""
         # gather on the variable itself: its cost does not depend on the size of the vocabulary.
         return tf.gather(self.embedding.value, distinct_ids)
 
-    def call(
-        self,
-        table: Tensor,
-        token_rows: Tensor,
-        reversed_rows: Tensor,
-        lengths: Tensor,
-        dropout_seed: Tensor | None = None,
-    ) -> Tensor:
+    def call(self, rows: Tensor, batch: Fed, *, training: bool = False) -> Tensor:
         """Logits [T, B, K].
 
         Args:
-            table: [D, E], the embedding of the batch's distinct tokens.
-            token_rows, reversed_rows: [T, B], rows of the table.
-            lengths: [B].
-            dropout_seed: int32 [2] in training, None otherwise (no dropout).
+            rows: [V', E], what `look_up` says of the batch's distinct ids.
+            training: whether anything is dropped, as the batch's seed decides.
         """
-        order = reversal(lengths, tf.shape(token_rows)[0])  # [T, B]
-        x, reversed_x = look_up_both(table, token_rows, reversed_rows, order)  # [T, B, E]
+        seed = batch.dropout_seed if training else None
+        table = self.representation(rows, batch)  # [D, E and more]
+        table = _masked(table, self._mask(tf.shape(table), self.token_dropout, seed, _TOKEN_PLACE))
+        order = reversal(batch.lengths, tf.shape(batch.token_rows)[0])  # [T, B]
+        x, reversed_x = look_up_both(table, batch.token_rows, batch.reversed_rows, order)  # [T, B, E and more]
         x, reversed_x = tf.cast(x, self._block_dtype), tf.cast(reversed_x, self._block_dtype)
         # One mask for both branches: reversing the sentence must not change what is dropped.
-        mask = self._mask(x, dropout_seed, 0)
+        mask = self._mask(tf.shape(x)[1:], self.input_dropout, seed, 0)
         x, reversed_x = _masked(x, mask), _masked(reversed_x, mask)
-        *earlier, last = self.blocks
-        for i, block in enumerate(earlier, start=1):
-            x = block(x, reversed_x, order)  # [T, B, H or 2H]
-            x = _masked(x, self._mask(x, dropout_seed, i))
+        n_sentences = tf.shape(batch.lengths)[0]
+        for i, block in enumerate(self.blocks, start=1):
+            drop = self._drop_recurrent(seed, i)
+            mask = self._mask(tf.stack([n_sentences, block.output_dim]), self.dropout, seed, i)
+            if i == len(self.blocks):
+                return block.project(x, reversed_x, order, self.softmax, mask, drop)
+            x = _masked(block(x, reversed_x, order, drop=drop), mask)  # [T, B, H or 2H]
             reversed_x = reverse_by_length(x, order)
-        return last.project(x, reversed_x, order, self.softmax, self._mask(x, dropout_seed, len(self.blocks)))
+        raise AssertionError("unreachable")
 
-    def _mask(self, x: Tensor, seed: Tensor | None, place: int) -> Tensor | None:
-        """[B, D] for the input of the first block (place 0) or the output of the block of that number."""
-        if seed is None or not self.dropout:
+    def _mask(self, shape: Tensor, rate: float, seed: Tensor | None, place: int) -> Tensor | None:
+        """Of the token representation, the input of the first block (place 0) or the output of a block."""
+        if seed is None or not rate:
             return None
-        size = self.blocks[place - 1].output_dim if place else x.shape[-1]
-        place_seed = seed + tf.constant([0, place], tf.int32)
-        return dropout_mask(tf.stack([tf.shape(x)[1], size]), self.dropout, place_seed)
+        return dropout_mask(shape, rate, seed + tf.constant([0, place], tf.int32))
+
+    def _drop_recurrent(self, seed: Tensor | None, block: int) -> DropRecurrent | None:
+        """What drops the recurrent weights of a block."""
+        if seed is None or not self.recurrent_dropout:
+            return None
+        rate = self.recurrent_dropout
+
+        def drop(kernel: Tensor, branch: int) -> Tensor:
+            place = _RECURRENT_PLACE + 2 * block + branch
+            return kernel * dropout_mask(tf.shape(kernel), rate, seed + tf.constant([0, place], tf.int32))
+
+        return drop
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Every weight by the name that it has in `weights.safetensors`."""
-        named = {"embedding": self.embedding}
+        named = {"embedding": self.embedding, **self.representation.named_weights()}
         for block in self.blocks:
             for direction, branch in block.branches.items():
                 cell = branch.cell

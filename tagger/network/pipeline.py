@@ -134,9 +134,8 @@ def _train(
     )
     if replicas.n > 1:
         listener.note(f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is shared out")
-    listener.note(
-        f"network: {len(prepared.tokens)} token ids, {len(prepared.tags)} tags, {network.count_params()} weights"
-    )
+    sizes = prepared.encoder.sizes(len(prepared.tags))
+    listener.note(f"network: {sizes.n_tokens} token ids, {sizes.n_tags} tags, {network.count_params()} weights")
     return _Run(config, prepared, trainer, chosen, replicas, listener, should_stop).run()
 
 
@@ -145,8 +144,7 @@ def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool =
     manifest = prepared.manifest
     return TwoBranchTagger(
         **manifest.network,
-        n_tokens=len(prepared.tokens),
-        n_tags=len(prepared.tags),
+        **prepared.encoder.sizes(len(prepared.tags))._asdict(),
         kernel=device.kernel,
         seed=manifest.seed,
         mixed_precision=mixed_precision,
@@ -156,11 +154,13 @@ def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool =
 def _fingerprint(config: Config, prepared: Prepared) -> int:
     """A number of what all workers must have in common: the training data, and all settings but paths and threads."""
     training = config.training.model_copy(update={"threads": None})
-    settings = config.vocabulary, config.model, training, prepared.tokens.tokens, prepared.tags.tags
+    encoder = prepared.encoder
+    vocabularies = encoder.tokens, encoder.characters, encoder.features, prepared.tags
+    settings = config.vocabulary, config.model, training, vocabularies
     digest = hashlib.sha256(repr(settings).encode("utf-8", "surrogatepass"))
     data = prepared.training_set
-    lengths = np.array([len(ids) for ids in data.token_ids])
-    for array in (lengths, *data.token_ids, *data.tag_ids):
+    lengths = np.array([len(ids) for ids in data.sentences])
+    for array in (lengths, *data.sentences, *data.tag_ids):
         digest.update(array.tobytes())
     return int.from_bytes(digest.digest()[:4], "big")
 
@@ -205,7 +205,7 @@ class _Run:
 
     def _epoch(self, epoch: int) -> None:
         training_set, training = self._prepared.training_set, self._config.training
-        n_tokens = sum(map(len, training_set.token_ids))
+        n_tokens = sum(map(len, training_set.sentences))
         self._listener.start_epoch(epoch + 1, training.epochs, n_tokens)
         loss = self._trainer.train_epoch(
             training_set.batches(epoch), epoch, on_step=self._listener.step, should_stop=self._should_stop
@@ -226,7 +226,9 @@ class _Run:
 
     def _evaluate_dev(self) -> Evaluation:
         dev = self._prepared.dev
-        tagged = self._predictor.tag([sentence.tokens for sentence in dev.sentences])
+        tagged = self._predictor.tag(
+            [sentence.tokens for sentence in dev.sentences], [sentence.features for sentence in dev.sentences]
+        )
         return evaluate(dev.tags, [sentence.tags for sentence in tagged], self._prepared.manifest.notation.scheme)
 
     def _out_of_patience(self) -> bool:
@@ -250,7 +252,7 @@ class _Run:
     def _check(self, directory: Path) -> None:
         """Whether the saved model is the network as it stands now."""
         saved = load_predictor(directory, threads=1)
-        check_equal(saved, self._reference(), [sentence.tokens for sentence in self._prepared.dev.sentences])
+        check_equal(saved, self._reference(), [sentence.columns for sentence in self._prepared.dev.sentences])
 
     def _reference(self) -> Predictor:
         """The network as the CPU computes it, in float32: a GPU rounds to fewer digits than the check allows."""
@@ -263,7 +265,7 @@ class _Run:
 
     def _model(self, network: N) -> Model[N]:
         prepared = self._prepared
-        return Model(self._model_dir, prepared.manifest, prepared.tokens, prepared.tags, network)
+        return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
 
 
 def score_of(dev: Evaluation) -> float:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from tagger import __version__
 from tagger.config import Config
-from tagger.corpus.batching import TrainingSet
 from tagger.corpus.dataset import Corpus, cut_long, detect_layout, load_gold, load_training, split_dev, unseen_tags
+from tagger.corpus.encoder import Columns, Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.corpus.spellings import build_characters
+from tagger.corpus.training_set import TrainingSet, Unknowns
 from tagger.corpus.vocabulary import (
+    UNK_ID,
     Normalization,
     TagVocabulary,
     TokenVocabulary,
@@ -37,7 +42,7 @@ class Prepared:
 
     training_set: TrainingSet
     dev: Corpus
-    tokens: TokenVocabulary
+    encoder: Encoder
     tags: TagVocabulary
     manifest: Manifest
 
@@ -61,21 +66,48 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         )
     tags = [well_formed(piece_tags, manifest.scheme) for _, piece_tags in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
-    tokens, counts = build_vocabulary(
-        (piece_tokens for piece_tokens, _ in pieces),
-        manifest.normalization,
-        min_count=config.vocabulary.min_count,
-        max_size=config.vocabulary.max_size,
-    )
+    sentences = [columns for columns, _ in pieces]
+    encoder, unknowns = _build_encoder(config, manifest, sentences)
+    encoded = encoder.encode(sentences)
     training_set = TrainingSet(
-        token_ids=[tokens.encode(piece_tokens) for piece_tokens, _ in pieces],
+        sentences=encoded.sentences,
         tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
-        rare=counts == 1,
-        unk_probability=config.vocabulary.unk_probability,
+        unknowns=unknowns,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
+        spellings=encoded.spellings,
     )
-    return Prepared(training_set, dev, tokens, tag_vocabulary, manifest)
+    return Prepared(training_set, dev, encoder, tag_vocabulary, manifest)
+
+
+def _build_encoder(config: Config, manifest: Manifest, sentences: Sequence[Columns]) -> tuple[Encoder, Unknowns]:
+    """The vocabularies of the training data, and what of it is so rare that it is replaced by the unknown."""
+    settings = config.vocabulary
+    tokens, counts = build_vocabulary(
+        (columns[0] for columns in sentences),
+        manifest.normalization,
+        min_count=settings.min_count,
+        max_size=settings.max_size,
+    )
+    features: list[TokenVocabulary] = []
+    feature_ids = []
+    for i in range(len(manifest.layout.feature_names)):
+        vocabulary, value_counts = build_vocabulary(columns[1 + i] for columns in sentences)
+        ids = np.where(value_counts == 1, UNK_ID, np.arange(len(vocabulary)))
+        feature_ids.append(ids + sum(map(len, features)))
+        features.append(vocabulary)
+    characters, character_counts = None, np.zeros(0, np.int64)
+    if config.model.characters != "none":
+        characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
+    unknowns = Unknowns(
+        rare=counts == 1,
+        probability=settings.unk_probability,
+        tokens=settings.word_dropout,
+        characters=settings.character_dropout,
+        rare_characters=character_counts == 1 if characters is not None else None,
+        features=np.concatenate(feature_ids).astype(np.int32) if features else None,
+    )
+    return Encoder(tokens, characters, config.model.casing, tuple(features)), unknowns
 
 
 def well_formed(tags: list[str], scheme: str) -> list[str]:

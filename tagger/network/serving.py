@@ -9,10 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from tagger.corpus.vocabulary import PAD_ID
 from tagger.errors import ModelError
 from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
 from tagger.network.export import build_onnx
+from tagger.network.feeding import Fed
 from tagger.network.model import TwoBranchTagger
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
 from tagger.runtime.publish import write_atomically
@@ -66,8 +68,7 @@ def _facts(model: Model[Weights]) -> dict[str, str]:
 def _write_saved_model(model: Model[Weights], out: Path) -> None:
     network = TwoBranchTagger(
         **model.manifest.network,
-        n_tokens=len(model.tokens),
-        n_tags=len(model.tags),
+        **model.encoder.sizes(len(model.tags))._asdict(),
         kernel=choose_device("cpu").kernel,
     )
     network.assign_weights(model.network)
@@ -83,15 +84,47 @@ class _Served(tf.Module):
     def __init__(self, network: TwoBranchTagger) -> None:
         super().__init__()
         self._network = network
-        signature = [
-            tf.TensorSpec([None, None], tf.int32, name="token_ids"),
-            tf.TensorSpec([None], tf.int32, name="lengths"),
-        ]
-        self.logits = tf.function(self._logits, input_signature=signature)
+        representation = network.representation
+        ranks = {"token_ids": 2, "lengths": 1}
+        if representation.features is not None:
+            ranks |= {"feature_ids": 3}
+        if representation.characters is not None or representation.casing is not None:
+            ranks |= {"spelling_rows": 2}
+        ranks |= {"characters": 2} if representation.characters is not None else {}
+        ranks |= {"casing": 1} if representation.casing is not None else {}
+        signature = {name: tf.TensorSpec([None] * rank, tf.int32, name=name) for name, rank in ranks.items()}
+        self.logits = tf.function(self._logits).get_concrete_function(**signature)
 
-    def _logits(self, token_ids: Any, lengths: Any) -> dict[str, Any]:
-        """token_ids [B, T], lengths [B] → logits [B, T, K]."""
-        reversed_ids = tf.reverse_sequence(token_ids, lengths, seq_axis=1, batch_axis=0)
-        table = self._network.embedding.value
-        logits = self._network(table, tf.transpose(token_ids), tf.transpose(reversed_ids), lengths)
+    def _logits(self, token_ids: Any, lengths: Any, **more: Any) -> dict[str, Any]:
+        """token_ids [B, T], lengths [B] and what `build_onnx` says → logits [B, T, K]."""
+        rows = tf.reshape(tf.range(tf.size(token_ids)), tf.shape(token_ids))  # each token is a distinct one
+        nothing = tf.zeros([0], tf.int32)
+        fed = Fed(
+            distinct_ids=nothing,
+            id_rows=nothing,
+            feature_ids=nothing,
+            casing=nothing,
+            characters=nothing,
+            character_lengths=nothing,
+            lengths=lengths,
+            token_rows=tf.transpose(rows),
+            reversed_rows=tf.transpose(tf.reverse_sequence(rows, lengths, seq_axis=1, batch_axis=0)),
+            tag_ids=nothing,
+            dropout_seed=nothing,
+            n_sentences=nothing,
+            stop=nothing,
+        )
+        fed = fed._replace(id_rows=tf.range(tf.size(token_ids)))
+        if "feature_ids" in more:
+            fed = fed._replace(feature_ids=tf.reshape(more["feature_ids"], [-1, tf.shape(more["feature_ids"])[2]]))
+        if "casing" in more:
+            fed = fed._replace(casing=tf.gather(more["casing"], tf.reshape(more["spelling_rows"], [-1])))
+        if "characters" in more:
+            padded = tf.gather(more["characters"], tf.reshape(more["spelling_rows"], [-1]))  # [B·T, C]
+            is_real = padded > PAD_ID
+            fed = fed._replace(
+                characters=tf.boolean_mask(padded, is_real),
+                character_lengths=tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1),
+            )
+        logits = self._network(self._network.look_up(tf.reshape(token_ids, [-1])), fed)
         return {"logits": tf.transpose(logits, [1, 0, 2])}

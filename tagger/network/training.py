@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
-from tagger.corpus.batching import Batch, Purpose, prefetch
+from tagger.corpus.batching import Batch, prefetch
+from tagger.corpus.training_set import Purpose
 from tagger.errors import DeviceError, TaggerError
 from tagger.network.averaging import MovingAverage
 from tagger.network.distribution import Replicas
@@ -170,15 +171,14 @@ class Trainer:
         return tf.while_loop(lambda i, _: i < n_steps, body, (0, tf.zeros([2])))[1]
 
     def _train_step(self, batch: Fed) -> Any:
-        table = self.network.look_up(batch.distinct_ids)
+        rows = self.network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:
-            tape.watch(table)
-            rows = batch.token_rows, batch.reversed_rows, batch.lengths
-            total = sequence_loss(self.network(table, *rows, batch.dropout_seed), batch.tag_ids, batch.lengths)
+            tape.watch(rows)
+            total = sequence_loss(self.network(rows, batch, training=True), batch.tag_ids, batch.lengths)
             loss = total / tf.cast(batch.n_sentences, tf.float32)
             if self._scale is not None:
                 loss *= self._scale.scale
-        row_gradient, dense = tape.gradient(loss, (table, self._dense))
+        row_gradient, dense = tape.gradient(loss, (rows, self._dense))
         result = tf.stack([total, tf.cast(batch.stop, tf.float32)])
         result, row_gradient, *dense = self._replicas.sum([result, row_gradient, *dense])
         self._apply(batch.distinct_ids, row_gradient, dense)

@@ -11,6 +11,8 @@ import numpy as np
 import onnxruntime
 
 from tagger.corpus.batching import Ids, pad
+from tagger.corpus.encoder import FIRST_FEATURE, SPELLING, TOKEN, Sizes
+from tagger.corpus.spellings import Spellings
 from tagger.errors import DeviceError, ModelError
 from tagger.runtime.cores import available_cores
 from tagger.runtime.decoding import Scores
@@ -46,6 +48,7 @@ class Engine:
         except Exception as error:  # ONNX Runtime's own kinds of error have no common base
             version = onnxruntime.__version__
             raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
+        self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
         if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(
                 "--device gpu: ONNX Runtime cannot use the GPU, its CUDA provider does not load; see nvidia-smi and"
@@ -57,36 +60,54 @@ class Engine:
         """K, as the graph says."""
         return self._session.get_outputs()[0].shape[-1]
 
-    def __call__(self, sentences: Sequence[Ids]) -> Scores:
-        """Logits [B, T, K] of sentences of ids, each of at least one."""
-        token_ids, lengths = pad(sentences)
+    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        padded, lengths = pad(sentences)
+        feeds = graph_inputs(padded, lengths, spellings)
         try:
-            logits: Scores = self._session.run(["logits"], {"token_ids": token_ids, "lengths": lengths})[0]
+            logits: Scores = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
         except Exception as error:  # as above; out of memory is one of them
             raise ModelError(
                 f"{GRAPH}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
-        if logits.shape[:2] != token_ids.shape or not np.isfinite(logits).all():
+        if logits.shape[:2] != padded.shape[:2] or not np.isfinite(logits).all():
             raise ModelError(
                 f"{GRAPH}: found logits of the shape {logits.shape}, or that are no numbers, expected finite ones for"
-                f" {len(token_ids)} sentences of {token_ids.shape[1]} tokens; train again"
+                f" {len(padded)} sentences of {padded.shape[1]} tokens; train again"
             )
         return logits
 
 
-def open_engine(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int, *, device: str) -> Engine:
+def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict[str, Ids]:
+    """What a graph may ask for; docs/serving.md says what each is.
+
+    Args:
+        padded: [B, T] token ids, or [B, T, 2 + F].
+    """
+    if padded.ndim == 2:
+        return {"token_ids": padded, "lengths": lengths}
+    feeds = {"token_ids": padded[..., TOKEN], "lengths": lengths, "feature_ids": padded[..., FIRST_FEATURE:]}
+    if spellings is not None:
+        distinct, rows = np.unique(padded[..., SPELLING], return_inverse=True)
+        chosen = spellings.select(distinct)
+        feeds["spelling_rows"] = rows.reshape(padded.shape[:2]).astype(np.int32)
+        feeds["casing"], feeds["characters"] = chosen.casing, chosen.padded()
+    return feeds
+
+
+def open_engine(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes, *, device: str) -> Engine:
     """The engine of a model directory, verified.
 
     Raises:
         ModelError: a file was altered, or the files do not fit each other.
         DeviceError: the device cannot be used.
     """
-    expected = n_tokens * network["embedding_dim"] * _FLOAT_BYTES
+    expected = sizes.n_tokens * network["embedding_dim"] * _FLOAT_BYTES
     found = files.verify(EMBEDDINGS)
     if found != expected:
         raise ModelError(
-            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {n_tokens} ids of"
+            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {sizes.n_tokens} ids of"
             f" {network['embedding_dim']} numbers; train again"
         )
     files.verify(GRAPH)
@@ -96,8 +117,8 @@ def open_engine(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
     files.check_not_replaced()
-    if engine.n_tags != n_tags:
-        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {n_tags}; train again")
+    if engine.n_tags != sizes.n_tags:
+        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {sizes.n_tags}; train again")
     return engine
 
 

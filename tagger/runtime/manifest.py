@@ -14,7 +14,7 @@ from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.corpus.vocabulary import Normalization
 from tagger.errors import ModelError, TaggerError
 
-FORMAT_VERSION = 2  # 1 had no ONNX graph
+FORMAT_VERSION = 3  # 1 had no ONNX graph; 2 nothing but tokens to read
 _LARGEST = 1 << 20  # units, tokens of a window, …: beyond this a number is a mistake or an attack
 
 
@@ -134,6 +134,10 @@ def _is_mapping(fits: _Fits) -> _Fits:
 
 _TEXT: tuple[_Fits, str] = (_is_text, "text")
 _TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
+_RATE: tuple[_Fits, str] = (
+    lambda value: type(value) in (int, float) and 0 <= value < 1,
+    "a number from 0 to below 1",
+)
 _BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
 _PREFIX_LETTERS = set("BIESLUMbieslum")
 
@@ -165,7 +169,15 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "network.layers": _whole(1, 1000),
     "network.direction": _one_of("both", "forward", "backward"),
     "network.merge": _one_of("concat", "sum", "mul", "ave"),
-    "network.dropout": (lambda value: type(value) in (int, float) and 0 <= value < 1, "a number from 0 to below 1"),
+    "network.characters": _one_of("none", "cnn", "lstm"),
+    "network.character_dim": _whole(1),
+    "network.character_units": _whole(2),
+    "network.casing": _BOOL,
+    "network.feature_dim": _whole(1),
+    "network.dropout": _RATE,
+    "network.input_dropout": _RATE,
+    "network.token_dropout": _RATE,
+    "network.recurrent_dropout": _RATE,
     "decoder": _one_of("constrained", "softmax"),
     "max_length": _whole(1, 1 << 30),
     "seed": _whole(0, 1 << 31),

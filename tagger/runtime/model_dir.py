@@ -10,16 +10,28 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tagger.corpus.encoder import Encoder, Sizes
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
+from tagger.corpus.spellings import CharacterVocabulary
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
 from tagger.runtime.manifest import Manifest
-from tagger.runtime.model_files import EMBEDDINGS, MANIFEST, TAGS, TOKENS, WEIGHTS, ModelFiles, read_directory
+from tagger.runtime.model_files import (
+    CHARACTERS,
+    EMBEDDINGS,
+    FEATURES,
+    MANIFEST,
+    TAGS,
+    TOKENS,
+    WEIGHTS,
+    ModelFiles,
+    read_directory,
+)
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
-# What is made of the network's own files; is told what the manifest says of it, and V and K.
-OpenNetwork = Callable[[ModelFiles, Mapping[str, Any], int, int], Network]
+# What is made of the network's own files; is told what the manifest says of it, and how many ids there are.
+OpenNetwork = Callable[[ModelFiles, Mapping[str, Any], Sizes], Network]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +40,7 @@ class Model(Generic[Network]):
 
     directory: Path
     manifest: Manifest
-    tokens: TokenVocabulary
+    encoder: Encoder
     tags: TagVocabulary
     network: Network
 
@@ -49,18 +61,37 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
             manifest = Manifest.from_json(values)
         except ModelError as error:
             raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
-        try:
-            tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization)
-        except ValueError as error:
-            raise ModelError(f"{files.path(TOKENS)}: {error}; train again") from None
+        encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
-        network = open_network(files, manifest.network, len(tokens), len(tags))
-        return Model(directory, manifest, tokens, tags, network)
+        network = open_network(files, manifest.network, encoder.sizes(len(tags)))
+        return Model(directory, manifest, encoder, tags, network)
 
     return read_directory(directory, read)
 
 
-def read_weights(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n_tags: int) -> Weights:
+def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
+    name = TOKENS
+    try:
+        tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization)
+        characters = None
+        if manifest.network["characters"] != "none":
+            name = CHARACTERS
+            characters = CharacterVocabulary(files.lines(CHARACTERS))
+        features: dict[str, list[str]] = {feature: [] for feature in manifest.layout.feature_names}
+        if features:
+            name = FEATURES
+            for line in files.lines(FEATURES):
+                feature, _, value = line.partition("\t")
+                if feature not in features:
+                    raise ValueError(f"found the column {feature!r}, expected one of {', '.join(features)}")
+                features[feature].append(value)
+        vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
+    except ValueError as error:
+        raise ModelError(f"{files.path(name)}: {error}; train again") from None
+    return Encoder(tokens, characters, manifest.network["casing"], vocabularies)
+
+
+def read_weights(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes) -> Weights:
     """All weights by name, the embedding among them.
 
     Raises:
@@ -70,7 +101,7 @@ def read_weights(files: ModelFiles, network: Mapping[str, Any], n_tokens: int, n
 
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
-        embedding = np.frombuffer(files.verified(EMBEDDINGS), "<f4").reshape(n_tokens, network["embedding_dim"])
+        embedding = np.frombuffer(files.verified(EMBEDDINGS), "<f4").reshape(sizes.n_tokens, network["embedding_dim"])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
     weights = {**weights, "embedding": embedding}

@@ -17,11 +17,13 @@ from tagger.runtime.manifest import FORMAT_VERSION, is_unaltered
 
 MANIFEST = "manifest.json"
 TOKENS, TAGS = "tokens.txt", "tags.txt"
+CHARACTERS = "characters.txt"  # only where the network reads them
+FEATURES = "features.txt"  # name TAB value; only where the network reads feature columns
 WEIGHTS = "weights.safetensors"  # all but the embedding
 EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian float32, and nothing else
 GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
-MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
+MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
 
 _READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
 

@@ -12,8 +12,10 @@ import safetensors.numpy
 from tagger.runtime.manifest import FORMAT_VERSION, dump_manifest
 from tagger.runtime.model_dir import Model, Weights
 from tagger.runtime.model_files import (
+    CHARACTERS,
     CONFIG,
     EMBEDDINGS,
+    FEATURES,
     GRAPH,
     HISTORY,
     MANIFEST,
@@ -56,13 +58,18 @@ def save_model(
     embedding = np.ascontiguousarray(weights.pop("embedding"), "<f4")
     files: dict[str, bytes | memoryview] = {
         CONFIG: config.encode(),
-        TOKENS: _lines(model.tokens.tokens),
+        TOKENS: _lines(model.encoder.tokens.tokens),
         TAGS: _lines(model.tags.tags),
         WEIGHTS: safetensors.numpy.save(weights),
         EMBEDDINGS: embedding.reshape(-1).view(np.uint8).data,
         GRAPH: graph,
         HISTORY: history.encode(),
     }
+    if model.encoder.characters is not None:
+        files[CHARACTERS] = _lines(model.encoder.characters.characters)
+    if model.encoder.features:
+        columns = zip(model.manifest.layout.feature_names, model.encoder.features, strict=True)
+        files[FEATURES] = _lines(tuple(f"{name}\t{value}" for name, column in columns for value in column.tokens))
     values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
     values["files"] = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -15,7 +15,9 @@ import numpy as np
 
 from tagger.corpus.batching import Ids, mask_of
 from tagger.corpus.conll import Sentence
+from tagger.corpus.encoder import Columns
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
+from tagger.corpus.spellings import Spellings
 from tagger.runtime.decoding import Scores, constraints_of, decode
 from tagger.runtime.grouping import (
     WINDOW_SENTENCES,
@@ -31,7 +33,8 @@ from tagger.runtime.windows import context_of, windows
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-ScoreBatch = Callable[[Sequence[Ids]], Scores]  # sentences of ids, none of them empty, to their logits [B, T, K]
+# Encoded sentences, none of them empty, and what their spellings are, to logits [B, T, K].
+ScoreBatch = Callable[[Sequence[Ids], Spellings | None], Scores]
 
 # Small batches stay in a core's cache: 1,024 padded tokens at once are 1.3 times as fast as 4,096.
 BATCH_TOKENS = 1024
@@ -51,6 +54,7 @@ class TaggedSentence:
     scores: list[float]
 
 
+Tokens = Sequence[str]
 Tagged = tuple[Sentence, TaggedSentence]
 _Job = Callable[[], list[TaggedSentence]]
 
@@ -69,7 +73,7 @@ class Predictor:
     def __init__(self, model: Model[ScoreBatch], *, threads: int = 1, batch_tokens: int = BATCH_TOKENS) -> None:
         manifest = model.manifest
         self.model = model
-        self._score, self._tokens, self._tags = model.network, model.tokens, model.tags
+        self._score, self._encoder, self._tags = model.network, model.encoder, model.tags
         self._scheme, self._file_scheme = manifest.scheme, manifest.notation.scheme
         self._max_length = manifest.max_length
         self._constraints = (
@@ -89,19 +93,24 @@ class Predictor:
         prefixes = sorted(SCHEMES[self._file_scheme].prefixes)
         return [self.spell(OUTSIDE), *(self.spell(f"{prefix}-{name}") for name in types for prefix in prefixes)]
 
-    def tag(self, sentences: Sequence[Sequence[str]]) -> list[TaggedSentence]:
-        """Tag sentences (lists of tokens); an empty one gets no tags."""
-        return self._start(sentences).result()
+    def tag(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[TaggedSentence]:
+        """Tag sentences (lists of tokens); an empty one gets no tags.
 
-    def logits(self, sentences: Sequence[Sequence[str]]) -> list[Scores]:
-        """Logits [T_i, K] of each sentence, for whoever compares networks."""
-        return [self._logits(self._tokens.encode(tokens)) for tokens in sentences]
+        Args:
+            features: the feature columns of each sentence, where the model reads any.
+        """
+        return self._start(_columns(sentences, features)).result()
 
-    def _start(self, sentences: Sequence[Sequence[str]]) -> _Started:
+    def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Scores]:
+        """Logits [T_i, K] of each sentence, for whoever compares networks; arguments as of `tag`."""
+        ids, spellings = self._encoder.encode(_columns(sentences, features))
+        return [self._logits(tokens, spellings) for tokens in ids]
+
+    def _start(self, sentences: Sequence[Columns]) -> _Started:
         """Begin to tag sentences; a single batch is for the thread that asks."""
-        ids = self._encode(sentences)
+        ids, spellings = self._encoder.encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
-        jobs = [functools.partial(self._decode, [ids[i] for i in rows]) for rows in batches]
+        jobs = [functools.partial(self._decode, [ids[i] for i in rows], spellings) for rows in batches]
         return _Started(len(ids), batches, jobs, self._submit(jobs))
 
     def _submit(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]]]:
@@ -115,19 +124,13 @@ class Predictor:
             pool = self._pool
         return [pool.submit(job) for job in jobs]
 
-    def _encode(self, sentences: Sequence[Sequence[str]]) -> list[Ids]:
-        """Ids of each sentence; looked up all at once, which is faster."""
-        flat = self._tokens.encode(itertools.chain.from_iterable(sentences))
-        ends = itertools.accumulate(map(len, sentences))
-        return [flat[end - len(tokens) : end] for tokens, end in zip(sentences, ends, strict=True)]
-
-    def _decode(self, sentences: list[Ids]) -> list[TaggedSentence]:
+    def _decode(self, sentences: list[Ids], spellings: Spellings | None) -> list[TaggedSentence]:
         """Tag sentences of like length, or a single long one."""
         if len(sentences[0]) > self._max_length:
             (ids,) = sentences
-            logits = self._logits(ids)[None]
+            logits = self._logits(ids, spellings)[None]
         else:
-            logits = self._score(sentences)
+            logits = self._score(sentences, spellings)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
         tag_ids, scores = decode(logits, lengths, self._constraints)
         mask = mask_of(lengths)
@@ -138,7 +141,7 @@ class Predictor:
             start = end
         return tagged
 
-    def _logits(self, ids: Ids) -> Scores:
+    def _logits(self, ids: Ids, spellings: Spellings | None) -> Scores:
         """Logits [T, K] of one sentence, put together from windows if it is long."""
         if not len(ids):
             return np.zeros((0, len(self._tags)), np.float32)
@@ -147,7 +150,7 @@ class Predictor:
         n_at_once = max(1, self._batch_tokens // self._max_length)
         for start in range(0, len(pieces), n_at_once):
             some = pieces[start : start + n_at_once]
-            logits = self._score([ids[window.start : window.end] for window in some])
+            logits = self._score([ids[window.start : window.end] for window in some], spellings)
             parts += [
                 scores[window.first - window.start : window.last - window.start]
                 for window, scores in zip(some, logits, strict=True)
@@ -195,7 +198,7 @@ class Predictor:
                 elif not group:
                     yield from give_back(0)
                 else:
-                    started.append((group, self._start([sentence.tokens for sentence in group])))
+                    started.append((group, self._start([sentence.columns for sentence in group])))
                     yield from give_back(ahead)
             yield from give_back(0)
         finally:
@@ -207,24 +210,33 @@ class Predictor:
     def _tag_pieces(self, pieces: Iterable[Sentence]) -> Iterator[Tagged]:
         """Tag one sentence that was read in pieces, holding two of them at a time."""
         n_context = context_of(self._max_length)
-        before, last_tag = np.zeros(0, np.int32), None
+        nothing: list[list[str]] = [[] for _ in range(1 + len(self._encoder.features))]
+        before, last_tag = nothing, None
         for piece, following in with_next(pieces):
             if piece.follows_docstart:
-                before, last_tag = before[:0], None
+                before, last_tag = nothing, None
             if not piece.tokens:
                 yield piece, TaggedSentence([], [])
                 continue
-            ids = self._tokens.encode(piece.tokens)
+            n_tokens, n_before = len(piece.tokens), len(before[0])
             goes_on = following is not None and not following.follows_docstart
-            after = self._tokens.encode(following.tokens[:n_context] if following and goes_on else [])
-            logits = self._logits(np.concatenate([before, ids, after]))[len(before) :]
+            after = [column[:n_context] for column in following.columns] if following and goes_on else nothing
+            parts = list(zip(before, piece.columns, after, strict=True))
+            (ids,), spellings = self._encoder.encode([[[*a, *b, *c] for a, b, c in parts]])
+            logits = self._logits(ids, spellings)[n_before:]
             lengths = np.array([len(logits)], np.int32)
             constraints = self._constraints and self._constraints.of_piece(last_tag, goes_on=goes_on)
             tag_ids, scores = decode(logits[None], lengths, constraints)
-            tags = self._to_file(self._tags.decode(tag_ids[0, : len(ids)]))
-            yield piece, TaggedSentence(tags, scores[0, : len(ids)].tolist())
-            before = np.concatenate([before, ids])[-n_context:] if n_context else before
-            last_tag = int(tag_ids[0, len(ids) - 1])
+            tags = self._to_file(self._tags.decode(tag_ids[0, :n_tokens]))
+            yield piece, TaggedSentence(tags, scores[0, :n_tokens].tolist())
+            before = [[*a, *b][-n_context:] for a, b, _ in parts] if n_context else before
+            last_tag = int(tag_ids[0, n_tokens - 1])
+
+
+def _columns(sentences: Sequence[Tokens], features: Sequence[Columns] | None) -> list[Columns]:
+    if features is None:
+        return [[tokens] for tokens in sentences]
+    return [[tokens, *columns] for tokens, columns in zip(sentences, features, strict=True)]
 
 
 class _Started:

@@ -184,7 +184,7 @@ class _Parser:
         token = row.rsplit(b" ", self._n_numbers)[0]
         if token.strip(b" "):
             # That a token of several parts has only numbers after the first is not likely: the line is too long.
-            if all(map(_NUMBER.fullmatch, token.split(b" ")[1:])):
+            if token.endswith(b" ") or all(map(_NUMBER.fullmatch, token.split(b" ")[1:])):
                 raise self._error(f"found {n_separators + 1} columns", row, number)
             self._count("tokens with spaces in them", f"line {number}: {_shown(token)}")
         return len(token)

@@ -93,7 +93,7 @@ def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
         beside = _find_vocabulary(path)
         tokens, notes = _read_vocabulary(beside)
         return _join(tokens, beside, array, path, max_rows, notes)
-    return _distinct(*read_vector_text(path, max_rows))
+    return _distinct(path, *read_vector_text(path, max_rows))
 
 
 def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
@@ -141,7 +141,9 @@ def _read_index(name: str, path: Path) -> list[str | None]:
         raise _not_installed(name, "arro3-io") from None
     try:
         return list(read_parquet(str(path)).read_all().column(0).to_pylist())
-    except Exception as error:  # of no common type; all mean that the file is not what the package ships
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception; all mean that this is not what the package ships
         raise DataError(f"cannot be read: {error}; install the package again", path=path) from None
 
 
@@ -181,7 +183,7 @@ def _join(
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is found below
             table = table.astype(np.float32)
     _check_finite(table, path)
-    return _distinct(tokens[:max_rows], table, notes)
+    return _distinct(path, tokens[:max_rows], table, notes)
 
 
 def _check_finite(table: Floats, path: Path) -> None:
@@ -228,13 +230,15 @@ def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
     return tokens, [f"{what}: {len(numbers):,} (first: line {numbers[0]})" for numbers, what in found if numbers]
 
 
-def _distinct(tokens: list[str | None], table: Floats, notes: Sequence[str]) -> Vectors:
+def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequence[str]) -> Vectors:
     """The vectors of the usable tokens, each token once."""
     rows: dict[str, int] = {}
     again: list[str] = []
     for row, token in enumerate(tokens):
         if token is not None and rows.setdefault(token, row) != row:
             again.append(token)
+    if not rows:
+        raise DataError("holds no usable token; is it UTF-8?", path=path, detail=notes)
     if again:
         notes = [*notes, f"tokens that stand again, where the first counts: {len(again):,} (first: {again[0]!r})"]
     if len(rows) < len(table):

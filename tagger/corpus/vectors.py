@@ -179,7 +179,7 @@ def _join(
             path=beside,
         )
     table = array[:max_rows]
-    if table.dtype not in (np.float32, np.float16) or not table.dtype.isnative:
+    if table.dtype not in (np.float32, np.float16):  # foreign byte orders among them
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is found below
             table = table.astype(np.float32)
     _check_finite(table, path)

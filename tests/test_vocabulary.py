@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tagger.corpus import vocabulary as vocabulary_module
 from tagger.corpus.vocabulary import (
+    LOOKUPS,
     N_RESERVED,
     PAD_ID,
     UNK_ID,
@@ -18,6 +19,7 @@ from tagger.corpus.vocabulary import (
     TokenVocabulary,
     build_tag_vocabulary,
     build_vocabulary,
+    lookup_forms,
 )
 
 
@@ -117,6 +119,45 @@ def test_sentences_may_come_from_a_generator() -> None:
 def test_a_token_may_not_stand_twice() -> None:
     with pytest.raises(ValueError, match="twice"):
         TokenVocabulary(("a", "b", "a"))
+
+
+# --- With pretrained vectors ---------------------------------------------------------------------------------------
+
+FORMS = ["B-52", "b-52", "B-00", "b-00", "B-##", "b-##"]
+
+
+@pytest.mark.parametrize("first", range(len(FORMS)))
+def test_with_vectors_an_unknown_token_is_looked_up_in_its_other_forms_in_order(first: int) -> None:
+    tokens = ("x", *reversed(FORMS[first:]))
+    vocabulary = TokenVocabulary(tokens, n_trained=1)
+    assert vocabulary.encode(["B-52", "x", "X", "y"]).tolist() == [1 + len(tokens), 2, 2, UNK_ID]
+    assert vocabulary.encode(["B-52"]).dtype == np.int32
+    # Without vectors there is one form only.
+    exact = 1 + len(tokens) if first == 0 else UNK_ID
+    assert TokenVocabulary(tokens).encode(["B-52", "X"]).tolist() == [exact, UNK_ID]
+
+
+def test_forms_are_made_of_the_normalized_token() -> None:
+    vocabulary = TokenVocabulary(("b-##", "B-00"), Normalization(digits=True), n_trained=0)
+    assert vocabulary.encode(["B-52", "b-52", "C"]).tolist() == [3, 2, UNK_ID]
+    vocabulary = TokenVocabulary(("B-52", "b-##"), Normalization(lowercase=True), n_trained=2)
+    assert vocabulary.encode(["B-52"]).tolist() == [3]
+
+
+def test_lookup_forms_are_made_once_each() -> None:
+    assert list(lookup_forms("the")) == [(0, "the")]
+    assert list(lookup_forms("The")) == [(0, "The"), (1, "the")]
+    assert list(lookup_forms("7")) == [(0, "7"), (2, "0"), (3, "#")]
+    assert list(lookup_forms("٣")) == [(0, "٣")]  # ASCII digits only
+    assert [LOOKUPS[i] for i, _ in lookup_forms("7a")] == ["exactly", "with digits as 0", "with digits as #"]
+
+
+@pytest.mark.parametrize("n_trained", [-1, 3])
+def test_no_more_tokens_are_trained_than_there_are(n_trained: int) -> None:
+    with pytest.raises(ValueError, match=f"n_trained: found {n_trained}, expected 0 to 2"):
+        TokenVocabulary(("a", "b"), n_trained=n_trained)
+    assert TokenVocabulary(("a", "b"), n_trained=2).n_trained == 2
+    assert TokenVocabulary(("a", "b")).n_trained is None
 
 
 # --- Tags ----------------------------------------------------------------------------------------------------------

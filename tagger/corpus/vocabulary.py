@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,28 @@ UNK_ID = 1
 N_RESERVED = 2  # ids before the first token's
 
 _DIGIT = re.compile(r"[0-9]")
+# How a token is found where there are pretrained vectors, in this order; `lookup_forms` gives indices into it.
+LOOKUPS = ("exactly", "in lower case", "with digits as 0", "with digits as #")
+
+
+def lookup_forms(token: str) -> Iterator[tuple[int, str]]:
+    """The forms in which a token may have a pretrained vector, the best first, each with its index into `LOOKUPS`.
+
+    Vectors of lower-cased text know no capitals; some training texts had each digit replaced by 0, those of
+    word2vec's GoogleNews by #.
+
+    >>> list(lookup_forms("B-52"))
+    [(0, 'B-52'), (1, 'b-52'), (2, 'B-00'), (2, 'b-00'), (3, 'B-##'), (3, 'b-##')]
+    """
+    lower = token.lower()
+    yield 0, token
+    if lower != token:
+        yield 1, lower
+    if _DIGIT.search(token):
+        for lookup, digit in ((2, "0"), (3, "#")):
+            yield lookup, _DIGIT.sub(digit, token)
+            if lower != token:
+                yield lookup, _DIGIT.sub(digit, lower)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +58,29 @@ class Normalization:
 
 @dataclasses.dataclass(frozen=True)
 class TokenVocabulary:
-    """Known tokens: `tokens[i]` has id `i + 2`; every other token has id `UNK_ID`."""
+    """Known tokens: `tokens[i]` has id `i + 2`; every other token has id `UNK_ID`.
+
+    Attributes:
+        tokens: those of the training data, then those that only the pretrained vectors know.
+        normalization: what is done to a token before all else.
+        n_trained: how many of the tokens are from the training data; None without pretrained vectors. With them, a
+            token that is not known is looked up in its other forms too (`lookup_forms`), as its vector was.
+
+    Raises:
+        ValueError: a token stands twice, or `n_trained` is beyond the tokens.
+    """
 
     tokens: tuple[str, ...]
     normalization: Normalization = Normalization()
+    n_trained: int | None = None
     _ids: dict[str, int] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = {token: i for i, token in enumerate(self.tokens, start=N_RESERVED)}
         if len(ids) < len(self.tokens):
             raise ValueError("a token stands twice in the vocabulary")
+        if self.n_trained is not None and not 0 <= self.n_trained <= len(self.tokens):
+            raise ValueError(f"n_trained: found {self.n_trained}, expected 0 to {len(self.tokens)}, the tokens' number")
         object.__setattr__(self, "_ids", ids)
 
     def __len__(self) -> int:
@@ -55,9 +90,16 @@ class TokenVocabulary:
     def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
         """Ids of a sentence's tokens, [T]."""
         get, normalize = self._ids.get, self.normalization
+        if self.n_trained is not None:
+            plain = [normalize(token) for token in tokens]
+            return np.array([get(token) or self._find(token) for token in plain], np.int32)
         if normalize == Normalization():
             return np.array([get(token, UNK_ID) for token in tokens], np.int32)
         return np.array([get(normalize(token), UNK_ID) for token in tokens], np.int32)
+
+    def _find(self, token: str) -> int:
+        """The id of the first form of a token that is known."""
+        return next((self._ids[form] for _, form in lookup_forms(token) if form in self._ids), UNK_ID)
 
 
 def build_vocabulary(

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
 import yaml
@@ -19,7 +19,7 @@ from tagger.errors import ConfigError, DataError
 
 T = TypeVar("T")
 
-PATH_KEYS = ("data.train", "data.dev", "data.test", "output.model_dir")
+PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.model_dir")
 
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -82,6 +82,22 @@ class VocabularyConfig(_Section):
     character_dropout: _Rate = 0.0
 
 
+class EmbeddingsConfig(_Section):
+    """Pretrained vectors."""
+
+    path: str | None = None
+    name: str | None = None
+    trainable: bool = True
+    max_rows: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    dtype: Literal["float32", "float16"] = "float32"
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.path is not None and self.name is not None:
+            raise ValueError("found both path and name, expected one of them; delete the other")
+        return self
+
+
 class NetworkConfig(_Section):
     """The two-branch network."""
 
@@ -111,8 +127,11 @@ class TrainingConfig(_Section):
     optimizer: Literal["adam", "nadam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     decay: Annotated[float, Field(ge=0)] = 0.05
+    steps: dict[_Count, Annotated[float, Field(gt=0)]] = {}
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    label_smoothing: _Rate = 0.0
+    accumulate: _Count = 1
     patience: _Count | None = 5
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -130,6 +149,7 @@ class Config(_Section):
 
     data: DataConfig
     vocabulary: VocabularyConfig = VocabularyConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
     model: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()

@@ -61,6 +61,8 @@ def small_model(
         notation=Notation(scheme=file_scheme or scheme),
         scheme=scheme,
         normalization=Normalization(),
+        n_trained_tokens=None,
+        embedding_dtype="float32",
         network=NETWORK | network,
         decoder=decoder,
         max_length=max_length,

@@ -66,6 +66,8 @@ def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
         notation=Notation(scheme="IOB2"),
         scheme="IOB2",
         normalization=Normalization(),
+        n_trained_tokens=None,
+        embedding_dtype="float32",
         network={},
         decoder="constrained",
         max_length=512,

@@ -91,21 +91,21 @@ def test_training_keeps_the_average_of_each_of_its_steps() -> None:
     ours, theirs = averaged.network.weights_as_arrays(), plain.network.weights_as_arrays()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg="the average must not change the training")
-    with averaged.averaged():
+    with averaged.saved_weights():
         inside = averaged.network.weights_as_arrays()
     after = averaged.network.weights_as_arrays()
     for name in ours:
         np.testing.assert_array_equal(ours[name], after[name])
         assert np.abs(inside[name] - ours[name]).max() > 1e-4, name
     assert int(averaged._average._steps) == 20
-    with plain.averaged():
+    with plain.saved_weights():
         np.testing.assert_array_equal(plain.network.weights_as_arrays()["embedding"], theirs["embedding"])
 
 
 def test_the_weights_come_back_after_an_error() -> None:
     trainer = trained(ema=0.9)
     before = trainer.network.weights_as_arrays()
-    with pytest.raises(RuntimeError), trainer.averaged():
+    with pytest.raises(RuntimeError), trainer.saved_weights():
         raise RuntimeError
     after = trainer.network.weights_as_arrays()
     assert all((before[name] == after[name]).all() for name in before)

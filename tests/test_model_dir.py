@@ -36,6 +36,8 @@ def a_manifest(seed: int = 1) -> Manifest:
         notation=Notation(scheme="IOB2", separator="_", prefixes={"I": "i"}),
         scheme="IOB2",
         normalization=Normalization(lowercase=True),
+        n_trained_tokens=None,
+        embedding_dtype="float32",
         network={
             "embedding_dim": 3,
             "characters": "none",

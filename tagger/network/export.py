@@ -36,6 +36,7 @@ def build_onnx(
     network: Mapping[str, Any],
     *,
     embeddings: str | None = None,
+    embedding_dtype: str = "float32",
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """The graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
@@ -46,13 +47,17 @@ def build_onnx(
     Args:
         weights: by their names in `weights.safetensors`, and `embedding`.
         network: the manifest's.
-        embeddings: the name of a file beside the graph that holds the embedding as raw little-endian float32; without
-            it the graph holds the embedding itself.
+        embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
+            it the graph holds the embedding itself, in float32.
+        embedding_dtype: of the numbers in that file: `float32` or `float16`.
         metadata: what the graph says of itself to whoever opens it.
     """
     graph = _Graph()
     table = weights["embedding"]
-    graph.initializers.append(_external(table.shape, embeddings) if embeddings else _tensor("embedding", table))
+    if embeddings:
+        graph.initializers.append(_external(table.shape, embeddings, embedding_dtype))
+    else:
+        graph.constant("embedding", table)
     _add_representation(graph, weights, network)
     for i in range(1, network["layers"] + 1):
         _add_block(graph, weights, network, i)
@@ -99,11 +104,10 @@ def _tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     return numpy_helper.from_array(np.ascontiguousarray(array), name)
 
 
-def _external(shape: tuple[int, ...], file: str) -> onnx.TensorProto:
-    tensor = onnx.TensorProto(
-        name="embedding", data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL
-    )
-    n_bytes = 4 * int(np.prod(shape, dtype=np.int64))
+def _external(shape: tuple[int, ...], file: str, dtype: str) -> onnx.TensorProto:
+    data_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    tensor = onnx.TensorProto(name="embedding", data_type=data_type, dims=shape, data_location=TensorProto.EXTERNAL)
+    n_bytes = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
     for key, value in (("location", file), ("offset", "0"), ("length", str(n_bytes))):
         tensor.external_data.add(key=key, value=value)
     return tensor
@@ -112,7 +116,8 @@ def _external(shape: tuple[int, ...], file: str) -> onnx.TensorProto:
 def _add_representation(graph: _Graph, weights: Weights, network: Mapping[str, Any]) -> None:
     """What is known of each token before its neighbours are looked at: x_0 [T, B, D]."""
     steps = graph.node("Transpose", ["token_ids"], "steps", perm=[1, 0])
-    parts = [graph.node("Gather", ["embedding", steps], "words")]
+    words = graph.node("Gather", ["embedding", steps], "stored_words")
+    parts = [graph.node("Cast", [words], "words", to=TensorProto.FLOAT)]  # does nothing to float32
     if network["characters"] != "none" or network["casing"]:
         graph.inputs["spelling_rows"] = ["B", "T"]
         table = _spelling_table(graph, weights, network)  # [S, ...]: computed once for each distinct spelling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from tagger.network.feeding import PACKED_SIGNATURE, join, pack, unpack
 from tagger.network.lstm import Kernel
 from tagger.network.model import TwoBranchTagger
 from tagger.runtime.decoding import Scores
+from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import read_weights
 from tagger.runtime.model_files import ModelFiles
 
@@ -42,13 +43,13 @@ class Scorer:
             return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
 
 
-def open_scorer(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes) -> Scorer:
+def open_scorer(files: ModelFiles, manifest: Manifest, sizes: Sizes) -> Scorer:
     """A model directory's network in TensorFlow; for `load_model`.
 
     Raises:
         ModelError: a file was altered, or the weights do not fit the manifest.
     """
     with out_of_memory_explained():
-        built = TwoBranchTagger(**network, **sizes._asdict(), kernel=Kernel.BLOCK)
-        built.assign_weights(read_weights(files, network, sizes))
+        built = TwoBranchTagger(**manifest.network, **sizes._asdict(), kernel=Kernel.BLOCK)
+        built.assign_weights(read_weights(files, manifest, sizes))
     return Scorer(built)

@@ -155,6 +155,11 @@ class TwoBranchTagger(keras.Model):
             reversed_x = reverse_by_length(x, order)
         raise AssertionError("unreachable")
 
+    def training_loss(self, rows: Tensor, batch: Fed, *, label_smoothing: float = 0.0) -> Tensor:
+        """What training makes smaller, summed over the batch's tokens; arguments as of `call` and `sequence_loss`."""
+        logits = self(rows, batch, training=True)
+        return sequence_loss(logits, batch.tag_ids, batch.lengths, label_smoothing=label_smoothing)
+
     def _mask(self, shape: Tensor, rate: float, seed: Tensor | None, place: int) -> Tensor | None:
         """Of the token representation, the input of the first block (place 0) or the output of a block."""
         if seed is None or not rate:
@@ -212,14 +217,21 @@ def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * tf.cast(mask, x.dtype)
 
 
-def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> Tensor:
+def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy summed over real tokens only.
 
     Args:
         logits: [T, B, K]; tag_ids: [T, B]; lengths: [B].
+        label_smoothing: what share of the gold probability is spread over all tags (Szegedy et al. 2016).
     """
     mask = tf.range(tf.shape(tag_ids)[0])[:, None] < lengths  # [T, B]
-    gold = tf.one_hot(tag_ids, logits.shape[-1])
+    n_tags = logits.shape[-1]
+    gold = tf.one_hot(
+        tag_ids,
+        n_tags,
+        on_value=1.0 - label_smoothing + label_smoothing / n_tags,
+        off_value=label_smoothing / n_tags,
+    )
     # Of one-hot tags: the sparse loss takes three times as many operators under op determinism.
     losses = tf.nn.softmax_cross_entropy_with_logits(gold, tf.cast(logits, tf.float32))
     # where, not a product: whatever stands at padding, even NaN, must not reach the sum.

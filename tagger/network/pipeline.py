@@ -27,6 +27,7 @@ from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.training import EpochLoss, Stopped, Trainer
 from tagger.runtime.engine import load_predictor
+from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import Model
 from tagger.runtime.model_files import EMBEDDINGS
 from tagger.runtime.model_saving import check_place, save_model
@@ -127,7 +128,8 @@ def _train(
         listener.warn("training.mixed_precision: only a GPU gains by it; training in float32 on the CPU")
     with replicas.scope():
         network = build_network(prepared, chosen, mixed_precision=mixed_precision)
-        trainer = Trainer(network, config.training, replicas)
+        frozen = prepared.vectors.has_vector if prepared.vectors and not config.embeddings.trainable else None
+        trainer = Trainer(network, config.training, replicas, frozen=frozen, embedding_dtype=config.embeddings.dtype)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
     listener.note(
         f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}{', float16' if mixed_precision else ''}"
@@ -142,13 +144,16 @@ def _train(
 def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
     """The network with its initial weights."""
     manifest = prepared.manifest
-    return TwoBranchTagger(
+    network = TwoBranchTagger(
         **manifest.network,
         **prepared.encoder.sizes(len(prepared.tags))._asdict(),
         kernel=device.kernel,
         seed=manifest.seed,
         mixed_precision=mixed_precision,
     )
+    if prepared.vectors is not None:
+        prepared.vectors.put_into(network.embedding)
+    return network
 
 
 def _fingerprint(config: Config, prepared: Prepared) -> int:
@@ -156,7 +161,8 @@ def _fingerprint(config: Config, prepared: Prepared) -> int:
     training = config.training.model_copy(update={"threads": None})
     encoder = prepared.encoder
     vocabularies = encoder.tokens, encoder.characters, encoder.features, prepared.tags
-    settings = config.vocabulary, config.model, training, vocabularies
+    embeddings = config.embeddings.model_copy(update={"path": None})
+    settings = config.vocabulary, embeddings, config.model, training, vocabularies
     digest = hashlib.sha256(repr(settings).encode("utf-8", "surrogatepass"))
     data = prepared.training_set
     lengths = np.array([len(ids) for ids in data.sentences])
@@ -210,7 +216,7 @@ class _Run:
         loss = self._trainer.train_epoch(
             training_set.batches(epoch), epoch, on_step=self._listener.step, should_stop=self._should_stop
         )
-        with self._trainer.averaged():
+        with self._trainer.saved_weights():
             self._score(epoch, loss)
 
     def _score(self, epoch: int, loss: EpochLoss) -> None:
@@ -243,8 +249,13 @@ class _Run:
         manifest = dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best))
         save_model(
             dataclasses.replace(self._model(self._best_weights), manifest=manifest),
-            graph=build_onnx(self._best_weights, manifest.network, embeddings=EMBEDDINGS),
-            config=dump_config(_relative_to(self._config, self._model_dir)),
+            graph=build_onnx(
+                self._best_weights,
+                manifest.network,
+                embeddings=EMBEDDINGS,
+                embedding_dtype=manifest.embedding_dtype,
+            ),
+            config=dump_config(_as_used(self._config, manifest, self._model_dir)),
             history=format_history(self._history),
             check=self._check if best is self._history[-1] else lambda directory: None,
         )
@@ -291,12 +302,18 @@ def format_history(history: Sequence[EpochResult]) -> str:
     return out.getvalue()
 
 
-def _relative_to(config: Config, directory: Path) -> Config:
-    """The config with paths relative to a directory, as the model directory stores it."""
+def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
+    """The config as the model directory stores it: paths relative to it, and the vectors' size."""
 
     def relative(path: str | float | None) -> str | float | None:
         # realpath: whoever reads the file follows links too.
         return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
 
     data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
-    return config.model_copy(update={"data": data, "output": config.output.model_copy(update={"model_dir": "."})})
+    changed = {
+        "data": data,
+        "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
+        "model": config.model.model_copy(update={"embedding_dim": manifest.network["embedding_dim"]}),
+        "output": config.output.model_copy(update={"model_dir": "."}),
+    }
+    return config.model_copy(update=changed)

@@ -8,18 +8,23 @@ import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger import __version__
 from tagger.config import Config
 from tagger.corpus.dataset import Corpus, cut_long, detect_layout, load_gold, load_training, split_dev, unseen_tags
 from tagger.corpus.encoder import Columns, Encoder
 from tagger.corpus.layout import Layout
+from tagger.corpus.matching import extend_vocabulary
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.corpus.spellings import build_characters
 from tagger.corpus.training_set import TrainingSet, Unknowns
+from tagger.corpus.vectors import read_named_vectors, read_vectors
 from tagger.corpus.vocabulary import (
+    N_RESERVED,
     UNK_ID,
     Normalization,
     TagVocabulary,
@@ -27,10 +32,30 @@ from tagger.corpus.vocabulary import (
     build_tag_vocabulary,
     build_vocabulary,
 )
+from tagger.errors import ConfigError
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.windows import DEFAULT_MAX_LENGTH
 
 Tell = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InitialVectors:
+    """The pretrained vectors with which rows of the embedding begin.
+
+    Attributes:
+        has_vector: [V], true at the ids that have one.
+        table: [n, E], the vectors of these ids.
+    """
+
+    has_vector: npt.NDArray[np.bool_]
+    table: npt.NDArray[np.float32]
+
+    def put_into(self, embedding: Any) -> None:
+        """Set the rows of an embedding [V, E], a variable; all others stay as they are."""
+        rows = embedding.numpy().copy()
+        rows[self.has_vector] = self.table
+        embedding.assign(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +70,7 @@ class Prepared:
     encoder: Encoder
     tags: TagVocabulary
     manifest: Manifest
+    vectors: InitialVectors | None = None
 
 
 def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
@@ -67,7 +93,16 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     tags = [well_formed(piece_tags, manifest.scheme) for _, piece_tags in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
     sentences = [columns for columns, _ in pieces]
-    encoder, unknowns = _build_encoder(config, manifest, sentences)
+    encoder, unknowns, vectors = _build_encoder(config, manifest, sentences, note)
+    if vectors is not None:
+        dim = vectors.table.shape[1]
+        if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
+            raise ConfigError(
+                f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
+                f" {_source(config)}; delete the key"
+            )
+        network = {**manifest.network, "embedding_dim": dim}
+        manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
@@ -77,11 +112,13 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         seed=config.training.seed,
         spellings=encoded.spellings,
     )
-    return Prepared(training_set, dev, encoder, tag_vocabulary, manifest)
+    return Prepared(training_set, dev, encoder, tag_vocabulary, manifest, vectors)
 
 
-def _build_encoder(config: Config, manifest: Manifest, sentences: Sequence[Columns]) -> tuple[Encoder, Unknowns]:
-    """The vocabularies of the training data, and what of it is so rare that it is replaced by the unknown."""
+def _build_encoder(
+    config: Config, manifest: Manifest, sentences: Sequence[Columns], note: Tell
+) -> tuple[Encoder, Unknowns, InitialVectors | None]:
+    """The vocabularies of the training data, what of it is so rare that it is replaced by the unknown, the vectors."""
     settings = config.vocabulary
     tokens, counts = build_vocabulary(
         (columns[0] for columns in sentences),
@@ -89,6 +126,11 @@ def _build_encoder(config: Config, manifest: Manifest, sentences: Sequence[Colum
         min_count=settings.min_count,
         max_size=settings.max_size,
     )
+    rare = counts == 1
+    tokens, vectors = _add_vectors(config, tokens, counts, note)
+    if vectors is not None:
+        # What has a vector will never be unknown.
+        rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
     features: list[TokenVocabulary] = []
     feature_ids = []
     for i in range(len(manifest.layout.feature_names)):
@@ -100,14 +142,37 @@ def _build_encoder(config: Config, manifest: Manifest, sentences: Sequence[Colum
     if config.model.characters != "none":
         characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
     unknowns = Unknowns(
-        rare=counts == 1,
+        rare=rare,
         probability=settings.unk_probability,
         tokens=settings.word_dropout,
         characters=settings.character_dropout,
         rare_characters=character_counts == 1 if characters is not None else None,
         features=np.concatenate(feature_ids).astype(np.int32) if features else None,
     )
-    return Encoder(tokens, characters, config.model.casing, tuple(features)), unknowns
+    return Encoder(tokens, characters, config.model.casing, tuple(features)), unknowns, vectors
+
+
+def _add_vectors(
+    config: Config, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
+) -> tuple[TokenVocabulary, InitialVectors | None]:
+    """The vocabulary with the tokens of the pretrained vectors, if the config asks for any."""
+    settings = config.embeddings
+    if settings.path is None and settings.name is None:
+        return tokens, None
+    vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
+    extension = extend_vocabulary(tokens, vectors, settings.max_rows)
+    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(config)}")
+    for text in (*vectors.notes, *extension.notes):
+        note(f"vectors: {text}")
+    note(f"vectors: {extension.matches.coverage()}")
+    note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
+    has_vector = extension.rows >= 0
+    table = np.asarray(vectors.table[extension.rows[has_vector]], np.float32)
+    return extension.vocabulary, InitialVectors(has_vector, table)
+
+
+def _source(config: Config) -> str:
+    return str(config.embeddings.name or Path(str(config.embeddings.path)).name)
 
 
 def well_formed(tags: list[str], scheme: str) -> list[str]:
@@ -153,6 +218,8 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         notation=notation,
         scheme=NO_SCHEME if notation.scheme == NO_SCHEME else config.model.scheme,
         normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
+        n_trained_tokens=None,
+        embedding_dtype=config.embeddings.dtype,
         network=config.model.model_dump(exclude={"decoder", "scheme"}),
         decoder=config.model.decoder,
         max_length=data.max_length or DEFAULT_MAX_LENGTH,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
@@ -22,7 +23,7 @@ from tagger.errors import DeviceError, TaggerError
 from tagger.network.averaging import MovingAverage
 from tagger.network.distribution import Replicas
 from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
-from tagger.network.model import TwoBranchTagger, sequence_loss
+from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, Optimizer
 
 # A call costs half a millisecond beside steps of ten: of 100 units, 16 at once are 1.1 times as fast as one by one.
@@ -58,9 +59,19 @@ class Trainer:
     Args:
         network: with weights made in the scope of `replicas`, and so must the trainer be.
         replicas: the devices that train it.
+        frozen: [V], true at the rows of the embedding that stay as they are.
+        embedding_dtype: in which the embedding will be stored.
     """
 
-    def __init__(self, network: TwoBranchTagger, settings: TrainingConfig, replicas: Replicas | None = None) -> None:
+    def __init__(
+        self,
+        network: TwoBranchTagger,
+        settings: TrainingConfig,
+        replicas: Replicas | None = None,
+        *,
+        frozen: npt.NDArray[np.bool_] | None = None,
+        embedding_dtype: str = "float32",
+    ) -> None:
         self.network = network
         self.settings = settings
         self._replicas = replicas or Replicas()
@@ -68,6 +79,8 @@ class Trainer:
         self._dense = [weight.value for weight in network.trainable_variables if weight is not embedding]
         self.optimizer = Optimizer(settings.optimizer, embedding.value, self._dense, clip_norm=settings.clip_norm)
         self._average = MovingAverage(settings.ema, embedding.value, self._dense) if settings.ema is not None else None
+        self._moves = None if frozen is None else tf.constant(~frozen, tf.float32)
+        self._embedding_dtype = embedding_dtype
         self._scale = LossScale() if network.mixed_precision else None
         self._steps = tf.function(self._train_steps, input_signature=PACKED_SIGNATURE, autograph=False)
 
@@ -95,7 +108,7 @@ class Trainer:
             TaggerError: the loss is not a finite number.
             DeviceError: the replicas' weights are no longer equal.
         """
-        self.optimizer.learning_rate.assign(self.settings.learning_rate / (1.0 + self.settings.decay * epoch))
+        self.optimizer.learning_rate.assign(rate_of(self.settings, epoch))
         start = time.perf_counter()
         results, tokens = [], 0
         for n_tokens, arguments in prefetch(self._calls(batches, epoch, should_stop)):
@@ -136,22 +149,24 @@ class Trainer:
     ) -> Iterator[tuple[int, tuple[Any, Any]]]:
         """The arguments of each call and how many tokens all replicas train on in it.
 
-        A call of one replica takes several steps; one of several replicas takes one step, a share for each.
+        A call of one replica takes several steps; one of several replicas takes one step, a share for each. A share is
+        handed over in as many parts as gradients are accumulated from.
         """
-        seed, n = self.settings.seed, self._replicas.n
+        seed, n, parts = self.settings.seed, self._replicas.n, self.settings.accumulate
         numbered = enumerate(batches)
         n_units = sum(branch.units for block in self.network.blocks for branch in block.branches.values()) // 2
         most = max(1, min(_MOST_STEPS_PER_CALL, _UNITS_PER_CALL // max(1, n_units))) if n == 1 else 1
         while group := list(itertools.islice(numbered, most)):
             packed = [
                 pack(
-                    batch.share(replica, n),
-                    dropout_seed(seed, epoch, step, replica),
+                    batch.share(share, n * parts),
+                    dropout_seed(seed, epoch, step, share),
                     n_sentences=len(batch.lengths),
                     stop=should_stop(),
                 )
                 for step, batch in group
                 for replica in self._replicas.local
+                for share in range(replica * parts, (replica + 1) * parts)
             ]
             yield sum(batch.n_tokens for _, batch in group), join(packed)
 
@@ -161,41 +176,75 @@ class Trainer:
 
     def _train_steps(self, packed: Any, starts: Any) -> Any:
         """One step for each batch, or for a share on each replica; returns the loss and the requests to stop: [2]."""
+        parts = self.settings.accumulate
+
+        def step(i: Any) -> Any:
+            return self._train_step(lambda part: unpack(packed, starts, i * parts + part))
+
         if self._replicas.n > 1:
-            return self._replicas.run(lambda i: self._train_step(unpack(packed, starts, i)))
+            return self._replicas.run(step)
 
         def body(i: Any, total: Any) -> tuple[Any, Any]:
-            return i + 1, total + self._train_step(unpack(packed, starts, i))
+            return i + 1, total + step(i)
 
-        n_steps = tf.shape(starts)[0] - 1
+        n_steps = (tf.shape(starts)[0] - 1) // parts
         return tf.while_loop(lambda i, _: i < n_steps, body, (0, tf.zeros([2])))[1]
 
-    def _train_step(self, batch: Fed) -> Any:
+    def _train_step(self, part: Callable[[Any], Fed]) -> Any:
+        """One step over a batch, or over a replica's share of it, given in parts; returns as `_train_steps`."""
+        first = part(0)
+        n_parts = self.settings.accumulate
+        sums = self._gradients(first)
+        if n_parts > 1:
+
+            def body(i: Any, *sums: Any) -> tuple[Any, ...]:
+                return i + 1, *map(tf.add, sums, self._gradients(part(i)))
+
+            # One after the other: to hold one part's activations at a time is what parts are for.
+            sums = tf.while_loop(lambda i, *_: i < n_parts, body, (1, *sums), parallel_iterations=1)[1:]
+        total, row_gradient, *dense = sums
+        result = tf.stack([total, tf.cast(first.stop, tf.float32)])
+        result, row_gradient, *dense = self._replicas.sum([result, row_gradient, *dense])
+        self._apply(first.distinct_ids, row_gradient, dense)
+        return result
+
+    def _gradients(self, batch: Fed) -> list[Any]:
+        """The loss, and the gradients of its part in the whole batch: of the rows of the embedding, of the others."""
         rows = self.network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            total = sequence_loss(self.network(rows, batch, training=True), batch.tag_ids, batch.lengths)
+            total = self.network.training_loss(rows, batch, label_smoothing=self.settings.label_smoothing)
             loss = total / tf.cast(batch.n_sentences, tf.float32)
             if self._scale is not None:
                 loss *= self._scale.scale
         row_gradient, dense = tape.gradient(loss, (rows, self._dense))
-        result = tf.stack([total, tf.cast(batch.stop, tf.float32)])
-        result, row_gradient, *dense = self._replicas.sum([result, row_gradient, *dense])
-        self._apply(batch.distinct_ids, row_gradient, dense)
-        return result
+        if self._moves is not None:
+            row_gradient *= tf.gather(self._moves, batch.distinct_ids)[:, None]
+        # Those of the smaller tables come as some of their rows.
+        return [total, *map(tf.convert_to_tensor, [row_gradient, *dense])]
 
     @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within it the network has the moving average of its weights, if one is kept: what is scored and saved."""
-        if self._average is None:
+    def saved_weights(self) -> Iterator[None]:
+        """Within it the network has the weights that are saved, which are those to score.
+
+        That is their moving average, if one is kept, and an embedding of as many digits as it is stored with.
+        """
+        if self._average is None and self._embedding_dtype == "float32":
             yield
             return
-        embedding, dense = self._average.arrays(lambda variable: self._replicas.copies(variable)[0])
+
+        def read(variable: tf.Variable) -> Any:
+            return self._replicas.copies(variable)[0]
+
         variables = [self.network.embedding.value, *self._dense]
-        trained = [self._replicas.copies(variable)[0].copy() for variable in variables]
+        trained = [read(variable).copy() for variable in variables]
+        embedding, *dense = trained
+        if self._average is not None:
+            embedding, dense = self._average.arrays(read)
+        embedding = embedding.astype(self._embedding_dtype).astype(np.float32)
         try:
-            for variable, average in zip(variables, [embedding, *dense], strict=True):
-                variable.assign(average)
+            for variable, value in zip(variables, [embedding, *dense], strict=True):
+                variable.assign(value)
             yield
         finally:
             for variable, value in zip(variables, trained, strict=True):
@@ -222,6 +271,12 @@ class Trainer:
         old_rows = tf.gather(self.network.embedding.value, row_ids)
         self.optimizer.apply(row_ids, row_gradient, dense)
         self._average.update(row_ids, old_rows)
+
+
+def rate_of(settings: TrainingConfig, epoch: int) -> float:
+    """The learning rate of an epoch (from 0)."""
+    factor = math.prod(factor for first, factor in settings.steps.items() if epoch + 1 >= first)
+    return factor * settings.learning_rate / (1.0 + settings.decay * epoch)
 
 
 def dropout_seed(seed: int, epoch: int, step: int, replica: int = 0) -> tuple[int, int]:

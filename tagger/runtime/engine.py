@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from tagger.corpus.spellings import Spellings
 from tagger.errors import DeviceError, ModelError
 from tagger.runtime.cores import available_cores
 from tagger.runtime.decoding import Scores
+from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import load_model
-from tagger.runtime.model_files import EMBEDDINGS, GRAPH, ModelFiles
+from tagger.runtime.model_files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.runtime.predictor import Predictor
 
-_FLOAT_BYTES = 4
 _GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
 
 
@@ -96,19 +96,20 @@ def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict
     return feeds
 
 
-def open_engine(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes, *, device: str) -> Engine:
+def open_engine(files: ModelFiles, manifest: Manifest, sizes: Sizes, *, device: str) -> Engine:
     """The engine of a model directory, verified.
 
     Raises:
         ModelError: a file was altered, or the files do not fit each other.
         DeviceError: the device cannot be used.
     """
-    expected = sizes.n_tokens * network["embedding_dim"] * _FLOAT_BYTES
+    dim = manifest.network["embedding_dim"]
+    expected = sizes.n_tokens * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
     found = files.verify(EMBEDDINGS)
     if found != expected:
         raise ModelError(
             f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {sizes.n_tokens} ids of"
-            f" {network['embedding_dim']} numbers; train again"
+            f" {dim} numbers; train again"
         )
     files.verify(GRAPH)
     try:

@@ -26,6 +26,8 @@ class Manifest:
         layout, notation: the training file's.
         scheme: the network's own scheme, `none` for plain tags.
         normalization: what is done to a token before it is looked up.
+        n_trained_tokens: how many tokens are from the training data; None without pretrained vectors.
+        embedding_dtype: of the numbers in `embeddings.bin`.
         network: the arguments of the network that the config decides.
         decoder: `constrained` or `softmax`.
         max_length: tokens of a sentence that the network sees at once.
@@ -39,6 +41,8 @@ class Manifest:
     notation: Notation
     scheme: str
     normalization: Normalization
+    n_trained_tokens: int | None
+    embedding_dtype: str
     network: Mapping[str, Any]
     decoder: str
     max_length: int
@@ -164,6 +168,11 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "scheme": _one_of(*SCHEMES, NO_SCHEME),
     "normalization.lowercase": _BOOL,
     "normalization.digits": _BOOL,
+    "n_trained_tokens": (
+        lambda value: value is None or (type(value) is int and 0 <= value <= 1 << 30),
+        "a whole number or null",
+    ),
+    "embedding_dtype": _one_of("float32", "float16"),
     "network.embedding_dim": _whole(1),
     "network.units": _whole(1),
     "network.layers": _whole(1, 1000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from tagger.runtime.model_files import (
     EMBEDDINGS,
     FEATURES,
     MANIFEST,
+    STORED,
     TAGS,
     TOKENS,
     WEIGHTS,
@@ -30,8 +31,8 @@ from tagger.runtime.model_files import (
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
-# What is made of the network's own files; is told what the manifest says of it, and how many ids there are.
-OpenNetwork = Callable[[ModelFiles, Mapping[str, Any], Sizes], Network]
+# What is made of the network's own files; is told how many ids there are.
+OpenNetwork = Callable[[ModelFiles, Manifest, Sizes], Network]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
             raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
-        network = open_network(files, manifest.network, encoder.sizes(len(tags)))
+        network = open_network(files, manifest, encoder.sizes(len(tags)))
         return Model(directory, manifest, encoder, tags, network)
 
     return read_directory(directory, read)
@@ -72,7 +73,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
 def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
     name = TOKENS
     try:
-        tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization)
+        tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization, manifest.n_trained_tokens)
         characters = None
         if manifest.network["characters"] != "none":
             name = CHARACTERS
@@ -91,7 +92,7 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
     return Encoder(tokens, characters, manifest.network["casing"], vocabularies)
 
 
-def read_weights(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes) -> Weights:
+def read_weights(files: ModelFiles, manifest: Manifest, sizes: Sizes) -> Weights:
     """All weights by name, the embedding among them.
 
     Raises:
@@ -101,7 +102,8 @@ def read_weights(files: ModelFiles, network: Mapping[str, Any], sizes: Sizes) ->
 
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
-        embedding = np.frombuffer(files.verified(EMBEDDINGS), "<f4").reshape(sizes.n_tokens, network["embedding_dim"])
+        stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
+        embedding = stored.reshape(sizes.n_tokens, manifest.network["embedding_dim"]).astype(np.float32)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
     weights = {**weights, "embedding": embedding}

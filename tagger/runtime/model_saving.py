@@ -20,6 +20,7 @@ from tagger.runtime.model_files import (
     HISTORY,
     MANIFEST,
     MODEL_FILES,
+    STORED,
     TAGS,
     TOKENS,
     WEIGHTS,
@@ -55,7 +56,7 @@ def save_model(
         ModelError: the place is taken by something else, or cannot be written.
     """
     weights = dict(model.network)
-    embedding = np.ascontiguousarray(weights.pop("embedding"), "<f4")
+    embedding = np.ascontiguousarray(weights.pop("embedding"), STORED[model.manifest.embedding_dtype])
     files: dict[str, bytes | memoryview] = {
         CONFIG: config.encode(),
         TOKENS: _lines(model.encoder.tokens.tokens),

@@ -12,7 +12,9 @@ from seqscore.validation import validate_labels
 
 from tagger.corpus.schemes import SCHEMES
 from tagger.runtime import decoding
-from tagger.runtime.decoding import Constraints, Scores, constraints_of, decode, log_softmax, viterbi
+from tagger.runtime.decoding import Scores, decode, log_softmax, viterbi
+from tagger.runtime.marginals import marginals, tag_scores
+from tagger.runtime.transitions import ILLEGAL, Transitions, constraints_of, learned_within
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
 TAGS = {
@@ -41,7 +43,7 @@ def legal_paths(tags: list[str], scheme: str, length: int) -> list[tuple[int, ..
     return [path for path in paths if validate_labels([tags[i] for i in path], encoding).is_valid()]
 
 
-def constraints_for(tags: list[str], scheme: str) -> Constraints:
+def constraints_for(tags: list[str], scheme: str) -> Transitions:
     constraints = constraints_of(tags, scheme)
     assert constraints is not None
     return constraints
@@ -79,7 +81,7 @@ def test_viterbi_finds_the_best_of_all_legal_paths_of_ragged_sentences(scheme: s
 def test_viterbi_adds_up_start_transition_and_end_scores(n_tags: int, lengths: list[int], seed: int) -> None:
     width = max(lengths)
     scores = random_scores((len(lengths), width, n_tags), seed)
-    constraints = Constraints(
+    constraints = Transitions(
         transition=random_scores((n_tags, n_tags), seed + 1),
         start=random_scores((n_tags,), seed + 2),
         end=random_scores((n_tags,), seed + 3),

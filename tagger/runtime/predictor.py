@@ -16,7 +16,7 @@ import numpy as np
 from tagger.corpus.batching import Ids, mask_of
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
-from tagger.runtime.decoding import Scores, constraints_of, decode
+from tagger.runtime.decoding import Scores, decode
 from tagger.runtime.grouping import (
     WINDOW_SENTENCES,
     batches_by_length,
@@ -25,7 +25,9 @@ from tagger.runtime.grouping import (
     until_error,
     with_next,
 )
+from tagger.runtime.marginals import tag_scores
 from tagger.runtime.model_dir import Model
+from tagger.runtime.transitions import constraints_of
 from tagger.runtime.windows import context_of, windows
 
 if TYPE_CHECKING:
@@ -129,7 +131,8 @@ class Predictor:
         else:
             logits = self._score(sentences)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
-        tag_ids, scores = decode(logits, lengths, self._constraints)
+        tag_ids = decode(logits, lengths, self._constraints)
+        scores = tag_scores(logits, lengths, tag_ids, self._constraints)
         mask = mask_of(lengths)
         flat_tags, flat_scores = self._tags.decode(tag_ids[mask]), scores[mask].tolist()
         tagged, start = [], 0
@@ -220,7 +223,8 @@ class Predictor:
             logits = self._logits(np.concatenate([before, ids, after]))[len(before) :]
             lengths = np.array([len(logits)], np.int32)
             constraints = self._constraints and self._constraints.of_piece(last_tag, goes_on=goes_on)
-            tag_ids, scores = decode(logits[None], lengths, constraints)
+            tag_ids = decode(logits[None], lengths, constraints)
+            scores = tag_scores(logits[None], lengths, tag_ids, constraints)
             tags = self._to_file(self._tags.decode(tag_ids[0, : len(ids)]))
             yield piece, TaggedSentence(tags, scores[0, : len(ids)].tolist())
             before = np.concatenate([before, ids])[-n_context:] if n_context else before

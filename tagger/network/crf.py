@@ -116,7 +116,9 @@ def _score(gold: Tensor, emissions: Emissions, scores: tuple[Tensor, Tensor, Ten
     return tf.add_n([tf.reduce_sum(part, axis=0) for part in parts])
 
 
-def _gradients(gold: Tensor, emissions: Emissions, chain: Chain, transition: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+def _gradients(
+    gold: Tensor, emissions: Emissions, chain: Chain, transition: Tensor, weight: Tensor
+) -> tuple[Tensor, ...]:
     """Of the sum of log-likelihoods, weighted [B]: to logits, and to the scores of transitions, first and last tags.
 
     Each is what was counted in the gold tags less what the model expects: no loop has to run a second time.

@@ -55,7 +55,7 @@ class Chain:
         is_narrow: whether it was computed with probabilities, and not with logarithms.
         log_z: [B], the logarithm of the sum over all sequences of tags, of emissions instead of logits.
         marginals: [T, B, K], probabilities in either case; zeros at padding.
-        before: [T, B, K], of all beginnings that end in a tag at a step, up to a factor; if not `is_narrow`, logarithms.
+        before: [T, B, K], of all beginnings that end in a tag at a step, up to a factor; or, if not narrow, logarithms.
         after: [T, B, K], of all ends that begin with a tag at a step, likewise, so that
             before[t, b, i] · exp(transition[i, j]) · after[t + 1, b, j] is the probability of i and j at t and t + 1.
     """

@@ -400,6 +400,14 @@ def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:
     np.testing.assert_allclose(found[n // 2], np.exp(through - np.logaddexp.reduce(through)), atol=1e-9)
 
 
+def test_tags_that_never_end_do_not_outgrow_the_rest() -> None:
+    # B- without E-: by itself it would be e^10 better at each of 100 steps.
+    transitions = learned(["O", "B-a", "I-a"], "IOBES", 0, scale=0.0)
+    logits = np.zeros((1, 100, 3), np.float32)
+    logits[..., 1:] = 10.0
+    assert marginals(logits, lengths_of(100), transitions).tolist() == [[[1.0, 0.0, 0.0]] * 100]
+
+
 def test_a_sentence_without_a_legal_path_is_scored_by_the_paths_that_break_least() -> None:
     tags = ["B-a", "I-a", "E-a"]  # no path of one tag
     transitions = learned(tags, "IOBES", 12)

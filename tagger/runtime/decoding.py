@@ -40,12 +40,10 @@ def viterbi(
     best = scores[order, :n_steps].transpose(1, 2, 0).astype(np.float64)  # [T, K, B]
     best[0] += transitions.start[:, None]
     by_tag = transitions.transition[:, :, None]  # [from, to, 1]
-    moved = np.empty((*transitions.transition.shape, len(scores)))  # made once: new memory costs more than the sums
     for t in range(1, n_steps):
         n = active[t]
-        np.add(best[t - 1, :, None, :n], by_tag, out=moved[..., :n])
         # What each tag came from is not kept: for the few that the best path goes through, it is found again.
-        best[t, :, :n] += moved[..., :n].max(axis=0)
+        best[t, :, :n] += (best[t - 1, :, None, :n] + by_tag).max(axis=0)
     path = np.zeros(scores.shape[:2], np.intp)
     path[order, :n_steps] = _walk_back(best, active, transitions).T
     return path

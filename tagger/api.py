@@ -14,7 +14,7 @@ from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.grouping import WINDOW_SENTENCES
-from tagger.runtime.predictor import Predictor, TaggedSentence
+from tagger.runtime.predictor import AHEAD, Predictor, TaggedSentence
 
 Token = str | Sequence[str]  # with its features, where the model reads any
 
@@ -126,8 +126,7 @@ class Tagger:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
         # Of no file: without lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
-        how = {"ahead": 0} if read_ahead == 1 else {}
-        for group in self._predictor.tag_windows(stream, read_ahead, **how):
+        for group in self._predictor.tag_windows(stream, read_ahead, ahead=0 if read_ahead == 1 else AHEAD):
             for _, tagged in group:
                 yield self._prediction(tagged)
 

@@ -17,6 +17,7 @@ from tagger.errors import TaggerError
 from tagger.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
 
 if TYPE_CHECKING:
+    from tagger.config import Config
     from tagger.runtime.predictor import Predictor
 
 
@@ -48,7 +49,13 @@ def cli() -> None:
     show_default=True,
     help="auto: a GPU if there is one; gpus: all of them, each with a share of every batch.",
 )
-def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device: str) -> None:
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train N times, with seeds from training.seed on; report mean and spread, keep the best model by dev.",
+)
+def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None) -> None:
     """Train a model as CONFIG (a YAML file) says.
 
     The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far.
@@ -63,6 +70,9 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     from tagger.evaluation.progress import TrainingProgress
     from tagger.network import pipeline
 
+    if seeds is not None:
+        _train_seeds(loaded, seeds, device, stop)
+        return
     with TrainingProgress() as progress, stop:
         outcome = pipeline.train(loaded, progress, device=device, should_stop=stop.requested)
     shown = os.path.relpath(outcome.model_dir or ".")
@@ -76,6 +86,24 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:
         _remember_model(shown)
+
+
+def _train_seeds(config: Config, n: int, device: str, stop: console.StopRequest) -> None:
+    from tagger.evaluation.progress import TrainingProgress
+    from tagger.network.seeds import summarize, train_seeds
+
+    with TrainingProgress() as progress, stop:
+        outcome = train_seeds(config, n, progress, device=device, should_stop=stop.requested)
+    shown = os.path.relpath(outcome.model_dir)
+    if outcome.best is None:
+        console.say("stopped before the first epoch was done: no model was written")
+    else:
+        for line in summarize(outcome.runs):
+            console.say(line)
+        console.say(f"model of seed {outcome.best.seed} (dev {100 * outcome.best.dev:.2f}) is in {shown}")
+    if outcome.stopped:
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
+    _remember_model(shown)
 
 
 @cli.command(name="eval")

@@ -102,21 +102,28 @@ class NetworkConfig(_Section):
     """The two-branch network."""
 
     embedding_dim: _Size = 100
-    characters: Literal["none", "cnn", "lstm"] = "none"
+    characters: Literal["none", "cnn", "lstm"] = "cnn"
     character_dim: _Size = 30
     character_units: Annotated[int, Field(ge=2, le=1_000_000)] = 50
-    casing: bool = False
+    casing: bool = True
     feature_dim: _Size = 20
-    units: _Size = 100
-    layers: Annotated[int, Field(ge=1, le=1000)] = 1
+    units: _Size = 150
+    layers: Annotated[int, Field(ge=1, le=1000)] = 2
     direction: Literal["both", "forward", "backward"] = "both"
     merge: Literal["concat", "sum", "mul", "ave"] = "concat"
     dropout: _Rate = 0.5
-    input_dropout: _Rate = 0.5
-    token_dropout: _Rate = 0.0
+    input_dropout: _Rate = 0.25
+    token_dropout: _Rate = 0.25
     recurrent_dropout: _Rate = 0.0
-    decoder: Literal["constrained", "softmax"] = "constrained"
-    scheme: Literal["IOB2", "IOBES"] = "IOB2"
+    decoder: Literal["constrained", "softmax", "crf"] = "constrained"
+    scheme: Literal["IOB2", "IOBES"] = "IOBES"
+
+    @pydantic.field_validator("character_units")
+    @classmethod
+    def _character_units(cls, units: int, others: pydantic.ValidationInfo) -> int:
+        if others.data.get("characters") == "lstm" and units % 2:
+            raise ValueError(f"found {units}, expected an even number: half of them read the token from its end")
+        return units
 
 
 class TrainingConfig(_Section):
@@ -124,12 +131,12 @@ class TrainingConfig(_Section):
 
     epochs: _Count = 30
     batch_size: _Count = 32
-    optimizer: Literal["adam", "nadam", "sgd"] = "adam"
+    optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     decay: Annotated[float, Field(ge=0)] = 0.05
     steps: dict[_Count, Annotated[float, Field(gt=0)]] = {}
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
     label_smoothing: _Rate = 0.0
     accumulate: _Count = 1
     patience: _Count | None = 5
@@ -199,6 +206,12 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise _config_error(error, path, lines, origins) from None
+    if config.model.decoder == "crf" and config.training.label_smoothing:
+        key = "training.label_smoothing"
+        raise ConfigError(
+            f"{_where(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
+            " scores whole sequences, expected 0; delete the key, or set model.decoder to constrained"
+        )
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))
     return config
@@ -323,12 +336,15 @@ def _config_error(
             problems[key] = _describe(problem, location)
     messages = []
     for key, text in problems.items():
-        settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
-        origin = origins[settings[-1]] if settings else None
-        line = lines.get(key) or lines.get(key.split(".")[0])
-        where = origin or (f"{path}:{line}" if line else str(path))
-        messages.append(f"{where}: {key}: {text}")
+        messages.append(f"{_where(key, path, lines, origins)}: {key}: {text}")
     return ConfigError(messages[0], detail=messages[1:])
+
+
+def _where(key: str, path: Path, lines: dict[str, int], origins: dict[str, str]) -> str:
+    """Where a key was set: the option, or the file and line."""
+    settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
+    line = lines.get(key) or lines.get(key.split(".")[0])
+    return origins[settings[-1]] if settings else f"{path}:{line}" if line else str(path)
 
 
 _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tagger.corpus.encoder import Encoder, Sizes
+from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.corpus.spellings import build_characters
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
-from tagger.network.export import build_onnx
-from tagger.network.model import TwoBranchTagger
+from tagger.network.export import build_onnx, learned_transitions
+from tagger.network.lstm import Kernel
+from tagger.network.model import build_network
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import Model, Weights
 from tagger.runtime.model_files import EMBEDDINGS
@@ -30,10 +31,10 @@ TAGS = (OUTSIDE, "B-X", "B-Y", "I-X", "I-Y")
 TOKENS = tuple(f"w{i}" for i in range(200))
 
 
-def random_weights(network: dict[str, Any], sizes: Sizes, seed: int = 1) -> Weights:
+def random_weights(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
     """Large enough for every one of them, and every token, to show in the logits."""
-    shapes = TwoBranchTagger(**network, **sizes._asdict()).weights_as_arrays()
-    rng = np.random.default_rng(seed)
+    shapes = build_network(manifest, encoder, tags, kernel=Kernel.PLAIN).weights_as_arrays()
+    rng = np.random.default_rng(manifest.seed)
     scales = {"softmax.kernel": 5.0, "softmax.bias": 0.3}
     return {
         name: rng.normal(scale=scales.get(name, 1.0), size=array.shape).astype(np.float32)
@@ -52,6 +53,7 @@ def small_model(
     file_scheme: str | None = None,
     seed: int = 1,
     features: tuple[str, ...] = (),
+    embedding_dtype: str = "float32",
     **network: Any,
 ) -> Model[Weights]:
     """A model with the given architecture, not saved yet."""
@@ -62,7 +64,7 @@ def small_model(
         scheme=scheme,
         normalization=Normalization(),
         n_trained_tokens=None,
-        embedding_dtype="float32",
+        embedding_dtype=embedding_dtype,
         network=NETWORK | network,
         decoder=decoder,
         max_length=max_length,
@@ -74,14 +76,20 @@ def small_model(
     characters = build_characters(tokens)[0] if manifest.network["characters"] != "none" else None
     vocabularies = (TokenVocabulary(FEATURE),) * len(features)
     encoder = Encoder(TokenVocabulary(tokens), characters, bool(manifest.network["casing"]), vocabularies)
-    weights = random_weights(dict(manifest.network), encoder.sizes(len(tags)), seed)
-    return Model(directory, manifest, encoder, TagVocabulary(tags), weights)
+    vocabulary = TagVocabulary(tags)
+    return Model(directory, manifest, encoder, vocabulary, random_weights(manifest, encoder, vocabulary))
 
 
 def save_small_model(directory: Path, **options: Any) -> Path:
     """A model directory as `tagger train` writes it."""
     model = small_model(directory, **options)
-    graph = build_onnx(model.network, model.manifest.network, embeddings=EMBEDDINGS)
+    graph = build_onnx(
+        model.network,
+        model.manifest.network,
+        transitions=learned_transitions(model),
+        embeddings=EMBEDDINGS,
+        embedding_dtype=model.manifest.embedding_dtype,
+    )
     save_model(model, graph=graph, config="", history="")
     return directory
 

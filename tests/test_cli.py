@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import run_tagger
 
@@ -495,3 +496,43 @@ def test_training_goes_on_when_nobody_reads_its_messages(in_trained: Path, tmp_p
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert (tmp_path / "models/config/manifest.json").exists()
+
+
+# --- Several seeds ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.tensorflow
+def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"data: {{train: {trained}/train.conll, dev: 0.4, test: {trained}/train.conll}}\n"
+        "training: {epochs: 4, learning_rate: 0.01, seed: 5}\n"
+    )
+    result = run_tagger("train", config, *SMALL, "--seeds", "3", "--model", tmp_path / "all")
+    assert result.exit_code == 0, result.errors
+    assert result.output == b""
+    alone, scores = {}, {}
+    for seed in (5, 6, 7):
+        directory = tmp_path / f"alone-{seed}"
+        assert run_tagger("train", config, *SMALL, f"--set=training.seed={seed}", "--model", directory).exit_code == 0
+        alone[seed] = (directory / "model.onnx").read_bytes(), (directory / "embeddings.bin").read_bytes()
+        manifest = json.loads((directory / "manifest.json").read_text())
+        test = json.loads(run_tagger("eval", "--json", "--model", directory).output)["f1"]
+        scores[seed] = 100 * manifest["dev"]["f1"], 100 * test
+        assert f"seed {seed}: dev {scores[seed][0]:.2f} (epoch {manifest['dev']['epoch']}), test {100 * test:.2f}" in (
+            result.errors
+        )
+    assert len(set(scores.values())) == 3, "seeds that come to the same show nothing"
+    for i, name in enumerate(("dev", "test")):
+        values = [pair[i] for pair in scores.values()]
+        mean, spread = np.mean(values), np.std(values, ddof=1)
+        expected = f"{name:8} {mean:5.2f} ± {spread:.2f}   {min(values):6.2f} {max(values):6.2f}"
+        assert expected in result.errors.splitlines()
+    best = max(scores, key=lambda seed: scores[seed][0])
+    found = (tmp_path / "all/model.onnx").read_bytes(), (tmp_path / "all/embeddings.bin").read_bytes()
+    assert found == alone[best]
+    assert f"model of seed {best} (dev {scores[best][0]:.2f}) is in" in result.errors
+    assert json.loads((tmp_path / "all/manifest.json").read_text())["seed"] == best
+    assert {path.name for path in tmp_path.iterdir()} == {"c.yaml", "all", "alone-5", "alone-6", "alone-7"} | {
+        path.name for path in tmp_path.glob(".tagger-model")
+    }

@@ -108,7 +108,7 @@ def test_settings_are_yaml_and_override_the_file(write) -> None:
 
 
 def test_an_empty_section_keeps_its_defaults(write) -> None:
-    assert load_config(write(MINIMAL + "model:\n")).model.units == 100
+    assert load_config(write(MINIMAL + "model:\n")).model.units == 150
     assert load_config(write(MINIMAL + "model:\n"), ["model.units=3"]).model.units == 3
 
 
@@ -142,11 +142,13 @@ def test_defaults_are_those_of_the_contract() -> None:
                encoding: utf-8, max_length: null}
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
-        model: {embedding_dim: 100, characters: none, character_dim: 30, character_units: 50, casing: false,
-                feature_dim: 20, units: 100, layers: 1, direction: both, merge: concat, dropout: 0.5,
-                input_dropout: 0.5, token_dropout: 0.0, recurrent_dropout: 0.0,
-                decoder: constrained, scheme: IOB2}
-        training: {epochs: 30, batch_size: 32, optimizer: adam, learning_rate: 0.001, decay: 0.05, clip_norm: 5.0, ema: null,
+        embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
+        model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
+                feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
+                input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
+                decoder: constrained, scheme: IOBES}
+        training: {epochs: 30, batch_size: 32, optimizer: nadam, learning_rate: 0.001, decay: 0.05, steps: {},
+                   clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, accumulate: 1,
                    patience: 5, seed: 1, threads: null, mixed_precision: false}
         """
     )

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import pytest
+from all_paths import AllPaths, all_paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqscore.encoding import get_encoding
@@ -12,7 +13,10 @@ from seqscore.validation import validate_labels
 
 from tagger.corpus.schemes import SCHEMES
 from tagger.runtime import decoding
-from tagger.runtime.decoding import Constraints, Scores, constraints_of, decode, log_softmax, viterbi
+from tagger.runtime import marginals as marginals_module
+from tagger.runtime.decoding import Scores, decode, log_softmax, viterbi
+from tagger.runtime.marginals import marginals, tag_scores
+from tagger.runtime.transitions import ILLEGAL, Transitions, constraints_of, learned_within
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
 TAGS = {
@@ -41,7 +45,7 @@ def legal_paths(tags: list[str], scheme: str, length: int) -> list[tuple[int, ..
     return [path for path in paths if validate_labels([tags[i] for i in path], encoding).is_valid()]
 
 
-def constraints_for(tags: list[str], scheme: str) -> Constraints:
+def constraints_for(tags: list[str], scheme: str) -> Transitions:
     constraints = constraints_of(tags, scheme)
     assert constraints is not None
     return constraints
@@ -79,7 +83,7 @@ def test_viterbi_finds_the_best_of_all_legal_paths_of_ragged_sentences(scheme: s
 def test_viterbi_adds_up_start_transition_and_end_scores(n_tags: int, lengths: list[int], seed: int) -> None:
     width = max(lengths)
     scores = random_scores((len(lengths), width, n_tags), seed)
-    constraints = Constraints(
+    constraints = Transitions(
         transition=random_scores((n_tags, n_tags), seed + 1),
         start=random_scores((n_tags,), seed + 2),
         end=random_scores((n_tags,), seed + 3),
@@ -101,9 +105,12 @@ def test_a_sentence_is_decoded_alike_alone_and_in_any_batch() -> None:
     constraints = constraints_for(tags, "IOB2")
     logits = random_scores((6, 9, len(tags)), 3)
     lengths = lengths_of(9, 1, 4, 2, 9, 7)
-    together, scores = decode(logits, lengths, constraints)
+    together = decode(logits, lengths, constraints)
+    scores = tag_scores(logits, lengths, together, constraints)
     for row, n in enumerate(lengths.tolist()):
-        alone, alone_scores = decode(logits[row : row + 1, :n], lengths[row : row + 1], constraints)
+        one = logits[row : row + 1, :n], lengths[row : row + 1]
+        alone = decode(*one, constraints)
+        alone_scores = tag_scores(*one, alone, constraints)
         assert alone[0].tolist() == together[row, :n].tolist()
         assert alone_scores[0].tolist() == scores[row, :n].tolist()
 
@@ -127,7 +134,7 @@ def test_constrained_tags_are_always_legal(scheme: str, data: st.DataObject) -> 
     tags = data.draw(st.permutations(tags))
     lengths = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=4))
     logits = random_scores((len(lengths), max(lengths), len(tags)), data.draw(st.integers(0, 1000)), scale=30.0)
-    ids, _ = decode(logits, np.array(lengths, np.int32), constraints_for(tags, scheme))
+    ids = decode(logits, np.array(lengths, np.int32), constraints_for(tags, scheme))
     for row, n in zip(ids, lengths, strict=True):
         decoded = [tags[i] for i in row[:n]]
         assert validate_labels(decoded, get_encoding(SEQSCORE_NAMES[scheme])).is_valid(), decoded
@@ -181,7 +188,7 @@ def test_plain_tags_have_no_constraints() -> None:
 def test_without_constraints_each_token_gets_its_best_tag() -> None:
     logits = random_scores((3, 4, 5), 6)
     lengths = lengths_of(4, 1, 2)
-    ids, _ = decode(logits, lengths, None)
+    ids = decode(logits, lengths, None)
     for row, n in enumerate(lengths.tolist()):
         for t in range(n):
             assert logits[row, t, ids[row, t]] == max(logits[row, t].tolist())
@@ -192,7 +199,9 @@ def test_the_score_of_a_tag_is_its_softmax_probability(constrained: bool) -> Non
     tags = TAGS["IOB2"]
     logits = random_scores((4, 6, len(tags)), 7)
     lengths = lengths_of(6, 1, 2, 5)
-    ids, scores = decode(logits, lengths, constraints_for(tags, "IOB2") if constrained else None)
+    constraints = constraints_for(tags, "IOB2") if constrained else None
+    ids = decode(logits, lengths, constraints)
+    scores = tag_scores(logits, lengths, ids, constraints)
     best = 0
     for row, n in enumerate(lengths.tolist()):
         probabilities = softmax(logits[row, :n])
@@ -219,14 +228,15 @@ def test_a_sentence_without_a_legal_path_gets_its_best_scored_tags() -> None:
     tags = ["I-a", "I-b"]  # no O and no B-: nothing may begin a sentence
     constraints = constraints_for(tags, "IOB2")
     logits = np.array([[[0, 5], [0, 5], [1, 5]], [[5, 0], [0, 4], [5, 0]], [[0, 5], [9, 9], [9, 9]]], np.float32)
-    ids, scores = decode(logits, lengths_of(3, 3, 1), constraints)
+    ids = decode(logits, lengths_of(3, 3, 1), constraints)
+    scores = tag_scores(logits, lengths_of(3, 3, 1), ids, constraints)
     assert ids.tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
     assert scores[0].tolist() == pytest.approx(softmax(logits[0])[:, 1].tolist(), abs=1e-6)
 
 
 def test_a_sentence_without_a_legal_path_does_not_touch_its_neighbours() -> None:
     tags = ["B-a", "I-b"]  # S- and E- are missing: every path of IOBES is illegal
-    ids, _ = decode(random_scores((3, 4, 2), 9), lengths_of(4, 1, 3), constraints_for(tags, "IOBES"))
+    ids = decode(random_scores((3, 4, 2), 9), lengths_of(4, 1, 3), constraints_for(tags, "IOBES"))
     assert ids.shape == (3, 4)
     assert set(ids.ravel().tolist()) <= {0, 1}
     assert ids[1, 1:].tolist() == [0, 0, 0]
@@ -242,7 +252,7 @@ def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time(mon
     plain = decoding.viterbi
     monkeypatch.setattr(decoding, "viterbi", lambda scores, *rest: sizes.append(len(scores)) or plain(scores, *rest))
     monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 100 * len(tags) ** 2)
-    ids, _ = decode(logits, np.full(3000, 2, np.int32), constraints)
+    ids = decode(logits, np.full(3000, 2, np.int32), constraints)
     assert sizes == [100] * 15
     assert set(ids[::2, 0].tolist()) == {tags.index("B-a")}
     assert set(ids[1::2].ravel().tolist()) == {0}
@@ -254,7 +264,190 @@ def test_argmax_is_taken_only_where_it_is_what_viterbi_finds(seed: int, scheme: 
     constraints = constraints_for(TAGS[scheme], scheme)
     logits = random_scores((6, 5, len(TAGS[scheme])), seed)
     lengths = lengths_of(5, 1, 3, 2, 5, 4)
-    ids, _ = decode(logits, lengths, constraints)
+    ids = decode(logits, lengths, constraints)
     expected = viterbi(log_softmax(logits), lengths, constraints)
     for row, n in enumerate(lengths.tolist()):
         assert ids[row, :n].tolist() == expected[row, :n].tolist()
+
+
+# --- A CRF: learned transitions ------------------------------------------------------------------------------------
+
+
+def learned(tags: list[str], scheme: str, seed: int, scale: float = 2.0) -> Transitions:
+    """Random weights, also where nothing is legal: there they must not count."""
+    rng = np.random.default_rng(seed)
+    shapes = (len(tags), len(tags)), len(tags), len(tags)
+    return learned_within(constraints_of(tags, scheme), *(rng.normal(size=shape) * scale for shape in shapes))
+
+
+CRF_TAGS = {"none": ["x", "y", "z", "w"], "IOB2": TAGS["IOB2"], "IOBES": TAGS["IOBES"][:5]}
+
+
+@pytest.mark.parametrize("scale", [2.0, 1e4])
+@pytest.mark.parametrize("scheme", list(CRF_TAGS))
+def test_a_crf_finds_the_best_of_all_paths_and_their_marginals(scheme: str, scale: float) -> None:
+    tags = CRF_TAGS[scheme]
+    n_other = 0
+    for seed in range(5):
+        transitions = learned(tags, scheme, seed)
+        lengths = np.random.default_rng(seed).permutation([1, 2, 3, 4, 5, 1]).astype(np.int32)
+        logits = random_scores((6, 6, len(tags)), seed, scale)
+        for row, n in enumerate(lengths):
+            logits[row, n:] = np.nan
+        ids = decode(logits, lengths, transitions)
+        found = marginals(logits, lengths, transitions)
+        scores = tag_scores(logits, lengths, ids, transitions)
+        assert scores.dtype == np.float32
+        for row, n in enumerate(lengths.tolist()):
+            every = all_paths(logits[row, :n], transitions)
+            assert ids[row, :n].tolist() == every.best
+            assert not found[row, n:].any()
+            np.testing.assert_allclose(found[row, :n], every.marginals, atol=1e-9)
+            expected = every.marginals[np.arange(n), ids[row, :n]]
+            np.testing.assert_allclose(scores[row, :n], expected, atol=1e-6)
+            n_other += every.best != logits[row, :n].argmax(axis=-1).tolist()
+    assert n_other > 5 or (scheme == "none" and scale > 100)
+
+
+def test_legal_best_tags_may_still_not_be_the_best_path_of_a_crf() -> None:
+    tags = CRF_TAGS["IOB2"]
+    transitions = learned_within(constraints_of(tags, "IOB2"), -9.0 * np.eye(5), np.zeros(5), np.zeros(5))
+    logits = np.array([[[1.0, 0.5, 0.0, 0.0, 0.0]] * 2], np.float32)
+    assert decode(logits, lengths_of(2), transitions).tolist() in ([[0, 1]], [[1, 0]])
+    assert decode(logits, lengths_of(2), constraints_of(tags, "IOB2")).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
+def test_a_piece_is_decoded_as_if_the_tag_before_it_were_given(scheme: str) -> None:
+    tags, n, cut = CRF_TAGS[scheme], 5, 2
+    transitions = learned(tags, scheme, 4)
+    logits = random_scores((1, n, len(tags)), 5)
+    every = all_paths(logits[0], transitions)
+    for after_tag in range(len(tags)):
+        given_tag = every.tags[:, cut - 1] == after_tag
+        scores = np.where(given_tag, every.scores, -np.inf)
+        if np.isinf(scores.max()):
+            continue
+        given = AllPaths(every.tags, scores, len(tags))
+        rest = transitions.of_piece(after_tag, goes_on=False)
+        piece, lengths = logits[:, cut:], lengths_of(n - cut)
+        assert rest.learned
+        assert decode(piece, lengths, rest)[0].tolist() == given.best[cut:]
+        np.testing.assert_allclose(marginals(piece, lengths, rest)[0], given.marginals[cut:], atol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
+def test_the_first_piece_may_end_in_any_tag(scheme: str) -> None:
+    tags, n = CRF_TAGS[scheme], 3
+    transitions = learned(tags, scheme, 6)
+    first = transitions.of_piece(None, goes_on=True)
+    logits = random_scores((1, n, len(tags)), 7)
+    every = all_paths(logits[0], Transitions(transitions.transition, transitions.start, np.zeros(len(tags))))
+    assert decode(logits, lengths_of(n), first)[0].tolist() == every.best
+    np.testing.assert_allclose(marginals(logits, lengths_of(n), first)[0], every.marginals, atol=1e-9)
+
+
+def test_of_equally_good_paths_always_the_one_of_the_lowest_tags_is_taken() -> None:
+    everything_alike = Transitions(np.zeros((3, 3)), np.zeros(3), np.zeros(3), learned=True)
+    lengths = lengths_of(2, 4, 1)
+    logits = np.zeros((3, 4, 3), np.float32)
+    assert not decode(logits, lengths, everything_alike).any()
+    logits[:, :, 0] = -1.0
+    assert decode(logits, lengths, everything_alike)[1].tolist() == [1, 1, 1, 1]
+
+
+def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = CRF_TAGS["IOB2"]
+    transitions = learned(tags, "IOB2", 8)
+    logits = random_scores((6, 9, len(tags)), 9)
+    logits[4] *= 1e4  # whose marginals need logarithms
+    lengths = lengths_of(9, 1, 4, 2, 9, 7)
+    together, scores = decode(logits, lengths, transitions), marginals(logits, lengths, transitions)
+    for row, n in enumerate(lengths.tolist()):
+        one = logits[row : row + 1, :n], lengths[row : row + 1]
+        assert decode(*one, transitions)[0].tolist() == together[row, :n].tolist()
+        np.testing.assert_allclose(marginals(*one, transitions)[0], scores[row, :n], atol=1e-12)
+    monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 2 * len(tags) ** 2)
+    monkeypatch.setattr(marginals_module, "_NUMBERS", 1)
+    real = np.arange(9) < lengths[:, None]
+    assert decode(logits, lengths, transitions)[real].tolist() == together[real].tolist()
+    np.testing.assert_allclose(marginals(logits, lengths, transitions), scores, atol=1e-12)
+
+
+def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:
+    tags, n = CRF_TAGS["IOBES"], 8192
+    transitions = learned(tags, "IOBES", 10)
+    logits = random_scores((1, n, len(tags)), 11)
+    (path,) = decode(logits, lengths_of(n), transitions)
+    total = float(logits[0, np.arange(n), path].astype(np.float64).sum() + transitions.start[path[0]])
+    total += float(transitions.end[path[-1]] + transitions.transition[path[:-1], path[1:]].sum())
+    best, summed = (logits[0, 0] + transitions.start for _ in range(2))
+    forward = [summed]
+    for t in range(1, n):
+        best = (best[:, None] + transitions.transition).max(axis=0) + logits[0, t]
+        summed = np.logaddexp.reduce(summed[:, None] + transitions.transition, axis=0) + logits[0, t]
+        forward.append(summed)
+    assert total == pytest.approx(float((best + transitions.end).max()), abs=1e-6)
+    found = marginals(logits, lengths_of(n), transitions)[0]
+    at_end = np.exp(summed + transitions.end - np.logaddexp.reduce(summed + transitions.end))
+    np.testing.assert_allclose(found[-1], at_end, atol=1e-9)
+    np.testing.assert_allclose(found.sum(axis=-1), 1.0, atol=1e-9)
+    # In the middle: what comes before by the recurrence above, what comes after by the same, backwards.
+    after = transitions.end
+    for t in range(n - 1, n // 2, -1):
+        after = np.logaddexp.reduce(transitions.transition + logits[0, t] + after, axis=1)
+    through = forward[n // 2] + after
+    np.testing.assert_allclose(found[n // 2], np.exp(through - np.logaddexp.reduce(through)), atol=1e-9)
+
+
+def test_tags_that_never_end_do_not_outgrow_the_rest() -> None:
+    # B- without E-: by itself it would be e^10 better at each of 100 steps.
+    transitions = learned(["O", "B-a", "I-a"], "IOBES", 0, scale=0.0)
+    logits = np.zeros((1, 100, 3), np.float32)
+    logits[..., 1:] = 10.0
+    assert marginals(logits, lengths_of(100), transitions).tolist() == [[[1.0, 0.0, 0.0]] * 100]
+
+
+def test_a_sentence_without_a_legal_path_is_scored_by_the_paths_that_break_least() -> None:
+    tags = ["B-a", "I-a", "E-a"]  # no path of one tag
+    transitions = learned(tags, "IOBES", 12)
+    logits = random_scores((2, 3, 3), 13)
+    found = marginals(logits, lengths_of(1, 3), transitions)
+    np.testing.assert_allclose(found[1], all_paths(logits[1], transitions).marginals, atol=1e-9)
+    np.testing.assert_allclose(found[0, :1], all_paths(logits[0, :1], transitions, strict=False).marginals, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "steps", "shortest", "unused"),
+    [
+        (["x", "y"], "none", 1, 1, []),
+        (["O", "B-a", "I-a"], "IOB2", 2, 1, []),
+        (["O", "B-a", "I-a", "E-a", "B-b", "E-b", "I-b"], "IOBES", 3, 1, []),
+        (["O", "B-a", "I-b"], "IOB2", 1, 1, ["I-b"]),
+        (["O", "B-a", "I-a"], "IOBES", 1, 1, ["B-a", "I-a"]),
+        (["B-a", "I-a", "E-a"], "IOBES", 3, 2, []),
+        (["B-a", "E-a"], "IOBES", None, None, []),  # they take turns: never can each follow each
+    ],
+)
+def test_how_far_apart_scores_may_lie_follows_from_the_rules(
+    tags: list[str], scheme: str, steps: int | None, shortest: int | None, unused: list[str]
+) -> None:
+    spread = learned(tags, scheme, 14).spread
+    assert [tag for tag, used in zip(tags, spread.used, strict=True) if not used] == unused
+    if steps is None:
+        assert spread.widest < 0
+    else:
+        assert (spread.widest, spread.shortest) == (pytest.approx(500 / steps), shortest)
+
+
+def test_weights_of_what_is_illegal_do_not_count() -> None:
+    tags = CRF_TAGS["IOB2"]
+    constraints = constraints_for(tags, "IOB2")
+    transitions = learned_within(constraints, np.full((5, 5), 7.0), np.full(5, 8.0), np.full(5, 9.0))
+    assert transitions.learned
+    assert not constraints.learned
+    for array, legal, weight in zip(
+        (transitions.transition, transitions.start, transitions.end), constraints.legal, (7.0, 8.0, 9.0), strict=True
+    ):
+        assert set(array[legal].tolist()) == {weight}
+        assert set(array[~legal].tolist()) <= {ILLEGAL}

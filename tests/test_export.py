@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow")
 import onnx
 import onnxruntime
 import tensorflow as tf
-from small_models import random_sentences, save_small_model, small_model
+from small_models import TAGS, random_sentences, save_small_model, small_model
 
 from tagger.corpus.batching import pad
 from tagger.corpus.conll import read_sentences
@@ -27,8 +27,9 @@ from tagger.network import pipeline
 from tagger.network.export import build_onnx, check_equal
 from tagger.network.inference import open_scorer
 from tagger.runtime.engine import graph_inputs, load_predictor
-from tagger.runtime.model_dir import load_model
+from tagger.runtime.model_dir import load_model, read_weights
 from tagger.runtime.predictor import Predictor
+from tagger.runtime.transitions import constraints_of
 
 pytestmark = pytest.mark.tensorflow
 
@@ -95,7 +96,7 @@ def real_sentences(corpora: Path) -> list[list[str]]:
 
 
 @pytest.mark.corpora
-@pytest.mark.parametrize("decoder", ["constrained", "softmax"])
+@pytest.mark.parametrize("decoder", ["constrained", "softmax", "crf"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES[:12], ids=of)
 def test_tags_are_those_of_tensorflow_on_every_corpus(
     tmp_path: Path, real_sentences: list[list[str]], architecture: dict[str, object], decoder: str
@@ -226,6 +227,7 @@ def test_a_standalone_onnx_file_is_valid_and_gives_the_same_logits(tmp_path: Pat
     check_served(logits, inputs["lengths"], expected)
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["tags"]) == ["O", "B-X", "B-Y", "I-X", "I-Y"]
+    assert [output.name for output in session.get_outputs()] == ["logits"]
     assert (facts["scheme"], facts["lowercase"], facts["normalize_digits"]) == ("IOB2", "false", "false")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["network.onnx"]
 
@@ -277,6 +279,52 @@ def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: py
     result = run_tagger("export", tmp_path / "x", "--model", directory)
     assert "--format onnx: found " in result.first_error
     assert "use --format saved-model" in result.first_error
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
+def test_what_a_crf_has_learned_goes_with_the_graph(tmp_path: Path, scheme: str) -> None:
+    tags = {"IOB2": TAGS, "IOBES": ("O", "B-X", "E-X", "I-X", "S-X")}[scheme]
+    directory = save_small_model(tmp_path / "model", decoder="crf", scheme=scheme, tags=tags)
+    sentences, (ours, theirs) = random_sentences(40), (load_predictor(directory, threads=1), in_tensorflow(directory))
+    for found, expected in zip(ours.tag(sentences), theirs.tag(sentences), strict=True):
+        assert found.tags == expected.tags
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    plain = load_predictor(save_small_model(tmp_path / "plain", scheme=scheme, tags=tags), threads=1)
+    differ = [a.tags != b.tags for a, b in zip(ours.tag(sentences), plain.tag(sentences), strict=True)]
+    assert sum(differ) > 10, "what it has learned shows"
+    assert [tagged.scores for tagged in ours.tag(sentences, scores=False)] == [[]] * len(sentences)
+
+    assert run_tagger("export", tmp_path / "n.onnx", "--model", directory).exit_code == 0
+    session = onnxruntime.InferenceSession(tmp_path / "n.onnx", providers=["CPUExecutionProvider"])
+    inputs, expected = feed(directory)
+    logits, *scores = session.run(["logits", "transition", "start", "end"], inputs)
+    check_served(logits, inputs["lengths"], expected)
+    weights = load_model(directory, read_weights).network
+    rules = constraints_of(tags, scheme)
+    assert rules is not None
+    for name, found in zip(("transition", "start", "end"), scores, strict=True):
+        legal = getattr(rules, name) == 0
+        np.testing.assert_array_equal(found[legal], weights[f"crf.{name}"][legal])
+        assert (found[~legal] == -1e6).all()
+        assert name == "end" or not legal.all()
+
+
+@pytest.mark.parametrize("direction", ["both", "forward"])
+def test_an_embedding_of_half_precision_is_the_same_network(tmp_path: Path, direction: str) -> None:
+    half, whole = (
+        save_small_model(tmp_path / dtype, embedding_dtype=dtype, direction=direction)
+        for dtype in ("float16", "float32")
+    )
+    assert 2 * (half / "embeddings.bin").stat().st_size == (whole / "embeddings.bin").stat().st_size
+    sentences = random_sentences(20)
+    ours, theirs = load_predictor(half), in_tensorflow(half)
+    differences = []
+    for found, expected, exact in zip(
+        ours.logits(sentences), theirs.logits(sentences), load_predictor(whole).logits(sentences), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+        differences.append(float(np.abs(found - exact).max()))
+    assert 1e-4 < max(differences) < 0.1, "rounded, and no more than that"
 
 
 def test_equal_weights_give_an_equal_file(tmp_path: Path) -> None:

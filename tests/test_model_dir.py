@@ -19,6 +19,7 @@ from safetensors.numpy import save as save_tensors
 from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
+from tagger.corpus.spellings import CharacterVocabulary
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
 from tagger.runtime import model_dir, publish
@@ -32,7 +33,12 @@ TOKENS = ("the", "U+3000:\u3000", "\u2028", "\x0b", "", " ", "é", "#")
 
 def a_manifest(seed: int = 1) -> Manifest:
     return Manifest(
-        layout=Layout(columns={"token": 1, "tag": 2}, comments="#", n_columns=5, known_tags=frozenset({"B-X", "O"})),
+        layout=Layout(
+            columns={"token": 1, "tag": 2, "pos": 3, "chunk": 0},
+            comments="#",
+            n_columns=5,
+            known_tags=frozenset({"B-X", "O"}),
+        ),
         notation=Notation(scheme="IOB2", separator="_", prefixes={"I": "i"}),
         scheme="IOB2",
         normalization=Normalization(lowercase=True),
@@ -40,7 +46,7 @@ def a_manifest(seed: int = 1) -> Manifest:
         embedding_dtype="float32",
         network={
             "embedding_dim": 3,
-            "characters": "none",
+            "characters": "cnn",
             "character_dim": 3,
             "character_units": 4,
             "casing": False,
@@ -67,7 +73,9 @@ def save(directory: Path, seed: int = 1) -> None:
     # Everything in the directory says which seed it is of, so that a mixture of two would show.
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
-    model = Model(directory, a_manifest(seed), Encoder(tokens), TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
+    characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
+    encoder = Encoder(tokens, characters, False, (TokenVocabulary(("a\tb", "", "B")), TokenVocabulary(("NNP", " "))))
+    model = Model(directory, a_manifest(seed), encoder, TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
     save_model(model, graph=b"graph %d" % seed, config=f"seed: {seed}\n", history="epoch\n")
 
 
@@ -81,6 +89,9 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert model.manifest == a_manifest()
     assert model.encoder.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
     assert model.tags.tags == ("O", "B-X", "I-1")
+    assert model.encoder.characters == CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
+    chunk, pos = model.encoder.features
+    assert (chunk.tokens, pos.tokens) == (("a\tb", "", "B"), ("NNP", " "))
     assert sorted(model.network) == ["embedding", "w"]
     np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.encoder.tokens), 3), np.float32))
     np.testing.assert_array_equal(model.network["w"], np.ones(2, np.float32))
@@ -92,7 +103,7 @@ def test_vocabulary_files_have_a_line_an_id(tmp_path: Path) -> None:
     save(tmp_path / "model")
     tokens = (tmp_path / "model/tokens.txt").read_bytes().decode().split("\n")
     assert tokens == [*TOKENS, "seed 1", ""]
-    assert load_model(tmp_path / "model").tokens.encode(["É"]).tolist() == [tokens.index("é") + 2]
+    assert load_model(tmp_path / "model").encoder.tokens.encode(["É"]).tolist() == [tokens.index("é") + 2]
     assert (tmp_path / "model/tags.txt").read_bytes() == b"O\nB-X\nI-1\n"
 
 
@@ -118,7 +129,15 @@ def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
     directory = tmp_path / "model"
     save(directory)
     rng = random.Random(1)
-    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors", "embeddings.bin"):
+    for name in (
+        "manifest.json",
+        "tokens.txt",
+        "tags.txt",
+        "characters.txt",
+        "features.txt",
+        "weights.safetensors",
+        "embeddings.bin",
+    ):
         path = directory / name
         content = path.read_bytes()
         for _ in range(150):
@@ -133,7 +152,15 @@ def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
 
 def test_a_file_cut_short_or_missing_is_named(tmp_path: Path) -> None:
     directory = tmp_path / "model"
-    for name in ("manifest.json", "tokens.txt", "tags.txt", "weights.safetensors", "embeddings.bin"):
+    for name in (
+        "manifest.json",
+        "tokens.txt",
+        "tags.txt",
+        "characters.txt",
+        "features.txt",
+        "weights.safetensors",
+        "embeddings.bin",
+    ):
         shutil.rmtree(directory, ignore_errors=True)
         save(directory)
         content = (directory / name).read_bytes()
@@ -168,14 +195,14 @@ def rewrite_manifest(directory: Path, **changes: object) -> None:
 def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=FORMAT_VERSION + 1)
-    with pytest.raises(ModelError, match=r"format version 3, expected at most 2: .* pip install --upgrade"):
+    with pytest.raises(ModelError, match=r"format version 4, expected at most 3: .* pip install --upgrade"):
         load_model(tmp_path / "model")
 
 
 def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=1)
-    with pytest.raises(ModelError, match=r"format version 1, expected 2: .* train again"):
+    with pytest.raises(ModelError, match=r"format version 1, expected 3: .* train again"):
         load_model(tmp_path / "model")
 
 

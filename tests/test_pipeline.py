@@ -14,7 +14,7 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export, pipeline  # noqa: E402
+from tagger.network import devices, distribution, export, model, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
 from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
@@ -45,7 +45,7 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(configured, mon
         raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
 
     monkeypatch.setattr(pipeline, "choose_device", choose)
-    monkeypatch.setattr(pipeline, "TwoBranchTagger", network)
+    monkeypatch.setattr(model, "TwoBranchTagger", network)
     with pytest.raises(KeyboardInterrupt):
         pipeline.train(configured("training.threads=3"), TrainingProgress(), device="gpu")
     assert seen == [("gpu", 3), Kernel.CUDNN]
@@ -226,7 +226,7 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.R
     config = configured("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
     device = devices.Device("CPU", Kernel.BLOCK)
-    network = pipeline.build_network(prepared, device)
+    network = pipeline.initial_network(prepared, device)
     trainer = pipeline.Trainer(network, config.training)
     run = pipeline._Run(config, prepared, trainer, device, replicas, TrainingProgress(), lambda: False)
     gold, empty = [["B-X", "O"]], [["O", "O"]]

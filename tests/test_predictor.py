@@ -18,6 +18,7 @@ from stub_model import TAGS, fixed_logits, stub_manifest, stub_model, stub_predi
 
 from tagger.corpus.batching import Ids, pad
 from tagger.corpus.conll import Sentence, read_sentences
+from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
@@ -38,7 +39,7 @@ def neighbourhood_score(radius: int) -> Any:
     weights = rng.integers(1, 1000, (2 * radius + 1, 502, len(TAGS)))
     weights[:, 0] = 0  # padding, and what lies beyond the window
 
-    def score(sentences: Sequence[Ids]) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Scores:
         token_ids, _ = pad(sentences)
         n_rows, n_steps = token_ids.shape
         padded = np.zeros((n_rows, n_steps + 2 * radius), np.int32)
@@ -172,7 +173,7 @@ def slow_and_recorded(delays: list[float], calls: list[int]) -> ScoreBatch:
     """The stub's scorer, whose batches take turns in being slow; records the size of each."""
     table, waits = fixed_logits(), itertools.cycle(delays)
 
-    def score(sentences: Sequence[Ids]) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Scores:
         time.sleep(next(waits))
         calls.append(len(sentences))
         return table[pad(sentences)[0]]
@@ -210,7 +211,7 @@ def test_what_was_read_before_an_error_comes_out_first_and_nothing_after_it() ->
 def test_a_failure_of_the_network_stops_everything_at_once() -> None:
     begun: list[int] = []
 
-    def failing(sentences: Sequence[Ids]) -> Scores:
+    def failing(sentences: Sequence[Ids], _: object) -> Scores:
         begun.append(len(sentences))
         if len(begun) == 4:
             raise ModelError("broken")
@@ -363,7 +364,7 @@ def test_no_context_reaches_over_a_docstart_line_between_pieces() -> None:
 def test_a_window_too_small_for_context_is_scored_once_and_cut_spans_go_on() -> None:
     table, counted = fixed_logits(), []
 
-    def score(sentences: Sequence[Ids]) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Scores:
         counted.extend(len(ids) for ids in sentences)
         return table[pad(sentences)[0]]
 
@@ -379,7 +380,8 @@ def test_the_rule_of_a_sentences_end_holds_at_its_end_only() -> None:
     logits = {"b": [0, 9, 0, 0, 8], "e": [0, 0, 9, 0, 8]}
     table = np.array([[9, 0, 0, 0, 0]] * 2 + [logits["b"], logits["e"]], np.float32)
     manifest = stub_manifest(scheme="IOBES", notation=Notation(scheme="IOBES"), max_length=4)
-    model = Model(Path(), manifest, TokenVocabulary(("b", "e")), TagVocabulary(tags), lambda some: table[pad(some)[0]])
+    encoder = Encoder(TokenVocabulary(("b", "e")))
+    model = Model(Path(), manifest, encoder, TagVocabulary(tags), lambda some, _: table[pad(some)[0]])
     predictor = Predictor(model)
     assert (
         pieces_of(b"x\nb\ne\nx\n", predictor, 2)

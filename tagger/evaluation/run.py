@@ -76,7 +76,7 @@ def _gold_and_pred(predictor: Predictor, path: str, layout: Layout) -> tuple[lis
     pred: list[list[str]] = []
     goes_on = False
     corpus = load_gold(path, layout, predictor.model.manifest.notation, max_lines=PIECE_LINES)
-    for tags, (sentence, tagged) in zip(corpus.tags, predictor.tag_stream(corpus.sentences), strict=True):
+    for tags, (sentence, tagged) in zip(corpus.tags, predictor.tag_stream(corpus.sentences, scores=False), strict=True):
         if not goes_on or sentence.follows_docstart:
             gold.append([])
             pred.append([])

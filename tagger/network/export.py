@@ -17,9 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tagger import __version__
 from tagger.corpus.encoder import Columns
 from tagger.errors import ModelError, TaggerError
-from tagger.runtime.model_dir import Weights
+from tagger.runtime.model_dir import Model, Weights
 from tagger.runtime.model_files import GRAPH
 from tagger.runtime.predictor import Predictor
+from tagger.runtime.transitions import Transitions, constraints_of, learned_within
 
 OPSET = 17
 INT32 = TensorProto.INT32
@@ -35,6 +36,7 @@ def build_onnx(
     weights: Weights,
     network: Mapping[str, Any],
     *,
+    transitions: Transitions | None = None,
     embeddings: str | None = None,
     embedding_dtype: str = "float32",
     metadata: Mapping[str, str] | None = None,
@@ -47,6 +49,7 @@ def build_onnx(
     Args:
         weights: by their names in `weights.safetensors`, and `embedding`.
         network: the manifest's.
+        transitions: a CRF's, which the graph then has as further outputs: `transition` [K, K], `start` and `end` [K].
         embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
             it the graph holds the embedding itself, in float32.
         embedding_dtype: of the numbers in that file: `float32` or `float16`.
@@ -66,8 +69,13 @@ def build_onnx(
     graph.node("MatMul", [f"x_{network['layers']}", kernel], "products")
     graph.node("Add", ["products", bias], "logits_by_step")
     graph.node("Transpose", ["logits_by_step"], "logits", perm=[1, 0, 2])
+    if transitions is not None:
+        for name in ("transition", "start", "end"):
+            scores = getattr(transitions, name).astype(np.float32)
+            graph.outputs[graph.node("Identity", [graph.constant(f"crf.{name}", scores)], name)] = scores.shape
+    graph.outputs["logits"] = ("B", "T", len(weights["softmax.bias"]))
     model = helper.make_model(
-        graph.build(n_tags=len(weights["softmax.bias"])),
+        graph.build(),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="tagger",
@@ -78,6 +86,14 @@ def build_onnx(
     return serialized
 
 
+def learned_transitions(model: Model[Weights]) -> Transitions | None:
+    """What a model's CRF has learned, illegal ones ruled out; None if it has none."""
+    if model.manifest.decoder != "crf":
+        return None
+    rules = constraints_of(model.tags.tags, model.manifest.scheme)
+    return learned_within(rules, *(model.network[f"crf.{name}"] for name in ("transition", "start", "end")))
+
+
 class _Graph:
     """Nodes and constants of a graph that is being built."""
 
@@ -85,6 +101,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.inputs: dict[str, list[str | int]] = {"token_ids": ["B", "T"], "lengths": ["B"]}
+        self.outputs: dict[str, tuple[str | int, ...]] = {}
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
@@ -94,9 +111,12 @@ class _Graph:
         self.initializers.append(_tensor(name, array))
         return name
 
-    def build(self, *, n_tags: int) -> onnx.GraphProto:
+    def build(self) -> onnx.GraphProto:
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, shape) for name, shape in self.inputs.items()]
-        outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", "T", n_tags])]
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in sorted(self.outputs.items(), key=lambda item: item[0] != "logits")
+        ]
         return helper.make_graph(self.nodes, "tagger", inputs, outputs, self.initializers)
 
 

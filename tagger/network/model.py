@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tagger.corpus.encoder import Encoder
+from tagger.corpus.vocabulary import TagVocabulary
 from tagger.errors import ModelError
+from tagger.network.crf import CRF
 from tagger.network.feeding import Fed
 from tagger.network.layers import (
     DropRecurrent,
@@ -21,9 +25,17 @@ from tagger.network.layers import (
 )
 from tagger.network.lstm import Kernel, Tensor
 from tagger.network.representation import TokenRepresentation
+from tagger.runtime.manifest import Manifest
+from tagger.runtime.transitions import Transitions, constraints_of
 
 # Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
 _TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
+
+
+class Constraints(NamedTuple):
+    """The rules of a CRF; None: everything is legal."""
+
+    rules: Transitions | None
 
 
 class TwoBranchTagger(keras.Model):
@@ -42,6 +54,7 @@ class TwoBranchTagger(keras.Model):
         input_dropout: rate on the first block's input, constant over time.
         token_dropout: rate on what is known of each distinct token, the same wherever it stands in a batch.
         recurrent_dropout: rate on the recurrent weights, the same for all sentences and steps of a batch.
+        crf: the rules within which a CRF learns what tag follows what; None: there is no CRF.
         kernel: how the branches are computed.
         seed: of the initial weights.
         mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
@@ -69,6 +82,7 @@ class TwoBranchTagger(keras.Model):
         input_dropout: float = 0.0,
         token_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        crf: Constraints | None = None,
         kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
         mixed_precision: bool = False,
@@ -112,6 +126,7 @@ class TwoBranchTagger(keras.Model):
         ]
         glorot = keras.initializers.GlorotUniform(seed=seed + 97)
         self.softmax = keras.layers.Dense(n_tags, kernel_initializer=glorot, dtype="float32")
+        self.crf = None if crf is None else CRF(crf.rules, n_tags, name="crf")
         self._build()
 
     def _build(self) -> None:
@@ -158,6 +173,8 @@ class TwoBranchTagger(keras.Model):
     def training_loss(self, rows: Tensor, batch: Fed, *, label_smoothing: float = 0.0) -> Tensor:
         """What training makes smaller, summed over the batch's tokens; arguments as of `call` and `sequence_loss`."""
         logits = self(rows, batch, training=True)
+        if self.crf is not None:
+            return -tf.reduce_sum(self.crf.log_likelihood(logits, batch.tag_ids, batch.lengths))
         return sequence_loss(logits, batch.tag_ids, batch.lengths, label_smoothing=label_smoothing)
 
     def _mask(self, shape: Tensor, rate: float, seed: Tensor | None, place: int) -> Tensor | None:
@@ -189,7 +206,17 @@ class TwoBranchTagger(keras.Model):
                 ):  # fmt: skip
                     named[f"{block.name}.{direction}.{name}"] = weight
         named["softmax.kernel"], named["softmax.bias"] = self.softmax.kernel, self.softmax.bias
+        if self.crf is not None:
+            crf = self.crf
+            named |= {"crf.transition": crf.transition, "crf.start": crf.start, "crf.end": crf.end}
         return named
+
+    def transitions(self) -> Transitions | None:
+        """What the CRF has learned so far; None if there is none."""
+        if self.crf is None:
+            return None
+        transition, start, end = (score.numpy().astype(np.float64) for score in self.crf.scores())
+        return Transitions(transition, start, end, learned=True)
 
     def weights_as_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """A copy of all weights."""
@@ -211,6 +238,20 @@ class TwoBranchTagger(keras.Model):
             )
         for name, weight in named.items():
             weight.assign(arrays[name])
+
+
+def build_network(
+    manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, kernel: Kernel, mixed_precision: bool = False
+) -> TwoBranchTagger:
+    """The network of a manifest, with its initial weights."""
+    return TwoBranchTagger(
+        **manifest.network,
+        **encoder.sizes(len(tags))._asdict(),
+        crf=Constraints(constraints_of(tags.tags, manifest.scheme)) if manifest.decoder == "crf" else None,
+        kernel=kernel,
+        seed=manifest.seed,
+        mixed_precision=mixed_precision,
+    )
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:

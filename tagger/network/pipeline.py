@@ -19,10 +19,10 @@ from tagger.errors import DeviceError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.network.devices import Device, choose_device, out_of_memory_explained
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
-from tagger.network.export import build_onnx, check_equal
+from tagger.network.export import build_onnx, check_equal, learned_transitions
 from tagger.network.inference import Scorer
 from tagger.network.lstm import Kernel
-from tagger.network.model import TwoBranchTagger
+from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.training import EpochLoss, Stopped, Trainer
@@ -127,7 +127,7 @@ def _train(
     if config.training.mixed_precision and not mixed_precision:
         listener.warn("training.mixed_precision: only a GPU gains by it; training in float32 on the CPU")
     with replicas.scope():
-        network = build_network(prepared, chosen, mixed_precision=mixed_precision)
+        network = initial_network(prepared, chosen, mixed_precision=mixed_precision)
         frozen = prepared.vectors.has_vector if prepared.vectors and not config.embeddings.trainable else None
         trainer = Trainer(network, config.training, replicas, frozen=frozen, embedding_dtype=config.embeddings.dtype)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
@@ -141,15 +141,10 @@ def _train(
     return _Run(config, prepared, trainer, chosen, replicas, listener, should_stop).run()
 
 
-def build_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
-    """The network with its initial weights."""
-    manifest = prepared.manifest
-    network = TwoBranchTagger(
-        **manifest.network,
-        **prepared.encoder.sizes(len(prepared.tags))._asdict(),
-        kernel=device.kernel,
-        seed=manifest.seed,
-        mixed_precision=mixed_precision,
+def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
+    """The network with its initial weights, pretrained vectors among them."""
+    network = build_network(
+        prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
     )
     if prepared.vectors is not None:
         prepared.vectors.put_into(network.embedding)
@@ -233,7 +228,9 @@ class _Run:
     def _evaluate_dev(self) -> Evaluation:
         dev = self._prepared.dev
         tagged = self._predictor.tag(
-            [sentence.tokens for sentence in dev.sentences], [sentence.features for sentence in dev.sentences]
+            [sentence.tokens for sentence in dev.sentences],
+            [sentence.features for sentence in dev.sentences],
+            scores=False,
         )
         return evaluate(dev.tags, [sentence.tags for sentence in tagged], self._prepared.manifest.notation.scheme)
 
@@ -247,11 +244,13 @@ class _Run:
         if not self._is_chief:
             return
         manifest = dataclasses.replace(self._prepared.manifest, dev=_dev_scores(best))
+        model = dataclasses.replace(self._model(self._best_weights), manifest=manifest)
         save_model(
-            dataclasses.replace(self._model(self._best_weights), manifest=manifest),
+            model,
             graph=build_onnx(
                 self._best_weights,
                 manifest.network,
+                transitions=learned_transitions(model),
                 embeddings=EMBEDDINGS,
                 embedding_dtype=manifest.embedding_dtype,
             ),
@@ -270,7 +269,7 @@ class _Run:
         if not self._device.n_gpus:
             return self._predictor
         with tf.device("CPU:0"):
-            network = build_network(self._prepared, Device("CPU", Kernel.BLOCK))
+            network = initial_network(self._prepared, Device("CPU", Kernel.BLOCK))
             network.assign_weights(self._best_weights)
         return Predictor(self._model(Scorer(network, device="CPU:0")))
 

@@ -13,9 +13,9 @@ from tagger.corpus.vocabulary import PAD_ID
 from tagger.errors import ModelError
 from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
-from tagger.network.export import build_onnx
+from tagger.network.export import build_onnx, learned_transitions
 from tagger.network.feeding import Fed
-from tagger.network.model import TwoBranchTagger
+from tagger.network.model import TwoBranchTagger, build_network
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
 from tagger.runtime.publish import write_atomically
 
@@ -51,7 +51,12 @@ def _write_onnx(model: Model[Weights], out: Path) -> None:
             f"--format onnx: found {n_bytes} bytes of weights, expected less than 2 GiB, which an ONNX file can hold;"
             " use --format saved-model"
         )
-    write_atomically(out, build_onnx(model.network, model.manifest.network, metadata=_facts(model)))
+    write_atomically(
+        out,
+        build_onnx(
+            model.network, model.manifest.network, transitions=learned_transitions(model), metadata=_facts(model)
+        ),
+    )
 
 
 def _facts(model: Model[Weights]) -> dict[str, str]:
@@ -66,11 +71,8 @@ def _facts(model: Model[Weights]) -> dict[str, str]:
 
 
 def _write_saved_model(model: Model[Weights], out: Path) -> None:
-    network = TwoBranchTagger(
-        **model.manifest.network,
-        **model.encoder.sizes(len(model.tags))._asdict(),
-        kernel=choose_device("cpu").kernel,
-    )
+    kernel = choose_device("cpu").kernel
+    network = build_network(model.manifest, model.encoder, model.tags, kernel=kernel)
     network.assign_weights(model.network)
     with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.", dir=out.parent) as fresh, muted_stderr():
         served = _Served(network)

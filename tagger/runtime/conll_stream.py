@@ -40,7 +40,7 @@ def tag_conll(
     outside = predictor.spell(OUTSIDE)
     sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES, pauses=True)
     how = {"window": 1, "ahead": 0} if line_buffered else {}
-    for window in predictor.tag_windows(sentences, **how):
+    for window in predictor.tag_windows(sentences, scores=scores, **how):
         blocks = []
         for sentence, tagged in window:
             added = [list(map(predictor.spell, tagged.tags))]

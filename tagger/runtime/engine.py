@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime
 
 from tagger.corpus.batching import Ids, pad
-from tagger.corpus.encoder import FIRST_FEATURE, SPELLING, TOKEN, Sizes
+from tagger.corpus.encoder import FIRST_FEATURE, SPELLING, TOKEN, Encoder
 from tagger.corpus.spellings import Spellings
+from tagger.corpus.vocabulary import TagVocabulary
 from tagger.errors import DeviceError, ModelError
 from tagger.runtime.cores import available_cores
 from tagger.runtime.decoding import Scores
@@ -20,6 +21,7 @@ from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import load_model
 from tagger.runtime.model_files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.runtime.predictor import Predictor
+from tagger.runtime.transitions import Transitions
 
 _GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
 
@@ -37,6 +39,7 @@ class Engine:
     """
 
     def __init__(self, path: str, *, device: str = "cpu") -> None:
+        self.transitions: Transitions | None = None  # a CRF's
         options = onnxruntime.SessionOptions()
         # One core a batch and several batches at a time: up to twice as fast as one batch on all cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -59,6 +62,21 @@ class Engine:
     def n_tags(self) -> object:
         """K, as the graph says."""
         return self._session.get_outputs()[0].shape[-1]
+
+    def read_transitions(self, encoder: Encoder) -> Transitions:
+        """What a CRF has learned: the graph says so whatever it is given."""
+        (sentence,), spellings = encoder.encode([[["x"]] * (1 + len(encoder.features))])
+        feeds = graph_inputs(*pad([sentence]), spellings)
+        names = ["transition", "start", "end"]
+        try:
+            arrays = self._session.run(names, {name: feeds[name] for name in self._inputs})
+        except Exception as error:  # as above
+            raise ModelError(f"{GRAPH}: has no CRF's transitions: {_first_line(error)}; train again") from None
+        k = self.n_tags
+        if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not all(map(np.all, map(np.isfinite, arrays))):
+            raise ModelError(f"{GRAPH}: found transitions that are no numbers for {k} tags; train again")
+        transition, start, end = (array.astype(np.float64) for array in arrays)
+        return Transitions(transition, start, end, learned=True)
 
     def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
         """Logits [B, T, K] of encoded sentences, each of at least one token."""
@@ -96,7 +114,7 @@ def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict
     return feeds
 
 
-def open_engine(files: ModelFiles, manifest: Manifest, sizes: Sizes, *, device: str) -> Engine:
+def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, device: str) -> Engine:
     """The engine of a model directory, verified.
 
     Raises:
@@ -104,11 +122,11 @@ def open_engine(files: ModelFiles, manifest: Manifest, sizes: Sizes, *, device: 
         DeviceError: the device cannot be used.
     """
     dim = manifest.network["embedding_dim"]
-    expected = sizes.n_tokens * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
+    expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
     found = files.verify(EMBEDDINGS)
     if found != expected:
         raise ModelError(
-            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {sizes.n_tokens} ids of"
+            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
             f" {dim} numbers; train again"
         )
     files.verify(GRAPH)
@@ -117,9 +135,11 @@ def open_engine(files: ModelFiles, manifest: Manifest, sizes: Sizes, *, device: 
     except ModelError as error:
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
+    if manifest.decoder == "crf":
+        engine.transitions = engine.read_transitions(encoder)
     files.check_not_replaced()
-    if engine.n_tags != sizes.n_tags:
-        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {sizes.n_tags}; train again")
+    if engine.n_tags != len(tags):
+        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {len(tags)}; train again")
     return engine
 
 

@@ -29,7 +29,7 @@ class Manifest:
         n_trained_tokens: how many tokens are from the training data; None without pretrained vectors.
         embedding_dtype: of the numbers in `embeddings.bin`.
         network: the arguments of the network that the config decides.
-        decoder: `constrained` or `softmax`.
+        decoder: `constrained`, `softmax` or `crf`.
         max_length: tokens of a sentence that the network sees at once.
         seed: of the training.
         dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
@@ -187,7 +187,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "network.input_dropout": _RATE,
     "network.token_dropout": _RATE,
     "network.recurrent_dropout": _RATE,
-    "decoder": _one_of("constrained", "softmax"),
+    "decoder": _one_of("constrained", "softmax", "crf"),
     "max_length": _whole(1, 1 << 30),
     "seed": _whole(0, 1 << 31),
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),

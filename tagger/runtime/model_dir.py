@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tagger.corpus.encoder import Encoder, Sizes
+from tagger.corpus.encoder import Encoder
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.spellings import CharacterVocabulary
 from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
@@ -31,8 +31,8 @@ from tagger.runtime.model_files import (
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
-# What is made of the network's own files; is told how many ids there are.
-OpenNetwork = Callable[[ModelFiles, Manifest, Sizes], Network]
+# What is made of the network's own files.
+OpenNetwork = Callable[[ModelFiles, Manifest, Encoder, TagVocabulary], Network]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
             raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
-        network = open_network(files, manifest, encoder.sizes(len(tags)))
+        network = open_network(files, manifest, encoder, tags)
         return Model(directory, manifest, encoder, tags, network)
 
     return read_directory(directory, read)
@@ -92,7 +92,7 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
     return Encoder(tokens, characters, manifest.network["casing"], vocabularies)
 
 
-def read_weights(files: ModelFiles, manifest: Manifest, sizes: Sizes) -> Weights:
+def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
     """All weights by name, the embedding among them.
 
     Raises:
@@ -100,10 +100,11 @@ def read_weights(files: ModelFiles, manifest: Manifest, sizes: Sizes) -> Weights
     """
     import safetensors.numpy
 
+    del tags
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
         stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
-        embedding = stored.reshape(sizes.n_tokens, manifest.network["embedding_dim"]).astype(np.float32)
+        embedding = stored.reshape(len(encoder.tokens), manifest.network["embedding_dim"]).astype(np.float32)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
     weights = {**weights, "embedding": embedding}

@@ -143,7 +143,7 @@ class ModelFiles:
         if version < FORMAT_VERSION:
             raise ModelError(
                 f"{path}: found format version {version}, expected {FORMAT_VERSION}: the model is of an older tagger,"
-                f" before {GRAPH} was part of it; train again"
+                " which wrote models of another form; train again"
             )
         if not is_unaltered(content, values):
             raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")

@@ -18,7 +18,7 @@ from tagger.corpus.conll import Sentence
 from tagger.corpus.encoder import Columns
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
 from tagger.corpus.spellings import Spellings
-from tagger.runtime.decoding import Scores, constraints_of, decode
+from tagger.runtime.decoding import Scores, decode
 from tagger.runtime.grouping import (
     WINDOW_SENTENCES,
     batches_by_length,
@@ -27,18 +27,21 @@ from tagger.runtime.grouping import (
     until_error,
     with_next,
 )
+from tagger.runtime.marginals import tag_scores
 from tagger.runtime.model_dir import Model
+from tagger.runtime.transitions import Transitions, constraints_of
 from tagger.runtime.windows import context_of, windows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-# Encoded sentences, none of them empty, and what their spellings are, to logits [B, T, K].
+# Encoded sentences, none of them empty, and what their spellings are, to logits [B, T, K]. That of a model with a CRF
+# also has its `transitions`.
 ScoreBatch = Callable[[Sequence[Ids], Spellings | None], Scores]
 
 # Small batches stay in a core's cache: 1,024 padded tokens at once are 1.3 times as fast as 4,096.
 BATCH_TOKENS = 1024
-_AHEAD = 2  # windows that are tagged while the next one is read and the one before them is written
+AHEAD = 2  # windows that are tagged while the next one is read and the one before them is written
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class TaggedSentence:
 
     Attributes:
         tags: T canonical tags in the training file's scheme.
-        scores: the softmax probability of each chosen tag, T fractions.
+        scores: the probability of each chosen tag, T fractions: its marginal under a CRF, else that of the softmax;
+            none if they were not asked for.
     """
 
     tags: list[str]
@@ -76,6 +80,7 @@ class Predictor:
         self._score, self._encoder, self._tags = model.network, model.encoder, model.tags
         self._scheme, self._file_scheme = manifest.scheme, manifest.notation.scheme
         self._max_length = manifest.max_length
+        self._decoder = manifest.decoder
         self._constraints = (
             constraints_of(model.tags.tags, manifest.scheme) if manifest.decoder == "constrained" else None
         )
@@ -93,24 +98,37 @@ class Predictor:
         prefixes = sorted(SCHEMES[self._file_scheme].prefixes)
         return [self.spell(OUTSIDE), *(self.spell(f"{prefix}-{name}") for name in types for prefix in prefixes)]
 
-    def tag(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[TaggedSentence]:
+    def tag(
+        self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None, *, scores: bool = True
+    ) -> list[TaggedSentence]:
         """Tag sentences (lists of tokens); an empty one gets no tags.
 
         Args:
             features: the feature columns of each sentence, where the model reads any.
+            scores: whether to compute the tags' scores too.
         """
-        return self._start(_columns(sentences, features)).result()
+        return self._start(_columns(sentences, features), scores=scores).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Scores]:
         """Logits [T_i, K] of each sentence, for whoever compares networks; arguments as of `tag`."""
         ids, spellings = self._encoder.encode(_columns(sentences, features))
         return [self._logits(tokens, spellings) for tokens in ids]
 
-    def _start(self, sentences: Sequence[Columns]) -> _Started:
+    def _transitions(self) -> Transitions | None:
+        """What decides which tag may follow which, and how gladly; those of a CRF change while it is trained."""
+        if self._decoder != "crf":
+            return self._constraints
+        learned: Transitions = self._score.transitions  # type: ignore[attr-defined]
+        return learned
+
+    def _start(self, sentences: Sequence[Columns], *, scores: bool) -> _Started:
         """Begin to tag sentences; a single batch is for the thread that asks."""
         ids, spellings = self._encoder.encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
-        jobs = [functools.partial(self._decode, [ids[i] for i in rows], spellings) for rows in batches]
+        transitions = self._transitions()
+        jobs = [
+            functools.partial(self._decode, [ids[i] for i in rows], spellings, transitions, scores) for rows in batches
+        ]
         return _Started(len(ids), batches, jobs, self._submit(jobs))
 
     def _submit(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]]]:
@@ -124,7 +142,9 @@ class Predictor:
             pool = self._pool
         return [pool.submit(job) for job in jobs]
 
-    def _decode(self, sentences: list[Ids], spellings: Spellings | None) -> list[TaggedSentence]:
+    def _decode(
+        self, sentences: list[Ids], spellings: Spellings | None, transitions: Transitions | None, scores: bool
+    ) -> list[TaggedSentence]:
         """Tag sentences of like length, or a single long one."""
         if len(sentences[0]) > self._max_length:
             (ids,) = sentences
@@ -132,9 +152,11 @@ class Predictor:
         else:
             logits = self._score(sentences, spellings)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
-        tag_ids, scores = decode(logits, lengths, self._constraints)
+        tag_ids = decode(logits, lengths, transitions)
         mask = mask_of(lengths)
-        flat_tags, flat_scores = self._tags.decode(tag_ids[mask]), scores[mask].tolist()
+        flat_tags, flat_scores = self._tags.decode(tag_ids[mask]), []
+        if scores:
+            flat_scores = tag_scores(logits, lengths, tag_ids, transitions)[mask].tolist()
         tagged, start = [], 0
         for end in itertools.accumulate(lengths.tolist()):
             tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_scores[start:end]))
@@ -161,12 +183,17 @@ class Predictor:
         same = self._scheme == self._file_scheme
         return tags if same else convert(tags, self._scheme, self._file_scheme)
 
-    def tag_stream(self, sentences: Iterable[Sentence]) -> Iterator[Tagged]:
+    def tag_stream(self, sentences: Iterable[Sentence], *, scores: bool = True) -> Iterator[Tagged]:
         """Tag sentences as they come, in order."""
-        return itertools.chain.from_iterable(self.tag_windows(sentences))
+        return itertools.chain.from_iterable(self.tag_windows(sentences, scores=scores))
 
     def tag_windows(
-        self, sentences: Iterable[Sentence], window: int = WINDOW_SENTENCES, *, ahead: int = _AHEAD
+        self,
+        sentences: Iterable[Sentence],
+        window: int = WINDOW_SENTENCES,
+        *,
+        ahead: int = AHEAD,
+        scores: bool = True,
     ) -> Iterator[list[Tagged]]:
         """Tag sentences as they come, in order, up to `window` of them at a time.
 
@@ -175,6 +202,7 @@ class Predictor:
 
         Args:
             ahead: windows that are tagged in other threads while the next one is read.
+            scores: whether to compute the tags' scores too.
 
         Raises:
             Exception: whatever `sentences` raises, after what was read before it was given back.
@@ -193,12 +221,12 @@ class Predictor:
             for group, is_cut in groups(stream, window):
                 if is_cut:
                     yield from give_back(0)
-                    for tagged in self._tag_pieces(itertools.chain(group, rest_of_sentence(stream))):
+                    for tagged in self._tag_pieces(itertools.chain(group, rest_of_sentence(stream)), scores):
                         yield [tagged]
                 elif not group:
                     yield from give_back(0)
                 else:
-                    started.append((group, self._start([sentence.columns for sentence in group])))
+                    started.append((group, self._start([sentence.columns for sentence in group], scores=scores)))
                     yield from give_back(ahead)
             yield from give_back(0)
         finally:
@@ -207,9 +235,9 @@ class Predictor:
         if failures:
             raise failures[0]
 
-    def _tag_pieces(self, pieces: Iterable[Sentence]) -> Iterator[Tagged]:
+    def _tag_pieces(self, pieces: Iterable[Sentence], scores: bool) -> Iterator[Tagged]:
         """Tag one sentence that was read in pieces, holding two of them at a time."""
-        n_context = context_of(self._max_length)
+        n_context, transitions = context_of(self._max_length), self._transitions()
         nothing: list[list[str]] = [[] for _ in range(1 + len(self._encoder.features))]
         before, last_tag = nothing, None
         for piece, following in with_next(pieces):
@@ -225,10 +253,11 @@ class Predictor:
             (ids,), spellings = self._encoder.encode([[[*a, *b, *c] for a, b, c in parts]])
             logits = self._logits(ids, spellings)[n_before:]
             lengths = np.array([len(logits)], np.int32)
-            constraints = self._constraints and self._constraints.of_piece(last_tag, goes_on=goes_on)
-            tag_ids, scores = decode(logits[None], lengths, constraints)
+            rules = transitions and transitions.of_piece(last_tag, goes_on=goes_on)
+            tag_ids = decode(logits[None], lengths, rules)
             tags = self._to_file(self._tags.decode(tag_ids[0, :n_tokens]))
-            yield piece, TaggedSentence(tags, scores[0, :n_tokens].tolist())
+            chosen = tag_scores(logits[None], lengths, tag_ids, rules)[0, :n_tokens].tolist() if scores else []
+            yield piece, TaggedSentence(tags, chosen)
             before = [[*a, *b][-n_context:] for a, b, _ in parts] if n_context else before
             last_tag = int(tag_ids[0, n_tokens - 1])
 

@@ -37,15 +37,21 @@ def publish_directory(
             _write_synced(fresh / name, content)
         _sync_directory(fresh)
         check(fresh)
-        if target.exists():
-            _exchange(fresh, target)
-        else:
-            fresh.rename(target)
-        _sync_directory(target.parent)
+        replace_directory(fresh, target)
     except OSError as error:
         raise _not_writable(target, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def replace_directory(fresh: Path, target: Path) -> None:
+    """Put a directory in the place of another beside it, in one step; what was there is then where `fresh` was."""
+    target = target.resolve()
+    if target.exists():
+        _exchange(fresh, target)
+    else:
+        fresh.rename(target)
+    _sync_directory(target.parent)
 
 
 def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:

@@ -1,0 +1,208 @@
+"""What each ingredient of the recommended recipe gains and costs: the runs behind docs/results.md.
+
+    python scripts/ablate.py --runs docs/ablation.jsonl --jobs 2             # hours; stop and go on at any time
+    python scripts/ablate.py --runs docs/ablation.jsonl --table              # the tables, from what is there
+
+Every run is one line of JSON in the file; those that are there are skipped. Each trains with one thread, so that two
+side by side do not disturb each other's speed. The epoch is chosen on dev; the test file is scored once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+TAGGER = [sys.executable, "-m", "tagger"]
+CORPORA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SEEDS = (1, 2, 3)
+FIVE_SEEDS = (1, 2, 3, 4, 5)
+
+# Where each corpus is; dev of CoNLL-2000 is a tenth of train, held out by seed. All have the same schema.
+DATA: dict[str, dict[str, str]] = {
+    "conll2000": {
+        "data.train": "conll2000/train.txt",
+        "data.dev": "0.1",
+        "data.test": "conll2000/test.txt",
+        "data.columns": "{token: 0, pos: 1, tag: 2}",
+    },
+    "wnut17": {"data.train": "wnut17/train.conll", "data.dev": "wnut17/dev.conll", "data.test": "wnut17/test.conll"},
+    "chinese": {
+        "data.train": "chinese/zh_gsd-ud-train.iob2",
+        "data.dev": "chinese/zh_gsd-ud-dev.iob2",
+        "data.test": "chinese/zh_gsd-ud-test.iob2",
+        "data.columns": "{token: 1, tag: 2}",
+    },
+}
+GLOVE = {"embeddings.name": "glove-6b-50d"}
+CRF = {"model.decoder": "crf"}
+# What is measured with five seeds, and each step to it or away from it with three. A value that is the default already
+# is written down too, so that a row means the same when a default changes.
+FULL = {
+    "model.characters": "cnn", "model.casing": "true", "model.layers": "2", "model.units": "150",
+    "model.scheme": "IOBES", "model.decoder": "crf", "model.dropout": "0.5", "model.input_dropout": "0.25",
+    "model.token_dropout": "0.25", "vocabulary.unk_probability": "0.3", "training.optimizer": "nadam",
+    "training.learning_rate": "0.001", "training.decay": "0.05", "training.clip_norm": "5.0",
+    "training.batch_size": "32", "training.ema": "0.998", "training.epochs": "30", "training.patience": "6",
+}  # fmt: skip
+WORDS = FULL | {
+    "model.characters": "none", "model.casing": "false", "model.layers": "1", "model.units": "100",
+    "model.scheme": "IOB2", "model.decoder": "constrained", "model.input_dropout": "0.5", "model.token_dropout": "0",
+    "training.optimizer": "adam", "training.ema": "null",
+}  # fmt: skip
+CHANGES: dict[str, dict[str, str]] = {
+    "constrained softmax for CRF": {"model.decoder": "constrained"},
+    "plain softmax for CRF": {"model.decoder": "softmax"},
+    "IOB2 for IOBES": {"model.scheme": "IOB2"},
+    "one layer": {"model.layers": "1"},
+    "no characters": {"model.characters": "none"},
+    "LSTM over characters": {"model.characters": "lstm"},
+    "no casing": {"model.casing": "false"},
+    "no moving average": {"training.ema": "null"},
+    "no dropout of tokens": {"model.token_dropout": "0"},
+    "no dropout of the input": {"model.input_dropout": "0"},
+    "dropout 0.25 of the output": {"model.dropout": "0.25"},
+    "singletons never unknown": {"vocabulary.unk_probability": "0"},
+    "recurrent dropout 0.25": {"model.recurrent_dropout": "0.25"},
+    "word dropout 0.05": {"vocabulary.word_dropout": "0.05"},
+    "character dropout 0.05": {"vocabulary.character_dropout": "0.05"},
+    "Adam": {"training.optimizer": "adam"},
+    "no clipping": {"training.clip_norm": "null"},
+    "batches of 8": {"training.batch_size": "8"},
+    "100 units": {"model.units": "100"},
+    "250 units": {"model.units": "250"},
+}
+FEATURES = {"no POS": {"data.columns": "{token: 0, tag: 2}"}}
+
+
+def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
+    """Corpus, row, settings and seed of every run, the most wanted first."""
+    for seed in FIVE_SEEDS:
+        yield "conll2000", "full, no vectors", FULL, seed
+        yield "conll2000", "full, GloVe", FULL | GLOVE, seed
+        yield "wnut17", "full, GloVe", FULL | GLOVE, seed
+    for seed in SEEDS:
+        yield "conll2000", "words only", WORDS | {"data.columns": "{token: 0, tag: 2}"}, seed
+        yield "wnut17", "words only", WORDS, seed
+        yield "wnut17", "full, no vectors", FULL, seed
+        yield "chinese", "full, no vectors", FULL, seed
+    for name, change in CHANGES.items():
+        for seed in SEEDS:
+            yield "conll2000", name, FULL | change, seed
+            yield "wnut17", name, FULL | GLOVE | change, seed
+    for seed in SEEDS:
+        yield "conll2000", "no POS", FULL | FEATURES["no POS"], seed
+        yield "wnut17", "GloVe frozen", FULL | GLOVE | {"embeddings.trainable": "false"}, seed
+        yield (
+            "wnut17",
+            "label smoothing 0.1 on constrained softmax",
+            (FULL | GLOVE | {"model.decoder": "constrained", "training.label_smoothing": "0.1"}),
+            seed,
+        )
+
+
+def measure(corpus: str, settings: dict[str, str], seed: int, threads: int) -> dict[str, Any]:
+    given = DATA[corpus] | settings | {"training.seed": str(seed), "training.threads": str(threads)}
+    overrides = []
+    for key, value in given.items():
+        is_file = key in ("data.train", "data.dev", "data.test") and "/" in value
+        overrides.append(f"--set={key}={CORPORA / value if is_file else value}")
+    with tempfile.TemporaryDirectory() as folder:
+        config, model = Path(folder, "c.yaml"), Path(folder, "m")
+        config.write_text("{}\n")
+        start = time.perf_counter()
+        train = [*TAGGER, "train", str(config), "--model", str(model), *overrides]
+        subprocess.run(train, check=True, cwd=folder, stderr=subprocess.PIPE)
+        minutes = (time.perf_counter() - start) / 60
+        scores = subprocess.run(
+            [*TAGGER, "eval", "--model", str(model), "--json"], check=True, cwd=folder, capture_output=True
+        )
+        test = json.loads(scores.stdout)
+        dev = json.loads((model / "manifest.json").read_text("utf-8"))["dev"]
+        speeds = [float(line.split(",")[4]) for line in (model / "history.csv").read_text().splitlines()[1:]]
+    return {
+        "dev": dev["f1"], "test": test["f1"], "test_strict": test["strict"]["f1"], "epoch": dev["epoch"],
+        "tokens_per_second": statistics.median(speeds), "minutes": round(minutes, 2),
+    }  # fmt: skip
+
+
+def key_of(run: dict[str, Any]) -> str:
+    return json.dumps([run["corpus"], run["settings"], run["seed"]], sort_keys=True)
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def run_all(path: Path, jobs: int, most: int | None, minutes: float | None) -> None:
+    done = {key_of(run) for run in load(path)}
+    wanted = [
+        {"corpus": corpus, "row": row, "seed": seed, "settings": settings}
+        for corpus, row, settings, seed in plan()
+        if key_of({"corpus": corpus, "settings": settings, "seed": seed}) not in done
+    ][:most]
+    lock, end = threading.Lock(), None if minutes is None else time.monotonic() + 60 * minutes
+
+    def one(run: dict[str, Any]) -> None:
+        if end is not None and time.monotonic() > end:
+            return
+        found = run | measure(run["corpus"], run["settings"], run["seed"], threads=1)
+        with lock, path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
+        print(f"{run['corpus']:10} {run['row']:40} seed {run['seed']}  test {100 * found['test']:.2f}", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, wanted))
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """A Markdown table for each corpus: F1 in percent, mean ± standard deviation of the seeds."""
+    lines: list[str] = []
+    order = {(corpus, row): i for i, (corpus, row, *_) in reversed(list(enumerate(plan())))}
+    for corpus in DATA:
+        rows = sorted({run["row"] for run in runs if run["corpus"] == corpus}, key=lambda row: order[corpus, row])
+        if not rows:
+            continue
+        lines += [
+            "",
+            f"### {corpus}",
+            "",
+            "| | seeds | dev F1 | test F1 | strict | tokens/s, one core |",
+            "|---|---|---|---|---|---|",
+        ]
+        for row in rows:
+            of_row = [run for run in runs if (run["corpus"], run["row"]) == (corpus, row)]
+            cells = [f"{spread([100 * run[key] for run in of_row])}" for key in ("dev", "test", "test_strict")]
+            speed = statistics.median(run["tokens_per_second"] for run in of_row)
+            lines.append(f"| {row} | {len(of_row)} | {' | '.join(cells)} | {speed:,.0f} |")
+    return "\n".join(lines[1:]) + "\n"
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True, help="the file of runs, a line of JSON each")
+    parser.add_argument("--table", action="store_true", help="print the tables and train nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on one core")
+    parser.add_argument("--most", type=int, help="stop after so many runs")
+    parser.add_argument("--minutes", type=float, help="begin no run after so many minutes")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        run_all(arguments.runs.resolve(), arguments.jobs, arguments.most, arguments.minutes)
+    print(table(load(arguments.runs)), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""An oracle for everything that is computed over paths: it lists them all."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagger.runtime.transitions import ILLEGAL, Transitions
+
+
+@dataclass(frozen=True)
+class AllPaths:
+    """Every path of one sentence, in the order of its tag ids: tags [P, n] and scores [P], -inf where illegal."""
+
+    tags: np.ndarray
+    scores: np.ndarray
+    n_tags: int
+
+    @property
+    def log_z(self) -> float:
+        best = self.scores.max()
+        return float(best + np.log(np.exp(self.scores - best).sum()))
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        return np.exp(self.scores - self.log_z)
+
+    @property
+    def marginals(self) -> np.ndarray:
+        """[n, K]."""
+        chosen = self.tags[..., None] == np.arange(self.n_tags)
+        return np.einsum("p,ptk->tk", self.probabilities, chosen)
+
+    @property
+    def moves(self) -> np.ndarray:
+        """How often each tag is expected after each other, [K, K]."""
+        chosen = (self.tags[..., None] == np.arange(self.n_tags)).astype(float)
+        return np.einsum("p,pti,ptj->ij", self.probabilities, chosen[:, :-1], chosen[:, 1:])
+
+    @property
+    def best(self) -> list[int]:
+        return self.tags[self.scores.argmax()].tolist()
+
+
+def all_paths(logits: np.ndarray, transitions: Transitions, *, strict: bool = True) -> AllPaths:
+    """All paths of a sentence of logits [n, K].
+
+    Args:
+        strict: an illegal path's score is -inf; otherwise it is what the penalties add up to.
+    """
+    n, n_tags = logits.shape
+    paths = np.array(list(itertools.product(range(n_tags), repeat=n)))
+    scores = np.zeros(len(paths))
+    for i, path in enumerate(paths.tolist()):
+        parts = [float(logits[t, tag]) for t, tag in enumerate(path)]
+        parts += [float(transitions.start[path[0]]), float(transitions.end[path[-1]])]
+        parts += [float(transitions.transition[a, b]) for a, b in itertools.pairwise(path)]
+        scores[i] = -np.inf if strict and min(parts) <= ILLEGAL / 2 else sum(parts)
+    return AllPaths(paths, scores, n_tags)

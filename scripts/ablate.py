@@ -143,12 +143,12 @@ def load(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-def run_all(path: Path, jobs: int, most: int | None, minutes: float | None) -> None:
+def run_all(path: Path, more: dict[str, str], *, jobs: int, most: int | None, minutes: float | None) -> None:
     done = {key_of(run) for run in load(path)}
     wanted = [
-        {"corpus": corpus, "row": row, "seed": seed, "settings": settings}
+        {"corpus": corpus, "row": row, "seed": seed, "settings": settings | more}
         for corpus, row, settings, seed in plan()
-        if key_of({"corpus": corpus, "settings": settings, "seed": seed}) not in done
+        if key_of({"corpus": corpus, "settings": settings | more, "seed": seed}) not in done
     ][:most]
     lock, end = threading.Lock(), None if minutes is None else time.monotonic() + 60 * minutes
 
@@ -197,10 +197,13 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the tables and train nothing")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on one core")
     parser.add_argument("--most", type=int, help="stop after so many runs")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="on top of every run's settings")
     parser.add_argument("--minutes", type=float, help="begin no run after so many minutes")
     arguments = parser.parse_args()
     if not arguments.table:
-        run_all(arguments.runs.resolve(), arguments.jobs, arguments.most, arguments.minutes)
+        more = dict(setting.split("=", 1) for setting in arguments.settings)
+        how = {"jobs": arguments.jobs, "most": arguments.most, "minutes": arguments.minutes}
+        run_all(arguments.runs.resolve(), more, **how)
     print(table(load(arguments.runs)), end="")
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from racing import Worker, machine, race, ratio, run_timed, turns
+from racing import WORDS_ONLY, Worker, machine, race, ratio, run_timed, turns
 
 from tagger import Tagger
 from tagger.corpus.conll import read_sentences
@@ -38,6 +38,7 @@ PARTS = ["start", "file", "engine", "latency", "memory"]
 IMPORTS = "python -c 'import onnxruntime, numpy, click'"
 ONE_SENTENCE = b"The\nCity\nof\nLondon\nsaid\non\nMonday\nthat\nno\n.\n"
 V, LARGE_V = 20_000, 400_000
+FULL_RECIPE = ("model.decoder=crf", "embeddings.name=glove-6b-50d")  # beside the defaults
 
 
 class Bench:
@@ -66,7 +67,9 @@ class Bench:
         config.write_text(
             f"data: {{train: corpus.conll, dev: 0.01}}\nvocabulary: {{max_size: {V - 2}}}\ntraining: {{epochs: 1}}\n"
         )
-        self._run("-m", "tagger", "train", str(config), "--model", str(self.model))
+        recipe = FULL_RECIPE if self.arguments.full else WORDS_ONLY
+        settings = [f"--set={setting}" for setting in recipe]
+        self._run("-m", "tagger", "train", str(config), "--model", str(self.model), *settings)
         if "crfsuite" in self.arguments.rivals:
             script = str(HERE / "tag_with_crfsuite.py")
             n = str(self.arguments.crfsuite_sentences)
@@ -134,8 +137,8 @@ class Bench:
         table = model.network["embedding"]
         rows = np.random.default_rng(1).normal(size=(n_more, table.shape[1])).astype(np.float32)
         weights = {**model.network, "embedding": np.concatenate([table, rows])}
-        vocabulary = TokenVocabulary(tokens, model.manifest.normalization)
-        large = dataclasses.replace(model, directory=directory, tokens=vocabulary, network=weights)
+        encoder = dataclasses.replace(model.encoder, tokens=TokenVocabulary(tokens, model.manifest.normalization))
+        large = dataclasses.replace(model, directory=directory, encoder=encoder, network=weights)
         graph = build_onnx(weights, model.manifest.network, embeddings=EMBEDDINGS)
         save_model(large, graph=graph, config="", history="")
         return directory
@@ -224,6 +227,7 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="a CoNLL file with IOB2 tags, .gz too")
+    parser.add_argument("--full", action="store_true", help="the full recipe: characters, casing, GloVe, CRF")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)

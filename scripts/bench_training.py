@@ -1,6 +1,6 @@
 """Training speed of tagger, PyTorch and Keras on the same network, data, batches and optimizer, in one run.
 
-    python scripts/bench_training.py configs/conll2000.yaml            # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench_training.py configs/fast.yaml                 # needs: pip install 'twobranch-tagger[bench]'
     python scripts/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
     python scripts/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from racing import Worker, machine, race, ratio
+from racing import WORDS_ONLY, Worker, machine, race, ratio
 
 from tagger.config import load_config
 
@@ -61,20 +61,20 @@ class Bench:
         """What every contender trains on, as tagger prepares it; returns the size of its vocabulary."""
         from tagger.network.preparation import prepare
 
-        config = load_config(self.arguments.config, self.arguments.settings)
+        config = load_config(self.arguments.config, [*WORDS_ONLY, *self.arguments.settings])
         prepared = prepare(config, note=print, warn=print)
         data = prepared.training_set
         np.savez(
             self.folder / "data.npz",
-            token_ids=np.concatenate(data.token_ids),
+            token_ids=np.concatenate(data.sentences),
             tag_ids=np.concatenate(data.tag_ids),
-            lengths=[len(ids) for ids in data.token_ids],
-            rare=data.rare,
+            lengths=[len(ids) for ids in data.sentences],
+            rare=data.unknowns.rare,
             batch_size=data.batch_size,
         )
         batches = list(data.batches(0))
         self.padding = 1 - sum(b.n_tokens for b in batches) / sum(b.token_ids.size for b in batches)
-        return len(data.rare)
+        return len(data.unknowns.rare)
 
     def spec(self, contender: str, *, units: int = 100, spread: int = 1, **more: Any) -> dict[str, Any]:
         shared = {"data": str(self.folder / "data.npz"), "device": self.arguments.device}
@@ -85,7 +85,9 @@ class Bench:
         train = {
             "contender": "tagger-train", "device": arguments.device, "config": arguments.config,
             "model_dir": str(self.folder / "model"),
-            "settings": [*arguments.settings, f"training.epochs={arguments.rounds + 2}", "training.patience=null"],
+            "settings": [
+                *WORDS_ONLY, *arguments.settings, f"training.epochs={arguments.rounds + 2}", "training.patience=null"
+            ],
         }  # fmt: skip
         specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}

@@ -1,6 +1,6 @@
 """Train a config with several seeds and print the row of the README's results table: mean ± standard deviation.
 
-    python scripts/measure_results.py configs/conll2000.yaml --seeds 1 2 3 --set data.train=PATH …
+    python scripts/measure_results.py configs/fast.yaml --seeds 1 2 3 --set data.train=PATH …
 
 Dev decides which epoch is kept; the test file is scored once a seed, with `tagger eval --json`.
 """
@@ -8,6 +8,7 @@ Dev decides which epoch is kept; the test file is scored once a seed, with `tagg
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 import subprocess
@@ -29,9 +30,17 @@ def measure(config: str, seed: int, settings: list[str], folder: Path, *, stock:
     scores = subprocess.run([*TAGGER, "eval", "--model", str(model), "--json"], check=True, stdout=subprocess.PIPE)
     test = json.loads(scores.stdout)
     dev = json.loads((model / "manifest.json").read_text("utf-8"))["dev"]
+    speeds = [float(row["tokens_per_second"]) for row in csv.DictReader((model / "history.csv").open())]
     key = "f1" if test["f1"] is not None else "accuracy"
     strict = test["strict"]["f1"] or 0.0
-    return {"seed": seed, "dev": dev[key], "test": test[key], "test_strict": strict, "minutes": seconds / 60}
+    return {
+        "seed": seed,
+        "dev": dev[key],
+        "test": test[key],
+        "test_strict": strict,
+        "minutes": seconds / 60,
+        "tokens_per_second": statistics.median(speeds),
+    }
 
 
 def main() -> None:
@@ -54,6 +63,7 @@ def main() -> None:
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         mean = statistics.mean(values)
         print(f"  {key:12} {mean:.2f} ± {spread:.2f}  (min {min(values):.2f}, max {max(values):.2f})")
+    print(f"  tokens a second: {statistics.median(run['tokens_per_second'] for run in runs):,.0f} trained on")
     print(f"  minutes a run: {max(run['minutes'] for run in runs):.1f} at most")
 
 

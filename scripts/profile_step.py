@@ -66,7 +66,7 @@ def timed(step: Step, arguments: Any) -> float:
 def main() -> None:
     spec = json.loads(sys.argv[1])
     data = load_training_set(spec["data"], spec["spread"])
-    trainer = Tagger(spec, len(data.rare), 1 + max(int(tags.max()) for tags in data.tag_ids)).trainer
+    trainer = Tagger(spec, len(data.unknowns.rare), 1 + max(int(tags.max()) for tags in data.tag_ids)).trainer
     functions = {name: compiled(stage) for name, stage in stages(trainer.network, trainer._dense).items()}
     functions["optimizer"] = compiled(trainer._train_step)
     times: dict[str, list[float]] = {name: [] for name in [*functions, "batch"]}

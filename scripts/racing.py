@@ -34,6 +34,13 @@ class Worker:
         self._process.communicate()
 
 
+# The network that both benchmarks compare: words only, E = H = 100, one layer. Settings of `tagger train`.
+WORDS_ONLY = (
+    "model.characters=none", "model.casing=false", "model.units=100", "model.layers=1", "model.input_dropout=0.5",
+    "model.token_dropout=0", "model.scheme=IOB2", "training.optimizer=adam", "training.ema=null",
+)  # fmt: skip
+
+
 def race(
     script: Path,
     specs: dict[str, dict[str, Any]],

@@ -56,9 +56,17 @@ class Tagger:
             tf.config.experimental.enable_op_determinism()
         size = spec["units"]
         network = TwoBranchTagger(
-            n_tokens=n_tokens, n_tags=n_tags, embedding_dim=size, units=size, dropout=DROPOUT, kernel=device.kernel
+            n_tokens=n_tokens,
+            n_tags=n_tags,
+            embedding_dim=size,
+            units=size,
+            dropout=DROPOUT,
+            input_dropout=DROPOUT,
+            kernel=device.kernel,
         )
-        self.trainer = Trainer(network, TrainingConfig(learning_rate=RATE, clip_norm=CLIP_NORM))
+        self.trainer = Trainer(
+            network, TrainingConfig(learning_rate=RATE, clip_norm=CLIP_NORM, optimizer="adam", ema=None)
+        )
 
     def epoch(self, batches: Iterator[Batch], epoch: int) -> dict[str, float]:
         result = self.trainer.train_epoch(batches, epoch)
@@ -212,7 +220,7 @@ def main() -> None:
     else:
         data = load_training_set(spec["data"], spec["spread"])
         n_tags = 1 + max(int(tags.max()) for tags in data.tag_ids)
-        contender = CONTENDERS[spec["contender"]](spec, len(data.rare), n_tags)
+        contender = CONTENDERS[spec["contender"]](spec, len(data.unknowns.rare), n_tags)
         run = lambda epoch, steps: contender.epoch(itertools.islice(data.batches(epoch), steps), epoch)  # noqa: E731
     for line in sys.stdin:
         print(json.dumps(run(**json.loads(line))), file=answers, flush=True)

@@ -80,7 +80,7 @@ def test_by_row_it_is_what_it_would_be_at_every_step() -> None:
 
 def trained(**settings: object) -> Trainer:
     network = TwoBranchTagger(n_tokens=20, n_tags=3, embedding_dim=4, units=3, seed=1)
-    trainer = Trainer(network, TrainingConfig(learning_rate=0.05, **settings))
+    trainer = Trainer(network, TrainingConfig(learning_rate=0.05, **{"ema": None, **settings}))
     rng = np.random.default_rng(1)
     batches = []
     for _ in range(20):

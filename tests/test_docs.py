@@ -87,10 +87,44 @@ def test_documented_measurement_runs(in_clone: Path, command: str, corpora: Path
     shared.mkdir(exist_ok=True)
     if not (shared / "data").exists():
         (shared / "data").symlink_to(corpora)
-    arguments = [*shlex.split(command)[1:], "--seeds", "1", *QUICK]
+    # Without GloVe, which is an extra.
+    arguments = [*shlex.split(command)[1:], "--seeds", "1", *QUICK, "--set", "embeddings.name=null"]
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  test +\d+\.\d\d ± 0\.00 ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.tensorflow
+def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(in_clone: Path, corpora: Path) -> None:
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    first, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
+    committed = Path("docs/ablation.jsonl").read_text("utf-8")
+    quick = ["--set", "training.epochs=1", "--set", "model.units=8", "--most", "1"]
+    for n_new in (1, 2):  # the first of the plan, then the second: without vectors too
+        quick += ["--set", "embeddings.name=null"] if n_new == 2 else []
+        done = subprocess.run([sys.executable, *first, *quick], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        lines = Path("docs/ablation.jsonl").read_text("utf-8")
+        assert lines.startswith(committed)
+        runs = [json.loads(line) for line in lines[len(committed) :].splitlines()]
+        assert len(runs) == n_new
+    keys = {json.dumps([run["corpus"], run["settings"], run["seed"]]) for run in runs}
+    assert len(keys) == 2
+    assert all(run["settings"]["model.units"] == "8" and 0 < run["test"] < 1 for run in runs)
+    done = subprocess.run([sys.executable, *table], capture_output=True, text=True, check=True)
+    assert "### conll2000" in done.stdout
+    assert re.search(r"^\| full, no vectors \| \d \| \d", done.stdout, re.MULTILINE)
+
+
+def test_the_results_tables_are_those_of_the_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/ablate.py", "--runs", "docs/ablation.jsonl", "--table"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout in (ROOT / "docs/results.md").read_text("utf-8")
 
 
 @pytest.mark.tensorflow
@@ -203,7 +237,7 @@ def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None
 
 
 def test_every_documented_command_is_run_by_some_test() -> None:
-    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|measure_results)|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|measure_results|ablate)|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 
@@ -238,7 +272,7 @@ def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> No
 
 def test_the_readmes_sections_come_in_the_readers_order() -> None:
     assert re.findall(r"^## (.*)$", README, re.MULTILINE) == [
-        "Install", "Sixty seconds", "File format", "Config reference", "Commands", "From Python", "Results", "How it works", "Limits",
+        "Install", "Sixty seconds", "File format", "Config reference", "Recipes", "Commands", "From Python", "Results", "How it works", "Limits",
         "Development",
     ]  # fmt: skip
 

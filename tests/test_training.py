@@ -14,12 +14,13 @@ from tagger.corpus.batching import Batch
 from tagger.corpus.training_set import TrainingSet, Unknowns
 from tagger.errors import TaggerError
 
+keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network.feeding import join, pack, unpack  # noqa: E402
-from tagger.network.model import TwoBranchTagger  # noqa: E402
+from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 from tagger.network.optimizers import LossScale  # noqa: E402
-from tagger.network.training import Stopped, Trainer, dropout_seed  # noqa: E402
+from tagger.network.training import Stopped, Trainer, dropout_seed, rate_of  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -237,3 +238,72 @@ def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() 
         scale._good_steps.assign(1999)
         scale.update(tf.constant(finite))
         assert float(scale.scale) == bound
+
+
+# --- Parts of a batch, label smoothing, steps of the rate ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8, 20])
+def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(parts: int) -> None:
+    # 8 sentences a batch: 3 parts are uneven, and of 20 most are empty. Plain SGD: its step is the gradient.
+    settings = {"optimizer": "sgd", "learning_rate": 0.1, "clip_norm": 1.0}
+    whole, in_parts = a_trainer(**settings), a_trainer(**settings, accumulate=parts)
+    results = []
+    for trainer in (whole, in_parts):
+        trainer.network.dropout = 0.0
+        results.append([trainer.train_epoch(a_training_set().batches(epoch), epoch).loss for epoch in range(2)])
+    assert results[0] == pytest.approx(results[1], rel=1e-4)
+    ours, theirs = in_parts.network.weights_as_arrays(), whole.network.weights_as_arrays()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], atol=2e-5, err_msg=name)
+
+
+def test_parts_of_a_batch_draw_their_own_dropout() -> None:
+    seeds = set()
+    trainer = a_trainer(accumulate=3)
+    for _, (packed, starts) in trainer._calls(list(a_training_set().batches(0))[:2], 0, lambda: False):
+        for i in range(len(starts) - 1):
+            seeds.add(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
+    assert len(seeds) == 6
+
+
+def test_label_smoothing_is_that_of_keras() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(5, 3, K)).astype(np.float32)
+    tags, lengths = rng.integers(0, K, (5, 3)).astype(np.int32), np.array([5, 1, 3], np.int32)
+    oracle = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2, reduction="none")
+    each = np.array(oracle(np.eye(K, dtype=np.float32)[tags], logits))
+    mask = np.arange(5)[:, None] < lengths
+    found = float(sequence_loss(logits, tags, lengths, label_smoothing=0.2))
+    assert found == pytest.approx(each[mask].sum(), rel=1e-5)
+    assert found != pytest.approx(float(sequence_loss(logits, tags, lengths)), rel=1e-2)
+
+
+def test_label_smoothing_reaches_the_training() -> None:
+    plain, smooth = a_trainer(), a_trainer(label_smoothing=0.3)
+    losses = [trainer.train_epoch(a_training_set().batches(0), 0).loss for trainer in (plain, smooth)]
+    assert losses[0] != losses[1]
+
+
+def test_the_rate_of_an_epoch_by_hand() -> None:
+    settings = TrainingConfig(learning_rate=0.1, decay=0.5, steps={3: 0.5, 5: 0.1})
+    rates = [rate_of(settings, epoch) for epoch in range(6)]
+    expected = [0.1, 0.1 / 1.5, 0.5 * 0.1 / 2, 0.5 * 0.1 / 2.5, 0.05 * 0.1 / 3, 0.05 * 0.1 / 3.5]
+    assert rates == pytest.approx(expected)
+    trainer = a_trainer(learning_rate=0.1, decay=0.0, steps={2: 0.01})
+    for epoch, rate in ((0, 0.1), (1, 0.001)):
+        trainer.train_epoch(a_training_set().batches(epoch), epoch)
+        assert float(trainer.optimizer.learning_rate) == pytest.approx(rate)
+
+
+def test_frozen_rows_stay_and_all_others_move() -> None:
+    frozen = np.arange(V) % 3 == 0
+    trainer = a_trainer()
+    before = trainer.network.weights_as_arrays()["embedding"]
+    trainer._moves = tf.constant(~frozen, tf.float32)
+    batches = list(a_training_set().batches(0))
+    trainer.train_epoch(batches, 0)
+    after = trainer.network.weights_as_arrays()["embedding"]
+    seen = np.isin(np.arange(V), np.concatenate([batch.distinct_ids[1:] for batch in batches]))
+    assert ((before != after).any(axis=1) == (seen & ~frozen)).all()
+    assert (seen & frozen).sum() > 3

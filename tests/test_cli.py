@@ -25,7 +25,13 @@ pytestmark = pytest.mark.tensorflow
 
 NAMES = ["Ada", "Linus", "Grace", "Alan", "Barbara"]
 PLACES = ["Paris", "Turin", "Oslo", "New York", "San Marino"]
-SMALL = ["--set", "model.units=16", "--set", "model.embedding_dim=16", "--set", "training.batch_size=4"]
+SMALL = [
+    f"--set={setting}"
+    for setting in (
+        "model.units=16", "model.embedding_dim=16", "training.batch_size=4", "model.layers=1", "model.characters=none",
+        "model.casing=false", "model.token_dropout=0", "model.scheme=IOB2", "training.optimizer=adam", "training.ema=null",
+    )
+]  # fmt: skip
 
 
 def corpus() -> bytes:
@@ -506,7 +512,7 @@ def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Pat
     config = tmp_path / "c.yaml"
     config.write_text(
         f"data: {{train: {trained}/train.conll, dev: 0.4, test: {trained}/train.conll}}\n"
-        "training: {epochs: 4, learning_rate: 0.01, seed: 5}\n"
+        "training: {epochs: 9, learning_rate: 0.02, seed: 5}\n"
     )
     result = run_tagger("train", config, *SMALL, "--seeds", "3", "--model", tmp_path / "all")
     assert result.exit_code == 0, result.errors

@@ -35,7 +35,7 @@ CONLL = "".join(
     for i, (name, place) in enumerate([("Ada", "Oslo"), ("Linus", "Turin"), ("Grace", "Rome")] * 7)
 )
 SETTINGS = [
-    "--set=training.epochs=3", "--set=model.dropout=0.0", "--set=model.input_dropout=0.0", "--set=training.batch_size=4", "--set=model.units=8",
+    "--set=training.epochs=3", "--set=model.dropout=0.0", "--set=model.input_dropout=0.0", "--set=model.token_dropout=0.0", "--set=training.batch_size=4", "--set=model.units=8",
     "--set=model.embedding_dim=8", "--set=training.learning_rate=0.01", "--set=vocabulary.unk_probability=0.5",
 ]  # fmt: skip
 

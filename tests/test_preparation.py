@@ -33,7 +33,9 @@ def prepared(tmp_path: Path) -> Callable[..., tuple[Prepared, list[str], list[st
         (tmp_path / "c.yaml").write_text("data: {train: train, dev: dev}\n")
         notes: list[str] = []
         warnings: list[str] = []
-        config = load_config(tmp_path / "c.yaml", settings)
+        config = load_config(
+            tmp_path / "c.yaml", ["model.scheme=IOB2", "model.characters=none", "model.casing=false", *settings]
+        )
         return prepare(config, note=notes.append, warn=warnings.append), notes, warnings
 
     return prepared
@@ -45,7 +47,7 @@ def test_defaults(prepared) -> None:
     assert result.tags.tags == ("O", "B-LOC", "B-ORG", "B-PER", "I-ORG")
     assert [ids.tolist() for ids in result.training_set.sentences] == [[4, 5, 2, 3], [6, 7, 2, 3], [8, 9], [10, 11]]
     assert [ids.tolist() for ids in result.training_set.tag_ids] == [[0, 2, 4, 4], [0, 0, 0, 1], [3, 0], [0, 0]]
-    assert np.flatnonzero(result.training_set.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert np.flatnonzero(result.training_set.unknowns.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
     assert (result.training_set.unknowns.probability, result.training_set.batch_size, result.training_set.seed) == (
         0.3,
         32,
@@ -170,6 +172,6 @@ def test_the_model_section_reaches_the_manifest(prepared) -> None:
     assert manifest.network == {
         "embedding_dim": 3, "units": 4, "layers": 2, "direction": "backward", "merge": "ave", "dropout": 0.25,
         "characters": "none", "character_dim": 30, "character_units": 50, "casing": False, "feature_dim": 20,
-        "input_dropout": 0.5, "token_dropout": 0.0, "recurrent_dropout": 0.0,
+        "input_dropout": 0.25, "token_dropout": 0.25, "recurrent_dropout": 0.0,
     }  # fmt: skip
     assert manifest.decoder == "softmax"

@@ -56,7 +56,7 @@ def main() -> None:
         average = shared._average
         assert average is not None
         variables += [average._rows, *average._averages, average._steps, average._seen]
-        with shared.averaged(), single.averaged():
+        with shared.saved_weights(), single.saved_weights():
             averages = shared.network.weights_as_arrays(), single.network.weights_as_arrays()
             in_use = [two.copies(weight.value) for weight in shared.network.trainable_variables]
         copies = [*(two.copies(variable) for variable in variables), *in_use]

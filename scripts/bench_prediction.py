@@ -125,9 +125,8 @@ class Bench:
 
     def _large_model(self) -> Path:
         """The same model with tokens added that never occur."""
-        from tagger.network.export import build_onnx
+        from tagger.network.export import model_graph
         from tagger.runtime.model_dir import load_model, read_weights
-        from tagger.runtime.model_files import EMBEDDINGS
         from tagger.runtime.model_saving import save_model
 
         directory = self.folder / "large"
@@ -139,8 +138,7 @@ class Bench:
         weights = {**model.network, "embedding": np.concatenate([table, rows])}
         encoder = dataclasses.replace(model.encoder, tokens=TokenVocabulary(tokens, model.manifest.normalization))
         large = dataclasses.replace(model, directory=directory, encoder=encoder, network=weights)
-        graph = build_onnx(weights, model.manifest.network, embeddings=EMBEDDINGS)
-        save_model(large, graph=graph, config="", history="")
+        save_model(large, graph=model_graph(large), config="", history="")
         return directory
 
     def file_(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class ScoredSpan:
     Attributes:
         type: `_` where the training file's tags have no types.
         score: the product of its tokens' scores: the probability that all of them have these tags, if each token's
-            tag is drawn by itself.
+            tag is drawn by itself, which under a CRF it is not.
     """
 
     type: str
@@ -41,7 +41,7 @@ class Prediction:
 
     Attributes:
         tags: T tags, as `tagger predict` writes them: in the training file's scheme and spelling.
-        scores: T fractions, the softmax probability of each tag.
+        scores: T fractions, the probability of each tag: that of the softmax, or its marginal under a CRF.
         spans: what the tags mark, in order, read as conlleval reads them; none where tags are plain.
     """
 

@@ -176,7 +176,9 @@ def compare(
     paired approximate randomisation. Without FILE: the test file of FIRST's config.
     """
     predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
-    layouts = [chosen_layout(predictor.model.manifest, **layout_options) for predictor in predictors]
+    manifests = [predictor.model.manifest for predictor in predictors]
+    known = tuple(name for manifest in manifests for name in manifest.layout.feature_names)
+    layouts = [chosen_layout(manifest, known, **layout_options) for manifest in manifests]
     from tagger.corpus.schemes import NO_SCHEME
     from tagger.evaluation.report import format_comparison
     from tagger.evaluation.run import compare_on_file, gold_file
@@ -202,7 +204,8 @@ def compare(
 def export(out: Path, form: str, model_dir: str | None) -> None:
     """Write a model's network to OUT, for other tools to serve.
 
-    Its input is token ids, its output a score for each tag: docs/serving.md. OUT must not exist yet.
+    Its input is ids of tokens and of what else it reads, its output a score for each tag: docs/serving.md. OUT must not
+    exist yet.
     """
     _require("tensorflow", "onnx")
     from tagger.network.serving import export_network

@@ -95,6 +95,8 @@ class EmbeddingsConfig(_Section):
     def _one_source(self) -> Self:
         if self.path is not None and self.name is not None:
             raise ValueError("found both path and name, expected one of them; delete the other")
+        if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
+            raise ValueError("found trainable or max_rows without vectors, expected path or name too; add one")
         return self
 
 
@@ -206,6 +208,12 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise _config_error(error, path, lines, origins) from None
+    if config.training.accumulate > config.training.batch_size:
+        key = "training.accumulate"
+        raise ConfigError(
+            f"{_where(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
+            f" training.batch_size ({config.training.batch_size}): each part needs a sentence; take fewer parts"
+        )
     if config.model.decoder == "crf" and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(
@@ -365,6 +373,8 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
     if kind == "invalid_key":
         return f"is no key; expected names such as {', '.join(list(Config.model_fields))}"
     found = "nothing" if value is None else _kind(value)
+    if list(location[:2]) == ["training", "steps"]:
+        return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
         found = _short(value) if isinstance(value, float | int) else found
         return f"found {found}, expected a path, or a fraction more than 0 and less than 1"

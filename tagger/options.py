@@ -47,20 +47,33 @@ def _with_options(command: Callable[..., None], *options: Callable[..., Any]) ->
     return command
 
 
-def chosen_layout(manifest: Manifest, *, columns: str | None, delimiter: str | None, encoding: str | None) -> Layout:
-    """The training file's layout, changed by what the options say."""
+def chosen_layout(
+    manifest: Manifest,
+    also: tuple[str, ...] = (),
+    /,
+    *,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> Layout:
+    """The training file's layout, changed by what the options say.
+
+    Args:
+        also: feature columns that another model may read, though this one does not.
+    """
     parsed = None if columns is None else parse_columns(columns)
-    _check_features(parsed, manifest.layout.feature_names)
+    if parsed is not None:
+        features = manifest.layout.feature_names
+        parsed = {name: index for name, index in parsed.items() if name not in also or name in features}
+        _check_features(parsed, features)
     given = {"columns": parsed, "delimiter": delimiter, "encoding": encoding}
     with options_named():
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return dataclasses.replace(manifest.layout, **changes)
 
 
-def _check_features(columns: dict[str, int] | None, features: tuple[str, ...]) -> None:
+def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
     """A model reads the feature columns that it was trained with: all of them, and no other."""
-    if columns is None:
-        return
     for name in columns:
         if name not in ("token", "tag", *features):
             reads = f"token, tag and {', '.join(features)}" if features else "token and tag"

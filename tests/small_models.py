@@ -13,12 +13,11 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.corpus.spellings import build_characters
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
-from tagger.network.export import build_onnx, learned_transitions
+from tagger.network.export import model_graph
 from tagger.network.lstm import Kernel
 from tagger.network.model import build_network
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import Model, Weights
-from tagger.runtime.model_files import EMBEDDINGS
 from tagger.runtime.model_saving import save_model
 
 NETWORK = {
@@ -83,13 +82,7 @@ def small_model(
 def save_small_model(directory: Path, **options: Any) -> Path:
     """A model directory as `tagger train` writes it."""
     model = small_model(directory, **options)
-    graph = build_onnx(
-        model.network,
-        model.manifest.network,
-        transitions=learned_transitions(model),
-        embeddings=EMBEDDINGS,
-        embedding_dtype=model.manifest.embedding_dtype,
-    )
+    graph = model_graph(model)
     save_model(model, graph=graph, config="", history="")
     return directory
 

@@ -217,6 +217,14 @@ def test_other_tokens_are_replaced_in_another_epoch() -> None:
     assert first != second
 
 
+def test_rows_whose_numbers_would_overflow_are_told_apart_too() -> None:
+    # As one number of base 8 and 2³¹ the last two rows would be 2⁶⁴ apart.
+    rows = np.array([[2**31 - 1, 2**31 - 1, 7], [2**30, 5, 3], [0, 5, 3]], np.int32)
+    batch = make_batch([rows])
+    assert len(batch.id_rows) == 4
+    assert batch.token_ids.tolist() == [[2**31 - 1, 2**30, 0]]
+
+
 # --- Distinct tokens, and batches made ahead ------------------------------------------------------------------------
 
 

@@ -542,3 +542,56 @@ def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Pat
     assert {path.name for path in tmp_path.iterdir()} == {"c.yaml", "all", "alone-5", "alone-6", "alone-7"} | {
         path.name for path in tmp_path.glob(".tagger-model")
     }
+
+
+@pytest.mark.tensorflow
+def test_seeds_touch_nothing_beside_the_model_and_follow_a_link_to_its_place(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_bytes((trained / "train.conll").read_bytes())
+    (tmp_path / "c.yaml").write_text("data: {train: train.conll, dev: 0.4, test: train.conll}\ntraining: {epochs: 1}\n")
+    (tmp_path / ".m.seed-1").mkdir()
+    (tmp_path / ".m.seed-1/thesis").write_text("precious")
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "m").symlink_to("deep/er/model")
+    result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "1", "--model", tmp_path / "m")
+    assert result.exit_code == 0, result.errors
+    assert (tmp_path / ".m.seed-1/thesis").read_text() == "precious"
+    assert [path.name for path in (tmp_path / "deep/er").iterdir()] == ["model"]
+    assert (tmp_path / "m").is_symlink()
+    assert run_tagger("eval", "--model", tmp_path / "m").exit_code == 0, "the test file is found from there"
+    assert json.loads((tmp_path / "m/manifest.json").read_text())["test"] == "../../../train.conll"
+
+
+@pytest.mark.tensorflow
+def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tagger.errors import TaggerError
+    from tagger.network import seeds
+
+    train, n = seeds.train, []
+
+    def failing(*arguments: object, **options: object) -> object:
+        n.append(1)
+        if len(n) == 2:
+            raise TaggerError("training diverged", detail=["a detail"])
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(seeds, "train", failing)
+    (tmp_path / "c.yaml").write_text(f"data: {{train: {trained}/train.conll, dev: 0.4}}\ntraining: {{epochs: 1}}\n")
+    result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m")
+    assert (result.exit_code, result.first_error) == (1, "error: seed 2: training diverged")
+    assert re.search(r"^  a detail\n  the model of seed 1, dev \d+\.\d\d, is in .*/m$", result.errors, re.MULTILINE)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".tagger-model") == ["c.yaml", "m"]
+    result = run_tagger(
+        "train",
+        tmp_path / "c.yaml",
+        *SMALL,
+        "--seeds",
+        "2",
+        "--set=training.seed=2147483647",
+        "--model",
+        tmp_path / "m",
+    )
+    assert result.first_error.startswith(
+        "error: --seeds: found 2 from training.seed 2147483647 on, expected seeds below"
+    )

@@ -62,16 +62,6 @@ def test_a_batch_gives_back_each_tokens_id_spelling_and_features(rows: list[list
         assert (batch.token_rows[i, len(sentence) :] == 0).all()
 
 
-def test_ids_too_many_for_one_number_are_told_apart_too() -> None:
-    # Two rows whose numbers would be equal modulo 2⁶⁴ if they were put together carelessly.
-    big = 2**31 - 1
-    rows = np.array([[big, big, big], [0, big, big], [big, 0, big], [big, big, 0]], np.int32)
-    batch = make_batch([rows])
-    assert len(batch.id_rows) == 5
-    assert batch.token_ids.tolist() == [rows[:, 0].tolist()]
-    assert batch.feature_ids[batch.token_rows[0]].tolist() == rows[:, 2:].tolist()
-
-
 # --- What is replaced by the unknown in training ----------------------------------------------------------------------
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,11 +25,12 @@ from small_models import random_sentences, save_small_model, small_model
 
 from tagger import Tagger
 from tagger.errors import DeviceError, ModelError
-from tagger.network.export import build_onnx
+from tagger.network.export import model_graph
 from tagger.runtime import engine
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.manifest import dump_manifest
-from tagger.runtime.model_files import EMBEDDINGS, ModelFiles
+from tagger.runtime.model_dir import description
+from tagger.runtime.model_files import ModelFiles
 
 pytestmark = pytest.mark.tensorflow
 
@@ -138,8 +141,11 @@ def test_files_that_do_not_fit_each_other_are_errors_though_their_checksums_are_
         with pytest.raises(ModelError, match=r"model\.onnx: cannot be loaded by ONNX Runtime .*; train again"):
             load_predictor(saved)
     other = small_model(tmp_path, tags=("O", "B-X", "I-X"))
-    replace(saved, "model.onnx", build_onnx(other.network, other.manifest.network, embeddings=EMBEDDINGS))
-    with pytest.raises(ModelError, match=r"model\.onnx: found 3 tags, expected 5; train again"):
+    replace(saved, "model.onnx", model_graph(other))
+    with pytest.raises(
+        ModelError,
+        match=r"model\.onnx: is not the network that the manifest and the vocabularies describe; train again",
+    ):
         load_predictor(saved)
 
 
@@ -147,11 +153,11 @@ def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     model = small_model(tmp_path)
     weights = {**model.network, "softmax.bias": np.array([0, np.nan, 0, 0, 0], np.float32)}
-    replace(saved, "model.onnx", build_onnx(weights, model.manifest.network, embeddings=EMBEDDINGS))
+    replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
     with pytest.raises(ModelError, match=r"model\.onnx: found logits of the shape \(2, 2, 5\), or that are no numbers"):
         load_predictor(saved).tag([["w2"], ["w2", "w3"]])
     result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
-    assert result.first_error.startswith("error: model.onnx: found logits of the shape")
+    assert result.first_error.startswith(f"error: {saved}/model.onnx: found logits of the shape")
 
 
 def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None:
@@ -164,6 +170,8 @@ def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, 5])
     graph = helper.make_graph([helper.make_node("Constant", [], ["logits"], value=constant)], "x", inputs, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    ours = small_model(tmp_path)
+    helper.set_model_props(model, {"network": description(ours.manifest, ours.encoder, ours.tags)})
     replace(saved, "model.onnx", model.SerializeToString())
     with pytest.raises(ModelError, match=r"found logits of the shape \(1, 1, 5\), .* for 1 sentences of 3 tokens"):
         load_predictor(saved).tag([["w1", "w2", "w3"]])
@@ -252,3 +260,67 @@ def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, mon
     result = run_tagger("predict", "--model", directory, stdin=b"w1\n")
     assert result.first_error.startswith("error: onnxruntime cannot be imported: ")
     assert "pip install twobranch-tagger" in result.first_error
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("decoder", "constrained"), ("decoder", "softmax"), ("network.characters", "none"), ("network.characters", "lstm"),
+        ("network.casing", False), ("network.units", 7), ("network.layers", 2), ("network.merge", "sum"),
+        ("layout.columns", {"token": 0, "pos": 1, "tag": -1}), ("layout.columns", {"token": 0, "tag": -1}),
+    ],
+)  # fmt: skip
+def test_a_manifest_of_another_network_than_the_graphs_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    directory = save_small_model(
+        tmp_path / "model", decoder="crf", characters="cnn", casing=True, features=("pos", "chunk")
+    )
+    change_manifest(directory, key, value)
+    with pytest.raises(ModelError, match=r"(model\.onnx: is not the network that|features\.txt: found the line)"):
+        load_predictor(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("characters.txt", b"w\n1\n", "is not the network"),
+        ("characters.txt", b"w\n1\n2", "found '2' without a line end, expected one"),
+        ("characters.txt", b"w\n12\n", "found a line that is not one character"),
+        ("features.txt", b"", "is not the network"),
+        ("features.txt", b"pos\tN\n" * 2, "a token stands twice"),
+        ("features.txt", b"pos\n", "found the line 'pos', expected chunk or pos, TAB, a value"),
+        ("features.txt", b"x\tN\n", "found the line 'x\\tN', expected chunk or pos, TAB, a value"),
+    ],
+)
+def test_vocabularies_of_another_network_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    directory = save_small_model(tmp_path / "model", characters="cnn", features=("pos", "chunk"))
+    (directory / name).write_bytes(content)
+    values = json.loads((directory / "manifest.json").read_text("utf-8"))
+    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_manifest(directory, "files", {**values["files"], name: entry})
+    with pytest.raises(ModelError, match=re.escape(message)):
+        load_predictor(directory)
+
+
+def change_manifest(directory: Path, key: str, value: object) -> None:
+    """Another value, and the checksum that goes with it."""
+    path = directory / "manifest.json"
+    values = json.loads(path.read_text("utf-8"))
+    del values["sha256"]
+    section, _, name = key.partition(".")
+    if name:
+        values[section][name] = value
+    else:
+        values[section] = value
+    path.write_bytes(dump_manifest(values))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("network.layers", 3), ("network.units", 7), ("decoder", "crf"), ("network.characters", "none")]
+)
+def test_a_manifest_of_other_weights_is_not_exported(tmp_path: Path, key: str, value: object) -> None:
+    directory = save_small_model(tmp_path / "model", characters="cnn")
+    change_manifest(directory, key, value)
+    for form in ("onnx", "saved-model"):
+        result = run_tagger("export", tmp_path / "out", "--format", form, "--model", directory)
+        assert re.search(r"model: weights\.safetensors: \S+ does not fit the network that manifest", result.first_error)
+        assert not (tmp_path / "out").exists()

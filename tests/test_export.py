@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -24,10 +25,10 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
 from tagger.errors import ModelError, TaggerError
 from tagger.network import pipeline
-from tagger.network.export import build_onnx, check_equal
+from tagger.network.export import build_onnx, check_equal, model_graph
 from tagger.network.inference import open_scorer
 from tagger.runtime.engine import graph_inputs, load_predictor
-from tagger.runtime.model_dir import load_model, read_weights
+from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
 from tagger.runtime.predictor import Predictor
 from tagger.runtime.transitions import constraints_of
 
@@ -184,13 +185,12 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     assert run_tagger("train", "c.yaml", "--set", "training.epochs=1").exit_code == 0
     before = (tmp_path / "models/c/manifest.json").read_bytes()
-    build = pipeline.build_onnx
 
-    def wrong(weights: object, network: object, **options: object) -> bytes:
-        changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in weights.items()}  # type: ignore[attr-defined]
-        return build(changed, network, **options)  # type: ignore[arg-type]
+    def wrong(model: Model[Weights]) -> bytes:
+        changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in model.network.items()}
+        return model_graph(dataclasses.replace(model, network=changed))
 
-    monkeypatch.setattr(pipeline, "build_onnx", wrong)
+    monkeypatch.setattr(pipeline, "model_graph", wrong)
     result = run_tagger("train", "c.yaml", "--set", "training.seed=2")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: model.onnx: what ONNX Runtime computes is 0.5 from what TensorFlow")

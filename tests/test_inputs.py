@@ -100,6 +100,26 @@ def test_a_feature_column_is_read_and_needed_at_prediction_too(in_folder: Path) 
         tagger.tag([[("w1", 3)]])  # type: ignore[list-item]
 
 
+def test_feature_columns_are_found_by_name_wherever_a_file_has_them(in_folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = [(f"w{i}", ["N", "V"][i % 2], ["N", "V"][i // 20], ["B-X", "O"][i % 2]) for i in rng.integers(0, 40, 400)]
+    write("train", rows)
+    write("swapped", [(token, chunk, tag, pos) for token, pos, chunk, tag in rows])
+    write("test", [(f"new{i}", *rest) for i, (_, *rest) in enumerate(rows)])
+    trained(f"data: {{train: train, dev: test, columns: {{token: 0, pos: 1, chunk: 2, tag: 3}}}}\n{QUICK}}}\n")
+    assert Tagger.load("m").features == ("chunk", "pos")
+    assert f1("test") == 1.0
+    options = ["--model", "m", "--columns", "token=0,chunk=1,tag=2,pos=3"]
+    assert json.loads(run_tagger("eval", "swapped", *options, "--json").output)["f1"] == 1.0
+    tags = [line.split(b"\t")[-1] for line in run_tagger("predict", "swapped", *options).output.splitlines() if line]
+    assert tags == [tag.encode() for *_, tag in rows]
+    # Beside a model that reads no features the same columns are given for both.
+    Path("m").rename("m2")
+    trained(f"data: {{train: train, dev: test}}\n{QUICK}}}\n")
+    result = run_tagger("compare", "m", "m2", "swapped", "--samples", "10", "--columns", "token=0,chunk=1,tag=2,pos=3")
+    assert result.exit_code == 0, result.errors
+
+
 # --- Characters and casing --------------------------------------------------------------------------------------------
 
 
@@ -213,11 +233,17 @@ def test_max_rows_bounds_what_is_added_and_float16_halves_it(vectors: Path) -> N
 
 def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
     Path("c.yaml").write_text(CONFIG)
+    Path("big.txt").write_text("a 70000 0.2 0.3\nb 0.1 0.2 0.3\n")
     for settings, message in [
         (["embeddings.path=v.txt", "embeddings.name=glove-6b-50d"], "embeddings: found both path and name, expected one"),
         (["embeddings.path=none.txt"], "none.txt"),
         (["embeddings.name=glove"], "embeddings.name: found 'glove', expected"),
         (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors v.txt; delete the key"),
+        (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without vectors"),
+        (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors big.txt hold numbers of up to 70000"),
+        (["training.accumulate=9"], "training.accumulate: found 9, expected at most training.batch_size (8)"),
+        (["training.steps=[1]"], "training.steps: found a list, expected epochs (from 1) with factors above 0, as in {20: 0.1}"),
+        (["training.steps={0: 1.0}"], "training.steps: found"),
         (["embeddings.path=v.txt", "embeddings.max_rows=-1"], "embeddings.max_rows: found -1, expected at least 0"),
         (["training.label_smoothing=0.1", "model.decoder=crf"], "--set training.label_smoothing=0.1: training.label_smoothing: found 0.1 with a CRF"),
         (["model.characters=lstm", "model.character_units=5"], "model.character_units: found 5, expected an even number"),

@@ -67,8 +67,8 @@ class Layout:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The columns beside token and tag, from left to right."""
-        return tuple(sorted(set(self.columns) - {"token", "tag"}, key=self.columns.__getitem__))
+        """The columns beside token and tag, in the order of their names: wherever a file has them, it is the same."""
+        return tuple(sorted(set(self.columns) - {"token", "tag"}))
 
     @property
     def separator(self) -> str | None:

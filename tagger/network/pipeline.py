@@ -19,7 +19,7 @@ from tagger.errors import DeviceError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.network.devices import Device, choose_device, out_of_memory_explained
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
-from tagger.network.export import build_onnx, check_equal, learned_transitions
+from tagger.network.export import check_equal, model_graph
 from tagger.network.inference import Scorer
 from tagger.network.lstm import Kernel
 from tagger.network.model import TwoBranchTagger, build_network
@@ -29,7 +29,6 @@ from tagger.network.training import EpochLoss, Stopped, Trainer
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import Model
-from tagger.runtime.model_files import EMBEDDINGS
 from tagger.runtime.model_saving import check_place, save_model
 from tagger.runtime.predictor import Predictor
 
@@ -247,13 +246,7 @@ class _Run:
         model = dataclasses.replace(self._model(self._best_weights), manifest=manifest)
         save_model(
             model,
-            graph=build_onnx(
-                self._best_weights,
-                manifest.network,
-                transitions=learned_transitions(model),
-                embeddings=EMBEDDINGS,
-                embedding_dtype=manifest.embedding_dtype,
-            ),
+            graph=model_graph(model),
             config=dump_config(_as_used(self._config, manifest, self._model_dir)),
             history=format_history(self._history),
             check=self._check if best is self._history[-1] else lambda directory: None,

@@ -168,6 +168,12 @@ def _add_vectors(
     note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
     has_vector = extension.rows >= 0
     table = np.asarray(vectors.table[extension.rows[has_vector]], np.float32)
+    largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
+    if largest > most:
+        raise ConfigError(
+            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors {_source(config)} hold numbers"
+            f" of up to {largest:.6g}, and {settings.dtype} none beyond {most:.6g}; delete the key"
+        )
     return extension.vocabulary, InitialVectors(has_vector, table)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import statistics
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tagger.config import Config, with_model_dir
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, TaggerError
 from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
 from tagger.network.pipeline import Listener, score_of, train
@@ -62,28 +64,46 @@ def train_seeds(
     model_dir = Path(str(config.output.model_dir))
     check_place(model_dir)
     first, runs, best = config.training.seed, list[SeedRun](), None
+    if first + n > 1 << 31:
+        raise ConfigError(
+            f"--seeds: found {n} from training.seed {first} on, expected seeds below {1 << 31}; take lower ones"
+        )
     for seed in range(first, first + n):
         listener.note(f"seed {seed} ({seed - first + 1} of {n})")
-        # Beside the place of the model: paths in the model directory are relative to it.
-        directory = model_dir.with_name(f".{model_dir.name}.seed-{seed}")
         try:
-            outcome = train(
-                with_model_dir(_with_seed(config, seed), directory), listener, device=device, should_stop=should_stop
-            )
-            if outcome.best is None or (outcome.stopped and runs):
-                return SeedsOutcome(model_dir, runs, best, stopped=True)
-            run = SeedRun(seed, outcome.best.epoch, outcome.best.dev_score, _test_score(directory, config.data.test))
-            if best is None or run.dev > best.dev:
-                best = run
-                replace_directory(directory, model_dir)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            with _beside(model_dir, seed) as directory:
+                own = with_model_dir(_with_seed(config, seed), directory)
+                outcome = train(own, listener, device=device, should_stop=should_stop)
+                if outcome.best is None or (outcome.stopped and runs):
+                    return SeedsOutcome(model_dir, runs, best, stopped=True)
+                place, run = directory, SeedRun(seed, outcome.best.epoch, outcome.best.dev_score, None)
+                if best is None or run.dev > best.dev:
+                    replace_directory(directory, model_dir)
+                    place, best = model_dir, run
+                run = dataclasses.replace(run, test=_test_score(place, config.data.test))
+        except TaggerError as error:
+            if best is None:
+                raise
+            kept = f"the model of seed {best.seed}, dev {100 * best.dev:.2f}, is in {model_dir}"
+            raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
         runs.append(run)
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
         listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
         if outcome.stopped:
             return SeedsOutcome(model_dir, runs, best, stopped=True)
     return SeedsOutcome(model_dir, runs, best, stopped=False)
+
+
+@contextlib.contextmanager
+def _beside(model_dir: Path, seed: int) -> Iterator[Path]:
+    """A directory of this run's own, beside the model's: paths in a model are relative to it, and it can be renamed."""
+    target = model_dir.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.seed-{seed}.", dir=target.parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:

@@ -33,10 +33,15 @@ def export_network(directory: Path, out: Path, form: str) -> None:
     if out.parent.resolve() == directory.resolve():
         raise ModelError(f"{out}: is inside the model directory, which holds nothing else; choose another place")
     model = load_model(directory, read_weights)
+    network = build_network(model.manifest, model.encoder, model.tags, kernel=choose_device("cpu").kernel)
+    try:
+        network.assign_weights(model.network)
+    except ModelError as error:
+        raise ModelError(f"{directory}: {error.message}") from None
     write = {"onnx": _write_onnx, "saved-model": _write_saved_model}[form]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(model, out)
+        write(model, network, out)
     except (FileExistsError, NotADirectoryError):
         raise ModelError(f"{out}: cannot be written: a file is in the way; choose another place") from None
     except (OSError, tf.errors.OpError) as error:
@@ -44,7 +49,8 @@ def export_network(directory: Path, out: Path, form: str) -> None:
         raise ModelError(f"{out}: cannot be written: {reason}; choose another place") from None
 
 
-def _write_onnx(model: Model[Weights], out: Path) -> None:
+def _write_onnx(model: Model[Weights], network: TwoBranchTagger, out: Path) -> None:
+    del network
     n_bytes = sum(weight.nbytes for weight in model.network.values())
     if n_bytes > _MOST_PROTOBUF_BYTES:
         raise ModelError(
@@ -67,13 +73,14 @@ def _facts(model: Model[Weights]) -> dict[str, str]:
         "scheme": manifest.scheme,
         "lowercase": json.dumps(manifest.normalization.lowercase),
         "normalize_digits": json.dumps(manifest.normalization.digits),
+        "pretrained": json.dumps(manifest.n_trained_tokens is not None),
+        "features": json.dumps(manifest.layout.feature_names),
+        "decoder": manifest.decoder,
     }
 
 
-def _write_saved_model(model: Model[Weights], out: Path) -> None:
-    kernel = choose_device("cpu").kernel
-    network = build_network(model.manifest, model.encoder, model.tags, kernel=kernel)
-    network.assign_weights(model.network)
+def _write_saved_model(model: Model[Weights], network: TwoBranchTagger, out: Path) -> None:
+    del model
     with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.", dir=out.parent) as fresh, muted_stderr():
         served = _Served(network)
         tf.saved_model.save(served, f"{fresh}/model", signatures={"serving_default": served.logits})
@@ -129,4 +136,7 @@ class _Served(tf.Module):
                 character_lengths=tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1),
             )
         logits = self._network(self._network.look_up(tf.reshape(token_ids, [-1])), fed)
-        return {"logits": tf.transpose(logits, [1, 0, 2])}
+        outputs = {"logits": tf.transpose(logits, [1, 0, 2])}
+        if self._network.crf is not None:
+            outputs |= zip(("transition", "start", "end"), self._network.crf.scores(), strict=True)
+        return outputs

@@ -241,7 +241,8 @@ class Trainer:
         embedding, *dense = trained
         if self._average is not None:
             embedding, dense = self._average.arrays(read)
-        embedding = embedding.astype(self._embedding_dtype).astype(np.float32)
+        most = np.finfo(self._embedding_dtype).max
+        embedding = embedding.clip(-most, most).astype(self._embedding_dtype).astype(np.float32)
         try:
             for variable, value in zip(variables, [embedding, *dense], strict=True):
                 variable.assign(value)

@@ -18,7 +18,7 @@ from tagger.errors import DeviceError, ModelError
 from tagger.runtime.cores import available_cores
 from tagger.runtime.decoding import Scores
 from tagger.runtime.manifest import Manifest
-from tagger.runtime.model_dir import load_model
+from tagger.runtime.model_dir import description, load_model
 from tagger.runtime.model_files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.runtime.predictor import Predictor
 from tagger.runtime.transitions import Transitions
@@ -32,13 +32,15 @@ class Engine:
     Args:
         path: of `model.onnx`; its embedding lies beside it and is mapped into memory, not read.
         device: `cpu` or `gpu`.
+        shown: the path in messages.
 
     Raises:
         ModelError: the graph cannot be loaded.
         DeviceError: `gpu` is asked for and cannot be used.
     """
 
-    def __init__(self, path: str, *, device: str = "cpu") -> None:
+    def __init__(self, path: str, *, device: str = "cpu", shown: Path | str = GRAPH) -> None:
+        self._shown = shown
         self.transitions: Transitions | None = None  # a CRF's
         options = onnxruntime.SessionOptions()
         # One core a batch and several batches at a time: up to twice as fast as one batch on all cores.
@@ -63,6 +65,15 @@ class Engine:
         """K, as the graph says."""
         return self._session.get_outputs()[0].shape[-1]
 
+    def check(self, expected: str) -> None:
+        """Raise ModelError unless the graph says of itself what the rest of the model directory does."""
+        found = self._session.get_modelmeta().custom_metadata_map.get("network")
+        if found != expected:
+            raise ModelError(
+                f"{self._shown}: is not the network that the manifest and the vocabularies describe; train again",
+                detail=[f"found    {found}", f"expected {expected}"],
+            )
+
     def read_transitions(self, encoder: Encoder) -> Transitions:
         """What a CRF has learned: the graph says so whatever it is given."""
         (sentence,), spellings = encoder.encode([[["x"]] * (1 + len(encoder.features))])
@@ -71,10 +82,10 @@ class Engine:
         try:
             arrays = self._session.run(names, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # as above
-            raise ModelError(f"{GRAPH}: has no CRF's transitions: {_first_line(error)}; train again") from None
+            raise ModelError(f"{self._shown}: has no CRF's transitions: {_first_line(error)}; train again") from None
         k = self.n_tags
         if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not all(map(np.all, map(np.isfinite, arrays))):
-            raise ModelError(f"{GRAPH}: found transitions that are no numbers for {k} tags; train again")
+            raise ModelError(f"{self._shown}: found transitions that are no numbers for {k} tags; train again")
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
 
@@ -86,13 +97,13 @@ class Engine:
             logits: Scores = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
         except Exception as error:  # as above; out of memory is one of them
             raise ModelError(
-                f"{GRAPH}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
+                f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
         if logits.shape[:2] != padded.shape[:2] or not np.isfinite(logits).all():
             raise ModelError(
-                f"{GRAPH}: found logits of the shape {logits.shape}, or that are no numbers, expected finite ones for"
-                f" {len(padded)} sentences of {padded.shape[1]} tokens; train again"
+                f"{self._shown}: found logits of the shape {logits.shape}, or that are no numbers, expected finite"
+                f" ones for {len(padded)} sentences of {padded.shape[1]} tokens; train again"
             )
         return logits
 
@@ -131,15 +142,14 @@ def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: T
         )
     files.verify(GRAPH)
     try:
-        engine = Engine(files.descriptor_path(GRAPH), device=device)
+        engine = Engine(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
     except ModelError as error:
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
+    engine.check(description(manifest, encoder, tags))
     if manifest.decoder == "crf":
         engine.transitions = engine.read_transitions(encoder)
     files.check_not_replaced()
-    if engine.n_tags != len(tags):
-        raise ModelError(f"{files.path(GRAPH)}: found {engine.n_tags} tags, expected {len(tags)}; train again")
     return engine
 
 

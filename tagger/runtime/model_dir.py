@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -46,6 +47,12 @@ class Model(Generic[Network]):
     network: Network
 
 
+def description(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> str:
+    """All that a graph's inputs, outputs and sizes follow from, as JSON: what a graph says of itself."""
+    what = {**manifest.network, **encoder.sizes(len(tags))._asdict(), "decoder": manifest.decoder}
+    return json.dumps(what, sort_keys=True)
+
+
 def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Network]:
     """Read and verify a model.
 
@@ -82,9 +89,9 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
         if features:
             name = FEATURES
             for line in files.lines(FEATURES):
-                feature, _, value = line.partition("\t")
-                if feature not in features:
-                    raise ValueError(f"found the column {feature!r}, expected one of {', '.join(features)}")
+                feature, tab, value = line.partition("\t")
+                if not tab or feature not in features:
+                    raise ValueError(f"found the line {line[:60]!r}, expected {' or '.join(features)}, TAB, a value")
                 features[feature].append(value)
         vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
     except ValueError as error:
@@ -111,8 +118,8 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
-                f"{files.path(WEIGHTS)}: {name}: found {weight.dtype} with"
-                f" {np.count_nonzero(weight != weight)} NaN, expected finite float32; train again"
+                f"{files.path(EMBEDDINGS if name == 'embedding' else WEIGHTS)}: {name}: found {weight.dtype} with"
+                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN, expected finite float32; train again"
             )
     return weights
 

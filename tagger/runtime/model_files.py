@@ -177,6 +177,9 @@ class ModelFiles:
     def lines(self, name: str) -> tuple[str, ...]:
         """A file's lines, which end in LF."""
         try:
-            return tuple(self.verified(name).decode().split("\n")[:-1])
+            *lines, rest = self.verified(name).decode().split("\n")
         except UnicodeDecodeError:
             raise ModelError(f"{self.path(name)}: not UTF-8; copy the model again") from None
+        if rest:
+            raise ModelError(f"{self.path(name)}: found {rest[:60]!r} without a line end, expected one; train again")
+        return tuple(lines)

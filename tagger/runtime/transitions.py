@@ -47,6 +47,11 @@ class Transitions:
             end=np.zeros_like(self.end) if goes_on else self.end,
         )
 
+    def is_close(self, other: Transitions, tolerance: float) -> bool:
+        """Whether no score differs by more than a tolerance."""
+        pairs = (self.transition, other.transition), (self.start, other.start), (self.end, other.end)
+        return all(bool((np.abs(a - b) <= tolerance).all()) for a, b in pairs)
+
     @property
     def legal(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Which transitions [K, K], first tags [K] and last tags [K] are legal."""

@@ -68,7 +68,7 @@ def main() -> None:
     data = load_training_set(spec["data"], spec["spread"])
     trainer = Tagger(spec, len(data.unknowns.rare), 1 + max(int(tags.max()) for tags in data.tag_ids)).trainer
     functions = {name: compiled(stage) for name, stage in stages(trainer.network, trainer._dense).items()}
-    functions["optimizer"] = compiled(trainer._train_step)
+    functions["optimizer"] = compiled(lambda batch: trainer._train_step(lambda _: batch))
     times: dict[str, list[float]] = {name: [] for name in [*functions, "batch"]}
     batches = data.batches(0)
     for i in itertools.count():

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
+from tagger.yaml_file import kind_of, parse_setting, put_setting, read_yaml, shortened
 
 T = TypeVar("T")
 
@@ -164,21 +165,6 @@ class Config(_Section):
     output: OutputConfig = OutputConfig()
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
-
-
-# Whole numbers are decimal: YAML 1.1 would read 010 as 8 and 1:30 as 90.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":int")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     """Read a config file and lay `--set key.path=value` settings over it.
 
@@ -189,13 +175,13 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         ConfigError: names the file, line and key, or the setting.
     """
     path = Path(path)
-    values, lines = _read_yaml(path)
+    values, lines = read_yaml(path)
     origins: dict[str, str] = {}
     for key in PATH_KEYS:
         _make_absolute(values, key, path.parent)
     for setting in settings:
-        key, value = _parse_setting(setting)
-        _put(values, key, value, setting)
+        key, value = parse_setting(setting)
+        put_setting(values, key, value, setting)
         origins[key] = f"--set {setting[:80]}"
         _make_absolute(values, key, Path())
         for path_key in PATH_KEYS:
@@ -244,68 +230,6 @@ def config_keys() -> list[str]:
     ]
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML file and the line of every key, `section.key` → line from 1."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such config file; check the path") from None
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
-    lines: dict[str, int] = {}
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            for key, line in _key_lines(node, ""):
-                if key in lines:
-                    raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
-                lines[key] = line
-        values = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {_kind(values)}, expected sections such as data: and model:")
-    return values, lines
-
-
-def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
-    # Two levels: sections and their keys. What lies deeper (columns) is named by its key.
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value_node in node.value:
-            key = f"{prefix}{key_node.value}"
-            yield key, key_node.start_mark.line + 1
-            if prefix.count(".") < 2:
-                yield from _key_lines(value_node, f"{key}.")
-
-
-def _parse_setting(setting: str) -> tuple[str, Any]:
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
-    try:
-        return key.strip(), yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
-
-
-def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
-    *sections, last = key.split(".")
-    for name in sections:
-        inner = values.setdefault(name, {})
-        if inner is None:  # an empty section in the file
-            inner = values[name] = {}
-        if not isinstance(inner, dict):
-            raise ConfigError(
-                f"--set {setting}: {name} is no section, it holds {_kind(inner)}; name a key in a section"
-            )
-        values = inner
-    values[last] = value
-
-
 def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
     section, _, name = key.partition(".")
     inner = values.get(section)
@@ -317,19 +241,6 @@ def _absolute(path: str | Path, base: Path) -> str:
     with contextlib.suppress(RuntimeError):  # `~nobody`: no such user, so a name like any other
         path = Path(path).expanduser()
     return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-    return name if isinstance(value, dict | list) or value is None else f"{name} ({_short(value)!r})"
-
-
-def _short(value: object) -> str:
-    try:
-        return str(value)[:80]
-    except ValueError:  # a whole number of thousands of digits
-        return "a number too long to show"
 
 
 def _config_error(
@@ -372,15 +283,15 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
         return f"found {value}, expected a finite number"
     if kind == "invalid_key":
         return f"is no key; expected names such as {', '.join(list(Config.model_fields))}"
-    found = "nothing" if value is None else _kind(value)
+    found = "nothing" if value is None else kind_of(value)
     if list(location[:2]) == ["training", "steps"]:
         return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
-        found = _short(value) if isinstance(value, float | int) else found
+        found = shortened(value) if isinstance(value, float | int) else found
         return f"found {found}, expected a path, or a fraction more than 0 and less than 1"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
-        return f"found {_short(value)}, expected {' and '.join(limits)}"
+        return f"found {shortened(value)}, expected {' and '.join(limits)}"
     if kind == "literal_error":
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
         return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")

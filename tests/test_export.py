@@ -25,7 +25,8 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
 from tagger.errors import ModelError, TaggerError
 from tagger.network import pipeline
-from tagger.network.export import build_onnx, check_equal, model_graph
+from tagger.network.export import build_onnx, model_graph
+from tagger.network.export_check import check_equal
 from tagger.network.inference import open_scorer
 from tagger.runtime.engine import graph_inputs, load_predictor
 from tagger.runtime.model_dir import Model, Weights, load_model, read_weights

@@ -14,7 +14,7 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export, model, pipeline  # noqa: E402
+from tagger.network import devices, distribution, export_check, model, pipeline  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
 from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
@@ -131,7 +131,7 @@ def test_mixed_precision_is_for_gpus(
 def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     # As above. In float16 the logits are some 1e-4 from those in float32, which agree to 1e-6.
     monkeypatch.setattr(pipeline, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, 1))
-    monkeypatch.setattr(export, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(export_check, "_TOLERANCE", 1e-5)
     settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
     compared: list[float] = []
     check = pipeline.check_equal

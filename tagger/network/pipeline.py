@@ -19,7 +19,8 @@ from tagger.errors import DeviceError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.network.devices import Device, choose_device, out_of_memory_explained
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
-from tagger.network.export import check_equal, model_graph
+from tagger.network.export import model_graph
+from tagger.network.export_check import check_equal
 from tagger.network.inference import Scorer
 from tagger.network.lstm import Kernel
 from tagger.network.model import TwoBranchTagger, build_network

@@ -1,0 +1,117 @@
+"""A YAML file with the line of each key, and `--set` settings laid over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tagger.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
+
+
+# Whole numbers are decimal: YAML 1.1 would read 010 as 8 and 1:30 as 90.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":int")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML file and the line of every key, `section.key` → line from 1."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file; check the path") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
+    lines: dict[str, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            for key, line in _key_lines(node, ""):
+                if key in lines:
+                    raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
+                lines[key] = line
+        values = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
+    return values, lines
+
+
+def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
+    # Two levels: sections and their keys. What lies deeper (columns) is named by its key.
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = f"{prefix}{key_node.value}"
+            yield key, key_node.start_mark.line + 1
+            if prefix.count(".") < 2:
+                yield from _key_lines(value_node, f"{key}.")
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """`key.path=value` → the key and the value, read as YAML.
+
+    Raises:
+        ConfigError: it has no `=`, no key, or its value is not valid YAML.
+    """
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
+    try:
+        return key.strip(), yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
+
+
+def put_setting(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    """Lay a setting over the values of a file.
+
+    Args:
+        setting: as it was given, for messages.
+
+    Raises:
+        ConfigError: a part of the key is no section.
+    """
+    *sections, last = key.split(".")
+    for name in sections:
+        inner = values.setdefault(name, {})
+        if inner is None:  # an empty section in the file
+            inner = values[name] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"--set {setting}: {name} is no section, it holds {kind_of(inner)}; name a key in a section"
+            )
+        values = inner
+    values[last] = value
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for messages: `a list`, `a number (3)`, …"""
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    return name if isinstance(value, dict | list) or value is None else f"{name} ({shortened(value)!r})"
+
+
+def shortened(value: object) -> str:
+    """A value as text, for messages."""
+    try:
+        return str(value)[:80]
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to show"

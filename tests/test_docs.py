@@ -38,7 +38,7 @@ def commands() -> list[str]:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a user has after cloning, as far as the commands need it."""
     clone = tmp_path_factory.mktemp("work") / "tagger"
-    for name in ("configs", "data", "scripts"):
+    for name in ("configs", "data", "docs", "scripts"):
         shutil.copytree(ROOT / name, clone / name)
     return clone
 

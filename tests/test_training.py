@@ -38,7 +38,7 @@ def a_trainer(*, mixed_precision: bool = False, **settings: object) -> Trainer:
     network = TwoBranchTagger(
         n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1, mixed_precision=mixed_precision
     )
-    return Trainer(network, TrainingConfig(**settings))  # type: ignore[arg-type]
+    return Trainer(network, TrainingConfig(**{"optimizer": "adam", "ema": None, **settings}))  # type: ignore[arg-type]
 
 
 def losses(trainer: Trainer, epochs: int = 3) -> list[float]:
@@ -243,7 +243,7 @@ def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() 
 # --- Parts of a batch, label smoothing, steps of the rate ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parts", [2, 3, 8, 20])
+@pytest.mark.parametrize("parts", [3, 20])
 def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(parts: int) -> None:
     # 8 sentences a batch: 3 parts are uneven, and of 20 most are empty. Plain SGD: its step is the gradient.
     settings = {"optimizer": "sgd", "learning_rate": 0.1, "clip_norm": 1.0}

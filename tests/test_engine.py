@@ -293,10 +293,7 @@ def test_a_manifest_of_another_network_than_the_graphs_is_refused(tmp_path: Path
 )
 def test_vocabularies_of_another_network_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     directory = save_small_model(tmp_path / "model", characters="cnn", features=("pos", "chunk"))
-    (directory / name).write_bytes(content)
-    values = json.loads((directory / "manifest.json").read_text("utf-8"))
-    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    change_manifest(directory, "files", {**values["files"], name: entry})
+    replace(directory, name, content)
     with pytest.raises(ModelError, match=re.escape(message)):
         load_predictor(directory)
 

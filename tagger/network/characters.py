@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tagger.corpus.vocabulary import PAD_ID
-from tagger.network.layers import reversal, reverse_by_length
+from tagger.network.layers import reversal, reverse_by_length, uniform_rows
 from tagger.network.lstm import Kernel, Tensor, make_branch
 
 WIDTH = 3  # characters that the convolution sees at once
@@ -25,11 +25,8 @@ class CharacterNetwork(keras.layers.Layer):
     def __init__(self, n_characters: int, embedding_dim: int, output_dim: int, *, seed: int) -> None:
         super().__init__(name="characters")
         self.output_dim = output_dim
-        limit = (3.0 / embedding_dim) ** 0.5
         self.embedding = self.add_weight(
-            name="embedding",
-            shape=(n_characters, embedding_dim),
-            initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
+            name="embedding", shape=(n_characters, embedding_dim), initializer=uniform_rows(embedding_dim, seed)
         )
         self._make(embedding_dim, seed + 1)
         self.built = True
@@ -119,9 +116,5 @@ class CharacterLSTM(CharacterNetwork):
     def named_weights(self) -> dict[str, keras.Variable]:
         named = {"embedding": self.embedding}
         for name, branch in self.branches.items():
-            cell = branch.cell
-            named |= {
-                f"{name}.kernel": cell.kernel, f"{name}.recurrent_kernel": cell.recurrent_kernel,
-                f"{name}.bias": cell.bias,
-            }  # fmt: skip
+            named |= branch.named_weights(name)
         return named

@@ -64,6 +64,12 @@ def look_up_both(
     return (tf.gather(table, rows), tf.gather(table, reversed_rows)), gradient
 
 
+def uniform_rows(size: int, seed: int) -> keras.initializers.Initializer:
+    """Of an embedding whose rows have so many numbers: their expected norm is then 1."""
+    limit = (3.0 / size) ** 0.5
+    return keras.initializers.RandomUniform(-limit, limit, seed=seed)
+
+
 def dropout_mask(shape: Tensor, rate: float, seed: Tensor) -> Tensor:
     """What an input [T, B, D] is multiplied by: [B, D], one mask for all steps of a sentence (Gal & Ghahramani 2016).
 

@@ -32,6 +32,10 @@ def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
 class Branch(keras.layers.LSTM):
     """A Keras LSTM, and the same over steps that come first: the network is laid out so throughout."""
 
+    def named_weights(self, prefix: str) -> dict[str, keras.Variable]:
+        """Every weight by its name in `weights.safetensors`: `PREFIX.kernel`, …"""
+        return {f"{prefix}.{name}": getattr(self.cell, name) for name in ("kernel", "recurrent_kernel", "bias")}
+
     def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
         """[T, B, D] → [T, B, units], from left to right, without a mask.
 

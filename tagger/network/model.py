@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -22,6 +21,7 @@ from tagger.network.layers import (
     look_up_both,
     reversal,
     reverse_by_length,
+    uniform_rows,
 )
 from tagger.network.lstm import Kernel, Tensor
 from tagger.network.representation import TokenRepresentation
@@ -30,12 +30,6 @@ from tagger.runtime.transitions import Transitions, constraints_of
 
 # Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
 _TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
-
-
-class Constraints(NamedTuple):
-    """The rules of a CRF; None: everything is legal."""
-
-    rules: Transitions | None
 
 
 class TwoBranchTagger(keras.Model):
@@ -54,7 +48,8 @@ class TwoBranchTagger(keras.Model):
         input_dropout: rate on the first block's input, constant over time.
         token_dropout: rate on what is known of each distinct token, the same wherever it stands in a batch.
         recurrent_dropout: rate on the recurrent weights, the same for all sentences and steps of a batch.
-        crf: the rules within which a CRF learns what tag follows what; None: there is no CRF.
+        crf: whether a CRF learns which tag follows which.
+        rules: within which it does; None: everything is legal.
         kernel: how the branches are computed.
         seed: of the initial weights.
         mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
@@ -82,7 +77,8 @@ class TwoBranchTagger(keras.Model):
         input_dropout: float = 0.0,
         token_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        crf: Constraints | None = None,
+        crf: bool = False,
+        rules: Transitions | None = None,
         kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
         mixed_precision: bool = False,
@@ -93,11 +89,8 @@ class TwoBranchTagger(keras.Model):
         self.mixed_precision = mixed_precision
         policy = keras.DTypePolicy("mixed_float16" if mixed_precision else "float32")
         self._block_dtype = tf.as_dtype(policy.compute_dtype)
-        limit = (3.0 / embedding_dim) ** 0.5  # a uniform row then has an expected norm of 1
         self.embedding = self.add_weight(
-            name="embedding",
-            shape=(n_tokens, embedding_dim),
-            initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
+            name="embedding", shape=(n_tokens, embedding_dim), initializer=uniform_rows(embedding_dim, seed)
         )
         self.representation = TokenRepresentation(
             embedding_dim=embedding_dim,
@@ -126,7 +119,7 @@ class TwoBranchTagger(keras.Model):
         ]
         glorot = keras.initializers.GlorotUniform(seed=seed + 97)
         self.softmax = keras.layers.Dense(n_tags, kernel_initializer=glorot, dtype="float32")
-        self.crf = None if crf is None else CRF(crf.rules, n_tags, name="crf")
+        self.crf = CRF(rules, n_tags, name="crf") if crf else None
         self._build()
 
     def _build(self) -> None:
@@ -161,14 +154,15 @@ class TwoBranchTagger(keras.Model):
         mask = self._mask(tf.shape(x)[1:], self.input_dropout, seed, 0)
         x, reversed_x = _masked(x, mask), _masked(reversed_x, mask)
         n_sentences = tf.shape(batch.lengths)[0]
-        for i, block in enumerate(self.blocks, start=1):
-            drop = self._drop_recurrent(seed, i)
-            mask = self._mask(tf.stack([n_sentences, block.output_dim]), self.dropout, seed, i)
-            if i == len(self.blocks):
-                return block.project(x, reversed_x, order, self.softmax, mask, drop)
+        masks = [
+            self._mask(tf.stack([n_sentences, block.output_dim]), self.dropout, seed, i)
+            for i, block in enumerate(self.blocks, start=1)
+        ]
+        drops = [self._drop_recurrent(seed, i) for i in range(1, 1 + len(self.blocks))]
+        for block, mask, drop in zip(self.blocks[:-1], masks, drops, strict=False):
             x = _masked(block(x, reversed_x, order, drop=drop), mask)  # [T, B, H or 2H]
             reversed_x = reverse_by_length(x, order)
-        raise AssertionError("unreachable")
+        return self.blocks[-1].project(x, reversed_x, order, self.softmax, masks[-1], drops[-1])
 
     def training_loss(self, rows: Tensor, batch: Fed, *, label_smoothing: float = 0.0) -> Tensor:
         """What training makes smaller, summed over the batch's tokens; arguments as of `call` and `sequence_loss`."""
@@ -200,11 +194,7 @@ class TwoBranchTagger(keras.Model):
         named = {"embedding": self.embedding, **self.representation.named_weights()}
         for block in self.blocks:
             for direction, branch in block.branches.items():
-                cell = branch.cell
-                for name, weight in (
-                    ("kernel", cell.kernel), ("recurrent_kernel", cell.recurrent_kernel), ("bias", cell.bias)
-                ):  # fmt: skip
-                    named[f"{block.name}.{direction}.{name}"] = weight
+                named |= branch.named_weights(f"{block.name}.{direction}")
         named["softmax.kernel"], named["softmax.bias"] = self.softmax.kernel, self.softmax.bias
         if self.crf is not None:
             crf = self.crf
@@ -247,7 +237,8 @@ def build_network(
     return TwoBranchTagger(
         **manifest.network,
         **encoder.sizes(len(tags))._asdict(),
-        crf=Constraints(constraints_of(tags.tags, manifest.scheme)) if manifest.decoder == "crf" else None,
+        crf=manifest.decoder == "crf",
+        rules=constraints_of(tags.tags, manifest.scheme),
         kernel=kernel,
         seed=manifest.seed,
         mixed_precision=mixed_precision,

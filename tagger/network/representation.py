@@ -8,6 +8,7 @@ import tensorflow as tf
 from tagger.corpus.spellings import Casing
 from tagger.network.characters import CharacterCNN, CharacterLSTM, CharacterNetwork
 from tagger.network.feeding import Fed
+from tagger.network.layers import uniform_rows
 from tagger.network.lstm import Kernel, Tensor
 
 CASING_DIM = 10  # of the eight casings (Reimers & Gurevych 2017)
@@ -63,9 +64,7 @@ class TokenRepresentation(keras.layers.Layer):
         self.built = True
 
     def _embedding(self, name: str, n_ids: int, size: int, seed: int) -> keras.Variable:
-        limit = (3.0 / size) ** 0.5
-        initializer = keras.initializers.RandomUniform(-limit, limit, seed=seed)
-        return self.add_weight(name=name, shape=(n_ids, size), initializer=initializer)
+        return self.add_weight(name=name, shape=(n_ids, size), initializer=uniform_rows(size, seed))
 
     def call(self, rows: Tensor, batch: Fed) -> Tensor:
         """[D, output_dim].

@@ -108,22 +108,12 @@ class _Served(tf.Module):
         """token_ids [B, T], lengths [B] and what `build_onnx` says → logits [B, T, K]."""
         rows = tf.reshape(tf.range(tf.size(token_ids)), tf.shape(token_ids))  # each token is a distinct one
         nothing = tf.zeros([0], tf.int32)
-        fed = Fed(
-            distinct_ids=nothing,
-            id_rows=nothing,
-            feature_ids=nothing,
-            casing=nothing,
-            characters=nothing,
-            character_lengths=nothing,
+        fed = Fed(*(nothing for _ in Fed._fields))._replace(
+            id_rows=tf.range(tf.size(token_ids)),
             lengths=lengths,
             token_rows=tf.transpose(rows),
             reversed_rows=tf.transpose(tf.reverse_sequence(rows, lengths, seq_axis=1, batch_axis=0)),
-            tag_ids=nothing,
-            dropout_seed=nothing,
-            n_sentences=nothing,
-            stop=nothing,
         )
-        fed = fed._replace(id_rows=tf.range(tf.size(token_ids)))
         if "feature_ids" in more:
             fed = fed._replace(feature_ids=tf.reshape(more["feature_ids"], [-1, tf.shape(more["feature_ids"])[2]]))
         if "casing" in more:

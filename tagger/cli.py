@@ -81,7 +81,9 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
     elif outcome.model_dir is None:
         console.say("the model is written by the chief worker")
     else:
-        console.say(f"model of epoch {outcome.best.epoch} (dev {100 * outcome.best.dev_score:.2f}) is in {shown}")
+        score = outcome.best.dev_score
+        why = "the last" if score is None else f"dev {100 * score:.2f}"
+        console.say(f"model of epoch {outcome.best.epoch} ({why}) is in {shown}")
     if outcome.stopped:
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:

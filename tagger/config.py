@@ -36,7 +36,7 @@ class DataConfig(_Section):
     """Which files, and how to read them."""
 
     train: str
-    dev: Annotated[float, Field(gt=0, lt=1)] | str = 0.1
+    dev: Annotated[float, Field(gt=0, lt=1)] | str | None = 0.1
     test: str | None = None
     columns: dict[str, int] = {"token": 0, "tag": -1}
     delimiter: Annotated[str, Field(min_length=1)] = "auto"
@@ -288,7 +288,7 @@ def _describe(problem: Any, location: Sequence[str]) -> str:
         return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
         found = shortened(value) if isinstance(value, float | int) else found
-        return f"found {found}, expected a path, or a fraction more than 0 and less than 1"
+        return f"found {found}, expected a path, a fraction more than 0 and less than 1, or null for no dev set"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}"

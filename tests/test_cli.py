@@ -545,6 +545,15 @@ def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Pat
 
 
 @pytest.mark.tensorflow
+def test_seeds_need_a_dev_set_to_choose_by(trained: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("data: {train: train, dev: null}\n")
+    (tmp_path / "train").write_text("a B-X\nb O\n")
+    result = run_tagger("train", config, *SMALL, "--seeds", "2", "--model", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "--seeds: found data.dev null, expected a dev set" in result.first_error
+
+
 def test_seeds_touch_nothing_beside_the_model_and_follow_a_link_to_its_place(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "train.conll").write_bytes((trained / "train.conll").read_bytes())
     (tmp_path / "c.yaml").write_text("data: {train: train.conll, dev: 0.4, test: train.conll}\ntraining: {epochs: 1}\n")

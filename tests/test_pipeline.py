@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -266,3 +267,24 @@ def test_what_is_scored_and_saved_is_the_moving_average(configured) -> None:
     for name, array in plain.items():
         np.testing.assert_allclose(nearly_plain[name], array, atol=1e-5)
     assert max(np.abs(averaged[name] - array).max() for name, array in plain.items()) > 1e-4
+
+
+def test_without_a_dev_set_all_of_train_is_learnt_and_the_last_epoch_kept(configured, tmp_path: Path, capfd) -> None:
+    settings = "training.epochs=3", "training.patience=1", "data.dev=null"
+    for name, more in (("last", ()), ("with dev", ("data.dev=train",)), ("two", ("training.epochs=2",))):
+        config = configured(*settings, *more, f"output.model_dir={name}")
+        with TrainingProgress() as progress:
+            outcome = pipeline.train(config, progress)
+        if name == "last":
+            assert outcome.best is outcome.history[-1]
+            assert [result.epoch for result in outcome.history] == [1, 2, 3]
+            assert "dev: none; the last epoch is kept" in capfd.readouterr().err
+    assert json.loads(Path("last", "manifest.json").read_text())["dev"] == {"epoch": 3}
+    rows = [
+        [line.split(",")[:3] for line in Path(name, "history.csv").read_text().splitlines()][1:]
+        for name in ("last", "with dev")
+    ]
+    assert [score for _, _, score in rows[0]] == ["", "", ""]
+    # The same training with a dev set that is no part of it; how many epochs it lasts is the dev set's to say.
+    assert [loss for _, loss, _ in rows[0]][: len(rows[1])] == [loss for _, loss, _ in rows[1]]
+    assert Path("last", "weights.safetensors").read_bytes() != Path("two", "weights.safetensors").read_bytes()

@@ -62,13 +62,13 @@ class TrainingProgress:
         if self._task is not None:
             self._bar.remove_task(self._task)
         dev = result.dev
-        scores = f"dev accuracy {100 * dev.accuracy:.2f}"
-        if dev.overall:
+        scores = "no dev set" if dev is None else f"dev accuracy {100 * dev.accuracy:.2f}"
+        if dev is not None and dev.overall:
             scores = (
                 f"dev precision {100 * dev.overall.precision:.2f}  recall {100 * dev.overall.recall:.2f}"
                 f"  F1 {100 * dev.overall.f1:.2f}"
             )
         self.note(
             f"epoch {result.epoch:3d}  loss {result.train.loss:.4f}  {scores}"
-            f"  {result.train.tokens_per_second:,.0f} tokens/s{'  *' if result.best else ''}"
+            f"  {result.train.tokens_per_second:,.0f} tokens/s{'  *' if result.best and dev else ''}"
         )

@@ -38,17 +38,17 @@ N = TypeVar("N")
 
 @dataclasses.dataclass(frozen=True)
 class EpochResult:
-    """One epoch (from 1): how training went, and how the network scores on the dev set."""
+    """One epoch (from 1): how training went, and how the network scores on the dev set, if there is one."""
 
     epoch: int
     train: EpochLoss
-    dev: Evaluation
+    dev: Evaluation | None
     best: bool
 
     @property
-    def dev_score(self) -> float:
-        """What decides which epoch is best."""
-        return score_of(self.dev)
+    def dev_score(self) -> float | None:
+        """What decides which epoch is best; without a dev set the last one is."""
+        return None if self.dev is None else score_of(self.dev)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,8 +216,8 @@ class _Run:
 
     def _score(self, epoch: int, loss: EpochLoss) -> None:
         dev = self._evaluate_dev()
-        # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
-        best = self._best is None or (score_of(dev), dev.accuracy) > (self._best.dev_score, self._best.dev.accuracy)
+        last_best = self._best.dev if self._best else None
+        best = dev is None or last_best is None or _rank(dev) > _rank(last_best)
         result = EpochResult(epoch + 1, loss, dev, best)
         self._history.append(result)
         if best:
@@ -225,8 +225,10 @@ class _Run:
             self._save(result)
         self._listener.end_epoch(result)
 
-    def _evaluate_dev(self) -> Evaluation:
+    def _evaluate_dev(self) -> Evaluation | None:
         dev = self._prepared.dev
+        if dev is None:
+            return None
         tagged = self._predictor.tag(
             [sentence.tokens for sentence in dev.sentences],
             [sentence.features for sentence in dev.sentences],
@@ -256,7 +258,7 @@ class _Run:
     def _check(self, directory: Path) -> None:
         """Whether the saved model is the network as it stands now."""
         saved = load_predictor(directory, threads=1)
-        check_equal(saved, self._reference(), [sentence.columns for sentence in self._prepared.dev.sentences])
+        check_equal(saved, self._reference(), self._prepared.check_sentences)
 
     def _reference(self) -> Predictor:
         """The network as the CPU computes it, in float32: a GPU rounds to fewer digits than the check allows."""
@@ -277,21 +279,29 @@ def score_of(dev: Evaluation) -> float:
     return dev.overall.f1 if dev.overall and dev.overall.support else dev.accuracy
 
 
+def _rank(dev: Evaluation) -> tuple[float, float]:
+    # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
+    return score_of(dev), dev.accuracy
+
+
 def _dev_scores(result: EpochResult) -> dict[str, float]:
+    if result.dev is None:
+        return {"epoch": result.epoch}
     overall = result.dev.overall
     spans = {"precision": overall.precision, "recall": overall.recall, "f1": overall.f1} if overall else {}
     return {"epoch": result.epoch, "accuracy": result.dev.accuracy, **spans}
 
 
 def format_history(history: Sequence[EpochResult]) -> str:
-    """`history.csv`; plain tags have `dev_accuracy` in the place of `dev_f1`."""
+    """`history.csv`; plain tags have `dev_accuracy` in the place of `dev_f1`, empty without a dev set."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    score = "dev_f1" if all(result.dev.overall for result in history) else "dev_accuracy"
+    score = "dev_f1" if all(result.dev is None or result.dev.overall for result in history) else "dev_accuracy"
     writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second"])
     for result in history:
         speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"
-        writer.writerow([result.epoch, f"{result.train.loss:.6f}", f"{result.dev_score:.6f}", *speed])
+        dev_score = "" if result.dev_score is None else f"{result.dev_score:.6f}"
+        writer.writerow([result.epoch, f"{result.train.loss:.6f}", dev_score, *speed])
     return out.getvalue()
 
 

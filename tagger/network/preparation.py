@@ -62,11 +62,13 @@ class InitialVectors:
 class Prepared:
     """What a training needs besides its network.
 
-    `manifest` lacks the dev scores, which only training can fill in.
+    `manifest` lacks the dev scores, which only training can fill in. Without a dev set the saved model is checked with
+    sentences of the training data.
     """
 
     training_set: TrainingSet
-    dev: Corpus
+    dev: Corpus | None
+    check_sentences: Sequence[Columns]
     encoder: Encoder
     tags: TagVocabulary
     manifest: Manifest
@@ -112,7 +114,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         seed=config.training.seed,
         spellings=encoded.spellings,
     )
-    return Prepared(training_set, dev, encoder, tag_vocabulary, manifest, vectors)
+    to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
+    return Prepared(training_set, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
 
 
 def _build_encoder(
@@ -189,7 +192,7 @@ def well_formed(tags: list[str], scheme: str) -> list[str]:
     return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
 
 
-def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpus, Manifest]:
+def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Manifest]:
     data = config.data
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
     layout = detect_layout(data.train, requested, data.comments)
@@ -207,15 +210,19 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
             f"train: {n_ill_formed} tags are ill-formed in {notation.scheme}; read as conlleval reads them"
             " (tagger check lists them)"
         )
-    if isinstance(data.dev, str):
+    dev = None
+    if data.dev is None:
+        note("dev: none; the last epoch is kept")
+    elif isinstance(data.dev, str):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
     else:
         train, dev = split_dev(train, data.dev, config.training.seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
-    _warn_of_unseen_tags(train, dev, "dev", warn)
-    if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
-        warn(f"{dev.path}: dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
+    if dev is not None:
+        _warn_of_unseen_tags(train, dev, "dev", warn)
+        if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
+            warn(f"{dev.path}: dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
     if data.test is not None:
         # Read now, so that an error shows before the training and not after it; used by `tagger eval` only.
         _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)

@@ -61,6 +61,8 @@ def train_seeds(
     """
     if len(read_task().workers) > 1:
         raise ConfigError("--seeds: found several workers in TF_CONFIG, expected one; train each seed by itself")
+    if config.data.dev is None:
+        raise ConfigError("--seeds: found data.dev null, expected a dev set to choose the best model by; give one")
     model_dir = Path(str(config.output.model_dir))
     check_place(model_dir)
     first, runs, best = config.training.seed, list[SeedRun](), None
@@ -76,7 +78,7 @@ def train_seeds(
                 outcome = train(own, listener, device=device, should_stop=should_stop)
                 if outcome.best is None or (outcome.stopped and runs):
                     return SeedsOutcome(model_dir, runs, best, stopped=True)
-                place, run = directory, SeedRun(seed, outcome.best.epoch, outcome.best.dev_score, None)
+                place, run = directory, SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
                 if best is None or run.dev > best.dev:
                     replace_directory(directory, model_dir)
                     place, best = model_dir, run

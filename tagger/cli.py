@@ -55,11 +55,17 @@ def cli() -> None:
     metavar="N",
     help="Train N times, with seeds from training.seed on; report mean and spread, keep the best model by dev.",
 )
-def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None) -> None:
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted, or begin it.")
+def train(
+    config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None, resume: bool
+) -> None:
     """Train a model as CONFIG (a YAML file) says.
 
-    The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far.
+    The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; with --resume it goes
+    on as if nothing had been.
     """
+    if seeds is not None and resume:
+        raise click.UsageError("--resume: found --seeds too, expected one training; train each seed by itself")
     _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
 
@@ -74,7 +80,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
         _train_seeds(loaded, seeds, device, stop)
         return
     with TrainingProgress() as progress, stop:
-        outcome = pipeline.train(loaded, progress, device=device, should_stop=stop.requested)
+        outcome = pipeline.train(loaded, progress, device=device, resume=resume, should_stop=stop.requested)
     shown = os.path.relpath(outcome.model_dir or ".")
     if outcome.best is None:
         console.say("stopped before the first epoch was done: no model was written")
@@ -85,6 +91,7 @@ def train(config: Path, settings: tuple[str, ...], model_dir: str | None, device
         why = "the last" if score is None else f"dev {100 * score:.2f}"
         console.say(f"model of epoch {outcome.best.epoch} ({why}) is in {shown}")
     if outcome.stopped:
+        console.say("the training can go on from here: the same command with --resume")
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:
         _remember_model(shown)

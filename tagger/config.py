@@ -146,6 +146,7 @@ class TrainingConfig(_Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     mixed_precision: bool = False
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10
 
 
 class OutputConfig(_Section):

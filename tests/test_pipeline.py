@@ -15,9 +15,13 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export_check, model, pipeline  # noqa: E402
+from tagger.network import devices, distribution, export_check, model, pipeline, run  # noqa: E402
+from tagger.network.history import EpochResult, score_of  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
+from tagger.network.resuming import facts_of  # noqa: E402
+from tagger.network.resuming import fingerprint as fingerprint_of  # noqa: E402
+from tagger.runtime.checkpoints import Checkpoints  # noqa: E402
 from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
 from tagger.runtime.predictor import Predictor  # noqa: E402
 
@@ -86,10 +90,10 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("wanted", "device", "visible"),
     [
-        ("auto", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1), ["GPU:0"]),
-        ("gpu", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1), ["GPU:0"]),
-        ("gpus", devices.Device("GPU, Some GPU:0, Some GPU:1", Kernel.CUDNN, 2), ["GPU:0", "GPU:1"]),
-        ("cpu", devices.Device("CPU, 3 threads", Kernel.BLOCK), []),
+        ("auto", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1, 3), ["GPU:0"]),
+        ("gpu", devices.Device("GPU, Some GPU:0", Kernel.CUDNN, 1, 3), ["GPU:0"]),
+        ("gpus", devices.Device("GPU, Some GPU:0, Some GPU:1", Kernel.CUDNN, 2, 3), ["GPU:0", "GPU:1"]),
+        ("cpu", devices.Device("CPU, 3 threads", Kernel.BLOCK, 0, 3), []),
     ],
 )
 def test_the_gpus_that_are_asked_for_are_the_ones_seen_their_memory_grows_and_they_run_cudnn(
@@ -135,14 +139,14 @@ def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, m
     monkeypatch.setattr(export_check, "_TOLERANCE", 1e-5)
     settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
     compared: list[float] = []
-    check = pipeline.check_equal
+    check = run.check_equal
 
     def checked(saved: Predictor, reference: Predictor, sentences: list[list[list[str]]]) -> None:
         check(saved, reference, sentences)
         (ours,), (theirs,) = saved.logits(sentences[0]), reference.logits(sentences[0])
         compared.append(float(abs(ours - theirs).max()))
 
-    monkeypatch.setattr(pipeline, "check_equal", checked)
+    monkeypatch.setattr(run, "check_equal", checked)
     assert pipeline.train(configured(*settings), TrainingProgress()).best is not None
     assert compared
     assert max(compared) < 1e-5
@@ -176,7 +180,7 @@ def test_workers_are_told_apart_by_data_and_settings_but_not_by_paths_and_thread
     def fingerprint(text: str, *settings: str) -> int:
         (tmp_path / "train").write_text(text)
         config = configured(*settings)
-        return pipeline._fingerprint(config, prepare(config, note=str, warn=str))
+        return fingerprint_of(facts_of(config, prepare(config, note=str, warn=str), devices.Device("", Kernel.BLOCK)))
 
     text = "a B-X\nb O\n\nc O\nd O\n"
     first = fingerprint(text)
@@ -222,18 +226,23 @@ def test_workers_stop_when_another_one_does(configured, monkeypatch: pytest.Monk
     assert len(run_of(configured, monkeypatch, replicas)) == 1
 
 
-def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.Replicas) -> list[pipeline.EpochResult]:
+def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.Replicas) -> list[EpochResult]:
     """Six epochs with a patience of one, of which the second is best."""
     config = configured("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
     device = devices.Device("CPU", Kernel.BLOCK)
     network = pipeline.initial_network(prepared, device)
     trainer = pipeline.Trainer(network, config.training)
-    run = pipeline._Run(config, prepared, trainer, device, replicas, TrainingProgress(), lambda: False)
+    checkpoints = Checkpoints(Path(str(config.output.model_dir)))
+    facts = facts_of(config, prepared, device)
+    with checkpoints.lock():
+        this = run.Run(
+            config, prepared, trainer, replicas, TrainingProgress(), lambda: False, facts=facts, checkpoints=checkpoints
+        )
     gold, empty = [["B-X", "O"]], [["O", "O"]]
     scores = iter([empty, gold, *[empty] * 4])
-    monkeypatch.setattr(run, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
-    return run.run().history
+    monkeypatch.setattr(this, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
+    return this.run().history
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:
@@ -250,9 +259,9 @@ def test_a_place_that_is_taken_is_found_before_anything_else(configured, tmp_pat
 
 def test_f1_decides_which_epoch_is_best_and_accuracy_where_f1_cannot_tell() -> None:
     spans = evaluate([["B-X", "O", "O"]], [["B-X", "B-X", "O"]], "IOB2")
-    assert pipeline.score_of(spans) == pytest.approx(2 / 3)
-    assert pipeline.score_of(evaluate([["O", "O"]], [["O", "B-X"]], "IOB2")) == 0.5
-    assert pipeline.score_of(evaluate([["a", "b"]], [["a", "a"]], "none")) == 0.5
+    assert score_of(spans) == pytest.approx(2 / 3)
+    assert score_of(evaluate([["O", "O"]], [["O", "B-X"]], "IOB2")) == 0.5
+    assert score_of(evaluate([["a", "b"]], [["a", "a"]], "none")) == 0.5
 
 
 def test_what_is_scored_and_saved_is_the_moving_average(configured) -> None:

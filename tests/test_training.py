@@ -17,10 +17,11 @@ from tagger.errors import TaggerError
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
+from tagger.network.epochs import Stopped, dropout_seed, rate_of  # noqa: E402
 from tagger.network.feeding import join, pack, unpack  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 from tagger.network.optimizers import LossScale  # noqa: E402
-from tagger.network.training import Stopped, Trainer, dropout_seed, rate_of  # noqa: E402
+from tagger.network.training import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -115,7 +116,7 @@ def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: 
     blocks = [SimpleNamespace(branches={"forward": branch, "backward": branch})] * layers
     trainer.network = SimpleNamespace(blocks=blocks)  # type: ignore[assignment]
     batches = list(a_training_set().batches(0)) * 4
-    tokens = [n for n, _ in trainer._calls(batches, 0, lambda: False)]
+    tokens = [n for _, n, _ in trainer._calls(batches, 0, 0, lambda: False)]
     assert tokens == [sum(b.n_tokens for b in batches[i : i + steps]) for i in range(0, len(batches), steps)]
 
 
@@ -137,7 +138,9 @@ def test_several_steps_in_one_call_equal_single_calls() -> None:
 def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
     trainer = a_trainer()
     trainer.network.softmax.bias.assign([np.nan] * K)
-    with pytest.raises(TaggerError, match=r"the loss of epoch 1 is nan .*lower training\.learning_rate"):
+    with pytest.raises(
+        TaggerError, match=r"epoch 1: found loss nan a token at step 1: .*lower training\.learning_rate"
+    ):
         trainer.train_epoch(a_training_set().batches(0), 0)
 
 
@@ -162,7 +165,7 @@ def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:
 def test_every_call_carries_the_dropout_seeds_of_its_epoch_steps_and_replicas() -> None:
     def seeds(trainer: Trainer, epoch: int) -> list[tuple[int, ...]]:
         found = []
-        for _, (packed, starts) in trainer._calls(a_training_set().batches(0), epoch, lambda: False):
+        for *_, (packed, starts) in trainer._calls(a_training_set().batches(0), epoch, 0, lambda: False):
             for i in range(len(starts) - 1):
                 found.append(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
         return found
@@ -182,7 +185,7 @@ def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None
     embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
     trainer.network.embedding.assign(embedding)
     data = dataclasses.replace(a_training_set(), unknowns=Unknowns(rare=np.ones(V, bool), probability=0.0))
-    with pytest.raises(TaggerError, match="its weights are no numbers"):
+    with pytest.raises(TaggerError, match=r"epoch 1: found weights that are no numbers at step 5: "):
         trainer.train_epoch(data.batches(0), 0)
 
 
@@ -261,7 +264,7 @@ def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(part
 def test_parts_of_a_batch_draw_their_own_dropout() -> None:
     seeds = set()
     trainer = a_trainer(accumulate=3)
-    for _, (packed, starts) in trainer._calls(list(a_training_set().batches(0))[:2], 0, lambda: False):
+    for *_, (packed, starts) in trainer._calls(list(a_training_set().batches(0))[:2], 0, 0, lambda: False):
         for i in range(len(starts) - 1):
             seeds.add(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
     assert len(seeds) == 6

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -207,8 +207,16 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
     return part(~dev), part(dev)
 
 
-def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[list[str]], list[str]]], int]:
-    """Columns and tags of each sentence, those of more than `max_length` tokens cut into pieces that do not overlap.
+class Piece(NamedTuple):
+    """A sentence, or a part of a long one: its columns and tags, and the line in the file where it begins."""
+
+    columns: list[list[str]]
+    tags: list[str]
+    line: int
+
+
+def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
+    """The sentences, those of more than `max_length` tokens cut into pieces that do not overlap.
 
     A cut is moved back to where no span is split, if there is such a place in the later half of the piece.
 
@@ -224,7 +232,8 @@ def cut_long(corpus: Corpus, max_length: int) -> tuple[list[tuple[list[list[str]
             ends.append(next((i for i in borders if OUTSIDE in tags[i - 1 : i + 1]), end))
         n_cut += len(ends) > 1
         for start, end in itertools.pairwise([*ends, len(tags)]):
-            pieces.append(([column[start:end] for column in sentence.columns], tags[start:end]))
+            line = sentence.first_line + sentence.token_rows[start]
+            pieces.append(Piece([column[start:end] for column in sentence.columns], tags[start:end], line))
     return pieces, n_cut
 
 

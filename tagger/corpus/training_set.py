@@ -107,11 +107,25 @@ class TrainingSet:
     seed: int
     spellings: Spellings | None = None
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch (from 0): the same for the same seed and epoch, in any process."""
-        lengths = np.array([len(ids) for ids in self.sentences], np.int32)
-        order = bucketed_order(lengths, self.batch_size, generator(self.seed, epoch, 0, Purpose.ORDER))
-        for step, rows in enumerate(order):
+    @functools.cached_property
+    def lengths(self) -> Ids:
+        """Of each sentence, in tokens."""
+        return np.array([len(ids) for ids in self.sentences], np.int32)
+
+    @functools.cached_property
+    def n_rows(self) -> int:
+        """Token ids below this one are all that batches can hold; no training changes the others' rows."""
+        return 1 + max([UNK_ID, *(int((ids if ids.ndim == 1 else ids[:, TOKEN]).max()) for ids in self.sentences)])
+
+    def order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
+        """Which sentences each batch of an epoch (from 0) holds."""
+        rng = generator(self.seed, epoch, 0, Purpose.ORDER)
+        return bucketed_order(self.lengths, self.batch_size, rng)
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch (from 0) from the given one on: the same for the same seed, in any process."""
+        lengths = self.lengths
+        for step, rows in enumerate(self.order(epoch)[first:], first):
             draw = functools.partial(generator, self.seed, epoch, step)
             flat = self.unknowns.put_in(np.concatenate([self.sentences[i] for i in rows]), draw)
             sentences = np.split(flat, np.cumsum(lengths[rows])[:-1])

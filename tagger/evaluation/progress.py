@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from tagger.network.pipeline import EpochResult
+    from tagger.network.history import EpochResult
 
 
 class _Console(Console):

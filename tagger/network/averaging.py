@@ -43,6 +43,11 @@ class MovingAverage:
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._seen = tf.Variable(tf.zeros(embedding.shape[0], tf.int64), trainable=False)  # step of each row's average
 
+    def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
+        """All that a state of it is made of: what has a row for each of the embedding, the rest."""
+        others = {f"average.{i}": variable for i, variable in enumerate(self._averages)}
+        return {"average.rows": self._rows, "average.seen": self._seen}, {**others, "average.steps": self._steps}
+
     def update(self, row_ids: Tensor, old_rows: Tensor) -> None:
         """Take a step of the optimizer into the average.
 

@@ -19,6 +19,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -79,6 +80,9 @@ def read_task(environment: Mapping[str, str] = os.environ) -> Task:
     return Task(tuple(workers), place)
 
 
+_PART = 1 << 20  # bytes that are sent at once
+
+
 class Replicas:
     """The copies of the network that train together.
 
@@ -131,6 +135,18 @@ class Replicas:
 
         compiled: Callable[[Tensor], Tensor] = tf.function(total, autograph=False)
         return compiled
+
+    def from_chief(self, content: bytes) -> bytes:
+        """What the chief has, on every worker."""
+        if len(self.task.workers) == 1:
+            return content
+        n, parts = int(self.total(float(len(content) if self.task.is_chief else 0))), []
+        for start in range(0, n, _PART):
+            mine = content[start : start + _PART] if self.task.is_chief else b""
+            numbers = np.zeros(_PART, np.int32)
+            numbers[: len(mine)] = np.frombuffer(mine, np.uint8)
+            parts.append((self._total(tf.constant(numbers)).numpy() // len(self.local)).astype(np.uint8).tobytes())
+        return b"".join(parts)[:n]
 
     def any(self, flag: bool) -> bool:
         """Whether any worker says so: what all of them must decide alike, or some would wait for others for ever."""

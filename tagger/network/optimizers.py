@@ -76,6 +76,12 @@ class Optimizer:
             for variable in [embedding, *dense]
         )
 
+    def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
+        """All that a state is made of, weights and slots: what has a row for each of the embedding, the rest."""
+        rows = {f"rows.{i}": variable for i, variable in enumerate(self._embedding)}
+        others = {f"dense.{j}.{i}": variable for j, group in enumerate(self._dense) for i, variable in enumerate(group)}
+        return rows, {**others, "steps": self.steps}
+
     def apply(self, row_ids: Tensor, row_gradient: Tensor, dense_gradients: list[Tensor]) -> None:
         """One step.
 
@@ -118,6 +124,10 @@ class LossScale:
     def __init__(self) -> None:
         self.scale = tf.Variable(2.0**15, trainable=False)
         self._good_steps = tf.Variable(0, trainable=False)
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All that a state of it is made of."""
+        return {"loss_scale": self.scale, "loss_scale.good_steps": self._good_steps}
 
     def update(self, finite: Tensor) -> None:
         """After a step whose gradients were all finite, or not."""

@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from tagger import __version__
 from tagger.config import Config
-from tagger.corpus.dataset import Corpus, cut_long, detect_layout, load_gold, load_training, split_dev, unseen_tags
+from tagger.corpus.dataset import (
+    Corpus,
+    Piece,
+    cut_long,
+    detect_layout,
+    load_gold,
+    load_training,
+    split_dev,
+    unseen_tags,
+)
 from tagger.corpus.encoder import Columns, Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.matching import extend_vocabulary
@@ -58,6 +67,19 @@ class InitialVectors:
         embedding.assign(rows)
 
 
+class SentenceNames:
+    """What errors call the sentences of the training set."""
+
+    def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
+        self._path = path
+        self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
+
+    def of(self, i: int) -> str:
+        """File, line, length and first tokens of a sentence."""
+        line, n, start = self._sentences[i]
+        return f"{self._path}:{line}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Prepared:
     """What a training needs besides its network.
@@ -67,6 +89,7 @@ class Prepared:
     """
 
     training_set: TrainingSet
+    names: SentenceNames
     dev: Corpus | None
     check_sentences: Sequence[Columns]
     encoder: Encoder
@@ -92,9 +115,9 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             f"train: {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
             f" (data.max_length) cut; training sees {len(pieces)} pieces"
         )
-    tags = [well_formed(piece_tags, manifest.scheme) for _, piece_tags in pieces]
+    tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
-    sentences = [columns for columns, _ in pieces]
+    sentences = [piece.columns for piece in pieces]
     encoder, unknowns, vectors = _build_encoder(config, manifest, sentences, note)
     if vectors is not None:
         dim = vectors.table.shape[1]
@@ -115,7 +138,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         spellings=encoded.spellings,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
-    return Prepared(training_set, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
+    names = SentenceNames(train.path, pieces)
+    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
 
 
 def _build_encoder(

@@ -14,7 +14,11 @@ from tagger.config import Config, with_model_dir
 from tagger.errors import ConfigError, TaggerError
 from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
-from tagger.network.pipeline import Listener, score_of, train
+from tagger.network.history import score_of
+from tagger.network.pipeline import train
+from tagger.network.resuming import state_to_begin_with
+from tagger.network.run import Listener
+from tagger.runtime.checkpoints import Checkpoints
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.model_saving import check_place
 from tagger.runtime.publish import replace_directory
@@ -65,11 +69,21 @@ def train_seeds(
         raise ConfigError("--seeds: found data.dev null, expected a dev set to choose the best model by; give one")
     model_dir = Path(str(config.output.model_dir))
     check_place(model_dir)
-    first, runs, best = config.training.seed, list[SeedRun](), None
+    first = config.training.seed
     if first + n > 1 << 31:
         raise ConfigError(
             f"--seeds: found {n} from training.seed {first} on, expected seeds below {1 << 31}; take lower ones"
         )
+    checkpoints = Checkpoints(model_dir)
+    with checkpoints.lock():
+        state_to_begin_with(checkpoints, resume=False, warn=listener.warn)
+        return _train_each(config, n, listener, device, should_stop)
+
+
+def _train_each(
+    config: Config, n: int, listener: Listener, device: str, should_stop: Callable[[], bool]
+) -> SeedsOutcome:
+    model_dir, first, runs, best = Path(str(config.output.model_dir)), config.training.seed, list[SeedRun](), None
     for seed in range(first, first + n):
         listener.note(f"seed {seed} ({seed - first + 1} of {n})")
         try:
@@ -106,6 +120,7 @@ def _beside(model_dir: Path, seed: int) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        Checkpoints(directory).remove()
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import itertools
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,10 @@ import tensorflow as tf
 
 from tagger.config import TrainingConfig
 from tagger.corpus.batching import Batch, prefetch
-from tagger.corpus.training_set import Purpose
-from tagger.errors import DeviceError, TaggerError
+from tagger.errors import DeviceError
 from tagger.network.averaging import MovingAverage
 from tagger.network.distribution import Replicas
+from tagger.network.epochs import DivergedError, EpochLoss, Progress, Stopped, dropout_seed, rate_of
 from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
 from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, Optimizer
@@ -29,28 +28,7 @@ from tagger.network.optimizers import LossScale, Optimizer
 # A call costs half a millisecond beside steps of ten: of 100 units, 16 at once are 1.1 times as fast as one by one.
 # Larger networks need fewer, and Ctrl-C waits for them all.
 _UNITS_PER_CALL, _MOST_STEPS_PER_CALL = 1600, 16
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochLoss:
-    """One pass over the training data.
-
-    Attributes:
-        loss: mean cross-entropy per token.
-        tokens, seconds: how many were trained on, in what time.
-    """
-
-    loss: float
-    tokens: int
-    seconds: float
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.seconds
-
-
-class Stopped(Exception):  # noqa: N818 (a request, not an error)
-    """The user asked training to stop."""
+_MOST_LOSS = 1e6  # a token, beyond which training has diverged even if numbers are still finite; chance is below 15
 
 
 class Trainer:
@@ -93,6 +71,7 @@ class Trainer:
         self,
         batches: Iterable[Batch],
         epoch: int,
+        progress: Progress | None = None,
         *,
         on_step: Callable[[int], None] = lambda n_tokens: None,
         should_stop: Callable[[], bool] = lambda: False,
@@ -100,35 +79,74 @@ class Trainer:
         """Train on the batches of an epoch (from 0).
 
         Args:
+            batches: those of the epoch that are still to come.
+            progress: how far the epoch has come already; kept up to date. Bits are the same only if it was left between
+                two calls of `on_step`.
             on_step: is told how many tokens were trained on, every few steps.
             should_stop: is asked every few steps; workers stop after the same step.
 
         Raises:
             Stopped: `should_stop` said so, here or on another worker.
-            TaggerError: the loss is not a finite number.
+            DivergedError: the loss or a weight is not a finite number.
             DeviceError: the replicas' weights are no longer equal.
         """
+        progress = progress or Progress()
         self.optimizer.learning_rate.assign(rate_of(self.settings, epoch))
-        start = time.perf_counter()
-        results, tokens = [], 0
-        for n_tokens, arguments in prefetch(self._calls(batches, epoch, should_stop)):
-            loss, n_stops = self._compiled(*arguments).numpy()
-            results.append(float(loss))
-            tokens += n_tokens
+        start = time.perf_counter() - progress.seconds
+        for n_steps, n_tokens, arguments in prefetch(self._calls(batches, epoch, progress.steps, should_stop)):
+            loss, n_stops, n_good = self._compiled(*arguments).numpy()
+            if not abs(loss) <= _MOST_LOSS * n_tokens:
+                raise DivergedError(
+                    epoch, f"loss {loss / n_tokens:.3g} a token", progress.steps + min(int(n_good), n_steps - 1)
+                )
+            progress.steps += n_steps
+            progress.losses.append(float(loss))
+            progress.tokens += n_tokens
+            progress.seconds = time.perf_counter() - start
             on_step(n_tokens)
             if n_stops or (len(self._replicas.task.workers) == 1 and should_stop()):
                 raise Stopped
-        total = math.fsum(results)
-        seconds = time.perf_counter() - start
-        # The weights too: the last step's can be wrong when its loss was not.
-        if not math.isfinite(total) or not self._weights_are_finite():
-            raise TaggerError(
-                f"the loss of epoch {epoch + 1} is {total} or its weights are no numbers: training diverged; lower"
-                " training.learning_rate, or set training.clip_norm"
-            )
+        self.check_weights(epoch, progress)
         if self._replicas.n > 1:
             self._check_replicas()
-        return EpochLoss(total / tokens, tokens, seconds)
+        return progress.loss()
+
+    def check_weights(self, epoch: int, progress: Progress) -> None:
+        """Raise DivergedError if a weight is no number: the last step's can be wrong when its loss was not."""
+        # The sum is no number if a part of it is none, and takes no second array of the embedding's size.
+        for weight in self.network.trainable_variables:
+            if not math.isfinite(weight.numpy().sum(dtype=np.float64)):
+                raise DivergedError(epoch, "weights that are no numbers", progress.steps - 1)
+
+    def state(self, n_rows: int) -> dict[str, npt.NDArray[Any]]:
+        """All numbers that the next step depends on, as `restore` takes them; of the embedding the first rows."""
+        rows, others = self._variables()
+        values = {name: self._replicas.copies(variable)[0].copy() for name, variable in others.items()}
+        return values | {name: self._replicas.copies(variable)[0][:n_rows].copy() for name, variable in rows.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to a state; rows that it does not have stay as they are.
+
+        Raises:
+            ValueError: it is of another network or optimizer.
+        """
+        rows, others = self._variables()
+        if set(state) != {*rows, *others}:
+            raise ValueError(f"found other numbers than this network's: {sorted(set(state) ^ {*rows, *others})[:4]}")
+        for name, variable in {**rows, **others}.items():
+            value, shape, dtype = state[name], tuple(variable.shape), variable.dtype.as_numpy_dtype
+            if name in rows:
+                value = np.concatenate([value, self._replicas.copies(variable)[0][len(value) :]])
+            if value.shape != shape or value.dtype != dtype:
+                raise ValueError(f"{name}: found {value.dtype} {value.shape}, expected {dtype} {shape}")
+            variable.assign(value)
+
+    def _variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
+        rows, others = self.optimizer.variables()
+        if self._average is not None:
+            more_rows, more = self._average.variables()
+            rows, others = rows | more_rows, others | more
+        return rows, others | (self._scale.variables() if self._scale is not None else {})
 
     def _check_replicas(self) -> None:
         """A replica that went its own way would train a network of its own, and nothing else would show it."""
@@ -145,15 +163,15 @@ class Trainer:
             )
 
     def _calls(
-        self, batches: Iterable[Batch], epoch: int, should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[int, tuple[Any, Any]]]:
-        """The arguments of each call and how many tokens all replicas train on in it.
+        self, batches: Iterable[Batch], epoch: int, first: int, should_stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, int, tuple[Any, Any]]]:
+        """The arguments of each call, and on how many batches and tokens all replicas train in it.
 
         A call of one replica takes several steps; one of several replicas takes one step, a share for each. A share is
         handed over in as many parts as gradients are accumulated from.
         """
         seed, n, parts = self.settings.seed, self._replicas.n, self.settings.accumulate
-        numbered = enumerate(batches)
+        numbered = enumerate(batches, first)
         n_units = sum(branch.units for block in self.network.blocks for branch in block.branches.values()) // 2
         most = max(1, min(_MOST_STEPS_PER_CALL, _UNITS_PER_CALL // max(1, n_units))) if n == 1 else 1
         while group := list(itertools.islice(numbered, most)):
@@ -168,27 +186,28 @@ class Trainer:
                 for replica in self._replicas.local
                 for share in range(replica * parts, (replica + 1) * parts)
             ]
-            yield sum(batch.n_tokens for _, batch in group), join(packed)
-
-    def _weights_are_finite(self) -> bool:
-        # The sum is no number if a part of it is none, and takes no second array of the embedding's size.
-        return all(math.isfinite(weight.numpy().sum(dtype=np.float64)) for weight in self.network.trainable_variables)
+            yield len(group), sum(batch.n_tokens for _, batch in group), join(packed)
 
     def _train_steps(self, packed: Any, starts: Any) -> Any:
-        """One step for each batch, or for a share on each replica; returns the loss and the requests to stop: [2]."""
+        """One step for each batch, or for a share on each replica.
+
+        Returns the loss, the requests to stop, and how many steps there were before the loss was no number: [3].
+        """
         parts = self.settings.accumulate
 
         def step(i: Any) -> Any:
             return self._train_step(lambda part: unpack(packed, starts, i * parts + part))
 
         if self._replicas.n > 1:
-            return self._replicas.run(step)
+            return tf.concat([self._replicas.run(step), [0.0]], 0)
 
-        def body(i: Any, total: Any) -> tuple[Any, Any]:
-            return i + 1, total + step(i)
+        def body(i: Any, total: Any, n_good: Any) -> tuple[Any, Any, Any]:
+            total += step(i)
+            return i + 1, total, n_good + tf.cast(tf.math.is_finite(total[:1]), tf.float32)
 
         n_steps = (tf.shape(starts)[0] - 1) // parts
-        return tf.while_loop(lambda i, _: i < n_steps, body, (0, tf.zeros([2])))[1]
+        _, total, n_good = tf.while_loop(lambda i, *_: i < n_steps, body, (0, tf.zeros([2]), tf.zeros([1])))
+        return tf.concat([total, n_good], 0)
 
     def _train_step(self, part: Callable[[Any], Fed]) -> Any:
         """One step over a batch, or over a replica's share of it, given in parts; returns as `_train_steps`."""
@@ -272,17 +291,3 @@ class Trainer:
         old_rows = tf.gather(self.network.embedding.value, row_ids)
         self.optimizer.apply(row_ids, row_gradient, dense)
         self._average.update(row_ids, old_rows)
-
-
-def rate_of(settings: TrainingConfig, epoch: int) -> float:
-    """The learning rate of an epoch (from 0)."""
-    factor = math.prod(factor for first, factor in settings.steps.items() if epoch + 1 >= first)
-    return factor * settings.learning_rate / (1.0 + settings.decay * epoch)
-
-
-def dropout_seed(seed: int, epoch: int, step: int, replica: int = 0) -> tuple[int, int]:
-    """The seed of a step's dropout masks: a function of nothing else, so that a resumed run draws the same.
-
-    `TwoBranchTagger` adds the place of the mask to the second number, so steps lie far enough apart.
-    """
-    return (seed ^ (Purpose.DROPOUT << 24) ^ (epoch << 8) ^ replica) & 0x7FFFFFFF, (step << 8) & 0x7FFFFFFF

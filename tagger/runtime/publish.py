@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ def publish_directory(
         check(fresh)
         replace_directory(fresh, target)
     except OSError as error:
-        raise _not_writable(target, error) from error
+        raise explain_not_writable(target, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -68,7 +69,7 @@ def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> No
             raise ModelError(f"{target}: cannot be written: a file is in the way; choose another place") from None
         raise ModelError(f"{target}: is a file, expected a model directory or nothing; choose another place") from None
     except OSError as error:
-        raise _not_writable(target, error) from None
+        raise explain_not_writable(target, error) from None
     if Path.cwd().is_relative_to(target.resolve()):
         raise ModelError(f"{target}: is or holds the working directory, expected a directory of its own")
     foreign = sorted(name for name, is_directory in entries.items() if name not in names or is_directory)
@@ -91,14 +92,34 @@ def check_writable(target: Path) -> None:
         probe.mkdir(exist_ok=True)
         probe.rmdir()
     except OSError as error:
-        raise _not_writable(target, error) from None
+        raise explain_not_writable(target, error) from None
 
 
 def _fresh(target: Path) -> Path:
     return target.parent / f".{target.name}.{os.getpid()}.new"
 
 
-def _not_writable(target: Path, error: OSError) -> ModelError:
+def remove_leftovers(target: Path) -> None:
+    """Mend what processes left beside `target` that were killed while they wrote it; none may be at work on it.
+
+    Raises:
+        ModelError: a leftover cannot be put right.
+    """
+    target = target.resolve()
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(new|old)")
+    try:
+        found = [path for path in target.parent.iterdir() if leftover.fullmatch(path.name)]
+        for path in found:
+            if path.suffix == ".old" and not target.exists():
+                path.rename(target)  # killed between two renames: this is the model
+        for path in found:
+            shutil.rmtree(path, ignore_errors=True)
+    except OSError as error:
+        raise explain_not_writable(target, error) from None
+
+
+def explain_not_writable(target: Path, error: OSError) -> ModelError:
+    """The error that says why a directory cannot be written, and what to do."""
     remedy = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
     return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
@@ -109,6 +130,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_synced(fresh, content)
         fresh.replace(path)
+        _sync_directory(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
 

@@ -1,0 +1,146 @@
+"""What must be the same for a training to go on to the bit, and for workers to train one network: settings and data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tagger.config import Config
+from tagger.errors import ConfigError
+from tagger.network.devices import Device
+from tagger.network.preparation import Prepared
+from tagger.runtime.checkpoints import Checkpoints, State
+
+# What may change: where things lie (their content is compared), and what no weight depends on.
+_FREE = frozenset(
+    {
+        "data.train",
+        "data.test",
+        "embeddings.path",
+        "output.model_dir",
+        "training.threads",
+        "training.checkpoint_minutes",
+    }
+)
+STATE_FORMAT = 1  # of what a state holds; another one cannot be resumed
+_VERSIONS = ("tagger", "tensorflow", "numpy")
+
+
+def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
+    """The newest state if it is to be resumed; what a finished training left is removed if not.
+
+    Raises:
+        ConfigError: a training was interrupted and is not to be resumed, or cannot be.
+    """
+    state = checkpoints.newest(warn)
+    if state is not None and state.facts.get("format") != STATE_FORMAT:
+        raise ConfigError(
+            f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
+            " it there, or delete that directory to begin anew"
+        )
+    if resume or state is None:
+        return state
+    if not state.facts["finished"]:
+        raise ConfigError(
+            f"{checkpoints.directory}: holds a training that was interrupted in epoch {state.facts['epoch'] + 1},"
+            " expected none; go on with it with --resume, or delete that directory to begin anew"
+        )
+    checkpoints.discard()
+    return None
+
+
+def facts_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
+    """Settings by key, data by the key that names it, and on what it runs: as a state holds them."""
+    settings = {
+        f"{section}.{key}": value
+        for section, keys in config.model_dump(mode="json").items()
+        for key, value in keys.items()
+        if f"{section}.{key}" not in _FREE
+    }
+    if isinstance(config.data.dev, str):
+        settings["data.dev"] = "a file"
+    runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
+    return {
+        "format": STATE_FORMAT,
+        "settings": settings,
+        "data": _data(prepared),
+        "runs on": runs_on,
+        "threads": device.threads,
+    }
+
+
+def _data(prepared: Prepared) -> dict[str, str]:
+    encoder, training_set = prepared.encoder, prepared.training_set
+    vocabularies = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
+    arrays = (training_set.lengths, *training_set.sentences, *training_set.tag_ids)
+    content = _sha256(
+        [vocabularies.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)]
+    )
+    found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
+    if prepared.dev is not None:
+        dev = prepared.dev
+        lines = (
+            "\t".join((*columns, tag))
+            for sentence, tags in zip(dev.sentences, dev.tags, strict=True)
+            for *columns, tag in zip(*sentence.columns, tags, strict=True)
+        )
+        content = _sha256(line.encode("utf-8", "surrogatepass") for line in lines)
+        found["data.dev"] = _described(len(dev), dev.n_tokens, content)
+    if prepared.vectors is not None:
+        content = _sha256([prepared.vectors.has_vector, prepared.vectors.table])
+        found["embeddings"] = (
+            f"{len(prepared.vectors.table)} vectors of size {prepared.vectors.table.shape[1]}, {content}"
+        )
+    return found
+
+
+def _described(n_sentences: int, n_tokens: int, content: str) -> str:
+    return f"{n_sentences} sentences, {n_tokens} tokens, {content}"
+
+
+def _sha256(parts: Iterable[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+        digest.update(b"\n")
+    return f"SHA-256 {digest.hexdigest()[:16]}"
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+    """Compare the facts of a state with those of the training that is to go on from it.
+
+    Returns:
+        What is odd, but does not forbid it: other versions, another device.
+
+    Raises:
+        ConfigError: settings or data differ; each difference is shown.
+    """
+    differences = [text for part in ("settings", "data") for text in _differences(before[part], now[part])]
+    if differences:
+        raise ConfigError(
+            f"--resume: {differences[0]}; give back what it was, or delete {where} and train again without --resume",
+            detail=differences[1:],
+        )
+    return list(_differences(before["runs on"], now["runs on"]))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in [*before, *(key for key in now if key not in before)]:
+        if before.get(key) != now.get(key):
+            yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def fingerprint(facts: Mapping[str, Any]) -> int:
+    """A number below 2**32 of what all workers must have in common; only the chief reads the dev set."""
+    data = {key: value for key, value in facts["data"].items() if key != "data.dev"}
+    common = {key: value for key, value in facts["settings"].items() if not key.startswith("data.")}
+    return int(hashlib.sha256(json.dumps([data, common], sort_keys=True).encode()).hexdigest()[:8], 16)

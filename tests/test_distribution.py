@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -103,7 +105,9 @@ def test_two_workers_train_what_one_does_and_only_the_chief_writes(corpus: Path)
     assert "WARNING" not in done.stderr
     assert "worker 0: 2 replicas; each batch of 4 sentences is shared out" in done.stderr
     assert "worker 1: the model is written by the chief worker" in done.stderr
-    assert sorted(path.name for path in corpus.iterdir()) == [".tagger-model", "config.yaml", "train.conll", "two"]
+    assert sorted(path.name for path in corpus.iterdir()) == [
+        ".tagger-model", "config.yaml", "train.conll", "two", "two.training",
+    ]  # fmt: skip
     alone = [sys.executable, "-m", "tagger", "train", "config.yaml", *SETTINGS, "--model", "one"]
     subprocess.run(alone, check=True, capture_output=True, cwd=corpus)
     one, two = (load_file(corpus / name / "weights.safetensors") for name in ("one", "two"))
@@ -141,8 +145,15 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     if codes[1] == 1:
         (line,) = (line for line in errors[1].splitlines() if line.startswith("error: "))
         assert line.startswith("error: TF_CONFIG: another worker ended or cannot be reached; ")
-    else:
-        assert "model of epoch " in errors[0]
+        return
+    assert "model of epoch " in errors[0]
+    # Only the chief wrote a state; after the next epoch their weights are compared.
+    first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
+    begun = list(itertools.takewhile(lambda line: not line.startswith("epoch "), second.stderr or ()))
+    assert any(re.match(r"going on in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
+    first.send_signal(number)
+    errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == codes, errors
 
 
 def start_workers(folder: Path, *arguments: list[str]) -> list[subprocess.Popen[str]]:

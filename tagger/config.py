@@ -135,7 +135,7 @@ class TrainingConfig(_Section):
     epochs: _Count = 30
     batch_size: _Count = 32
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    learning_rate: Annotated[float, Field(gt=0)] = 0.002
     decay: Annotated[float, Field(ge=0)] = 0.05
     steps: dict[_Count, Annotated[float, Field(gt=0)]] = {}
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0

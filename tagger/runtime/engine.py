@@ -17,6 +17,8 @@ from tagger.corpus.vocabulary import TagVocabulary
 from tagger.errors import DeviceError, ModelError
 from tagger.runtime.cores import available_cores
 from tagger.runtime.decoding import Scores
+from tagger.runtime.graph import structure_of
+from tagger.runtime.graph_check import check_graph
 from tagger.runtime.manifest import Manifest
 from tagger.runtime.model_dir import description, load_model
 from tagger.runtime.model_files import EMBEDDINGS, GRAPH, STORED, ModelFiles
@@ -140,7 +142,14 @@ def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: T
             f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
             f" {dim} numbers; train again"
         )
-    files.verify(GRAPH)
+    structure = structure_of(manifest.network, reads_features=bool(encoder.features), crf=manifest.decoder == "crf")
+    try:
+        external = {"location": EMBEDDINGS, "offset": "0", "length": str(expected)}
+        check_graph(files.verified(GRAPH), structure, external=external)
+    except ValueError as error:
+        raise ModelError(
+            f"{files.path(GRAPH)}: is not the network that the manifest describes: {error}; train again"
+        ) from None
     try:
         engine = Engine(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
     except ModelError as error:

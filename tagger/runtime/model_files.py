@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
 
+_LARGEST_MANIFEST = 64 << 20  # bytes; a million tags take a third of it
 _READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
 
 T = TypeVar("T")
@@ -109,10 +111,13 @@ class ModelFiles:
 
     def _read(self, name: str, read: Callable[[BinaryIO], T]) -> T:
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags | os.O_NOFOLLOW, dir_fd=self._descriptor)
+            # Without waiting: a pipe of that name would never answer.
+            return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._descriptor)
 
         try:
             with open(name, "rb", opener=opener) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise ModelError(f"{self.path(name)}: is no file; copy the whole directory with its files")
                 return read(file)
         except FileNotFoundError:
             self.check_not_replaced()
@@ -127,7 +132,9 @@ class ModelFiles:
     def manifest(self) -> dict[str, Any]:
         """The manifest's values; what they say of the other files is what these are verified against."""
         path = self.path(MANIFEST)
-        content = self._read(MANIFEST, lambda file: file.read())
+        content = self._read(MANIFEST, lambda file: file.read(_LARGEST_MANIFEST + 1))
+        if len(content) > _LARGEST_MANIFEST:
+            raise ModelError(f"{path}: has more than {_LARGEST_MANIFEST} bytes; this is no manifest of tagger")
         try:
             values: dict[str, Any] = json.loads(content)
         except (ValueError, RecursionError):
@@ -153,9 +160,16 @@ class ModelFiles:
 
     def verified(self, name: str) -> bytes:
         """A file's content."""
-        content = self._read(name, lambda file: file.read())
-        self._compare(name, len(content), hashlib.sha256(content).hexdigest())
-        return content
+
+        def read(file: BinaryIO) -> bytes:
+            size = os.fstat(file.fileno()).st_size
+            if self._size_of(name) != size:  # before memory is taken for it
+                raise self._altered(name)
+            content = file.read(size)
+            self._compare(name, len(content), hashlib.sha256(content).hexdigest())
+            return content
+
+        return self._read(name, read)
 
     def verify(self, name: str) -> int:
         """The size of a file in bytes; it is read bit by bit, however large it is."""
@@ -169,10 +183,17 @@ class ModelFiles:
 
     def _compare(self, name: str, n_bytes: int, sha256: str) -> None:
         if self._files.get(name) != {"bytes": n_bytes, "sha256": sha256}:
-            raise ModelError(
-                f"{self.path(name)}: its checksum does not match {MANIFEST}: the file was altered or copied"
-                " in part; copy the model again"
-            )
+            raise self._altered(name)
+
+    def _size_of(self, name: str) -> Any:
+        entry = self._files.get(name)
+        return entry.get("bytes") if isinstance(entry, dict) else None
+
+    def _altered(self, name: str) -> ModelError:
+        return ModelError(
+            f"{self.path(name)}: its checksum does not match {MANIFEST}: the file was altered or copied"
+            " in part; copy the model again"
+        )
 
     def lines(self, name: str) -> tuple[str, ...]:
         """A file's lines, which end in LF."""

@@ -1,0 +1,297 @@
+"""Interrupt trainings at random in every way, resume them, and compare with the training that was never interrupted.
+
+    python scripts/crash_test.py                         # 100 kills, 30 failing writes, 20 full disks: half an hour
+    python scripts/crash_test.py --kills 3 --errors 2 --full 1 --seed 7
+
+Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
+writes, syncs and renames that fail at random (the last bytes may be missing), or by a file system that is full. After
+every interruption the model directory must be whole or missing; at the end all weights, the exported network and the
+history must be equal to the bit to those of the run without. Prints a line of JSON; exits with 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+# Every call of the training loop ends in a state, so that many moments are moments of a write.
+SETTINGS = {
+    "training.epochs": "4", "training.checkpoint_minutes": "0.000001", "training.threads": "1",
+    "model.units": "16", "model.embedding_dim": "16", "model.layers": "1", "model.decoder": "crf",
+}  # fmt: skip
+_MOST_TRIES = 60  # of one run; more means that it does not get on
+
+
+def command(model: Path) -> list[str]:
+    settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    return [
+        sys.executable,
+        __file__,
+        "--train",
+        str(ROOT / "configs/sample.yaml"),
+        *settings,
+        "--model",
+        str(model),
+        "--resume",
+    ]
+
+
+def start(model: Path, **environment: str) -> subprocess.Popen[str]:
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.Popen(
+        command(model), cwd=model.parent, env=given | environment, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def content(model: Path) -> dict[str, Any]:
+    """What must be equal: all files, the history without its timing columns, the manifest without hashes of these."""
+    found: dict[str, Any] = {}
+    for path in sorted(model.iterdir()):
+        if path.name == "history.csv":
+            found[path.name] = [line.split(",")[:3] for line in path.read_text("utf-8").splitlines()]
+        elif path.name == "manifest.json":
+            values = json.loads(path.read_text("utf-8"))
+            del values["files"]["history.csv"], values["files"]["config.yaml"], values["sha256"], values["test"]
+            found[path.name] = values
+        elif path.name != "config.yaml":  # paths in it are relative to the model
+            found[path.name] = path.read_bytes()
+    return found
+
+
+def is_whole(model: Path) -> bool:
+    """Whether a reader finds a model or nothing; every file is verified."""
+    if not model.exists():
+        return True
+    from tagger.errors import ModelError
+    from tagger.runtime.engine import load_predictor
+    from tagger.runtime.model_files import MODEL_FILES, ModelFiles
+
+    try:
+        load_predictor(model, threads=1)
+        with ModelFiles(model) as files:
+            values = files.manifest()["files"]
+            for name in values:
+                files.verify(name)
+    except ModelError as error:
+        print(f"{model}: {error}", file=sys.stderr)
+        return False
+    return {path.name for path in model.iterdir()} <= MODEL_FILES
+
+
+# --- Interruptions: each starts the training and says whether it was interrupted; if not, it is done ------------------
+
+
+def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
+    """Kill it at a random moment: anywhere, or (mostly) after it has begun to train."""
+    process = start(model)
+    lines = iter(process.stderr or ())
+    if rng.random() < 0.9:
+        for line in lines:
+            if line.startswith(("network: ", "going on")):
+                break
+    timer = threading.Timer(rng.uniform(0, reach), process.kill)
+    timer.start()
+    errors = "".join(lines)
+    code = process.wait()
+    timer.cancel()
+    if code not in (0, -9):
+        raise SystemExit(f"exit code {code}, expected 0 or a kill:\n{errors}")
+    return code != 0
+
+
+def by_failing_writes(model: Path, rng: random.Random, reach: float) -> bool:
+    """Make one write, sync or rename in so many fail."""
+    del reach
+    return fails(start(model, CRASH_TEST_SEED=str(rng.randrange(1 << 30))))
+
+
+def by_full_disk(model: Path, rng: random.Random, reach: float) -> bool:
+    """Leave room for a random number of bytes in a file."""
+    del reach
+    return fails(start(model, CRASH_TEST_ROOM=str(rng.randrange(150_000))))
+
+
+def fails(process: subprocess.Popen[str]) -> bool:
+    _, errors = process.communicate()
+    if process.returncode not in (0, 1) or "Traceback" in errors:
+        raise SystemExit(f"exit code {process.returncode}, expected 0, or 1 with a message:\n{errors}")
+    if process.returncode and "error: " not in errors:
+        raise SystemExit(f"failed without saying why:\n{errors}")
+    return process.returncode != 0
+
+
+@contextlib.contextmanager
+def small_file_system(folder: Path, n_bytes: int) -> Iterator[bool]:
+    """A tmpfs of this size; says whether this system lets us mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def on_full_file_systems(folder: Path, n: int, rng: random.Random, expected: dict[str, Any]) -> dict[str, Any]:
+    """Train where a file of others leaves too little room; when that is gone, resume."""
+    found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0}
+    while found["interruptions"] < n:
+        place = folder / f"tmpfs-{found['runs']}"
+        with small_file_system(place, 4 << 20) as mounted:
+            if not mounted:
+                return {**found, "left out": "no tmpfs can be mounted here; the limit of a file's size stands for it"}
+            model, ballast = place / "m", place / "ballast"
+            for _ in range(_MOST_TRIES):
+                free = rng.randrange(600_000)
+                ballast.unlink(missing_ok=True)
+                room = shutil.disk_usage(place).free
+                if rng.random() < 0.7 and room > free:
+                    ballast.write_bytes(bytes(room - free))
+                interrupted = fails(start(model))
+                found["unreadable"] += not is_whole(model)
+                if not interrupted:
+                    break
+                found["interruptions"] += 1
+            found["runs"] += 1
+            found["different"] += content(model) != expected
+    return found
+
+
+def interrupt(
+    folder: Path, how: Any, n: int, rng: random.Random, reach: float, expected: dict[str, Any]
+) -> dict[str, int]:
+    """Run trainings until there were n interruptions."""
+    found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0}
+    while found["interruptions"] < n:
+        model = folder / f"{how.__name__}-{found['runs']}"
+        for _ in range(_MOST_TRIES):
+            # The last training is let through to its end.
+            last = found["interruptions"] >= n
+            interrupted = fails(start(model)) if last else how(model, rng, reach)
+            found["unreadable"] += not is_whole(model)
+            if not interrupted:
+                break
+            found["interruptions"] += 1
+        else:
+            raise SystemExit(f"{model}: does not come to an end")
+        found["runs"] += 1
+        found["different"] += content(model) != expected
+        print(f"{how.__name__}: {found}", file=sys.stderr, flush=True)
+    return found
+
+
+# --- The training process, with the faults that its environment asks for ----------------------------------------------
+
+
+def train_with_faults() -> None:
+    room, seed = os.environ.get("CRASH_TEST_ROOM"), os.environ.get("CRASH_TEST_SEED")
+    if room is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), resource.RLIM_INFINITY))
+    if seed is not None:
+        make_writes_fail(random.Random(int(seed)))
+    from tagger.cli import main
+
+    sys.argv = ["tagger", "train", *sys.argv[2:]]
+    main()
+
+
+def make_writes_fail(rng: random.Random) -> None:
+    """Let one in 60 of the calls that change files fail; of a write, a part may have been written."""
+
+    def failing(call: Any) -> Any:
+        def maybe(*arguments: Any, **named: Any) -> Any:
+            if rng.random() < 1 / 60:
+                raise OSError(rng.choice([errno.EIO, errno.ENOSPC]), "failed by crash_test.py", "somewhere")
+            return call(*arguments, **named)
+
+        return maybe
+
+    os.fsync = failing(os.fsync)
+    for name in ("replace", "rename", "mkdir", "unlink"):
+        setattr(pathlib.Path, name, failing(getattr(pathlib.Path, name)))
+    opened = pathlib.Path.open
+
+    def open_failing(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        file = opened(path, mode, *arguments, **named)
+        if "w" in mode and rng.random() < 1 / 60:
+            write = file.write
+
+            def half(data: Any) -> Any:
+                write(memoryview(data)[: len(memoryview(data)) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+            return Wrapped(file, half)
+        return file
+
+    pathlib.Path.open = open_failing  # type: ignore[method-assign, assignment]
+
+
+class Wrapped:
+    """A file whose writing fails."""
+
+    def __init__(self, file: Any, write: Any) -> None:
+        self._file, self.write = file, write
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--errors", type=int, default=30, help="trainings ended by writes that fail")
+    parser.add_argument(
+        "--full", type=int, default=20, help="trainings ended by a full disk, and by a limit of file sizes"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    arguments = parser.parse_args()
+    rng, found = random.Random(arguments.seed), dict[str, Any]()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        began = time.monotonic()
+        process = start(folder / "whole")
+        for line in process.stderr or ():
+            if line.startswith("network: "):
+                began = time.monotonic()
+        reach = 1.1 * (time.monotonic() - began)
+        if process.wait():
+            raise SystemExit("the training fails without any interruption")
+        expected = content(folder / "whole")
+        found["kill"] = interrupt(folder, by_kill, arguments.kills, rng, reach, expected)
+        found["failing writes"] = interrupt(folder, by_failing_writes, arguments.errors, rng, reach, expected)
+        found["limit of sizes"] = interrupt(folder, by_full_disk, arguments.full, rng, reach, expected)
+        found["full file system"] = on_full_file_systems(folder, arguments.full, rng, expected)
+    print(json.dumps(found))
+    if any(kind["unreadable"] or kind["different"] for kind in found.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--train"]:
+        train_with_faults()
+    else:
+        main()

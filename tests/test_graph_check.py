@@ -1,0 +1,195 @@
+"""Only the graph that a manifest describes is given to ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from google.protobuf.message import DecodeError  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from tagger.runtime.graph import structure_of  # noqa: E402
+from tagger.runtime.graph_check import check_graph  # noqa: E402
+
+pytest.importorskip("tensorflow")
+
+from small_models import small_model  # noqa: E402
+
+from tagger.network.export import model_graph  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+
+NETWORKS: list[dict[str, Any]] = [
+    {},
+    {"direction": "backward", "layers": 2},
+    {"merge": "sum"},
+    {"merge": "mul"},
+    {"merge": "ave", "layers": 3},
+    {"characters": "lstm", "decoder": "crf"},
+    {"characters": "cnn", "casing": True, "features": ("pos", "chunk"), "decoder": "crf"},
+    {"casing": True, "embedding_dtype": "float16"},
+    {"features": ("pos",)},
+]
+
+
+def written(tmp_path: Path, **options: Any) -> tuple[bytes, Any, dict[str, str]]:
+    """A graph, and what `check_graph` must be given to accept it."""
+    model = small_model(tmp_path, **options)
+    structure = structure_of(
+        model.manifest.network, reads_features=bool(model.encoder.features), crf=model.manifest.decoder == "crf"
+    )
+    size = model.network["embedding"].size * (2 if model.manifest.embedding_dtype == "float16" else 4)
+    return model_graph(model), structure, {"location": "embeddings.bin", "offset": "0", "length": str(size)}
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_what_export_writes_is_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
+    content, structure, external = written(tmp_path, **options)
+    check_graph(content, structure, external=external)
+
+
+def a_loop(model: Any) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.insert(0, helper.make_node("Loop", ["", "", "x"], ["y"], body=body))
+
+
+def another_operator(model: Any) -> None:
+    model.graph.node[0].op_type = "Identity"
+
+
+def another_domain(model: Any) -> None:
+    model.graph.node[0].domain = "com.microsoft"
+
+
+def operators_of_another_domain(model: Any) -> None:
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def an_operator_more(model: Any) -> None:
+    model.graph.node.append(helper.make_node("Concat", ["logits", "logits"], ["twice"], axis=0))
+
+
+def an_operator_less(model: Any) -> None:
+    del model.graph.node[-1]
+
+
+def another_attribute(model: Any) -> None:
+    (lstm,) = (node for node in model.graph.node if node.op_type == "LSTM" and node.input[0] == "x_0")
+    lstm.attribute.append(helper.make_attribute("layout", 1))
+
+
+def another_value_of_an_attribute(model: Any) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "Transpose")
+    node.attribute[0].ints[:] = [0, 1]
+
+
+def an_attribute_of_two_values(model: Any) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "Transpose")
+    node.attribute[0].s = b"x"
+
+
+def a_function(model: Any) -> None:
+    model.functions.append(
+        helper.make_function("", "Gather", ["x"], ["y"], [], opset_imports=[helper.make_opsetid("", 17)])
+    )
+
+
+def training(model: Any) -> None:
+    model.training_info.append(onnx.TrainingInfoProto())
+
+
+def a_sparse_constant(model: Any) -> None:
+    model.graph.sparse_initializer.append(onnx.SparseTensorProto())
+
+
+def external(model: Any, name: str, **entries: str) -> None:
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.ClearField("raw_data")
+    del tensor.external_data[:]
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+
+
+def a_file_elsewhere(model: Any) -> None:
+    external(model, "embedding", location="../../etc/passwd", offset="0", length="4")
+
+
+def a_weight_from_a_file(model: Any) -> None:
+    external(model, "softmax.bias", location="embeddings.bin", offset="0", length="20")
+
+
+def a_part_of_the_file(model: Any) -> None:
+    next(entry for entry in model.graph.initializer[0].external_data if entry.key == "offset").value = "4"
+
+
+def a_huge_shape(model: Any) -> None:
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "softmax.bias")
+    bias.dims[:] = [2**62]
+
+
+def a_negative_shape(model: Any) -> None:
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "softmax.bias")
+    bias.dims[:] = [-1, -len(bias.raw_data) // 4]
+
+
+def another_size(model: Any) -> None:
+    (pads,) = (tensor for tensor in model.graph.initializer if tensor.name == "character_pads")
+    pads.CopyFrom(numpy_helper.from_array(np.array([0, 1 << 40, 0, 1]), "character_pads"))
+
+
+def a_constant_more(model: Any) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, np.float32), "more"))
+
+
+def the_same_constant_twice(model: Any) -> None:
+    model.graph.initializer.append(model.graph.initializer[1])
+
+
+def another_input(model: Any) -> None:
+    model.graph.input[0].name = "ids"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [a_loop, another_operator, another_domain, operators_of_another_domain, an_operator_more, an_operator_less,
+     another_attribute, another_value_of_an_attribute, an_attribute_of_two_values, a_function, training,
+     a_sparse_constant, a_file_elsewhere, a_weight_from_a_file, a_part_of_the_file, a_huge_shape,
+     a_negative_shape, another_size, a_constant_more, the_same_constant_twice, another_input],
+    ids=lambda change: change.__name__,
+)  # fmt: skip
+def test_any_other_graph_is_refused(tmp_path: Path, change: Callable[[Any], None]) -> None:
+    content, structure, external = written(tmp_path, characters="cnn", casing=True, decoder="crf")
+    model = onnx.ModelProto.FromString(content)
+    check_graph(model.SerializeToString(), structure, external=external)
+    change(model)
+    with pytest.raises(ValueError, match="found "):
+        check_graph(model.SerializeToString(), structure, external=external)
+
+
+def test_damaged_bytes_are_a_refusal_or_of_no_consequence(tmp_path: Path) -> None:
+    content, structure, external = written(tmp_path, layers=1)
+    for n in range(0, len(content) - 1, 11):
+        with pytest.raises(ValueError, match=r"found |codec"):
+            check_graph(content[:n], structure, external=external)
+    rng = np.random.default_rng(1)
+    for i, bit in zip(rng.integers(0, len(content), 3000), rng.integers(0, 8, 3000), strict=True):
+        changed = bytearray(content)
+        changed[i] ^= 1 << bit
+        try:
+            check_graph(bytes(changed), structure, external=external)
+        except ValueError:
+            continue
+        # A weight, a name of no meaning or what ONNX Runtime finds itself: the operators are the same.
+        try:
+            nodes = [onnx.ModelProto.FromString(data).graph.node for data in (content, bytes(changed))]
+        except DecodeError:
+            continue
+        kinds = [[(node.op_type, list(node.input), list(node.output)) for node in found] for found in nodes]
+        assert kinds[0] == kinds[1]

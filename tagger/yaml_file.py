@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import yaml
 
 from tagger.errors import ConfigError
+
+_LARGEST = 1 << 20  # characters of a config, and values in it
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,15 +33,21 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML file and the line of every key, `section.key` → line from 1."""
     try:
-        text = path.read_text("utf-8")
+        if not path.is_file() and path.exists():
+            raise ConfigError(f"{path}: is no file, expected a YAML file; check the path")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file; check the path") from None
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
     lines: dict[str, int] = {}
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        _check_size(node)
         if node is not None:
             for key, line in _key_lines(node, ""):
                 if key in lines:
@@ -53,6 +62,25 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
     return values, lines
+
+
+def _check_size(node: yaml.Node | None) -> None:
+    """Raise YAMLError if a document stands for far more than it holds: aliases of aliases (`*a`), or one of itself."""
+    sizes: dict[int, float] = {}
+
+    def size(node: Any) -> float:
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # as long as it is looked into: what holds itself has no end
+            parts = (
+                node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+            )
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    if size(node) > _LARGEST:
+        raise yaml.YAMLError("its aliases stand for too much, write out what is meant")
 
 
 def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
@@ -75,7 +103,10 @@ def parse_setting(setting: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
     try:
-        return key.strip(), yaml.load(text, _Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _check_size(node)
+        return key.strip(), loader.construct_document(node) if node is not None else None
     except (yaml.YAMLError, RecursionError, ValueError):
         raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
 

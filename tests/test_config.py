@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -134,6 +135,10 @@ def test_what_is_dumped_loads_as_the_same_config(write, tmp_path: Path) -> None:
     assert load_config(tmp_path / "again.yaml") == config
 
 
+NAMES = [f"n{i}" for i in range(40)]
+NAMES[0] = "a"
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     """DESIGN's table, for the keys that exist so far; a default changes only with a CHANGELOG entry."""
     contract = yaml.safe_load(
@@ -164,3 +169,40 @@ def test_config_keys_lists_every_key_once() -> None:
     keys = config_keys()
     assert len(keys) == len(set(keys))
     assert {"data.train", "model.units", "training.seed", "output.model_dir"} <= set(keys)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in itertools.pairwise(NAMES)),
+        "data: &a {train: *a}\n",
+        "data: {train: &a [*a]}\n",
+    ],
+    ids=["bomb", "itself", "a list in itself"],
+)
+def test_aliases_that_stand_for_too_much_are_refused(write, text: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert (
+        error.value.message
+        == f"{path}: not valid YAML: its aliases stand for too much, write out what is meant; mend the line"
+    )
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load_config(write(MINIMAL), ["training.steps=&a {1: *a}"])
+
+
+def test_aliases_may_be_used(write) -> None:
+    text = "data: {train: &file x.conll, dev: *file}\ntraining: &t {epochs: 3}\n"
+    assert load_config(write(text)).data.dev == load_config(write(text)).data.train
+
+
+def test_a_huge_file_or_a_pipe_is_no_config(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    huge.write_text("# " + "x" * (1 << 20))
+    with pytest.raises(ConfigError, match=r"huge\.yaml: found more than 1048576 characters, expected a config"):
+        load_config(huge)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ConfigError, match="is no file, expected a YAML file"):
+            load_config(path)

@@ -69,7 +69,10 @@ class Engine:
 
     def check(self, expected: str) -> None:
         """Raise ModelError unless the graph says of itself what the rest of the model directory does."""
-        found = self._session.get_modelmeta().custom_metadata_map.get("network")
+        try:
+            found = self._session.get_modelmeta().custom_metadata_map.get("network")
+        except UnicodeDecodeError:
+            found = None
         if found != expected:
             raise ModelError(
                 f"{self._shown}: is not the network that the manifest and the vocabularies describe; train again",

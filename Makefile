@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 PREDICT_VENV := .venv-predict
+LOWEST_VENV := .venv-lowest
+SBOM_VENV := .venv-sbom
 BIN := $(VENV)/bin
 
-.PHONY: demo predict-only test lint format build clean
+.PHONY: demo predict-only test test-lowest lint format build sbom clean
 
 demo: $(VENV)/installed
 	$(BIN)/tagger train configs/sample.yaml
@@ -30,12 +32,20 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Twice, and compared.
 build: $(VENV)/installed-dev
-	rm -rf dist
-	$(BIN)/python -m build
+	$(BIN)/python scripts/build_twice.py
+
+# The tests with the lowest version of each dependency that pyproject.toml allows.
+test-lowest: $(LOWEST_VENV)/installed
+	$(LOWEST_VENV)/bin/python -m pytest
+
+# What an installation consists of, as CycloneDX JSON.
+sbom: $(VENV)/installed $(SBOM_VENV)/installed
+	$(SBOM_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json $(BIN)/python
 
 clean:
-	rm -rf $(VENV) $(PREDICT_VENV) build dist models .tagger-model *.egg-info
+	rm -rf $(VENV) $(PREDICT_VENV) $(LOWEST_VENV) $(SBOM_VENV) dist models .tagger-model sbom.json
 
 # The stamps make a second `make` skip the installation until pyproject.toml changes.
 $(VENV)/installed: pyproject.toml
@@ -47,6 +57,17 @@ $(PREDICT_VENV)/installed: pyproject.toml requirements/predict.txt
 	$(PYTHON) -m venv $(PREDICT_VENV)
 	$(PREDICT_VENV)/bin/python -m pip install --quiet --requirement requirements/predict.txt
 	$(PREDICT_VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(LOWEST_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/python -m pip install --quiet uv
+	$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
+
+$(SBOM_VENV)/installed:
+	$(PYTHON) -m venv $(SBOM_VENV)
+	$(SBOM_VENV)/bin/python -m pip install --quiet 'cyclonedx-bom>=6,<8'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

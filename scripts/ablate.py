@@ -86,6 +86,7 @@ WNUT_DATA = {
     "training.learning_rate": "0.001",
 }  # fmt: skip
 WNUT = FULL | GLOVE | WNUT_DATA
+BOTH = ("wnut17/train.conll", "wnut17/dev.conll")
 WORDS_COLUMNS = {"data.columns": "{token: 0, tag: 2}"}
 
 
@@ -116,8 +117,9 @@ def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
     for seed in FIVE_SEEDS:
         yield "conll2000", "full, no vectors, all of train", FULL | on_all(12), seed
         yield "conll2000", "full, GloVe, all of train", FULL | GLOVE | on_all(18), seed
-        yield "wnut17", "full, GloVe", WNUT, seed
+        yield "wnut17", "full, GloVe, train and dev", WNUT | on_all(27, *BOTH), seed
     for seed in SEEDS:
+        yield "wnut17", "full, GloVe", WNUT, seed
         yield "conll2000", "full, no vectors", FULL, seed
         yield "conll2000", "full, GloVe", FULL | GLOVE, seed
         yield "conll2000", "full, no vectors, constrained softmax", FULL | {"model.decoder": "constrained"}, seed

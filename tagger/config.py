@@ -29,7 +29,8 @@ _Size = Annotated[int, Field(ge=1, le=1_000_000)]  # as much as a model director
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    # protected_namespaces: for pydantic before 2.10, which keeps `model_…` for itself
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class DataConfig(_Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,15 +14,16 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.config import load_config  # noqa: E402
-from tagger.errors import DeviceError, ModelError  # noqa: E402
+from tagger.errors import ConfigError, DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export_check, model, pipeline, run  # noqa: E402
+from tagger.network import devices, distribution, export_check, memory, model, pipeline, run  # noqa: E402
 from tagger.network.history import EpochResult, score_of  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
 from tagger.network.resuming import facts_of  # noqa: E402
 from tagger.network.resuming import fingerprint as fingerprint_of  # noqa: E402
+from tagger.runtime import memory as runtime_memory  # noqa: E402
 from tagger.runtime.checkpoints import Checkpoints  # noqa: E402
 from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
 from tagger.runtime.predictor import Predictor  # noqa: E402
@@ -297,3 +300,50 @@ def test_without_a_dev_set_all_of_train_is_learnt_and_the_last_epoch_kept(config
     # The same training with a dev set that is no part of it; how many epochs it lasts is the dev set's to say.
     assert [loss for _, loss, _ in rows[0]][: len(rows[1])] == [loss for _, loss, _ in rows[1]]
     assert Path("last", "weights.safetensors").read_bytes() != Path("two", "weights.safetensors").read_bytes()
+
+
+def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
+    configured, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "train").write_text("a B-X\nb O\n\n" + "c O\n" * 300 + "\nd O\n")
+    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
+    config = configured("model.units=500", "data.max_length=100000")
+    with pytest.raises(ConfigError) as error:
+        pipeline.train(config, TrainingProgress())
+    found = re.fullmatch(
+        r"data\.max_length: a batch of 3 sentences with the longest one would take (\d+) MB of memory, expected at most the"
+        r" 10 MB that are free; set it to (\d+) or less, or lower training\.batch_size",
+        error.value.message,
+    )
+    assert found, error.value.message
+    assert error.value.detail == (f"{tmp_path}/train:4: 300 tokens: c c c c c c …",)
+    fits = int(found[2])
+    assert 1 < fits < 300
+    # What is said to fit does, though there are more pieces then to fill a batch; and one more token does not.
+    text = "c O\n" * 300 + "\n"
+    (tmp_path / "train").write_text("a B-X\nb O\n\n" + text * 40)
+    for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
+        config = configured("model.units=500", f"data.max_length={length}")
+        with expected:
+            memory.check_memory(config, prepare(config, note=str, warn=str))
+    config = configured("model.units=100000")
+    with pytest.raises(
+        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers, and the network, would take"
+    ):
+        memory.check_memory(config, prepare(config, note=str, warn=str))
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
+    memory.check_memory(config, prepare(config, note=str, warn=str))
+
+
+def test_the_memory_that_is_free_is_the_least_of_the_machines_and_the_containers(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(runtime_memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(runtime_memory, "_CGROUP", tmp_path)
+    assert runtime_memory.available_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal:       9 kB\nMemAvailable:    5000 kB\n")
+    assert runtime_memory.available_memory() == 5_120_000
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 100000\nactive_file 7\nother_active_file 9\n")
+    assert runtime_memory.available_memory() == 5_120_000
+    (tmp_path / "memory.max").write_text("3000000\n")
+    assert runtime_memory.available_memory() == 2_100_007

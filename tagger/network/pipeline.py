@@ -17,6 +17,7 @@ from tagger.network.devices import Device, choose_device, out_of_memory_explaine
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
 from tagger.network.inference import Scorer
 from tagger.network.lstm import Kernel
+from tagger.network.memory import check_memory
 from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
@@ -56,6 +57,8 @@ def train(
         chosen = choose_device(device, threads=threads)
         tf.config.experimental.enable_op_determinism()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
+        if not chosen.n_gpus:  # a GPU says itself when its memory is full
+            check_memory(config, prepared)
         if len(task.workers) > 1:
             names = ", ".join(task.workers)
             listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")

@@ -14,17 +14,19 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.config import load_config  # noqa: E402
-from tagger.errors import ConfigError, DeviceError, ModelError  # noqa: E402
+from tagger.errors import ConfigError, DataError, DeviceError, ModelError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export_check, memory, model, pipeline, run  # noqa: E402
+from tagger.network import devices, distribution, export_check, memory, model, pipeline, preparation, run  # noqa: E402
 from tagger.network.history import EpochResult, score_of  # noqa: E402
 from tagger.network.lstm import Kernel  # noqa: E402
 from tagger.network.preparation import prepare  # noqa: E402
 from tagger.network.resuming import facts_of  # noqa: E402
 from tagger.network.resuming import fingerprint as fingerprint_of  # noqa: E402
 from tagger.runtime import memory as runtime_memory  # noqa: E402
+from tagger.runtime import model_dir  # noqa: E402
 from tagger.runtime.checkpoints import Checkpoints  # noqa: E402
+from tagger.runtime.engine import load_predictor  # noqa: E402
 from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
 from tagger.runtime.predictor import Predictor  # noqa: E402
 
@@ -347,3 +349,30 @@ def test_the_memory_that_is_free_is_the_least_of_the_machines_and_the_containers
     assert runtime_memory.available_memory() == 5_120_000
     (tmp_path / "memory.max").write_text("3000000\n")
     assert runtime_memory.available_memory() == 2_100_007
+
+
+@pytest.mark.parametrize("decoder", ["constrained", "crf"])
+def test_more_tags_than_a_table_of_transitions_can_hold_are_refused(
+    configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
+) -> None:
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(10)))
+    config = configured(f"model.decoder={decoder}", "model.scheme=IOB2")
+    monkeypatch.setattr(preparation, "MOST_TAGS", 9)
+    with pytest.raises(DataError) as error:
+        prepare(config, note=str, warn=str)
+    assert error.value.message == (
+        f"{tmp_path}/train: found 10 distinct tags, such as B-T7, B-T8, B-T9, expected at most 9; name the tag column with"
+        " data.columns, or set model.decoder to softmax"
+    )
+    assert len(prepare(configured("model.decoder=softmax"), note=str, warn=str).tags) == 10
+    (tmp_path / "train").write_text("".join(f"a T{i}\n\n" for i in range(10)))
+    if decoder == "constrained":
+        assert len(prepare(config, note=str, warn=str).tags) == 10, "plain tags have no transitions"
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(9)))
+    assert len(prepare(config, note=str, warn=str).tags) == 9
+    # A model that somebody made with more is refused before the table is.
+    config = configured(f"model.decoder={decoder}", "model.scheme=IOB2", "output.model_dir=m")
+    pipeline.train(config, TrainingProgress())
+    monkeypatch.setattr(model_dir, "MOST_TAGS", 8)
+    with pytest.raises(ModelError, match=r"tags\.txt: found 9 tags, expected at most 8; train again"):
+        load_predictor(Path("m"))

@@ -234,11 +234,12 @@ def build_network(
     manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, kernel: Kernel, mixed_precision: bool = False
 ) -> TwoBranchTagger:
     """The network of a manifest, with its initial weights."""
+    crf = manifest.decoder == "crf"
     return TwoBranchTagger(
         **manifest.network,
         **encoder.sizes(len(tags))._asdict(),
-        crf=manifest.decoder == "crf",
-        rules=constraints_of(tags.tags, manifest.scheme),
+        crf=crf,
+        rules=constraints_of(tags.tags, manifest.scheme) if crf else None,
         kernel=kernel,
         seed=manifest.seed,
         mixed_precision=mixed_precision,

@@ -41,8 +41,9 @@ from tagger.corpus.vocabulary import (
     build_tag_vocabulary,
     build_vocabulary,
 )
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, DataError
 from tagger.runtime.manifest import Manifest
+from tagger.runtime.transitions import MOST_TAGS, has_transitions
 from tagger.runtime.windows import DEFAULT_MAX_LENGTH
 
 Tell = Callable[[str], None]
@@ -117,6 +118,11 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         )
     tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
+    if len(tag_vocabulary) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+        raise DataError(
+            f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
+            f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
+        )
     sentences = [piece.columns for piece in pieces]
     encoder, unknowns, vectors = _build_encoder(config, manifest, sentences, note)
     if vectors is not None:

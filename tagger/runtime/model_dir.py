@@ -29,6 +29,7 @@ from tagger.runtime.model_files import (
     ModelFiles,
     read_directory,
 )
+from tagger.runtime.transitions import MOST_TAGS, has_transitions
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
@@ -71,6 +72,8 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
             raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
+        if len(tags) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+            raise ModelError(f"{files.path(TAGS)}: found {len(tags)} tags, expected at most {MOST_TAGS}; train again")
         network = open_network(files, manifest, encoder, tags)
         return Model(directory, manifest, encoder, tags, network)
 

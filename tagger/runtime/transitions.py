@@ -14,6 +14,7 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transition
 # Finite, so that a sentence whose every path is illegal still gets the best of those with the fewest breaks; in
 # double precision, so that the sum over a long sentence still tells log-probabilities apart.
 ILLEGAL = -1e6
+MOST_TAGS = 2000  # whose transitions are a table of [K, K]; more are no tags but something else's column
 _LOWEST = -500.0  # the logarithm of what may still be multiplied with others: that of the least double is -708
 _MOST_STEPS = 16  # beyond, the widest spread is so small that no network keeps within it
 
@@ -95,6 +96,11 @@ class Spread:
     widest: float
     shortest: int
     used: npt.NDArray[np.bool_]
+
+
+def has_transitions(scheme: str, decoder: str) -> bool:
+    """Whether it matters which tags follow each other, so that there may be `MOST_TAGS` and no more."""
+    return decoder == "crf" or (decoder == "constrained" and scheme != NO_SCHEME)
 
 
 def constraints_of(tags: Sequence[str], scheme: str) -> Transitions | None:

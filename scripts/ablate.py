@@ -57,7 +57,7 @@ FULL = {
 WORDS = FULL | {
     "model.characters": "none", "model.casing": "false", "model.layers": "1", "model.units": "100",
     "model.scheme": "IOB2", "model.decoder": "constrained", "model.input_dropout": "0.5", "model.token_dropout": "0",
-    "training.optimizer": "adam", "training.ema": "null",
+    "training.optimizer": "adam", "training.learning_rate": "0.001", "training.ema": "null",
 }  # fmt: skip
 # Each step away from the recipe is measured over fewer epochs, so that all of them take hours and not days.
 SHORT = {"training.epochs": "12"}

@@ -23,6 +23,7 @@ from tagger.corpus.spellings import CharacterVocabulary
 from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
 from tagger.runtime import model_dir, publish
+from tagger.runtime.engine import load_predictor
 from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
 from tagger.runtime.model_dir import Model, Weights, read_weights
 from tagger.runtime.model_files import MODEL_FILES
@@ -414,3 +415,15 @@ def test_a_manifest_survives_json() -> None:
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     without_test = dataclasses.replace(manifest, test=None)
     assert Manifest.from_json(without_test.to_json()) == without_test
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_models_of_older_formats_are_refused_with_a_remedy(version: int) -> None:
+    """Models that older versions of tagger wrote: tests/old_models/make.sh."""
+    directory = Path(__file__).parent / "old_models" / str(version)
+    with pytest.raises(ModelError) as error:
+        load_predictor(directory)
+    assert error.value.message == (
+        f"{directory}/manifest.json: found format version {version}, expected {FORMAT_VERSION}: the model is of an older"
+        " tagger, which wrote models of another form; train again"
+    )

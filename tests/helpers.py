@@ -43,3 +43,11 @@ def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
     assert isinstance(output, io.BytesIO)
     assert isinstance(errors, io.BytesIO)
     return Result(exit_code, output.getvalue(), errors.getvalue().decode())
+
+
+def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:
+    """The tags of files of sentences; here, so that another process can call it without TensorFlow."""
+    from tagger.runtime.engine import load_predictor
+
+    predictor = load_predictor(Path(directory), threads=2)
+    return [[sentence.tags for sentence in predictor.tag(file)] for file in files]

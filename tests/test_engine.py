@@ -7,16 +7,17 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
 import re
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_tagger
+from helpers import run_tagger, tag_files
 
 pytest.importorskip("tensorflow")  # it makes the models; nothing here predicts with it
 
@@ -28,6 +29,7 @@ from tagger.network.export import model_graph
 from tagger.runtime import engine
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.manifest import dump_manifest
+from tagger.runtime.model_dir import load_model, read_weights
 from tagger.runtime.model_files import ModelFiles
 
 pytestmark = pytest.mark.tensorflow
@@ -336,3 +338,43 @@ def test_no_memory_is_taken_for_a_file_of_another_size(tmp_path: Path) -> None:
     os.truncate(directory / "manifest.json", 1 << 40)
     with pytest.raises(ModelError, match=r"manifest\.json: has more than \d+ bytes"):
         load_predictor(directory)
+
+
+def test_no_changed_bit_of_a_model_gives_another_answer(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model", decoder="crf", characters="lstm", casing=True, features=("pos",))
+    rng = random.Random(1)
+    n_refused = 0
+    for path in sorted(directory.iterdir()):
+        content = path.read_bytes()
+        # Every byte of the small files, a sample of the large ones.
+        places = range(len(content)) if len(content) < 500 else sorted(rng.sample(range(len(content)), 500))
+        for i in places:
+            changed = bytearray(content)
+            changed[i] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            if path.name in ("config.yaml", "history.csv"):
+                break  # nothing of them is read to tag or to export
+            with pytest.raises(ModelError):
+                if path.name == "weights.safetensors":
+                    load_model(directory, read_weights)
+                else:
+                    load_predictor(directory)
+            n_refused += 1
+        path.write_bytes(content)
+    assert n_refused > 2000
+    load_predictor(directory)
+
+
+def test_a_thousand_files_in_threads_and_processes_are_tagged_as_one_by_one(directory: Path) -> None:
+    sentences = random_sentences(3000, longest=12, seed=3)
+    files = [sentences[3 * i : 3 * i + 3] for i in range(1000)]
+    expected = tag_files(str(directory), files)
+    assert len({str(tags) for tags in expected}) > 500
+    predictor = load_predictor(directory, threads=2)
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda file: [sentence.tags for sentence in predictor.tag(file)], files)
+        assert list(found) == expected
+    parts = [files[i::4] for i in range(4)]
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+        found_parts = list(processes.map(tag_files, [str(directory)] * 4, parts))
+    assert [found_parts[i % 4][i // 4] for i in range(1000)] == expected

@@ -205,7 +205,10 @@ def table(runs: list[dict[str, Any]]) -> str:
     order = {(corpus, row): i for i, (corpus, row, *_) in reversed(list(enumerate(plan())))}
     for corpus in DATA:
         rows: dict[str, list[dict[str, Any]]] = {}
-        for run in sorted((run for run in runs if run["corpus"] == corpus), key=lambda run: order[corpus, run["row"]]):
+        for run in sorted(
+            (run for run in runs if run["corpus"] == corpus),
+            key=lambda run: order.get((corpus, run["row"]), len(order)),
+        ):
             rows.setdefault(run["row"], []).append(run)
         steps = {row: found for row, found in rows.items() if is_step(found[0])}
         results = {row: found for row, found in rows.items() if row not in steps}

@@ -1,6 +1,16 @@
-"""`python -m tagger` is the `tagger` command."""
+"""The `tagger` command, also as `python -m tagger`."""
 
-from tagger.cli import main
+import os
+import signal
+
+
+def main() -> None:
+    """Run the command line; until it is loaded, Ctrl-C ends the process without a word."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
+    from tagger import cli
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

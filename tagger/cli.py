@@ -72,15 +72,15 @@ def train(
     loaded = load_config(config, settings)
     if model_dir is not None:
         loaded = with_model_dir(loaded, model_dir)
-    stop = console.StopRequest()
-    from tagger.evaluation.progress import TrainingProgress
-    from tagger.network import pipeline
+    with console.StopRequest() as stop:
+        from tagger.evaluation.progress import TrainingProgress
+        from tagger.network import pipeline
 
-    if seeds is not None:
-        _train_seeds(loaded, seeds, device, stop)
-        return
-    with TrainingProgress() as progress, stop:
-        outcome = pipeline.train(loaded, progress, device=device, resume=resume, should_stop=stop.requested)
+        if seeds is not None:
+            _train_seeds(loaded, seeds, device, stop)
+            return
+        with TrainingProgress(on_begin=stop.begin) as progress:
+            outcome = pipeline.train(loaded, progress, device=device, resume=resume, should_stop=stop.requested)
     shown = os.path.relpath(outcome.model_dir or ".")
     if outcome.best is None:
         console.say("stopped before the first epoch was done: no model was written")
@@ -101,7 +101,7 @@ def _train_seeds(config: Config, n: int, device: str, stop: console.StopRequest)
     from tagger.evaluation.progress import TrainingProgress
     from tagger.network.seeds import summarize, train_seeds
 
-    with TrainingProgress() as progress, stop:
+    with TrainingProgress(on_begin=stop.begin) as progress:
         outcome = train_seeds(config, n, progress, device=device, should_stop=stop.requested)
     shown = os.path.relpath(outcome.model_dir)
     if outcome.best is None:
@@ -131,8 +131,9 @@ def eval_(
     """Score a model on FILE, or on the config's test file, with seqeval."""
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
-    from tagger.evaluation.report import format_report
-    from tagger.evaluation.run import evaluate_file, gold_file
+    with console.leaving_at_once():
+        from tagger.evaluation.report import format_report
+        from tagger.evaluation.run import evaluate_file, gold_file
 
     evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
@@ -301,9 +302,11 @@ def _model_path(given: str | None) -> Path:
 
 
 def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> Predictor:
-    from tagger.runtime.engine import load_predictor
+    path = _model_path(model_dir)
+    with console.leaving_at_once():
+        from tagger.runtime.engine import load_predictor
 
-    return load_predictor(_model_path(model_dir), threads=threads, device=device)
+        return load_predictor(path, threads=threads, device=device)
 
 
 def _remember_model(model_dir: str) -> None:

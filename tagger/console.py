@@ -8,7 +8,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import click
@@ -22,28 +23,74 @@ _GARBAGE = 100_000, 50, 100
 
 
 class StopRequest:
-    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends it at once."""
+    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends the process at once.
+
+    So does the first one as long as there is nothing to lose. A thread sees to that, because Python calls handlers of
+    signals only between two of its own instructions, and TensorFlow may compile for seconds.
+    """
 
     def __init__(self) -> None:
         self.exit_code = 0
+        self._begun = False
         self._before: dict[int, object] = {}
+
+    def begin(self) -> None:
+        """From now on there is something to lose."""
+        self._begun = True
 
     def requested(self) -> bool:
         return bool(self.exit_code)
 
     def __enter__(self) -> StopRequest:
+        reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._request)
+            self._before[number] = signal.signal(number, lambda _number, _frame: None)
+        self._descriptor_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._descriptor_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        os.close(self._writer)
 
-    def _request(self, number: int, _frame: object) -> None:
-        self.__exit__()
-        self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        say("stopping after this step; once more to stop at once")
+    def _watch(self, reader: int) -> None:
+        codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+        with open(reader, "rb", buffering=0) as numbers:
+            while number := numbers.read(1):
+                code = codes.get(signal.Signals(number[0]))
+                if code is None:
+                    continue
+                if self.exit_code or not self._begun:
+                    say("stopped")
+                    _leave(code)
+                self.exit_code = code
+                say("stopping after this step; once more to stop at once")
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as a kill would; what is written is written so that it can."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.isatty():
+            sys.stderr.write("\x1b[?25h")  # the cursor, which a progress bar hides
+            sys.stderr.flush()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Where nothing is read or written yet, Ctrl-C ends the process; libraries that load make other errors of it."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda _number, _frame: _leave(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _ReaderGoneError(Exception):
@@ -93,6 +140,7 @@ def say(text: str) -> None:
 def prepare_process() -> None:
     """Make SIGTERM end the process like an error, give closed standard streams a place, and collect garbage rarely."""
     gc.set_threshold(*_GARBAGE)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
         try:

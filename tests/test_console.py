@@ -1,11 +1,13 @@
-"""Standard output as it is in the wild: unbuffered, slow, full."""
+"""Standard output as it is in the wild: unbuffered, slow, full; and signals."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 pytest.importorskip("tensorflow")  # it makes the model
 
 from small_models import random_sentences, save_small_model
+
+from tagger import console
 
 pytestmark = pytest.mark.tensorflow
 
@@ -71,3 +75,48 @@ def test_a_file_that_cannot_grow_is_one_error(
     assert error == "error: standard output: File too large; make room or choose another place"
     written = (tmp_path / "out").read_bytes()
     assert written == expected[: len(written)]
+
+
+# --- Signals while training runs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The codes with which the process would have been left at once."""
+    codes: list[int] = []
+    monkeypatch.setattr(console, "_leave", codes.append)
+    return codes
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_the_first_request_to_stop_waits_for_the_step_and_the_second_for_nothing(left: list[int]) -> None:
+    with console.StopRequest() as stop:
+        stop.begin()
+        assert not stop.requested()
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(stop.requested)
+        assert (stop.exit_code, left) == (143, [])
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: left == [130])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+
+def test_where_nothing_can_be_lost_the_first_request_is_enough(left: list[int]) -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with console.StopRequest():
+            os.kill(os.getpid(), number)
+            wait_for(lambda code=code: left == [code])
+        left.clear()
+    with console.leaving_at_once():
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: left == [130])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -21,9 +22,14 @@ class _Console(Console):
 
 
 class TrainingProgress:
-    """A `pipeline.Listener` that prints."""
+    """A `run.Listener` that prints.
 
-    def __init__(self) -> None:
+    Args:
+        on_begin: is called when the first step of a training is done.
+    """
+
+    def __init__(self, on_begin: Callable[[], None] = lambda: None) -> None:
+        self._on_begin = on_begin
         # No wrapping and no highlighting: the lines are also read by programs, through a pipe.
         self._console = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._bar = Progress(
@@ -54,6 +60,7 @@ class TrainingProgress:
         self._task = self._bar.add_task(f"epoch {epoch}/{epochs}", total=n_tokens, speed="")
 
     def step(self, n_tokens: int) -> None:
+        self._on_begin()
         if self._task is not None:
             speed = self._bar.tasks[-1].speed
             self._bar.update(self._task, advance=n_tokens, speed=f"{speed:,.0f}" if speed else "")

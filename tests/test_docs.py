@@ -121,7 +121,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
     assert len(done_keys) == len(lines.splitlines()), "no run stands there twice"
     done = subprocess.run([sys.executable, *table], capture_output=True, text=True, check=True)
     assert "### conll2000" in done.stdout
-    assert re.search(r"^\| full, no vectors \| \d \| \d", done.stdout, re.MULTILINE)
+    assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
 
 
 def test_the_results_tables_are_those_of_the_runs() -> None:

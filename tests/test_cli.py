@@ -590,7 +590,11 @@ def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(
     result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m")
     assert (result.exit_code, result.first_error) == (1, "error: seed 2: training diverged")
     assert re.search(r"^  a detail\n  the model of seed 1, dev \d+\.\d\d, is in .*/m$", result.errors, re.MULTILINE)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".tagger-model") == ["c.yaml", "m"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".tagger-model") == [
+        "c.yaml",
+        "m",
+        "m.training",
+    ]
     result = run_tagger(
         "train",
         tmp_path / "c.yaml",

@@ -28,7 +28,7 @@ training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
 # When to ask for a stop: the n-th time that training looks whether somebody does, of each part.
 VARIANTS = [
-    ((), (3, 2, 9, 1, 7, 1000)),
+    ((), (3, 9, 1, 1000)),
     (("training.ema=null", "training.optimizer=adam", "training.accumulate=2", "data.dev=null"), (5, 1000)),
     (("training.optimizer=sgd", "training.steps={3: 0.1}", "embeddings.path=vectors.txt",
       "embeddings.trainable=false", "embeddings.dtype=float16"), (8, 1000)),

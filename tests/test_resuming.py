@@ -117,6 +117,14 @@ def interrupted(configured):
     return lambda *settings: configured("output.model_dir=m", *settings)
 
 
+def moved_end(text: str) -> str:
+    """The same lines in as many sentences, the first of which begins with a line more of its own."""
+    first, second, rest = text.split("\n\n", 2)
+    line, *others = second.split("\n")
+    assert others, "the second sentence must keep a token"
+    return "\n\n".join([f"{first}\n{line}", "\n".join(others), rest])
+
+
 def test_what_changed_is_named_when_another_training_is_to_go_on(interrupted) -> None:
     def message(config) -> tuple[str, list[str]]:
         with pytest.raises(ConfigError) as error:
@@ -130,7 +138,11 @@ def test_what_changed_is_named_when_another_training_is_to_go_on(interrupted) ->
     )
     assert list(detail) == ["training.epochs: found 7, expected 6, as in the training so far"]
     text = Path("dev").read_text()
-    for changed, key in ((text + "w1 V O\n", "11 sentences"), (text.replace("B-X", "O", 1), "10 sentences")):
+    for changed, key in (
+        (text + "w1 V O\n", "11 sentences"),
+        (text.replace("B-X", "O", 1), "10 sentences"),
+        (moved_end(text), "10 sentences"),
+    ):
         Path("dev").write_text(changed)
         what, _ = message(interrupted())
         assert what.startswith(f"--resume: data.dev: found {key}, ")

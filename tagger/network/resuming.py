@@ -83,12 +83,10 @@ def _data(prepared: Prepared) -> dict[str, str]:
     found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
     if prepared.dev is not None:
         dev = prepared.dev
-        lines = (
-            "\t".join((*columns, tag))
-            for sentence, tags in zip(dev.sentences, dev.tags, strict=True)
-            for *columns, tag in zip(*sentence.columns, tags, strict=True)
-        )
-        content = _sha256(line.encode("utf-8", "surrogatepass") for line in lines)
+        sentences = (
+            repr((sentence.columns, tags)) for sentence, tags in zip(dev.sentences, dev.tags, strict=True)
+        )  # where one ends counts too
+        content = _sha256(text.encode("utf-8", "surrogatepass") for text in sentences)
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
     if prepared.vectors is not None:
         content = _sha256([prepared.vectors.has_vector, prepared.vectors.table])

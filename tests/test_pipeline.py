@@ -255,6 +255,24 @@ def test_running_out_of_memory_is_an_error_with_advice() -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
+def test_a_gpu_that_fails_is_an_error_that_says_how_to_go_on(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def failing(self: pipeline.Trainer, *arguments: object, **options: object) -> None:
+        calls.append(self)
+        raise tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure\nmore")
+
+    gpu = devices.Device("GPU, a model", Kernel.BLOCK, n_gpus=1)
+    monkeypatch.setattr(pipeline.Trainer, "train_epoch", failing)
+    with pytest.raises(tf.errors.InternalError):  # on a CPU nothing can be gone: it is a mistake of ours
+        pipeline.train(configured("output.model_dir=a"), TrainingProgress(), device="cpu")
+    monkeypatch.setattr(pipeline, "choose_device", lambda wanted, threads: gpu)
+    with pytest.raises(DeviceError, match=r"^GPU, a model: failed .* --resume, there or with --device cpu") as error:
+        pipeline.train(configured("output.model_dir=b"), TrainingProgress())
+    assert error.value.detail == ("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure", "more")
+    assert len(calls) == 2
+
+
 def test_a_place_that_is_taken_is_found_before_anything_else(configured, tmp_path: Path) -> None:
     (tmp_path / "train").unlink()  # would be the next error
     (tmp_path / "taken").write_text("mine")

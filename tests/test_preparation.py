@@ -159,6 +159,14 @@ def test_a_dev_set_without_spans_is_a_warning(prepared) -> None:
     assert warnings[0].endswith("dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
 
 
+@pytest.mark.parametrize(("train", "only"), [("a O\n\nb O\n", "O"), ("a NN\n\nb NN\n", "NN")])
+def test_a_single_tag_is_a_warning(prepared, train: str, only: str, tmp_path: Path) -> None:
+    _, _, warnings = prepared(train=train, dev=train)
+    assert warnings[0] == (
+        f"{tmp_path}/train: found no other tag than {only}, expected several; all that is learned is to write it"
+    )
+
+
 def test_the_test_path_is_relative_to_where_the_model_really_is(prepared, tmp_path: Path) -> None:
     (tmp_path / "deep/er/real").mkdir(parents=True)
     (tmp_path / "link").symlink_to("deep/er/real")

@@ -15,6 +15,7 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.network import pipeline  # noqa: E402
+from tagger.network.run import Run  # noqa: E402
 from tagger.runtime.checkpoints import Checkpoints, State  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -107,6 +108,25 @@ def test_stopped_anywhere_and_resumed_is_as_never_stopped(
     assert content("parts") == expected
     train(config)
     assert content("parts") == expected
+
+
+def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(
+    configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(configured("output.model_dir=whole"))
+    evaluate_dev, calls = Run._evaluate_dev, []
+
+    def stopped_in(self: Run):
+        calls.append(1)
+        if len(calls) == 3:
+            monkeypatch.setattr(self, "_should_stop", lambda: True)
+        return evaluate_dev(self)
+
+    monkeypatch.setattr(Run, "_evaluate_dev", stopped_in)
+    outcome = train(configured("output.model_dir=parts"))
+    assert (outcome.stopped, len(outcome.history)) == (True, 2)
+    train(configured("output.model_dir=parts"), resume=True)
+    assert content("parts") == content("whole")
 
 
 @pytest.fixture

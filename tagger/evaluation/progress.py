@@ -70,7 +70,7 @@ class TrainingProgress:
             self._bar.remove_task(self._task)
         dev = result.dev
         scores = "no dev set" if dev is None else f"dev accuracy {100 * dev.accuracy:.2f}"
-        if dev is not None and dev.overall:
+        if dev is not None and dev.overall and dev.has_spans:
             scores = (
                 f"dev precision {100 * dev.overall.precision:.2f}  recall {100 * dev.overall.recall:.2f}"
                 f"  F1 {100 * dev.overall.f1:.2f}"

@@ -46,6 +46,11 @@ class Evaluation:
     sentences: int
     tokens: int
 
+    @property
+    def has_spans(self) -> bool:
+        """Whether the gold tags hold anything to find."""
+        return self.overall is not None and self.overall.support > 0
+
     def to_json(self) -> dict[str, Any]:
         """The object that `tagger eval --json` prints; without spans the span scores are null."""
 

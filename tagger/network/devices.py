@@ -81,6 +81,27 @@ def out_of_memory_explained() -> Iterator[None]:
         ) from None
 
 
+@contextlib.contextmanager
+def gpu_failures_explained(device: Device) -> Iterator[None]:
+    """Turn TensorFlow's errors where a GPU is used into one that says what to do: it may be gone, or its driver.
+
+    Raises:
+        DeviceError: in their place.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        if not device.n_gpus:
+            raise
+        raise DeviceError(
+            f"{device.name}: failed in the middle of the work, expected results; see nvidia-smi, then go on from the"
+            " last saved state with --resume, there or with --device cpu",
+            detail=[line[:200] for line in str(error.message).splitlines()[:3]],
+        ) from None
+
+
 def _set_threads(cores: int) -> None:
     # Two operators at a time, so that both branches run side by side, each with half of the cores: measured 1.6
     # times as fast as giving every operator all cores.

@@ -50,7 +50,7 @@ class EpochResult:
 
 def score_of(dev: Evaluation) -> float:
     """F1, or accuracy where F1 cannot tell: plain tags, or a dev set without spans."""
-    return dev.overall.f1 if dev.overall and dev.overall.support else dev.accuracy
+    return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
 
 
 def dev_scores(result: EpochResult) -> dict[str, float]:
@@ -63,10 +63,10 @@ def dev_scores(result: EpochResult) -> dict[str, float]:
 
 
 def format_history(history: Sequence[EpochResult]) -> str:
-    """`history.csv`; plain tags have `dev_accuracy` in the place of `dev_f1`, empty without a dev set."""
+    """`history.csv`; where accuracy decides it has `dev_accuracy` in the place of `dev_f1`; empty without a dev set."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    score = "dev_f1" if all(result.dev is None or result.dev.overall for result in history) else "dev_accuracy"
+    score = "dev_f1" if all(result.dev is None or result.dev.has_spans for result in history) else "dev_accuracy"
     writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second"])
     for result in history:
         speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"

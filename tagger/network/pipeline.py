@@ -12,8 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.config import Config
-from tagger.errors import DeviceError, ModelError
-from tagger.network.devices import Device, choose_device, out_of_memory_explained
+from tagger.errors import ConfigError, DeviceError, ModelError
+from tagger.network.devices import Device, choose_device, gpu_failures_explained, out_of_memory_explained
 from tagger.network.distribution import Replicas, connect, read_task, workers_explained
 from tagger.network.inference import Scorer
 from tagger.network.lstm import Kernel
@@ -65,6 +65,7 @@ def train(
             if not meet(task.workers, task.index, should_stop):
                 return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
         stack.enter_context(out_of_memory_explained())
+        stack.enter_context(gpu_failures_explained(chosen))
         stack.enter_context(workers_explained(task))
         replicas = connect(task, chosen.n_gpus)
         facts = facts_of(config, prepared, chosen)
@@ -91,7 +92,13 @@ def _go_on(
     """Take up a state; returns how the training ended if it was finished before."""
     for text in check_same(state.facts, facts, str(checkpoints.directory)):
         listener.warn(f"--resume: {text}; the result may differ in its last bits")
-    ended = run.go_on_from(state)
+    try:
+        ended = run.go_on_from(state)
+    except ValueError as error:  # such as of a GPU with mixed precision, on a CPU
+        raise ConfigError(
+            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; go on where"
+            " it was saved, or delete that directory and train again without --resume"
+        ) from None
     if ended is None:
         listener.note(
             f"going on in epoch {state.facts['epoch'] + 1}, after {state.facts['progress']['steps']} steps of it"

@@ -249,6 +249,9 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     else:
         train, dev = split_dev(train, data.dev, config.training.seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
+    only, *others = {tag for tags in train.tags for tag in tags}
+    if not others:
+        warn(f"{data.train}: found no other tag than {only}, expected several; all that is learned is to write it")
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):

@@ -32,6 +32,7 @@ from tagger.runtime.predictor import Predictor
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences in an error
+_AT_ONCE = 1024  # sentences of dev between two looks whether to stop
 
 
 class Listener(Protocol):
@@ -196,12 +197,17 @@ class Run:
         dev = self._prepared.dev
         if dev is None:
             return None
-        tagged = self._predictor.tag(
-            [sentence.tokens for sentence in dev.sentences],
-            [sentence.features for sentence in dev.sentences],
-            scores=False,
-        )
-        return evaluate(dev.tags, [sentence.tags for sentence in tagged], self._prepared.manifest.notation.scheme)
+        tags: list[list[str]] = []
+        for start in range(0, len(dev), _AT_ONCE):
+            # Several workers stop only where all of them look.
+            if len(self._replicas.task.workers) == 1 and self._should_stop():
+                raise Stopped
+            some = dev.sentences[start : start + _AT_ONCE]
+            tagged = self._predictor.tag(
+                [sentence.tokens for sentence in some], [sentence.features for sentence in some], scores=False
+            )
+            tags += (sentence.tags for sentence in tagged)
+        return evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
 
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -17,7 +18,6 @@ from tagger.errors import TaggerError
 from tagger.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
 
 if TYPE_CHECKING:
-    from tagger.config import Config
     from tagger.runtime.predictor import Predictor
 
 
@@ -64,8 +64,6 @@ def train(
     The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; with --resume it goes
     on as if nothing had been.
     """
-    if seeds is not None and resume:
-        raise click.UsageError("--resume: found --seeds too, expected one training; train each seed by itself")
     _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
 
@@ -74,45 +72,19 @@ def train(
         loaded = with_model_dir(loaded, model_dir)
     with console.StopRequest() as stop:
         from tagger.evaluation.progress import TrainingProgress
-        from tagger.network import pipeline
+        from tagger.network.pipeline import train as train_one
+        from tagger.network.seeds import train_seeds
 
-        if seeds is not None:
-            _train_seeds(loaded, seeds, device, stop)
-            return
         with TrainingProgress(on_begin=stop.begin) as progress:
-            outcome = pipeline.train(loaded, progress, device=device, resume=resume, should_stop=stop.requested)
-    shown = os.path.relpath(outcome.model_dir or ".")
-    if outcome.best is None:
-        console.say("stopped before the first epoch was done: no model was written")
-    elif outcome.model_dir is None:
-        console.say("the model is written by the chief worker")
-    else:
-        score = outcome.best.dev_score
-        why = "the last" if score is None else f"dev {100 * score:.2f}"
-        console.say(f"model of epoch {outcome.best.epoch} ({why}) is in {shown}")
+            chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
+            outcome = chosen(loaded, listener=progress, device=device, resume=resume, should_stop=stop.requested)
+    for line in outcome.summary():
+        console.say(line)
     if outcome.stopped:
         console.say("the training can go on from here: the same command with --resume")
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
     if outcome.model_dir is not None:
-        _remember_model(shown)
-
-
-def _train_seeds(config: Config, n: int, device: str, stop: console.StopRequest) -> None:
-    from tagger.evaluation.progress import TrainingProgress
-    from tagger.network.seeds import summarize, train_seeds
-
-    with TrainingProgress(on_begin=stop.begin) as progress:
-        outcome = train_seeds(config, n, progress, device=device, should_stop=stop.requested)
-    shown = os.path.relpath(outcome.model_dir)
-    if outcome.best is None:
-        console.say("stopped before the first epoch was done: no model was written")
-    else:
-        for line in summarize(outcome.runs):
-            console.say(line)
-        console.say(f"model of seed {outcome.best.seed} (dev {100 * outcome.best.dev:.2f}) is in {shown}")
-    if outcome.stopped:
-        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
-    _remember_model(shown)
+        _remember_model(os.path.relpath(outcome.model_dir))
 
 
 @cli.command(name="eval")

@@ -595,6 +595,11 @@ def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(
         "m",
         "m.training",
     ]
+    # What failed for want of space, say, can go on when there is some.
+    n += [1] * 9
+    result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m", "--resume")
+    assert result.exit_code == 0, result.errors
+    assert "3 seeds" in result.errors
     result = run_tagger(
         "train",
         tmp_path / "c.yaml",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +18,12 @@ from tagger.config import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.network import pipeline  # noqa: E402
+from tagger.network.devices import Device  # noqa: E402
+from tagger.network.lstm import Kernel  # noqa: E402
+from tagger.network.preparation import prepare  # noqa: E402
+from tagger.network.resuming import check_same, facts_of  # noqa: E402
 from tagger.network.run import Run  # noqa: E402
+from tagger.network.seeds import SeedsOutcome, train_seeds  # noqa: E402
 from tagger.runtime.checkpoints import Checkpoints, State  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -210,7 +218,7 @@ def test_only_damaged_states_are_an_error(interrupted) -> None:
     for path in Path("m.training").glob("state-*"):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(
-        ModelError, match=r"m\.training: found 2 damaged states, expected a whole one to go on from; del"
+        ModelError, match=r"m\.training: found no whole state but 2 damaged, expected one to go on from; delete"
     ):
         train(interrupted(), resume=True)
 
@@ -253,41 +261,178 @@ def test_two_trainings_cannot_write_one_model(configured) -> None:
     )
 
 
-def test_what_killed_trainings_left_is_removed_or_put_back(tmp_path: Path) -> None:
-    model = tmp_path / "m"
-    for name in (".m.12.new", ".m.13.old", ".m.x.new", ".mm.12.new", "m.training"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text(name)
-    (tmp_path / "m.training/.state-000003.safetensors.99.new").write_text("half")
-    with Checkpoints(model).lock():
-        assert (model / "file").read_text() == ".m.13.old", "it was on its way to be exchanged"
-    assert {path.name for path in tmp_path.iterdir()} == {"m", ".m.x.new", ".mm.12.new", "m.training"}
-    assert {path.name for path in (tmp_path / "m.training").iterdir()} == {"file", "lock"}
+@pytest.mark.parametrize(
+    ("settings", "before", "after"),
+    [
+        # Ids that do not tell the letters, which the network reads too.
+        (("vocabulary.normalize_digits=true",), "w136 N O", "w361 N O"),
+        (("vocabulary.max_size=5",), "unheard N O", "uNheard N O"),
+        (("vocabulary.min_count=2",), "unheard N O", "unehard N O"),
+        # What predictions will look like.
+        (("data.dev=null",), "x N B-X", "x N U-X"),
+        (("data.dev=null",), "x N O", "x\tN\tO"),
+    ],
+)
+def test_every_change_of_the_training_data_is_noticed(
+    configured, settings: tuple[str, ...], before: str, after: str
+) -> None:
+    def facts(text: str) -> dict[str, object]:
+        lines = ["w1 V O", "w2 N B-X", "w1 V O", "w2 N B-X", "w3 V O", *[f"{token} V O" for token in "abcabc"], text]
+        lines = lines if " " in text else [line.replace(" ", "\t") for line in lines]
+        lines = [line.replace("B-X", "U-X") for line in lines] if "U-X" in text else lines
+        Path("train").write_text("\n".join(lines) + "\n")
+        config = configured(*settings)
+        prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
+        return facts_of(config, prepared, Device("CPU", Kernel.BLOCK))
+
+    first = facts(before)
+    check_same(facts(before), first, "here")
+    with pytest.raises(ConfigError, match=r"^--resume: data\.train: found 1 sentences, 12 tokens, SHA-256"):
+        check_same(first, facts(after), "here")
 
 
-def test_every_changed_byte_of_a_state_is_noticed() -> None:
-    arrays = {"a": np.arange(3, dtype=np.float32), "b": np.zeros((), np.int64), "empty": np.zeros((0, 2), np.float32)}
-    state = State({"epoch": 3, "text": "ä\ud800"}, arrays)
-    content = state.to_bytes()
-    again = State.from_bytes(content)
-    assert again.facts == state.facts
-    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in again.arrays.items()} == {
-        name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
-    }
-    same = 0
-    for i in range(len(content)):
-        for bit in (1, 0x80):
-            changed = bytearray(content)
-            changed[i] ^= bit
-            try:
-                found = State.from_bytes(bytes(changed))
-            except ValueError:
-                continue
-            # A blank of the header's JSON may have become another one.
-            assert found.facts == state.facts
-            assert all(np.array_equal(found.arrays[name], array) for name, array in arrays.items())
-            same += 1
-    assert same < 100
-    for n in range(0, len(content), 7):
-        with pytest.raises(ValueError, match="is no state"):
-            State.from_bytes(content[:n])
+def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_state(
+    configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured("output.model_dir=m", "data.dev=null", "training.epochs=2")
+    train(config)
+    expected = content("m")
+    shutil.rmtree("m.training")
+
+    save_state = Run._save_state
+
+    def killed(self: Run, *, finished: bool = False) -> None:
+        if len(self._history) == 2:
+            raise KeyboardInterrupt  # between the model and the state
+        save_state(self)
+
+    shutil.rmtree("m")
+    monkeypatch.setattr(Run, "_save_state", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 2}
+    monkeypatch.setattr(Run, "_save_state", save_state)
+    outcome = train(config, resume=True, should_stop=lambda: True)
+    assert (outcome.stopped, outcome.best.epoch if outcome.best else None) == (True, 1)
+    assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 1}, "what is said and what is there"
+    shutil.rmtree("m")
+    train(config, resume=True)
+    assert content("m") == expected
+    # What is finished has no weights in its state any more.
+    Path("m/model.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"m: found no whole model, .* train again without --resume") as error:
+        train(config, resume=True)
+    assert "model.onnx" in error.value.detail[0]
+
+
+HOSTILE = {
+    "threads": lambda facts, arrays: facts.update(threads="x"),
+    "best": lambda facts, arrays: facts.update(best=99),
+    "history": lambda facts, arrays: facts.update(history=3),
+    "settings": lambda facts, arrays: facts.update(settings=[]),
+    "progress": lambda facts, arrays: facts.update(progress={"steps": "x"}),
+    "no progress": lambda facts, arrays: facts.pop("progress"),
+    "a missing array": lambda facts, arrays: arrays.pop("best.softmax.kernel"),
+    "a strange array": lambda facts, arrays: arrays.update({"best.foo": np.zeros(1, np.float32)}),
+    "another shape": lambda facts, arrays: arrays.update({"best.embedding": np.zeros((3, 99), np.float32)}),
+    "another type": lambda facts, arrays: arrays.update({"best.softmax.bias": np.zeros(3)}),
+    "other rows": lambda facts, arrays: arrays.update({"trainer.embedding": np.zeros((3, 1), np.float64)}),
+}
+
+
+def test_a_state_of_another_form_is_an_error_and_no_traceback(interrupted) -> None:
+    newest = sorted(Path("m.training").glob("state-*"))[-1]
+    good = State.from_bytes(newest.read_bytes())
+    assert "best.softmax.kernel" in good.arrays
+    for what, change in HOSTILE.items():
+        facts, arrays = copy.deepcopy(dict(good.facts)), dict(good.arrays)
+        change(facts, arrays)
+        newest.write_bytes(State(facts, arrays).to_bytes())
+        with pytest.raises(TaggerError, match="delete that directory"):
+            train(interrupted("training.epochs=6"), resume=True)
+        assert newest.exists(), what
+
+
+def test_a_training_that_cannot_begin_leaves_what_was_finished_and_no_litter(configured) -> None:
+    config = configured("output.model_dir=m", "training.epochs=1")
+    train(config)
+    state = next(Path("m.training").glob("state-*")).read_bytes()
+    with pytest.raises(TaggerError, match="nothere"):
+        train(configured("output.model_dir=m", "data.train=nothere"))
+    assert next(Path("m.training").glob("state-*")).read_bytes() == state
+    with pytest.raises(TaggerError, match="nothere"):
+        train(configured("output.model_dir=n", "data.train=nothere"))
+    assert not list(Path().glob("n*"))
+
+
+def test_threads_stay_as_they_were(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
+    threads = State.from_bytes(sorted(Path("m.training").glob("state-*"))[-1].read_bytes()).facts["threads"]
+    train(interrupted(f"training.threads={threads + 1}", "training.epochs=6"), resume=True, should_stop=lambda: True)
+    expected = f"warning: --resume: training.threads: found {threads + 1}, going on with {threads}, as in the training"
+    assert expected in capfd.readouterr().err
+    assert f"threads: {threads}\n" in Path("m/config.yaml").read_text()
+
+
+def test_a_deleted_directory_of_states_comes_back_but_not_its_lock_if_another_has_it(
+    configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, epochs = configured("output.model_dir=m", "training.epochs=2"), []
+
+    def delete(self: TrainingProgress, result: object) -> None:
+        epochs.append(result)
+        shutil.rmtree("m.training")
+
+    monkeypatch.setattr(TrainingProgress, "end_epoch", delete)
+    assert len(train(config).history) == len(epochs) == 2
+    assert len(list(Path("m.training").glob("state-*"))) == 1
+    with contextlib.ExitStack() as stack:
+
+        def taken(self: TrainingProgress, result: object) -> None:
+            delete(self, result)
+            stack.enter_context(Checkpoints(Path("m")).lock())
+
+        monkeypatch.setattr(TrainingProgress, "end_epoch", taken)
+        with pytest.raises(ModelError, match="another training is writing this model"):
+            train(config)
+
+
+def test_seeds_go_on_where_they_were_interrupted(configured) -> None:
+    def train_both(model: str, *settings: str, n: int = 2, **options: object) -> SeedsOutcome:
+        config = configured(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", *settings)
+        with TrainingProgress() as progress:
+            return train_seeds(config, n, progress, **options)
+
+    whole = train_both("whole")
+    assert not whole.stopped
+    assert len({run.dev for run in whole.runs}) == 2, "seeds that come to the same show nothing"
+
+    stopped = train_both("parts", should_stop=stop_after(3))
+    assert (stopped.stopped, stopped.best) == (True, None)
+    with pytest.raises(
+        ConfigError, match=r"\.parts\.seed-1\.training: holds a training that was interrupted in epoch 1"
+    ):
+        train_both("parts")
+    in_second = iter([False] * 60)
+    stopped = train_both("parts", resume=True, should_stop=lambda: next(in_second, True))
+    assert stopped.stopped
+    assert stopped.runs == whole.runs[:1]
+    with pytest.raises(ConfigError, match=r"parts\.training: holds a training that was interrupted after 1 of 2 seeds"):
+        train_both("parts")
+    with pytest.raises(ConfigError, match=r"--resume: --seeds: found 3, expected 2, as in the training so far"):
+        train_both("parts", n=3, resume=True)
+    with pytest.raises(ConfigError, match=r"--resume: --seeds: found null, expected 2, as in the training so far"):
+        train(configured("output.model_dir=parts", "data.test=dev", "training.epochs=2"), resume=True)
+    dev = Path("dev").read_bytes()
+    Path("dev").write_bytes(dev + b"w1 V O\n")
+    with pytest.raises(
+        ConfigError, match=r"--resume: data\.dev: found SHA-256 \w+, expected SHA-256 \w+, as in"
+    ) as error:
+        train_both("parts", resume=True)
+    assert error.value.detail[0].startswith("data.test: ")
+    Path("dev").write_bytes(dev)
+    resumed = train_both("parts", resume=True)
+    assert (resumed.runs, resumed.best) == (whole.runs, whole.best)
+    assert content("parts") == content("whole")
+    assert not list(Path().glob(".parts*"))
+    again = train_both("parts", resume=True)
+    assert (again.runs, again.stopped) == (whole.runs, False)

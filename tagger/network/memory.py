@@ -19,6 +19,7 @@ _FLOAT = 4  # bytes
 _PER_UNIT = 12  # of a branch, at each step: seven outputs of the kernel, their gradients, dropout, what is merged
 _PER_INPUT, _PER_TAG, _PER_CRF_TAG = 4, 6, 18
 _PER_WEIGHT = 8  # of the embedding: itself, two moments, average, best so far, and copies while they are exchanged
+_PER_SAVED = 2  # more, of the rows that are trained, while a state is written
 
 
 def check_memory(config: Config, prepared: Prepared) -> None:
@@ -31,7 +32,8 @@ def check_memory(config: Config, prepared: Prepared) -> None:
     if available is None:
         return
     sizes, network = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
-    fixed = _FLOAT * _PER_WEIGHT * sizes.n_tokens * network["embedding_dim"]
+    n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
+    fixed = _FLOAT * n_numbers * network["embedding_dim"]
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
     n_sentences = -(-min(config.training.batch_size, len(lengths)) // config.training.accumulate)

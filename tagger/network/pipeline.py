@@ -25,7 +25,7 @@ from tagger.network.resuming import check_same, facts_of, fingerprint, state_to_
 from tagger.network.run import Listener, Outcome, Run
 from tagger.network.training import Trainer
 from tagger.runtime.checkpoints import Checkpoints, State
-from tagger.runtime.model_files import MANIFEST
+from tagger.runtime.engine import load_predictor
 from tagger.runtime.model_saving import check_place
 
 
@@ -53,7 +53,11 @@ def train(
             check_place(model_dir)
             stack.enter_context(checkpoints.lock())
             state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
-        threads = state.facts["threads"] if state is not None else config.training.threads
+            if resume and state is None:
+                listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
+        threads = config.training.threads
+        if state is not None:
+            config, threads = _with_threads_of(state, config, listener), state.facts["threads"]
         chosen = choose_device(device, threads=threads)
         tf.config.experimental.enable_op_determinism()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
@@ -82,8 +86,23 @@ def train(
             config, prepared, trainer, replicas, listener, should_stop,
             facts=facts, checkpoints=checkpoints, reference=reference,
         )  # fmt: skip
-        ended = _go_on(run, state, facts, checkpoints, listener) if state is not None else None
-        return ended or run.run()
+        if state is not None:
+            ended = _go_on(run, state, facts, checkpoints, listener)
+            if ended is not None:
+                return ended
+            state = None  # it takes as much memory as what was made from it
+        elif task.is_chief:
+            checkpoints.discard()
+        return run.run()
+
+
+def _with_threads_of(state: State, config: Config, listener: Listener) -> Config:
+    """The config with the threads that a state's training has: others would round its sums otherwise."""
+    threads, wanted = state.facts["threads"], config.training.threads
+    if wanted is None or wanted == threads:
+        return config
+    listener.warn(f"--resume: training.threads: found {wanted}, going on with {threads}, as in the training so far")
+    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
 def _go_on(
@@ -94,7 +113,7 @@ def _go_on(
         listener.warn(f"--resume: {text}; the result may differ in its last bits")
     try:
         ended = run.go_on_from(state)
-    except ValueError as error:  # such as of a GPU with mixed precision, on a CPU
+    except (ValueError, TypeError, LookupError) as error:  # such as of a GPU with mixed precision, on a CPU
         raise ConfigError(
             f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; go on where"
             " it was saved, or delete that directory and train again without --resume"
@@ -104,11 +123,14 @@ def _go_on(
             f"going on in epoch {state.facts['epoch'] + 1}, after {state.facts['progress']['steps']} steps of it"
         )
     elif ended.model_dir is not None:
-        if not (ended.model_dir / MANIFEST).exists():
+        try:
+            load_predictor(ended.model_dir)
+        except ModelError as error:
             raise ModelError(
-                f"{ended.model_dir}: found no model, expected that of a training that was finished; delete"
-                f" {checkpoints.directory} and train again without --resume"
-            )
+                f"{ended.model_dir}: found no whole model, expected that of a training that was finished; train again"
+                " without --resume",
+                detail=[error.message],
+            ) from None
         listener.note("this training was finished before: nothing is left to do")
     return ended
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,8 @@ from tagger.network.devices import Device
 from tagger.network.preparation import Prepared
 from tagger.runtime.checkpoints import Checkpoints, State
 
-# What may change: where things lie (their content is compared), and what no weight depends on.
+# What may change: where things lie (their content is compared), what no weight depends on, and the threads, which stay
+# as they were whatever the config says.
 _FREE = frozenset(
     {
         "data.train",
@@ -26,18 +28,19 @@ _FREE = frozenset(
         "training.checkpoint_minutes",
     }
 )
-STATE_FORMAT = 1  # of what a state holds; another one cannot be resumed
+STATE_FORMAT = 2  # of what a state holds; another one cannot be resumed
+_FACTS = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
 
 def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
-    """The newest state if it is to be resumed; what a finished training left is removed if not.
+    """The newest state if it is to be resumed; that of a finished training is none if not.
 
     Raises:
         ConfigError: a training was interrupted and is not to be resumed, or cannot be.
     """
-    state = checkpoints.newest(warn)
-    if state is not None and state.facts.get("format") != STATE_FORMAT:
+    state = checkpoints.newest(warn, remove_damaged=resume)
+    if state is not None and not _is_of_this_form(state.facts):
         raise ConfigError(
             f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
             " it there, or delete that directory to begin anew"
@@ -46,40 +49,50 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
         return state
     if not state.facts["finished"]:
         raise ConfigError(
-            f"{checkpoints.directory}: holds a training that was interrupted in epoch {state.facts['epoch'] + 1},"
-            " expected none; go on with it with --resume, or delete that directory to begin anew"
+            f"{checkpoints.directory}: holds a training that was interrupted {state.facts['at']}, expected none; go on"
+            " with it with --resume, or delete that directory to begin anew"
         )
-    checkpoints.discard()
     return None
+
+
+def _is_of_this_form(facts: Mapping[str, Any]) -> bool:
+    return facts.get("format") == STATE_FORMAT and all(
+        name in facts and isinstance(facts[name], kind) for name, kind in _FACTS.items()
+    )
 
 
 def facts_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
     """Settings by key, data by the key that names it, and on what it runs: as a state holds them."""
-    settings = {
-        f"{section}.{key}": value
-        for section, keys in config.model_dump(mode="json").items()
-        for key, value in keys.items()
-        if f"{section}.{key}" not in _FREE
-    }
-    if isinstance(config.data.dev, str):
-        settings["data.dev"] = "a file"
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
-        "settings": settings,
+        "settings": settings_of(config),
         "data": _data(prepared),
         "runs on": runs_on,
         "threads": device.threads,
     }
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """Those that must stay as they are, by key."""
+    settings = {
+        f"{section}.{key}": value
+        for section, keys in config.model_dump(mode="json").items()
+        for key, value in keys.items()
+        if f"{section}.{key}" not in _FREE
+    }
+    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str) else {})
+
+
 def _data(prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
-    vocabularies = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
-    arrays = (training_set.lengths, *training_set.sentences, *training_set.tag_ids)
-    content = _sha256(
-        [vocabularies.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)]
-    )
+    manifest = prepared.manifest.to_json()  # how the file is written is how predictions will be
+    texts = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
+    texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
+    arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
+    if training_set.spellings is not None:  # a token's id does not always tell its letters
+        arrays += [getattr(training_set.spellings, field.name) for field in dataclasses.fields(training_set.spellings)]
+    content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])
     found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
     if prepared.dev is not None:
         dev = prepared.dev
@@ -119,9 +132,10 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) ->
     """
     differences = [text for part in ("settings", "data") for text in _differences(before[part], now[part])]
     if differences:
+        # Only what is not finished is in the way of another training.
+        anew = "train again" if before.get("finished") else f"delete {where} and train again"
         raise ConfigError(
-            f"--resume: {differences[0]}; give back what it was, or delete {where} and train again without --resume",
-            detail=differences[1:],
+            f"--resume: {differences[0]}; give back what it was, or {anew} without --resume", detail=differences[1:]
         )
     return list(_differences(before["runs on"], now["runs on"]))
 

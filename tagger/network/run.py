@@ -32,6 +32,7 @@ from tagger.runtime.predictor import Predictor
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences in an error
+NO_MODEL = "stopped before the first epoch was done: no model was written"
 _AT_ONCE = 1024  # sentences of dev between two looks whether to stop
 
 
@@ -65,6 +66,16 @@ class Outcome:
     history: list[EpochResult]
     best: EpochResult | None
     stopped: bool
+
+    def summary(self) -> list[str]:
+        """What to tell of it."""
+        if self.best is None:
+            return [NO_MODEL]
+        if self.model_dir is None:
+            return ["the model is written by the chief worker"]
+        score = self.best.dev_score
+        why = "the last" if score is None else f"dev {100 * score:.2f}"
+        return [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
 
 
 class Run:
@@ -101,6 +112,7 @@ class Run:
         self._best: EpochResult | None = None
         self._best_weights = trainer.network.weights_as_arrays()
         self._epoch, self._progress, self._last_state = 0, Progress(), time.monotonic()
+        self._n_in_model: int | None = None  # epochs in the history that the model directory has, as far as we know
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
@@ -113,8 +125,9 @@ class Run:
                     raise Stopped
         except Stopped:
             stopped = True
-        if self._best is not None and self._best is not self._history[-1]:
-            self._save_model(self._best)  # once more, for the history after the best epoch
+        if self._best is not None and self._n_in_model != len(self._history):
+            # Once more: for the history after the best epoch, or because whoever was interrupted left another model.
+            self._save_model(self._best)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
 
@@ -122,7 +135,7 @@ class Run:
         """Take up a state; returns how the training ended if it is of the end.
 
         Raises:
-            ValueError: it is of another network.
+            ValueError, TypeError, LookupError: it is of another network, or of another form.
         """
         facts = state.facts
         self._history = [EpochResult.from_json(values) for values in facts["history"]]
@@ -130,9 +143,18 @@ class Run:
         if facts["finished"]:
             return self._outcome(stopped=False)
         self._trainer.restore(_part_of(state.arrays, "trainer."))
-        for name, array in _part_of(state.arrays, "best.").items():
-            self._best_weights[name][: len(array)] = array
+        best, n_rows = _part_of(state.arrays, "best."), self._prepared.training_set.n_rows
+        if set(best) != set(self._best_weights):
+            raise ValueError(f"found other weights: {sorted(set(best) ^ set(self._best_weights))[:4]}")
+        for name, weights in self._best_weights.items():
+            place = weights[:n_rows] if name == "embedding" else weights
+            if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
+                raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
+            place[...] = best[name]
         self._epoch, self._progress = facts["epoch"], Progress(**facts["progress"])
+        at = self._epoch, self._progress.steps, self._progress.tokens
+        if not all(type(number) is int and number >= 0 for number in at):
+            raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
         return None
 
     def _outcome(self, *, stopped: bool) -> Outcome:
@@ -172,7 +194,7 @@ class Run:
             self._history.append(result)
             if result.best:
                 self._best, self._best_weights = result, self._trainer.network.weights_as_arrays()
-                self._save_model(result)
+                self._save_model(result, check=self._check)
         self._epoch, self._progress = self._epoch + 1, Progress()
         self._save_state()
         self._listener.end_epoch(result)
@@ -191,7 +213,8 @@ class Run:
         kept = (
             f"the model of epoch {self._best.epoch} is in {self._model_dir}" if self._best else "no model was written"
         )
-        return TaggerError(error.message, detail=[kept, *named, *more])
+        last = f"to begin anew with other settings, delete {self._checkpoints.directory}: it holds the last good state"
+        return TaggerError(error.message, detail=[kept, *([last] if self._history else []), *named, *more])
 
     def _evaluate_dev(self) -> Evaluation | None:
         dev = self._prepared.dev
@@ -217,6 +240,7 @@ class Run:
             "history": [result.to_json() for result in self._history],
             "best": self._history.index(self._best) if self._best is not None else None,
             "epoch": self._epoch,
+            "at": f"in epoch {min(self._epoch + 1, self._config.training.epochs)}",
             "progress": dataclasses.asdict(self._progress),
             "finished": finished,
         }
@@ -230,7 +254,7 @@ class Run:
         self._checkpoints.save(State(facts, arrays), n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
-    def _save_model(self, best: EpochResult) -> None:
+    def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
         if not self._is_chief:
             return
         manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best))
@@ -240,8 +264,9 @@ class Run:
             graph=model_graph(model),
             config=dump_config(_as_used(self._config, manifest, self._model_dir)),
             history=format_history(self._history),
-            check=self._check if best is self._history[-1] else lambda directory: None,
+            check=check,
         )
+        self._n_in_model = len(self._history)
 
     def _check(self, directory: Path) -> None:
         """Whether the saved model is the network as it stands now."""

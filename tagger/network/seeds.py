@@ -1,14 +1,21 @@
-"""The same training with several seeds: how much of a score is luck, and the best of the models."""
+"""The same training with several seeds: how much of a score is luck, and the best of the models.
+
+Each seed is trained beside the model's directory, in one of its own, and can go on there; what the seeds before it came
+to is the state of the whole.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import os
+import re
 import shutil
 import statistics
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tagger.config import Config, with_model_dir
 from tagger.errors import ConfigError, TaggerError
@@ -16,12 +23,13 @@ from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
 from tagger.network.history import score_of
 from tagger.network.pipeline import train
-from tagger.network.resuming import state_to_begin_with
-from tagger.network.run import Listener
-from tagger.runtime.checkpoints import Checkpoints
+from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with
+from tagger.network.run import NO_MODEL, Listener
+from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_files import MODEL_FILES
 from tagger.runtime.model_saving import check_place
-from tagger.runtime.publish import replace_directory
+from tagger.runtime.publish import explain_not_writable, replace_directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +55,13 @@ class SeedsOutcome:
     best: SeedRun | None
     stopped: bool
 
+    def summary(self) -> list[str]:
+        """What to tell of it."""
+        if self.best is None:
+            return [NO_MODEL]
+        kept = f"model of seed {self.best.seed} (dev {100 * self.best.dev:.2f}) is in {os.path.relpath(self.model_dir)}"
+        return [*summarize(self.runs), kept]
+
 
 def train_seeds(
     config: Config,
@@ -54,11 +69,15 @@ def train_seeds(
     listener: Listener,
     *,
     device: str = "auto",
+    resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
 
     A seed decides the dev set too, where it is a fraction of the training data.
+
+    Args:
+        resume: go on where it was interrupted, to the bit; begin if there is nothing to go on from.
 
     Raises:
         TaggerError: as `pipeline.train`; ConfigError: there are several workers.
@@ -76,51 +95,138 @@ def train_seeds(
         )
     checkpoints = Checkpoints(model_dir)
     with checkpoints.lock():
-        state_to_begin_with(checkpoints, resume=False, warn=listener.warn)
-        return _train_each(config, n, listener, device, should_stop)
+        state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
+        facts = _facts_of(config, n)
+        if state is not None:
+            check_same(state.facts, facts, str(checkpoints.directory))
+        elif not resume:
+            state_to_begin_with(Checkpoints(_directory_of(model_dir, first)), resume=False, warn=listener.warn)
+            checkpoints.discard()
+            _remove_all(model_dir)
+        runs = [SeedRun(**run) for run in state.facts["runs"]] if state is not None else []
+        return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
 
 
-def _train_each(
-    config: Config, n: int, listener: Listener, device: str, should_stop: Callable[[], bool]
-) -> SeedsOutcome:
-    model_dir, first, runs, best = Path(str(config.output.model_dir)), config.training.seed, list[SeedRun](), None
-    for seed in range(first, first + n):
-        listener.note(f"seed {seed} ({seed - first + 1} of {n})")
-        try:
-            with _beside(model_dir, seed) as directory:
-                own = with_model_dir(_with_seed(config, seed), directory)
-                outcome = train(own, listener, device=device, should_stop=should_stop)
-                if outcome.best is None or (outcome.stopped and runs):
-                    return SeedsOutcome(model_dir, runs, best, stopped=True)
-                place, run = directory, SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
-                if best is None or run.dev > best.dev:
-                    replace_directory(directory, model_dir)
-                    place, best = model_dir, run
-                run = dataclasses.replace(run, test=_test_score(place, config.data.test))
-        except TaggerError as error:
-            if best is None:
-                raise
-            kept = f"the model of seed {best.seed}, dev {100 * best.dev:.2f}, is in {model_dir}"
-            raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
-        runs.append(run)
+def _facts_of(config: Config, n: int) -> dict[str, Any]:
+    """As `resuming.facts_of`, of all seeds: each one's own state says what else must stay."""
+    data, vectors = config.data, config.embeddings.path
+    files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
+    return {
+        "format": STATE_FORMAT,
+        "settings": settings_of(config) | {"--seeds": n},
+        "data": {key: _sha256(Path(path)) for key, path in files.items() if isinstance(path, str)},
+        "runs on": {},
+        "threads": config.training.threads,
+    }
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():  # whoever reads it says so
+        return "no file"
+    with path.open("rb") as file:
+        return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+
+
+class _Seeds:
+    """Trains one seed after the other; arguments as of `train_seeds`."""
+
+    def __init__(
+        self,
+        config: Config,
+        n: int,
+        listener: Listener,
+        device: str,
+        should_stop: Callable[[], bool],
+        checkpoints: Checkpoints,
+        facts: dict[str, Any],
+    ) -> None:
+        self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
+        self._listener, self._device, self._should_stop = listener, device, should_stop
+        self._checkpoints, self._facts = checkpoints, facts
+        self._model_dir = Path(str(config.output.model_dir))
+        self._runs: list[SeedRun] = []
+
+    @property
+    def _best(self) -> SeedRun | None:
+        return max(self._runs, key=lambda run: run.dev, default=None)  # the first of equals
+
+    def go_on_after(self, runs: list[SeedRun]) -> SeedsOutcome:
+        self._runs = runs
+        for seed in self._seeds[len(runs) :]:
+            self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
+            try:
+                run, stopped = self._train(seed)
+            except TaggerError as error:
+                if self._best is None:
+                    raise
+                kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
+                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
+            if stopped:
+                runs = self._runs or ([run] if run is not None else [])  # better an unfinished one than none
+                return SeedsOutcome(self._model_dir, runs, self._best or run, stopped=True)
+            self._runs += [run] if run is not None else []
+            self._save_state()
+            _remove(_directory_of(self._model_dir, seed))
+        _remove_all(self._model_dir)
+        return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
+
+    def _train(self, seed: int) -> tuple[SeedRun | None, bool]:
+        """Train one seed, or go on with it; returns what it came to, and whether it was stopped before its end."""
+        directory = _directory_of(self._model_dir, seed)
+        own, begun = with_model_dir(_with_seed(self._config, seed), directory), Checkpoints(directory).has_states()
+        outcome = train(own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop)
+        if outcome.best is None:
+            return None, outcome.stopped
+        best, run = self._best, SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
+        if best is None or (run.dev > best.dev and not outcome.stopped):
+            self._publish(directory)
+        run = dataclasses.replace(run, test=_test_score(directory, self._config.data.test))
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
-        listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
-        if outcome.stopped:
-            return SeedsOutcome(model_dir, runs, best, stopped=True)
-    return SeedsOutcome(model_dir, runs, best, stopped=False)
+        self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
+        return run, outcome.stopped
+
+    def _publish(self, directory: Path) -> None:
+        """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
+        fresh = directory.with_name(f"{directory.name}.copy")
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(directory, fresh)
+            replace_directory(fresh, self._model_dir)
+        except OSError as error:
+            raise explain_not_writable(self._model_dir, error) from None
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _save_state(self) -> None:
+        finished = len(self._runs) == len(self._seeds)
+        at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
+        runs = [dataclasses.asdict(run) for run in self._runs]
+        self._checkpoints.save(State({**self._facts, "at": at, "runs": runs, "finished": finished}, {}))
 
 
-@contextlib.contextmanager
-def _beside(model_dir: Path, seed: int) -> Iterator[Path]:
-    """A directory of this run's own, beside the model's: paths in a model are relative to it, and it can be renamed."""
+def _directory_of(model_dir: Path, seed: int) -> Path:
+    """Of a seed's own model, beside the model: paths in a model are relative to it."""
     target = model_dir.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.seed-{seed}.", dir=target.parent))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        Checkpoints(directory).remove()
+    return target.with_name(f".{target.name}.seed-{seed}")
+
+
+def _remove_all(model_dir: Path) -> None:
+    """Remove the directories of all seeds."""
+    target = model_dir.resolve()
+    own = re.compile(rf"\.{re.escape(target.name)}\.seed-[0-9]+(\.copy|(?P<states>\.training))?")
+    for path in target.parent.iterdir() if target.parent.exists() else ():
+        if match := own.fullmatch(path.name):
+            _remove(path.with_suffix("") if match["states"] else path)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a seed's model and its states, and nothing else that may be there."""
+    for name in MODEL_FILES:
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+    Checkpoints(directory).remove()
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:

@@ -124,20 +124,21 @@ def explain_not_writable(target: Path, error: OSError) -> ModelError:
     return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
     """Replace a file in one step; raises OSError."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write_synced(fresh, content)
+        _write_synced(fresh, *parts)
         fresh.replace(path)
         _sync_directory(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, content: bytes | memoryview) -> None:
+def _write_synced(path: Path, *parts: bytes | memoryview) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        for part in parts:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 

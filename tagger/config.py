@@ -240,7 +240,7 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
 
 
 def _absolute(path: str | Path, base: Path) -> str:
-    with contextlib.suppress(RuntimeError):  # `~nobody`: no such user, so a name like any other
+    with contextlib.suppress(RuntimeError, ValueError):  # `~nobody`: no such user, so a name like any other; NUL
         path = Path(path).expanduser()
     return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)
 

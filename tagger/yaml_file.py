@@ -12,21 +12,28 @@ import yaml
 
 from tagger.errors import ConfigError
 
-_LARGEST = 1 << 20  # characters of a config, and values in it
+_LARGEST = 1 << 17  # characters of a config, and values in it
+# What PyYAML's constructors raise where a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
+_NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
 
 
-# Whole numbers are decimal: YAML 1.1 would read 010 as 8 and 1:30 as 90.
+# Numbers are decimal: YAML 1.1 would read 010 as 8, 1:30 as 90 and 1:30.5 as 90.5.
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":int")]
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
 )
 
 
@@ -54,10 +61,12 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
                     raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
                 lines[key] = line
         values = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except ConfigError:
+        raise
+    except _NOT_VALID as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or shortened(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
@@ -107,7 +116,7 @@ def parse_setting(setting: str) -> tuple[str, Any]:
         node = loader.get_single_node()
         _check_size(node)
         return key.strip(), loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except _NOT_VALID:
         raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
 
 

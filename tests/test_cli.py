@@ -178,7 +178,9 @@ def test_eval_uses_the_configs_test_file_or_says_that_it_is_gone(in_trained: Pat
     finally:
         (in_trained / "moved").rename(in_trained / "train.conll")
     assert result.exit_code == 1
-    assert result.first_error.endswith("train.conll: the config's test file is no longer there; pass FILE")
+    assert result.first_error.endswith(
+        "train.conll: the config's test file is no longer there, or is no file; pass FILE"
+    )
 
 
 def test_eval_prints_a_table(in_trained: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,27 @@ def test_aliases_that_stand_for_too_much_are_refused(write, text: str) -> None:
         load_config(write(MINIMAL), ["training.steps=&a {1: *a}"])
 
 
+@pytest.mark.parametrize("value", ['!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!timestamp x", "!!binary ä"])
+def test_a_tag_that_does_not_fit_its_value_is_an_error(write, value: str) -> None:
+    for text in (f"data: {{train: x}}\ntraining: {{seed: {value}}}\n", f"{value}\n", f"? {value}\n: 1\n"):
+        with pytest.raises(ConfigError, match=r"not valid YAML: .+; mend the line"):
+            load_config(write(text))
+    with pytest.raises(ConfigError, match="is not valid YAML; quote it"):
+        load_config(write(MINIMAL), [f"training.seed={value}"])
+
+
+def test_numbers_are_decimal_and_times_are_none(write) -> None:
+    for value, expected in (("1e-3", 0.001), ("0.5", 0.5), (".5", 0.5), ("1_0.5", 10.5), ("2.", 2.0)):
+        assert load_config(write(MINIMAL), [f"training.learning_rate={value}"]).training.learning_rate == expected
+    for value in ("1:30.5", "1:59:59.5", "0x10", "010"):
+        with pytest.raises(ConfigError, match=re.escape(f"found text ('{value}')")):
+            load_config(write(MINIMAL), [f"training.learning_rate={value}"])
+
+
+def test_a_path_with_a_nul_byte_is_an_error_when_it_is_opened(write) -> None:
+    assert load_config(write('data: {train: "~\\0"}\n')).data.train.endswith("~\0")
+
+
 def test_aliases_may_be_used(write) -> None:
     text = "data: {train: &file x.conll, dev: *file}\ntraining: &t {epochs: 3}\n"
     assert load_config(write(text)).data.dev == load_config(write(text)).data.train
@@ -200,7 +222,7 @@ def test_aliases_may_be_used(write) -> None:
 def test_a_huge_file_or_a_pipe_is_no_config(tmp_path: Path) -> None:
     huge = tmp_path / "huge.yaml"
     huge.write_text("# " + "x" * (1 << 20))
-    with pytest.raises(ConfigError, match=r"huge\.yaml: found more than 1048576 characters, expected a config"):
+    with pytest.raises(ConfigError, match=r"huge\.yaml: found more than 131072 characters, expected a config"):
         load_config(huge)
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):

@@ -265,6 +265,16 @@ def test_a_sentence_owns_the_lines_up_to_its_closing_blank_line() -> None:
             assert lines[sentence.line_number(i) - 1] == f"{token} O\n".encode()
 
 
+def test_a_run_of_blank_lines_is_one_sentence_whatever_its_length() -> None:
+    for blank in (b"\n", b"\r\n", b" \t\n"):
+        data = b"a O\n" + blank * 5000 + b"b O\n\n" + blank * 3
+        found = read(data, Layout(columns={"token": 0, "tag": 1}), gold=True)
+        assert b"".join(line for sentence in found for line in sentence.lines) == data
+        assert [(s.tokens, s.first_line) for s in found if s.tokens] == [(["a"], 1), (["b"], 5002)]
+        assert len(found) < 15
+        assert not any(sentence.continues for sentence in found)
+
+
 def test_a_docstart_line_is_known_by_its_first_or_its_token_column() -> None:
     layout = Layout(columns={"token": 1, "tag": 2})
     for data in (b"0\t-DOCSTART-\tO\n\n1\ta\tO\n", b"-DOCSTART- -X- O\n1\ta\tO\n", b"-DOCSTART-\n1\ta\tO\n"):

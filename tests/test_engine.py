@@ -14,6 +14,7 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_files_that_do_not_fit_each_other_are_errors_though_their_checksums_are_
     replace(saved, "model.onnx", model_graph(other))
     with pytest.raises(
         ModelError,
-        match=r"model\.onnx: is not the network that the manifest and the vocabularies describe; train again",
+        match=r"model\.onnx: is not the network that the manifest describes: found the outputs .*; train again",
     ):
         load_predictor(saved)
 
@@ -154,20 +155,52 @@ def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
     model = small_model(tmp_path)
     weights = {**model.network, "softmax.bias": np.array([0, np.nan, 0, 0, 0], np.float32)}
     replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
-    with pytest.raises(ModelError, match=r"model\.onnx: found logits of the shape \(2, 2, 5\), or that are no numbers"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx: found logits of the shape \(2, 2, 5\), or too large, or no num"
+    ):
         load_predictor(saved).tag([["w2"], ["w2", "w3"]])
     result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
     assert result.first_error.startswith(f"error: {saved}/model.onnx: found logits of the shape")
 
 
+def test_logits_too_large_to_add_up_are_an_error(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    model = small_model(tmp_path)
+    weights = {**model.network, "softmax.bias": np.array([3e38, -3e38, 3e38, -3e38, 0], np.float32)}
+    replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
+    with pytest.raises(ModelError, match="or too large"):
+        load_predictor(saved).tag([["w2"]])
+
+
+def test_a_manifest_whose_parts_do_not_agree_is_an_error(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    values = json.loads((saved / "manifest.json").read_text("utf-8"))
+    del values["sha256"]
+    values["notation"]["scheme"] = "none"
+    (saved / "manifest.json").write_bytes(dump_manifest(values))
+    with pytest.raises(ModelError, match=r"scheme: found IOB2 and notation.scheme none, expected both to be none"):
+        load_predictor(saved)
+
+
+def test_the_size_of_the_embedding_is_looked_at_before_its_content(tmp_path: Path) -> None:
+    saved = save_small_model(tmp_path / "model")
+    with (saved / "embeddings.bin").open("r+b") as file:
+        file.truncate(1 << 40)  # it would take an hour to read
+    with pytest.raises(ModelError, match=r"embeddings\.bin: its checksum does not match"):
+        load_predictor(saved)
+
+
 def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None:
     class Constant:
+        def get_outputs(self) -> list[SimpleNamespace]:
+            return [SimpleNamespace(shape=("B", "T", 5))]
+
         def run(self, names: list[str], feeds: object) -> list[np.ndarray]:
             return [np.zeros((1, 1, 5), np.float32)]
 
     predictor = load_predictor(save_small_model(tmp_path / "model"))
     predictor.model.network._session = Constant()
-    with pytest.raises(ModelError, match=r"found logits of the shape \(1, 1, 5\), .* for 1 sentences of 3 tokens"):
+    with pytest.raises(ModelError, match=r"found logits of the shape \(1, 1, 5\), .* expected \(1, 3, 5\) of them"):
         predictor.tag([["w1", "w2", "w3"]])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import io
+import os
 import pickle
 import re
 import sys
@@ -231,6 +232,39 @@ def test_damaged_gzip_is_refused(write) -> None:
     assert error_of(write(whole[:-1000], "v.gz")).startswith("v.gz: cannot be read to its end: ")
     assert len(read_vectors(write(whole[:-1000], "v.gz"), max_rows=10)) == 10
     assert error_of(write(whole[:10] + b"\xff" * 50 + whole[60:], "v.gz")).startswith("v.gz: is damaged gzip: ")
+
+
+def test_gzip_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "v.gz", "wb", compresslevel=1) as file:
+        for _ in range(120):
+            file.write(b"0 " * (1 << 19))
+    assert error_of(tmp_path / "v.gz").startswith(
+        "v.gz: unpacks to more than 100 times its size, expected word vectors"
+    )
+
+
+def test_a_line_without_end_is_refused(write) -> None:
+    assert error_of(write(b"0 " * (9 << 20))).startswith("v.txt: found a line of 18874367 bytes, expected a token and")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["'<f4', 'fortran_order': False, 'shape': (True, 2)", f"{'-' * 5000}1, 'fortran_order': False, 'shape': (1, 2)"],
+)
+def test_a_header_that_numpy_chokes_on_is_an_error(tmp_path: Path, header: str) -> None:
+    text = f"{{'descr': {header}}}".encode().ljust(6000) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8)
+    (tmp_path / "v.npy").write_bytes(content)
+    (tmp_path / "v.txt").write_text("a\n")
+    assert error_of(tmp_path / "v.npy").startswith("v.npy: cannot be read as a NumPy array: ")
+
+
+def test_a_pipe_is_no_array_and_no_list_of_tokens(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.npy")
+    assert "v.npy: is no regular file" in error_of(tmp_path / "v.npy")
+    np.save(tmp_path / "w.npy", np.ones((1, 2), np.float32))
+    os.mkfifo(tmp_path / "w.txt")
+    assert "w.txt: is no regular file" in error_of(tmp_path / "w.npy")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

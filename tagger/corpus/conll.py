@@ -123,14 +123,17 @@ class _Reader:
         if sentences is not None:
             return sentences
         if len(groups) == 1:
-            return self.parse_by_line(groups[0])
+            (group,) = groups
+            if group.is_blank and group.first_line > 1:  # the first line may hold a mark of its encoding
+                return [dataclasses.replace(self._empty_sentence([], group.first_line), lines=group.lines)]
+            return self.parse_by_line(group)
         return itertools.chain.from_iterable(self.parse([group]) for group in groups)
 
     def parse_at_once(self, groups: list[LineGroup]) -> list[Sentence] | None:
         """The groups' sentences, one a group, if they surely read the same as by line; else None."""
         lines: list[bytes] = []
         for group in groups:
-            lines += group.lines[: len(group.lines) - group.closed]
+            lines += group.lines[: group.n_filled]
         joined = b"".join(lines)
         if b"\r" in joined or _DOCSTART_BYTES in joined or self._comments in joined or not joined.endswith(b"\n"):
             return None
@@ -140,14 +143,14 @@ class _Reader:
             return None
         if groups[0].first_line == 1 and text.startswith("\ufeff"):
             return None
-        first_line = next(group.first_line for group in groups if len(group.lines) > group.closed)
+        first_line = next(group.first_line for group in groups if group.n_filled)
         columns = self._columns_at_once(joined, text, len(lines), first_line)
         if columns is None:
             return None
         tokens, tags, delimiter, features = columns
         sentences, start = [], 0
         for group in groups:
-            n_tokens = len(group.lines) - group.closed
+            n_tokens = group.n_filled
             end = start + n_tokens
             sentences.append(
                 Sentence(

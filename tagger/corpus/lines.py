@@ -17,6 +17,7 @@ from tagger.errors import DataError
 _BLOCK_BYTES = 1 << 16
 _PAUSE_SECONDS = 0.05  # a producer that is only a little slower than the reader does not pause
 _BLANKS_AND_ENDS = b" \t\r\n"
+_MOST_BLANK = 1024  # lines of a group
 _SPACE = 0x20  # no byte that a blank line can begin with is larger
 
 
@@ -130,12 +131,19 @@ class LineGroup:
         first_line: the number of `lines[0]` in the stream, from 1.
         closed: its last line is the blank one. Not so at the end of a stream, or if it was cut.
         continues: it was cut for its length; the next one goes on where it ends.
+        is_blank: it is a run of blank lines that belong to no sentence.
     """
 
     lines: list[bytes]
     first_line: int
     closed: bool
     continues: bool = False
+    is_blank: bool = False
+
+    @property
+    def n_filled(self) -> int:
+        """How many lines there are before the blank ones."""
+        return 0 if self.is_blank else len(self.lines) - self.closed
 
 
 def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[list[LineGroup]]:
@@ -143,10 +151,18 @@ def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> 
 
     Of an empty block: none.
     """
-    number, pending = 1, []
+    number, pending = 1, list[bytes]()
     for lines in blocks:
-        groups, start = [], 0
+        groups, start = list[LineGroup](), 0
         for blank in [i for i, line in enumerate(lines) if line[0] <= _SPACE and is_blank(line)]:
+            if blank == start and not pending:
+                # Of thousands of blank lines, one group: each costs as much as a sentence.
+                if groups and groups[-1].is_blank and len(groups[-1].lines) < _MOST_BLANK:
+                    groups[-1].lines.append(lines[blank])
+                else:
+                    groups.append(LineGroup([lines[blank]], number, closed=True, is_blank=True))
+                number, start = number + 1, blank + 1
+                continue
             pending += lines[start : blank + 1]
             start = blank + 1
             groups.append(LineGroup(pending, number, True))
@@ -165,7 +181,7 @@ def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> 
 
 
 def _cut(group: LineGroup, max_lines: int) -> list[LineGroup]:
-    if len(group.lines) <= max_lines:
+    if len(group.lines) <= max_lines or group.is_blank:
         return [group]
     starts = range(0, len(group.lines), max_lines)
     pieces = [

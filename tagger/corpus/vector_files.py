@@ -7,12 +7,13 @@ import io
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tagger.corpus.lines import require_regular
 from tagger.errors import DataError
 
 _PEEKED_BYTES = 1 << 16
+_ALWAYS_UNPACKED, _MOST_RATIO = 100 << 20, 100  # bytes, and times as many; numbers as text shrink to a third
 _GZIP = b"\x1f\x8b"
 _HEADER = re.compile(rb"[0-9]+ [0-9]+")
 _AS_TEXT = "convert it to text first (word2vec: -binary 0; fastText: take its .vec; else the tool that wrote it)"
@@ -59,7 +60,26 @@ def open_vector_text(path: Path) -> BinaryIO:
 
 
 def _opened(path: Path, *, packed: bool) -> BinaryIO:
-    return io.BufferedReader(gzip.GzipFile(path)) if packed else path.open("rb")
+    return io.BufferedReader(_Unpacked(path)) if packed else path.open("rb")
+
+
+class _Unpacked(gzip.GzipFile):
+    """What a gzip file holds, unless that is out of all proportion: a few kilobytes could fill the memory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._path = path
+        self._most = max(_ALWAYS_UNPACKED, _MOST_RATIO * path.stat().st_size)
+
+    def readinto(self, buffer: Any) -> int:
+        n = super().readinto(buffer)
+        if self.tell() > self._most:
+            raise DataError(
+                f"unpacks to more than {_MOST_RATIO} times its size, expected word vectors; unpack it first if it is"
+                " what you mean",
+                path=self._path,
+            )
+        return n
 
 
 def _refuse_binary(sample: bytes, path: Path) -> None:

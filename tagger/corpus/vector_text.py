@@ -23,6 +23,7 @@ from tagger.errors import DataError
 Floats = npt.NDArray[np.float32]
 
 _SAMPLED_LINES = 100  # tell what shape a file has
+_LONGEST_LINE = 16 << 20  # bytes; vectors of a million numbers fit
 _UTF8_MARK = b"\xef\xbb\xbf"
 _BLANKS_AND_ENDS = b" \t\r\n"
 _SLAB_VALUES = 1 << 22
@@ -69,7 +70,7 @@ def _find_shape(lines: Sequence[bytes], path: Path) -> tuple[int | None, int]:
     the header would say otherwise: then they are the token and the vector of a file with E = 1.
     """
     rows = [line.rstrip(_BLANKS_AND_ENDS) for line in lines]
-    counts = [_count_numbers(row) for row in rows if row]
+    counts = [_count_numbers(row, path) for row in rows if row]
     header = _HEADER.fullmatch(rows[0]) if rows else None
     if header and int(header[2]) and (int(header[2]) == 1 or _commonest(counts[1:]) != 1):
         return int(header[1]), int(header[2])
@@ -86,7 +87,13 @@ def _find_shape(lines: Sequence[bytes], path: Path) -> tuple[int | None, int]:
     return None, _commonest(counts)
 
 
-def _count_numbers(row: bytes) -> int:
+def _count_numbers(row: bytes, path: Path) -> int:
+    if len(row) > _LONGEST_LINE:
+        raise DataError(
+            f"found a line of {len(row)} bytes, expected a token and its numbers in at most {_LONGEST_LINE}; name a"
+            " file of word vectors",
+            path=path,
+        )
     fields = row.replace(b"\t", b" ").split(b" ")[1:]
     return next((i for i, field in enumerate(reversed(fields)) if not _NUMERIC.fullmatch(field)), len(fields))
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagger.corpus.lines import require_regular
 from tagger.corpus.vector_text import read_vector_text
 from tagger.errors import ConfigError, DataError
 
@@ -149,12 +150,13 @@ def _read_index(name: str, path: Path) -> list[str | None]:
 
 def _map_array(path: Path) -> Floats:
     """A `.npy` that holds floats [N, E], memory-mapped."""
+    require_regular(path)
     try:
         # Not np.load, which would read a pickle or a .npz under this name too.
         array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise DataError("no such file; check the path", path=path) from None
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise DataError(f"cannot be read as a NumPy array: {error}; write it with numpy.save", path=path) from None
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
         raise DataError(
@@ -211,6 +213,7 @@ def _find_vocabulary(path: Path) -> Path:
 
 def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
     """The tokens of a file, one a line (None: not usable), and notes."""
+    require_regular(path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -26,8 +26,8 @@ def gold_file(model: Model[object], given: str | None) -> str:
     if model.manifest.test is None:
         raise DataError("FILE: the model's config names no data.test; pass the file to score on")
     path = model.directory / model.manifest.test
-    if not path.exists():
-        raise DataError(f"{path}: the config's test file is no longer there; pass FILE")
+    if not path.is_file():  # somebody else's model could name a pipe, or a device without end
+        raise DataError(f"{path}: the config's test file is no longer there, or is no file; pass FILE")
     return str(path)
 
 

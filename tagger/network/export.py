@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tagger import __version__
+from tagger.corpus.encoder import Sizes
 from tagger.runtime.graph import CRF_OUTPUTS, FLOAT, INT32, OPSET, structure_of
 from tagger.runtime.model_dir import Model, Weights, description
 from tagger.runtime.model_files import EMBEDDINGS
@@ -23,6 +24,7 @@ _BRANCHES = {"both": ("forward", "backward"), "forward": ("forward",), "backward
 def build_onnx(
     weights: Weights,
     network: Mapping[str, Any],
+    sizes: Sizes,
     *,
     transitions: Transitions | None = None,
     embeddings: str | None = None,
@@ -37,26 +39,23 @@ def build_onnx(
     Args:
         weights: by their names in `weights.safetensors`, and `embedding`.
         network: the manifest's.
+        sizes: of its vocabularies.
         transitions: a CRF's, which the graph then has as further outputs: `transition` [K, K], `start` and `end` [K].
         embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
             it the graph holds the embedding itself, in float32.
         embedding_dtype: of the numbers in that file: `float32` or `float16`.
         metadata: what the graph says of itself to whoever opens it.
     """
-    reads_features = "features.embedding" in weights
-    structure = structure_of(network, reads_features=reads_features, crf=transitions is not None)
+    structure = structure_of(network, sizes, crf=transitions is not None)
     values, table = _values(weights, network, transitions), weights["embedding"]
     initializers = [_external(table.shape, embeddings, embedding_dtype) if embeddings else _tensor("embedding", table)]
     initializers += [_tensor(name, values[name]) for name in structure.weights if name != "embedding"]
     initializers += [_number(name, value) for name, value in structure.numbers.items()]
-    outputs = {"logits": ("B", "T", len(weights["softmax.bias"]))} | {
-        name: values[f"crf.{name}"].shape for name in CRF_OUTPUTS if transitions is not None
-    }
     graph = helper.make_graph(
         [helper.make_node(node.operator, node.inputs, node.outputs, **node.attributes) for node in structure.nodes],
         "tagger",
         [helper.make_tensor_value_info(name, INT32, axes) for name, axes in structure.inputs.items()],
-        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs.items()],
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in structure.outputs.items()],
         initializers,
     )
     model = helper.make_model(
@@ -76,6 +75,7 @@ def model_graph(model: Model[Weights]) -> bytes:
     return build_onnx(
         model.network,
         model.manifest.network,
+        model.encoder.sizes(len(model.tags)),
         transitions=learned_transitions(model),
         embeddings=EMBEDDINGS,
         embedding_dtype=model.manifest.embedding_dtype,

@@ -10,8 +10,7 @@ from tagger.network.characters import CharacterCNN, CharacterLSTM, CharacterNetw
 from tagger.network.feeding import Fed
 from tagger.network.layers import uniform_rows
 from tagger.network.lstm import Kernel, Tensor
-
-CASING_DIM = 10  # of the eight casings (Reimers & Gurevych 2017)
+from tagger.runtime.graph import CASING_DIM
 
 
 class TokenRepresentation(keras.layers.Layer):

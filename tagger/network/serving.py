@@ -60,7 +60,11 @@ def _write_onnx(model: Model[Weights], network: TwoBranchTagger, out: Path) -> N
     write_atomically(
         out,
         build_onnx(
-            model.network, model.manifest.network, transitions=learned_transitions(model), metadata=_facts(model)
+            model.network,
+            model.manifest.network,
+            model.encoder.sizes(len(model.tags)),
+            transitions=learned_transitions(model),
+            metadata=_facts(model),
         ),
     )
 

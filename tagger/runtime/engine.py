@@ -25,6 +25,7 @@ from tagger.runtime.model_files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.runtime.predictor import Predictor
 from tagger.runtime.transitions import Transitions
 
+_LARGEST_LOGIT = 1e30
 _GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
 
 
@@ -89,7 +90,8 @@ class Engine:
         except Exception as error:  # as above
             raise ModelError(f"{self._shown}: has no CRF's transitions: {_first_line(error)}; train again") from None
         k = self.n_tags
-        if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not all(map(np.all, map(np.isfinite, arrays))):
+        sound = all(np.abs(array).max(initial=0.0) <= _LARGEST_LOGIT for array in arrays)
+        if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not sound:
             raise ModelError(f"{self._shown}: found transitions that are no numbers for {k} tags; train again")
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
@@ -105,10 +107,12 @@ class Engine:
                 f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
-        if logits.shape[:2] != padded.shape[:2] or not np.isfinite(logits).all():
+        expected = (*padded.shape[:2], self.n_tags)
+        # Not greater, so that what is no number is found too; beyond it sums overflow.
+        if logits.shape != expected or not np.abs(logits).max(initial=0.0) <= _LARGEST_LOGIT:
             raise ModelError(
-                f"{self._shown}: found logits of the shape {logits.shape}, or that are no numbers, expected finite"
-                f" ones for {len(padded)} sentences of {padded.shape[1]} tokens; train again"
+                f"{self._shown}: found logits of the shape {logits.shape}, or too large, or no numbers, expected"
+                f" {expected} of them, below {_LARGEST_LOGIT:g}; train again"
             )
         return logits
 
@@ -139,13 +143,14 @@ def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: T
     """
     dim = manifest.network["embedding_dim"]
     expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
-    found = files.verify(EMBEDDINGS)
+    found = files.size_of(EMBEDDINGS)
     if found != expected:
         raise ModelError(
             f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
             f" {dim} numbers; train again"
         )
-    structure = structure_of(manifest.network, reads_features=bool(encoder.features), crf=manifest.decoder == "crf")
+    files.verify(EMBEDDINGS)
+    structure = structure_of(manifest.network, encoder.sizes(len(tags)), crf=manifest.decoder == "crf")
     try:
         external = {"location": EMBEDDINGS, "offset": "0", "length": str(expected)}
         check_graph(files.verified(GRAPH), structure, external=external)

@@ -30,6 +30,13 @@ _ATTRIBUTE = {1: "name", 3: "i", 4: "s", 8: "ints", 20: "type"}
 _TENSOR = {1: "dims", 2: "data_type", 8: "name", 9: "raw_data", 13: "external_data", 14: "data_location"}
 _ENTRY = {1: "key", 2: "value"}
 _VALUE_INFO = {1: "name", 2: "type"}
+_TYPE = {1: "tensor_type"}
+_TENSOR_TYPE = {1: "elem_type", 2: "shape"}
+_SHAPE = {1: "dim"}
+_DIMENSION = {1: "dim_value", 2: "dim_param"}
+_MOST = 64  # fields of a message but a graph's: whatever is small is repeated less often
+
+_SHOWN = 200  # characters of what a file says, in a message
 
 _Message = Mapping[str, list[Any]]
 
@@ -49,53 +56,63 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
         values = _message(opset, _OPSET)
         if (_text(values, "domain"), values.get("version")) != ("", [OPSET]):
             raise ValueError(
-                f"found the operators {_text(values, 'domain')!r} {values.get('version')}, expected {OPSET}"
+                f"found the operators {_cut(_text(values, 'domain'))} {values.get('version')}, not {OPSET}"
             )
-    graph = _message(_one(model, "graph"), _GRAPH)
+    for entry in model.get("metadata_props", []):
+        _message(entry, _ENTRY)
+    n_fields = sum(map(len, (structure.nodes, structure.weights, structure.numbers, structure.inputs)))
+    graph = _message(_one(model, "graph"), _GRAPH, n_fields + _MOST)
     nodes = [_node(view) for view in graph.get("node", [])]
     for found, expected in zip(nodes, structure.nodes, strict=False):
         if found != expected:
             raise ValueError(f"found {_shown(found)}, expected {_shown(expected)}")
     if len(nodes) != len(structure.nodes):
         raise ValueError(f"found {len(nodes)} operators, expected {len(structure.nodes)}")
-    inputs = [_text(_message(view, _VALUE_INFO), "name") for view in graph.get("input", [])]
-    if inputs != list(structure.inputs):
-        raise ValueError(f"found the inputs {inputs}, expected {list(structure.inputs)}")
+    for key, wanted, kind in (("input", structure.inputs, INT32), ("output", structure.outputs, FLOAT)):
+        described = [_described(_message(view, _VALUE_INFO)) for view in graph.get(key, [])]
+        if described != [(name, kind, axes) for name, axes in wanted.items()]:
+            raise ValueError(f"found the {key}s {_cut(described)}, expected {_cut(dict(wanted))}")
     _check_tensors([_message(view, _TENSOR) for view in graph.get("initializer", [])], structure, external)
+
+
+def _described(value: _Message) -> tuple[str, Any, tuple[Any, ...]]:
+    """Name, type of the elements and axes of an input or output."""
+    tensor = _message(_one(_message(_one(value, "type"), _TYPE), "tensor_type"), _TENSOR_TYPE)
+    axes = [_message(view, _DIMENSION) for view in _message(_one(tensor, "shape"), _SHAPE).get("dim", [])]
+    lengths = tuple(_text(axis, "dim_param") if "dim_param" in axis else _one(axis, "dim_value") for axis in axes)
+    return _text(value, "name"), _one(tensor, "elem_type"), lengths
 
 
 def _check_tensors(tensors: list[_Message], structure: Structure, external: Mapping[str, str]) -> None:
     names = [_text(tensor, "name") for tensor in tensors]
     if sorted(names) != sorted([*structure.weights, *structure.numbers]):
-        raise ValueError(
-            f"found the constants {sorted(names)[:50]}, expected {sorted(structure.weights)[:50]} and others"
-        )
+        raise ValueError(f"found the constants {_cut(sorted(names))}, expected {_cut(sorted(structure.weights))}")
     for name, tensor in zip(names, tensors, strict=True):
-        kind = _one(tensor, "data_type")
-        dims = _whole_numbers(tensor.get("dims", []))
-        n_bytes = math.prod(dims) * _ITEM_BYTES.get(kind, 0)
+        kind, dims = _one(tensor, "data_type"), tuple(_whole_numbers(tensor.get("dims", [])))
+        value = structure.numbers.get(name)
+        constant = None if value is None else np.array(value, "<i8" if isinstance(value, tuple) else "<i4")
+        shape = structure.weights[name] if constant is None else constant.shape
+        if dims != shape:
+            raise ValueError(f"{name}: found the shape {_cut(dims)}, expected {shape}")
         if "external_data" in tensor or "data_location" in tensor:
             entries = [_message(view, _ENTRY) for view in tensor.get("external_data", [])]
             where = {_text(entry, "key"): _text(entry, "value") for entry in entries}
             if name != "embedding" or where != external or tensor.get("data_location") != [_DATA_LOCATION_EXTERNAL]:
-                raise ValueError(f"{name}: found it in {where}, expected it in {dict(external)}")
-            held = int(external["length"])
+                raise ValueError(f"{name}: found it in {_cut(where)}, expected it in {dict(external)}")
+            n_bytes, kinds = int(external["length"]), [FLOAT, FLOAT16]
         else:
-            held = len(_bytes(_one(tensor, "raw_data")))
-        if not held or held != n_bytes or min(dims, default=0) < 0:
-            raise ValueError(f"{name}: found {held} bytes, expected {n_bytes}")
-        if name in structure.numbers:
-            value = structure.numbers[name]
-            expected = np.array(value, "<i8" if isinstance(value, tuple) else "<i4")
-            wanted = INT64 if isinstance(value, tuple) else INT32, list(expected.shape), expected.tobytes()
-            if (kind, dims, bytes(_bytes(_one(tensor, "raw_data")))) != wanted:
-                raise ValueError(f"{name}: found another constant than {value}")
+            n_bytes = len(_bytes(_one(tensor, "raw_data")))
+            kinds = [FLOAT] if constant is None else [INT64 if isinstance(value, tuple) else INT32]
+        if kind not in kinds or n_bytes != math.prod(shape) * _ITEM_BYTES[kind]:
+            raise ValueError(f"{name}: found {n_bytes} bytes of the type {kind}, expected {shape} of {kinds}")
+        if constant is not None and bytes(_one(tensor, "raw_data")) != constant.tobytes():
+            raise ValueError(f"{name}: found another constant than {value}")
 
 
 def _node(view: memoryview) -> Node:
     values = _message(view, _NODE)
     if _text(values, "domain"):
-        raise ValueError(f"found an operator of {_text(values, 'domain')!r}, expected those of ONNX itself")
+        raise ValueError(f"found an operator of {_cut(_text(values, 'domain'))}, expected those of ONNX itself")
     attributes: dict[str, Any] = {}
     for part in values.get("attribute", []):
         attribute = _message(part, _ATTRIBUTE)
@@ -108,16 +125,22 @@ def _node(view: memoryview) -> Node:
 
 
 def _shown(node: Node) -> str:
-    return f"{node.operator}({', '.join(node.inputs)}) → {', '.join(node.outputs)} {dict(node.attributes)}"[:200]
+    return f"{node.operator}({', '.join(node.inputs)}) → {', '.join(node.outputs)} {dict(node.attributes)}"[:_SHOWN]
+
+
+def _cut(value: object) -> str:
+    return repr(value)[:_SHOWN]
 
 
 # --- The wire format -------------------------------------------------------------------------------------------------
 
 
-def _message(view: Any, fields: Mapping[int, str]) -> _Message:
+def _message(view: Any, fields: Mapping[int, str], most: int = _MOST) -> _Message:
     """The values of each field, in order; those of fixed length are refused, since no field here has any."""
     found: dict[str, list[Any]] = {}
-    for number, value in _fields(_bytes(view)):
+    for i, (number, value) in enumerate(_fields(_bytes(view))):
+        if i == most:
+            raise ValueError(f"found more than {most} of {', '.join(fields.values())}")
         if number not in fields:
             raise ValueError(f"found a field {number}, expected one of {', '.join(fields.values())}")
         found.setdefault(fields[number], []).append(value)
@@ -184,6 +207,8 @@ def _whole_numbers(values: list[Any]) -> list[int]:
         while at < len(value):
             number, at = _varint(value, at)
             numbers.append(number - (1 << 64) if number >> 63 else number)
+            if len(numbers) > _MOST:
+                raise ValueError(f"found more than {_MOST} numbers in a row")
     return numbers
 
 

@@ -27,7 +27,7 @@ GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
 
-_LARGEST_MANIFEST = 64 << 20  # bytes; a million tags take a third of it
+_LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly all of it
 _READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
 
 T = TypeVar("T")
@@ -137,8 +137,11 @@ class ModelFiles:
             raise ModelError(f"{path}: has more than {_LARGEST_MANIFEST} bytes; this is no manifest of tagger")
         try:
             values: dict[str, Any] = json.loads(content)
-        except (ValueError, RecursionError):
-            raise ModelError(f"{path}: not valid JSON: the file was altered; copy the model again") from None
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{path}: found no JSON ({error}), expected the manifest of a model: the file was altered; copy the"
+                " model again"
+            ) from None
         version = values.get("format_version") if isinstance(values, dict) else None
         if type(version) is not int or version < 1:
             raise ModelError(f"{path}: found no format_version; this is no manifest of tagger, or it was altered")
@@ -152,7 +155,7 @@ class ModelFiles:
                 f"{path}: found format version {version}, expected {FORMAT_VERSION}: the model is of an older tagger,"
                 " which wrote models of another form; train again"
             )
-        if not is_unaltered(content, values):
+        if not is_unaltered(content):
             raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")
         files = values.get("files")
         self._files = files if isinstance(files, dict) else {}
@@ -171,15 +174,29 @@ class ModelFiles:
 
         return self._read(name, read)
 
-    def verify(self, name: str) -> int:
-        """The size of a file in bytes; it is read bit by bit, however large it is."""
+    def size_of(self, name: str) -> int:
+        """The size of a file in bytes.
 
-        def read(file: BinaryIO) -> int:
+        Raises:
+            ModelError: it is not what the manifest says.
+        """
+
+        def size(file: BinaryIO) -> int:
+            found = os.fstat(file.fileno()).st_size
+            if self._size_of(name) != found:
+                raise self._altered(name)
+            return found
+
+        return self._read(name, size)
+
+    def verify(self, name: str) -> None:
+        """Compare a file with the manifest; it is read bit by bit, however large it is."""
+
+        def read(file: BinaryIO) -> None:
             digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
             self._compare(name, file.tell(), digest.hexdigest())
-            return file.tell()
 
-        return self._read(name, read)
+        self._read(name, read)
 
     def _compare(self, name: str, n_bytes: int, sha256: str) -> None:
         if self._files.get(name) != {"bytes": n_bytes, "sha256": sha256}:

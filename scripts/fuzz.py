@@ -38,9 +38,10 @@ ODD_VALUES: list[Any] = [
 ]  # fmt: skip
 YAML_PARTS = [
     "&a", "*a", "<<: *a", "!!python/object/apply:os.system [ls]", "!!binary AAAA", "---", "...", "? x", "- -", "{", "}",
-    "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", ".inf", ".nan", "0x1F", "1_000",
-    "1:30", "\u2028", "\ufeff", "'", '"', "~", "on", "1e3", "9" * 5000, "data: {train: x}", "model: {units: 1e999}",
-    "training: {steps: {1: 2}}",
+    "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
+    '!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!null x", "!!omap x", "1:59:59.5", ".inf", ".nan", "0x1F",
+    "1_000", "1:30", "\u2028", "\ufeff", "'", '"', "~", "on", "1e3", "9" * 5000, "data: {train: x}",
+    "model: {units: 1e999}", "training: {steps: {1: 2}}",
 ]  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.batching import Batch, Ids, make_batch, mask_of, prefetch, reverse_by_length
+from tagger.corpus.batching import Batch, Ids, _distinct_rows, make_batch, mask_of, prefetch, reverse_by_length
+from tagger.corpus.spellings import Spellings
 from tagger.corpus.training_set import Purpose, TrainingSet, Unknowns, bucketed_order, generator
 from tagger.corpus.vocabulary import UNK_ID
 
@@ -266,3 +269,100 @@ def test_no_more_than_asked_for_is_made_ahead_and_the_thread_ends_with_its_reade
     ahead.close()  # type: ignore[attr-defined]
     assert len(made) <= 5
     assert threading.active_count() == before
+
+
+def test_a_reader_slower_than_the_maker_gets_everything() -> None:
+    ahead = prefetch(iter(range(4)), n_ahead=1)
+    taken = []
+    for i in ahead:
+        time.sleep(0.25)  # longer than the maker waits for room at a time
+        taken.append(i)
+    assert taken == [0, 1, 2, 3]
+
+
+def test_a_reader_that_leaves_while_there_is_no_room_is_not_waited_for() -> None:
+    ahead = prefetch(itertools.count(), n_ahead=1)
+    assert next(ahead) == 0
+    time.sleep(0.3)
+    start = time.monotonic()
+    ahead.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - start < 1
+
+
+# --- Tokens with spellings and features -----------------------------------------------------------------------------
+
+# Five spellings, that of padding first, with one to three characters each.
+SPELLINGS = Spellings(ids(0, 2, 3, 4, 5), ids(1, 7, 8, 9, 10, 11, 12, 13, 14), ids(1, 2, 3, 1, 2))
+
+
+def characters_of(spellings: Spellings, row: int) -> list[int]:
+    end = int(spellings.lengths[: row + 1].sum())
+    found: list[int] = spellings.characters[end - spellings.lengths[row] : end].tolist()
+    return found
+
+
+TOKENS = st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 3), st.integers(4, 6))  # id, spelling, features
+
+
+@given(st.lists(st.lists(TOKENS, min_size=1, max_size=6), min_size=1, max_size=5))
+def test_every_token_finds_what_it_is_in_the_tables(sentences: list[list[tuple[int, ...]]]) -> None:
+    batch = make_batch([np.array(rows, np.int32) for rows in sentences], spellings=SPELLINGS)
+    distinct = sorted({(0, 0, 0, 0), *(token for tokens in sentences for token in tokens)})
+    assert batch.distinct_ids.tolist() == sorted({token[0] for token in distinct})
+    assert batch.distinct_ids[batch.id_rows].tolist() == [token[0] for token in distinct]
+    assert batch.feature_ids.tolist() == [list(token[2:]) for token in distinct]
+    assert batch.spellings is not None
+    assert batch.spellings.casing.tolist() == [SPELLINGS.casing[token[1]] for token in distinct]
+    for row, token in enumerate(distinct):
+        assert characters_of(batch.spellings, row) == characters_of(SPELLINGS, token[1])
+    for tokens, row, backward in zip(sentences, batch.token_rows, batch.reversed_rows, strict=True):
+        padding = [(0, 0, 0, 0)] * (batch.token_rows.shape[1] - len(tokens))
+        assert [distinct[i] for i in row] == [*tokens, *padding]
+        assert [distinct[i] for i in backward] == [*tokens[::-1], *padding]
+
+
+def test_without_spellings_and_features_a_batch_has_none() -> None:
+    for sentence in (ids(7, 8), ids(7, 8)[:, None]):
+        batch = make_batch([sentence], spellings=SPELLINGS)
+        assert batch.feature_ids.shape == (3, 0)
+        assert batch.feature_ids.dtype == np.int32
+    assert make_batch([np.array([[7, 1]], np.int32)]).spellings is None
+
+
+@pytest.mark.parametrize("largest", [3, 2**20, 2**30, 2**31 - 1])
+def test_distinct_rows_are_those_of_numpy(largest: int) -> None:
+    rng = np.random.default_rng(1)
+    # Of the sizes that are tried, some have just no product that fits a number of 64 bits, some just do.
+    for n_columns in (2, 3, 4):
+        values = np.array([0, 1, 2, largest - 1, largest], np.int32)
+        rows = rng.choice(values, (200, n_columns))
+        rows[0] = largest
+        found, which = _distinct_rows(rows)
+        expected, inverse = np.unique(rows, axis=0, return_inverse=True)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(which.reshape(-1), inverse.reshape(-1))
+
+
+# --- Shares of a batch ----------------------------------------------------------------------------------------------
+
+
+@given(LENGTHS, st.integers(1, 4))
+def test_the_shares_of_a_batch_are_its_sentences(lengths: list[int], n: int) -> None:
+    sentences = numbered(lengths)
+    batch = make_batch(sentences, [sentence + 100 for sentence in sentences])
+    for i in range(n):
+        share, expected = batch.share(i, n), sentences[i::n]
+        assert share.distinct_ids is batch.distinct_ids
+        assert share.id_rows is batch.id_rows
+        if not expected:
+            assert share.lengths.tolist() == [0]
+            assert share.lengths.dtype == np.int32
+            for array in (share.token_rows, share.reversed_rows, share.tag_ids):
+                assert array.tolist() == [[0]]
+                assert array.dtype == np.int32
+            continue
+        alone = make_batch(expected, [sentence + 100 for sentence in expected])
+        assert share.lengths.tolist() == alone.lengths.tolist()
+        assert share.token_ids.tolist() == alone.token_ids.tolist()
+        assert share.reversed_ids.tolist() == alone.reversed_ids.tolist()
+        assert share.tag_ids.tolist() == alone.tag_ids.tolist()

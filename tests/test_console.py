@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,11 +81,13 @@ def test_a_file_that_cannot_grow_is_one_error(
 
 
 @pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The codes with which the process would have been left at once."""
     codes: list[int] = []
     monkeypatch.setattr(console, "_leave", codes.append)
-    return codes
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    yield codes
+    signal.signal(signal.SIGINT, before)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

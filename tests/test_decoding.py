@@ -451,3 +451,20 @@ def test_weights_of_what_is_illegal_do_not_count() -> None:
     ):
         assert set(array[legal].tolist()) == {weight}
         assert set(array[~legal].tolist()) <= {ILLEGAL}
+
+
+def test_which_paths_are_legal_is_said_of_each_by_itself_and_up_to_its_end() -> None:
+    tags = TAGS["IOBES"]
+    rules = constraints_of(tags, "IOBES")
+    o, b, e, i, s = (tags.index(tag) for tag in ("O", "B-a", "E-a", "I-a", "S-a"))
+    paths = [
+        ([o, b, e, o], True), ([b, i, e, o], True), ([s, s, s, s], True), ([o, i, e, o], False), ([b, o, o, o], False),
+        ([i, e, o, o], False), ([o, o, o, b], False), ([e, o, o, o], False), ([o, b, i, i], False),
+        ([s, b], False), ([b, e], True), ([b], False), ([s], True), ([o], True),
+    ]  # fmt: skip
+    lengths = np.array([len(path) for path, _ in paths], np.int32)
+    for beyond in range(len(tags)):  # what lies beyond an end means nothing
+        ids = np.full((len(paths), 4), beyond, np.intp)
+        for row, (path, _) in zip(ids, paths, strict=True):
+            row[: len(path)] = path
+        assert decoding.are_legal(ids, lengths, rules).tolist() == [legal for _, legal in paths]

@@ -244,10 +244,10 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.R
         this = run.Run(
             config, prepared, trainer, replicas, TrainingProgress(), lambda: False, facts=facts, checkpoints=checkpoints
         )
-    gold, empty = [["B-X", "O"]], [["O", "O"]]
-    scores = iter([empty, gold, *[empty] * 4])
-    monkeypatch.setattr(this, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
-    return this.run().history
+        gold, empty = [["B-X", "O"]], [["O", "O"]]
+        scores = iter([empty, gold, *[empty] * 4])
+        monkeypatch.setattr(this, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
+        return this.run().history
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:

@@ -108,7 +108,8 @@ def is_unaltered(content: bytes) -> bool:
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    # surrogatepass: a lone surrogate is refused by name when it is read
+    return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -239,9 +239,11 @@ def result_line(row: str, runs: list[dict[str, Any]]) -> str:
 
 def step_line(row: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]]) -> str:
     dev, test = ([100 * run[key] for run in runs] for key in ("dev", "test"))
+    # A seed decides which sentences dev has: seeds are compared with themselves.
+    same = {run["seed"]: run for run in reference}
     changes = (
-        statistics.mean(values) - statistics.mean(100 * run[key] for run in reference)
-        for key, values in (("dev", dev), ("test", test))
+        statistics.mean(100 * (run[key] - same[run["seed"]][key]) for run in runs if run["seed"] in same)
+        for key in ("dev", "test")
     )
     shown = " | ".join("" if row == REFERENCE else f"{change:+.2f}" for change in changes)
     return (

@@ -396,7 +396,7 @@ def test_a_deleted_directory_of_states_comes_back_but_not_its_lock_if_another_ha
             train(config)
 
 
-def test_seeds_go_on_where_they_were_interrupted(configured) -> None:
+def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.CaptureFixture[str]) -> None:
     def train_both(model: str, *settings: str, n: int = 2, **options: object) -> SeedsOutcome:
         config = configured(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", *settings)
         with TrainingProgress() as progress:
@@ -434,5 +434,7 @@ def test_seeds_go_on_where_they_were_interrupted(configured) -> None:
     assert (resumed.runs, resumed.best) == (whole.runs, whole.best)
     assert content("parts") == content("whole")
     assert not list(Path().glob(".parts*"))
+    capfd.readouterr()
     again = train_both("parts", resume=True)
     assert (again.runs, again.stopped) == (whole.runs, False)
+    assert capfd.readouterr().err == "this training was finished before: nothing is left to do\n"

@@ -152,6 +152,8 @@ class _Seeds:
 
     def go_on_after(self, runs: list[SeedRun]) -> SeedsOutcome:
         self._runs = runs
+        if len(runs) == len(self._seeds):
+            self._listener.note("this training was finished before: nothing is left to do")
         for seed in self._seeds[len(runs) :]:
             self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
             try:

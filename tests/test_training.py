@@ -21,7 +21,7 @@ from tagger.network.epochs import Stopped, dropout_seed, rate_of  # noqa: E402
 from tagger.network.feeding import join, pack, unpack  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 from tagger.network.optimizers import LossScale  # noqa: E402
-from tagger.network.training import Trainer  # noqa: E402
+from tagger.network.training import Trainer, _groups  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -118,6 +118,17 @@ def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: 
     batches = list(a_training_set().batches(0)) * 4
     tokens = [n for _, n, _ in trainer._calls(batches, 0, 0, lambda: False)]
     assert tokens == [sum(b.n_tokens for b in batches[i : i + steps]) for i in range(0, len(batches), steps)]
+
+
+def test_a_call_ends_where_its_tokens_are_many_and_the_same_from_wherever_one_goes_on() -> None:
+    def groups(lengths: list[int], first: int = 0) -> list[list[int]]:
+        batches = [SimpleNamespace(n_tokens=n) for n in lengths]
+        return [[step for step, _ in group] for group in _groups(enumerate(batches[first:], first), 3)]  # type: ignore[arg-type, type-var]
+
+    lengths = [1, 1, 1, 1, 4095, 1, 4096, 9000, 4000, 95, 1, 7]
+    assert groups(lengths) == [[0, 1, 2], [3, 4], [5, 6], [7], [8, 9, 10], [11]]
+    for first in (3, 5, 7, 8, 11):
+        assert groups(lengths, first) == [group for group in groups(lengths) if group[0] >= first]
 
 
 def test_several_steps_in_one_call_equal_single_calls() -> None:

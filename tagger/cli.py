@@ -305,7 +305,7 @@ def _require(*packages: str) -> None:
 def main() -> NoReturn:
     """The `tagger` command."""
     console.prepare_process()
-    sys.exit(run(sys.argv[1:]))
+    console.end_process(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -222,15 +222,19 @@ class Run:
             return None
         tags: list[list[str]] = []
         for start in range(0, len(dev), _AT_ONCE):
-            # Several workers stop only where all of them look.
-            if len(self._replicas.task.workers) == 1 and self._should_stop():
-                raise Stopped
+            self._stop_if_asked()
             some = dev.sentences[start : start + _AT_ONCE]
             tagged = self._predictor.tag(
                 [sentence.tokens for sentence in some], [sentence.features for sentence in some], scores=False
             )
             tags += (sentence.tags for sentence in tagged)
+        self._stop_if_asked()
         return evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
+
+    def _stop_if_asked(self) -> None:
+        # Several workers stop only where all of them look.
+        if len(self._replicas.task.workers) == 1 and self._should_stop():
+            raise Stopped
 
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:

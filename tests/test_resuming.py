@@ -408,10 +408,10 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
 
     stopped = train_both("parts", should_stop=stop_after(3))
     assert (stopped.stopped, stopped.best) == (True, None)
-    with pytest.raises(
-        ConfigError, match=r"\.parts\.seed-1\.training: holds a training that was interrupted in epoch 1"
-    ):
-        train_both("parts")
+    with pytest.raises(ConfigError, match=r"parts\.training: holds a training that was interrupted after 0 of 2 seeds"):
+        train_both("parts", "training.seed=7")
+    with pytest.raises(ConfigError, match=r"--resume: training\.seed: found 7, expected 1"):
+        train_both("parts", "training.seed=7", resume=True)
     in_second = iter([False] * 60)
     stopped = train_both("parts", resume=True, should_stop=lambda: next(in_second, True))
     assert stopped.stopped
@@ -430,6 +430,10 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
         train_both("parts", resume=True)
     assert error.value.detail[0].startswith("data.test: ")
     Path("dev").write_bytes(dev)
+    Path("parts").rename("away")
+    with pytest.raises(ModelError, match=r"parts: found no whole model of seed 1, expected that, the best so far"):
+        train_both("parts", resume=True)
+    Path("away").rename("parts")
     resumed = train_both("parts", resume=True)
     assert (resumed.runs, resumed.best) == (whole.runs, whole.best)
     assert content("parts") == content("whole")
@@ -438,3 +442,17 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
     again = train_both("parts", resume=True)
     assert (again.runs, again.stopped) == (whole.runs, False)
     assert capfd.readouterr().err.split("\n", 1)[0] == "this training was finished before: nothing is left to do"
+
+
+def test_seeds_replace_no_files_of_strangers_however_late_these_come(
+    configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arrive(self: TrainingProgress, result: object) -> None:
+        Path("m").mkdir()
+        Path("m/thesis").write_text("precious")
+
+    monkeypatch.setattr(TrainingProgress, "end_epoch", arrive)
+    config = configured("output.model_dir=m", "training.epochs=1")
+    with TrainingProgress() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is no part of a mod"):
+        train_seeds(config, 1, progress)
+    assert Path("m/thesis").read_text() == "precious"

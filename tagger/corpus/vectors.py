@@ -19,7 +19,7 @@ from tagger.errors import ConfigError, DataError
 Floats = npt.NDArray[np.floating]
 
 _CHECKED_VALUES = 1 << 20
-_VOCABULARY_SUFFIXES = (".txt", ".vocab")
+VOCABULARY_SUFFIXES = (".txt", ".vocab")
 _EXTRA = "glove"
 # name → the package that brings it, its array and its index, both in the package's folder
 _NAMED = {
@@ -204,10 +204,10 @@ def _check_finite(table: Floats, path: Path) -> None:
 
 
 def _find_vocabulary(path: Path) -> Path:
-    for suffix in _VOCABULARY_SUFFIXES:
+    for suffix in VOCABULARY_SUFFIXES:
         if (beside := path.with_suffix(suffix)).exists():
             return beside
-    names = " or ".join(path.with_suffix(suffix).name for suffix in _VOCABULARY_SUFFIXES)
+    names = " or ".join(path.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
     raise DataError(f"expected its tokens beside it in {names}, one a line, found neither; write that file", path=path)
 
 

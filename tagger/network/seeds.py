@@ -11,14 +11,16 @@ import dataclasses
 import hashlib
 import os
 import re
-import shutil
 import statistics
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tagger import __version__
 from tagger.config import Config, with_model_dir
-from tagger.errors import ConfigError, TaggerError
+from tagger.corpus.vectors import VOCABULARY_SUFFIXES
+from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
 from tagger.network.history import score_of
@@ -26,10 +28,11 @@ from tagger.network.pipeline import train
 from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with
 from tagger.network.run import NO_MODEL, Listener
 from tagger.runtime.checkpoints import Checkpoints, State
+from tagger.runtime.cores import available_cores
 from tagger.runtime.engine import load_predictor
 from tagger.runtime.model_files import MODEL_FILES
 from tagger.runtime.model_saving import check_place
-from tagger.runtime.publish import explain_not_writable, replace_directory
+from tagger.runtime.publish import publish_directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,35 +99,75 @@ def train_seeds(
     checkpoints = Checkpoints(model_dir)
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
-        facts = _facts_of(config, n)
         if state is not None:
-            check_same(state.facts, facts, str(checkpoints.directory))
-        elif not resume:
-            state_to_begin_with(Checkpoints(_directory_of(model_dir, first)), resume=False, warn=listener.warn)
+            config = _with_threads_of(state, config, listener)
+        facts, runs = _facts_of(config, n, device), list[SeedRun]()
+        if state is None:
+            if resume:
+                listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
             checkpoints.discard()
             _remove_all(model_dir)
-        runs = [SeedRun(**run) for run in state.facts["runs"]] if state is not None else []
+        else:
+            for text in check_same(state.facts, facts, str(checkpoints.directory)):
+                listener.warn(f"--resume: {text}; the result may differ in its last bits")
+            runs = [SeedRun(**run) for run in state.facts["runs"]]
+            _check_best(model_dir, runs, checkpoints)
         return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
 
 
-def _facts_of(config: Config, n: int) -> dict[str, Any]:
+def _with_threads_of(state: State, config: Config, listener: Listener) -> Config:
+    """The config with the threads that the seeds so far had: others would round sums otherwise."""
+    threads, now = state.facts["threads"], config.training.threads or available_cores()
+    if threads in (None, now):
+        return config
+    listener.warn(f"--resume: training.threads: found {now}, going on with {threads}, as in the training so far")
+    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
+
+
+def _check_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
+    """Raise ModelError if the best model so far is not there any more: no state has its weights."""
+    if not runs:
+        return
+    best, found = _best_of(runs), None
+    with contextlib.suppress(ModelError):
+        found = load_predictor(model_dir).model.manifest.seed
+    if best is None or found != best.seed:
+        raise ModelError(
+            f"{model_dir}: found no whole model of seed {best and best.seed}, expected that, the best so far; put it"
+            f" back, or delete {checkpoints.directory} and train again without --resume"
+        )
+
+
+def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
+    return max(runs, key=lambda run: run.dev, default=None)  # the first of equals
+
+
+def _facts_of(config: Config, n: int, device: str) -> dict[str, Any]:
     """As `resuming.facts_of`, of all seeds: each one's own state says what else must stay."""
     data, vectors = config.data, config.embeddings.path
     files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
+    if vectors is not None and vectors.endswith(".npy"):
+        files |= {
+            f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))
+            for suffix in VOCABULARY_SUFFIXES
+        }
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config) | {"--seeds": n},
         "data": {key: _sha256(Path(path)) for key, path in files.items() if isinstance(path, str)},
-        "runs on": {},
-        "threads": config.training.threads,
+        "runs on": {"tagger": __version__, "tensorflow": version("tensorflow"), "--device": device},
+        "threads": config.training.threads or available_cores(),
     }
 
 
 def _sha256(path: Path) -> str:
-    if not path.is_file():  # whoever reads it says so
-        return "no file"
-    with path.open("rb") as file:
-        return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    try:
+        if not path.is_file():  # whoever reads it says so
+            return "no file"
+        with path.open("rb") as file:
+            return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; check the path and its permissions") from None
 
 
 class _Seeds:
@@ -148,18 +191,22 @@ class _Seeds:
 
     @property
     def _best(self) -> SeedRun | None:
-        return max(self._runs, key=lambda run: run.dev, default=None)  # the first of equals
+        return _best_of(self._runs)
 
     def go_on_after(self, runs: list[SeedRun]) -> SeedsOutcome:
         self._runs = runs
         if len(runs) == len(self._seeds):
             self._listener.note("this training was finished before: nothing is left to do")
+        elif not runs:
+            self._save_state()
         for seed in self._seeds[len(runs) :]:
             self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
             try:
                 run, stopped = self._train(seed)
             except TaggerError as error:
                 if self._best is None:
+                    if not Checkpoints(_directory_of(self._model_dir, seed)).has_states():
+                        self._checkpoints.discard()  # nothing is lost that would have to be resumed
                     raise
                 kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
                 raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
@@ -189,15 +236,8 @@ class _Seeds:
 
     def _publish(self, directory: Path) -> None:
         """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
-        fresh = directory.with_name(f"{directory.name}.copy")
-        try:
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(directory, fresh)
-            replace_directory(fresh, self._model_dir)
-        except OSError as error:
-            raise explain_not_writable(self._model_dir, error) from None
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        check_place(self._model_dir)  # it may be hours since it was looked at
+        publish_directory(self._model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
 
     def _save_state(self) -> None:
         finished = len(self._runs) == len(self._seeds)
@@ -215,7 +255,7 @@ def _directory_of(model_dir: Path, seed: int) -> Path:
 def _remove_all(model_dir: Path) -> None:
     """Remove the directories of all seeds."""
     target = model_dir.resolve()
-    own = re.compile(rf"\.{re.escape(target.name)}\.seed-[0-9]+(\.copy|(?P<states>\.training))?")
+    own = re.compile(rf"\.{re.escape(target.name)}\.seed-[0-9]+(?P<states>\.training)?")
     for path in target.parent.iterdir() if target.parent.exists() else ():
         if match := own.fullmatch(path.name):
             _remove(path.with_suffix("") if match["states"] else path)

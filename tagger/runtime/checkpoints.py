@@ -139,8 +139,9 @@ class Checkpoints:
             yield
         finally:
             if self._lock is not None:
-                if self._is_held() and not self._paths():  # nothing to go on from: nothing is left behind
-                    self.remove()
+                with contextlib.suppress(ModelError):
+                    if self._is_held() and not self._paths():  # nothing to go on from: nothing is left behind
+                        self.remove()
                 self._lock.close()
                 self._lock = None
 

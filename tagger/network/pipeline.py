@@ -21,7 +21,7 @@ from tagger.network.memory import check_memory
 from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
-from tagger.network.resuming import check_same, facts_of, fingerprint, state_to_begin_with
+from tagger.network.resuming import check_same, facts_of, fingerprint, state_to_begin_with, with_threads_of
 from tagger.network.run import Listener, Outcome, Run
 from tagger.network.training import Trainer
 from tagger.runtime.checkpoints import Checkpoints, State
@@ -57,7 +57,7 @@ def train(
                 listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
         threads = config.training.threads
         if state is not None:
-            config, threads = _with_threads_of(state, config, listener), state.facts["threads"]
+            config, threads = with_threads_of(state, config, listener.warn), state.facts["threads"]
         chosen = choose_device(device, threads=threads)
         tf.config.experimental.enable_op_determinism()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
@@ -94,15 +94,6 @@ def train(
         elif task.is_chief:
             checkpoints.discard()
         return run.run()
-
-
-def _with_threads_of(state: State, config: Config, listener: Listener) -> Config:
-    """The config with the threads that a state's training has: others would round its sums otherwise."""
-    threads, wanted = state.facts["threads"], config.training.threads
-    if wanted is None or wanted == threads:
-        return config
-    listener.warn(f"--resume: training.threads: found {wanted}, going on with {threads}, as in the training so far")
-    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
 def _go_on(

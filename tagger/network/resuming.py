@@ -15,6 +15,7 @@ from tagger.errors import ConfigError
 from tagger.network.devices import Device
 from tagger.network.preparation import Prepared
 from tagger.runtime.checkpoints import Checkpoints, State
+from tagger.runtime.cores import available_cores
 
 # What may change: where things lie (their content is compared), what no weight depends on, and the threads, which stay
 # as they were whatever the config says.
@@ -53,6 +54,15 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
             " with it with --resume, or delete that directory to begin anew"
         )
     return None
+
+
+def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
+    """The config with the threads that a state's training has: others would round its sums otherwise."""
+    threads, now = state.facts["threads"], config.training.threads or available_cores()
+    if threads in (None, now):
+        return config
+    warn(f"--resume: training.threads: found {now}, going on with {threads}, as in the training so far")
+    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
 def _is_of_this_form(facts: Mapping[str, Any]) -> bool:

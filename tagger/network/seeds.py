@@ -25,7 +25,7 @@ from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
 from tagger.network.history import score_of
 from tagger.network.pipeline import train
-from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with
+from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.network.run import NO_MODEL, Listener
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.cores import available_cores
@@ -100,7 +100,7 @@ def train_seeds(
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
-            config = _with_threads_of(state, config, listener)
+            config = with_threads_of(state, config, listener.warn)
         facts, runs = _facts_of(config, n, device), list[SeedRun]()
         if state is None:
             if resume:
@@ -113,15 +113,6 @@ def train_seeds(
             runs = [SeedRun(**run) for run in state.facts["runs"]]
             _check_best(model_dir, runs, checkpoints)
         return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
-
-
-def _with_threads_of(state: State, config: Config, listener: Listener) -> Config:
-    """The config with the threads that the seeds so far had: others would round sums otherwise."""
-    threads, now = state.facts["threads"], config.training.threads or available_cores()
-    if threads in (None, now):
-        return config
-    listener.warn(f"--resume: training.threads: found {now}, going on with {threads}, as in the training so far")
-    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
 def _check_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:

@@ -190,6 +190,19 @@ def test_the_size_of_the_embedding_is_looked_at_before_its_content(tmp_path: Pat
         load_predictor(saved)
 
 
+def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Path, monkeypatch) -> None:
+    predictor = load_predictor(save_small_model(tmp_path / "model", max_length=1 << 20))
+    sentence = ["w1"] * 40_000
+    monkeypatch.setattr(engine, "available_memory", lambda: 10_000_000)
+    with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens would take 0\.0 GB of mem"):
+        predictor.tag([sentence])
+    for free in (20_000_000_000, None):
+        monkeypatch.setattr(engine, "available_memory", lambda free=free: free)
+        assert len(predictor.tag([sentence], scores=False)[0].tags) == 40_000
+    monkeypatch.setattr(engine, "available_memory", lambda: 0)
+    assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "what is no more than usual is not asked about"
+
+
 def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None:
     class Constant:
         def get_outputs(self) -> list[SimpleNamespace]:

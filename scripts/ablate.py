@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-TAGGER = [sys.executable, "-m", "tagger"]
+from one_run import measure, spread
+
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SEEDS = (1, 2, 3)
 FIVE_SEEDS = (1, 2, 3, 4, 5)
@@ -57,14 +56,11 @@ FULL = {
 WORDS = FULL | {
     "model.characters": "none", "model.casing": "false", "model.layers": "1", "model.units": "100",
     "model.scheme": "IOB2", "model.decoder": "constrained", "model.input_dropout": "0.5", "model.token_dropout": "0",
-    "training.optimizer": "adam", "training.learning_rate": "0.001", "training.ema": "null",
+    "training.optimizer": "adam", "training.learning_rate": "0.001", "training.ema": "null", "training.patience": "5",
 }  # fmt: skip
 # Chosen on WNUT-17's dev set: it has a third of the sentences of CoNLL-2000, and small batches make more steps of them.
-WNUT_DATA = {
-    "vocabulary.lowercase": "true", "training.batch_size": "8", "model.characters": "lstm",
-    "training.learning_rate": "0.001",
-}  # fmt: skip
-WNUT = FULL | GLOVE | WNUT_DATA
+WNUT_DATA = {"vocabulary.lowercase": "true", "training.batch_size": "8", "training.learning_rate": "0.001"}
+WNUT = FULL | WNUT_DATA | {"model.characters": "lstm"}
 # What each step is measured from: the recipe with one layer, for as many epochs as were enough on dev, and on WNUT-17
 # a convolution and larger batches. It trains in two minutes, so that all of the steps take hours and not days.
 REFERENCE = "reference"
@@ -98,10 +94,9 @@ STEPS: dict[str, dict[str, str]] = {
     "no clipping": {"training.clip_norm": "null"},
     "constrained softmax, labels smoothed by 0.1": {"model.decoder": "constrained", "training.label_smoothing": "0.1"},
 }
-WORDS_COLUMNS = {"data.columns": "{token: 0, tag: 2}"}
 # Those that only one of the two can take.
 STEPS_OF: dict[str, dict[str, dict[str, str]]] = {
-    "conll2000": {"no POS": WORDS_COLUMNS, "GloVe": GLOVE},
+    "conll2000": {"no POS": {"data.columns": "{token: 0, tag: 2}"}, "GloVe": GLOVE},
     "wnut17": {
         "no GloVe": {"embeddings.name": "null"},
         "GloVe frozen": {"embeddings.trainable": "false"},
@@ -121,9 +116,9 @@ def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
     for seed in FIVE_SEEDS:
         yield "conll2000", "full, no vectors, all of train", FULL | on_all(12), seed
         yield "conll2000", "full, GloVe, all of train", FULL | GLOVE | on_all(18), seed
-        yield "wnut17", "full, GloVe, train and dev", WNUT | on_all(27, *BOTH), seed
+        yield "wnut17", "full, GloVe, train and dev", WNUT | GLOVE | on_all(27, *BOTH), seed
     for seed in SEEDS:
-        yield "wnut17", "full, GloVe", WNUT, seed
+        yield "wnut17", "full, GloVe", WNUT | GLOVE, seed
         yield "conll2000", "full, no vectors", FULL, seed
         yield "conll2000", "full, no vectors, constrained softmax", FULL | {"model.decoder": "constrained"}, seed
         yield "chinese", "full, no vectors", FULL, seed
@@ -133,38 +128,25 @@ def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
                 yield corpus, row, reference | change, seed
     for seed in SEEDS:
         yield "conll2000", "full, GloVe", FULL | GLOVE, seed
-        yield "conll2000", "words only", WORDS | WORDS_COLUMNS, seed
+        yield "conll2000", "words only", WORDS | {"data.columns": "{token: 0, tag: -1}"}, seed
         yield "wnut17", "words only", WORDS | WNUT_DATA, seed
-        yield "wnut17", "full, no vectors", FULL | WNUT_DATA, seed
+        yield "wnut17", "full, no vectors", WNUT, seed
 
 
 def steps_of(corpus: str) -> dict[str, dict[str, str]]:
     return STEPS | STEPS_OF[corpus] if corpus in REFERENCES else {}
 
 
-def measure(corpus: str, settings: dict[str, str], seed: int, threads: int) -> dict[str, Any]:
+def trained(corpus: str, settings: dict[str, str], seed: int, threads: int) -> dict[str, Any]:
     given = DATA[corpus] | settings | {"training.seed": str(seed), "training.threads": str(threads)}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for key in ("data.train", "data.dev", "data.test"):
             if "/" in given[key]:
-                given[key] = str(one_file([CORPORA / name for name in given[key].split()], Path(folder)))
-        overrides = [f"--set={key}={value}" for key, value in given.items()]
-        config, model = Path(folder, "c.yaml"), Path(folder, "m")
+                given[key] = str(one_file([CORPORA / name for name in given[key].split()], folder))
+        config = folder / "c.yaml"
         config.write_text("{}\n")
-        start = time.perf_counter()
-        train = [*TAGGER, "train", str(config), "--model", str(model), *overrides]
-        subprocess.run(train, check=True, cwd=folder, stderr=subprocess.PIPE)
-        minutes = (time.perf_counter() - start) / 60
-        scores = subprocess.run(
-            [*TAGGER, "eval", "--model", str(model), "--json"], check=True, cwd=folder, capture_output=True
-        )
-        test = json.loads(scores.stdout)
-        dev = json.loads((model / "manifest.json").read_text("utf-8"))["dev"]
-        speeds = [float(line.split(",")[4]) for line in (model / "history.csv").read_text().splitlines()[1:]]
-    return {
-        "dev": dev.get("f1"), "test": test["f1"], "test_strict": test["strict"]["f1"], "epoch": dev["epoch"],
-        "tokens_per_second": statistics.median(speeds), "fastest_epoch": max(speeds), "minutes": round(minutes, 2),
-    }  # fmt: skip
+        return measure(config, given, folder, quiet=True)
 
 
 def one_file(paths: list[Path], folder: Path) -> Path:
@@ -196,7 +178,7 @@ def run_all(path: Path, more: dict[str, str], *, rows: str, jobs: int, most: int
     def one(run: dict[str, Any]) -> None:
         if end is not None and time.monotonic() > end:
             return
-        found = run | measure(run["corpus"], run["settings"], run["seed"], threads=1)
+        found = run | trained(run["corpus"], run["settings"], run["seed"], threads=1)
         with lock, path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
         print(f"{run['corpus']:10} {run['row']:40} seed {run['seed']}  test {100 * found['test']:.2f}", flush=True)
@@ -232,13 +214,13 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 
 def result_line(row: str, runs: list[dict[str, Any]]) -> str:
-    cells = [spread([100 * run[key] for run in runs if run[key] is not None]) for key in ("dev", "test", "test_strict")]
+    cells = [spread(run[key] for run in runs) for key in ("dev", "test", "test_strict")]
     speed = statistics.median(run["tokens_per_second"] for run in runs)
     return f"| {row} | {len(runs)} | {' | '.join(cells)} | {speed:,.0f} |"
 
 
 def step_line(row: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]]) -> str:
-    dev, test = ([100 * run[key] for run in runs] for key in ("dev", "test"))
+    dev, test = (spread(run[key] for run in runs) for key in ("dev", "test"))
     # A seed decides which sentences dev has: seeds are compared with themselves.
     same = {run["seed"]: run for run in reference}
     changes = (
@@ -246,21 +228,12 @@ def step_line(row: str, runs: list[dict[str, Any]], reference: list[dict[str, An
         for key in ("dev", "test")
     )
     shown = " | ".join("" if row == REFERENCE else f"{change:+.2f}" for change in changes)
-    return (
-        f"| {row} | {len(runs)} | {spread(dev)} | {spread(test)} | {shown} | {fastest(runs) / fastest(reference):.2f} |"
-    )
+    return f"| {row} | {len(runs)} | {dev} | {test} | {shown} | {fastest(runs) / fastest(reference):.2f} |"
 
 
 def fastest(runs: list[dict[str, Any]]) -> float:
     """Tokens a second of the fastest epoch: what else ran on the machine only ever made one slower."""
     return max(float(run["fastest_epoch"]) for run in runs)
-
-
-def spread(values: list[float]) -> str:
-    """Mean ± standard deviation of a sample; a dash where there is nothing."""
-    if not values:
-        return "–"
-    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def main() -> None:

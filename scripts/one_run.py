@@ -1,0 +1,59 @@
+"""One training and its score on the test file, through the commands: what ablate.py and measure_results.py repeat."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+TAGGER = [sys.executable, "-m", "tagger"]
+STOCK_TRAINING = [sys.executable, str(Path(__file__).resolve().with_name("train_stock.py"))]
+
+
+def measure(
+    config: Path, settings: dict[str, str], folder: Path, *, stock: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Train ``config`` with ``settings`` on top, in ``folder``; the test file is scored once, at the end.
+
+    Returns dev, test and test_strict (F1, or accuracy where tags are plain; None where there is none), the epoch that
+    was kept, the median tokens_per_second, the fastest_epoch's, and minutes.
+
+    Raises:
+        SystemExit: A command failed, with what it said.
+    """
+    model = folder / "model"
+    overrides = [f"--set={key}={value}" for key, value in settings.items()]
+    train = [*(STOCK_TRAINING if stock else [*TAGGER, "train"]), str(config), f"--model={model}", *overrides]
+    start = time.perf_counter()
+    run(train, folder, stderr=subprocess.PIPE if quiet else None)
+    minutes = (time.perf_counter() - start) / 60
+    scores = run([*TAGGER, "eval", f"--model={model}", "--json"], folder, stdout=subprocess.PIPE)
+    test = json.loads(scores)
+    dev = json.loads((model / "manifest.json").read_text("utf-8"))["dev"]
+    speeds = [float(row["tokens_per_second"]) for row in csv.DictReader((model / "history.csv").open())]
+    key = "accuracy" if test["f1"] is None else "f1"
+    return {
+        "dev": dev.get(key), "test": test[key], "test_strict": test["strict"]["f1"], "epoch": dev["epoch"],
+        "tokens_per_second": statistics.median(speeds), "fastest_epoch": max(speeds), "minutes": round(minutes, 2),
+    }  # fmt: skip
+
+
+def run(command: list[str], folder: Path, **options: Any) -> str:
+    done = subprocess.run(command, cwd=folder, check=False, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr or ''}")
+    return done.stdout
+
+
+def spread(shares: Iterable[float | None]) -> str:
+    """Mean ± standard deviation of a sample, in percent; a dash where there is nothing."""
+    values = [100 * share for share in shares if share is not None]
+    if not values:
+        return "–"
+    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")

@@ -61,6 +61,8 @@ WORDS = FULL | {
 # Chosen on WNUT-17's dev set: it has a third of the sentences of CoNLL-2000, and small batches make more steps of them.
 WNUT_DATA = {"vocabulary.lowercase": "true", "training.batch_size": "8", "training.learning_rate": "0.001"}
 WNUT = FULL | WNUT_DATA | {"model.characters": "lstm"}
+# The defaults as they are, and crf.yaml: what a file of tokens and tags gets.
+DEFAULTS = FULL | {"data.columns": "{token: 0, tag: -1}", "model.decoder": "constrained", "training.patience": "5"}
 # What each step is measured from: the recipe with one layer, for as many epochs as were enough on dev, and on WNUT-17
 # a convolution and larger batches. It trains in two minutes, so that all of the steps take hours and not days.
 REFERENCE = "reference"
@@ -131,6 +133,9 @@ def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
         yield "conll2000", "words only", WORDS | {"data.columns": "{token: 0, tag: -1}"}, seed
         yield "wnut17", "words only", WORDS | WNUT_DATA, seed
         yield "wnut17", "full, no vectors", WNUT, seed
+    for seed in SEEDS:
+        yield "conll2000", "defaults", DEFAULTS, seed
+        yield "conll2000", "defaults with a CRF", DEFAULTS | CRF, seed
 
 
 def steps_of(corpus: str) -> dict[str, dict[str, str]]:

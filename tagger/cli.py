@@ -146,7 +146,7 @@ def predict(
 @click.argument("second", type=click.Path())
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option("--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Of either method.")
+@click.option("--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Of either method.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the samples.")
 @layout_options
 def compare(
@@ -155,7 +155,8 @@ def compare(
     """Say whether model FIRST is better than model SECOND on FILE, or only luckier.
 
     Prints the F1 of both (accuracy, if tags are plain), a bootstrap interval of their difference, and the p-value of
-    paired approximate randomisation. Without FILE: the test file of FIRST's config.
+    paired approximate randomisation. Without FILE: the test file of FIRST's config. A pipe can't be read, since
+    FILE is read twice.
     """
     predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
     manifests = [predictor.model.manifest for predictor in predictors]

@@ -139,6 +139,7 @@ def test_the_results_tables_are_those_of_the_runs() -> None:
         ("best-glove", "conll2000", "full, GloVe"),
         ("wnut17", "wnut17", "full, GloVe"),
         ("fast", "conll2000", "words only"),
+        ("crf", "conll2000", "defaults with a CRF"),
     ],
 )
 def test_a_recipe_is_the_row_that_its_result_comes_from(

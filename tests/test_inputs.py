@@ -116,7 +116,7 @@ def test_feature_columns_are_found_by_name_wherever_a_file_has_them(in_folder: P
     # Beside a model that reads no features the same columns are given for both.
     Path("m").rename("m2")
     trained(f"data: {{train: train, dev: test}}\n{QUICK}}}\n")
-    result = run_tagger("compare", "m", "m2", "swapped", "--samples", "10", "--columns", "token=0,chunk=1,tag=2,pos=3")
+    result = run_tagger("compare", "m", "m2", "swapped", "--samples", "100", "--columns", "token=0,chunk=1,tag=2,pos=3")
     assert result.exit_code == 0, result.errors
 
 

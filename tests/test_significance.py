@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_a_model_is_no_better_than_itself_also_in_another_scheme(models: Path) -
     assert "p = 1.0000 " in text
     data = (models / "gold").read_text().replace("EU\tB-", "EU\tS-").replace("n\tI-", "n\tE-")
     (models / "gold-iobes").write_text(data)
-    assert run_tagger("compare", "iobes", "iobes", "gold-iobes", "--samples", "9").output.startswith(
+    assert run_tagger("compare", "iobes", "iobes", "gold-iobes", "--samples", "100").output.startswith(
         b"iobes  F1  98.77"
     )
 
@@ -170,11 +171,21 @@ def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
         (["good", "plain", "gold"], "gold: the two models read other sentences or spans in it, expected the same"),
         (["good", "bad", "one"], "one: found 1 sentences, expected two or more"),
         (["good", "bad", "none"], "none: no such file"),
+        (["good", "bad", "-"], "<standard input>: expected a file, since it is read twice"),
+        (["good", "bad", "pipe"], "pipe: is no regular file, expected one, since it is read twice"),
         (["good", "bad"], "FILE: the model's config names no data.test"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(models: Path, arguments: list[str], message: str) -> None:
     (models / "one").write_text("EU\tB-ORG\n")
+    os.mkfifo("pipe")
     result = run_tagger("compare", *arguments)
     assert result.exit_code == 1
     assert result.first_error.startswith(f"error: {message}")
+
+
+def test_too_few_samples_for_an_interval_are_refused(models: Path) -> None:
+    result = run_tagger("compare", "good", "bad", "gold", "--samples", "99")
+    assert (result.exit_code, result.output) == (2, b"")
+    assert "--samples" in result.first_error
+    assert "99 is not in the range x>=100" in result.first_error

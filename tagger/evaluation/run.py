@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tagger.corpus.dataset import load_gold
 from tagger.corpus.layout import Layout
+from tagger.corpus.lines import require_regular
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
@@ -31,13 +33,18 @@ def gold_file(model: Model[object], given: str | None) -> str:
     return str(path)
 
 
-def evaluate_file(predictor: Predictor, path: str, layout: Layout) -> Evaluation:
+def evaluate_file(
+    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
+) -> Evaluation:
     """Scores of exactly the tags that `tagger predict` writes.
+
+    Args:
+        look: is called after each sentence; what it raises ends the work.
 
     Raises:
         DataError: the file has no gold tags that fit.
     """
-    return evaluate(*_gold_and_pred(predictor, path, layout), predictor.model.manifest.notation.scheme)
+    return evaluate(*_gold_and_pred(predictor, path, layout, look), predictor.model.manifest.notation.scheme)
 
 
 def compare_on_file(
@@ -46,8 +53,10 @@ def compare_on_file(
     """Two models on the sentences of one file, which each reads by its own layout.
 
     Raises:
-        DataError: the file has no gold tags that fit, not the same ones for both models, or fewer than two sentences.
+        DataError: the file is a pipe, has no gold tags that fit, not the same ones for both models, or fewer than two
+            sentences.
     """
+    require_regular(path)
     counts = []
     for predictor, layout in zip((first, second), layouts, strict=True):
         gold, pred = _gold_and_pred(predictor, path, layout)
@@ -70,7 +79,9 @@ def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
     return [some if scheme == NO_SCHEME else spans_from_tags(some) for some in tags]
 
 
-def _gold_and_pred(predictor: Predictor, path: str, layout: Layout) -> tuple[list[list[str]], list[list[str]]]:
+def _gold_and_pred(
+    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
+) -> tuple[list[list[str]], list[list[str]]]:
     """Canonical tags of each sentence of a file, in the scheme of the model's training file."""
     gold: list[list[str]] = []
     pred: list[list[str]] = []
@@ -83,4 +94,5 @@ def _gold_and_pred(predictor: Predictor, path: str, layout: Layout) -> tuple[lis
         gold[-1] += tags
         pred[-1] += tagged.tags
         goes_on = sentence.continues
+        look()
     return [tags for tags in gold if tags], [tags for tags in pred if tags]

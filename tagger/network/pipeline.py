@@ -23,6 +23,7 @@ from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.resuming import check_same, facts_of, fingerprint, state_to_begin_with, with_threads_of
 from tagger.network.run import Listener, Outcome, Run
+from tagger.network.seed_directories import remove_all
 from tagger.network.training import Trainer
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.engine import load_predictor
@@ -93,6 +94,7 @@ def train(
             state = None  # it takes as much memory as what was made from it
         elif task.is_chief:
             checkpoints.discard()
+            remove_all(model_dir)
         return run.run()
 
 
@@ -107,7 +109,7 @@ def _go_on(
     except (ValueError, TypeError, LookupError) as error:  # such as of a GPU with mixed precision, on a CPU
         raise ConfigError(
             f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; go on where"
-            " it was saved, or delete that directory and train again without --resume"
+            " it was saved, or delete that directory and give the same command again"
         ) from None
     if ended is None:
         listener.note(

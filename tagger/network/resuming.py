@@ -14,6 +14,7 @@ from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.network.devices import Device
 from tagger.network.preparation import Prepared
+from tagger.network.seed_directories import is_anything_learned
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.cores import available_cores
 
@@ -37,6 +38,8 @@ _VERSIONS = ("tagger", "tensorflow", "numpy")
 def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
     """The newest state if it is to be resumed; that of a finished training is none if not.
 
+    Nor is that of `--seeds` which ended before the first one had learned anything.
+
     Raises:
         ConfigError: a training was interrupted and is not to be resumed, or cannot be.
     """
@@ -46,6 +49,8 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
             f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
             " it there, or delete that directory to begin anew"
         )
+    if state is not None and state.facts.get("runs") == [] and not is_anything_learned(checkpoints.model_dir):
+        return None
     if resume or state is None:
         return state
     if not state.facts["finished"]:

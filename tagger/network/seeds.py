@@ -6,11 +6,9 @@ to is the state of the whole.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -23,14 +21,15 @@ from tagger.corpus.vectors import VOCABULARY_SUFFIXES
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.run import evaluate_file
 from tagger.network.distribution import read_task
+from tagger.network.epochs import Stopped
 from tagger.network.history import score_of
 from tagger.network.pipeline import train
 from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.network.run import NO_MODEL, Listener
+from tagger.network.seed_directories import directory_of, remove, remove_all
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.cores import available_cores
 from tagger.runtime.engine import load_predictor
-from tagger.runtime.model_files import MODEL_FILES
 from tagger.runtime.model_saving import check_place
 from tagger.runtime.publish import publish_directory
 
@@ -51,7 +50,7 @@ class SeedRun:
 
 @dataclasses.dataclass(frozen=True)
 class SeedsOutcome:
-    """All finished runs; `best` is the one whose model was kept: None if not one was finished."""
+    """All finished runs, and the one whose model was kept: the best of them, else an unfinished one, else None."""
 
     model_dir: Path
     runs: list[SeedRun]
@@ -62,8 +61,9 @@ class SeedsOutcome:
         """What to tell of it."""
         if self.best is None:
             return [NO_MODEL]
-        kept = f"model of seed {self.best.seed} (dev {100 * self.best.dev:.2f}) is in {os.path.relpath(self.model_dir)}"
-        return [*summarize(self.runs), kept]
+        whole = "" if self.best in self.runs else ", which was not finished,"
+        dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
+        return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}"]
 
 
 def train_seeds(
@@ -106,27 +106,46 @@ def train_seeds(
             if resume:
                 listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
             checkpoints.discard()
-            _remove_all(model_dir)
+            remove_all(model_dir)
         else:
             for text in check_same(state.facts, facts, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
             runs = [SeedRun(**run) for run in state.facts["runs"]]
-            _check_best(model_dir, runs, checkpoints)
+            _restore_best(model_dir, runs, checkpoints)
         return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
 
 
-def _check_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
-    """Raise ModelError if the best model so far is not there any more: no state has its weights."""
-    if not runs:
+def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
+    """See to it that the best model so far is in its place.
+
+    Raises:
+        ModelError: it is not there any more, and no state has its weights.
+    """
+    best = _best_of(runs)
+    if best is None:
         return
-    best, found = _best_of(runs), None
-    with contextlib.suppress(ModelError):
-        found = load_predictor(model_dir).model.manifest.seed
-    if best is None or found != best.seed:
+    own = directory_of(model_dir, best.seed)
+    if _seed_of_model(own) == best.seed:  # interrupted before it was put in place, or before it was removed here
+        _publish(own, model_dir)
+    elif _seed_of_model(model_dir) != best.seed:
         raise ModelError(
-            f"{model_dir}: found no whole model of seed {best and best.seed}, expected that, the best so far; put it"
-            f" back, or delete {checkpoints.directory} and train again without --resume"
+            f"{model_dir}: found no whole model of seed {best.seed}, expected that, the best so far; put it back, or"
+            f" delete {checkpoints.directory} and give the same command again, to begin anew"
         )
+
+
+def _seed_of_model(directory: Path) -> int | None:
+    """None where no whole model is."""
+    try:
+        return load_predictor(directory).model.manifest.seed
+    except ModelError:
+        return None
+
+
+def _publish(directory: Path, model_dir: Path) -> None:
+    """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
+    check_place(model_dir)  # it may be hours since it was looked at
+    publish_directory(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
 
 
 def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
@@ -189,98 +208,85 @@ class _Seeds:
         if len(runs) == len(self._seeds):
             self._listener.note("this training was finished before: nothing is left to do")
         elif not runs:
-            self._save_state()
+            self._save_state(finished=False)
         for seed in self._seeds[len(runs) :]:
             self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
+            directory = directory_of(self._model_dir, seed)
             try:
-                run, stopped = self._train(seed)
+                run, stopped = self._train(seed, directory)
             except TaggerError as error:
                 if self._best is None:
-                    if not Checkpoints(_directory_of(self._model_dir, seed)).has_states():
+                    if not Checkpoints(directory).has_states():
                         self._checkpoints.discard()  # nothing is lost that would have to be resumed
                     raise
                 kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
                 raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
-            if stopped:
-                runs = self._runs or ([run] if run is not None else [])  # better an unfinished one than none
-                return SeedsOutcome(self._model_dir, runs, self._best or run, stopped=True)
-            self._runs += [run] if run is not None else []
-            self._save_state()
-            _remove(_directory_of(self._model_dir, seed))
-        _remove_all(self._model_dir)
+            if run is None or stopped:
+                if run is not None and self._best is None:  # better an unfinished one than none
+                    _publish(directory, self._model_dir)
+                return SeedsOutcome(self._model_dir, self._runs, self._best or run, stopped=True)
+            self._runs.append(run)
+            # In this order an interruption loses nothing: the state says which model is to be in place, and it stays in
+            # the seed's own directory until it is.
+            self._save_state(finished=False)
+            if self._best is run:
+                _publish(directory, self._model_dir)
+            remove(directory)
+        self._save_state(finished=True)
+        remove_all(self._model_dir)
         return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
 
-    def _train(self, seed: int) -> tuple[SeedRun | None, bool]:
+    def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
         """Train one seed, or go on with it; returns what it came to, and whether it was stopped before its end."""
-        directory = _directory_of(self._model_dir, seed)
         own, begun = with_model_dir(_with_seed(self._config, seed), directory), Checkpoints(directory).has_states()
         outcome = train(own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop)
         if outcome.best is None:
             return None, outcome.stopped
-        best, run = self._best, SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
-        if best is None or (run.dev > best.dev and not outcome.stopped):
-            self._publish(directory)
-        run = dataclasses.replace(run, test=_test_score(directory, self._config.data.test))
+        run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
+        if outcome.stopped:
+            return run, True
+        try:
+            run = dataclasses.replace(run, test=self._test_score(directory))
+        except Stopped:
+            return run, True
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
         self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
-        return run, outcome.stopped
+        return run, False
 
-    def _publish(self, directory: Path) -> None:
-        """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
-        check_place(self._model_dir)  # it may be hours since it was looked at
-        publish_directory(self._model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
+    def _test_score(self, directory: Path) -> float | None:
+        """Of a seed's model; None without a test file.
 
-    def _save_state(self) -> None:
-        finished = len(self._runs) == len(self._seeds)
+        Raises:
+            Stopped: somebody asked for it.
+        """
+
+        def look() -> None:
+            if self._should_stop():
+                raise Stopped
+
+        if self._config.data.test is None:
+            return None
+        predictor = load_predictor(directory)
+        return score_of(evaluate_file(predictor, self._config.data.test, predictor.model.manifest.layout, look))
+
+    def _save_state(self, *, finished: bool) -> None:
         at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
         runs = [dataclasses.asdict(run) for run in self._runs]
         self._checkpoints.save(State({**self._facts, "at": at, "runs": runs, "finished": finished}, {}))
 
 
-def _directory_of(model_dir: Path, seed: int) -> Path:
-    """Of a seed's own model, beside the model: paths in a model are relative to it."""
-    target = model_dir.resolve()
-    return target.with_name(f".{target.name}.seed-{seed}")
-
-
-def _remove_all(model_dir: Path) -> None:
-    """Remove the directories of all seeds."""
-    target = model_dir.resolve()
-    own = re.compile(rf"\.{re.escape(target.name)}\.seed-[0-9]+(?P<states>\.training)?")
-    for path in target.parent.iterdir() if target.parent.exists() else ():
-        if match := own.fullmatch(path.name):
-            _remove(path.with_suffix("") if match["states"] else path)
-
-
-def _remove(directory: Path) -> None:
-    """Remove a seed's model and its states, and nothing else that may be there."""
-    for name in MODEL_FILES:
-        with contextlib.suppress(OSError):
-            (directory / name).unlink()
-    with contextlib.suppress(OSError):
-        directory.rmdir()
-    Checkpoints(directory).remove()
-
-
 def summarize(runs: Sequence[SeedRun]) -> list[str]:
     """Lines of the mean, standard deviation (of a sample), least and largest score, in percent."""
+    if len(runs) < 2:
+        return []
     lines = [f"{len(runs)} seeds   mean ± sd        min    max"]
     for name in ("dev", "test"):
         values = [100 * score for run in runs if (score := getattr(run, name)) is not None]
         if values:
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            lines.append(
-                f"{name:8} {statistics.mean(values):5.2f} ± {spread:.2f}   {min(values):6.2f} {max(values):6.2f}"
-            )
+            mean, spread = statistics.mean(values), statistics.stdev(values)
+            lines.append(f"{name:8} {mean:5.2f} ± {spread:.2f}   {min(values):6.2f} {max(values):6.2f}")
     return lines
 
 
 def _with_seed(config: Config, seed: int) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-
-
-def _test_score(directory: Path, test: str | None) -> float | None:
-    if test is None:
-        return None
-    predictor = load_predictor(directory)
-    return score_of(evaluate_file(predictor, test, predictor.model.manifest.layout))

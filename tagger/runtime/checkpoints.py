@@ -114,13 +114,14 @@ class Checkpoints:
         self._lock: BinaryIO | None = None
 
     @functools.cached_property
-    def _model_dir(self) -> Path:
+    def model_dir(self) -> Path:
+        """Where the model is, whatever links lead there."""
         return self._given.resolve()
 
     @property
     def directory(self) -> Path:
         """Where the states are."""
-        return self._model_dir.with_name(f"{self._model_dir.name}.training")
+        return self.model_dir.with_name(f"{self.model_dir.name}.training")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,7 +133,7 @@ class Checkpoints:
         self._check_place()
         try:
             self._hold()
-            remove_leftovers(self._model_dir)
+            remove_leftovers(self.model_dir)
             for path in self._entries():
                 if _HALF_WRITTEN.fullmatch(path.name):
                     path.unlink(missing_ok=True)
@@ -168,7 +169,7 @@ class Checkpoints:
             except BlockingIOError:
                 lock.close()
                 raise ModelError(
-                    f"{self._model_dir}: another training is writing this model, expected none; wait for it, or"
+                    f"{self.model_dir}: another training is writing this model, expected none; wait for it, or"
                     " choose another place with --model"
                 ) from None
             except OSError:
@@ -242,7 +243,7 @@ class Checkpoints:
         if paths:
             raise ModelError(
                 f"{self.directory}: found no whole state but {len(paths)} damaged, expected one to go on from; delete"
-                " the directory and train again without --resume"
+                " the directory and give the same command again, to begin anew"
             )
         return None
 

@@ -1,0 +1,231 @@
+"""`tagger train --seeds`: what is lost if it ends somewhere (nothing), and what is left behind (nothing)."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from small_models import save_small_model
+
+from tagger.config import Config, load_config
+from tagger.errors import ConfigError, TaggerError
+from tagger.evaluation.progress import TrainingProgress
+from tagger.evaluation.scores import evaluate
+from tagger.network import pipeline, seeds
+from tagger.network.epochs import EpochLoss
+from tagger.network.history import EpochResult
+from tagger.network.resuming import state_to_begin_with
+from tagger.network.run import Listener, Outcome
+from tagger.runtime.checkpoints import Checkpoints, State
+from tagger.runtime.engine import load_predictor
+
+pytestmark = pytest.mark.tensorflow
+
+CORPUS = "w1 B-X\nw2 O\n\nw3 B-X\nw4 B-X\n\nw5 O\n"
+
+
+@functools.cache
+def model_files(seed: int, units: int) -> dict[str, bytes]:
+    directory = save_small_model(Path(f"original-{seed}-{units}"), seed=seed, units=units)
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    shutil.rmtree(directory)
+    return files
+
+
+def train_quickly(
+    config: Config,
+    listener: Listener,
+    *,
+    device: str,
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """In the place of `pipeline.train`: models with random weights, and the same traces on the disk. Higher seeds win."""
+    model_dir, seed = Path(str(config.output.model_dir)), config.training.seed
+    tags = [["O"] * 100]
+    tags[0][:seed] = ["B-X"] * seed
+    best = EpochResult(1, EpochLoss(1.0, 1, 1.0), evaluate([["B-X"] * 100], tags, "IOB2"), best=True)
+    checkpoints = Checkpoints(model_dir)
+    facts = {"format": 2, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
+    with checkpoints.lock():
+        state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
+        listener.start_epoch(1, 1, 1)
+        if state is None or not state.facts["finished"]:
+            model_dir.mkdir(exist_ok=True)
+            for name, content in model_files(seed, config.model.units).items():
+                (model_dir / name).write_bytes(content)
+        stopped = should_stop()
+        checkpoints.save(State({**facts, "finished": not stopped}, {}))
+    return Outcome(model_dir, [best], best, stopped=stopped)
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    monkeypatch.setattr(seeds, "train", train_quickly)
+    monkeypatch.chdir(tmp_path)
+    Path("corpus").write_text(CORPUS)
+    Path("c.yaml").write_text(
+        "data: {train: corpus, dev: corpus, test: corpus}\ntraining: {epochs: 1, batch_size: 1}\n"
+    )
+    return lambda *settings: load_config("c.yaml", ("model.units=4", *settings))
+
+
+def train_three(config: Config, **options: object) -> seeds.SeedsOutcome:
+    with TrainingProgress() as progress:
+        return seeds.train_seeds(config, 3, progress, **options)
+
+
+def interrupt(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def content(directory: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
+
+
+def litter() -> list[Path]:
+    return list(Path().glob(".m.seed-*"))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("place", "name", "when"),
+    [
+        (seeds, "train", "after"),
+        (seeds, "evaluate_file", "before"),
+        (seeds._Seeds, "_save_state", "before"),
+        (seeds._Seeds, "_save_state", "after"),
+        (seeds, "publish_directory", "before"),
+        (seeds, "publish_directory", "after"),
+        (seeds, "remove", "after"),
+    ],
+)
+def test_a_seed_that_is_killed_at_its_end_loses_nothing(
+    configured, monkeypatch: pytest.MonkeyPatch, place: object, name: str, when: str, seed: int
+) -> None:
+    original = getattr(place, name)
+
+    def killed(*arguments: object, **options: object) -> object:
+        is_there = Path(f".m.seed-{seed}").exists()
+        if is_there and when == "before":
+            raise KeyboardInterrupt
+        result = original(*arguments, **options)
+        if is_there or Path(f".m.seed-{seed}").exists():
+            raise KeyboardInterrupt
+        return result
+
+    train_three(configured("output.model_dir=m", "model.units=3"))  # an older model of the same seeds
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_three(configured("output.model_dir=m"))
+    with pytest.raises(ConfigError, match=r"m\.training: holds a training that was interrupted"):
+        train_three(configured("output.model_dir=m"))
+    resumed = train_three(configured("output.model_dir=m"), resume=True)
+    assert [run.seed for run in resumed.runs] == [1, 2, 3]
+    assert resumed.best == resumed.runs[2]
+    assert content("m") == model_files(3, 4)
+    assert not litter()
+
+
+def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_back(
+    configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured("output.model_dir=m", "data.test=other")
+    Path("other").write_text(CORPUS)
+    train, n = seeds.train, itertools.count(1)
+
+    def deleting(*arguments: object, **options: object) -> Outcome:
+        outcome = train(*arguments, **options)
+        if next(n) == 2:
+            Path("other").unlink()
+        return outcome
+
+    monkeypatch.setattr(seeds, "train", deleting)
+    with pytest.raises(TaggerError, match=r"seed 2: .*other: no such file") as error:
+        train_three(config)
+    assert error.value.detail == (f"the model of seed 1, dev {200 / 101:.2f}, is in {Path('m').absolute()}",)
+    assert content("m") == model_files(1, 4)
+    Path("other").write_text(CORPUS)
+    assert train_three(config, resume=True).best.seed == 3
+
+
+def test_seeds_that_learned_nothing_are_in_nobodys_way(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    for resume in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingProgress, "start_epoch", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                train_three(configured("output.model_dir=m"), resume=resume)
+    assert Checkpoints(Path("m")).has_states()
+    for resume in (False, True):  # a plain training asks in the same way
+        assert state_to_begin_with(Checkpoints(Path("m")), resume=resume, warn=pytest.fail) is None
+    assert not train_three(configured("output.model_dir=m", "model.units=7")).stopped
+
+
+def test_a_stop_scores_no_test_file(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(seeds, "evaluate_file", interrupt)
+        stopped = train_three(configured("output.model_dir=m"), should_stop=lambda: True)
+    assert (stopped.stopped, stopped.runs, stopped.best and stopped.best.seed) == (True, [], 1)
+    (line,) = stopped.summary()
+    assert re.fullmatch(r"model of seed 1 \(dev \d\.\d\d\), which was not finished, is in m", line)
+    # Asked while the test file is scored, it is not scored to its end.
+    looks: list[bool] = []
+
+    def asked() -> bool:
+        looks.append(True)
+        return len(looks) > 4  # of the first: training, three sentences; of the second: training; its first sentence
+
+    looks.clear()
+    stopped = train_three(configured("output.model_dir=m"), resume=True, should_stop=asked)
+    assert stopped.stopped
+    assert [run.seed for run in stopped.runs] == [1]
+    assert stopped.summary() == ["model of seed 1 (dev 1.98) is in m"], "of one there is no deviation"
+    resumed = train_three(configured("output.model_dir=m"), resume=True)
+    assert [run.seed for run in resumed.runs] == [1, 2, 3]
+    assert resumed.summary()[0].startswith("3 seeds   mean ± sd")
+
+
+@pytest.fixture
+def in_second(configured) -> Callable[[], Config]:
+    """Three seeds, stopped in the second."""
+
+    def stop(*settings: str) -> Config:
+        config, looks = configured("output.model_dir=m", *settings), itertools.count(1)
+        assert len(train_three(config, should_stop=lambda: next(looks) > 4).runs) == 1
+        assert litter()
+        return config
+
+    return stop
+
+
+def test_following_the_advice_for_a_damaged_seed_works(in_second) -> None:
+    config = in_second()
+    for path in Path(".m.seed-2.training").glob("state-*"):
+        path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(TaggerError, match=r"seed 2: .*seed-2\.training: found no whole state .* give the same command"):
+        train_three(config, resume=True)
+    shutil.rmtree(".m.seed-2.training")
+    assert len(train_three(config, resume=True).runs) == 3
+    assert content("m") == model_files(3, 4)
+    assert not litter()
+
+
+def test_a_plain_training_leaves_nothing_of_the_seeds_before_it(in_second) -> None:
+    config = in_second("model.characters=none")
+    with TrainingProgress() as progress, pytest.raises(ConfigError, match="holds a training that was interrupted"):
+        pipeline.train(config, progress)
+    assert litter()
+    shutil.rmtree("m.training")
+    with TrainingProgress() as progress:
+        pipeline.train(config, progress)
+    assert not litter()
+    assert load_predictor(Path("m")).model.manifest.seed == 1

@@ -15,17 +15,17 @@ from pathlib import Path
 
 from one_run import measure, spread
 
+PATHS = ("data.train", "data.dev", "data.test", "embeddings.path")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
+    parser.add_argument("--set", dest="settings", action="append", default=[], type=setting, help="as in tagger train")
     parser.add_argument("--stock", action="store_true", help="with stock Keras LSTM layers")
     arguments = parser.parse_args()
-    settings = dict(setting.split("=", 1) for setting in arguments.settings)
-    # The trainings run in folders of their own.
-    settings = {key: str(Path(value).resolve()) if Path(value).is_file() else value for key, value in settings.items()}
+    settings = dict(arguments.settings)
     runs = []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -38,6 +38,15 @@ def main() -> None:
         print(f"  {key:12} {spread(run[key] for run in runs)}{extremes([run[key] for run in runs])}")
     print(f"  tokens a second: {statistics.median(run['tokens_per_second'] for run in runs):,.0f} trained on")
     print(f"  minutes a run: {max(run['minutes'] for run in runs):.1f} at most")
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Key and value; paths from here, since the trainings run in folders of their own."""
+    key, is_setting, value = text.partition("=")
+    if not is_setting:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected KEY=VALUE")
+    is_path = key in PATHS and value != "null" and not value.replace(".", "").isdigit()
+    return key, str(Path(value).resolve()) if is_path else value
 
 
 def extremes(shares: list[float | None]) -> str:

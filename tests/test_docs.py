@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -93,6 +94,19 @@ def test_documented_measurement_runs(in_clone: Path, command: str) -> None:
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  test +\d+\.\d\d  \(min ", done.stdout, re.MULTILINE)
+
+
+def test_a_measurement_reads_paths_from_here_and_refuses_what_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.chdir(tmp_path)
+    setting = importlib.import_module("measure_results").setting
+    assert setting("data.dev=dev.conll") == ("data.dev", f"{tmp_path}/dev.conll"), "there or not"
+    assert [setting(f"data.dev={value}")[1] for value in ("0.1", "null")] == ["0.1", "null"]
+    assert setting("data.columns={a=1}") == ("data.columns", "{a=1}")
+    with pytest.raises(argparse.ArgumentTypeError, match="found 'foo', expected KEY=VALUE"):
+        setting("foo")
 
 
 @pytest.mark.tensorflow

@@ -16,16 +16,17 @@ pytest.importorskip("tensorflow")
 from small_models import save_small_model
 
 from tagger.config import Config, load_config
-from tagger.errors import ConfigError, TaggerError
+from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.evaluation.progress import TrainingProgress
 from tagger.evaluation.scores import evaluate
-from tagger.network import pipeline, seeds
+from tagger.network import seeds
 from tagger.network.epochs import EpochLoss
 from tagger.network.history import EpochResult
-from tagger.network.resuming import state_to_begin_with
+from tagger.network.resuming import STATE_FORMAT, state_to_begin_with
 from tagger.network.run import Listener, Outcome
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_saving import check_place
 
 pytestmark = pytest.mark.tensorflow
 
@@ -53,8 +54,9 @@ def train_quickly(
     tags = [["O"] * 100]
     tags[0][:seed] = ["B-X"] * seed
     best = EpochResult(1, EpochLoss(1.0, 1, 1.0), evaluate([["B-X"] * 100], tags, "IOB2"), best=True)
+    check_place(model_dir)
     checkpoints = Checkpoints(model_dir)
-    facts = {"format": 2, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
+    facts = {"format": STATE_FORMAT, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         listener.start_epoch(1, 1, 1)
@@ -152,7 +154,7 @@ def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_bac
     monkeypatch.setattr(seeds, "train", deleting)
     with pytest.raises(TaggerError, match=r"seed 2: .*other: no such file") as error:
         train_three(config)
-    assert error.value.detail == (f"the model of seed 1, dev {200 / 101:.2f}, is in {Path('m').absolute()}",)
+    assert error.value.detail[0] == f"the model of seed 1, dev {200 / 101:.2f}, is in {Path('m').absolute()}"
     assert content("m") == model_files(1, 4)
     Path("other").write_text(CORPUS)
     assert train_three(config, resume=True).best.seed == 3
@@ -219,13 +221,80 @@ def test_following_the_advice_for_a_damaged_seed_works(in_second) -> None:
     assert not litter()
 
 
-def test_a_plain_training_leaves_nothing_of_the_seeds_before_it(in_second) -> None:
-    config = in_second("model.characters=none")
-    with TrainingProgress() as progress, pytest.raises(ConfigError, match="holds a training that was interrupted"):
-        pipeline.train(config, progress)
-    assert litter()
+def test_a_finished_seed_whose_model_is_lost_can_be_trained_again(configured) -> None:
+    config, looks = configured("output.model_dir=m"), itertools.count(1)
+    train_three(config, should_stop=lambda: next(looks) > 5)  # while the second one's test file is scored
+    shutil.rmtree(".m.seed-2.training")
+    assert train_three(config, resume=True).best.seed == 3
+
+
+def test_another_model_of_the_same_seed_is_not_taken_for_the_best(in_second) -> None:
+    config = in_second()
+    for name, data in model_files(1, 3).items():
+        Path("m", name).write_bytes(data)
+    with pytest.raises(
+        ModelError, match=r"m: found no whole model of seed 1 with dev 1\.98, expected that, the best so"
+    ):
+        train_three(config, resume=True)
+    for name, data in model_files(1, 4).items():
+        Path("m", name).write_bytes(data)
+    assert train_three(config, resume=True).best.seed == 3
+
+
+def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None:
+    config = in_second()
+    newest = sorted(Path("m.training").glob("state-*"))[-1]
+    good = State.from_bytes(newest.read_bytes())
+    for runs in ("x", [3], [{"seed": 1}], None, [{"seed": "x"}]):
+        newest.write_bytes(State({**good.facts, "runs": runs}, {}).to_bytes())
+        with pytest.raises(ConfigError, match=r"--resume: the state in .*m\.training does not fit"):
+            train_three(config, resume=True)
+
+
+def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, configured) -> None:
+    config = in_second()
+    with pytest.raises(ConfigError, match=r"delete that directory \(and \.m\.seed-\* beside it\) to begin anew"):
+        train_three(config)
     shutil.rmtree("m.training")
-    with TrainingProgress() as progress:
-        pipeline.train(config, progress)
-    assert not litter()
-    assert load_predictor(Path("m")).model.manifest.seed == 1
+    strangers = {".m.seed-7/config.yaml", ".m.seed-1/config.yaml", "keep/config.yaml", ".m.seed-9.training"}
+    for name in strangers:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    Path(".m.seed-8").symlink_to("keep")
+    save_small_model(Path(".m.seed-5"))
+    with pytest.raises(ModelError, match=r"\.m\.seed-1: holds config\.yaml, which is no part of a model"):
+        train_three(config)
+    assert not Path(".m.seed-2").exists()
+    Path(".m.seed-1/config.yaml").rename("elsewhere")
+    train_three(config)
+    assert content("m") == model_files(3, 4)
+    assert {str(path) for path in litter()} == {".m.seed-5", ".m.seed-7", ".m.seed-8", ".m.seed-9.training"}
+    assert all(Path(name).read_text() == "mine" for name in strangers - {".m.seed-1/config.yaml"})
+    assert load_predictor(Path(".m.seed-5")).model.manifest.seed == 1
+    # Ending well, too, it removes only what is its own.
+    config = configured("output.model_dir=m", "training.seed=8")
+    with pytest.raises(ModelError, match=r"\.m\.seed-8: holds config\.yaml"):
+        train_three(config)
+    assert Path("keep/config.yaml").read_text() == "mine"
+
+
+def test_a_seed_that_diverges_says_how_to_begin_anew(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = seeds.train
+
+    def diverging(config: Config, *arguments: object, **options: object) -> Outcome:
+        if config.training.seed == 2:
+            raise TaggerError("training diverged", detail=["delete something"])
+        return train(config, *arguments, **options)
+
+    monkeypatch.setattr(seeds, "train", diverging)
+    with pytest.raises(TaggerError, match="seed 2: training diverged") as error:
+        train_three(configured("output.model_dir=m"))
+    here = Path().absolute()
+    assert error.value.detail == (
+        "delete something",
+        f"the model of seed 1, dev 1.98, is in {here}/m",
+        f"to begin all seeds anew, with other settings, delete {here}/m.training too",
+    )
+    shutil.rmtree("m.training")
+    monkeypatch.setattr(seeds, "train", train)
+    assert train_three(configured("output.model_dir=m", "model.units=3")).best.seed == 3

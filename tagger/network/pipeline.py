@@ -23,7 +23,6 @@ from tagger.network.preparation import Prepared, prepare
 from tagger.network.rendezvous import meet
 from tagger.network.resuming import check_same, facts_of, fingerprint, state_to_begin_with, with_threads_of
 from tagger.network.run import Listener, Outcome, Run
-from tagger.network.seed_directories import remove_all
 from tagger.network.training import Trainer
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.engine import load_predictor
@@ -94,7 +93,6 @@ def train(
             state = None  # it takes as much memory as what was made from it
         elif task.is_chief:
             checkpoints.discard()
-            remove_all(model_dir)
         return run.run()
 
 
@@ -120,8 +118,8 @@ def _go_on(
             load_predictor(ended.model_dir)
         except ModelError as error:
             raise ModelError(
-                f"{ended.model_dir}: found no whole model, expected that of a training that was finished; train again"
-                " without --resume",
+                f"{ended.model_dir}: found no whole model, expected that of a training that was finished; delete"
+                f" {checkpoints.directory} and give the same command again, to begin anew",
                 detail=[error.message],
             ) from None
         listener.note("this training was finished before: nothing is left to do")

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.network.devices import Device
 from tagger.network.preparation import Prepared
-from tagger.network.seed_directories import is_anything_learned
+from tagger.network.seed_directories import directory_of
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.cores import available_cores
 
@@ -30,7 +31,7 @@ _FREE = frozenset(
         "training.checkpoint_minutes",
     }
 )
-STATE_FORMAT = 2  # of what a state holds; another one cannot be resumed
+STATE_FORMAT = 3  # of what a state holds; another one cannot be resumed
 _FACTS = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
@@ -49,16 +50,22 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
             f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
             " it there, or delete that directory to begin anew"
         )
-    if state is not None and state.facts.get("runs") == [] and not is_anything_learned(checkpoints.model_dir):
+    if state is None or (state.facts.get("runs") == [] and not _has_begun(state, checkpoints.model_dir)):
         return None
-    if resume or state is None:
+    if resume:
         return state
     if not state.facts["finished"]:
+        seeds = f" (and .{checkpoints.model_dir.name}.seed-* beside it)" if "--seeds" in state.facts["settings"] else ""
         raise ConfigError(
             f"{checkpoints.directory}: holds a training that was interrupted {state.facts['at']}, expected none; go on"
-            " with it with --resume, or delete that directory to begin anew"
+            f" with it with --resume, or delete that directory{seeds} to begin anew"
         )
     return None
+
+
+def _has_begun(state: State, model_dir: Path) -> bool:
+    """Whether the first of several seeds has learned anything."""
+    return Checkpoints(directory_of(model_dir, state.facts["settings"]["training.seed"])).has_states()
 
 
 def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:

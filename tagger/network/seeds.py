@@ -26,10 +26,11 @@ from tagger.network.history import score_of
 from tagger.network.pipeline import train
 from tagger.network.resuming import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.network.run import NO_MODEL, Listener
-from tagger.network.seed_directories import directory_of, remove, remove_all
+from tagger.network.seed_directories import directory_of, remove
 from tagger.runtime.checkpoints import Checkpoints, State
 from tagger.runtime.cores import available_cores
 from tagger.runtime.engine import load_predictor
+from tagger.runtime.model_files import MANIFEST
 from tagger.runtime.model_saving import check_place
 from tagger.runtime.publish import publish_directory
 
@@ -40,12 +41,14 @@ class SeedRun:
 
     Attributes:
         dev, test: F1 (accuracy where that decides) as fractions; no test without a test file.
+        model: SHA-256 of its manifest, and so of all of it.
     """
 
     seed: int
     epoch: int
     dev: float
     test: float | None
+    model: str = dataclasses.field(compare=False)  # its history has timings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +109,24 @@ def train_seeds(
             if resume:
                 listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
             checkpoints.discard()
-            remove_all(model_dir)
+            for seed in range(first, first + n):
+                remove(directory_of(model_dir, seed))
         else:
             for text in check_same(state.facts, facts, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
-            runs = [SeedRun(**run) for run in state.facts["runs"]]
+            runs = _runs_of(state, checkpoints)
             _restore_best(model_dir, runs, checkpoints)
         return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
+
+
+def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
+    try:
+        return [SeedRun(**run) for run in state.facts["runs"]]
+    except (TypeError, LookupError) as error:
+        raise ConfigError(
+            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; delete that"
+            " directory and give the same command again"
+        ) from None
 
 
 def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
@@ -125,21 +139,22 @@ def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpo
     if best is None:
         return
     own = directory_of(model_dir, best.seed)
-    if _seed_of_model(own) == best.seed:  # interrupted before it was put in place, or before it was removed here
+    if _is_model_of(best, own):  # interrupted before it was put in place, or before it was removed here
         _publish(own, model_dir)
-    elif _seed_of_model(model_dir) != best.seed:
+    elif not _is_model_of(best, model_dir):
         raise ModelError(
-            f"{model_dir}: found no whole model of seed {best.seed}, expected that, the best so far; put it back, or"
-            f" delete {checkpoints.directory} and give the same command again, to begin anew"
+            f"{model_dir}: found no whole model of seed {best.seed} with dev {100 * best.dev:.2f}, expected that, the"
+            f" best so far; put it back, or delete {checkpoints.directory} and give the same command again, to begin"
+            " anew"
         )
 
 
-def _seed_of_model(directory: Path) -> int | None:
-    """None where no whole model is."""
+def _is_model_of(run: SeedRun, directory: Path) -> bool:
     try:
-        return load_predictor(directory).model.manifest.seed
+        load_predictor(directory)
     except ModelError:
-        return None
+        return False
+    return _sha256(directory / MANIFEST) == run.model
 
 
 def _publish(directory: Path, model_dir: Path) -> None:
@@ -220,7 +235,8 @@ class _Seeds:
                         self._checkpoints.discard()  # nothing is lost that would have to be resumed
                     raise
                 kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
-                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept]) from None
+                anew = f"to begin all seeds anew, with other settings, delete {self._checkpoints.directory} too"
+                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, anew]) from None
             if run is None or stopped:
                 if run is not None and self._best is None:  # better an unfinished one than none
                     _publish(directory, self._model_dir)
@@ -233,7 +249,8 @@ class _Seeds:
                 _publish(directory, self._model_dir)
             remove(directory)
         self._save_state(finished=True)
-        remove_all(self._model_dir)
+        for seed in self._seeds:  # of one that ended in between, too
+            remove(directory_of(self._model_dir, seed))
         return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
 
     def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
@@ -242,7 +259,8 @@ class _Seeds:
         outcome = train(own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop)
         if outcome.best is None:
             return None, outcome.stopped
-        run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None)
+        model = _sha256(directory / MANIFEST)
+        run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None, model)
         if outcome.stopped:
             return run, True
         try:

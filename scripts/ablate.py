@@ -1,7 +1,7 @@
 """What each ingredient of the recommended recipe gains and costs: the runs behind docs/results.md.
 
     python scripts/ablate.py --runs docs/ablation.jsonl --jobs 2             # hours; stop and go on at any time
-    python scripts/ablate.py --runs docs/ablation.jsonl --table              # the tables, from what is there
+    python scripts/ablate.py --runs docs/ablation.jsonl --speeds docs/ablation-speeds.jsonl --table    # the tables
 
 Every run is one line of JSON in the file; those that are there are skipped. Each trains with one thread, so that two
 side by side do not disturb each other's speed. The epoch is chosen on dev; the test file is scored once, at the end.
@@ -192,8 +192,9 @@ def run_all(path: Path, more: dict[str, str], *, rows: str, jobs: int, most: int
         list(pool.map(one, wanted))
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def table(runs: list[dict[str, Any]], speeds: list[dict[str, Any]]) -> str:
     """Markdown tables for each corpus: F1 in percent, mean ± standard deviation of the seeds."""
+    ratios = {(found["corpus"], found["row"]): f"{statistics.median(found['ratios']):.2f}" for found in speeds}
     lines: list[str] = []
     order = {(corpus, row): i for i, (corpus, row, *_) in reversed(list(enumerate(plan())))}
     for corpus in DATA:
@@ -214,17 +215,20 @@ def table(runs: list[dict[str, Any]]) -> str:
                 "| | seeds | dev F1 | test F1 | change on dev | on test | speed |",
                 "|---|---|---|---|---|---|---|",
             ]
-            lines += [step_line(row, found, steps[REFERENCE]) for row, found in steps.items()]
+            lines += [
+                f"{step_cells(row, found, steps[REFERENCE])} | {ratios.get((corpus, row), '–')} |"
+                for row, found in steps.items()
+            ]
     return "\n".join(lines[1:]) + "\n"
 
 
 def result_line(row: str, runs: list[dict[str, Any]]) -> str:
     cells = [spread(run[key] for run in runs) for key in ("dev", "test", "test_strict")]
-    speed = statistics.median(run["tokens_per_second"] for run in runs)
+    speed = max(run["tokens_per_second"] for run in runs)  # of the one that was disturbed least
     return f"| {row} | {len(runs)} | {' | '.join(cells)} | {speed:,.0f} |"
 
 
-def step_line(row: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]]) -> str:
+def step_cells(row: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]]) -> str:
     dev, test = (spread(run[key] for run in runs) for key in ("dev", "test"))
     # A seed decides which sentences dev has: seeds are compared with themselves.
     same = {run["seed"]: run for run in reference}
@@ -233,17 +237,13 @@ def step_line(row: str, runs: list[dict[str, Any]], reference: list[dict[str, An
         for key in ("dev", "test")
     )
     shown = " | ".join("" if row == REFERENCE else f"{change:+.2f}" for change in changes)
-    return f"| {row} | {len(runs)} | {dev} | {test} | {shown} | {fastest(runs) / fastest(reference):.2f} |"
-
-
-def fastest(runs: list[dict[str, Any]]) -> float:
-    """Tokens a second of the fastest epoch: what else ran on the machine only ever made one slower."""
-    return max(float(run["fastest_epoch"]) for run in runs)
+    return f"| {row} | {len(runs)} | {dev} | {test} | {shown}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="the file of runs, a line of JSON each")
+    parser.add_argument("--speeds", type=Path, help="with --table: what ablate_speed.py measured, a line of JSON each")
     parser.add_argument("--table", action="store_true", help="print the tables and train nothing")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on one core")
     parser.add_argument("--rows", default="", help="only those with this in `corpus row`, as in 'wnut17 full'")
@@ -251,11 +251,12 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], help="on top of every run's settings")
     parser.add_argument("--minutes", type=float, help="begin no run after so many minutes")
     arguments = parser.parse_args()
-    if not arguments.table:
-        more = dict(setting.split("=", 1) for setting in arguments.settings)
-        how = {"rows": arguments.rows, "jobs": arguments.jobs, "most": arguments.most, "minutes": arguments.minutes}
-        run_all(arguments.runs.resolve(), more, **how)
-    print(table(load(arguments.runs)), end="")
+    if arguments.table:
+        print(table(load(arguments.runs), load(arguments.speeds) if arguments.speeds else []), end="")
+        return
+    more = dict(setting.split("=", 1) for setting in arguments.settings)
+    how = {"rows": arguments.rows, "jobs": arguments.jobs, "most": arguments.most, "minutes": arguments.minutes}
+    run_all(arguments.runs.resolve(), more, **how)
 
 
 if __name__ == "__main__":

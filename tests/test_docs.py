@@ -117,7 +117,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
     shared.mkdir(exist_ok=True)
     if not (shared / "data").exists():
         (shared / "data").symlink_to(corpora)
-    first, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
+    first, speed, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
     committed = Path("docs/ablation.jsonl").read_text("utf-8")
     quick = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.layers=1", "--most", "1"]
     for more in ([], ["--minutes", "0"]):  # the first of the plan; then none, since the time for the second is up
@@ -133,6 +133,15 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
 
     done_keys = {ablate.key_of(run) for run in ablate.load(Path("docs/ablation.jsonl"))}
     assert len(done_keys) == len(lines.splitlines()), "no run stands there twice"
+    speeds = Path("docs/ablation-speeds.jsonl")
+    every = [(corpus, row) for corpus in ablate.REFERENCES for row in ablate.steps_of(corpus)]
+    assert sorted((found["corpus"], found["row"]) for found in ablate.load(speeds)) == sorted(every)
+    speeds.write_text("".join(line for line in speeds.open() if '"conll2000", "row": "reference"' not in line))
+    subprocess.run([sys.executable, *speed, "--rounds", "1"], capture_output=True, check=True)
+    *others, found = ablate.load(speeds)
+    assert (len(others), found["corpus"], found["row"]) == (len(every) - 1, "conll2000", "reference")
+    assert len(found["ratios"]) == 1
+    assert 0.2 < found["ratios"][0] < 5, "of the same with itself"
     done = subprocess.run([sys.executable, *table], capture_output=True, text=True, check=True)
     assert "### conll2000" in done.stdout
     assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
@@ -140,7 +149,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
 
 def test_the_results_tables_are_those_of_the_runs() -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/ablate.py", "--runs", "docs/ablation.jsonl", "--table"],
+        [sys.executable, *next(shlex.split(command)[1:] for command in commands() if "--table" in command)],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     assert done.stdout in (ROOT / "docs/results.md").read_text("utf-8")

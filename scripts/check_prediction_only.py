@@ -36,7 +36,7 @@ def main() -> None:
     original = Path(file).read_text("utf-8").splitlines()
     assert [line.rpartition("\t")[0] if line else "" for line in lines] == original
 
-    same = json.loads(tagger("compare", model, model, file, "--json", "--samples", "20").stdout)
+    same = json.loads(tagger("compare", model, model, file, "--json", "--samples", "100").stdout)
     assert same["f1"] == [scores["f1"]] * 2, same
 
     tokens = [line.split("\t")[0] for line in original[: original.index("")]]

@@ -205,7 +205,7 @@ def binary_files() -> list[tuple[str, bytes, str]]:
     word2vec = b"2 3\n" + b"".join(token + b" " + np.ones(3, np.float32).tobytes() + b"\n" for token in (b"a", b"b"))
     return [
         ("v.bin", word2vec, "is binary word2vec, expected word vectors as text; convert it to text first"),
-        ("v.bin.gz", gzip.compress(word2vec), "is binary word2vec, expected"),
+        ("v.bin.gz", gzip.compress(word2vec, mtime=0), "is binary word2vec, expected"),
         ("v.bin", b"\xba\x16\x4f\x2f" + b"\1" * 99, "is a fastText binary model, expected"),
         ("v.vec.zip", zipped.getvalue(), "is a zip archive, expected word vectors as text; unpack it first"),
         ("v.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, expected"),

@@ -5,8 +5,9 @@ PREDICT_VENV := .venv-predict
 LOWEST_VENV := .venv-lowest
 SBOM_VENV := .venv-sbom
 BIN := $(VENV)/bin
-# Four processes at most: each that imports TensorFlow takes a gigabyte.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+# Four processes at most: each that imports TensorFlow takes a gigabyte. The documented commands of tests/test_docs.py need
+# those before them: the tests of a file stay in one process.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo predict-only test coverage mutation test-lowest lint format build sbom clean
 

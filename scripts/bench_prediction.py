@@ -30,7 +30,7 @@ from tagger import Tagger
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
-from tagger.corpus.vocabulary import TokenVocabulary
+from tagger.inputs.vocabulary import TokenVocabulary
 
 HERE = Path(__file__).parent
 RIVALS = ["pytorch-packed", "pytorch-padded", "pytorch-padded-workers", "keras", "crfsuite"]
@@ -125,9 +125,8 @@ class Bench:
 
     def _large_model(self) -> Path:
         """The same model with tokens added that never occur."""
-        from tagger.network.export import model_graph
-        from tagger.runtime.model_dir import load_model, read_weights
-        from tagger.runtime.model_saving import save_model
+        from tagger.model_dir.store import load_model, read_weights, save_model
+        from tagger.network.onnx_export import model_graph
 
         directory = self.folder / "large"
         model = load_model(self.model, read_weights)

@@ -59,7 +59,7 @@ class Bench:
 
     def _write_data(self) -> int:
         """What every contender trains on, as tagger prepares it; returns the size of its vocabulary."""
-        from tagger.network.preparation import prepare
+        from tagger.training.preparation import prepare
 
         config = load_config(self.arguments.config, [*WORDS_ONLY, *self.arguments.settings])
         prepared = prepare(config, note=print, warn=print)

@@ -80,8 +80,8 @@ def is_whole(model: Path) -> bool:
     if not model.exists():
         return True
     from tagger.errors import ModelError
-    from tagger.runtime.engine import load_predictor
-    from tagger.runtime.model_files import MODEL_FILES, ModelFiles
+    from tagger.model_dir.files import MODEL_FILES, ModelFiles
+    from tagger.prediction.onnx_session import load_predictor
 
     try:
         load_predictor(model, threads=1)
@@ -207,7 +207,7 @@ def train_with_faults() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), resource.RLIM_INFINITY))
     if seed is not None:
         make_writes_fail(random.Random(int(seed)))
-    from tagger.cli import main
+    from tagger.cli.commands import main
 
     sys.argv = ["tagger", "train", *sys.argv[2:]]
     main()

@@ -121,7 +121,7 @@ def put_odd_value(rng: random.Random, values: Any) -> None:
 
 
 def write_manifest(directory: Path, values: Any) -> None:
-    from tagger.runtime.manifest import dump_manifest
+    from tagger.model_dir.manifest import dump_manifest
 
     values.pop("sha256", None)
     (directory / "manifest.json").write_bytes(dump_manifest(values))
@@ -181,7 +181,7 @@ def make_models(folder: Path) -> list[Path]:
 
 def fuzz(n: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
     from tagger.config import load_config
-    from tagger.runtime.engine import load_predictor
+    from tagger.prediction.onnx_session import load_predictor
 
     rng, found, wrong = random.Random(seed), Counter[str](), list[str]()
     texts = [path.read_text("utf-8") for path in sorted((ROOT / "configs").glob("*.yaml"))]

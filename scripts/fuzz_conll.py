@@ -32,20 +32,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
 
-from tagger.corpus import checking, dataset, encodings, repair
-from tagger.corpus.checking import CheckSettings, check_file
+from tagger.check import repair
+from tagger.check.files import CheckSettings, check_file
+from tagger.check.repair import repaired
+from tagger.cli.options import parse_columns
+from tagger.cli.reports import format_check, format_report
+from tagger.corpus import dataset, encodings
 from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.lines import read_lines
 from tagger.corpus.notation import Notation
-from tagger.corpus.repair import repaired
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import TaggerError
-from tagger.evaluation.check import format_check
-from tagger.evaluation.report import format_report
-from tagger.evaluation.run import evaluate_file
-from tagger.options import parse_columns
-from tagger.runtime import conll_stream
-from tagger.runtime.conll_stream import tag_conll
+from tagger.evaluation.evaluate import evaluate_file
+from tagger.prediction import stream
+from tagger.prediction.stream import tag_conll
 
 _VIA_COMMAND_LINE = 500  # every so many inputs go through click, with a file
 
@@ -240,14 +240,14 @@ class Files:
 
 
 def install(files: Files) -> None:
-    dataset.open_corpus = checking.open_corpus = repair.open_corpus = files.open  # type: ignore[assignment]
+    dataset.open_corpus = files.open_corpus = repair.open_corpus = files.open  # type: ignore[assignment]
     encodings._sample = files.sample  # type: ignore[assignment]
 
 
 def run_case(case: Case, files: Files) -> str:
     """What came of it: `accepted`, or the kind of refusal."""
     files.data, files.block = case.data, case.block
-    conll_stream.PIECE_LINES = case.piece_lines
+    stream.PIECE_LINES = case.piece_lines
     try:
         columns = parse_columns(case.columns)
         if case.command == "check":
@@ -407,7 +407,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and go on")
     options = parser.parse_args()
     files = Files()
-    original = dataset.open_corpus, checking.open_corpus, repair.open_corpus, encodings._sample
+    original = dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     seen: set[str] = set()
     start = time.perf_counter()
@@ -416,8 +416,8 @@ def main() -> int:
             case = make_case(options.seed, number)
             try:
                 if number % _VIA_COMMAND_LINE == 0 and "\0" not in case.columns + case.delimiter:
-                    dataset.open_corpus, checking.open_corpus, repair.open_corpus, encodings._sample = original
-                    conll_stream.PIECE_LINES = 8192
+                    dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample = original
+                    stream.PIECE_LINES = 8192
                     counts["command line"][f"exit code {run_command_line(case, Path(name))}"] += 1
                 install(files)
                 counts[case.command][run_case(case, files)] += 1

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from tagger.corpus.batching import Ids, mask_of, pad
-from tagger.runtime.cores import available_cores
-from tagger.runtime.engine import load_predictor
-from tagger.runtime.grouping import WINDOW_SENTENCES, batches_by_length
-from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
-from tagger.runtime.predictor import BATCH_TOKENS
+from tagger.inputs.batching import Ids, batches_by_length, mask_of, pad
+from tagger.machine import available_cores
+from tagger.model_dir.store import Model, Weights, load_model, read_weights
+from tagger.prediction.onnx_session import load_predictor
+from tagger.prediction.predictor import BATCH_TOKENS
+from tagger.prediction.stream import WINDOW_SENTENCES
 
 SIZES = (1024, 2048, 4096, 8192)
 Batches = Sequence[Sequence[Ids]]

@@ -16,8 +16,8 @@ from typing import Any
 
 from training_contenders import Tagger, load_training_set
 
-from tagger.network.feeding import PACKED_SIGNATURE, Fed, join, pack, unpack
 from tagger.network.model import TwoBranchTagger, sequence_loss
+from tagger.network.packing import PACKED_SIGNATURE, Fed, join, pack, unpack
 
 import tensorflow as tf  # isort: skip (after tagger.network, which keeps its messages off the screen)
 

@@ -6,9 +6,10 @@ import dataclasses
 import sys
 from typing import Any
 
-from tagger import cli
-from tagger.network import devices, pipeline
-from tagger.network.lstm import Kernel
+from tagger.cli import commands
+from tagger.network import devices
+from tagger.network.bilstm import Kernel
+from tagger.training import train as train_module
 
 
 def choose_device(*arguments: Any, **options: Any) -> devices.Device:
@@ -16,5 +17,5 @@ def choose_device(*arguments: Any, **options: Any) -> devices.Device:
 
 
 if __name__ == "__main__":
-    pipeline.choose_device = choose_device
-    sys.exit(cli.run(["train", *sys.argv[1:]]))
+    train_module.choose_device = choose_device
+    sys.exit(commands.run(["train", *sys.argv[1:]]))

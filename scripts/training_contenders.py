@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from tagger.corpus.batching import Batch
-from tagger.corpus.training_set import TrainingSet, Unknowns
+from tagger.inputs.batching import Batch
+from tagger.inputs.training_set import TrainingSet, Unknowns
 
 RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # tagger's defaults, given to all
 
@@ -49,7 +49,7 @@ class Tagger:
         from tagger.config import TrainingConfig
         from tagger.network.devices import choose_device
         from tagger.network.model import TwoBranchTagger
-        from tagger.network.training import Trainer
+        from tagger.network.trainer import Trainer
 
         device = choose_device(spec["device"])
         if spec.get("deterministic", True):
@@ -170,7 +170,7 @@ class KerasFit:
 
 
 class TaggerTrain:
-    """What `tagger train` runs and prints: `pipeline.train`, held before each epoch until it is asked for."""
+    """What `tagger train` runs and prints: `train_module.train`, held before each epoch until it is asked for."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         from tagger.config import load_config, with_model_dir
@@ -181,10 +181,10 @@ class TaggerTrain:
         threading.Thread(target=self._train, args=(config, spec["device"]), daemon=True).start()
 
     def _train(self, config: Any, device: str) -> None:
-        from tagger.network import pipeline
+        from tagger.training import train as train_module
 
         try:
-            pipeline.train(config, self, device=device)
+            train_module.train(config, self, device=device)
         except BaseException:
             traceback.print_exc()
             os._exit(1)  # this is a thread: the process would wait for it for ever

@@ -7,9 +7,9 @@ import signal
 def main() -> None:
     """Run the command line; until it is loaded, Ctrl-C ends the process without a word."""
     signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
-    from tagger import cli
+    from tagger.cli import commands
 
-    cli.main()
+    commands.main()
 
 
 if __name__ == "__main__":

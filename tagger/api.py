@@ -12,9 +12,9 @@ from typing import Any
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
-from tagger.runtime.engine import load_predictor
-from tagger.runtime.grouping import WINDOW_SENTENCES
-from tagger.runtime.predictor import AHEAD, Predictor, TaggedSentence
+from tagger.prediction.onnx_session import load_predictor
+from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.stream import AHEAD, WINDOW_SENTENCES, tag_windows
 
 Token = str | Sequence[str]  # with its features, where the model reads any
 
@@ -126,7 +126,7 @@ class Tagger:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
         # Of no file: without lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
-        for group in self._predictor.tag_windows(stream, read_ahead, ahead=0 if read_ahead == 1 else AHEAD):
+        for group in tag_windows(self._predictor, stream, read_ahead, ahead=0 if read_ahead == 1 else AHEAD):
             for _, tagged in group:
                 yield self._prediction(tagged)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -14,15 +13,12 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
-from tagger.yaml_file import kind_of, parse_setting, put_setting, read_yaml, shortened
 
 T = TypeVar("T")
-
 PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.model_dir")
-
-
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 _Size = Annotated[int, Field(ge=1, le=1_000_000)]  # as much as a model directory may say
@@ -195,17 +191,17 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     try:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise _config_error(error, path, lines, origins) from None
+        raise config_error(error, Config, path, lines, origins) from None
     if config.training.accumulate > config.training.batch_size:
         key = "training.accumulate"
         raise ConfigError(
-            f"{_where(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
+            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
             f" training.batch_size ({config.training.batch_size}): each part needs a sentence; take fewer parts"
         )
     if config.model.decoder == "crf" and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(
-            f"{_where(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
+            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
             " scores whole sequences, expected 0; delete the key, or set model.decoder to constrained"
         )
     if config.output.model_dir is None:
@@ -243,65 +239,3 @@ def _absolute(path: str | Path, base: Path) -> str:
     with contextlib.suppress(RuntimeError, ValueError):  # `~nobody`: no such user, so a name like any other; NUL
         path = Path(path).expanduser()
     return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)
-
-
-def _config_error(
-    error: pydantic.ValidationError, path: Path, lines: dict[str, int], origins: dict[str, str]
-) -> ConfigError:
-    """One error for all that is wrong: the first problem as the message, the others as details."""
-    problems: dict[str, str] = {}  # a key whose value fits no part of a union is reported once
-    for problem in error.errors():
-        location = [str(part) for part in problem["loc"]]
-        key = ".".join(location[:2])
-        if key not in problems or "expected" not in problems[key]:
-            problems[key] = _describe(problem, location)
-    messages = []
-    for key, text in problems.items():
-        messages.append(f"{_where(key, path, lines, origins)}: {key}: {text}")
-    return ConfigError(messages[0], detail=messages[1:])
-
-
-def _where(key: str, path: Path, lines: dict[str, int], origins: dict[str, str]) -> str:
-    """Where a key was set: the option, or the file and line."""
-    settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
-    line = lines.get(key) or lines.get(key.split(".")[0])
-    return origins[settings[-1]] if settings else f"{path}:{line}" if line else str(path)
-
-
-_SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-
-
-def _describe(problem: Any, location: Sequence[str]) -> str:
-    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        section = Config.model_fields.get(location[0])
-        known = list(Config.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-        return f"is not a known key; {hint}"
-    if kind == "missing":
-        return "is missing, expected a value; add it to the file or with --set"
-    if kind == "finite_number":
-        return f"found {value}, expected a finite number"
-    if kind == "invalid_key":
-        return f"is no key; expected names such as {', '.join(list(Config.model_fields))}"
-    found = "nothing" if value is None else kind_of(value)
-    if list(location[:2]) == ["training", "steps"]:
-        return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
-    if list(location[:2]) == ["data", "dev"]:
-        found = shortened(value) if isinstance(value, float | int) else found
-        return f"found {found}, expected a path, a fraction more than 0 and less than 1, or null for no dev set"
-    limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
-    if limits:
-        return f"found {shortened(value)}, expected {' and '.join(limits)}"
-    if kind == "literal_error":
-        near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
-        return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
-    if kind == "value_error":
-        return str(context["error"])
-    expected = {
-        "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
-        "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
-        "string_too_short": "some text",
-    }.get(kind)  # fmt: skip
-    return f"found {found}, expected {expected or problem['msg']}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagger.runtime.transitions import ILLEGAL, Transitions
+from tagger.corpus.transitions import ILLEGAL, Transitions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger import cli
+from tagger.cli import commands
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +36,7 @@ def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
-        exit_code = cli.run([str(argument) for argument in arguments])
+        exit_code = commands.run([str(argument) for argument in arguments])
         out.flush()
         err.flush()
     output, errors = out.buffer, err.buffer
@@ -47,7 +47,7 @@ def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
 
 def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:
     """The tags of files of sentences; here, so that another process can call it without TensorFlow."""
-    from tagger.runtime.engine import load_predictor
+    from tagger.prediction.onnx_session import load_predictor
 
     predictor = load_predictor(Path(directory), threads=2)
     return [[sentence.tags for sentence in predictor.tag(file)] for file in files]

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
-from tagger.corpus.spellings import build_characters
-from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
-from tagger.network.export import model_graph
-from tagger.network.lstm import Kernel
+from tagger.inputs.characters import build_characters
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
+from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import Model, Weights, save_model
+from tagger.network.bilstm import Kernel
 from tagger.network.model import build_network
-from tagger.runtime.manifest import Manifest
-from tagger.runtime.model_dir import Model, Weights
-from tagger.runtime.model_saving import save_model
+from tagger.network.onnx_export import model_graph
 
 NETWORK = {
     "embedding_dim": 6, "characters": "none", "character_dim": 3, "character_units": 4, "casing": False,

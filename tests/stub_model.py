@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagger import cli
-from tagger.corpus.batching import pad
-from tagger.corpus.encoder import Encoder
+from tagger.cli import commands
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
-from tagger.runtime.decoding import Scores
-from tagger.runtime.manifest import Manifest
-from tagger.runtime.model_dir import Model
-from tagger.runtime.predictor import Predictor, ScoreBatch
+from tagger.inputs.batching import pad
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
+from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import Model
+from tagger.prediction.decoding import Scores
+from tagger.prediction.predictor import Predictor, ScoreBatch
 
 TAGS = ("O", "B-LOC", "B-MISC", "B-ORG", "B-PER", "I-LOC", "I-MISC", "I-ORG", "I-PER")
 TAG_OF_TOKEN: Mapping[str, str] = {
@@ -99,5 +99,5 @@ def stub_predictor(
 def stub_model(manifest: Manifest | None = None) -> Iterator[None]:
     """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "_load_predictor", lambda *_: stub_predictor(manifest))
+        patch.setattr(commands, "_load_predictor", lambda *_: stub_predictor(manifest))
         yield

@@ -9,11 +9,10 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.config import TrainingConfig  # noqa: E402
-from tagger.corpus.batching import make_batch  # noqa: E402
-from tagger.network.averaging import MovingAverage  # noqa: E402
+from tagger.inputs.batching import make_batch  # noqa: E402
 from tagger.network.model import TwoBranchTagger  # noqa: E402
-from tagger.network.optimizers import Optimizer  # noqa: E402
-from tagger.network.training import Trainer  # noqa: E402
+from tagger.network.optimizers import MovingAverage, Optimizer  # noqa: E402
+from tagger.network.trainer import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.batching import Batch, Ids, _distinct_rows, make_batch, mask_of, prefetch, reverse_by_length
-from tagger.corpus.spellings import Spellings
-from tagger.corpus.training_set import Purpose, TrainingSet, Unknowns, bucketed_order, generator
-from tagger.corpus.vocabulary import UNK_ID
+from tagger.inputs.batching import (
+    Batch,
+    Ids,
+    _distinct_rows,
+    bucketed_order,
+    make_batch,
+    mask_of,
+    prefetch,
+    reverse_by_length,
+)
+from tagger.inputs.characters import Spellings
+from tagger.inputs.training_set import Purpose, TrainingSet, Unknowns, generator
+from tagger.inputs.vocabulary import UNK_ID
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=8)
 

@@ -18,10 +18,10 @@ from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 from stub_model import TAGS, stub_manifest, stub_model
 
-from tagger.corpus.checking import CheckSettings, FileReport, check_file
+from tagger.check.files import CheckSettings, FileReport, check_file
+from tagger.check.repair import repaired
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout
-from tagger.corpus.repair import repaired
 
 
 @pytest.fixture

@@ -409,7 +409,7 @@ def test_a_signal_stops_the_training_and_keeps_the_best_epoch(
 
 def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
     code = (
-        "import sys; from tagger import cli; cli.run(sys.argv[1:]);"
+        "import sys; from tagger.cli import commands; commands.run(sys.argv[1:]);"
         " print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml', 'seqeval', 'rich'} & set(sys.modules)))"
     )
     for arguments in (["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["eval", "--help"]):
@@ -420,8 +420,8 @@ def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
 
 def test_reading_and_scoring_need_no_tensorflow() -> None:
     code = (
-        "import sys; import tagger.runtime.predictor, tagger.runtime.model_dir, tagger.evaluation.run,"
-        " tagger.evaluation.report; print(sorted({'tensorflow', 'keras', 'pydantic', 'yaml'} & set(sys.modules)))"
+        "import sys; import tagger.prediction.predictor, tagger.model_dir.store, tagger.evaluation.evaluate,"
+        " tagger.cli.reports; print(sorted({'tensorflow', 'keras', 'pydantic', 'yaml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "[]\n"
@@ -577,7 +577,7 @@ def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tagger.errors import TaggerError
-    from tagger.network import seeds
+    from tagger.training import seeds
 
     train, n = seeds.train, []
 

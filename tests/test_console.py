@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow")  # it makes the model
 
 from small_models import random_sentences, save_small_model
 
-from tagger import console
+from tagger.cli import console
 
 pytestmark = pytest.mark.tensorflow
 

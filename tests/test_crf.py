@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from all_paths import AllPaths, all_paths
 
-from tagger.runtime.marginals import marginals
-from tagger.runtime.transitions import Transitions, constraints_of, learned_within
+from tagger.corpus.transitions import Transitions, constraints_of, learned_within
+from tagger.prediction.decoding import marginals
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tensorflow.python.framework import config  # noqa: E402 (the public module cannot switch determinism off again)
 
-from tagger.network.chain import Emissions  # noqa: E402
-from tagger.network.crf import CRF  # noqa: E402
+from tagger.network.crf import CRF, Emissions  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

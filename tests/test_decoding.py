@@ -12,11 +12,9 @@ from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 
 from tagger.corpus.schemes import SCHEMES
-from tagger.runtime import decoding
-from tagger.runtime import marginals as marginals_module
-from tagger.runtime.decoding import Scores, decode, log_softmax, viterbi
-from tagger.runtime.marginals import marginals, tag_scores
-from tagger.runtime.transitions import ILLEGAL, Transitions, constraints_of, learned_within
+from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, learned_within
+from tagger.prediction import decoding
+from tagger.prediction.decoding import Scores, decode, log_softmax, marginals, tag_scores, viterbi
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
 TAGS = {
@@ -368,7 +366,7 @@ def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch(monkeypatch: pyte
         assert decode(*one, transitions)[0].tolist() == together[row, :n].tolist()
         np.testing.assert_allclose(marginals(*one, transitions)[0], scores[row, :n], atol=1e-12)
     monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 2 * len(tags) ** 2)
-    monkeypatch.setattr(marginals_module, "_NUMBERS", 1)
+    monkeypatch.setattr(decoding, "_NUMBERS", 1)
     real = np.arange(9) < lengths[:, None]
     assert decode(logits, lengths, transitions)[real].tolist() == together[real].tolist()
     np.testing.assert_allclose(marginals(logits, lengths, transitions), scores, atol=1e-12)

@@ -22,13 +22,12 @@ import pytest
 from helpers import ROOT
 from safetensors.numpy import load_file
 
-from tagger.corpus.batching import make_batch
 from tagger.errors import DeviceError
+from tagger.inputs.batching import make_batch
 
 pytest.importorskip("tensorflow")
 
-from tagger.network.distribution import Task, read_task
-from tagger.network.rendezvous import meet
+from tagger.network.distributed import Task, meet, read_task
 
 pytestmark = pytest.mark.tensorflow
 

@@ -11,9 +11,9 @@ from helpers import run_tagger
 
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network import doctor, lstm  # noqa: E402
+from tagger.network import bilstm, doctor  # noqa: E402
+from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
-from tagger.network.lstm import Kernel  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -57,7 +57,7 @@ def test_the_gradient_that_tensorflow_registers_fails_the_self_test(monkeypatch:
             wci=no_peephole, wcf=no_peephole, wco=no_peephole, b=bias, use_peephole=False, cell_clip=0.0,
         ).h  # fmt: skip
 
-    monkeypatch.setattr(lstm, "_block_lstm", uncorrected)
+    monkeypatch.setattr(bilstm, "_block_lstm", uncorrected)
     result = run_tagger("doctor")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: the kernel fused CPU LSTM (BlockLSTMV2) is off by ")

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.batching import make_batch
-from tagger.corpus.encoder import Encoder, Sizes
-from tagger.corpus.spellings import CharacterVocabulary, casing_of
-from tagger.corpus.training_set import Purpose, TrainingSet, Unknowns
-from tagger.corpus.vocabulary import UNK_ID, Normalization, TokenVocabulary
+from tagger.inputs.batching import make_batch
+from tagger.inputs.characters import CharacterVocabulary, casing_of
+from tagger.inputs.encoder import Encoder, Sizes
+from tagger.inputs.training_set import Purpose, TrainingSet, Unknowns
+from tagger.inputs.vocabulary import UNK_ID, Normalization, TokenVocabulary
 
 POS, CHUNK = TokenVocabulary(("NNP", "VBZ")), TokenVocabulary(("I-NP",))
 TOKENS = TokenVocabulary(("eu", "rejects"), Normalization(lowercase=True))

@@ -26,12 +26,12 @@ from small_models import random_sentences, save_small_model, small_model
 
 from tagger import Tagger
 from tagger.errors import DeviceError, ModelError
-from tagger.network.export import model_graph
-from tagger.runtime import engine
-from tagger.runtime.engine import load_predictor
-from tagger.runtime.manifest import dump_manifest
-from tagger.runtime.model_dir import load_model, read_weights
-from tagger.runtime.model_files import ModelFiles
+from tagger.model_dir.files import ModelFiles
+from tagger.model_dir.manifest import dump_manifest
+from tagger.model_dir.store import load_model, read_weights
+from tagger.network.onnx_export import model_graph
+from tagger.prediction import onnx_session
+from tagger.prediction.onnx_session import load_predictor
 
 pytestmark = pytest.mark.tensorflow
 
@@ -193,13 +193,13 @@ def test_the_size_of_the_embedding_is_looked_at_before_its_content(tmp_path: Pat
 def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Path, monkeypatch) -> None:
     predictor = load_predictor(save_small_model(tmp_path / "model", max_length=1 << 20))
     sentence = ["w1"] * 40_000
-    monkeypatch.setattr(engine, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(onnx_session, "available_memory", lambda: 10_000_000)
     with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens would take 0\.0 GB of mem"):
         predictor.tag([sentence])
     for free in (20_000_000_000, None):
-        monkeypatch.setattr(engine, "available_memory", lambda free=free: free)
+        monkeypatch.setattr(onnx_session, "available_memory", lambda free=free: free)
         assert len(predictor.tag([sentence], scores=False)[0].tags) == 40_000
-    monkeypatch.setattr(engine, "available_memory", lambda: 0)
+    monkeypatch.setattr(onnx_session, "available_memory", lambda: 0)
     assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "what is no more than usual is not asked about"
 
 
@@ -269,10 +269,12 @@ def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pyt
     )
     # One that has the provider, which then does not load: ONNX Runtime goes on with the CPU and only warns.
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: providers)
-    build = engine.onnxruntime.InferenceSession
+    monkeypatch.setattr(onnx_session.onnxruntime, "get_available_providers", lambda: providers)
+    build = onnx_session.onnxruntime.InferenceSession
     monkeypatch.setattr(
-        engine.onnxruntime, "InferenceSession", lambda *a, providers: build(*a, providers=["CPUExecutionProvider"])
+        onnx_session.onnxruntime,
+        "InferenceSession",
+        lambda *a, providers: build(*a, providers=["CPUExecutionProvider"]),
     )
     with pytest.raises(DeviceError, match="its CUDA provider does not load"):
         load_predictor(directory, device="gpu")
@@ -284,7 +286,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pyt
 def test_predict_and_eval_import_only_what_they_need(directory: Path, tmp_path: Path) -> None:
     heavy = ["tensorflow", "keras", "pydantic", "yaml", "seqeval", "sklearn", "onnx", "safetensors", "rich"]
     code = (
-        "import sys; from tagger import cli; code = cli.run(sys.argv[1:]);"
+        "import sys; from tagger.cli import commands; code = commands.run(sys.argv[1:]);"
         f" print(code, sorted(set({heavy}) & set(sys.modules)), file=sys.stderr)"
     )
     (tmp_path / "x").write_text("w1 O\nw2 B-X\n")
@@ -295,7 +297,7 @@ def test_predict_and_eval_import_only_what_they_need(directory: Path, tmp_path: 
 
 
 def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "tagger.runtime.engine")
+    monkeypatch.delitem(sys.modules, "tagger.prediction.onnx_session")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = run_tagger("predict", "--model", directory, stdin=b"w1\n")
     assert result.first_error.startswith("error: onnxruntime cannot be imported: ")

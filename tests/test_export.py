@@ -19,19 +19,18 @@ import onnxruntime
 import tensorflow as tf
 from small_models import TAGS, random_sentences, save_small_model, small_model
 
-from tagger.corpus.batching import pad
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
+from tagger.corpus.transitions import constraints_of
 from tagger.errors import ModelError, TaggerError
-from tagger.network import run
-from tagger.network.export import build_onnx, model_graph
-from tagger.network.export_check import check_equal
-from tagger.network.inference import open_scorer
-from tagger.runtime.engine import graph_inputs, load_predictor
-from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
-from tagger.runtime.predictor import Predictor
-from tagger.runtime.transitions import constraints_of
+from tagger.inputs.batching import pad
+from tagger.model_dir.store import Model, Weights, load_model, read_weights
+from tagger.network.model import open_scorer
+from tagger.network.onnx_export import build_onnx, check_equal, model_graph
+from tagger.prediction.onnx_session import graph_inputs, load_predictor
+from tagger.prediction.predictor import Predictor
+from tagger.training import train as train_module
 
 pytestmark = pytest.mark.tensorflow
 
@@ -199,7 +198,7 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, mo
         changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in model.network.items()}
         return model_graph(dataclasses.replace(model, network=changed))
 
-    monkeypatch.setattr(run, "model_graph", wrong)
+    monkeypatch.setattr(train_module, "model_graph", wrong)
     result = run_tagger("train", "c.yaml", "--set", "training.seed=2")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: model.onnx: what ONNX Runtime computes is 0.5 from what TensorFlow")

@@ -14,14 +14,14 @@ onnx = pytest.importorskip("onnx")
 from google.protobuf.message import DecodeError  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from tagger.runtime.graph import structure_of  # noqa: E402
-from tagger.runtime.graph_check import check_graph  # noqa: E402
+from tagger.prediction.onnx_check import check_graph  # noqa: E402
+from tagger.prediction.onnx_graph import structure_of  # noqa: E402
 
 pytest.importorskip("tensorflow")
 
 from small_models import small_model  # noqa: E402
 
-from tagger.network.export import model_graph  # noqa: E402
+from tagger.network.onnx_export import model_graph  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

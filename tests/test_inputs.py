@@ -15,7 +15,7 @@ from tagger import Tagger
 
 pytest.importorskip("tensorflow")
 
-from tagger.runtime.model_dir import load_model, read_weights
+from tagger.model_dir.store import load_model, read_weights
 
 pytestmark = pytest.mark.tensorflow
 

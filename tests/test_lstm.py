@@ -8,7 +8,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.lstm import BlockLSTM, Branch, Kernel, make_branch  # noqa: E402
+from tagger.network.bilstm import BlockLSTM, Branch, Kernel, make_branch  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.matching import Extension, extend_vocabulary, match
-from tagger.corpus.vectors import Vectors
-from tagger.corpus.vocabulary import UNK_ID, Normalization, TokenVocabulary
+from tagger.inputs.vocabulary import UNK_ID, Normalization, TokenVocabulary
+from tagger.vectors.matching import Extension, extend_vocabulary, match
+from tagger.vectors.table import Vectors
 
 
 def vectors_of(*tokens: str) -> Vectors:

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 
-from tagger.corpus.encoder import Encoder
+from tagger import atomic
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.spellings import CharacterVocabulary
-from tagger.corpus.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.errors import ModelError
-from tagger.runtime import model_dir, publish
-from tagger.runtime.engine import load_predictor
-from tagger.runtime.manifest import FORMAT_VERSION, Manifest, dump_manifest
-from tagger.runtime.model_dir import Model, Weights, read_weights
-from tagger.runtime.model_files import MODEL_FILES
-from tagger.runtime.model_saving import check_place, save_model
+from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
+from tagger.model_dir import store
+from tagger.model_dir.files import MODEL_FILES
+from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
+from tagger.model_dir.store import Model, Weights, check_place, read_weights, save_model
+from tagger.prediction.onnx_session import load_predictor
 
 TOKENS = ("the", "U+3000:\u3000", "\u2028", "\x0b", "", " ", "é", "#")
 
@@ -81,7 +81,7 @@ def save(directory: Path, seed: int = 1) -> None:
 
 
 def load_model(directory: Path) -> Model[Weights]:
-    return model_dir.load_model(directory, read_weights)
+    return store.load_model(directory, read_weights)
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_a_reader_sees_the_old_or_the_new_model_and_never_a_mixture(
     tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchange:  # a system without renameat2
-        monkeypatch.setattr(publish, "_renameat2_exchange", lambda a, b: False)
+        monkeypatch.setattr(atomic, "_renameat2_exchange", lambda a, b: False)
     directory = tmp_path / "model"
     save(directory)
     done, seen, problems = threading.Event(), set(), []

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagger.corpus.batching import Batch, make_batch
+from tagger.inputs.batching import Batch, make_batch
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network import model  # noqa: E402
-from tagger.network.feeding import Fed, join, pack, unpack  # noqa: E402
-from tagger.network.layers import dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
-from tagger.network.lstm import BlockLSTM, Kernel  # noqa: E402
+from tagger.network.bilstm import BlockLSTM, Kernel, dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
+from tagger.network.packing import Fed, join, pack, unpack  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

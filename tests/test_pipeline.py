@@ -13,22 +13,29 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
+from tagger import machine  # noqa: E402
+from tagger.cli.progress import TrainingProgress  # noqa: E402
 from tagger.config import load_config  # noqa: E402
 from tagger.errors import ConfigError, DataError, DeviceError, ModelError  # noqa: E402
-from tagger.evaluation.progress import TrainingProgress  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
-from tagger.network import devices, distribution, export_check, memory, model, pipeline, preparation, run  # noqa: E402
-from tagger.network.history import EpochResult, score_of  # noqa: E402
-from tagger.network.lstm import Kernel  # noqa: E402
-from tagger.network.preparation import prepare  # noqa: E402
-from tagger.network.resuming import facts_of  # noqa: E402
-from tagger.network.resuming import fingerprint as fingerprint_of  # noqa: E402
-from tagger.runtime import memory as runtime_memory  # noqa: E402
-from tagger.runtime import model_dir  # noqa: E402
-from tagger.runtime.checkpoints import Checkpoints  # noqa: E402
-from tagger.runtime.engine import load_predictor  # noqa: E402
-from tagger.runtime.model_dir import load_model, read_weights  # noqa: E402
-from tagger.runtime.predictor import Predictor  # noqa: E402
+from tagger.model_dir import store  # noqa: E402
+from tagger.model_dir.store import load_model, read_weights  # noqa: E402
+from tagger.network import (  # noqa: E402
+    devices,
+    distributed,
+    model,
+    onnx_export,
+)
+from tagger.network.bilstm import Kernel  # noqa: E402
+from tagger.prediction.onnx_session import load_predictor  # noqa: E402
+from tagger.prediction.predictor import Predictor  # noqa: E402
+from tagger.training import preparation  # noqa: E402
+from tagger.training import train as train_module  # noqa: E402
+from tagger.training.checkpoints import Checkpoints  # noqa: E402
+from tagger.training.history import EpochResult, score_of  # noqa: E402
+from tagger.training.preparation import prepare  # noqa: E402
+from tagger.training.resume import facts_of  # noqa: E402
+from tagger.training.resume import fingerprint as fingerprint_of  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -54,10 +61,10 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(configured, mon
         seen.append(options["kernel"])
         raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
 
-    monkeypatch.setattr(pipeline, "choose_device", choose)
+    monkeypatch.setattr(train_module, "choose_device", choose)
     monkeypatch.setattr(model, "TwoBranchTagger", network)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.train(configured("training.threads=3"), TrainingProgress(), device="gpu")
+        train_module.train(configured("training.threads=3"), TrainingProgress(), device="gpu")
     assert seen == [("gpu", 3), Kernel.CUDNN]
 
 
@@ -111,11 +118,9 @@ def test_the_gpus_that_are_asked_for_are_the_ones_seen_their_memory_grows_and_th
 def test_several_gpus_train_side_by_side_and_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     strategy = SimpleNamespace(num_replicas_in_sync=2)
-    monkeypatch.setattr(
-        distribution.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy
-    )
-    assert distribution.connect(distribution.Task(), 2).n == 2
-    assert distribution.connect(distribution.Task(), 1).n == distribution.connect(distribution.Task(), 0).n == 1
+    monkeypatch.setattr(distributed.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy)
+    assert distributed.connect(distributed.Task(), 2).n == 2
+    assert distributed.connect(distributed.Task(), 1).n == distributed.connect(distributed.Task(), 0).n == 1
     assert made == [None]  # all that are visible
 
 
@@ -124,13 +129,15 @@ def test_mixed_precision_is_for_gpus(
     configured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n_gpus: int, mixed: bool
 ) -> None:
     # On a CPU that is said to be a GPU: the plain kernel can compute in float16 anywhere.
-    monkeypatch.setattr(pipeline, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, n_gpus))
+    monkeypatch.setattr(
+        train_module, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, n_gpus)
+    )
     seen: list[object] = []
     build = model.TwoBranchTagger
     monkeypatch.setattr(
         model, "TwoBranchTagger", lambda **options: seen.append(options["mixed_precision"]) or build(**options)
     )
-    outcome = pipeline.train(configured("training.mixed_precision=true"), TrainingProgress())
+    outcome = train_module.train(configured("training.mixed_precision=true"), TrainingProgress())
     assert outcome.best is not None
     assert seen[0] is mixed
     errors = capsys.readouterr().err
@@ -140,19 +147,19 @@ def test_mixed_precision_is_for_gpus(
 
 def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     # As above. In float16 the logits are some 1e-4 from those in float32, which agree to 1e-6.
-    monkeypatch.setattr(pipeline, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, 1))
-    monkeypatch.setattr(export_check, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(train_module, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, 1))
+    monkeypatch.setattr(onnx_export, "_TOLERANCE", 1e-5)
     settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
     compared: list[float] = []
-    check = run.check_equal
+    check = train_module.check_equal
 
     def checked(saved: Predictor, reference: Predictor, sentences: list[list[list[str]]]) -> None:
         check(saved, reference, sentences)
         (ours,), (theirs,) = saved.logits(sentences[0]), reference.logits(sentences[0])
         compared.append(float(abs(ours - theirs).max()))
 
-    monkeypatch.setattr(run, "check_equal", checked)
-    assert pipeline.train(configured(*settings), TrainingProgress()).best is not None
+    monkeypatch.setattr(train_module, "check_equal", checked)
+    assert train_module.train(configured(*settings), TrainingProgress()).best is not None
     assert compared
     assert max(compared) < 1e-5
 
@@ -176,8 +183,8 @@ def test_a_library_is_found_beside_tensorflow_too(tmp_path: Path, monkeypatch: p
 
 def test_operators_are_deterministic(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(pipeline.tf.config.experimental, "enable_op_determinism", lambda: asked.append(1))
-    pipeline.train(configured(), TrainingProgress())
+    monkeypatch.setattr(devices.tf.config.experimental, "enable_op_determinism", lambda: asked.append(1))
+    train_module.train(configured(), TrainingProgress())
     assert asked == [1]
 
 
@@ -204,11 +211,11 @@ def test_workers_are_told_apart_by_data_and_settings_but_not_by_paths_and_thread
     assert len({first, *others}) == 1 + len(others)
 
 
-class _OfTwoWorkers(distribution.Replicas):
+class _OfTwoWorkers(distributed.Replicas):
     """One of two workers, where the other says what it is told to."""
 
     def __init__(self, index: int, *, other_stops: bool) -> None:
-        super().__init__(task=distribution.Task(("a:1", "b:2"), index))
+        super().__init__(task=distributed.Task(("a:1", "b:2"), index))
         self.asked: list[float] = []
         self.other_stops = other_stops
         self.n, self.local = 1, range(1)
@@ -231,17 +238,17 @@ def test_workers_stop_when_another_one_does(configured, monkeypatch: pytest.Monk
     assert len(run_of(configured, monkeypatch, replicas)) == 1
 
 
-def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distribution.Replicas) -> list[EpochResult]:
+def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Replicas) -> list[EpochResult]:
     """Six epochs with a patience of one, of which the second is best."""
     config = configured("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
     device = devices.Device("CPU", Kernel.BLOCK)
-    network = pipeline.initial_network(prepared, device)
-    trainer = pipeline.Trainer(network, config.training)
+    network = train_module.initial_network(prepared, device)
+    trainer = train_module.Trainer(network, config.training)
     checkpoints = Checkpoints(Path(str(config.output.model_dir)))
     facts = facts_of(config, prepared, device)
     with checkpoints.lock():
-        this = run.Run(
+        this = train_module.Run(
             config, prepared, trainer, replicas, TrainingProgress(), lambda: False, facts=facts, checkpoints=checkpoints
         )
         gold, empty = [["B-X", "O"]], [["O", "O"]]
@@ -258,17 +265,17 @@ def test_running_out_of_memory_is_an_error_with_advice() -> None:
 def test_a_gpu_that_fails_is_an_error_that_says_how_to_go_on(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def failing(self: pipeline.Trainer, *arguments: object, **options: object) -> None:
+    def failing(self: train_module.Trainer, *arguments: object, **options: object) -> None:
         calls.append(self)
         raise tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure\nmore")
 
     gpu = devices.Device("GPU, a model", Kernel.BLOCK, n_gpus=1)
-    monkeypatch.setattr(pipeline.Trainer, "train_epoch", failing)
+    monkeypatch.setattr(train_module.Trainer, "train_epoch", failing)
     with pytest.raises(tf.errors.InternalError):  # on a CPU nothing can be gone: it is a mistake of ours
-        pipeline.train(configured("output.model_dir=a"), TrainingProgress(), device="cpu")
-    monkeypatch.setattr(pipeline, "choose_device", lambda wanted, threads: gpu)
+        train_module.train(configured("output.model_dir=a"), TrainingProgress(), device="cpu")
+    monkeypatch.setattr(train_module, "choose_device", lambda wanted, threads: gpu)
     with pytest.raises(DeviceError, match=r"^GPU, a model: failed .* --resume, there or with --device cpu") as error:
-        pipeline.train(configured("output.model_dir=b"), TrainingProgress())
+        train_module.train(configured("output.model_dir=b"), TrainingProgress())
     assert error.value.detail == ("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure", "more")
     assert len(calls) == 2
 
@@ -277,7 +284,7 @@ def test_a_place_that_is_taken_is_found_before_anything_else(configured, tmp_pat
     (tmp_path / "train").unlink()  # would be the next error
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(ModelError, match="taken: is a file"):
-        pipeline.train(configured("output.model_dir=taken"), TrainingProgress())
+        train_module.train(configured("output.model_dir=taken"), TrainingProgress())
 
 
 def test_f1_decides_which_epoch_is_best_and_accuracy_where_f1_cannot_tell() -> None:
@@ -289,7 +296,7 @@ def test_f1_decides_which_epoch_is_best_and_accuracy_where_f1_cannot_tell() -> N
 
 def test_what_is_scored_and_saved_is_the_moving_average(configured) -> None:
     def saved(*settings: str) -> dict[str, np.ndarray]:
-        outcome = pipeline.train(
+        outcome = train_module.train(
             configured("training.epochs=1", "training.batch_size=1", *settings), TrainingProgress()
         )
         assert outcome.model_dir is not None
@@ -306,7 +313,7 @@ def test_without_a_dev_set_all_of_train_is_learnt_and_the_last_epoch_kept(config
     for name, more in (("last", ()), ("with dev", ("data.dev=train",)), ("two", ("training.epochs=2",))):
         config = configured(*settings, *more, f"output.model_dir={name}")
         with TrainingProgress() as progress:
-            outcome = pipeline.train(config, progress)
+            outcome = train_module.train(config, progress)
         if name == "last":
             assert outcome.best is outcome.history[-1]
             assert [result.epoch for result in outcome.history] == [1, 2, 3]
@@ -326,10 +333,10 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
     configured, tmp_path: Path, monkeypatch
 ) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\n" + "c O\n" * 300 + "\nd O\n")
-    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(preparation, "available_memory", lambda: 10_000_000)
     config = configured("model.units=500", "data.max_length=100000")
     with pytest.raises(ConfigError) as error:
-        pipeline.train(config, TrainingProgress())
+        train_module.train(config, TrainingProgress())
     found = re.fullmatch(
         r"data\.max_length: a batch of 3 sentences with the longest one would take (\d+) MB of memory, expected at most the"
         r" 10 MB that are free; set it to (\d+) or less, or lower training\.batch_size",
@@ -345,28 +352,28 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
     for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
         config = configured("model.units=500", f"data.max_length={length}")
         with expected:
-            memory.check_memory(config, prepare(config, note=str, warn=str))
+            preparation.check_memory(config, prepare(config, note=str, warn=str))
     config = configured("model.units=100000")
     with pytest.raises(
         ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers, and the network, would take"
     ):
-        memory.check_memory(config, prepare(config, note=str, warn=str))
-    monkeypatch.setattr(memory, "available_memory", lambda: None)
-    memory.check_memory(config, prepare(config, note=str, warn=str))
+        preparation.check_memory(config, prepare(config, note=str, warn=str))
+    monkeypatch.setattr(preparation, "available_memory", lambda: None)
+    preparation.check_memory(config, prepare(config, note=str, warn=str))
 
 
 def test_the_memory_that_is_free_is_the_least_of_the_machines_and_the_containers(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(runtime_memory, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(runtime_memory, "_CGROUP", tmp_path)
-    assert runtime_memory.available_memory() is None
+    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    assert machine.available_memory() is None
     (tmp_path / "meminfo").write_text("MemTotal:       9 kB\nMemAvailable:    5000 kB\n")
-    assert runtime_memory.available_memory() == 5_120_000
+    assert machine.available_memory() == 5_120_000
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("1000000\n")
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 100000\nactive_file 7\nother_active_file 9\n")
-    assert runtime_memory.available_memory() == 5_120_000
+    assert machine.available_memory() == 5_120_000
     (tmp_path / "memory.max").write_text("3000000\n")
-    assert runtime_memory.available_memory() == 2_100_007
+    assert machine.available_memory() == 2_100_007
 
 
 @pytest.mark.parametrize("decoder", ["constrained", "crf"])
@@ -390,7 +397,7 @@ def test_more_tags_than_a_table_of_transitions_can_hold_are_refused(
     assert len(prepare(config, note=str, warn=str).tags) == 9
     # A model that somebody made with more is refused before the table is.
     config = configured(f"model.decoder={decoder}", "model.scheme=IOB2", "output.model_dir=m")
-    pipeline.train(config, TrainingProgress())
-    monkeypatch.setattr(model_dir, "MOST_TAGS", 8)
+    train_module.train(config, TrainingProgress())
+    monkeypatch.setattr(store, "MOST_TAGS", 8)
     with pytest.raises(ModelError, match=r"tags\.txt: found 9 tags, expected at most 8; train again"):
         load_predictor(Path("m"))

@@ -16,19 +16,17 @@ import pytest
 from helpers import run_tagger
 from stub_model import TAGS, fixed_logits, stub_manifest, stub_model, stub_predictor
 
-from tagger.corpus.batching import Ids, pad
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.encoder import Encoder
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.errors import DataError, ModelError
-from tagger.runtime.conll_stream import PIECE_LINES, tag_conll
-from tagger.runtime.decoding import Scores
-from tagger.runtime.grouping import batches_by_length
-from tagger.runtime.model_dir import Model
-from tagger.runtime.predictor import Predictor, ScoreBatch
-from tagger.runtime.windows import context_of
+from tagger.inputs.batching import Ids, batches_by_length, pad
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
+from tagger.model_dir.store import Model
+from tagger.prediction.decoding import Scores
+from tagger.prediction.predictor import Predictor, ScoreBatch, context_of
+from tagger.prediction.stream import PIECE_LINES, tag_conll, tag_stream, tag_windows
 
 _WORDS = tuple(f"w{i}" for i in range(500))
 
@@ -86,7 +84,7 @@ def test_a_sentence_read_in_pieces_has_the_tags_of_the_whole(max_length: int, ra
     data = "".join(f"{token}\n" for token in tokens).encode()
     (expected,) = predictor.tag([tokens])
     sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)
-    pieces = list(predictor.tag_stream(sentences))
+    pieces = list(tag_stream(predictor, sentences))
     assert [len(sentence.tokens) for sentence, _ in pieces] == [8192, 8192, 8192, 30_000 - 3 * 8192]
     assert [token for sentence, _ in pieces for token in sentence.tokens] == tokens
     assert [tag for _, tagged in pieces for tag in tagged.tags] == expected.tags
@@ -99,7 +97,7 @@ def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags()
     sentences = [long_sentence(n) for n in (3, PIECE_LINES, 1, 9000, PIECE_LINES + 1, 5)]
     data = "\n".join("".join(f"{token}\n" for token in tokens) for tokens in sentences).encode()
     found: list[list[str]] = [[]]
-    for sentence, tagged in predictor.tag_stream(read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)):
+    for sentence, tagged in tag_stream(predictor, read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)):
         found[-1] += tagged.tags
         if not sentence.continues:
             found.append([])
@@ -148,7 +146,7 @@ def test_the_context_is_an_eighth_of_the_window() -> None:
 def test_a_piece_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
     data = b"Peter\n-DOCSTART-\nBlackburn\n"
     sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=1)
-    tags = [tag for _, tagged in stub_predictor().tag_stream(sentences) for tag in tagged.tags]
+    tags = [tag for _, tagged in tag_stream(stub_predictor(), sentences) for tag in tagged.tags]
     assert tags == ["B-PER", "B-PER"]
 
 
@@ -190,7 +188,7 @@ def test_sentences_come_back_in_order_however_long_their_batches_take() -> None:
     expected = b"".join(tag_conll(stub_predictor(), io.BytesIO(data), Layout(), path="-"))
     for window in (3, 10, 1000):
         sentences = read_sentences(io.BytesIO(data), Layout())
-        found = [pair for group in predictor.tag_windows(sentences, window) for pair in group]
+        found = [pair for group in tag_windows(predictor, sentences, window) for pair in group]
         assert b"".join(line for sentence, _ in found for line in sentence.lines) == data
         plain = stub_predictor().tag([sentence.tokens for sentence, _ in found])
         assert [tagged for _, tagged in found] == plain
@@ -238,7 +236,7 @@ def test_work_that_nobody_waits_for_is_not_begun() -> None:
     calls: list[int] = []
     predictor = Predictor(stub_predictor(score=slow_and_recorded([0.01], calls)).model, threads=2, batch_tokens=1)
     sentences = (Sentence(["EU"], [], [], range(0), [], 0) for _ in range(1000))
-    stream = predictor.tag_windows(sentences, 10)
+    stream = tag_windows(predictor, sentences, 10)
     assert len(next(stream)) == 10
     stream.close()  # as Ctrl-C does
     begun = len(calls)
@@ -315,10 +313,10 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
 
 def test_a_window_holds_few_long_sentences() -> None:
     data = (b"EU\n" * 8000 + b"\n") * 30
-    sizes = [len(group) for group in stub_predictor().tag_windows(read_sentences(io.BytesIO(data), Layout()))]
+    sizes = [len(group) for group in tag_windows(stub_predictor(), read_sentences(io.BytesIO(data), Layout()))]
     assert sizes == [9, 9, 9, 3], "no more than 65,536 lines and the sentence that exceeds them"
     tokens_only = (Sentence(["EU"] * 8000, [], [], range(0), [], 0) for _ in range(30))
-    assert [len(group) for group in stub_predictor().tag_windows(tokens_only)] == [9, 9, 9, 3]
+    assert [len(group) for group in tag_windows(stub_predictor(), tokens_only)] == [9, 9, 9, 3]
 
 
 def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
@@ -329,10 +327,10 @@ def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
 
     found = []
     with pytest.raises(RuntimeError, match="the caller's own"):
-        found += stub_predictor().tag_stream(sentences())
+        found += tag_stream(stub_predictor(), sentences())
     found = []
     with pytest.raises(RuntimeError, match="the caller's own"):
-        for pair in stub_predictor().tag_stream(sentences()):
+        for pair in tag_stream(stub_predictor(), sentences()):
             found.append(pair)
     assert len(found) == 9000
 
@@ -342,7 +340,7 @@ def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
 
 def pieces_of(data: bytes, predictor: Predictor, max_lines: int) -> list[str]:
     sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=max_lines)
-    return [tag for _, tagged in predictor.tag_stream(sentences) for tag in tagged.tags]
+    return [tag for _, tagged in tag_stream(predictor, sentences) for tag in tagged.tags]
 
 
 def test_the_tag_before_a_piece_is_that_of_the_piece_before_and_not_of_its_context() -> None:

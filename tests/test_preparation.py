@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from tagger.config import load_config
-from tagger.network.preparation import Prepared, prepare, well_formed
+from tagger.training.preparation import Prepared, prepare, well_formed
 
 pytestmark = pytest.mark.tensorflow
 

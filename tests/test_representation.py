@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagger.corpus.batching import Batch, make_batch
-from tagger.corpus.encoder import Encoder
-from tagger.corpus.spellings import CharacterVocabulary, Spellings, encode_spellings
-from tagger.corpus.vocabulary import TokenVocabulary
+from tagger.inputs.batching import Batch, make_batch
+from tagger.inputs.characters import CharacterVocabulary, Spellings, encode_spellings
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import TokenVocabulary
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.characters import CharacterCNN, CharacterLSTM, CharacterNetwork  # noqa: E402
-from tagger.network.feeding import join, pack, unpack  # noqa: E402
-from tagger.network.lstm import Kernel  # noqa: E402
+from tagger.network.bilstm import Kernel  # noqa: E402
+from tagger.network.embedding import CharacterCNN, CharacterLSTM, CharacterNetwork  # noqa: E402
 from tagger.network.model import TwoBranchTagger  # noqa: E402
+from tagger.network.packing import join, pack, unpack  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

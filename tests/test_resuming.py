@@ -14,17 +14,17 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
+from tagger.cli.progress import TrainingProgress  # noqa: E402
 from tagger.config import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
-from tagger.evaluation.progress import TrainingProgress  # noqa: E402
-from tagger.network import pipeline  # noqa: E402
+from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
-from tagger.network.lstm import Kernel  # noqa: E402
-from tagger.network.preparation import prepare  # noqa: E402
-from tagger.network.resuming import check_same, facts_of  # noqa: E402
-from tagger.network.run import Run  # noqa: E402
-from tagger.network.seeds import SeedsOutcome, train_seeds  # noqa: E402
-from tagger.runtime.checkpoints import Checkpoints, State  # noqa: E402
+from tagger.training import train as train_module  # noqa: E402
+from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
+from tagger.training.preparation import prepare  # noqa: E402
+from tagger.training.resume import check_same, facts_of  # noqa: E402
+from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
+from tagger.training.train import Run  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -88,9 +88,9 @@ def content(model: str) -> dict[str, object]:
     return found
 
 
-def train(config, **options) -> pipeline.Outcome:
+def train(config, **options) -> train_module.Outcome:
     with TrainingProgress() as progress:
-        return pipeline.train(config, progress, **options)
+        return train_module.train(config, progress, **options)
 
 
 @pytest.mark.parametrize(("settings", "stops"), VARIANTS)

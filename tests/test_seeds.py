@@ -15,18 +15,17 @@ pytest.importorskip("tensorflow")
 
 from small_models import save_small_model
 
+from tagger.cli.progress import TrainingProgress
 from tagger.config import Config, load_config
 from tagger.errors import ConfigError, ModelError, TaggerError
-from tagger.evaluation.progress import TrainingProgress
 from tagger.evaluation.scores import evaluate
-from tagger.network import seeds
-from tagger.network.epochs import EpochLoss
-from tagger.network.history import EpochResult
-from tagger.network.resuming import STATE_FORMAT, state_to_begin_with
-from tagger.network.run import Listener, Outcome
-from tagger.runtime.checkpoints import Checkpoints, State
-from tagger.runtime.engine import load_predictor
-from tagger.runtime.model_saving import check_place
+from tagger.model_dir.store import check_place
+from tagger.network.trainer import EpochLoss
+from tagger.prediction.onnx_session import load_predictor
+from tagger.training import seeds
+from tagger.training.checkpoints import Checkpoints, State
+from tagger.training.history import EpochResult, Listener, Outcome
+from tagger.training.resume import STATE_FORMAT, state_to_begin_with
 
 pytestmark = pytest.mark.tensorflow
 
@@ -107,7 +106,7 @@ def litter() -> list[Path]:
         (seeds._Seeds, "_save_state", "after"),
         (seeds, "publish_directory", "before"),
         (seeds, "publish_directory", "after"),
-        (seeds, "remove", "after"),
+        (seeds, "_remove", "after"),
     ],
 )
 def test_a_seed_that_is_killed_at_its_end_loses_nothing(

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stub_model import fixed_logits, stub_manifest, stub_predictor
 
-from tagger import cli
-from tagger.corpus.batching import pad
+from tagger.cli import commands
 from tagger.corpus.notation import Notation
 from tagger.evaluation.scores import evaluate
 from tagger.evaluation.significance import Counts, compare, f1_of, span_counts
+from tagger.inputs.batching import pad
 
 TAGS = st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=6), min_size=1, max_size=8)
 
@@ -131,7 +131,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "iobes": stub_predictor(stub_manifest(notation=Notation(scheme="IOBES"))),
         "plain": stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")),
     }
-    monkeypatch.setattr(cli, "_load_predictor", lambda name, *_: predictors[name])
+    monkeypatch.setattr(commands, "_load_predictor", lambda name, *_: predictors[name])
     sentences = "EU\tB-ORG\nx\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n" * 20
     (tmp_path / "gold").write_text(f"{sentences}German\tO\nx\tO\n\n")
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.spellings import (
+from tagger.inputs.characters import (
     MAX_CHARACTERS,
     Casing,
     CharacterVocabulary,
@@ -13,7 +13,7 @@ from tagger.corpus.spellings import (
     casing_of,
     encode_spellings,
 )
-from tagger.corpus.vocabulary import UNK_ID
+from tagger.inputs.vocabulary import UNK_ID
 
 
 @pytest.mark.parametrize(

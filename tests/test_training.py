@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 
 from tagger.config import TrainingConfig
-from tagger.corpus.batching import Batch
-from tagger.corpus.training_set import TrainingSet, Unknowns
 from tagger.errors import TaggerError
+from tagger.inputs.batching import Batch
+from tagger.inputs.training_set import TrainingSet, Unknowns
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.epochs import Stopped, dropout_seed, rate_of  # noqa: E402
-from tagger.network.feeding import join, pack, unpack  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
-from tagger.network.optimizers import LossScale  # noqa: E402
-from tagger.network.training import Trainer, _groups  # noqa: E402
+from tagger.network.optimizers import LossScale, rate_of  # noqa: E402
+from tagger.network.packing import join, pack, unpack  # noqa: E402
+from tagger.network.trainer import Stopped, Trainer, _groups, dropout_seed  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.vectors import Vectors, read_named_vectors, read_vectors
 from tagger.errors import ConfigError, DataError
+from tagger.vectors.table import Vectors, read_named_vectors, read_vectors
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_is_written_is_read_again(
 
 
 def test_a_file_of_many_blocks_is_read_in_order_and_max_rows_cuts_it(write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagger.corpus.vector_text._SLAB_VALUES", 1000)
+    monkeypatch.setattr("tagger.vectors.text._SLAB_VALUES", 1000)
     table = np.random.default_rng(1).normal(size=(9000, 7)).astype(np.float32)
     lines = [f"w{i} {' '.join(map(repr, row))}\n" for i, row in enumerate(table.tolist())]
     for header in ("", "9000 7\n"):
@@ -374,7 +374,7 @@ def test_a_damaged_array_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("value", "dtype"), [(np.nan, "<f4"), (-np.inf, "<f2"), (1e39, "<f8")])
 def test_an_array_must_be_finite(order: str, value: float, dtype: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("tagger.corpus.vectors._CHECKED_VALUES", 4)
+    monkeypatch.setattr("tagger.vectors.table._CHECKED_VALUES", 4)
     array = np.ones((5, 2), dtype, order=order)
     array[3, 1] = value
     path = save(tmp_path, array, "a\nb\nc\nd\ne\n")

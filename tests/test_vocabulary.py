@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus import vocabulary as vocabulary_module
-from tagger.corpus.vocabulary import (
+from tagger.inputs import vocabulary as vocabulary_module
+from tagger.inputs.vocabulary import (
     LOOKUPS,
     N_RESERVED,
     PAD_ID,

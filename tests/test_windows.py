@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.runtime.windows import context_of, windows
+from tagger.prediction.predictor import context_of, windows
 
 
 @given(st.integers(1, 3000), st.integers(1, 600))

@@ -15,11 +15,11 @@ import tagger.network  # noqa: F401
 import tensorflow as tf  # isort: skip
 
 from tagger.config import TrainingConfig
-from tagger.corpus.batching import Batch, make_batch
-from tagger.network.distribution import Replicas, Task, connect
-from tagger.network.lstm import Kernel
+from tagger.inputs.batching import Batch, make_batch
+from tagger.network.bilstm import Kernel
+from tagger.network.distributed import Replicas, Task, connect
 from tagger.network.model import TwoBranchTagger
-from tagger.network.training import Trainer
+from tagger.network.trainer import Trainer
 
 V, K = 40, 5
 

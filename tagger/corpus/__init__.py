@@ -1,1 +1,1 @@
-"""Text in, arrays out: CoNLL files to padded id batches. Numpy only; read conll → schemes → vocabulary → batching."""
+"""CoNLL text in, sentences out: lines, columns, tag schemes; every byte is kept."""

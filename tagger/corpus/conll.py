@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import IO
 
 from tagger.corpus.encodings import wrong_byte
-from tagger.corpus.gold import GoldColumn, missing_column
-from tagger.corpus.layout import BLANKS, DOCSTART, Layout
+from tagger.corpus.layout import BLANKS, DOCSTART, GoldColumn, Layout, missing_column, own_delimiter
 from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
 from tagger.errors import DataError
 
 Report = Callable[[DataError], None]
-
 _DOCSTART_BYTES = DOCSTART.encode()
 _ALL_BUT = {blank: bytes(set(range(256)) - {ord(blank), ord("\n")}) for blank in BLANKS}
 
@@ -294,10 +292,3 @@ def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimit
     parts[::2] = b"".join(sentence.lines[:n_tokens]).split(b"\n")[:n_tokens]
     parts[1::2] = map(tails.__getitem__, values)
     return b"".join(parts + sentence.lines[n_tokens:])
-
-
-def own_delimiter(body: bytes) -> str | None:
-    """What separates the columns of a line read by the `auto` rule; None where it has but one column."""
-    if b"\t" in body:
-        return "\t"
-    return " " if b" " in body else None

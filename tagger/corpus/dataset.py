@@ -11,16 +11,15 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tagger.corpus.conll import Sentence, own_delimiter, read_sentences
+from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.encodings import wrong_byte
-from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag
+from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag, own_delimiter
 from tagger.corpus.lines import open_corpus, read_lines, require_regular, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 
 T = TypeVar("T", int, str)
-
 _COMMENT_PREFIX = "#"
 
 

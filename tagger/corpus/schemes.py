@@ -55,9 +55,7 @@ SCHEMES: Mapping[str, Scheme] = {
 }
 NO_SCHEME = "none"  # plain tags (part of speech, …): no prefixes, no spans
 SCHEME_NAMES = (*SCHEMES, NO_SCHEME)
-
 _READ_AS = {"L": "E", "U": "S"}  # BILOU's names for IOBES's prefixes
-
 # conlleval's reading of two neighbouring tags of one type: does a new span begin at the second? (Tjong Kim Sang
 # 2000, conlleval.pl `startOfChunk`; S added as in seqeval's `start_of_chunk`.) Types that differ always begin one.
 _BEGINS = {

@@ -1,1 +1,1 @@
-"""Scores and how they are shown."""
+"""Precision, recall and F1, and whether a difference between two models is luck."""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 
 Counts = npt.NDArray[np.int64]  # [S, 3]: right, predicted and gold spans of each sentence
-
 _INDICES_AT_ONCE = 1 << 21
 
 

@@ -7,14 +7,16 @@ import ctypes
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from tagger.errors import DeviceError
+from tagger.machine import available_cores
 from tagger.network import muted_stderr
-from tagger.network.lstm import Kernel
-from tagger.runtime.cores import available_cores
+from tagger.network.bilstm import Kernel
 
+CPU = "CPU:0"  # as TensorFlow names it
 _CUDA_LIBRARIES = (
     "libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcublasLt.so.{cuda}", "libcusparse.so.{cuda}",
     "libcudnn.so.{cudnn}",
@@ -61,6 +63,17 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
         tf.config.experimental.set_memory_growth(gpu, True)
         names.append(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
     return Device(f"GPU, {', '.join(names)}", Kernel.CUDNN, len(chosen), n)
+
+
+def make_deterministic() -> None:
+    """Have TensorFlow take operators that give the same bits each time."""
+    tf.config.experimental.enable_op_determinism()
+
+
+def on_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Where what is made and run is on the CPU."""
+    device: contextlib.AbstractContextManager[Any] = tf.device(CPU)
+    return device
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from tagger import __version__
 from tagger.errors import DeviceError
+from tagger.machine import available_cores
+from tagger.network.bilstm import Kernel, make_branch
 from tagger.network.devices import Device, choose_device, why_no_gpu
-from tagger.network.distribution import read_task
-from tagger.network.lstm import Kernel, make_branch
-from tagger.runtime.cores import available_cores
+from tagger.network.distributed import read_task
 
 _PACKAGES = ("tensorflow", "keras", "onnx", "onnxruntime", "numpy", "click", "seqeval", "pydantic", "safetensors")
 _VARIABLES = ("TF_CONFIG", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tagger.corpus.encoder import Encoder
-from tagger.corpus.vocabulary import TagVocabulary
+from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.errors import ModelError
-from tagger.network.crf import CRF
-from tagger.network.feeding import Fed
-from tagger.network.layers import (
+from tagger.inputs.batching import Ids, make_batch
+from tagger.inputs.characters import Spellings
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import TagVocabulary
+from tagger.model_dir.files import ModelFiles
+from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import read_weights
+from tagger.network.bilstm import (
     DropRecurrent,
+    Kernel,
+    Tensor,
     TwoBranchLSTM,
     dropout_mask,
     look_up_both,
@@ -23,10 +30,11 @@ from tagger.network.layers import (
     reverse_by_length,
     uniform_rows,
 )
-from tagger.network.lstm import Kernel, Tensor
-from tagger.network.representation import TokenRepresentation
-from tagger.runtime.manifest import Manifest
-from tagger.runtime.transitions import Transitions, constraints_of
+from tagger.network.crf import CRF
+from tagger.network.devices import out_of_memory_explained
+from tagger.network.embedding import TokenRepresentation
+from tagger.network.packing import PACKED_SIGNATURE, Fed, join, pack, unpack
+from tagger.prediction.decoding import Scores
 
 # Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
 _TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
@@ -269,3 +277,44 @@ def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smo
     losses = tf.nn.softmax_cross_entropy_with_logits(gold, tf.cast(logits, tf.float32))
     # where, not a product: whatever stands at padding, even NaN, must not reach the sum.
     return tf.reduce_sum(tf.where(mask, losses, 0.0))
+
+
+class Scorer:
+    """Computes logits with a network, without dropout; a `predictor.ScoreBatch`.
+
+    Args:
+        device: where, as TensorFlow names it; None: where TensorFlow likes.
+    """
+
+    def __init__(self, network: TwoBranchTagger, *, device: str | None = None) -> None:
+        self._network = network
+
+        def logits(packed: Any, starts: Any) -> Any:
+            batch = unpack(packed, starts, 0)
+            with tf.device(device):
+                return network(network.look_up(batch.distinct_ids), batch)
+
+        self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
+
+    @property
+    def transitions(self) -> Transitions | None:
+        """What the network's CRF has learned so far; None if it has none."""
+        return self._network.transitions()
+
+    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        packed = pack(make_batch(sentences, spellings=spellings))
+        with out_of_memory_explained():
+            return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
+
+
+def open_scorer(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Scorer:
+    """A model directory's network in TensorFlow; for `load_model`.
+
+    Raises:
+        ModelError: a file was altered, or the weights do not fit the manifest.
+    """
+    with out_of_memory_explained():
+        built = build_network(manifest, encoder, tags, kernel=Kernel.BLOCK)
+        built.assign_weights(read_weights(files, manifest, encoder, tags))
+    return Scorer(built)

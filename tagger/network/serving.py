@@ -9,15 +9,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from tagger.corpus.vocabulary import PAD_ID
+from tagger.atomic import write_atomically
 from tagger.errors import ModelError
+from tagger.inputs.vocabulary import PAD_ID
+from tagger.model_dir.store import Model, Weights, load_model, read_weights
 from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
-from tagger.network.export import build_onnx, learned_transitions
-from tagger.network.feeding import Fed
 from tagger.network.model import TwoBranchTagger, build_network
-from tagger.runtime.model_dir import Model, Weights, load_model, read_weights
-from tagger.runtime.publish import write_atomically
+from tagger.network.onnx_export import build_onnx, learned_transitions
+from tagger.network.packing import Fed
 
 _MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # a protocol buffer, which an ONNX file is, ends below 2 GiB
 

@@ -1,0 +1,176 @@
+"""Files and directories replaced in one step.
+
+A reader sees the old one or the new one, never a mixture and never nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tagger.errors import ModelError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # linux/fs.h
+
+
+def publish_directory(
+    target: Path, files: Mapping[str, bytes | memoryview], *, check: Callable[[Path], None] = lambda fresh: None
+) -> None:
+    """Write `files` beside `target` and put them in its place in one step.
+
+    Args:
+        check: is shown the new directory before that; if it raises, `target` stays as it was.
+
+    Raises:
+        ModelError: `target` cannot be written.
+    """
+    target = target.resolve()  # of a link, the directory that it points to is replaced
+    fresh = _fresh(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        for name, content in files.items():
+            _write_synced(fresh / name, content)
+        _sync_directory(fresh)
+        check(fresh)
+        replace_directory(fresh, target)
+    except OSError as error:
+        raise explain_not_writable(target, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def replace_directory(fresh: Path, target: Path) -> None:
+    """Put a directory in the place of another beside it, in one step; what was there is then where `fresh` was."""
+    target = target.resolve()
+    if target.exists():
+        _exchange(fresh, target)
+    else:
+        fresh.rename(target)
+    _sync_directory(target.parent)
+
+
+def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:
+    """Raise ModelError if replacing `target` would destroy anything but files of those names, `marker` among them.
+
+    Without the marker they are somebody else's files of the same names.
+    """
+    try:
+        entries = {entry.name: entry.is_dir() for entry in target.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        if not target.exists():
+            raise ModelError(f"{target}: cannot be written: a file is in the way; choose another place") from None
+        raise ModelError(f"{target}: is a file, expected a model directory or nothing; choose another place") from None
+    except OSError as error:
+        raise explain_not_writable(target, error) from None
+    if Path.cwd().is_relative_to(target.resolve()):
+        raise ModelError(f"{target}: is or holds the working directory, expected a directory of its own")
+    foreign = sorted(name for name, is_directory in entries.items() if name not in names or is_directory)
+    if not foreign and entries and marker not in entries:
+        foreign = sorted(entries)
+    if foreign:
+        raise ModelError(
+            f"{target}: holds {foreign[0]}, which is no part of a model and would be lost; move it, or choose"
+            " another model directory",
+            detail=[f"also {name}" for name in foreign[1:4]],
+        )
+
+
+def check_writable(target: Path) -> None:
+    """Raise ModelError if no directory can be made beside `target`."""
+    target = target.resolve()
+    probe = _fresh(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+    except OSError as error:
+        raise explain_not_writable(target, error) from None
+
+
+def _fresh(target: Path) -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}.new"
+
+
+def remove_leftovers(target: Path) -> None:
+    """Mend what processes left beside `target` that were killed while they wrote it; none may be at work on it.
+
+    Raises:
+        ModelError: a leftover cannot be put right.
+    """
+    target = target.resolve()
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(new|old)")
+    try:
+        found = [path for path in target.parent.iterdir() if leftover.fullmatch(path.name)]
+        for path in found:
+            if path.suffix == ".old" and not target.exists():
+                path.rename(target)  # killed between two renames: this is the model
+        for path in found:
+            shutil.rmtree(path, ignore_errors=True)
+    except OSError as error:
+        raise explain_not_writable(target, error) from None
+
+
+def explain_not_writable(target: Path, error: OSError) -> ModelError:
+    """The error that says why a directory cannot be written, and what to do."""
+    remedy = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
+    return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
+
+
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
+    """Replace a file in one step; raises OSError."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        _write_synced(fresh, *parts)
+        fresh.replace(path)
+        _sync_directory(path.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, *parts: bytes | memoryview) -> None:
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    with contextlib.suppress(OSError):  # not every system can sync a directory
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _exchange(fresh: Path, target: Path) -> None:
+    """Swap two directories; in one step where the system can (Linux), else by two renames."""
+    if not _renameat2_exchange(fresh, target):
+        old = fresh.with_suffix(".old")
+        target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _renameat2_exchange(a: Path, b: Path) -> bool:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system without it
+        return False
+    raise OSError(code, os.strerror(code), str(b))

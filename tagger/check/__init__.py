@@ -1,0 +1,1 @@
+"""What is wrong with a corpus, and a repaired copy of it."""

@@ -1,0 +1,337 @@
+"""Read a corpus as `tagger train` would, but go on after each problem, and say everything that is odd about it.
+
+An *error* is what training or scoring would refuse. A *warning* is what they read, but what was probably not meant.
+"""
+
+from __future__ import annotations
+
+import codecs
+import collections
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tagger.check.problems import (
+    ERROR,
+    WARNING,
+    Problem,
+    check_repeated_sentences,
+    check_sequences,
+    check_tokens,
+    check_types,
+    is_certain,
+)
+from tagger.corpus.conll import Sentence, read_sentences
+from tagger.corpus.dataset import detect_layout
+from tagger.corpus.encodings import suggest_encodings
+from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
+from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
+from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
+from tagger.errors import DataError
+
+_TAG_SHARE = 0.9  # of a column's values that look like tags, for the column to be taken for the tags'
+_SAMPLE_LINES = 20_000  # from which the columns are guessed
+_PERCENTILES = (50, 90, 99, 100)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileReport:
+    """All that `tagger check` says of one file.
+
+    Attributes:
+        format: what was detected: encoding, delimiter, columns, comments, scheme, line_ends, …
+        counts: sentences, tokens, entities, types, lengths, …
+        problems: in the order of the file.
+        sentences, tags: what was read; canonical tags, `O` in the place of those that fit no scheme.
+        notation, layout: by which it was read.
+    """
+
+    path: str
+    format: Mapping[str, Any]
+    counts: Mapping[str, Any]
+    problems: list[Problem]
+    sentences: list[Sentence] = dataclasses.field(repr=False)
+    tags: list[list[str]] = dataclasses.field(repr=False)
+    notation: Notation = dataclasses.field(repr=False)
+    layout: Layout = dataclasses.field(repr=False)
+
+    @property
+    def n_errors(self) -> int:
+        return sum(problem.severity == ERROR for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's part of what `tagger check --json` prints."""
+        return {
+            "path": self.path,
+            "format": self.format,
+            "counts": self.counts,
+            "problems": [dataclasses.asdict(problem) for problem in self.problems],
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckSettings:
+    """What the config or the options say of the files; None is detected."""
+
+    columns: Mapping[str, int] | None = None
+    delimiter: str = "auto"
+    comments: str = "auto"
+    scheme: str = "auto"
+    encoding: str | None = None
+
+
+def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = None) -> FileReport:
+    """Check one file.
+
+    Args:
+        path, settings: what to read, and how.
+        like: read it in the layout and notation of this file instead, as training reads its dev and test files.
+
+    Raises:
+        DataError: the file cannot be opened, or a setting is unusable.
+    """
+    require_regular(path)
+    problems: list[Problem] = []
+    if like is not None:
+        layout = like.layout
+    else:
+        encoding = settings.encoding or _detect_encoding(path, problems)
+        layout = Layout(delimiter=settings.delimiter, encoding=encoding)
+        layout = dataclasses.replace(layout, columns=settings.columns or _detect_columns(path, layout))
+        layout = _detect_layout(path, layout, settings.comments)
+    bytes_found = _scan_bytes(path, layout)
+    problems += bytes_found.problems
+    sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
+    notation = like.notation if like is not None else _detect_notation(sentences, settings.scheme, problems)
+    tags = _canonical_tags(sentences, notation, problems)
+    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
+        problems += check(sentences, tags, notation)
+    if not sentences:
+        problems.append(Problem(0, ERROR, "found no sentence, expected lines with a token and a tag"))
+    return FileReport(
+        path,
+        _format(layout, notation, bytes_found),
+        _counts(sentences, tags, notation),
+        sorted(problems),
+        sentences,
+        tags,
+        notation,
+        layout,
+    )
+
+
+# --- Bytes ------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bytes:
+    line_ends: dict[str, int]
+    delimiters: dict[str, int]
+    byte_order_mark: bool
+    final_newline: bool
+    problems: list[Problem]
+
+
+def _scan_bytes(path: str, layout: Layout) -> _Bytes:
+    comments = None if layout.comments is None else layout.comments.encode(layout.encoding)
+    ends: collections.Counter[str] = collections.Counter()
+    delimiters: collections.Counter[str] = collections.Counter()
+    problems, number, last = [], 0, b"\n"
+    mark = False
+    with open_corpus(path) as stream:
+        for lines in read_line_blocks(stream, path=path):
+            mark = mark or (number == 0 and lines[0].startswith(codecs.BOM_UTF8))
+            for last in lines:
+                number += 1
+                body = last.rstrip(b"\r\n")
+                ends[{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR", b"": "none"}[last[len(body) :]]] += 1
+                if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
+                    delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
+                if b"\0" in body:
+                    problems.append(Problem(number, WARNING, "the line holds a NUL byte; is the file text?"))
+    final_newline = not ends.pop("none", 0)
+    if len(ends) > 1:
+        listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
+        problems.append(Problem(0, WARNING, f"mixed line ends: {listed}"))
+    return _Bytes(dict(ends), dict(delimiters), mark, final_newline, problems)
+
+
+def _detect_encoding(path: str, problems: list[Problem]) -> str:
+    with open_corpus(path) as stream:
+        data = stream.read()
+    fitting = suggest_encodings(data)
+    if not fitting or fitting[0] == "utf-8":
+        return "utf-8"  # valid, or damaged: then each wrong byte is reported where it stands
+    others = f" ({' and '.join(fitting[1:3])} would fit too)" if fitting[1:] else ""
+    problems.append(
+        Problem(0, ERROR, f"not valid utf-8, read here as {fitting[0]}{others}; set data.encoding or pass --encoding")
+    )
+    return fitting[0]
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
+    """Token first and tag last, unless the file says otherwise: other columns of tags, numbered tokens (CoNLL-U)."""
+    split = layout.splitter()
+    rows: list[list[str]] = []
+    with open_corpus(path) as stream:
+        for lines in read_line_blocks(stream, path=path):
+            decoded = (line.decode(layout.encoding, "replace").strip("\ufeff\r\n") for line in lines)
+            rows += [fields for line in decoded if (fields := split(line))]
+            if len(rows) >= _SAMPLE_LINES:
+                break
+    rows = [fields for fields in rows if not fields[0].startswith("#")]
+    counts = collections.Counter(len(fields) for fields in rows)
+    if not counts:
+        return {"token": 0, "tag": -1}
+    usual = counts.most_common(1)[0][0]
+    rows = [fields for fields in rows if len(fields) == usual]
+
+    def share(index: int, fits: Any) -> float:
+        return sum(bool(fits(fields[index])) for fields in rows) / len(rows)
+
+    token = 1 if usual > 2 and share(0, re.compile(r"\d+(?:[-.]\d+)?").fullmatch) == 1.0 else 0
+    tagged = [i for i in range(usual - 1, token, -1) if share(i, looks_like_tag) >= _TAG_SHARE]
+    # A column of one value (CoNLL-U's empty ones) tells nothing.
+    varied = [i for i in tagged if len({fields[i] for fields in rows}) > 1] or tagged
+    tag = varied[0] if varied else usual - 1
+    return {"token": token, "tag": -1 if tag == usual - 1 else tag}
+
+
+def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
+    try:
+        return detect_layout(path, layout, comments)
+    except DataError:  # a wrong byte: reported line by line later
+        lossy = dataclasses.replace(layout, encoding="latin-1")
+        return dataclasses.replace(detect_layout(path, lossy, comments), encoding=layout.encoding)
+
+
+def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
+    def report(error: DataError) -> None:
+        problems.append(Problem(error.line, ERROR, error.text))
+
+    with open_corpus(path) as stream:
+        read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
+        return [sentence for sentence in read if sentence.tokens]
+
+
+# --- Tags -------------------------------------------------------------------------------------------------------------
+
+
+def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
+    """The notation of all tags that fit one; plain tags if it cannot be told, which is reported."""
+    bad = {""}  # a tag that is missing: reported by the reader
+    while True:
+        fitting = [[tag for tag in sentence.tags if tag not in bad] for sentence in sentences]
+        try:
+            notation, notes = detect_notation(fitting, scheme)
+        except BadTag as found:
+            bad |= set(found.tags)
+        except DataError as error:
+            problems.append(Problem(0, ERROR, error.message))
+            return Notation(scheme=NO_SCHEME)
+        else:
+            problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
+            return notation
+
+
+def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:
+    """Canonical tags, with `O` in the place of those that are missing or do not fit; each of the latter is reported."""
+    spelled = {tag for sentence in sentences for tag in sentence.tags}
+    cache = {tag: notation.canonical(tag) for tag in spelled if is_certain(tag, notation)}
+    for sentence in sentences:
+        for i, tag in enumerate(sentence.tags):
+            if tag and tag not in cache:
+                text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; mend it"
+                problems.append(Problem(sentence.line_number(i), ERROR, text))
+    return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
+
+
+def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
+    """A warning about the sentences of `other` that stand in `first` too (a test set in its training set)."""
+    known = {tuple(sentence.tokens) for sentence in first.sentences}
+    shared = [sentence for sentence in other.sentences if tuple(sentence.tokens) in known]
+    if not shared:
+        return None
+    share = 100 * len(shared) / len(other.sentences)
+    longest = max(shared, key=lambda sentence: len(sentence.tokens))
+    return Problem(
+        0,
+        WARNING,
+        f"{len(shared)} of {len(other.sentences)} sentences ({share:.1f} %) stand in {first.path} too, the longest on"
+        f" line {longest.line_number(0)} ({len(longest.tokens)} tokens)",
+    )
+
+
+# --- What is reported -------------------------------------------------------------------------------------------------
+
+
+def _format(layout: Layout, notation: Notation, found: _Bytes) -> dict[str, Any]:
+    delimiter = layout.delimiter
+    if delimiter == "auto":
+        usual = max(found.delimiters, key=lambda name: found.delimiters[name], default="none")
+        delimiter = usual if len(found.delimiters) < 2 else f"{usual} (auto: {_listed(found.delimiters)} lines)"
+    return {
+        "encoding": layout.encoding,
+        "byte_order_mark": found.byte_order_mark,
+        "line_ends": found.line_ends,
+        "final_newline": found.final_newline,
+        "delimiter": delimiter,
+        "n_columns": layout.n_columns,
+        "columns": dict(layout.columns),
+        "comments": layout.comments,
+        "scheme": notation.scheme,
+        "outside": notation.outside if notation.scheme != NO_SCHEME else None,
+    }
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> dict[str, Any]:
+    lengths = [len(sentence.tokens) for sentence in sentences]
+    percentiles = np.percentile(lengths, _PERCENTILES, method="inverted_cdf") if lengths else np.zeros(4)
+    types: collections.Counter[str] = collections.Counter()
+    if notation.scheme != NO_SCHEME:
+        types.update(span.type for sentence_tags in tags for span in spans_from_tags(sentence_tags))
+    return {
+        "sentences": len(sentences),
+        "tokens": sum(lengths),
+        "distinct_tokens": len({token for sentence in sentences for token in sentence.tokens}),
+        "entities": types.total(),
+        "types": dict(types.most_common()),
+        "tags": len(
+            {
+                notation.canonical(tag)
+                for sentence in sentences
+                for tag in set(sentence.tags)
+                if is_certain(tag, notation)
+            }
+        ),
+        "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
+    }
+
+
+def check_files(paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False) -> list[FileReport]:
+    """Check files; the later ones are compared with the first, which is taken for the training file.
+
+    With `as_training` they are read in the first one's layout and notation, as training reads dev and test.
+
+    Raises:
+        DataError: a file cannot be opened, or a setting is unusable.
+    """
+    first = check_file(paths[0], CheckSettings(**settings))
+    like = first if as_training else None
+    reports = [first, *(check_file(path, CheckSettings(**settings), like=like) for path in paths[1:])]
+    for report in reports[1:]:
+        overlap = check_overlap(reports[0], report)
+        if overlap is not None:
+            report.problems.insert(0, overlap)
+    return reports

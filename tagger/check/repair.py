@@ -1,0 +1,71 @@
+"""A copy of a checked file with well-formed IOB2 tags, and nothing else changed."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+from pathlib import Path
+
+from tagger.atomic import write_atomically
+from tagger.check.files import FileReport
+from tagger.check.problems import Problem, is_certain
+from tagger.corpus.lines import open_corpus, read_line_blocks
+from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.errors import DataError
+
+
+def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
+    """The file's lines with IOB2 tags in the place of its own, as conlleval reads them, and each change.
+
+    What only a person can mend stays as it is, and so do the spans beside it: what they are depends on it.
+
+    Raises:
+        DataError: there are no spans, or it cannot be told what they are.
+    """
+    if report.notation.scheme == NO_SCHEME:
+        unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)
+        raise DataError(
+            unclear or "--fix: found plain tags, expected tags of spans; there is nothing to repair", path=report.path
+        )
+    with open_corpus(report.path) as stream:
+        lines = [line for block in read_line_blocks(stream, path=report.path) for line in block]
+    spelling = Notation(scheme="IOB2", typed=report.notation.typed)
+    changes = []
+    for sentence, tags in zip(report.sentences, report.tags, strict=True):
+        certain = [is_certain(tag, report.notation) for tag in sentence.tags]
+        spans = spans_from_tags(tags)
+        for span in spans:
+            if not all(certain[max(0, span.start - 1) : span.end + 1]):
+                certain[span.start : span.end] = [False] * (span.end - span.start)
+        for i, tag in enumerate(tags_from_spans(spans, len(tags), "IOB2")):
+            old, new = sentence.tags[i], spelling.spell(tag)
+            if certain[i] and old != new:
+                number = sentence.line_number(i)
+                raw = lines[number - 1]
+                mark = codecs.BOM_UTF8 if number == 1 and raw.startswith(codecs.BOM_UTF8) else b""
+                body = raw[len(mark) :].rstrip(b"\r\n")
+                lines[number - 1] = mark + report.layout.replace_tag(body, old, new) + raw[len(mark) + len(body) :]
+                changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {old} → {new}"))
+    return lines, changes
+
+
+def fix_file(report: FileReport, target: str) -> list[Problem]:
+    """Write the repaired IOB2 copy (compressed if `target` ends in .gz) and say what was changed.
+
+    Raises:
+        DataError: there is nothing to repair, or the copy cannot be written.
+    """
+    path = Path(target).resolve()  # through a link, what it points to is written
+    if path == Path(report.path).resolve():
+        raise DataError(f"--fix {target}: is the file itself, expected another name; the original is never replaced")
+    if not target or (path.exists() and not path.is_file()):
+        raise DataError(f"--fix {target}: is no regular file, expected the name of the copy; choose another")
+    lines, changes = repaired(report)
+    content = b"".join(lines)
+    try:
+        # mtime=0: the same input gives the same bytes.
+        write_atomically(path, gzip.compress(content, mtime=0) if target.endswith(".gz") else content)
+    except OSError as error:
+        raise DataError(f"--fix {target}: cannot be written: {error.strerror}; choose another place") from None
+    return changes

@@ -1,0 +1,317 @@
+"""The command line: each command parses, calls one function and prints. Imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from tagger import __version__
+from tagger.cli import console
+from tagger.cli.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.prediction.predictor import Predictor
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are used
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tagger")
+def cli() -> None:
+    """Learn from CoNLL files, tag CoNLL files: named entities, chunks, parts of speech."""
+
+
+@cli.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a config key, e.g. training.epochs=5.",
+)
+@click.option("--model", "model_dir", type=click.Path(), help="Where the model goes. Default: models/<config name>.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
+    default="auto",
+    show_default=True,
+    help="auto: a GPU if there is one; gpus: all of them, each with a share of every batch.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train N times, with seeds from training.seed on; report mean and spread, keep the best model by dev.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted, or begin it.")
+def train(
+    config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None, resume: bool
+) -> None:
+    """Train a model as CONFIG (a YAML file) says.
+
+    The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; with --resume it goes
+    on as if nothing had been.
+    """
+    _require("tensorflow", "pydantic")
+    from tagger.config import load_config, with_model_dir
+
+    loaded = load_config(config, settings)
+    if model_dir is not None:
+        loaded = with_model_dir(loaded, model_dir)
+    with console.StopRequest() as stop:
+        from tagger.cli.progress import TrainingProgress
+        from tagger.training.seeds import train_seeds
+        from tagger.training.train import train as train_one
+
+        with TrainingProgress(on_begin=stop.begin) as progress:
+            chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
+            outcome = chosen(loaded, listener=progress, device=device, resume=resume, should_stop=stop.requested)
+    for line in outcome.summary():
+        console.say(line)
+    if outcome.stopped:
+        console.say("the training can go on from here: the same command with --resume")
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
+    if outcome.model_dir is not None:
+        _remember_model(os.path.relpath(outcome.model_dir))
+
+
+@cli.command(name="eval")
+@click.argument("file", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@engine_options
+@layout_options
+def eval_(
+    file: str | None,
+    as_json: bool,
+    model_dir: str | None,
+    device: str,
+    threads: int | None,
+    **layout_options: str | None,
+) -> None:
+    """Score a model on FILE, or on the config's test file, with seqeval."""
+    predictor = _load_predictor(model_dir, device, threads)
+    layout = chosen_layout(predictor.model.manifest, **layout_options)
+    with console.leaving_at_once():
+        from tagger.cli.reports import format_report
+        from tagger.evaluation.evaluate import evaluate_file, gold_file
+
+    evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout)
+    text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
+    console.write(text.encode())
+
+
+@cli.command()
+@click.argument("file", type=click.Path(), default="-")
+@click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
+@click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
+@engine_options
+@layout_options
+def predict(
+    file: str,
+    scores: bool,
+    line_buffered: bool,
+    model_dir: str | None,
+    device: str,
+    threads: int | None,
+    **layout_options: str | None,
+) -> None:
+    """Tag FILE or standard input; writes every line back with the tag as one more column."""
+    from tagger.corpus.lines import open_corpus, shown_name
+    from tagger.prediction.stream import tag_conll
+
+    predictor = _load_predictor(model_dir, device, threads)
+    layout = chosen_layout(predictor.model.manifest, **layout_options)
+    line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
+    with open_corpus(file) as stream:
+        path = shown_name(file)
+        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
+            console.write(block)
+            console.flush()
+
+
+@cli.command()
+@click.argument("first", type=click.Path())
+@click.argument("second", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Of either method.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the samples.")
+@layout_options
+def compare(
+    first: str, second: str, file: str | None, as_json: bool, samples: int, seed: int, **layout_options: str | None
+) -> None:
+    """Say whether model FIRST is better than model SECOND on FILE, or only luckier.
+
+    Prints the F1 of both (accuracy, if tags are plain), a bootstrap interval of their difference, and the p-value of
+    paired approximate randomisation. Without FILE: the test file of FIRST's config. A pipe can't be read, since
+    FILE is read twice.
+    """
+    predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
+    manifests = [predictor.model.manifest for predictor in predictors]
+    known = tuple(name for manifest in manifests for name in manifest.layout.feature_names)
+    layouts = [chosen_layout(manifest, known, **layout_options) for manifest in manifests]
+    from tagger.cli.reports import format_comparison
+    from tagger.corpus.schemes import NO_SCHEME
+    from tagger.evaluation.evaluate import compare_on_file, gold_file
+
+    path = gold_file(predictors[0].model, file)
+    found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
+    what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
+    text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
+    console.write(text.encode("utf-8", "surrogateescape"))
+
+
+@cli.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "saved-model"]),
+    default="onnx",
+    show_default=True,
+    help="onnx: one file; saved-model: a directory for TensorFlow Serving.",
+)
+@click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP)
+def export(out: Path, form: str, model_dir: str | None) -> None:
+    """Write a model's network to OUT, for other tools to serve.
+
+    Its input is ids of tokens and of what else it reads, its output a score for each tag: docs/serving.md. OUT must not
+    exist yet.
+    """
+    _require("tensorflow", "onnx")
+    from tagger.network.serving import export_network
+
+    export_network(_model_path(model_dir), out, form)
+    console.say(f"the network is in {out}")
+
+
+@cli.command()
+@click.argument("files", type=click.Path(), nargs=-1, metavar="[FILE]...")
+@click.option("--config", type=click.Path(path_type=Path), help="Check the config's files, as it says to read them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--fix", metavar="OUT", type=click.Path(), help="Write FILE to OUT with repaired IOB2 tags.")
+@layout_options
+def check(
+    files: tuple[str, ...],
+    config: Path | None,
+    as_json: bool,
+    fix: str | None,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> None:
+    """Say what format CoNLL files have, count what is in them, and list every problem.
+
+    The first file is taken for the training file: sentences of the others that stand in it are counted. Exits with 1
+    if there are errors, which training would refuse; what it would read in spite of all is a warning.
+    """
+    from tagger.check.files import check_files
+    from tagger.check.repair import fix_file
+    from tagger.cli.reports import format_check
+
+    settings = {
+        "columns": None if columns is None else parse_columns(columns),
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    if config is not None:
+        _require("pydantic", "yaml")
+        from tagger.config import load_config
+
+        data = load_config(config).data
+        files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
+        from_config = {name: getattr(data, name) for name in ("columns", "delimiter", "encoding", "comments", "scheme")}
+        settings = from_config | {name: value for name, value in settings.items() if value is not None}
+    if not files:
+        raise click.UsageError("found no FILE and no --config, expected the files to check")
+    if fix is not None and len(files) != 1:
+        raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    given = {name: value for name, value in settings.items() if value is not None}
+    with options_named():
+        reports = check_files(files, given, as_training=config is not None)
+    changes = None if fix is None else fix_file(reports[0], fix)
+    console.write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
+    if any(report.n_errors for report in reports):
+        click.get_current_context().exit(1)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def doctor(as_json: bool) -> None:
+    """Say what a bug report needs: versions, devices, kernel, threads; test the kernel's gradient.
+
+    Exits with 1 if the kernel is wrong here.
+    """
+    _require("tensorflow")
+    from tagger.network.doctor import examine, format_facts
+
+    facts, test = examine()
+    numbers = {name: None if value != value else value for name, value in dataclasses.asdict(test).items()}
+    facts["self-test"] = numbers | {"passed": test.passed}  # JSON has no NaN
+    console.write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
+    if not test.passed:
+        raise TaggerError(
+            f"the kernel {test.kernel} is off by {test.value_error:.2g} and its gradient by {test.gradient_error:.2g},"
+            " expected at most 1e-4; models that it trains are wrong: install another TensorFlow, and report this"
+        )
+
+
+def _model_path(given: str | None) -> Path:
+    from tagger.cli.options import named_or_last_model
+
+    path = named_or_last_model(given)
+    console.say(f"model: {path}")
+    return path
+
+
+def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> Predictor:
+    path = _model_path(model_dir)
+    with console.leaving_at_once():
+        from tagger.prediction.onnx_session import load_predictor
+
+        return load_predictor(path, threads=threads, device=device)
+
+
+def _remember_model(model_dir: str) -> None:
+    from tagger.cli.options import POINTER, remember_model
+
+    try:
+        remember_model(model_dir)
+    except OSError as error:
+        console.say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
+
+
+def _require(*packages: str) -> None:
+    """Say at once what is missing where only what prediction needs was installed."""
+    import importlib.util
+
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise TaggerError(
+                f"{package}: is not installed, expected it for this command: this is an installation for prediction"
+                " only; pip install twobranch-tagger for all of it"
+            )
+
+
+def main() -> NoReturn:
+    """The `tagger` command."""
+    console.prepare_process()
+    console.end_process(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    return console.run(cli, arguments)

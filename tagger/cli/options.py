@@ -1,0 +1,147 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.errors import ModelError, TaggerError
+
+if TYPE_CHECKING:
+    from tagger.corpus.layout import Layout
+    from tagger.model_dir.manifest import Manifest
+
+MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+POINTER = Path(".tagger-model")  # holds its path, relative to the folder
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which model tags, and on what."""
+    return _with_options(
+        command,
+        click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP),
+        click.option(
+            "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
+        ),
+        click.option("--threads", type=click.IntRange(min=1), help="Cores to tag on. Default: all."),
+    )
+
+
+def layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how FILE is laid out."""
+    return _with_options(
+        command,
+        click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
+        click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
+        click.option("--encoding", help="FILE's encoding."),
+    )
+
+
+def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def chosen_layout(
+    manifest: Manifest,
+    also: tuple[str, ...] = (),
+    /,
+    *,
+    columns: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+) -> Layout:
+    """The training file's layout, changed by what the options say.
+
+    Args:
+        also: feature columns that another model may read, though this one does not.
+    """
+    parsed = None if columns is None else parse_columns(columns)
+    if parsed is not None:
+        features = manifest.layout.feature_names
+        parsed = {name: index for name, index in parsed.items() if name not in also or name in features}
+        _check_features(parsed, features)
+    given = {"columns": parsed, "delimiter": delimiter, "encoding": encoding}
+    with options_named():
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(manifest.layout, **changes)
+
+
+def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
+    """A model reads the feature columns that it was trained with: all of them, and no other."""
+    for name in columns:
+        if name not in ("token", "tag", *features):
+            reads = f"token, tag and {', '.join(features)}" if features else "token and tag"
+            raise click.BadParameter(
+                f"found {name}={columns[name]}, expected the columns that the model knows: {reads}",
+                param_hint="--columns",
+            )
+    for name in features:
+        if name not in columns:
+            raise click.BadParameter(
+                f"found no {name}=INDEX, expected one: the model was trained with that column and needs it",
+                param_hint="--columns",
+            )
+
+
+@contextlib.contextmanager
+def options_named() -> Iterator[None]:
+    """Errors about a setting name the option that it came from."""
+    try:
+        yield
+    except TaggerError as error:
+        if re.match(r"(columns|delimiter|encoding)\b", error.message):
+            raise TaggerError(f"--{error.message}", detail=error.detail) from None
+        raise
+
+
+def parse_columns(text: str) -> dict[str, int]:
+    """`token=0,pos=1,tag=-1` → {"token": 0, "pos": 1, "tag": -1}."""
+    columns = {}
+    for part in text.split(","):
+        name, equals, index = part.partition("=")
+        try:
+            columns[name.strip()] = int(index)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip() or f"{name.strip()}=" in text[: text.index(part)]:
+            raise click.BadParameter(
+                f"found {part!r}, expected NAME=INDEX, each name once, as in token=0,tag=-1", param_hint="--columns"
+            )
+    return columns
+
+
+def named_or_last_model(given: str | None) -> Path:
+    """The model directory that is given, else `$TAGGER_MODEL`, else the last one.
+
+    Raises:
+        ModelError: there is none of these.
+    """
+    named = given if given is not None else os.environ.get("TAGGER_MODEL")
+    if named or given is not None:
+        return Path(str(named))
+    try:
+        return Path(os.fsdecode(POINTER.read_bytes()).strip("\n"))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
+    raise ModelError(
+        "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
+        " name one with --model, or train one"
+    )
+
+
+def remember_model(directory: str) -> None:
+    """Make a directory (relative to this folder) the last model; raises OSError."""
+    from tagger.atomic import write_atomically
+
+    write_atomically(POINTER, os.fsencode(f"{directory}\n"))

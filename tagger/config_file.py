@@ -1,0 +1,229 @@
+"""The text of a config: YAML with the line of each key, `--set` settings laid over it, where each key was set."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from tagger.errors import ConfigError
+
+_LARGEST = 1 << 17  # characters of a config, and values in it
+# What PyYAML's constructors raise where a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
+_NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
+
+
+# Numbers are decimal: YAML 1.1 would read 010 as 8, 1:30 as 90 and 1:30.5 as 90.5.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML file and the line of every key, `section.key` → line from 1."""
+    try:
+        if not path.is_file() and path.exists():
+            raise ConfigError(f"{path}: is no file, expected a YAML file; check the path")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file; check the path") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
+    lines: dict[str, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _check_size(node)
+        if node is not None:
+            for key, line in _key_lines(node, ""):
+                if key in lines:
+                    raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
+                lines[key] = line
+        values = loader.construct_document(node) if node is not None else None
+    except ConfigError:
+        raise
+    except _NOT_VALID as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or shortened(error).partition("\n")[0] or type(error).__name__
+        raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
+    return values, lines
+
+
+def _check_size(node: yaml.Node | None) -> None:
+    """Raise YAMLError if a document stands for far more than it holds: aliases of aliases (`*a`), or one of itself."""
+    sizes: dict[int, float] = {}
+
+    def size(node: Any) -> float:
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # as long as it is looked into: what holds itself has no end
+            parts = (
+                node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+            )
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    if size(node) > _LARGEST:
+        raise yaml.YAMLError("its aliases stand for too much, write out what is meant")
+
+
+def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
+    # Two levels: sections and their keys. What lies deeper (columns) is named by its key.
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = f"{prefix}{key_node.value}"
+            yield key, key_node.start_mark.line + 1
+            if prefix.count(".") < 2:
+                yield from _key_lines(value_node, f"{key}.")
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """`key.path=value` → the key and the value, read as YAML.
+
+    Raises:
+        ConfigError: it has no `=`, no key, or its value is not valid YAML.
+    """
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _check_size(node)
+        return key.strip(), loader.construct_document(node) if node is not None else None
+    except _NOT_VALID:
+        raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
+
+
+def put_setting(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    """Lay a setting over the values of a file.
+
+    Args:
+        setting: as it was given, for messages.
+
+    Raises:
+        ConfigError: a part of the key is no section.
+    """
+    *sections, last = key.split(".")
+    for name in sections:
+        inner = values.setdefault(name, {})
+        if inner is None:  # an empty section in the file
+            inner = values[name] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"--set {setting}: {name} is no section, it holds {kind_of(inner)}; name a key in a section"
+            )
+        values = inner
+    values[last] = value
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for messages: `a list`, `a number (3)`, …"""
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    return name if isinstance(value, dict | list) or value is None else f"{name} ({shortened(value)!r})"
+
+
+def shortened(value: object) -> str:
+    """A value as text, for messages."""
+    try:
+        return str(value)[:80]
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to show"
+
+
+def config_error(
+    error: pydantic.ValidationError,
+    schema: type[pydantic.BaseModel],
+    path: Path,
+    lines: dict[str, int],
+    origins: dict[str, str],
+) -> ConfigError:
+    """One error for all that is wrong: the first problem as the message, the others as details."""
+    problems: dict[str, str] = {}  # a key whose value fits no part of a union is reported once
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"]]
+        key = ".".join(location[:2])
+        if key not in problems or "expected" not in problems[key]:
+            problems[key] = _describe(problem, location, schema)
+    messages = []
+    for key, text in problems.items():
+        messages.append(f"{where_set(key, path, lines, origins)}: {key}: {text}")
+    return ConfigError(messages[0], detail=messages[1:])
+
+
+def where_set(key: str, path: Path, lines: dict[str, int], origins: dict[str, str]) -> str:
+    """Where a key was set: the option, or the file and line."""
+    settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
+    line = lines.get(key) or lines.get(key.split(".")[0])
+    return origins[settings[-1]] if settings else f"{path}:{line}" if line else str(path)
+
+
+_SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+
+
+def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        section = schema.model_fields.get(location[0])
+        known = list(schema.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        return f"is not a known key; {hint}"
+    if kind == "missing":
+        return "is missing, expected a value; add it to the file or with --set"
+    if kind == "finite_number":
+        return f"found {value}, expected a finite number"
+    if kind == "invalid_key":
+        return f"is no key; expected names such as {', '.join(list(schema.model_fields))}"
+    found = "nothing" if value is None else kind_of(value)
+    if list(location[:2]) == ["training", "steps"]:
+        return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
+    if list(location[:2]) == ["data", "dev"]:
+        found = shortened(value) if isinstance(value, float | int) else found
+        return f"found {found}, expected a path, a fraction more than 0 and less than 1, or null for no dev set"
+    limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
+    if limits:
+        return f"found {shortened(value)}, expected {' and '.join(limits)}"
+    if kind == "literal_error":
+        near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
+        return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "value_error":
+        return str(context["error"])
+    expected = {
+        "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
+        "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
+        "string_too_short": "some text",
+    }.get(kind)  # fmt: skip
+    return f"found {found}, expected {expected or problem['msg']}"

@@ -1,0 +1,100 @@
+"""Score a model on a file, or compare two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tagger.corpus.dataset import load_gold
+from tagger.corpus.layout import Layout
+from tagger.corpus.lines import require_regular
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.errors import DataError
+from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.evaluation.significance import Comparison, compare, span_counts
+from tagger.model_dir.store import Model
+from tagger.prediction.predictor import Predictor
+from tagger.prediction.stream import PIECE_LINES, tag_stream
+
+
+def gold_file(model: Model[object], given: str | None) -> str:
+    """The file to score on: the given one, else the config's test file.
+
+    Raises:
+        DataError: there is none.
+    """
+    if given is not None:
+        return given
+    if model.manifest.test is None:
+        raise DataError("FILE: the model's config names no data.test; pass the file to score on")
+    path = model.directory / model.manifest.test
+    if not path.is_file():  # somebody else's model could name a pipe, or a device without end
+        raise DataError(f"{path}: the config's test file is no longer there, or is no file; pass FILE")
+    return str(path)
+
+
+def evaluate_file(
+    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
+) -> Evaluation:
+    """Scores of exactly the tags that `tagger predict` writes.
+
+    Args:
+        look: is called after each sentence; what it raises ends the work.
+
+    Raises:
+        DataError: the file has no gold tags that fit.
+    """
+    return evaluate(*_gold_and_pred(predictor, path, layout, look), predictor.model.manifest.notation.scheme)
+
+
+def compare_on_file(
+    first: Predictor, second: Predictor, path: str, layouts: tuple[Layout, Layout], *, samples: int, seed: int
+) -> Comparison:
+    """Two models on the sentences of one file, which each reads by its own layout.
+
+    Raises:
+        DataError: the file is a pipe, has no gold tags that fit, not the same ones for both models, or fewer than two
+            sentences.
+    """
+    require_regular(path)
+    counts = []
+    for predictor, layout in zip((first, second), layouts, strict=True):
+        gold, pred = _gold_and_pred(predictor, path, layout)
+        counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
+    (gold, ours), (other_gold, theirs) = counts
+    schemes = [predictor.model.manifest.notation.scheme for predictor in (first, second)]
+    if list(map(len, gold)) != list(map(len, other_gold)) or _meaning(gold, schemes[0]) != _meaning(
+        other_gold, schemes[1]
+    ):
+        raise DataError(
+            f"{path}: the two models read other sentences or spans in it, expected the same; compare models of one kind"
+            " of file, or name its columns with --columns"
+        )
+    if len(gold) < 2:
+        raise DataError(f"{path}: found {len(gold)} sentences, expected two or more; compare on a larger file")
+    return compare(ours, theirs, samples=samples, seed=seed)
+
+
+def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
+    return [some if scheme == NO_SCHEME else spans_from_tags(some) for some in tags]
+
+
+def _gold_and_pred(
+    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Canonical tags of each sentence of a file, in the scheme of the model's training file."""
+    gold: list[list[str]] = []
+    pred: list[list[str]] = []
+    goes_on = False
+    corpus = load_gold(path, layout, predictor.model.manifest.notation, max_lines=PIECE_LINES)
+    for tags, (sentence, tagged) in zip(
+        corpus.tags, tag_stream(predictor, corpus.sentences, scores=False), strict=True
+    ):
+        if not goes_on or sentence.follows_docstart:
+            gold.append([])
+            pred.append([])
+        gold[-1] += tags
+        pred[-1] += tagged.tags
+        goes_on = sentence.continues
+        look()
+    return [tags for tags in gold if tags], [tags for tags in pred if tags]

@@ -1,0 +1,1 @@
+"""Sentences in, arrays out: vocabularies, characters, encoding, batches."""

@@ -1,0 +1,145 @@
+"""What the letters of a token say, whether or not it is known: its characters and its casing.
+
+They depend on the spelling alone, so they are worked out once for each distinct one.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.inputs.vocabulary import N_RESERVED, UNK_ID
+
+Ids = npt.NDArray[np.int32]
+MAX_CHARACTERS = 64  # of a token that the network reads: the first half and the last half of a longer one
+
+
+class Casing(enum.IntEnum):
+    """The shapes of a token that Reimers & Gurevych (2017) tell apart; digits are those of any script."""
+
+    PADDING = 0
+    NUMERIC = 1  # 1996
+    LOWER = 2  # says
+    UPPER = 3  # EU
+    INITIAL_UPPER = 4  # German, iPhone is OTHER
+    MAINLY_NUMERIC = 5  # 1990s: more than half of it
+    CONTAINS_DIGIT = 6  # F16a
+    OTHER = 7
+
+
+def casing_of(token: str) -> Casing:
+    """
+    >>> [casing_of(token).name for token in ("1996", "says", "EU", "German", "1990s", "F16ab", "%", "")]
+    ['NUMERIC', 'LOWER', 'UPPER', 'INITIAL_UPPER', 'MAINLY_NUMERIC', 'CONTAINS_DIGIT', 'OTHER', 'OTHER']
+    """
+    n_digits = sum(map(str.isdigit, token))
+    if n_digits:
+        if n_digits == len(token):
+            return Casing.NUMERIC
+        return Casing.MAINLY_NUMERIC if n_digits > len(token) / 2 else Casing.CONTAINS_DIGIT
+    if token.islower():
+        return Casing.LOWER
+    if token.isupper():
+        return Casing.UPPER
+    return Casing.INITIAL_UPPER if token[:1].isupper() else Casing.OTHER
+
+
+@dataclasses.dataclass(frozen=True)
+class CharacterVocabulary:
+    """Known characters: `characters[i]` has id `i + 2`; every other one has id `UNK_ID`."""
+
+    characters: tuple[str, ...]
+    _codes: npt.NDArray[np.uint32] = dataclasses.field(init=False, repr=False, compare=False)
+    _order: npt.NDArray[np.intp] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if any(len(character) != 1 for character in self.characters):
+            raise ValueError("found a line that is not one character")
+        if len(set(self.characters)) < len(self.characters):
+            raise ValueError("a character stands twice in the vocabulary")
+        codes = np.array(list(map(ord, self.characters)), np.uint32)
+        object.__setattr__(self, "_order", np.argsort(codes))
+        object.__setattr__(self, "_codes", codes[self._order])
+
+    def __len__(self) -> int:
+        """The number of ids, reserved ones included."""
+        return len(self.characters) + N_RESERVED
+
+    def encode(self, text: str) -> Ids:
+        """The id of each character, [N]."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        if not self.characters:
+            return np.full(len(codes), UNK_ID, np.int32)
+        places = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        ids = np.where(self._codes[places] == codes, self._order[places] + N_RESERVED, UNK_ID)
+        return ids.astype(np.int32)
+
+
+def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.NDArray[np.int64]]:
+    """All characters of the tokens, commonest first, and the count of each id."""
+    counts: collections.Counter[str] = collections.Counter()
+    for token in tokens:
+        counts.update(token)
+    common = counts.most_common()
+    return (
+        CharacterVocabulary(tuple(character for character, _ in common)),
+        np.array([0] * N_RESERVED + [n for _, n in common], np.int64),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Spellings:
+    """S distinct spellings, the first of them that of padding.
+
+    Attributes:
+        casing: [S], a `Casing` each.
+        characters: [N], the character ids of all spellings, one after the other; at least one each, none `PAD_ID`.
+        lengths: [S], how many of them are each one's.
+    """
+
+    casing: Ids
+    characters: Ids
+    lengths: Ids
+
+    def select(self, rows: npt.NDArray[np.integer]) -> Spellings:
+        """The spellings of these rows, in their order."""
+        lengths = self.lengths[rows]
+        ends = np.cumsum(self.lengths)
+        offsets = np.repeat(ends[rows] - self.lengths[rows] - (np.cumsum(lengths) - lengths), lengths)
+        return Spellings(self.casing[rows], self.characters[np.arange(len(offsets)) + offsets], lengths)
+
+    def padded(self) -> Ids:
+        """The characters of each spelling as a row, zero-padded on the right: [S, C]."""
+        mask = np.arange(self.lengths.max()) < self.lengths[:, None]
+        rows = np.zeros(mask.shape, np.int32)
+        rows[mask] = self.characters
+        return rows
+
+
+def encode_spellings(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) -> Spellings:
+    """The spellings of padding and of distinct tokens.
+
+    Args:
+        vocabulary: None if the network reads no characters: then each spelling has one, which means nothing.
+    """
+    casing = np.array([Casing.PADDING, *map(casing_of, tokens)], np.int32)
+    if vocabulary is None:
+        ones = np.ones(len(casing), np.int32)
+        return Spellings(casing, ones * UNK_ID, ones)
+    read = [_ends(token) for token in tokens]
+    # Padding and an empty token are one unknown character each: every spelling has one.
+    lengths = np.array([1, *(len(text) or 1 for text in read)], np.int32)
+    characters = vocabulary.encode("".join(["\0", *(text or "\0" for text in read)]))
+    empty = np.cumsum(lengths)[[i for i, text in enumerate(["", *read]) if not text]] - 1
+    characters[empty] = UNK_ID
+    return Spellings(casing, characters, lengths)
+
+
+def _ends(token: str) -> str:
+    half = MAX_CHARACTERS // 2
+    return token if len(token) <= MAX_CHARACTERS else token[:half] + token[-half:]

@@ -1,0 +1,1 @@
+"""The files of a model directory, what its manifest says, reading and writing it."""

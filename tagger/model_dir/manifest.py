@@ -1,0 +1,220 @@
+"""The manifest of a model: what prediction needs to know, as plain JSON, and checked value by value when read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from tagger.corpus.layout import Layout
+from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
+from tagger.errors import ModelError, TaggerError
+from tagger.inputs.vocabulary import Normalization
+
+FORMAT_VERSION = 3  # 1 had no ONNX graph; 2 nothing but tokens to read
+_SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` follow it
+_LARGEST = 1 << 20  # units, tokens of a window, …: beyond this a number is a mistake or an attack
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What prediction needs to know of a model.
+
+    Attributes:
+        layout, notation: the training file's.
+        scheme: the network's own scheme, `none` for plain tags.
+        normalization: what is done to a token before it is looked up.
+        n_trained_tokens: how many tokens are from the training data; None without pretrained vectors.
+        embedding_dtype: of the numbers in `embeddings.bin`.
+        network: the arguments of the network that the config decides.
+        decoder: `constrained`, `softmax` or `crf`.
+        max_length: tokens of a sentence that the network sees at once.
+        seed: of the training.
+        dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
+        test: the config's test file relative to the model directory, or None.
+        versions: of the packages that made the model.
+    """
+
+    layout: Layout
+    notation: Notation
+    scheme: str
+    normalization: Normalization
+    n_trained_tokens: int | None
+    embedding_dtype: str
+    network: Mapping[str, Any]
+    decoder: str
+    max_length: int
+    seed: int
+    dev: Mapping[str, float]
+    test: str | None
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as plain values."""
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            values[field.name] = _plain(value) if dataclasses.is_dataclass(value) else _plain_item(value)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            ModelError: names the key, what was found and what was expected.
+        """
+        for key, (fits, expected) in _EXPECTED.items():
+            _check(values, key, fits, expected)
+        if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
+            raise ModelError("notation.bare: found true, expected false but for IO")
+        if (values["notation"]["scheme"] == NO_SCHEME) != (values["scheme"] == NO_SCHEME):
+            raise ModelError(
+                f"scheme: found {values['scheme']} and notation.scheme {values['notation']['scheme']}, expected both to"
+                f" be {NO_SCHEME} or neither"
+            )
+        layout = {**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])}
+        try:
+            parts = {
+                "layout": Layout(**layout),
+                "notation": Notation(**values["notation"]),
+                "normalization": Normalization(**values["normalization"]),
+            }
+        except TypeError as error:
+            raise ModelError(f"an unknown key: {error}") from None
+        except TaggerError as error:
+            raise ModelError(f"layout.{error.message}") from None
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**({name: values[name] for name in names} | parts))
+
+
+def dump_manifest(values: Mapping[str, Any]) -> bytes:
+    """The one way in which a manifest is written; `sha256`, of all the rest written so, is added."""
+    signed = {**values, "sha256": hashlib.sha256(_canonical(values)).hexdigest()}
+    return _canonical(signed)
+
+
+def is_unaltered(content: bytes) -> bool:
+    """Whether a manifest's bytes are those that `dump_manifest` wrote."""
+    line = _SIGNATURE.search(content)
+    if line is None:
+        return False
+    rest = content[: line.start()] + content[line.end() :]
+    return hashlib.sha256(rest).hexdigest().encode() == line[1]
+
+
+def _canonical(values: Mapping[str, Any]) -> bytes:
+    # surrogatepass: a lone surrogate is refused by name when it is read
+    return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {field.name: _plain_item(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def _plain_item(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return dict(item)
+    return sorted(item) if isinstance(item, frozenset) else item
+
+
+# --- What a manifest may hold -----------------------------------------------------------------------------------------
+
+_Fits = Callable[[Any], bool]
+
+
+def _one_of(*allowed: object) -> tuple[_Fits, str]:
+    # type, too: True == 1 in Python
+    return lambda value: any(value is a or (type(value) is type(a) and value == a) for a in allowed), (
+        "one of " + ", ".join(map(str, allowed))
+    )
+
+
+def _whole(least: int, most: int = _LARGEST) -> tuple[_Fits, str]:
+    return lambda value: type(value) is int and least <= value <= most, f"a whole number from {least} to {most}"
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_mapping(fits: _Fits) -> _Fits:
+    return lambda value: type(value) is dict and all(_is_text(key) and fits(item) for key, item in value.items())
+
+
+_TEXT: tuple[_Fits, str] = (_is_text, "text")
+_TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
+_RATE: tuple[_Fits, str] = (
+    lambda value: type(value) in (int, float) and 0 <= value < 1,
+    "a number from 0 to below 1",
+)
+_BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
+_PREFIX_LETTERS = set("BIESLUMbieslum")
+_EXPECTED: Mapping[str, tuple[_Fits, str]] = {
+    "layout.columns": (
+        _is_mapping(lambda item: type(item) is int and abs(item) < _LARGEST),
+        "names with numbers",
+    ),
+    "layout.delimiter": _TEXT,
+    "layout.comments": _TEXT_OR_NULL,
+    "layout.encoding": _TEXT,
+    "layout.n_columns": (lambda value: value is None or type(value) is int, "a whole number or null"),
+    "layout.known_tags": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of tags"),
+    "layout.written_delimiter": _TEXT,
+    "notation.scheme": _one_of(*SCHEME_NAMES),
+    "notation.outside": _one_of("O", "o", "0"),
+    "notation.separator": _one_of("-", "_", "."),
+    "notation.prefixes": (
+        _is_mapping(lambda item: type(item) is str and len(item) == 1 and item in _PREFIX_LETTERS),
+        "letters of prefixes",
+    ),
+    "notation.typed": _BOOL,
+    "notation.bare": _BOOL,
+    "scheme": _one_of(*SCHEMES, NO_SCHEME),
+    "normalization.lowercase": _BOOL,
+    "normalization.digits": _BOOL,
+    "n_trained_tokens": (
+        lambda value: value is None or (type(value) is int and 0 <= value <= 1 << 30),
+        "a whole number or null",
+    ),
+    "embedding_dtype": _one_of("float32", "float16"),
+    "network.embedding_dim": _whole(1),
+    "network.units": _whole(1),
+    "network.layers": _whole(1, 1000),
+    "network.direction": _one_of("both", "forward", "backward"),
+    "network.merge": _one_of("concat", "sum", "mul", "ave"),
+    "network.characters": _one_of("none", "cnn", "lstm"),
+    "network.character_dim": _whole(1),
+    "network.character_units": _whole(2),
+    "network.casing": _BOOL,
+    "network.feature_dim": _whole(1),
+    "network.dropout": _RATE,
+    "network.input_dropout": _RATE,
+    "network.token_dropout": _RATE,
+    "network.recurrent_dropout": _RATE,
+    "decoder": _one_of("constrained", "softmax", "crf"),
+    "max_length": _whole(1, 1 << 30),
+    "seed": _whole(0, 1 << 31),
+    "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
+    "test": _TEXT_OR_NULL,
+    "versions": (_is_mapping(_is_text), "names with versions"),
+}
+
+
+def _check(values: Mapping[str, Any], key: str, fits: _Fits, expected: str) -> None:
+    section, _, name = key.partition(".")
+    found = values.get(section, ...)
+    if name:
+        if type(found) is not dict:
+            raise ModelError(f"{section}: found {_show(found)}, expected a mapping")
+        found = found.get(name, ...)
+    if found is ... or not fits(found):
+        raise ModelError(f"{key}: found {_show(found)}, expected {expected}")
+
+
+def _show(value: object) -> str:
+    return "nothing" if value is ... else json.dumps(value)[:80]

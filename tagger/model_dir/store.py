@@ -1,0 +1,207 @@
+"""A model read from its directory, or written to it: plain files, in one step, each with its SHA-256."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.atomic import check_replaceable, check_writable, publish_directory
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
+from tagger.corpus.transitions import MOST_TAGS, has_transitions
+from tagger.errors import ModelError
+from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
+from tagger.model_dir.files import (
+    CHARACTERS,
+    CONFIG,
+    EMBEDDINGS,
+    FEATURES,
+    GRAPH,
+    HISTORY,
+    MANIFEST,
+    MODEL_FILES,
+    STORED,
+    TAGS,
+    TOKENS,
+    WEIGHTS,
+    ModelFiles,
+    read_directory,
+)
+from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+Network = TypeVar("Network", covariant=True)
+# What is made of the network's own files.
+OpenNetwork = Callable[[ModelFiles, Manifest, Encoder, TagVocabulary], Network]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(Generic[Network]):
+    """A model: what is known of it, its vocabularies, and its network in the form that the reader needs."""
+
+    directory: Path
+    manifest: Manifest
+    encoder: Encoder
+    tags: TagVocabulary
+    network: Network
+
+
+def description(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> str:
+    """All that a graph's inputs, outputs and sizes follow from, as JSON: what a graph says of itself."""
+    what = {**manifest.network, **encoder.sizes(len(tags))._asdict(), "decoder": manifest.decoder}
+    return json.dumps(what, sort_keys=True)
+
+
+def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Network]:
+    """Read and verify a model.
+
+    Args:
+        open_network: reads what it needs of the network's files: `open_engine`, `read_weights`.
+
+    Raises:
+        ModelError: the directory is missing, partial, altered, or of another format.
+    """
+
+    def read(files: ModelFiles) -> Model[Network]:
+        values = files.manifest()
+        try:
+            manifest = Manifest.from_json(values)
+        except ModelError as error:
+            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
+        encoder = _read_encoder(files, manifest)
+        tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
+        if len(tags) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+            raise ModelError(f"{files.path(TAGS)}: found {len(tags)} tags, expected at most {MOST_TAGS}; train again")
+        network = open_network(files, manifest, encoder, tags)
+        return Model(directory, manifest, encoder, tags, network)
+
+    return read_directory(directory, read)
+
+
+def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
+    name = TOKENS
+    try:
+        tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization, manifest.n_trained_tokens)
+        characters = None
+        if manifest.network["characters"] != "none":
+            name = CHARACTERS
+            characters = CharacterVocabulary(files.lines(CHARACTERS))
+        features: dict[str, list[str]] = {feature: [] for feature in manifest.layout.feature_names}
+        if features:
+            name = FEATURES
+            for line in files.lines(FEATURES):
+                feature, tab, value = line.partition("\t")
+                if not tab or feature not in features:
+                    raise ValueError(f"found the line {line[:60]!r}, expected {' or '.join(features)}, TAB, a value")
+                features[feature].append(value)
+        vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
+    except ValueError as error:
+        raise ModelError(f"{files.path(name)}: {error}; train again") from None
+    return Encoder(tokens, characters, manifest.network["casing"], vocabularies)
+
+
+def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
+    """All weights by name, the embedding among them.
+
+    Raises:
+        ModelError: a file was altered or holds no weights.
+    """
+    import safetensors.numpy
+
+    del tags
+    try:
+        weights = safetensors.numpy.load(files.verified(WEIGHTS))
+        stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
+        embedding = stored.reshape(len(encoder.tokens), manifest.network["embedding_dim"]).astype(np.float32)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
+    weights = {**weights, "embedding": embedding}
+    for name, weight in weights.items():
+        if weight.dtype != np.float32 or not np.isfinite(weight).all():
+            raise ModelError(
+                f"{files.path(EMBEDDINGS if name == 'embedding' else WEIGHTS)}: {name}: found {weight.dtype} with"
+                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN, expected finite float32; train again"
+            )
+    return weights
+
+
+def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabulary:
+    """The tag vocabulary; raises ModelError if a tag stands twice, holds a blank or is not of the scheme."""
+    prefixes = SCHEMES[scheme].prefixes if scheme != NO_SCHEME else frozenset[str]()
+    seen: set[str] = set()
+    for i, tag in enumerate(tags):
+        prefix, _, entity_type = tag.partition("-")
+        of_scheme = scheme == NO_SCHEME or tag == OUTSIDE or (prefix in prefixes and entity_type)
+        if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in seen:
+            raise ModelError(f"{path}:{i + 1}: found {tag!r}, expected another tag of the scheme {scheme}; train again")
+        seen.add(tag)
+    if not tags:
+        raise ModelError(f"{path}: found no tag, expected one a line; train again")
+    return TagVocabulary(tags)
+
+
+def check_place(directory: Path) -> None:
+    """Make sure, before a long training, that a model can be written there and nothing but a model would be lost.
+
+    Raises:
+        ModelError: something else is there, or nothing can be written.
+    """
+    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+    check_writable(directory)
+
+
+def save_model(
+    model: Model[Weights],
+    *,
+    graph: bytes,
+    config: str,
+    history: str,
+    check: Callable[[Path], None] = lambda directory: None,
+) -> None:
+    """Write a model directory in one step, replacing an older model.
+
+    Args:
+        graph: of the network as ONNX, with `EMBEDDINGS` for its embedding.
+        check: is shown the new directory before it takes its place, which it does not if this raises.
+
+    Raises:
+        ModelError: the place is taken by something else, or cannot be written.
+    """
+    import safetensors.numpy  # here, since prediction does without
+
+    weights = dict(model.network)
+    embedding = np.ascontiguousarray(weights.pop("embedding"), STORED[model.manifest.embedding_dtype])
+    files: dict[str, bytes | memoryview] = {
+        CONFIG: config.encode(),
+        TOKENS: _lines(model.encoder.tokens.tokens),
+        TAGS: _lines(model.tags.tags),
+        WEIGHTS: safetensors.numpy.save(weights),
+        EMBEDDINGS: embedding.reshape(-1).view(np.uint8).data,
+        GRAPH: graph,
+        HISTORY: history.encode(),
+    }
+    if model.encoder.characters is not None:
+        files[CHARACTERS] = _lines(model.encoder.characters.characters)
+    if model.encoder.features:
+        columns = zip(model.manifest.layout.feature_names, model.encoder.features, strict=True)
+        files[FEATURES] = _lines(tuple(f"{name}\t{value}" for name, column in columns for value in column.tokens))
+    values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
+    values["files"] = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in sorted(files.items())
+    }
+    files[MANIFEST] = dump_manifest(values)
+    check_replaceable(model.directory, MODEL_FILES, marker=MANIFEST)
+    publish_directory(model.directory, files, check=check)
+
+
+def _lines(items: tuple[str, ...]) -> bytes:
+    return "".join(f"{item}\n" for item in items).encode()

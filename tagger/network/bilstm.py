@@ -1,0 +1,280 @@
+"""The two-branch BiLSTM: one block is a forward and a backward LSTM branch over the same sentences.
+
+Each branch runs from left to right over rows padded on the right: the forward branch over the sentence, the
+backward branch over its reversed copy. Padding follows every real step, so neither branch needs a mask. A branch
+runs on the fastest kernel that its device has; all kernels have Keras's own weights and results.
+
+Inside the network steps come first, [T, B, …]: what happens at one step then lies together in memory.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Tensor = Any  # TensorFlow ships no types
+# A recurrent kernel and the number of its branch → the kernel with some weights dropped (Merity et al. 2018).
+DropRecurrent = Callable[[Tensor, int], Tensor]
+
+
+class Kernel(enum.Enum):
+    """How a branch is computed; the value is for people."""
+
+    CUDNN = "cuDNN LSTM"
+    BLOCK = "fused CPU LSTM (BlockLSTMV2)"
+    PLAIN = "Keras LSTM (TensorFlow loop)"
+
+
+def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
+    """A branch of `units` LSTM units.
+
+    Args:
+        options: of `keras.layers.LSTM`: initializers, name, dtype.
+    """
+    layer = BlockLSTM if kernel is Kernel.BLOCK else Branch
+    return layer(units, return_sequences=True, use_cudnn=kernel is Kernel.CUDNN, **options)
+
+
+class Branch(keras.layers.LSTM):
+    """A Keras LSTM, and the same over steps that come first: the network is laid out so throughout."""
+
+    def named_weights(self, prefix: str) -> dict[str, keras.Variable]:
+        """Every weight by its name in `weights.safetensors`: `PREFIX.kernel`, …"""
+        return {f"{prefix}.{name}": getattr(self.cell, name) for name in ("kernel", "recurrent_kernel", "bias")}
+
+    def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
+        """[T, B, D] → [T, B, units], from left to right, without a mask.
+
+        Args:
+            recurrent_kernel: [units, 4 units], in the place of the layer's own.
+        """
+        if recurrent_kernel is None:
+            return tf.transpose(self(tf.transpose(steps, [1, 0, 2])), [1, 0, 2])
+        # Keras's cell reads its kernel as an attribute while the graph is made; its own __setattr__ would take this one
+        # for a new weight.
+        own = self.cell.recurrent_kernel
+        object.__setattr__(self.cell, "recurrent_kernel", recurrent_kernel)
+        try:
+            return self.run(steps)
+        finally:
+            object.__setattr__(self.cell, "recurrent_kernel", own)
+
+
+class BlockLSTM(Branch):
+    """A Keras LSTM whose steps run in one operator, `BlockLSTMV2`: no loop in the graph, gates fused.
+
+    Keras's two kernels, one below the other, are the operator's: gates in the order i f c o.
+    """
+
+    def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
+        """As `Branch.run`; the operator wants time first, so nothing is transposed."""
+        recurrent_kernel = self.cell.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        kernel = tf.concat([self.cell.kernel, recurrent_kernel], axis=0)  # [D + units, 4 units]
+        return _block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias))
+
+    def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:
+        """[B, T, D] → [B, T, units], as Keras calls a layer."""
+        return tf.transpose(self.run(tf.transpose(sequences, [1, 0, 2])), [1, 0, 2])
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _block_lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
+    """x [T, B, D] → h [T, B, units].
+
+    The gradient is `BlockLSTMGradV2`: the one that TensorFlow 2.21 registers for the operator
+    (python/ops/rnn_grad.py) is that of its version 1, whose gates have another order, and wrong.
+    """
+    units = kernel.shape[1] // 4
+    zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
+    no_peephole = tf.zeros([units], x.dtype)
+    shared = {
+        "seq_len_max": tf.cast(tf.shape(x)[0], tf.int64),
+        "x": x,
+        "cs_prev": zeros,
+        "h_prev": zeros,
+        "w": kernel,
+        "wci": no_peephole,
+        "wcf": no_peephole,
+        "wco": no_peephole,
+        "b": bias,
+        "use_peephole": False,
+    }
+    i, cs, f, o, ci, co, h = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
+
+    def gradient(h_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        found = tf.raw_ops.BlockLSTMGradV2(
+            i=i, cs=cs, f=f, o=o, ci=ci, co=co, h=h, cs_grad=tf.zeros_like(cs), h_grad=h_gradient, **shared
+        )
+        return found.x_grad, found.w_grad, found.b_grad
+
+    return h, gradient
+
+
+def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
+    """Where each step of a reversed sentence comes from: row numbers [T, B] of T·B steps; the reversal undoes itself.
+
+    n = 3, T = 5, one sentence:  [2 1 0 3 4]: the first three steps change places, padding stays where it is.
+    """
+    steps = tf.range(n_steps)[:, None]
+    sources = tf.where(steps < lengths, lengths - 1 - steps, steps)  # [T, B]
+    n_sentences = tf.shape(lengths)[0]
+    return sources * n_sentences + tf.range(n_sentences)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def reverse_by_length(x: Tensor, reversal: Tensor) -> tuple[Tensor, Any]:
+    """Reverse each sentence of x [T, B, D] by its own length, as `reversal` [T, B] says; its own inverse.
+
+    So its gradient is the reversal of the gradient: no sum over rows, as the gradient of any gather would be.
+    """
+
+    def reverse(y: Tensor) -> Tensor:
+        return tf.gather(tf.reshape(y, [-1, y.shape[-1]]), reversal)
+
+    return reverse(x), lambda gradient: (reverse(gradient), None)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def look_up_both(
+    table: Tensor, rows: Tensor, reversed_rows: Tensor, reversal: Tensor
+) -> tuple[tuple[Tensor, Tensor], Any]:
+    """Rows of table [D, E] for the sentences and for their reversed copies: twice [T, B, E].
+
+    Args:
+        rows, reversed_rows: [T, B]; the second is the first, reversed.
+        reversal: [T, B], of the sentences' lengths.
+
+    The gradient puts the copies' part in order and adds it before it sums by row: half as many rows to sum.
+    """
+
+    def gradient(of_x: Tensor, of_reversed: Tensor) -> tuple[Tensor, None, None, None]:
+        total = of_x + reverse_by_length(of_reversed, reversal)
+        return tf.math.unsorted_segment_sum(total, rows, tf.shape(table)[0]), None, None, None
+
+    return (tf.gather(table, rows), tf.gather(table, reversed_rows)), gradient
+
+
+def uniform_rows(size: int, seed: int) -> keras.initializers.Initializer:
+    """Of an embedding whose rows have so many numbers: their expected norm is then 1."""
+    limit = (3.0 / size) ** 0.5
+    return keras.initializers.RandomUniform(-limit, limit, seed=seed)
+
+
+def dropout_mask(shape: Tensor, rate: float, seed: Tensor) -> Tensor:
+    """What an input [T, B, D] is multiplied by: [B, D], one mask for all steps of a sentence (Gal & Ghahramani 2016).
+
+    Args:
+        shape: [B, D].
+        seed: int32 [2], decides the mask: the same seed gives the same mask in every process.
+    """
+    return tf.cast(tf.random.stateless_uniform(shape, seed) >= rate, tf.float32) / (1.0 - rate)
+
+
+MERGES = {
+    "concat": lambda forward, backward: tf.concat([forward, backward], axis=-1),
+    "sum": lambda forward, backward: forward + backward,
+    "mul": lambda forward, backward: forward * backward,
+    "ave": lambda forward, backward: (forward + backward) / 2.0,
+}
+
+
+class TwoBranchLSTM(keras.layers.Layer):
+    """Forward and backward LSTM branches, merged; equals a masked Keras `Bidirectional(LSTM)` at real steps.
+
+    Args:
+        units: H, per direction.
+        direction: `both`, `forward` or `backward`.
+        merge: how two branches become one: `concat`, `sum`, `mul` or `ave`.
+        kernel: how each branch is computed.
+        seed: of the initial weights.
+        kwargs: of a Keras layer: name, dtype.
+    """
+
+    def __init__(self, units: int, *, direction: str, merge: str, kernel: Kernel, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.merge = merge
+        names = {"both": ("forward", "backward")}.get(direction, (direction,))
+        self.branches = {
+            name: make_branch(
+                units,
+                kernel,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2 * i),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 2 * i + 1),
+                name=name,
+                dtype=self.dtype_policy,
+            )
+            for i, name in enumerate(("forward", "backward"))
+            if name in names
+        }
+
+    @property
+    def output_dim(self) -> int:
+        """Size of the last axis: 2H for two concatenated branches, else H."""
+        units: int = next(iter(self.branches.values())).units
+        return units * (len(self.branches) if self.merge == "concat" else 1)
+
+    def _run(self, x: Tensor, reversed_x: Tensor, drop: DropRecurrent | None) -> dict[str, Tensor]:
+        """What each branch makes of the sentences or of their reversed copies, still in that order."""
+        kernels = {
+            name: None if drop is None else drop(tf.convert_to_tensor(branch.cell.recurrent_kernel), i)
+            for i, (name, branch) in enumerate(self.branches.items())
+        }
+        return {
+            name: branch.run(reversed_x if name == "backward" else x, kernels[name])
+            for name, branch in self.branches.items()
+        }
+
+    def call(self, x: Tensor, reversed_x: Tensor, reversal: Tensor, drop: DropRecurrent | None = None) -> Tensor:
+        """Run both branches.
+
+        Args:
+            x: [T, B, D], the sentences.
+            reversed_x: [T, B, D], each sentence reversed by its own length.
+            reversal: [T, B], of the sentences' lengths.
+            drop: what drops recurrent weights, in training.
+
+        Returns:
+            [T, B, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
+        """
+        outputs = [
+            reverse_by_length(h, reversal) if name == "backward" else h
+            for name, h in self._run(x, reversed_x, drop).items()
+        ]
+        return MERGES[self.merge](*outputs) if len(outputs) == 2 else outputs[0]
+
+    def project(
+        self,
+        x: Tensor,
+        reversed_x: Tensor,
+        reversal: Tensor,
+        dense: keras.layers.Dense,
+        mask: Tensor | None,
+        drop: DropRecurrent | None = None,
+    ) -> Tensor:
+        """`dense(self(x, reversed_x, reversal, drop) * mask)`: [T, B, K], branch by branch where it can be.
+
+        Neither the reversal nor any merge but `mul` minds whether it comes before or after a product with a matrix. So
+        each branch is projected on its own as soon as it is done, and K numbers a step are put in order instead of H.
+        """
+        n = len(self.branches)
+        masks: list[Tensor | None] = [mask] * n
+        if n == 1:
+            kernels = [dense.kernel]
+        elif self.merge == "concat":
+            kernels = tf.split(dense.kernel, 2)
+            masks = masks if mask is None else tf.split(mask, 2, axis=-1)
+        elif self.merge == "mul":
+            merged = self(x, reversed_x, reversal, drop=drop)
+            return dense(merged if mask is None else merged * tf.cast(mask, merged.dtype))
+        else:
+            kernels = [dense.kernel / (2.0 if self.merge == "ave" else 1.0)] * n
+        logits = tf.convert_to_tensor(dense.bias)
+        for (name, h), kernel, part in zip(self._run(x, reversed_x, drop).items(), kernels, masks, strict=True):
+            h = tf.cast(h, kernel.dtype)
+            h = tf.tensordot(h if part is None else h * part, kernel, 1)
+            logits += reverse_by_length(h, reversal) if name == "backward" else h
+        return logits

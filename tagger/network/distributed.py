@@ -1,0 +1,288 @@
+"""Several devices or machines that train one network together; one device is the plain case.
+
+Every worker makes the same batches, from the same seed, and each replica takes its share of the sentences. The loss is
+divided by the sentences of the whole batch and gradients are summed: so a step is that of one device with the joint
+batch. A share keeps all distinct ids of its batch, so the gradients of embedding rows are of the same rows everywhere
+and are summed like any others. (Gathering each replica's own rows works too, at more cost; updating from them without
+that is accepted by TensorFlow and leaves every replica with an embedding of its own.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tagger.errors import DeviceError
+from tagger.network import muted_stderr
+
+Tensor = Any
+_POLL = 0.2  # seconds between two looks at whether to stop
+_GO = b"go\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """This process among the workers that TF_CONFIG names.
+
+    Attributes:
+        workers: their addresses, the chief first.
+        index: which of them this process is.
+    """
+
+    workers: tuple[str, ...] = ("localhost",)
+    index: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """The one worker that writes."""
+        return self.index == 0
+
+
+def read_task(environment: Mapping[str, str] = os.environ) -> Task:
+    """What TF_CONFIG says, or one worker.
+
+    {"cluster": {"chief": [A], "worker": [B, C]}, "task": {"type": "worker", "index": 1}} is the last of three.
+
+    Raises:
+        DeviceError: TF_CONFIG is malformed.
+    """
+    text = environment.get("TF_CONFIG")
+    if not text:
+        return Task()
+    try:
+        values = json.loads(text)
+        cluster, kinds = values.get("cluster", {}), ("chief", "worker")
+        if not cluster:
+            return Task()
+        groups = {kind: list(cluster.get(kind, [])) for kind in kinds}
+        kind, index = values["task"]["type"], values["task"]["index"]
+        workers = groups["chief"] + groups["worker"]
+        known = set(cluster) <= set(kinds) and len(groups["chief"]) <= 1 and len(set(workers)) == len(workers)
+        known = known and all(re.fullmatch(r".+:\d+", address) for address in workers)
+        known = known and type(index) is int and 0 <= index < len(groups[kind])
+        place = index + (len(groups["chief"]) if kind == "worker" else 0)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known = False
+    if not known:
+        raise DeviceError(
+            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and which of them this is; write"
+            ' it as {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, or unset it'
+        )
+    return Task(tuple(workers), place)
+
+
+_PART = 1 << 20  # bytes that are sent at once
+
+
+class Replicas:
+    """The copies of the network that train together.
+
+    Args:
+        strategy: over their devices; None for one device.
+        task: which worker this process is.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None, task: Task | None = None) -> None:
+        self._strategy = strategy
+        self.task = task or Task()
+        self.n = strategy.num_replicas_in_sync if strategy else 1
+        n_local = self.n // len(self.task.workers)
+        self.local = range(self.task.index * n_local, (self.task.index + 1) * n_local)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Where variables are made that every replica has."""
+        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+
+    def run(self, of_replica: Callable[[Tensor], Tensor]) -> Tensor:
+        """Call a function on every replica with its number among those of this process; returns the first's result.
+
+        Inside a compiled function.
+        """
+        if self._strategy is None:
+            return of_replica(0)
+
+        def call() -> Tensor:
+            return of_replica(tf.distribute.get_replica_context().replica_id_in_sync_group - self.local[0])
+
+        return self._strategy.experimental_local_results(self._strategy.run(call))[0]
+
+    def sum(self, values: list[Tensor]) -> list[Tensor]:
+        """The sums of all replicas' values, the same to the bit on each of them. Inside `run`."""
+        if self._strategy is None:
+            return values
+        summed: list[Tensor] = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+        return summed
+
+    def total(self, value: float) -> float:
+        """The sum of a number of each worker; waits for them all."""
+        if len(self.task.workers) == 1:
+            return value
+        return float(self._total(tf.constant(value, tf.float64))) / len(self.local)
+
+    @functools.cached_property
+    def _total(self) -> Callable[[Tensor], Tensor]:
+        def total(value: Tensor) -> Tensor:
+            return self.run(lambda _: self.sum([tf.identity(value)])[0])  # a copy on the replica's own device
+
+        compiled: Callable[[Tensor], Tensor] = tf.function(total, autograph=False)
+        return compiled
+
+    def from_chief(self, content: bytes) -> bytes:
+        """What the chief has, on every worker."""
+        if len(self.task.workers) == 1:
+            return content
+        n, parts = int(self.total(float(len(content) if self.task.is_chief else 0))), []
+        for start in range(0, n, _PART):
+            mine = content[start : start + _PART] if self.task.is_chief else b""
+            numbers = np.zeros(_PART, np.int32)
+            numbers[: len(mine)] = np.frombuffer(mine, np.uint8)
+            parts.append((self._total(tf.constant(numbers)).numpy() // len(self.local)).astype(np.uint8).tobytes())
+        return b"".join(parts)[:n]
+
+    def any(self, flag: bool) -> bool:
+        """Whether any worker says so: what all of them must decide alike, or some would wait for others for ever."""
+        return self.total(float(flag)) > 0
+
+    def are_same(self, fingerprint: int) -> bool:
+        """Whether a number below 2**32 is the same on every worker."""
+        n = len(self.task.workers)
+        # n · Σ x² = (Σ x)² for equal numbers and no others; below 2**53 float64 is exact.
+        return all(
+            n * self.total(float(part * part)) == self.total(float(part)) ** 2
+            for part in (fingerprint & 0xFFFF, fingerprint >> 16)
+        )
+
+    def copies(self, variable: tf.Variable) -> list[npt.NDArray[Any]]:
+        """The variable's values on each replica of this process."""
+        copies = self._strategy.experimental_local_results(variable) if self._strategy else [variable]
+        return [copy.numpy() for copy in copies]
+
+
+def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Replicas:
+    """Make the strategy for this process's devices and the other workers, who have met. Before other TensorFlow.
+
+    Args:
+        gpus: how many this process uses; several train side by side.
+        devices: the names of local devices to train on side by side, instead.
+
+    Raises:
+        DeviceError: the workers cannot be reached.
+    """
+    if len(task.workers) > 1:
+        with workers_explained(task), muted_stderr():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with contextlib.suppress(ValueError):  # not the main thread: no handler is ours
+            # TensorFlow has taken SIGTERM for itself, to notice that a machine is about to be taken away.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        return Replicas(strategy, task)
+    if gpus > 1 or devices:
+        return Replicas(tf.distribute.MirroredStrategy(devices))
+    return Replicas()
+
+
+@contextlib.contextmanager
+def workers_explained(task: Task) -> Iterator[None]:
+    """Turn TensorFlow's errors among several workers into one that says what to do.
+
+    Raises:
+        DeviceError: in their place.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        if len(task.workers) == 1:
+            raise
+        lines = [line for line in str(error.message).splitlines() if "Collective" in line or "worker" in line]
+        raise DeviceError(
+            "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",
+            detail=[line[:200] for line in lines[:1]],
+        ) from None
+
+
+def meet(workers: tuple[str, ...], index: int, should_stop: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until all workers are there; False if asked to stop before.
+
+    Args:
+        workers: their addresses, `host:port`, the chief first.
+        index: which of them this is.
+
+    Raises:
+        DeviceError: this worker's port is taken, or the chief's host is unknown.
+    """
+    with _listen(workers[index], index) as server:
+        if index == 0:
+            return _gather(server, len(workers), should_stop)
+    return _report(workers[0], index, should_stop)
+
+
+def _listen(address: str, index: int) -> socket.socket:
+    port = int(address.rpartition(":")[2])
+    try:
+        return socket.create_server(("", port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DeviceError(
+            f"TF_CONFIG: worker {index}: port {port} cannot be used: {reason}; end what uses it, or name another port"
+            " on all workers"
+        ) from None
+
+
+def _gather(server: socket.socket, n: int, should_stop: Callable[[], bool]) -> bool:
+    server.settimeout(_POLL)
+    with contextlib.ExitStack() as stack:
+        present: dict[int, socket.socket] = {}
+        while len(present) < n - 1:
+            if should_stop():
+                return False
+            with contextlib.suppress(OSError, ValueError):  # nobody yet, or somebody who is no worker
+                connection, _ = server.accept()
+                stack.callback(connection.close)
+                connection.settimeout(1.0)
+                index = int(connection.recv(16).decode("ascii"))
+                if 0 < index < n:
+                    present[index] = connection  # a worker that was started again takes its own place
+        for connection in present.values():
+            with contextlib.suppress(OSError):  # gone again: TensorFlow will say so
+                connection.sendall(_GO)
+    return True
+
+
+def _report(chief: str, index: int, should_stop: Callable[[], bool]) -> bool:
+    host, _, port = chief.rpartition(":")
+    while not should_stop():
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=2.0) as connection:
+                connection.sendall(f"{index}\n".encode())
+                connection.settimeout(_POLL)
+                answer = b""
+                while not should_stop():
+                    try:
+                        answer = connection.recv(len(_GO))
+                        break
+                    except TimeoutError:
+                        continue
+            if answer == _GO:
+                return True
+        except socket.gaierror as error:
+            raise DeviceError(
+                f"TF_CONFIG: worker {index}: the chief's host {host} is unknown: {error.strerror}; check the address"
+            ) from None
+        except OSError:
+            pass  # the chief is not there yet
+        time.sleep(_POLL)
+    return False

@@ -1,0 +1,203 @@
+"""What the network knows of a token before it looks at its neighbours: one row for each distinct token of a batch."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tagger.inputs.characters import Casing
+from tagger.inputs.vocabulary import PAD_ID
+from tagger.network.bilstm import Kernel, Tensor, make_branch, reversal, reverse_by_length, uniform_rows
+from tagger.network.packing import Fed
+from tagger.prediction.onnx_graph import CASING_DIM
+
+WIDTH = 3  # characters that the convolution sees at once
+
+
+class CharacterNetwork(keras.layers.Layer):
+    """Base of both: an embedding of the characters.
+
+    Args:
+        n_characters: ids of the character vocabulary, reserved ones included.
+        embedding_dim: size of a character's embedding.
+        output_dim: size of what is said of a token.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, n_characters: int, embedding_dim: int, output_dim: int, *, seed: int) -> None:
+        super().__init__(name="characters")
+        self.output_dim = output_dim
+        self.embedding = self.add_weight(
+            name="embedding", shape=(n_characters, embedding_dim), initializer=uniform_rows(embedding_dim, seed)
+        )
+        self._make(embedding_dim, seed + 1)
+        self.built = True
+
+    def _make(self, embedding_dim: int, seed: int) -> None:
+        raise NotImplementedError
+
+    def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
+        """[D, output_dim].
+
+        Args:
+            characters: [N], the ids of all tokens' characters, one token after the other.
+            lengths: [D], how many of them are each token's, at least 1.
+        """
+        raise NotImplementedError
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Every weight by its name in `weights.safetensors`, without what they all begin with."""
+        raise NotImplementedError
+
+
+class CharacterCNN(CharacterNetwork):
+    """A convolution of width 3 over a token's characters, and its maximum over them (dos Santos & Zadrozny 2014).
+
+    Before the first character and after the last stands `PAD_ID`, whose embedding is learned as the others are.
+    """
+
+    def _make(self, embedding_dim: int, seed: int) -> None:
+        glorot = keras.initializers.GlorotUniform(seed=seed)
+        self.kernel = self.add_weight(name="kernel", shape=(WIDTH, embedding_dim, self.output_dim), initializer=glorot)
+        self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer="zeros")
+
+    def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
+        # There are some hundred characters and thousands of places where they stand: so each is multiplied with each
+        # column of the kernel once, and a place is the sum of three rows.
+        products = tf.einsum("ce,keo->kco", tf.convert_to_tensor(self.embedding), self.kernel)
+        tokens = tf.repeat(tf.range(tf.shape(lengths)[0]), lengths)  # [N]: 0 0 0 1 2 2
+        is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next one is of the same token
+        before = tf.concat([[PAD_ID], characters[:-1] * is_same], axis=0)
+        after = tf.concat([characters[1:] * is_same, [PAD_ID]], axis=0)
+        places = tf.stack([before, characters, after], axis=1) + tf.range(WIDTH) * tf.shape(products)[1]  # [N, 3]
+        rows = tf.gather(tf.reshape(products, [-1, self.output_dim]), places)  # [N, 3, output_dim]
+        return tf.math.segment_max(tf.reduce_sum(rows, axis=1), tokens) + self.bias
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        return {"embedding": self.embedding, "kernel": self.kernel, "bias": self.bias}
+
+
+class CharacterLSTM(CharacterNetwork):
+    """The last states of two LSTMs, one from each end of the token (Lample et al. 2016).
+
+    Args:
+        kernel: how each is computed.
+    """
+
+    def __init__(self, n_characters: int, embedding_dim: int, output_dim: int, *, seed: int, kernel: Kernel) -> None:
+        self._kernel = kernel
+        super().__init__(n_characters, embedding_dim, output_dim, seed=seed)
+
+    def _make(self, embedding_dim: int, seed: int) -> None:
+        self.branches = {
+            name: make_branch(
+                self.output_dim // 2,
+                self._kernel,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2 * i),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 2 * i + 1),
+                name=name,
+            )
+            for i, name in enumerate(("forward", "backward"))
+        }
+        for branch in self.branches.values():
+            branch.build((None, None, embedding_dim))
+
+    def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
+        n_tokens, longest = tf.shape(lengths)[0], tf.reduce_max(lengths)
+        places = tf.cast(tf.where(tf.sequence_mask(lengths, longest)), tf.int32)  # [N, 2]: token, place in it
+        padded = tf.scatter_nd(places[:, ::-1], characters, [longest, n_tokens])  # [C, D]
+        order = reversal(lengths, longest)
+        x = tf.gather(tf.convert_to_tensor(self.embedding), padded)
+        last = tf.stack([lengths - 1, tf.range(n_tokens)], axis=1)
+        states = [
+            tf.gather_nd(branch.run(reverse_by_length(x, order) if name == "backward" else x), last)
+            for name, branch in self.branches.items()
+        ]
+        return tf.concat(states, axis=1)
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        named = {"embedding": self.embedding}
+        for name, branch in self.branches.items():
+            named |= branch.named_weights(name)
+        return named
+
+
+class TokenRepresentation(keras.layers.Layer):
+    """The word embedding, and beside it what else is asked for: characters, casing, feature columns.
+
+    Args:
+        embedding_dim: E, of the word embedding.
+        characters: `none`, `cnn` or `lstm`.
+        character_dim, character_units: sizes of a character's embedding and of what all of them say together.
+        casing: whether the casing has an embedding.
+        n_characters: ids of the character vocabulary.
+        n_features: F, feature columns.
+        n_feature_ids: the ids of all of them together.
+        feature_dim: of each one's embedding.
+        kernel: how the LSTMs over characters are computed.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding_dim: int,
+        characters: str,
+        character_dim: int,
+        character_units: int,
+        casing: bool,
+        n_characters: int,
+        n_features: int,
+        n_feature_ids: int,
+        feature_dim: int,
+        kernel: Kernel,
+        seed: int,
+    ) -> None:
+        super().__init__(name="representation")
+        sizes = n_characters, character_dim, character_units
+        self.characters: CharacterNetwork | None = None
+        if characters == "cnn":
+            self.characters = CharacterCNN(*sizes, seed=seed)
+        elif characters == "lstm":
+            self.characters = CharacterLSTM(*sizes, seed=seed, kernel=kernel)
+        self.casing = self._embedding("casing", len(Casing), CASING_DIM, seed + 11) if casing else None
+        self.features = self._embedding("features", n_feature_ids, feature_dim, seed + 12) if n_features else None
+        self.output_dim = (
+            embedding_dim
+            + (self.characters.output_dim if self.characters else 0)
+            + (CASING_DIM if casing else 0)
+            + n_features * feature_dim
+        )
+        self._n_features, self._feature_dim = n_features, feature_dim
+        self.built = True
+
+    def _embedding(self, name: str, n_ids: int, size: int, seed: int) -> keras.Variable:
+        return self.add_weight(name=name, shape=(n_ids, size), initializer=uniform_rows(size, seed))
+
+    def call(self, rows: Tensor, batch: Fed) -> Tensor:
+        """[D, output_dim].
+
+        Args:
+            rows: [V', E], the word embedding of the distinct ids.
+        """
+        if not (self.characters or self.casing is not None or self.features is not None):
+            return rows  # each distinct id is one distinct token
+        parts = [tf.gather(rows, batch.id_rows)]
+        if self.characters is not None:
+            parts.append(self.characters(batch.characters, batch.character_lengths))
+        if self.casing is not None:
+            parts.append(tf.gather(tf.convert_to_tensor(self.casing), batch.casing))
+        if self.features is not None:
+            features = tf.gather(tf.convert_to_tensor(self.features), batch.feature_ids)  # [D, F, feature_dim]
+            parts.append(tf.reshape(features, [-1, self._n_features * self._feature_dim]))
+        return tf.concat(parts, axis=1)
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Every weight by its name in `weights.safetensors`."""
+        named = {} if self.characters is None else self.characters.named_weights()
+        named = {f"characters.{name}": weight for name, weight in named.items()}
+        if self.casing is not None:
+            named["casing.embedding"] = self.casing
+        if self.features is not None:
+            named["features.embedding"] = self.features
+        return named

@@ -1,0 +1,202 @@
+"""Weights to an ONNX graph, for prediction and other tools, and whether that computes what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tagger import __version__
+from tagger.corpus.transitions import Transitions, constraints_of, learned_within
+from tagger.errors import ModelError, TaggerError
+from tagger.inputs.encoder import Columns, Sizes
+from tagger.model_dir.files import EMBEDDINGS, GRAPH
+from tagger.model_dir.store import Model, Weights, description
+from tagger.prediction.onnx_graph import CRF_OUTPUTS, FLOAT, INT32, OPSET, structure_of
+from tagger.prediction.predictor import Predictor
+
+IR_VERSION = 8  # that of opset 17; the onnx package would write its newest, which older runtimes refuse
+_BRANCHES = {"both": ("forward", "backward"), "forward": ("forward",), "backward": ("backward",)}
+_TOLERANCE = 1e-4
+_SAMPLE_TOKENS = 2000
+
+
+def build_onnx(
+    weights: Weights,
+    network: Mapping[str, Any],
+    sizes: Sizes,
+    *,
+    transitions: Transitions | None = None,
+    embeddings: str | None = None,
+    embedding_dtype: str = "float32",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
+
+    A network that reads more has more inputs, all int32: `feature_ids` [B, T, F]; `spelling_rows` [B, T], and of the S
+    spellings that these are rows of, `casing` [S] and `characters` [S, C], zero-padded on the right.
+
+    Args:
+        weights: by their names in `weights.safetensors`, and `embedding`.
+        network: the manifest's.
+        sizes: of its vocabularies.
+        transitions: a CRF's, which the graph then has as further outputs: `transition` [K, K], `start` and `end` [K].
+        embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
+            it the graph holds the embedding itself, in float32.
+        embedding_dtype: of the numbers in that file: `float32` or `float16`.
+        metadata: what the graph says of itself to whoever opens it.
+    """
+    structure = structure_of(network, sizes, crf=transitions is not None)
+    values, table = _values(weights, network, transitions), weights["embedding"]
+    initializers = [_external(table.shape, embeddings, embedding_dtype) if embeddings else _tensor("embedding", table)]
+    initializers += [_tensor(name, values[name]) for name in structure.weights if name != "embedding"]
+    initializers += [_number(name, value) for name, value in structure.numbers.items()]
+    graph = helper.make_graph(
+        [helper.make_node(node.operator, node.inputs, node.outputs, **node.attributes) for node in structure.nodes],
+        "tagger",
+        [helper.make_tensor_value_info(name, INT32, axes) for name, axes in structure.inputs.items()],
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in structure.outputs.items()],
+        initializers,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="tagger",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, dict(metadata or {}))
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
+def model_graph(model: Model[Weights]) -> bytes:
+    """The graph of a model directory: its embedding lies beside it, and it says of itself what network it is."""
+    return build_onnx(
+        model.network,
+        model.manifest.network,
+        model.encoder.sizes(len(model.tags)),
+        transitions=learned_transitions(model),
+        embeddings=EMBEDDINGS,
+        embedding_dtype=model.manifest.embedding_dtype,
+        metadata={"network": description(model.manifest, model.encoder, model.tags)},
+    )
+
+
+def learned_transitions(model: Model[Weights]) -> Transitions | None:
+    """What a model's CRF has learned, illegal ones ruled out; None if it has none."""
+    if model.manifest.decoder != "crf":
+        return None
+    rules = constraints_of(model.tags.tags, model.manifest.scheme)
+    return learned_within(rules, *(model.network[f"crf.{name}"] for name in ("transition", "start", "end")))
+
+
+def _values(
+    weights: Weights, network: Mapping[str, Any], transitions: Transitions | None
+) -> dict[str, npt.NDArray[Any]]:
+    """The constants of a graph, by their names in it; the embedding apart."""
+    values = {name: array for name, array in weights.items() if name != "embedding"}
+    if network["characters"] == "cnn":
+        products = np.einsum("ce,keo->kco", weights["characters.embedding"], weights["characters.kernel"])
+        values |= {f"character_products_{i}": product.astype(np.float32) for i, product in enumerate(products)}
+        values["character_bias"] = weights["characters.bias"]
+        values["never_largest"] = np.array(np.finfo(np.float32).min, np.float32)
+    elif network["characters"] == "lstm":
+        arrays = _lstm_weights(weights, "characters", "both")
+        values |= {f"character_{name}": array for name, array in zip("WRB", arrays, strict=True)}
+    for i in range(1, network["layers"] + 1):
+        arrays = _lstm_weights(weights, f"block_{i}", network["direction"])
+        values |= {f"{name}_{i}": array for name, array in zip("WRB", arrays, strict=True)}
+    if transitions is not None:
+        values |= {f"crf.{name}": getattr(transitions, name).astype(np.float32) for name in CRF_OUTPUTS}
+    return values
+
+
+def _tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(array, order="C"), name)
+
+
+def _number(name: str, value: tuple[int, ...] | int) -> onnx.TensorProto:
+    return _tensor(name, np.array(value, np.int64 if isinstance(value, tuple) else np.int32))
+
+
+def _external(shape: tuple[int, ...], file: str, dtype: str) -> onnx.TensorProto:
+    data_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    tensor = onnx.TensorProto(name="embedding", data_type=data_type, dims=shape, data_location=TensorProto.EXTERNAL)
+    n_bytes = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
+    for key, value in (("location", file), ("offset", "0"), ("length", str(n_bytes))):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def _lstm_weights(weights: Weights, name: str, direction: str) -> tuple[npt.NDArray[np.float32], ...]:
+    """W, R and B of the operator, of each branch's kernel, recurrent kernel and bias."""
+    parts = ("kernel", "recurrent_kernel", "bias")
+    branches = [[weights[f"{name}.{branch}.{part}"] for part in parts] for branch in _BRANCHES[direction]]
+    units = branches[0][1].shape[0]
+    no_bias = np.zeros(4 * units, np.float32)  # ONNX adds a second one to the recurrent part
+    return (
+        np.stack([_gates(kernel.T, units) for kernel, _, _ in branches]),
+        np.stack([_gates(recurrent.T, units) for _, recurrent, _ in branches]),
+        np.stack([np.concatenate([_gates(bias, units), no_bias]) for *_, bias in branches]),
+    )
+
+
+def _gates(rows: npt.NDArray[np.float32], units: int) -> npt.NDArray[np.float32]:
+    """Keras's gates i f c o, along the first axis, as ONNX has them: i o f c."""
+    i, f, c, o = rows.reshape(4, units, *rows.shape[1:])
+    return np.concatenate([i, o, f, c])
+
+
+def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Columns]) -> None:
+    """Compare an exported network with the one that was trained on some thousand tokens of real sentences.
+
+    Raises:
+        ModelError: their logits differ by more than 1e-4 (of the largest, if that is above 1), or their tags do
+            where no two tags of a token are as close as that.
+    """
+    sample = _sample([columns for columns in sentences if columns[0]])
+    learned = _transitions(exported), _transitions(trained)
+    if learned[0] is not None and learned[1] is not None and not learned[0].is_close(learned[1], _TOLERANCE):
+        raise ModelError(f"{GRAPH}: its CRF has other transitions than the network that was trained; report this")
+    given = [tokens for tokens, *_ in sample], [features for _, *features in sample]
+    found, expected = exported.logits(*given), trained.logits(*given)
+    tags = zip(exported.tag(*given), trained.tag(*given), strict=True)
+    for ours, theirs, (our_tagged, their_tagged) in zip(found, expected, tags, strict=True):
+        if not np.isfinite(theirs).all():  # ONNX Runtime's LSTM would make numbers of them
+            raise TaggerError(
+                "the network computes no numbers: training diverged; lower training.learning_rate, or set"
+                " training.clip_norm"
+            )
+        tolerance = _TOLERANCE * max(1.0, float(np.abs(theirs).max()))
+        difference = float(np.abs(ours - theirs).max())
+        best_two = np.sort(theirs, axis=-1)[:, -2:]
+        is_close_call = bool((best_two[:, -1] - best_two[:, 0] <= 2 * tolerance).any()) and theirs.shape[-1] > 1
+        # The best path under a CRF is decided by sums: that its parts are equal has to do.
+        differ = our_tagged.tags != their_tagged.tags and not is_close_call and not _transitions(trained)
+        if difference > tolerance or differ:
+            raise ModelError(
+                f"{GRAPH}: what ONNX Runtime computes is {difference:.2g} from what TensorFlow does, expected at"
+                f" most {tolerance:.2g}; install other versions of them, and report this"
+            )
+
+
+def _transitions(predictor: Predictor) -> Transitions | None:
+    found: Transitions | None = getattr(predictor.model.network, "transitions", None)
+    return found
+
+
+def _sample(sentences: Sequence[Columns]) -> list[Columns]:
+    """The longest sentence and as many of the first ones as make some thousand tokens."""
+    sample = sorted(sentences, key=lambda columns: len(columns[0]))[-1:]
+    n_tokens = 0
+    for columns in sentences:
+        if n_tokens > _SAMPLE_TOKENS:
+            break
+        sample.append(columns)
+        n_tokens += len(columns[0])
+    return sample

@@ -1,0 +1,1 @@
+"""From sentences to tags with ONNX Runtime; no TensorFlow."""

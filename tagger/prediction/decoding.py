@@ -1,0 +1,213 @@
+"""From the network's scores to tag ids: argmax, or Viterbi over legal transitions or those of a CRF."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.corpus.transitions import Transitions
+
+Scores = npt.NDArray[np.float32]
+_VITERBI_NUMBERS = 1 << 22  # held at once: K² for each sentence
+_Doubles = npt.NDArray[np.float64]
+_NUMBERS = 1 << 22  # held at once: a few for each tag of each step, or by logarithms K² for each sentence
+
+
+def log_softmax(logits: Scores) -> Scores:
+    """Log-probabilities along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: Scores = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def viterbi(
+    scores: Scores,
+    lengths: npt.NDArray[np.int32],
+    transitions: Transitions,
+) -> npt.NDArray[np.intp]:
+    """The best path of every sentence; of equally good ones, from the end, that with the lowest tag ids.
+
+    Args:
+        scores: [B, T, K], of each tag at each step: log-probabilities or logits.
+        lengths: [B], 1 to T; what lies beyond is ignored.
+        transitions: what is added for tags that follow each other.
+
+    Returns:
+        Tag ids [B, T], zeros beyond each sentence's length.
+    """
+    order = np.argsort(-lengths, kind="stable")  # the longest first: at each step, those that go on come first
+    active = np.searchsorted(-lengths[order], -np.arange(scores.shape[1]), side="left").tolist()  # [T]
+    n_steps = int(lengths.max())
+    # Sentences on the last axis: the inner loops are then long and over numbers that lie together.
+    best = scores[order, :n_steps].transpose(1, 2, 0).astype(np.float64)  # [T, K, B]
+    best[0] += transitions.start[:, None]
+    by_tag = transitions.transition[:, :, None]  # [from, to, 1]
+    for t in range(1, n_steps):
+        n = active[t]
+        # What each tag came from is not kept: for the few that the best path goes through, it is found again.
+        best[t, :, :n] += (best[t - 1, :, None, :n] + by_tag).max(axis=0)
+    path = np.zeros(scores.shape[:2], np.intp)
+    path[order, :n_steps] = _walk_back(best, active, transitions).T
+    return path
+
+
+def _walk_back(best: npt.NDArray[np.float64], active: list[int], transitions: Transitions) -> npt.NDArray[np.intp]:
+    """The best paths [T, B], given how good the best one to each tag is at each step.
+
+    Args:
+        best: [T, K, B], the longest sentences first.
+        active: [T], how many sentences have not ended at a step.
+    """
+    n_steps = len(best)
+    path = np.zeros((n_steps, best.shape[2]), np.intp)
+    into = np.ascontiguousarray(transitions.transition.T)  # [to, from]
+    n_after = 0
+    for t in range(n_steps - 1, -1, -1):
+        n = active[t]
+        if n_after:
+            path[t, :n_after] = (best[t, :, :n_after].T + into[path[t + 1, :n_after]]).argmax(axis=1)
+        if n > n_after:
+            path[t, n_after:n] = (best[t, :, n_after:n].T + transitions.end).argmax(axis=1)
+        n_after = n
+    return path
+
+
+def are_legal(
+    tag_ids: npt.NDArray[np.intp],
+    lengths: npt.NDArray[np.int32],
+    constraints: Transitions,
+) -> npt.NDArray[np.bool_]:
+    """Which of the paths [B, T] break no rule; arguments as of `viterbi`."""
+    last = tag_ids[np.arange(len(tag_ids)), lengths - 1]
+    transition, start, end = constraints.legal
+    inside = np.arange(1, tag_ids.shape[1]) < lengths[:, None]
+    legal: npt.NDArray[np.bool_] = (
+        (transition[tag_ids[:, :-1], tag_ids[:, 1:]] | ~inside).all(axis=1) & start[tag_ids[:, 0]] & end[last]
+    )
+    return legal
+
+
+def decode(
+    logits: Scores,
+    lengths: npt.NDArray[np.int32],
+    transitions: Transitions | None,
+) -> npt.NDArray[np.intp]:
+    """Tag ids [B, T]; how sure they are is for `marginals.tag_scores` to say.
+
+    Args:
+        logits: [B, T, K].
+        lengths: [B], 1 to T; what lies beyond means nothing.
+        transitions: those of a scheme or of a CRF, for Viterbi; None for argmax.
+    """
+    tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
+    if transitions is None:
+        return tag_ids
+    if transitions.learned:
+        wanted = np.arange(len(logits))
+    else:
+        # Each token's best tag together are the best path wherever that is legal, which it mostly is.
+        wanted = np.flatnonzero(~are_legal(tag_ids, lengths, transitions))
+    most = max(1, _VITERBI_NUMBERS // logits.shape[-1] ** 2)
+    for start in range(0, len(wanted), most):
+        rows = wanted[start : start + most]
+        n_steps = lengths[rows].max()
+        tag_ids[rows, :n_steps] = viterbi(logits[rows, :n_steps], lengths[rows], transitions)
+    return tag_ids
+
+
+def tag_scores(
+    logits: Scores,
+    lengths: npt.NDArray[np.int32],
+    tag_ids: npt.NDArray[np.intp],
+    transitions: Transitions | None,
+) -> Scores:
+    """The probability of each chosen tag [B, T]: under a CRF the marginal one, otherwise that of the softmax.
+
+    Args:
+        logits: [B, T, K].
+        lengths: [B], 1 to T; what lies beyond means nothing.
+        tag_ids: [B, T].
+        transitions: those that the tags were decoded with.
+    """
+    if transitions is not None and transitions.learned:
+        probabilities = marginals(logits, lengths, transitions)
+        return np.take_along_axis(probabilities, tag_ids[..., None], axis=-1)[..., 0].astype(np.float32)
+    chosen: Scores = np.take_along_axis(log_softmax(logits), tag_ids[..., None], axis=-1)[..., 0]
+    return np.exp(chosen)
+
+
+def marginals(logits: Scores, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+    """The probability of each tag at each step, summed over all that the others may be (forward-backward).
+
+    Args:
+        logits: [B, T, K].
+        lengths: [B], 1 to T; what lies beyond is ignored.
+        transitions: a sentence that has no legal path is judged by those with the fewest breaks.
+
+    Returns:
+        [B, T, K], zeros beyond each sentence's length.
+    """
+    n_steps, n_tags = logits.shape[1:]
+    mask = np.arange(n_steps) < lengths[:, None]
+    emissions = np.where(mask[..., None], logits, 0.0).astype(np.float64)  # at padding there may be anything, even NaN
+    emissions -= emissions.max(axis=-1, keepdims=True)
+    arrays = (transitions.transition, transitions.start, transitions.end)
+    largest = max(np.abs(a[legal]).max(initial=0.0) for a, legal in zip(arrays, transitions.legal, strict=True))
+    spread = transitions.spread
+    narrow = (2.0 * largest - emissions.min(axis=(1, 2)) <= spread.widest) & (lengths >= spread.shortest)
+    result = np.zeros(logits.shape)
+    for rows, compute, numbers in (
+        (np.flatnonzero(narrow), _by_products, 8 * n_steps * n_tags),
+        (np.flatnonzero(~narrow), _by_logarithms, 8 * n_steps * n_tags + 2 * n_tags**2),
+    ):
+        most = max(1, _NUMBERS // numbers)
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            width = lengths[some].max()
+            result[some, :width] = compute(emissions[some, :width], lengths[some], transitions).swapaxes(0, 1)
+    result[~mask] = 0.0
+    return result
+
+
+def _by_products(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+    """Marginals [T, B, K] of emissions [B, T, K], where nothing can underflow."""
+    both, order = _both_ways(emissions, lengths)
+    likely = np.exp(both) * transitions.spread.used
+    factors = np.exp([transitions.transition, transitions.transition.T])  # [2, K, K]
+    arrived = np.empty_like(likely)  # [T, 2, B, K]: at each step, what comes from all steps before it
+    arrived[0] = np.exp([transitions.start, transitions.end])[:, None]
+    for t in range(len(likely) - 1):
+        here = arrived[t] * likely[t]
+        here /= here.max(axis=-1, keepdims=True)
+        np.matmul(here, factors, out=arrived[t + 1])
+    through = arrived[:, 0] * likely[:, 0] * arrived[order, 1, np.arange(len(lengths))]
+    result: _Doubles = through / through.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _by_logarithms(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+    """The same for any scores."""
+    both, order = _both_ways(emissions, lengths)
+    scores = np.array([transitions.transition, transitions.transition.T])[:, None]  # [2, 1, K, K]
+    arrived = np.empty_like(both)
+    arrived[0] = np.array([transitions.start, transitions.end])[:, None]
+    for t in range(len(both) - 1):
+        here = arrived[t] + both[t]
+        here -= here.max(axis=-1, keepdims=True)
+        moved = here[..., None] + scores  # [2, B, from, to]
+        best = moved.max(axis=-2)
+        arrived[t + 1] = best + np.log(np.exp(moved - best[..., None, :]).sum(axis=-2))
+    through = arrived[:, 0] + both[:, 0] + arrived[order, 1, np.arange(len(lengths))]
+    through = np.exp(through - through.max(axis=-1, keepdims=True))
+    result: _Doubles = through / through.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _both_ways(emissions: _Doubles, lengths: npt.NDArray[np.int32]) -> tuple[_Doubles, npt.NDArray[np.intp]]:
+    """Sentences [B, T, K] and their reversed copies [T, 2, B, K], and where each step of a copy comes from, [T, B].
+
+    What comes from all steps behind a step is what comes from all before it in the reversed copy, moving backwards.
+    """
+    steps = np.arange(emissions.shape[1])[:, None]
+    order = np.where(steps < lengths, lengths - 1 - steps, steps)
+    return np.stack([emissions.swapaxes(0, 1), emissions[np.arange(len(lengths)), order]], axis=1), order

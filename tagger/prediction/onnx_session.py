@@ -1,0 +1,229 @@
+"""The network in ONNX Runtime: sentences of ids in, logits out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tagger.corpus.transitions import Transitions
+from tagger.errors import DeviceError, ModelError
+from tagger.inputs.batching import Ids, pad
+from tagger.inputs.characters import Spellings
+from tagger.inputs.encoder import FIRST_FEATURE, SPELLING, TOKEN, Encoder
+from tagger.inputs.vocabulary import TagVocabulary
+from tagger.machine import available_cores, available_memory
+from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
+from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import description, load_model
+from tagger.prediction.decoding import Scores
+from tagger.prediction.onnx_check import check_graph
+from tagger.prediction.onnx_graph import structure_of
+from tagger.prediction.predictor import Predictor
+
+_LARGEST_LOGIT = 1e30
+_ALWAYS_FITS = 1 << 15  # steps of a batch, which without data.max_length is never reached
+_GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
+
+
+class Engine:
+    """A network's graph, loaded; several threads may call it at once.
+
+    Args:
+        path: of `model.onnx`; its embedding lies beside it and is mapped into memory, not read.
+        device: `cpu` or `gpu`.
+        shown: the path in messages.
+
+    Raises:
+        ModelError: the graph cannot be loaded.
+        DeviceError: `gpu` is asked for and cannot be used.
+    """
+
+    def __init__(self, path: str, *, device: str = "cpu", shown: Path | str = GRAPH) -> None:
+        self._shown = shown
+        self.transitions: Transitions | None = None  # a CRF's
+        self.bytes_per_step = 0  # of memory, for each token of a batch, about
+        options = onnxruntime.SessionOptions()
+        # One core a batch and several batches at a time: up to twice as fast as one batch on all cores.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised too
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        except DeviceError:
+            raise
+        except Exception as error:  # ONNX Runtime's own kinds of error have no common base
+            version = onnxruntime.__version__
+            raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
+        self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
+        if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise DeviceError(
+                "--device gpu: ONNX Runtime cannot use the GPU, its CUDA provider does not load; see nvidia-smi and"
+                " whether CUDA and cuDNN are those that onnxruntime-gpu wants, or use --device cpu"
+            )
+
+    @property
+    def n_tags(self) -> object:
+        """K, as the graph says."""
+        return self._session.get_outputs()[0].shape[-1]
+
+    def check(self, expected: str) -> None:
+        """Raise ModelError unless the graph says of itself what the rest of the model directory does."""
+        try:
+            found = self._session.get_modelmeta().custom_metadata_map.get("network")
+        except UnicodeDecodeError:
+            found = None
+        if found != expected:
+            raise ModelError(
+                f"{self._shown}: is not the network that the manifest and the vocabularies describe; train again",
+                detail=[f"found    {found}", f"expected {expected}"],
+            )
+
+    def read_transitions(self, encoder: Encoder) -> Transitions:
+        """What a CRF has learned: the graph says so whatever it is given."""
+        (sentence,), spellings = encoder.encode([[["x"]] * (1 + len(encoder.features))])
+        feeds = graph_inputs(*pad([sentence]), spellings)
+        names = ["transition", "start", "end"]
+        try:
+            arrays = self._session.run(names, {name: feeds[name] for name in self._inputs})
+        except Exception as error:  # as above
+            raise ModelError(f"{self._shown}: has no CRF's transitions: {_first_line(error)}; train again") from None
+        k = self.n_tags
+        sound = all(np.abs(array).max(initial=0.0) <= _LARGEST_LOGIT for array in arrays)
+        if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not sound:
+            raise ModelError(f"{self._shown}: found transitions that are no numbers for {k} tags; train again")
+        transition, start, end = (array.astype(np.float64) for array in arrays)
+        return Transitions(transition, start, end, learned=True)
+
+    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        padded, lengths = pad(sentences)
+        self._check_memory(*padded.shape[:2])
+        feeds = graph_inputs(padded, lengths, spellings)
+        try:
+            logits: Scores = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
+        except Exception as error:  # as above; out of memory is one of them
+            raise ModelError(
+                f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
+                f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
+            ) from None
+        expected = (*padded.shape[:2], self.n_tags)
+        # Not greater, so that what is no number is found too; beyond it sums overflow.
+        if logits.shape != expected or not np.abs(logits).max(initial=0.0) <= _LARGEST_LOGIT:
+            raise ModelError(
+                f"{self._shown}: found logits of the shape {logits.shape}, or too large, or no numbers, expected"
+                f" {expected} of them, below {_LARGEST_LOGIT:g}; train again"
+            )
+        return logits
+
+    def _check_memory(self, n_sentences: int, longest: int) -> None:
+        """Refuse a batch that cannot fit, since the system would end the process without a word."""
+        if n_sentences * longest < _ALWAYS_FITS:
+            return
+        wanted, available = self.bytes_per_step * n_sentences * longest, available_memory()
+        if available is not None and wanted > available:
+            raise ModelError(
+                f"{self._shown}: {n_sentences} sentences of up to {longest} tokens would take {wanted / 1e9:.1f} GB of"
+                f" memory, expected at most the {available / 1e9:.1f} GB that are free; use shorter sentences, or train"
+                " with a smaller data.max_length"
+            )
+
+
+def bytes_of_step(network: Mapping[str, Any], n_tags: int) -> int:
+    """What one token of a batch takes: gates and outputs of the branches, what they read, logits and paths.
+
+    Measured as the growth of the process: 10.1 kB where this says 10.5 (150 units, 2 layers), 2.4 where it says 4.1.
+    """
+    branches = 2 if network["direction"] == "both" else 1
+    n_bytes: int = 4 * (branches * 8 * network["units"] + 2 * network["embedding_dim"] + 6 * n_tags)
+    return n_bytes
+
+
+def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict[str, Ids]:
+    """What a graph may ask for; docs/serving.md says what each is.
+
+    Args:
+        padded: [B, T] token ids, or [B, T, 2 + F].
+    """
+    if padded.ndim == 2:
+        return {"token_ids": padded, "lengths": lengths}
+    feeds = {"token_ids": padded[..., TOKEN], "lengths": lengths, "feature_ids": padded[..., FIRST_FEATURE:]}
+    if spellings is not None:
+        distinct, rows = np.unique(padded[..., SPELLING], return_inverse=True)
+        chosen = spellings.select(distinct)
+        feeds["spelling_rows"] = rows.reshape(padded.shape[:2]).astype(np.int32)
+        feeds["casing"], feeds["characters"] = chosen.casing, chosen.padded()
+    return feeds
+
+
+def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, device: str) -> Engine:
+    """The engine of a model directory, verified.
+
+    Raises:
+        ModelError: a file was altered, or the files do not fit each other.
+        DeviceError: the device cannot be used.
+    """
+    dim = manifest.network["embedding_dim"]
+    expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
+    found = files.size_of(EMBEDDINGS)
+    if found != expected:
+        raise ModelError(
+            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
+            f" {dim} numbers; train again"
+        )
+    files.verify(EMBEDDINGS)
+    structure = structure_of(manifest.network, encoder.sizes(len(tags)), crf=manifest.decoder == "crf")
+    try:
+        external = {"location": EMBEDDINGS, "offset": "0", "length": str(expected)}
+        check_graph(files.verified(GRAPH), structure, external=external)
+    except ValueError as error:
+        raise ModelError(
+            f"{files.path(GRAPH)}: is not the network that the manifest describes: {error}; train again"
+        ) from None
+    try:
+        engine = Engine(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
+    except ModelError as error:
+        files.check_not_replaced()
+        raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
+    engine.check(description(manifest, encoder, tags))
+    engine.bytes_per_step = bytes_of_step(manifest.network, len(tags))
+    if manifest.decoder == "crf":
+        engine.transitions = engine.read_transitions(encoder)
+    files.check_not_replaced()
+    return engine
+
+
+def _providers(device: str) -> list[Any]:
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            "--device gpu: this ONNX Runtime was built for the CPU; put onnxruntime-gpu in its place (pip uninstall"
+            " onnxruntime, then pip install onnxruntime-gpu), or use --device cpu"
+        )
+    # TensorFloat-32 has 10 bits of precision: the tags would not be those of the CPU.
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]
+
+
+def load_predictor(directory: Path, *, threads: int | None = None, device: str = "cpu") -> Predictor:
+    """A model directory, ready to tag.
+
+    Args:
+        threads: batches that are computed side by side; None: as many as there are cores.
+        device: `cpu` or `gpu`.
+
+    Raises:
+        ModelError: the directory is missing, partial, altered, or of another format.
+        DeviceError: the device cannot be used.
+    """
+    model = load_model(directory, functools.partial(open_engine, device=device))
+    if device == "gpu":
+        return Predictor(model, threads=threads or 2, batch_tokens=_GPU_BATCH_TOKENS)
+    return Predictor(model, threads=threads or available_cores())

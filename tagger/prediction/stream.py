@@ -1,0 +1,190 @@
+"""A stream of sentences, read ahead and tagged in groups; a CoNLL stream in, the same stream with tags out."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from tagger.corpus.conll import PAUSE, Sentence, read_sentences, write_sentence
+from tagger.corpus.layout import Layout
+from tagger.corpus.schemes import OUTSIDE
+from tagger.errors import DataError
+from tagger.prediction.predictor import Predictor, Started, TaggedSentence
+
+AHEAD = 2  # windows that are tagged while the next one is read and the one before them is written
+WINDOW_SENTENCES = 4096  # sentences read ahead to be batched by length: with fewer a batch is padded more
+_WINDOW_LINES = 65536  # or fewer, if they are long
+PIECE_LINES = 8192  # a sentence of more lines is read and tagged in pieces
+
+
+Tagged = tuple[Sentence, TaggedSentence]
+
+
+def tag_stream(predictor: Predictor, sentences: Iterable[Sentence], *, scores: bool = True) -> Iterator[Tagged]:
+    """Tag sentences as they come, in order."""
+    return itertools.chain.from_iterable(tag_windows(predictor, sentences, scores=scores))
+
+
+def tag_windows(
+    predictor: Predictor,
+    sentences: Iterable[Sentence],
+    window: int = WINDOW_SENTENCES,
+    *,
+    ahead: int = AHEAD,
+    scores: bool = True,
+) -> Iterator[list[Tagged]]:
+    """Tag sentences as they come, in order, up to `window` of them at a time.
+
+    Where the stream pauses, nothing is held back. A sentence that was cut in reading (`continues`) is tagged piece by
+    piece, each with its neighbours' tokens as context and with tags that may follow the tags before it.
+
+    Args:
+        ahead: windows that are tagged in other threads while the next one is read.
+        scores: whether to compute the tags' scores too.
+
+    Raises:
+        Exception: whatever `sentences` raises, after what was read before it was given back.
+        ModelError: the network failed; then and there.
+    """
+    failures: list[Exception] = []
+    stream = until_error(sentences, failures)
+    started: collections.deque[tuple[list[Sentence], Started]] = collections.deque()
+
+    def give_back(at_most: int) -> Iterator[list[Tagged]]:
+        while len(started) > at_most:
+            group, tagging = started.popleft()
+            yield list(zip(group, tagging.result(), strict=True))
+
+    try:
+        for group, is_cut in groups(stream, window):
+            if is_cut:
+                yield from give_back(0)
+                for tagged in _tag_pieces(predictor, itertools.chain(group, rest_of_sentence(stream)), scores):
+                    yield [tagged]
+            elif not group:
+                yield from give_back(0)
+            else:
+                started.append((group, predictor.start([sentence.columns for sentence in group], scores=scores)))
+                yield from give_back(ahead)
+        yield from give_back(0)
+    finally:
+        for _, tagging in started:
+            tagging.cancel()
+    if failures:
+        raise failures[0]
+
+
+def _tag_pieces(predictor: Predictor, pieces: Iterable[Sentence], scores: bool) -> Iterator[Tagged]:
+    """Tag one sentence that was read in pieces, holding two of them at a time."""
+    n_context = predictor.n_context
+    nothing: list[list[str]] = [[] for _ in range(1 + len(predictor.model.encoder.features))]
+    before, last_tag = nothing, None
+    for piece, following in with_next(pieces):
+        if piece.follows_docstart:
+            before, last_tag = nothing, None
+        if not piece.tokens:
+            yield piece, TaggedSentence([], [])
+            continue
+        goes_on = following is not None and not following.follows_docstart
+        after = [column[:n_context] for column in following.columns] if following and goes_on else nothing
+        tagged, last_tag = predictor.tag_piece(before, piece.columns, after, last_tag, goes_on=goes_on, scores=scores)
+        yield piece, tagged
+        before = [[*a, *b][-n_context:] for a, b in zip(before, piece.columns, strict=True)] if n_context else before
+
+
+def until_error(sentences: Iterable[Sentence], failures: list[Exception]) -> Iterator[Sentence]:
+    """The sentences before an error, which is put into `failures`."""
+    try:
+        yield from sentences
+    except Exception as error:  # whatever it is: it is raised again
+        failures.append(error)
+
+
+def groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sentence], bool]]:
+    """Up to `window` sentences at a time, fewer if they are long; the first piece of a cut one alone, marked.
+
+    At a pause: those that are there, then none.
+    """
+    group: list[Sentence] = []
+    n_lines = 0
+    for sentence in stream:
+        if sentence.continues or sentence is PAUSE:
+            if group:
+                yield group, False
+            yield ([sentence], True) if sentence.continues else ([], False)
+            group, n_lines = [], 0
+            continue
+        group.append(sentence)
+        n_lines += max(len(sentence.lines), len(sentence.tokens))
+        if len(group) >= window or n_lines >= _WINDOW_LINES:
+            yield group, False
+            group, n_lines = [], 0
+    if group:
+        yield group, False
+
+
+def rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
+    """The pieces up to the last one of a sentence whose first was taken."""
+    for sentence in stream:
+        if sentence is PAUSE:
+            continue
+        yield sentence
+        if not sentence.continues:
+            return
+
+
+def with_next(pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
+    """Each piece with the one after it."""
+    earlier, later = itertools.tee(pieces)
+    next(later, None)
+    return itertools.zip_longest(earlier, later)
+
+
+def tag_conll(
+    predictor: Predictor,
+    stream: IO[bytes],
+    layout: Layout,
+    *,
+    path: str,
+    scores: bool = False,
+    line_buffered: bool = False,
+) -> Iterator[bytes]:
+    """A CoNLL stream with the predicted tag (and its score) as a further column.
+
+    When a pipe pauses, the sentences that have ended are given back before it is waited for.
+
+    Args:
+        line_buffered: tag each sentence as soon as it is read, for a stream that trickles.
+
+    Yields:
+        The bytes of all sentences that were tagged together.
+
+    Raises:
+        DataError: the stream does not fit the layout, or its encoding cannot hold the model's tags.
+    """
+    _check_encodable(predictor.spelled_tags, layout)
+    outside = predictor.spell(OUTSIDE)
+    sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES, pauses=True)
+    how = {"window": 1, "ahead": 0} if line_buffered else {}
+    for window in tag_windows(predictor, sentences, scores=scores, **how):
+        blocks = []
+        for sentence, tagged in window:
+            added = [list(map(predictor.spell, tagged.tags))]
+            docstart = [outside]
+            if scores:
+                added.append([f"{score:.4f}" for score in tagged.scores])
+                docstart.append("1.0000")
+            blocks.append(write_sentence(sentence, added, layout, docstart_columns=docstart))
+        yield b"".join(blocks)
+
+
+def _check_encodable(tags: Iterable[str], layout: Layout) -> None:
+    for tag in tags:
+        try:
+            tag.encode(layout.encoding)
+        except UnicodeEncodeError:
+            raise DataError(
+                f"encoding: {layout.encoding} cannot hold the model's tag {tag!r}; convert the file to utf-8 first"
+            ) from None

@@ -1,0 +1,293 @@
+"""The states of an unfinished training, beside its model in DIR.training/: what going on to the bit needs.
+
+A state is one safetensors file: arrays, and in its metadata facts as JSON and the SHA-256 of both. It is written to a
+temporary file, synced and renamed; the newest two are kept, so that a damaged one is not the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from tagger.atomic import explain_not_writable, remove_leftovers, write_atomically
+from tagger.errors import ModelError
+
+_LOCK = "lock"
+_STATE = re.compile(r"state-([0-9]+)\.safetensors")
+_HALF_WRITTEN = re.compile(r"\.state-[0-9]+\.safetensors\.[0-9]+\.new")
+_DTYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "bool": "BOOL"}
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What a training has come to.
+
+    Attributes:
+        facts: what JSON can hold.
+        arrays: by name.
+    """
+
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    def parts(self) -> list[bytes | memoryview]:
+        """The content of its file, without a second copy of any array; the library makes two.
+
+        safetensors: 8 bytes with the length of a header, JSON with each array's type, shape and place, the arrays.
+        """
+        arrays = {name: np.asarray(array, order="C") for name, array in self.arrays.items()}
+        text, end = json.dumps(self.facts, sort_keys=True), 0
+        header: dict[str, Any] = {"__metadata__": {"facts": text, "sha256": _digest(text, arrays)}}
+        for name, array in arrays.items():
+            place = [end, end := end + array.nbytes]
+            header[name] = {"dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": place}
+        packed = json.dumps(header).encode()
+        packed += b" " * (-len(packed) % 8)
+        return [len(packed).to_bytes(8, "little"), packed, *map(_bytes_of, arrays.values())]
+
+    def to_bytes(self) -> bytes:
+        """The content of its file."""
+        return b"".join(self.parts())
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> State:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            ValueError: the content is damaged.
+        """
+        try:
+            arrays = safetensors.numpy.load(content)
+            size = int.from_bytes(content[:8], "little")
+            metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+            text, expected = metadata["facts"], metadata["sha256"]
+            facts = json.loads(text)
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"is no state: {error}") from None
+        if _digest(text, arrays) != expected:
+            raise ValueError("its checksum does not match")
+        if not isinstance(facts, dict):
+            raise ValueError("it holds no facts")
+        return cls(facts, arrays)
+
+
+def _digest(facts: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(_bytes_of(array))
+    return digest.hexdigest()
+
+
+def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name == _LOCK or any(pattern.fullmatch(path.name) for pattern in (_STATE, _HALF_WRITTEN))
+
+
+class Checkpoints:
+    """The states of the training that writes a model directory.
+
+    Args:
+        model_dir: of a link, the directory that it points to is meant.
+    """
+
+    def __init__(self, model_dir: Path) -> None:
+        self._given = model_dir
+        self._lock: BinaryIO | None = None
+
+    @functools.cached_property
+    def model_dir(self) -> Path:
+        """Where the model is, whatever links lead there."""
+        return self._given.resolve()
+
+    @property
+    def directory(self) -> Path:
+        """Where the states are."""
+        return self.model_dir.with_name(f"{self.model_dir.name}.training")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other training away from the model directory; what a killed one left half written is removed.
+
+        Raises:
+            ModelError: another training is at work there, its place is taken, or nothing can be written.
+        """
+        self._check_place()
+        try:
+            self._hold()
+            remove_leftovers(self.model_dir)
+            for path in self._entries():
+                if _HALF_WRITTEN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+            yield
+        finally:
+            if self._lock is not None:
+                with contextlib.suppress(ModelError):
+                    if self._is_held() and not self._paths():  # nothing to go on from: nothing is left behind
+                        self.remove()
+                self._lock.close()
+                self._lock = None
+
+    def _check_place(self) -> None:
+        """Nobody else's directory is taken for one of states: what is in the way of a training gets deleted."""
+        for path in self._entries():
+            if path.is_dir() or not _is_ours(path):
+                raise ModelError(
+                    f"{self.directory}: found {path.name} in it, expected nothing but the states of a training; move"
+                    " the directory, or choose another place with --model"
+                )
+
+    def _hold(self) -> None:
+        """Take the lock; it is a file of the directory, which somebody may have deleted since."""
+        while not self._is_held():
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                # Without buffering: a full disk shows here and not when the file is closed.
+                lock = (self.directory / _LOCK).open("ab", buffering=0)
+            except OSError as error:
+                raise self._explain(error) from None
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise ModelError(
+                    f"{self.model_dir}: another training is writing this model, expected none; wait for it, or"
+                    " choose another place with --model"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            if self._lock is not None:
+                self._lock.close()
+            self._lock = lock
+
+    def _is_held(self) -> bool:
+        if self._lock is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._lock.fileno()), (self.directory / _LOCK).stat())
+        except OSError:
+            return False
+
+    def _explain(self, error: OSError) -> ModelError:
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            return ModelError(
+                f"{self.directory}: a file or a link is in the way, expected a place for the states of this training;"
+                " move it, or choose another place with --model"
+            )
+        return explain_not_writable(self.directory, error)
+
+    def save(self, state: State, *, n_kept: int = 2) -> None:
+        """Write a state, under the lock; afterwards only the newest `n_kept` stay.
+
+        Raises:
+            ModelError: it cannot be written; the states that were there still are.
+        """
+        self._hold()
+        paths = self._paths()
+        number = 1 + (self._number(paths[-1]) if paths else 0)
+        try:
+            write_atomically(self.directory / f"state-{number:06d}.safetensors", *state.parts())
+            for path in paths[: len(paths) + 1 - n_kept]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._explain(error) from None
+
+    def has_states(self) -> bool:
+        """Whether there is anything to go on from, whole or not."""
+        return bool(self._paths())
+
+    def newest(self, warn: Callable[[str], None] = lambda text: None, *, remove_damaged: bool = False) -> State | None:
+        """The newest state that is whole, or None if there is none at all.
+
+        Args:
+            warn: is told of damaged ones.
+            remove_damaged: or they would count among those to keep; only who goes on from the one before may.
+
+        Raises:
+            ModelError: there are states, and all of them are damaged, or one cannot be read.
+        """
+        paths, damaged = self._paths(), list[Path]()
+        for path in reversed(paths):
+            try:
+                state = State.from_bytes(path.read_bytes())
+            except OSError as error:
+                raise ModelError(
+                    f"{path}: cannot be read: {error.strerror}; check its permissions, or delete"
+                    f" {self.directory} to begin anew"
+                ) from None
+            except ValueError as error:
+                warn(f"{path}: {error}; looking at the state before it")
+                damaged.append(path)
+                continue
+            if remove_damaged:
+                self._remove(damaged)
+            return state
+        if paths:
+            raise ModelError(
+                f"{self.directory}: found no whole state but {len(paths)} damaged, expected one to go on from; delete"
+                " the directory and give the same command again, to begin anew"
+            )
+        return None
+
+    def discard(self) -> None:
+        """Remove all states."""
+        self._remove(self._paths())
+
+    def _remove(self, paths: Sequence[Path]) -> None:
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._explain(error) from None
+
+    def remove(self) -> None:
+        """Remove all states, and the directory if nothing else is in it."""
+        for path in self._entries():
+            if _is_ours(path):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        with contextlib.suppress(OSError):
+            self.directory.rmdir()
+
+    def _paths(self) -> list[Path]:
+        """Of all states, the oldest first."""
+        return sorted((path for path in self._entries() if _STATE.fullmatch(path.name)), key=self._number)
+
+    def _entries(self) -> list[Path]:
+        try:
+            return list(self.directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise self._explain(error) from None
+        except OSError as error:
+            raise ModelError(f"{self.directory}: cannot be read: {error.strerror}; check its permissions") from None
+
+    @staticmethod
+    def _number(path: Path) -> int:
+        match = _STATE.fullmatch(path.name)
+        return int(match[1]) if match else 0
+
+
+def directory_of(model_dir: Path, seed: int) -> Path:
+    """Of a seed's own model; beside the model, because paths in a model are relative to it."""
+    target = model_dir.resolve()
+    return target.with_name(f".{target.name}.seed-{seed}")

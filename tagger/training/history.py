@@ -1,0 +1,121 @@
+"""The epochs of a training: what is kept of each, in memory, in a state and in `history.csv`."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tagger.evaluation.scores import Evaluation, Score
+from tagger.network.trainer import EpochLoss
+
+NO_MODEL = "stopped before the first epoch was done: no model was written"
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """One epoch (from 1): how training went, and how the network scores on the dev set, if there is one."""
+
+    epoch: int
+    train: EpochLoss
+    dev: Evaluation | None
+    best: bool
+
+    @property
+    def dev_score(self) -> float | None:
+        """What decides which epoch is best; without a dev set the last one is."""
+        return None if self.dev is None else score_of(self.dev)
+
+    def beats(self, other: EpochResult | None) -> bool:
+        """Whether it is better than an earlier epoch, or there is nothing to tell by."""
+        if other is None or self.dev is None or other.dev is None:
+            return True
+        # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
+        return (score_of(self.dev), self.dev.accuracy) > (score_of(other.dev), other.dev.accuracy)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a state; floats keep all their digits."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EpochResult:
+        """The inverse of `to_json`."""
+        dev = values["dev"]
+        if dev is not None:
+            overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
+            types = {name: Score(**score) for name, score in dev["types"].items()}
+            dev = Evaluation(**{**dev, "overall": overall, "strict": strict, "types": types})
+        return cls(values["epoch"], EpochLoss(**values["train"]), dev, values["best"])
+
+
+def score_of(dev: Evaluation) -> float:
+    """F1, or accuracy where F1 cannot tell: plain tags, or a dev set without spans."""
+    return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
+
+
+def dev_scores(result: EpochResult) -> dict[str, float]:
+    """What a manifest says of the epoch whose weights are saved."""
+    if result.dev is None:
+        return {"epoch": result.epoch}
+    overall = result.dev.overall
+    spans = {"precision": overall.precision, "recall": overall.recall, "f1": overall.f1} if overall else {}
+    return {"epoch": result.epoch, "accuracy": result.dev.accuracy, **spans}
+
+
+def format_history(history: Sequence[EpochResult]) -> str:
+    """`history.csv`; where accuracy decides it has `dev_accuracy` in the place of `dev_f1`; empty without a dev set."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    score = "dev_f1" if all(result.dev is None or result.dev.has_spans for result in history) else "dev_accuracy"
+    writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second"])
+    for result in history:
+        speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"
+        dev_score = "" if result.dev_score is None else f"{result.dev_score:.6f}"
+        writer.writerow([result.epoch, f"{result.train.loss:.6f}", dev_score, *speed])
+    return out.getvalue()
+
+
+class Listener(Protocol):
+    """Is told the facts of a training; what it shows or logs is its own business."""
+
+    def note(self, text: str) -> None:
+        """Something was found or decided."""
+
+    def warn(self, text: str) -> None:
+        """Something is odd but no error."""
+
+    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
+        """An epoch (from 1) begins, or goes on, with `n_tokens` still to come."""
+
+    def step(self, n_tokens: int) -> None:
+        """A step over `n_tokens` is done."""
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """An epoch is done and scored."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a training ended: its epochs, the best of them (None: not one was finished), whether it was stopped.
+
+    `model_dir` is None on a worker that is not the chief: it writes nothing.
+    """
+
+    model_dir: Path | None
+    history: list[EpochResult]
+    best: EpochResult | None
+    stopped: bool
+
+    def summary(self) -> list[str]:
+        """What to tell of it."""
+        if self.best is None:
+            return [NO_MODEL]
+        if self.model_dir is None:
+            return ["the model is written by the chief worker"]
+        score = self.best.dev_score
+        why = "the last" if score is None else f"dev {100 * score:.2f}"
+        return [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]

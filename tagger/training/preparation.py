@@ -1,0 +1,359 @@
+"""From a config to what a training needs: encoded sentences, vocabularies, and the manifest of the model to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger import __version__
+from tagger.config import Config
+from tagger.corpus.dataset import (
+    Corpus,
+    Piece,
+    cut_long,
+    detect_layout,
+    load_gold,
+    load_training,
+    split_dev,
+    unseen_tags,
+)
+from tagger.corpus.layout import Layout
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.corpus.transitions import MOST_TAGS, has_transitions
+from tagger.errors import ConfigError, DataError
+from tagger.inputs.characters import build_characters
+from tagger.inputs.encoder import Columns, Encoder, Sizes
+from tagger.inputs.training_set import TrainingSet, Unknowns
+from tagger.inputs.vocabulary import (
+    N_RESERVED,
+    UNK_ID,
+    Normalization,
+    TagVocabulary,
+    TokenVocabulary,
+    build_tag_vocabulary,
+    build_vocabulary,
+)
+from tagger.machine import available_memory
+from tagger.model_dir.manifest import Manifest
+from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
+from tagger.vectors.matching import extend_vocabulary
+from tagger.vectors.table import read_named_vectors, read_vectors
+
+Tell = Callable[[str], None]
+_FLOAT = 4  # bytes
+# What is held at once, in numbers: measured as the growth of the process, 10 to 20 % above it (CPU kernel, batches of
+# 16,000 steps, 100 and 200 units, one and two layers, 9 and 50 tags).
+_PER_UNIT = 12  # of a branch, at each step: seven outputs of the kernel, their gradients, dropout, what is merged
+_PER_INPUT, _PER_TAG, _PER_CRF_TAG = 4, 6, 18
+_PER_WEIGHT = 8  # of the embedding: itself, two moments, average, best so far, and copies while they are exchanged
+_PER_SAVED = 2  # more, of the rows that are trained, while a state is written
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InitialVectors:
+    """The pretrained vectors with which rows of the embedding begin.
+
+    Attributes:
+        has_vector: [V], true at the ids that have one.
+        table: [n, E], the vectors of these ids.
+    """
+
+    has_vector: npt.NDArray[np.bool_]
+    table: npt.NDArray[np.float32]
+
+    def put_into(self, embedding: Any) -> None:
+        """Set the rows of an embedding [V, E], a variable; all others stay as they are."""
+        rows = embedding.numpy().copy()
+        rows[self.has_vector] = self.table
+        embedding.assign(rows)
+
+
+class SentenceNames:
+    """What errors call the sentences of the training set."""
+
+    def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
+        self._path = path
+        self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
+
+    def of(self, i: int) -> str:
+        """File, line, length and first tokens of a sentence."""
+        line, n, start = self._sentences[i]
+        return f"{self._path}:{line}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What a training needs besides its network.
+
+    `manifest` lacks the dev scores, which only training can fill in. Without a dev set the saved model is checked with
+    sentences of the training data.
+    """
+
+    training_set: TrainingSet
+    names: SentenceNames
+    dev: Corpus | None
+    check_sentences: Sequence[Columns]
+    encoder: Encoder
+    tags: TagVocabulary
+    manifest: Manifest
+    vectors: InitialVectors | None = None
+
+
+def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
+    """Read the corpora and build vocabularies from the training data alone.
+
+    Args:
+        config: with absolute paths.
+        note, warn: are told what was found.
+
+    Raises:
+        DataError: a corpus cannot be read.
+    """
+    train, dev, manifest = _load_corpora(config, note, warn)
+    pieces, n_cut = cut_long(train, manifest.max_length)
+    if n_cut:
+        note(
+            f"train: {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
+            f" (data.max_length) cut; training sees {len(pieces)} pieces"
+        )
+    tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
+    tag_vocabulary = build_tag_vocabulary(tags)
+    if len(tag_vocabulary) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+        raise DataError(
+            f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
+            f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
+        )
+    sentences = [piece.columns for piece in pieces]
+    encoder, unknowns, vectors = _build_encoder(config, manifest, sentences, note)
+    if vectors is not None:
+        dim = vectors.table.shape[1]
+        if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
+            raise ConfigError(
+                f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
+                f" {_source(config)}; delete the key"
+            )
+        network = {**manifest.network, "embedding_dim": dim}
+        manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+    encoded = encoder.encode(sentences)
+    training_set = TrainingSet(
+        sentences=encoded.sentences,
+        tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
+        unknowns=unknowns,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+        spellings=encoded.spellings,
+    )
+    to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
+    names = SentenceNames(train.path, pieces)
+    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
+
+
+def _build_encoder(
+    config: Config, manifest: Manifest, sentences: Sequence[Columns], note: Tell
+) -> tuple[Encoder, Unknowns, InitialVectors | None]:
+    """The vocabularies of the training data, what of it is so rare that it is replaced by the unknown, the vectors."""
+    settings = config.vocabulary
+    tokens, counts = build_vocabulary(
+        (columns[0] for columns in sentences),
+        manifest.normalization,
+        min_count=settings.min_count,
+        max_size=settings.max_size,
+    )
+    rare = counts == 1
+    tokens, vectors = _add_vectors(config, tokens, counts, note)
+    if vectors is not None:
+        # What has a vector will never be unknown.
+        rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
+    features: list[TokenVocabulary] = []
+    feature_ids = []
+    for i in range(len(manifest.layout.feature_names)):
+        vocabulary, value_counts = build_vocabulary(columns[1 + i] for columns in sentences)
+        ids = np.where(value_counts == 1, UNK_ID, np.arange(len(vocabulary)))
+        feature_ids.append(ids + sum(map(len, features)))
+        features.append(vocabulary)
+    characters, character_counts = None, np.zeros(0, np.int64)
+    if config.model.characters != "none":
+        characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
+    unknowns = Unknowns(
+        rare=rare,
+        probability=settings.unk_probability,
+        tokens=settings.word_dropout,
+        characters=settings.character_dropout,
+        rare_characters=character_counts == 1 if characters is not None else None,
+        features=np.concatenate(feature_ids).astype(np.int32) if features else None,
+    )
+    return Encoder(tokens, characters, config.model.casing, tuple(features)), unknowns, vectors
+
+
+def _add_vectors(
+    config: Config, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
+) -> tuple[TokenVocabulary, InitialVectors | None]:
+    """The vocabulary with the tokens of the pretrained vectors, if the config asks for any."""
+    settings = config.embeddings
+    if settings.path is None and settings.name is None:
+        return tokens, None
+    vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
+    extension = extend_vocabulary(tokens, vectors, settings.max_rows)
+    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(config)}")
+    for text in (*vectors.notes, *extension.notes):
+        note(f"vectors: {text}")
+    note(f"vectors: {extension.matches.coverage()}")
+    note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
+    has_vector = extension.rows >= 0
+    table = np.asarray(vectors.table[extension.rows[has_vector]], np.float32)
+    largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
+    if largest > most:
+        raise ConfigError(
+            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors {_source(config)} hold numbers"
+            f" of up to {largest:.6g}, and {settings.dtype} none beyond {most:.6g}; delete the key"
+        )
+    return extension.vocabulary, InitialVectors(has_vector, table)
+
+
+def _source(config: Config) -> str:
+    return str(config.embeddings.name or Path(str(config.embeddings.path)).name)
+
+
+def well_formed(tags: list[str], scheme: str) -> list[str]:
+    """Canonical tags of any scheme, well-formed in another (or the same): what the network learns.
+
+    A decoder of legal transitions could never produce ill-formed ones.
+    """
+    return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
+
+
+def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Manifest]:
+    data = config.data
+    requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
+    layout = detect_layout(data.train, requested, data.comments)
+    train, notation, spellings = load_training(data.train, layout, data.scheme)
+    note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
+    for text in spellings:
+        note(f"train: {text}")
+    n_ill_formed = sum(
+        tag != mended
+        for tags in train.tags
+        for tag, mended in zip(tags, well_formed(tags, notation.scheme), strict=True)
+    )
+    if n_ill_formed:
+        note(
+            f"train: {n_ill_formed} tags are ill-formed in {notation.scheme}; read as conlleval reads them"
+            " (tagger check lists them)"
+        )
+    dev = None
+    if data.dev is None:
+        note("dev: none; the last epoch is kept")
+    elif isinstance(data.dev, str):
+        dev = load_gold(data.dev, layout, notation)
+        note(f"dev: {_describe(dev)}")
+    else:
+        train, dev = split_dev(train, data.dev, config.training.seed)
+        note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
+    only, *others = {tag for tags in train.tags for tag in tags}
+    if not others:
+        warn(f"{data.train}: found no other tag than {only}, expected several; all that is learned is to write it")
+    if dev is not None:
+        _warn_of_unseen_tags(train, dev, "dev", warn)
+        if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
+            warn(f"{dev.path}: dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
+    if data.test is not None:
+        # Read now, so that an error shows before the training and not after it; used by `tagger eval` only.
+        _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
+    manifest = Manifest(
+        layout=layout,
+        notation=notation,
+        scheme=NO_SCHEME if notation.scheme == NO_SCHEME else config.model.scheme,
+        normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
+        n_trained_tokens=None,
+        embedding_dtype=config.embeddings.dtype,
+        network=config.model.model_dump(exclude={"decoder", "scheme"}),
+        decoder=config.model.decoder,
+        max_length=data.max_length or DEFAULT_MAX_LENGTH,
+        seed=config.training.seed,
+        dev={},
+        # realpath: whoever follows the path from the model directory follows links too.
+        test=os.path.relpath(data.test, os.path.realpath(str(config.output.model_dir))) if data.test else None,
+        versions=_versions(),
+    )
+    return train, dev, manifest
+
+
+def _describe(corpus: Corpus) -> str:
+    return f"{len(corpus)} sentences, {corpus.n_tokens} tokens from {Path(corpus.path).name}"
+
+
+def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:
+    unseen = unseen_tags(train, other)
+    if unseen:
+        listed = ", ".join(f"{tag} ({n})" for tag, n in list(unseen.items())[:10])
+        more = f" and {len(unseen) - 10} more" if len(unseen) > 10 else ""
+        warn(
+            f"{other.path}: {name} has tags that are not in the training data: {listed}{more}; they count as errors"
+            " in the scores"
+        )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("tensorflow", "keras", "onnx", "numpy")
+    return {
+        "tagger": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def check_memory(config: Config, prepared: Prepared) -> None:
+    """Refuse a training whose largest batch cannot fit, since the system would end it without a word.
+
+    Raises:
+        ConfigError: names the longest sentence and what would fit.
+    """
+    available = available_memory()
+    if available is None:
+        return
+    sizes, network = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
+    n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
+    fixed = _FLOAT * n_numbers * network["embedding_dim"]
+    lengths = prepared.training_set.lengths
+    longest = int(lengths.max())
+    n_sentences = -(-min(config.training.batch_size, len(lengths)) // config.training.accumulate)
+    one = bytes_of_step(network, sizes, crf=prepared.manifest.decoder == "crf")
+    per_step = n_sentences * one
+    if fixed + per_step * longest <= available:
+        return
+    if fixed + per_step > available:
+        raise ConfigError(
+            f"model.embedding_dim: {sizes.n_tokens} token ids of {network['embedding_dim']} numbers, and the network,"
+            f" would take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
+            " lower it, or vocabulary.max_size, embeddings.max_rows or training.batch_size"
+        )
+    n_of_pieces = -(-config.training.batch_size // config.training.accumulate)  # cut, there are more to fill a batch
+    name = prepared.names.of(int(np.argmax(lengths)))
+    raise ConfigError(
+        f"data.max_length: a batch of {n_sentences} sentences with the longest one would take"
+        f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that are free;"
+        f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
+        detail=[name],
+    )
+
+
+def bytes_of_step(network: Mapping[str, Any], sizes: Sizes, *, crf: bool) -> int:
+    """What one token of a batch takes in training, about."""
+    branches = 2 if network["direction"] == "both" else 1
+    d = network["embedding_dim"] + sizes.n_features * network["feature_dim"]
+    d += network["character_units"] if network["characters"] != "none" else 0
+    units = _PER_UNIT * network["layers"] * branches * network["units"]
+    n_bytes: int = _FLOAT * (units + _PER_INPUT * d + (_PER_CRF_TAG if crf else _PER_TAG) * sizes.n_tags)
+    return n_bytes
+
+
+def _shown(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -1,0 +1,322 @@
+"""The same training with several seeds: how much of a score is luck, and the best of the models.
+
+Each seed is trained beside the model's directory, in one of its own, and can go on there; what the seeds before it came
+to is the state of the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tagger import __version__
+from tagger.atomic import check_replaceable, publish_directory
+from tagger.config import Config, with_model_dir
+from tagger.errors import ConfigError, DataError, ModelError, TaggerError
+from tagger.evaluation.evaluate import evaluate_file
+from tagger.machine import available_cores
+from tagger.model_dir.files import MANIFEST, MODEL_FILES
+from tagger.model_dir.store import check_place
+from tagger.network.distributed import read_task
+from tagger.network.trainer import Stopped
+from tagger.prediction.onnx_session import load_predictor
+from tagger.training.checkpoints import Checkpoints, State, directory_of
+from tagger.training.history import NO_MODEL, Listener, score_of
+from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
+from tagger.training.train import train
+from tagger.vectors.table import VOCABULARY_SUFFIXES
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedRun:
+    """What one seed came to.
+
+    Attributes:
+        dev, test: F1 (accuracy where that decides) as fractions; no test without a test file.
+        model: SHA-256 of its manifest, and so of all of it.
+    """
+
+    seed: int
+    epoch: int
+    dev: float
+    test: float | None
+    model: str = dataclasses.field(compare=False)  # its history has timings
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedsOutcome:
+    """All finished runs, and the one whose model was kept: the best of them, else an unfinished one, else None."""
+
+    model_dir: Path
+    runs: list[SeedRun]
+    best: SeedRun | None
+    stopped: bool
+
+    def summary(self) -> list[str]:
+        """What to tell of it."""
+        if self.best is None:
+            return [NO_MODEL]
+        whole = "" if self.best in self.runs else ", which was not finished,"
+        dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
+        return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}"]
+
+
+def train_seeds(
+    config: Config,
+    n: int,
+    listener: Listener,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> SeedsOutcome:
+    """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
+
+    A seed decides the dev set too, where it is a fraction of the training data.
+
+    Args:
+        resume: go on where it was interrupted, to the bit; begin if there is nothing to go on from.
+
+    Raises:
+        TaggerError: as `pipeline.train`; ConfigError: there are several workers.
+    """
+    if len(read_task().workers) > 1:
+        raise ConfigError("--seeds: found several workers in TF_CONFIG, expected one; train each seed by itself")
+    if config.data.dev is None:
+        raise ConfigError("--seeds: found data.dev null, expected a dev set to choose the best model by; give one")
+    model_dir = Path(str(config.output.model_dir))
+    check_place(model_dir)
+    first = config.training.seed
+    if first + n > 1 << 31:
+        raise ConfigError(
+            f"--seeds: found {n} from training.seed {first} on, expected seeds below {1 << 31}; take lower ones"
+        )
+    checkpoints = Checkpoints(model_dir)
+    with checkpoints.lock():
+        state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
+        if state is not None:
+            config = with_threads_of(state, config, listener.warn)
+        facts, runs = _facts_of(config, n, device), list[SeedRun]()
+        if state is None:
+            if resume:
+                listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
+            checkpoints.discard()
+            for seed in range(first, first + n):
+                _remove(directory_of(model_dir, seed))
+        else:
+            for text in check_same(state.facts, facts, str(checkpoints.directory)):
+                listener.warn(f"--resume: {text}; the result may differ in its last bits")
+            runs = _runs_of(state, checkpoints)
+            _restore_best(model_dir, runs, checkpoints)
+        return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
+
+
+def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
+    try:
+        return [SeedRun(**run) for run in state.facts["runs"]]
+    except (TypeError, LookupError) as error:
+        raise ConfigError(
+            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; delete that"
+            " directory and give the same command again"
+        ) from None
+
+
+def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
+    """See to it that the best model so far is in its place.
+
+    Raises:
+        ModelError: it is not there any more, and no state has its weights.
+    """
+    best = _best_of(runs)
+    if best is None:
+        return
+    own = directory_of(model_dir, best.seed)
+    if _is_model_of(best, own):  # interrupted before it was put in place, or before it was removed here
+        _publish(own, model_dir)
+    elif not _is_model_of(best, model_dir):
+        raise ModelError(
+            f"{model_dir}: found no whole model of seed {best.seed} with dev {100 * best.dev:.2f}, expected that, the"
+            f" best so far; put it back, or delete {checkpoints.directory} and give the same command again, to begin"
+            " anew"
+        )
+
+
+def _is_model_of(run: SeedRun, directory: Path) -> bool:
+    try:
+        load_predictor(directory)
+    except ModelError:
+        return False
+    return _sha256(directory / MANIFEST) == run.model
+
+
+def _publish(directory: Path, model_dir: Path) -> None:
+    """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
+    check_place(model_dir)  # it may be hours since it was looked at
+    publish_directory(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
+
+
+def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
+    return max(runs, key=lambda run: run.dev, default=None)  # the first of equals
+
+
+def _facts_of(config: Config, n: int, device: str) -> dict[str, Any]:
+    """As `resuming.facts_of`, of all seeds: each one's own state says what else must stay."""
+    data, vectors = config.data, config.embeddings.path
+    files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
+    if vectors is not None and vectors.endswith(".npy"):
+        files |= {
+            f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))
+            for suffix in VOCABULARY_SUFFIXES
+        }
+    return {
+        "format": STATE_FORMAT,
+        "settings": settings_of(config) | {"--seeds": n},
+        "data": {key: _sha256(Path(path)) for key, path in files.items() if isinstance(path, str)},
+        "runs on": {"tagger": __version__, "tensorflow": version("tensorflow"), "--device": device},
+        "threads": config.training.threads or available_cores(),
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        if not path.is_file():  # whoever reads it says so
+            return "no file"
+        with path.open("rb") as file:
+            return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; check the path and its permissions") from None
+
+
+class _Seeds:
+    """Trains one seed after the other; arguments as of `train_seeds`."""
+
+    def __init__(
+        self,
+        config: Config,
+        n: int,
+        listener: Listener,
+        device: str,
+        should_stop: Callable[[], bool],
+        checkpoints: Checkpoints,
+        facts: dict[str, Any],
+    ) -> None:
+        self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
+        self._listener, self._device, self._should_stop = listener, device, should_stop
+        self._checkpoints, self._facts = checkpoints, facts
+        self._model_dir = Path(str(config.output.model_dir))
+        self._runs: list[SeedRun] = []
+
+    @property
+    def _best(self) -> SeedRun | None:
+        return _best_of(self._runs)
+
+    def go_on_after(self, runs: list[SeedRun]) -> SeedsOutcome:
+        self._runs = runs
+        if len(runs) == len(self._seeds):
+            self._listener.note("this training was finished before: nothing is left to do")
+        elif not runs:
+            self._save_state(finished=False)
+        for seed in self._seeds[len(runs) :]:
+            self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
+            directory = directory_of(self._model_dir, seed)
+            try:
+                run, stopped = self._train(seed, directory)
+            except TaggerError as error:
+                if self._best is None:
+                    if not Checkpoints(directory).has_states():
+                        self._checkpoints.discard()  # nothing is lost that would have to be resumed
+                    raise
+                kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
+                anew = f"to begin all seeds anew, with other settings, delete {self._checkpoints.directory} too"
+                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, anew]) from None
+            if run is None or stopped:
+                if run is not None and self._best is None:  # better an unfinished one than none
+                    _publish(directory, self._model_dir)
+                return SeedsOutcome(self._model_dir, self._runs, self._best or run, stopped=True)
+            self._runs.append(run)
+            # In this order an interruption loses nothing: the state says which model is to be in place, and it stays in
+            # the seed's own directory until it is.
+            self._save_state(finished=False)
+            if self._best is run:
+                _publish(directory, self._model_dir)
+            _remove(directory)
+        self._save_state(finished=True)
+        for seed in self._seeds:  # of one that ended in between, too
+            _remove(directory_of(self._model_dir, seed))
+        return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
+
+    def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
+        """Train one seed, or go on with it; returns what it came to, and whether it was stopped before its end."""
+        own, begun = with_model_dir(_with_seed(self._config, seed), directory), Checkpoints(directory).has_states()
+        outcome = train(own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop)
+        if outcome.best is None:
+            return None, outcome.stopped
+        model = _sha256(directory / MANIFEST)
+        run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None, model)
+        if outcome.stopped:
+            return run, True
+        try:
+            run = dataclasses.replace(run, test=self._test_score(directory))
+        except Stopped:
+            return run, True
+        test = "" if run.test is None else f", test {100 * run.test:.2f}"
+        self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
+        return run, False
+
+    def _test_score(self, directory: Path) -> float | None:
+        """Of a seed's model; None without a test file.
+
+        Raises:
+            Stopped: somebody asked for it.
+        """
+
+        def look() -> None:
+            if self._should_stop():
+                raise Stopped
+
+        if self._config.data.test is None:
+            return None
+        predictor = load_predictor(directory)
+        return score_of(evaluate_file(predictor, self._config.data.test, predictor.model.manifest.layout, look))
+
+    def _save_state(self, *, finished: bool) -> None:
+        at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
+        runs = [dataclasses.asdict(run) for run in self._runs]
+        self._checkpoints.save(State({**self._facts, "at": at, "runs": runs, "finished": finished}, {}))
+
+
+def summarize(runs: Sequence[SeedRun]) -> list[str]:
+    """Lines of the mean, standard deviation (of a sample), least and largest score, in percent."""
+    if len(runs) < 2:
+        return []
+    lines = [f"{len(runs)} seeds   mean ± sd        min    max"]
+    for name in ("dev", "test"):
+        values = [100 * score for run in runs if (score := getattr(run, name)) is not None]
+        if values:
+            mean, spread = statistics.mean(values), statistics.stdev(values)
+            lines.append(f"{name:8} {mean:5.2f} ± {spread:.2f}   {min(values):6.2f} {max(values):6.2f}")
+    return lines
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+
+
+def _remove(directory: Path) -> None:
+    """Remove a seed's model and its states, if it is a directory of nothing else; a link leads to somebody else's."""
+    if directory.is_symlink():
+        return
+    with contextlib.suppress(OSError, ModelError):
+        check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+        for name in sorted(MODEL_FILES, key=MANIFEST.__eq__):  # last what tells that it is a model
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+    with contextlib.suppress(ModelError):
+        Checkpoints(directory).remove()

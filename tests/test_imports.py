@@ -1,0 +1,102 @@
+"""Which module may import which: one chain of rooms, and heavy libraries in their own room only."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import itertools
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+# Each room may import the rooms of the lines above its own, and its own modules.
+CHAIN = (
+    {"errors"},
+    {"inputs", "machine"},
+    {"architecture", "atomic", "corpus", "config_file"},
+    {"check", "vectors", "model_dir", "config", "formats"},
+    {"prediction"},
+    {"evaluation", "api"},
+    {"network"},
+    {"training"},
+    {"cli"},
+)
+LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}
+# Heavy or optional libraries, and the rooms that may import them.
+CONFINED = {
+    "tensorflow": {"network"},
+    "keras": {"network"},
+    "onnx": {"network"},
+    "pydantic": {"config", "config_file"},
+    "yaml": {"config", "config_file"},
+    "onnxruntime": {"prediction"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "seqeval": {"evaluation"},
+    "scipy": {"evaluation"},
+}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name, such as `corpus.lines`; those of the package itself left out."""
+    package = ROOT / "tagger"
+    names = {path: path.relative_to(package).with_suffix("").parts for path in package.rglob("*.py")}
+    return {
+        ".".join(part for part in parts if part != "__init__"): path
+        for path, parts in names.items()
+        if parts not in (("__init__",), ("__main__",))
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that is imported anywhere in a file: inside functions and for type checkers, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """The package's modules that a file imports, as `modules` names them."""
+    known = modules()
+    named = {name.removeprefix("tagger.") for name in imports(path) if name.startswith("tagger.")}
+    return {name for name in named if name in known and known[name] != path}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_imports_only_what_comes_before_its_room(name: str) -> None:
+    room = name.split(".")[0]
+    assert room in LEVELS, f"{room} has no place in the chain; give it one here and in docs/architecture.md"
+    for imported in own_imports(modules()[name]):
+        other = imported.split(".")[0]
+        assert other == room or LEVELS[other] < LEVELS[room], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_heavy_library_is_imported_only_in_its_room(name: str) -> None:
+    libraries = {library.split(".")[0] for library in imports(modules()[name])}
+    for library in libraries & set(CONFINED):
+        assert name.split(".")[0] in CONFINED[library], f"{name} imports {library}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: own_imports(path) for name, path in modules().items()}
+    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
+    order = list(graphlib.TopologicalSorter({name: graph[name] - packages for name in graph}).static_order())
+    assert set(order) == set(graph)
+
+
+def test_the_test_sees_what_it_forbids(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tagger.cli.commands import cli\n"
+        "def f():\n    from tagger import machine\n    import tensorflow as tf\n"
+    )
+    assert own_imports(module) == {"cli.commands", "machine"}
+    assert "tensorflow" in imports(module)
+    assert all(not rooms & others for rooms, others in itertools.combinations(CHAIN, 2))

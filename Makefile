@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # those before them: the tests of a file stay in one process.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo predict-only test coverage mutation test-lowest lint format build sbom clean
+.PHONY: demo predict-only test quick coverage mutation test-lowest lint format build sbom clean
 
 demo: $(VENV)/installed
 	$(BIN)/tagger train configs/sample.yaml
@@ -18,13 +18,17 @@ demo: $(VENV)/installed
 
 # An environment without TensorFlow, beside the model of `make demo`.
 predict-only: $(PREDICT_VENV)/installed models/sample
-	$(PREDICT_VENV)/bin/python scripts/check_prediction_only.py models/sample data/sample/test.conll
+	$(PREDICT_VENV)/bin/python scripts/checks/check_prediction_only.py models/sample data/sample/test.conll
 
 models/sample:
 	$(MAKE) demo
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+# All tests that do without TensorFlow: about a minute.
+quick: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow'
 
 # Lines that no test runs, of what reads files and decides what is let in; fails below 95 %.
 coverage: $(VENV)/installed-dev
@@ -47,7 +51,7 @@ format: $(VENV)/installed-dev
 
 # Twice, and compared.
 build: $(VENV)/installed-dev
-	$(BIN)/python scripts/build_twice.py
+	$(BIN)/python scripts/checks/build_twice.py
 
 # The tests with the lowest version of each dependency that pyproject.toml allows.
 test-lowest: $(LOWEST_VENV)/installed

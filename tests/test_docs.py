@@ -99,7 +99,7 @@ def test_documented_measurement_runs(in_clone: Path, command: str) -> None:
 def test_a_measurement_reads_paths_from_here_and_refuses_what_is_no_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     monkeypatch.chdir(tmp_path)
     setting = importlib.import_module("measure_results").setting
     assert setting("data.dev=dev.conll") == ("data.dev", f"{tmp_path}/dev.conll"), "there or not"
@@ -128,7 +128,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
         (run,) = (json.loads(line) for line in lines[len(committed) :].splitlines())
         assert run["settings"]["model.units"] == "8"
         assert 0 < run["test"] < 1
-    monkeypatch.syspath_prepend("scripts")
+    monkeypatch.syspath_prepend("scripts/results")
     ablate = importlib.import_module("ablate")
 
     done_keys = {ablate.key_of(run) for run in ablate.load(Path("docs/ablation.jsonl"))}
@@ -169,7 +169,7 @@ def test_the_results_tables_are_those_of_the_runs() -> None:
 def test_a_recipe_is_the_row_that_its_result_comes_from(
     recipe: str, corpus: str, row: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     ablate = importlib.import_module("ablate")
     measured = next(settings for *names, settings, _seed in ablate.plan() if names == [corpus, row])
     config = ROOT / f"configs/{recipe}.yaml"
@@ -286,7 +286,7 @@ def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None
 
 
 def test_every_documented_command_is_run_by_some_test() -> None:
-    known = r"tagger |scripts/train_two_workers.sh |python scripts/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|measure_results|ablate)|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

@@ -1,7 +1,7 @@
 """python-crfsuite as its users run it: features in Python, one sentence after the other.
 
-    python scripts/tag_with_crfsuite.py train TRAIN.conll MODEL [--sentences 5000]
-    python scripts/tag_with_crfsuite.py tag MODEL FILE > tagged.conll
+    python scripts/bench/tag_with_crfsuite.py train TRAIN.conll MODEL [--sentences 5000]
+    python scripts/bench/tag_with_crfsuite.py tag MODEL FILE > tagged.conll
 
 The features are the usual ones of its tutorial, without part of speech: the word, its end and its shape, and its
 neighbours' words and shapes.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from safetensors.numpy import save as save_tensors
 
 from tagger import atomic
@@ -420,7 +421,7 @@ def test_a_manifest_survives_json() -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_models_of_older_formats_are_refused_with_a_remedy(version: int) -> None:
     """Models that older versions of tagger wrote: tests/old_models/make.sh."""
-    directory = Path(__file__).parent / "old_models" / str(version)
+    directory = ROOT / "tests/old_models" / str(version)
     with pytest.raises(ModelError) as error:
         load_predictor(directory)
     assert error.value.message == (

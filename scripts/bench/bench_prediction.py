@@ -1,8 +1,8 @@
 """Prediction with tagger, PyTorch, Keras and python-crfsuite: start, whole files, engines alone, latency, memory.
 
-    python scripts/bench_prediction.py FILE                    # needs: pip install 'twobranch-tagger[bench]'
-    python scripts/bench_prediction.py FILE --only start       # start | file | engine | latency | memory
-    python scripts/bench_prediction.py FILE --json bench.json --rounds 7
+    python scripts/bench/bench_prediction.py FILE                    # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench/bench_prediction.py FILE --only start       # start | file | engine | latency | memory
+    python scripts/bench/bench_prediction.py FILE --json bench.json --rounds 7
 
 The model is trained on FILE for an epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000 (sentences
 with a tag that is none of IOB2 are left out). Contenders take turns in processes of their own. Numbers are medians of

@@ -1,6 +1,6 @@
 """Build wheel and sdist twice, from two copies whose files have other times, and compare: equal sources, equal bytes.
 
-python scripts/build_twice.py        # the archives are in dist/ afterwards
+python scripts/checks/build_twice.py        # the archives are in dist/ afterwards
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def sources() -> list[str]:

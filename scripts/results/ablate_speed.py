@@ -1,6 +1,6 @@
 """How fast each step of the ablation trains beside its reference: the column of speeds in docs/results.md.
 
-    python scripts/ablate_speed.py --speeds docs/ablation-speeds.jsonl       # stop and go on at any time
+    python scripts/results/ablate_speed.py --speeds docs/ablation-speeds.jsonl       # stop and go on at any time
 
 The reference and a step are trained on one core each, in processes of their own that take turns epoch by epoch, on the
 first sentences of the corpus. Every step is one line of JSON in the file; those that are there are skipped.
@@ -12,13 +12,16 @@ import argparse
 import contextlib
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 from ablate import CORPORA, DATA, REFERENCE, REFERENCES, load, steps_of
 from racing import Worker
 
-CONTENDERS = Path(__file__).with_name("training_contenders.py")
+CONTENDERS = Path(__file__).resolve().parents[1] / "bench/training_contenders.py"
 SENTENCES, DEV_SENTENCES = 1000, 20
 ALONE = {"data.test": "null", "training.threads": "1", "training.epochs": "100000", "training.patience": "null"}
 

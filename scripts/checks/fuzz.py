@@ -1,7 +1,7 @@
 """Load configs and model directories with random damage: each must be read or refused with a message, soon.
 
-    python scripts/fuzz.py                     # 100,000 inputs: a quarter of an hour
-    python scripts/fuzz.py --inputs 500 --seed 7
+    python scripts/checks/fuzz.py                     # 100,000 inputs: a quarter of an hour
+    python scripts/checks/fuzz.py --inputs 500 --seed 7
 
 Half of the inputs are configs: bytes changed, lines mixed, values of other kinds put in. The other half are model
 directories: bytes changed (a checksum must notice), and, by somebody who signs what he changes, files and manifest
@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 2 << 30  # bytes beside what the libraries take
 SECONDS = 5
 ODD_VALUES: list[Any] = [

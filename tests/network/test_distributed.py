@@ -80,7 +80,7 @@ def test_a_replica_that_went_its_own_way_is_found(two_replicas: dict[str, Any]) 
 def train_two_workers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(
-        [ROOT / "scripts/train_two_workers.sh", "config.yaml", *arguments],
+        [ROOT / "scripts/checks/train_two_workers.sh", "config.yaml", *arguments],
         capture_output=True, text=True, check=False, cwd=folder, timeout=200, env=environment,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Train a config with several seeds and print the row of the README's results table: mean ± standard deviation.
 
-    python scripts/measure_results.py configs/fast.yaml --seeds 1 2 3 --set data.train=PATH …
+    python scripts/results/measure_results.py configs/fast.yaml --seeds 1 2 3 --set data.train=PATH …
 
 Dev, where there is one, decides which epoch is kept; the test file is scored once a seed, with `tagger eval --json`.
 """

@@ -1,7 +1,7 @@
 """Interrupt trainings at random in every way, resume them, and compare with the training that was never interrupted.
 
-    python scripts/crash_test.py                         # 100 kills, 30 failing writes, 20 full disks: half an hour
-    python scripts/crash_test.py --kills 3 --errors 2 --full 1 --seed 7
+    python scripts/checks/crash_test.py                    # 100 kills, 30 failing writes, 20 full disks: half an hour
+    python scripts/checks/crash_test.py --kills 3 --errors 2 --full 1 --seed 7
 
 Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
 writes, syncs and renames that fail at random (the last bytes may be missing), or by a file system that is full. After
@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Every call of the training loop ends in a state, so that many moments are moments of a write.
 SETTINGS = {
     "training.epochs": "4", "training.checkpoint_minutes": "0.000001", "training.threads": "1",

@@ -1,6 +1,6 @@
 """The same two-branch network trained by tagger, PyTorch and Keras, each in a process of its own.
 
-Run by bench_training.py:  python scripts/training_contenders.py '{"contender": "tagger", "data": PATH, …}'
+Run by bench_training.py:  python scripts/bench/training_contenders.py '{"contender": "tagger", "data": PATH, …}'
 Each line on standard input asks for one pass, {"epoch": 0, "steps": null}; each line on standard output answers with
 {"tokens": …, "seconds": …}. All contenders see the same batches. The rivals' are made before the clock starts; tagger
 makes them while it runs, as it does in a real training.

@@ -1,6 +1,6 @@
 """What requirements/predict.txt promises, checked from inside such an environment; run by `make predict-only`.
 
-    python scripts/check_prediction_only.py MODEL FILE
+    python scripts/checks/check_prediction_only.py MODEL FILE
 
 Tags FILE by command and from Python, scores it, and makes sure that nothing here can train.
 """

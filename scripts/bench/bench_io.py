@@ -1,6 +1,6 @@
 """Speed of reading and writing CoNLL alone.
 
-    python scripts/bench_io.py PATH [--rounds 5]
+    python scripts/bench/bench_io.py PATH [--rounds 5]
 
 Prints tokens a second of reading PATH (any CoNLL file) and writing it back with one more column, best and
 median of several rounds, beside the time that this machine takes to copy the same bytes line by line in Python (the

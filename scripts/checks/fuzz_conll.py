@@ -1,6 +1,6 @@
 """Feed nasty inputs to predict, eval and check, with the stub model of the tests, and look for crashes and lost bytes.
 
-    python scripts/fuzz_conll.py --inputs 200000 --seed 1
+    python scripts/checks/fuzz_conll.py --inputs 200000 --seed 1
 
 Each input is a function of the seed and its number. Violations are: an exception that is no error for the user, an exit
 code other than 0, 1 and 2, an error message of several lines, a predicted file that is not the input with one more
@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor

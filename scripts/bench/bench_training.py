@@ -1,8 +1,8 @@
 """Training speed of tagger, PyTorch and Keras on the same network, data, batches and optimizer, in one run.
 
-    python scripts/bench_training.py configs/fast.yaml                 # needs: pip install 'twobranch-tagger[bench]'
-    python scripts/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
-    python scripts/bench_training.py CONFIG --json bench.json --set data.train=PATH
+    python scripts/bench/bench_training.py configs/fast.yaml              # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
+    python scripts/bench/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
 Every contender is a process of its own (training_contenders.py) with all cores; they take turns, so that a busy moment
 of the machine hits all of them. The first pass of each, which compiles, is not counted, nor are the ten steps with

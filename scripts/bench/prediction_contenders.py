@@ -1,6 +1,6 @@
 """The same trained network computed by ONNX Runtime as `tagger predict` does, by PyTorch and by Keras.
 
-Run by bench_prediction.py:  python scripts/prediction_contenders.py '{"contender": "tagger", "model": …, "data": …}'
+Run by bench_prediction.py: python scripts/bench/prediction_contenders.py '{"contender": "tagger", "model": …, …}'
 Each line on standard input asks for one pass over the sentences in the data file; each line on standard output answers
 with {"tokens": …, "seconds": …, "batch_tokens": …, "differs_by": …}. All contenders get the ids of the same sentences,
 sorted by length within as many as `tagger predict` reads ahead, and give back a tag for each token. The rivals' padded

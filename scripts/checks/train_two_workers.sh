@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two workers on one machine train one model: each gets half of every batch.
 #
-#   scripts/train_two_workers.sh CONFIG [options of tagger train]
+#   scripts/checks/train_two_workers.sh CONFIG [options of tagger train]
 #
 # On two machines, run the same command on each with its own TF_CONFIG: the same cluster, another index.
 set -euo pipefail

@@ -1,7 +1,7 @@
 """What each ingredient of the recommended recipe gains and costs: the runs behind docs/results.md.
 
     python scripts/results/ablate.py --runs docs/ablation.jsonl --jobs 2             # hours; stop and go on at any time
-    python scripts/results/ablate.py --runs docs/ablation.jsonl --speeds docs/ablation-speeds.jsonl --table  # the tables
+    python scripts/results/ablate.py --runs docs/ablation.jsonl --speeds docs/ablation-speeds.jsonl --table  # tables
 
 Every run is one line of JSON in the file; those that are there are skipped. Each trains with one thread, so that two
 side by side do not disturb each other's speed. The epoch is chosen on dev; the test file is scored once, at the end.

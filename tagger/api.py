@@ -14,7 +14,7 @@ from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor, TaggedSentence
-from tagger.prediction.stream import AHEAD, WINDOW_SENTENCES, tag_windows
+from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
 
 Token = str | Sequence[str]  # with its features, where the model reads any
 
@@ -106,7 +106,7 @@ class Tagger:
         return [self._prediction(sentence) for sentence in tagged]
 
     def tag_stream(
-        self, sentences: Iterable[Sequence[Token]], *, read_ahead: int = WINDOW_SENTENCES
+        self, sentences: Iterable[Sequence[Token]], *, read_ahead: int = READ_AHEAD_SENTENCES
     ) -> Iterator[Prediction]:
         """Tag sentences as they come, in order, in constant memory.
 
@@ -126,7 +126,7 @@ class Tagger:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
         # Of no file: without lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
-        for group in tag_windows(self._predictor, stream, read_ahead, ahead=0 if read_ahead == 1 else AHEAD):
+        for group in tag_groups(self._predictor, stream, read_ahead, n_underway=0 if read_ahead == 1 else N_UNDERWAY):
             for _, tagged in group:
                 yield self._prediction(tagged)
 
@@ -145,9 +145,9 @@ class Tagger:
         spans = spans_from_tags(tagged.tags) if self._has_spans else []
         return Prediction(
             [self._predictor.spell(tag) for tag in tagged.tags],
-            tagged.scores,
+            tagged.probabilities,
             [
-                ScoredSpan(span.type, span.start, span.end, math.prod(tagged.scores[span.start : span.end]))
+                ScoredSpan(span.type, span.start, span.end, math.prod(tagged.probabilities[span.start : span.end]))
                 for span in spans
             ],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +14,16 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from tagger.architecture import (
+    CHARACTER_UNITS,
+    LAYERS,
+    SIZE,
+    Characters,
+    Decoder,
+    Direction,
+    Merge,
+    NetworkSpec,
+)
 from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
@@ -21,7 +32,10 @@ T = TypeVar("T")
 PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.model_dir")
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
-_Size = Annotated[int, Field(ge=1, le=1_000_000)]  # as much as a model directory may say
+N = TypeVar("N", bound=enum.StrEnum)
+# Strict mode would want the member itself, where a file has its name.
+_Named = Annotated[N, Field(strict=False)]
+_Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]
 
 
 class _Section(BaseModel):
@@ -102,28 +116,32 @@ class NetworkConfig(_Section):
     """The two-branch network."""
 
     embedding_dim: _Size = 100
-    characters: Literal["none", "cnn", "lstm"] = "cnn"
+    characters: _Named[Characters] = Characters.CNN
     character_dim: _Size = 30
-    character_units: Annotated[int, Field(ge=2, le=1_000_000)] = 50
+    character_units: Annotated[int, Field(ge=CHARACTER_UNITS.least, le=CHARACTER_UNITS.most)] = 50
     casing: bool = True
     feature_dim: _Size = 20
     units: _Size = 150
-    layers: Annotated[int, Field(ge=1, le=1000)] = 2
-    direction: Literal["both", "forward", "backward"] = "both"
-    merge: Literal["concat", "sum", "mul", "ave"] = "concat"
+    layers: Annotated[int, Field(ge=LAYERS.least, le=LAYERS.most)] = 2
+    direction: _Named[Direction] = Direction.BOTH
+    merge: _Named[Merge] = Merge.CONCAT
     dropout: _Rate = 0.5
     input_dropout: _Rate = 0.25
     token_dropout: _Rate = 0.25
     recurrent_dropout: _Rate = 0.0
-    decoder: Literal["constrained", "softmax", "crf"] = "constrained"
+    decoder: _Named[Decoder] = Decoder.CONSTRAINED
     scheme: Literal["IOB2", "IOBES"] = "IOBES"
 
     @pydantic.field_validator("character_units")
     @classmethod
     def _character_units(cls, units: int, others: pydantic.ValidationInfo) -> int:
-        if others.data.get("characters") == "lstm" and units % 2:
+        if others.data.get("characters") == Characters.LSTM and units % 2:
             raise ValueError(f"found {units}, expected an even number: half of them read the token from its end")
         return units
+
+    def spec(self) -> NetworkSpec:
+        """The architecture that these settings describe."""
+        return NetworkSpec(**self.model_dump(exclude={"scheme"}))
 
 
 class TrainingConfig(_Section):
@@ -198,7 +216,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
             f" training.batch_size ({config.training.batch_size}): each part needs a sentence; take fewer parts"
         )
-    if config.model.decoder == "crf" and config.training.label_smoothing:
+    if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
@@ -216,7 +234,14 @@ def with_model_dir(config: Config, model_dir: str | Path) -> Config:
 
 def dump_config(config: Config) -> str:
     """The config as YAML, every key with its value."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that writes a member of an enumeration as its name in the config."""
+
+
+_Dumper.add_multi_representer(enum.StrEnum, lambda dumper, member: dumper.represent_str(member.value))
 
 
 def config_keys() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, shortened
 
 _LARGEST = 1 << 17  # characters of a config, and values in it
 # What PyYAML's constructors raise where a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
@@ -155,14 +155,6 @@ def kind_of(value: object) -> str:
     return name if isinstance(value, dict | list) or value is None else f"{name} ({shortened(value)!r})"
 
 
-def shortened(value: object) -> str:
-    """A value as text, for messages."""
-    try:
-        return str(value)[:80]
-    except ValueError:  # a whole number of thousands of digits
-        return "a number too long to show"
-
-
 def config_error(
     error: pydantic.ValidationError,
     schema: type[pydantic.BaseModel],
@@ -216,7 +208,7 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}"
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
         return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
     if kind == "value_error":

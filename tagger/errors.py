@@ -6,6 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def shortened(value: object, most: int = 80) -> str:
+    """A value as text for a message: its first `most` characters."""
+    try:
+        return str(value)[:most]
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to show"
+
+
 class TaggerError(Exception):
     """Something the user can mend.
 

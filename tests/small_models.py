@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from tagger.architecture import Characters, Decoder, NetworkSpec
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
+from tagger.corpus.transitions import Transitions
 from tagger.inputs.characters import build_characters
-from tagger.inputs.encoder import Encoder
+from tagger.inputs.encoder import Encoder, Sizes
 from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model, Weights, save_model
 from tagger.network.bilstm import Kernel
-from tagger.network.model import build_network
+from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.onnx_export import model_graph
 
-NETWORK = {
+NETWORK: dict[str, Any] = {
     "embedding_dim": 6, "characters": "none", "character_dim": 3, "character_units": 4, "casing": False,
     "feature_dim": 2, "units": 5, "layers": 1, "direction": "both", "merge": "concat", "dropout": 0.5,
     "input_dropout": 0.5, "token_dropout": 0.0, "recurrent_dropout": 0.0,
@@ -27,6 +29,20 @@ NETWORK = {
 FEATURE = tuple(f"f{i}" for i in range(7))
 TAGS = (OUTSIDE, "B-X", "B-Y", "I-X", "I-Y")
 TOKENS = tuple(f"w{i}" for i in range(200))
+
+
+def small_network(
+    *,
+    rules: Transitions | None = None,
+    kernel: Kernel = Kernel.PLAIN,
+    seed: int = 0,
+    mixed_precision: bool = False,
+    **settings: Any,
+) -> TwoBranchTagger:
+    """A network with initial weights; settings of `NetworkSpec` and `Sizes` together."""
+    sizes = {name: settings.pop(name) for name in Sizes._fields if name in settings}
+    spec = NetworkSpec(**settings)
+    return TwoBranchTagger(spec, Sizes(**sizes), rules=rules, kernel=kernel, seed=seed, mixed_precision=mixed_precision)
 
 
 def random_weights(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
@@ -63,17 +79,16 @@ def small_model(
         normalization=Normalization(),
         n_trained_tokens=None,
         embedding_dtype=embedding_dtype,
-        network=NETWORK | network,
-        decoder=decoder,
+        network=NetworkSpec(**NETWORK | network, decoder=Decoder(decoder)),
         max_length=max_length,
         seed=seed,
         dev={},
         test=None,
         versions={},
     )
-    characters = build_characters(tokens)[0] if manifest.network["characters"] != "none" else None
+    characters = build_characters(tokens)[0] if manifest.network.characters != Characters.NONE else None
     vocabularies = (TokenVocabulary(FEATURE),) * len(features)
-    encoder = Encoder(TokenVocabulary(tokens), characters, bool(manifest.network["casing"]), vocabularies)
+    encoder = Encoder(TokenVocabulary(tokens), characters, manifest.network.casing, vocabularies)
     vocabulary = TagVocabulary(tags)
     return Model(directory, manifest, encoder, vocabulary, random_weights(manifest, encoder, vocabulary))
 

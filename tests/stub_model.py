@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tagger.architecture import NetworkSpec
 from tagger.cli import commands
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
@@ -24,8 +25,8 @@ from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Scores
-from tagger.prediction.predictor import Predictor, ScoreBatch
+from tagger.prediction.decoding import Logits
+from tagger.prediction.predictor import ComputeLogits, Predictor
 
 TAGS = ("O", "B-LOC", "B-MISC", "B-ORG", "B-PER", "I-LOC", "I-MISC", "I-ORG", "I-PER")
 TAG_OF_TOKEN: Mapping[str, str] = {
@@ -48,7 +49,7 @@ CHOSEN, SECOND = 4.0, 2.0  # logits of a token's tag, and of B-PER for Blackburn
 P_CHOSEN, P_INSIDE, P_SECOND = 0.8722, 0.7914, 0.1071  # their softmax: e⁴/(e⁴+8), e⁴/(e⁴+e²+7), e²/(e⁴+e²+7)
 
 
-def fixed_logits() -> Scores:
+def fixed_logits() -> Logits:
     """[V, K]: the logits of every token id."""
     table = np.zeros((len(TAG_OF_TOKEN) + N_RESERVED, len(TAGS)), np.float32)
     table[:N_RESERVED, TAGS.index("O")] = CHOSEN
@@ -68,8 +69,7 @@ def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
         normalization=Normalization(),
         n_trained_tokens=None,
         embedding_dtype="float32",
-        network={},
-        decoder="constrained",
+        network=NetworkSpec(),
         max_length=512,
         seed=1,
         dev={},
@@ -80,7 +80,7 @@ def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
 
 
 def stub_predictor(
-    manifest: Manifest | None = None, score: ScoreBatch | None = None, tokens: tuple[str, ...] = tuple(TAG_OF_TOKEN)
+    manifest: Manifest | None = None, score: ComputeLogits | None = None, tokens: tuple[str, ...] = tuple(TAG_OF_TOKEN)
 ) -> Predictor:
     """The stub model's predictor; `score` replaces its fixed logits."""
     table = fixed_logits()

@@ -14,14 +14,17 @@ import tagger.network  # noqa: F401
 
 import tensorflow as tf  # isort: skip
 
+from tagger.architecture import NetworkSpec
 from tagger.config import TrainingConfig
 from tagger.inputs.batching import Batch, make_batch
+from tagger.inputs.encoder import Sizes
 from tagger.network.bilstm import Kernel
 from tagger.network.distributed import Replicas, Task, connect
 from tagger.network.model import TwoBranchTagger
 from tagger.network.trainer import Trainer
 
 V, K = 40, 5
+SPEC = NetworkSpec(embedding_dim=8, units=8)
 
 
 def batches() -> list[Batch]:
@@ -36,7 +39,7 @@ def batches() -> list[Batch]:
 
 def trained(replicas: Replicas, optimizer: str) -> tuple[Trainer, list[float]]:
     with replicas.scope():
-        network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, kernel=Kernel.BLOCK, seed=1)
+        network = TwoBranchTagger(SPEC, Sizes(V, K), kernel=Kernel.BLOCK, seed=1)
         settings = TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0, ema=0.9)
         trainer = Trainer(network, settings, replicas)
     # An epoch a batch: so the loss of every step shows.
@@ -83,7 +86,7 @@ def main() -> None:
 
 
 def a_fresh_embedding() -> np.ndarray:
-    return TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=8, units=8, seed=1).weights_as_arrays()["embedding"]
+    return TwoBranchTagger(SPEC, Sizes(V, K), seed=1).weights_as_arrays()["embedding"]
 
 
 if __name__ == "__main__":

@@ -69,12 +69,12 @@ class Bench:
             token_ids=np.concatenate(data.sentences),
             tag_ids=np.concatenate(data.tag_ids),
             lengths=[len(ids) for ids in data.sentences],
-            rare=data.unknowns.rare,
+            rare=data.word_dropout.rare,
             batch_size=data.batch_size,
         )
         batches = list(data.batches(0))
         self.padding = 1 - sum(b.n_tokens for b in batches) / sum(b.token_ids.size for b in batches)
-        return len(data.unknowns.rare)
+        return len(data.word_dropout.rare)
 
     def spec(self, contender: str, *, units: int = 100, spread: int = 1, **more: Any) -> dict[str, Any]:
         shared = {"data": str(self.folder / "data.npz"), "device": self.arguments.device}

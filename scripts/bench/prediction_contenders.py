@@ -26,7 +26,7 @@ from tagger.machine import available_cores
 from tagger.model_dir.store import Model, Weights, load_model, read_weights
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import BATCH_TOKENS
-from tagger.prediction.stream import WINDOW_SENTENCES
+from tagger.prediction.stream import READ_AHEAD_SENTENCES
 
 SIZES = (1024, 2048, 4096, 8192)
 Batches = Sequence[Sequence[Ids]]
@@ -67,7 +67,7 @@ class PyTorch:
         self._pool = ThreadPoolExecutor(cores) if spec["contender"].endswith("workers") else None
         torch.set_num_threads(1 if self._pool else cores)
         weights = {name: torch.tensor(array) for name, array in model.network.items()}
-        size, units = model.manifest.network["embedding_dim"], model.manifest.network["units"]
+        size, units = model.manifest.network.embedding_dim, model.manifest.network.units
         self._embedding = torch.nn.Embedding.from_pretrained(weights["embedding"])
         self._lstm = torch.nn.LSTM(size, units, batch_first=True, bidirectional=True)
         self._softmax = torch.nn.Linear(2 * units, len(model.tags))
@@ -116,8 +116,8 @@ class Keras:
         import keras
 
         network = model.manifest.network
-        embedding = keras.layers.Embedding(len(model.encoder.tokens), network["embedding_dim"], mask_zero=True)
-        lstm = keras.layers.Bidirectional(keras.layers.LSTM(network["units"], return_sequences=True))
+        embedding = keras.layers.Embedding(len(model.encoder.tokens), network.embedding_dim, mask_zero=True)
+        lstm = keras.layers.Bidirectional(keras.layers.LSTM(network.units, return_sequences=True))
         softmax = keras.layers.Dense(len(model.tags))
         self._model = keras.Sequential([embedding, lstm, softmax])
         self._model.build((None, None))
@@ -155,8 +155,8 @@ def load_sentences(path: str) -> list[Ids]:
 def batches_of(sentences: Sequence[Ids], batch_tokens: int) -> list[list[Ids]]:
     """Sentences of like length within windows, as the predictor makes them."""
     found = []
-    for start in range(0, len(sentences), WINDOW_SENTENCES):
-        window = sentences[start : start + WINDOW_SENTENCES]
+    for start in range(0, len(sentences), READ_AHEAD_SENTENCES):
+        window = sentences[start : start + READ_AHEAD_SENTENCES]
         rows = batches_by_length([len(ids) for ids in window], 1 << 30, batch_tokens)
         found += [[window[i] for i in some] for some in rows]
     return found
@@ -170,7 +170,7 @@ def seconds(contender: Any, ready: Any) -> float:
 
 def fastest_size(contender: Any, sentences: Sequence[Ids]) -> int:
     """Of a rival's batches, in tokens; tried on a few thousand sentences."""
-    ready = {size: contender.prepare(batches_of(sentences[: 3 * WINDOW_SENTENCES], size)) for size in SIZES}
+    ready = {size: contender.prepare(batches_of(sentences[: 3 * READ_AHEAD_SENTENCES], size)) for size in SIZES}
     for batches in ready.values():
         contender.run(batches)
     return min(SIZES, key=lambda size: min(seconds(contender, ready[size]) for _ in range(2)))

@@ -17,7 +17,7 @@ from typing import Any
 from training_contenders import Tagger, load_training_set
 
 from tagger.network.model import TwoBranchTagger, sequence_loss
-from tagger.network.packing import PACKED_SIGNATURE, Fed, join, pack, unpack
+from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 
 import tensorflow as tf  # isort: skip (after tagger.network, which keeps its messages off the screen)
 
@@ -27,21 +27,21 @@ Step = Callable[..., Any]
 def stages(network: TwoBranchTagger, dense: list[tf.Variable]) -> dict[str, Step]:
     """Functions of a batch, each of which does what the one before it does and one thing more."""
 
-    def loss_of(table: Any, batch: Fed) -> Any:
+    def loss_of(table: Any, batch: BatchTensors) -> Any:
         total = sequence_loss(network(table, batch, training=True), batch.tag_ids, batch.lengths)
         return total / tf.cast(batch.n_sentences, tf.float32)
 
-    def call(batch: Fed) -> Any:
+    def call(batch: BatchTensors) -> Any:
         return batch.distinct_ids[0]
 
-    def embed(batch: Fed) -> Any:
+    def embed(batch: BatchTensors) -> Any:
         table = network.look_up(batch.distinct_ids)
         return tf.gather(table, batch.token_rows)[0, 0, 0] + tf.gather(table, batch.reversed_rows)[0, 0, 0]
 
-    def forward(batch: Fed) -> Any:
+    def forward(batch: BatchTensors) -> Any:
         return loss_of(network.look_up(batch.distinct_ids), batch)
 
-    def backward(batch: Fed) -> Any:
+    def backward(batch: BatchTensors) -> Any:
         table = network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:
             tape.watch(table)
@@ -66,7 +66,7 @@ def timed(step: Step, arguments: Any) -> float:
 def main() -> None:
     spec = json.loads(sys.argv[1])
     data = load_training_set(spec["data"], spec["spread"])
-    trainer = Tagger(spec, len(data.unknowns.rare), 1 + max(int(tags.max()) for tags in data.tag_ids)).trainer
+    trainer = Tagger(spec, len(data.word_dropout.rare), 1 + max(int(tags.max()) for tags in data.tag_ids)).trainer
     functions = {name: compiled(stage) for name, stage in stages(trainer.network, trainer._dense).items()}
     functions["optimizer"] = compiled(lambda batch: trainer._train_step(lambda _: batch))
     times: dict[str, list[float]] = {name: [] for name in [*functions, "batch"]}

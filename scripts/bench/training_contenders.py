@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tagger.inputs.batching import Batch
-from tagger.inputs.training_set import TrainingSet, Unknowns
+from tagger.inputs.training_set import TrainingSet, WordDropout
 
 RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # tagger's defaults, given to all
 
@@ -34,9 +34,9 @@ def load_training_set(path: str, spread: int) -> TrainingSet:
         token_ids = np.split(data["token_ids"] * np.int32(spread), cuts)
         rare = np.repeat(data["rare"], spread)
         tag_ids = np.split(data["tag_ids"], cuts)
-        unknowns = Unknowns(rare=rare, probability=0.3)
+        word_dropout = WordDropout(rare=rare, unk_probability=0.3)
         return TrainingSet(
-            sentences=token_ids, tag_ids=tag_ids, unknowns=unknowns, batch_size=int(data["batch_size"]), seed=1
+            sentences=token_ids, tag_ids=tag_ids, word_dropout=word_dropout, batch_size=int(data["batch_size"]), seed=1
         )
 
 
@@ -46,7 +46,9 @@ class Tagger:
     def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
         import tensorflow as tf
 
+        from tagger.architecture import NetworkSpec
         from tagger.config import TrainingConfig
+        from tagger.inputs.encoder import Sizes
         from tagger.network.devices import choose_device
         from tagger.network.model import TwoBranchTagger
         from tagger.network.trainer import Trainer
@@ -56,12 +58,8 @@ class Tagger:
             tf.config.experimental.enable_op_determinism()
         size = spec["units"]
         network = TwoBranchTagger(
-            n_tokens=n_tokens,
-            n_tags=n_tags,
-            embedding_dim=size,
-            units=size,
-            dropout=DROPOUT,
-            input_dropout=DROPOUT,
+            NetworkSpec(embedding_dim=size, units=size, dropout=DROPOUT, input_dropout=DROPOUT),
+            Sizes(n_tokens, n_tags),
             kernel=device.kernel,
         )
         self.trainer = Trainer(
@@ -220,7 +218,7 @@ def main() -> None:
     else:
         data = load_training_set(spec["data"], spec["spread"])
         n_tags = 1 + max(int(tags.max()) for tags in data.tag_ids)
-        contender = CONTENDERS[spec["contender"]](spec, len(data.unknowns.rare), n_tags)
+        contender = CONTENDERS[spec["contender"]](spec, len(data.word_dropout.rare), n_tags)
         run = lambda epoch, steps: contender.epoch(itertools.islice(data.batches(epoch), steps), epoch)  # noqa: E731
     for line in sys.stdin:
         print(json.dumps(run(**json.loads(line))), file=answers, flush=True)

@@ -247,7 +247,7 @@ def install(files: Files) -> None:
 def run_case(case: Case, files: Files) -> str:
     """What came of it: `accepted`, or the kind of refusal."""
     files.data, files.block = case.data, case.block
-    stream.PIECE_LINES = case.piece_lines
+    stream.CHUNK_LINES = case.piece_lines
     try:
         columns = parse_columns(case.columns)
         if case.command == "check":
@@ -417,7 +417,7 @@ def main() -> int:
             try:
                 if number % _VIA_COMMAND_LINE == 0 and "\0" not in case.columns + case.delimiter:
                     dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample = original
-                    stream.PIECE_LINES = 8192
+                    stream.CHUNK_LINES = 8192
                     counts["command line"][f"exit code {run_command_line(case, Path(name))}"] += 1
                 install(files)
                 counts[case.command][run_case(case, files)] += 1

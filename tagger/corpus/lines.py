@@ -75,7 +75,7 @@ def read_line_blocks(
     """
     # read1 returns what a pipe holds now, so that output can begin before the input ends.
     read = stream.read1 if hasattr(stream, "read1") else stream.read
-    pending: list[bytes] = []  # pieces of a line whose end has not been seen
+    pending: list[bytes] = []  # parts of a line whose end has not been seen
     while True:
         if pauses and not _is_ready(stream, _PAUSE_SECONDS):
             yield []
@@ -170,7 +170,7 @@ def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> 
             pending = []
         pending += lines[start:]
         if max_lines is not None:
-            groups = [piece for group in groups for piece in _cut(group, max_lines)]
+            groups = [chunk for group in groups for chunk in _cut(group, max_lines)]
             while len(pending) > max_lines:
                 groups.append(LineGroup(pending[:max_lines], number, closed=False, continues=True))
                 number, pending = number + max_lines, pending[max_lines:]
@@ -184,8 +184,8 @@ def _cut(group: LineGroup, max_lines: int) -> list[LineGroup]:
     if len(group.lines) <= max_lines or group.is_blank:
         return [group]
     starts = range(0, len(group.lines), max_lines)
-    pieces = [
+    chunks = [
         LineGroup(group.lines[i : i + max_lines], group.first_line + i, closed=False, continues=True) for i in starts
     ]
-    pieces[-1].closed, pieces[-1].continues = group.closed, False
-    return pieces
+    chunks[-1].closed, chunks[-1].continues = group.closed, False
+    return chunks

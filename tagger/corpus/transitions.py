@@ -35,17 +35,17 @@ class Transitions:
     end: npt.NDArray[np.float64]
     learned: bool = False
 
-    def of_piece(self, after_tag: int | None, *, goes_on: bool) -> Transitions:
-        """Those of a piece of a sentence.
+    def of_chunk(self, after_tag: int | None, *, continues: bool) -> Transitions:
+        """Return the transitions of a chunk: a part of a sentence that is read in parts.
 
         Args:
-            after_tag: the tag before it; None if it is the first piece.
-            goes_on: it is not the last.
+            after_tag: the tag before it; None if it is the first chunk.
+            continues: it is not the last chunk.
         """
         return dataclasses.replace(
             self,
             start=self.start if after_tag is None else self.transition[after_tag],
-            end=np.zeros_like(self.end) if goes_on else self.end,
+            end=np.zeros_like(self.end) if continues else self.end,
         )
 
     def is_close(self, other: Transitions, tolerance: float) -> bool:
@@ -96,11 +96,6 @@ class Spread:
     widest: float
     shortest: int
     used: npt.NDArray[np.bool_]
-
-
-def has_transitions(scheme: str, decoder: str) -> bool:
-    """Whether it matters which tags follow each other, so that there may be `MOST_TAGS` and no more."""
-    return decoder == "crf" or (decoder == "constrained" and scheme != NO_SCHEME)
 
 
 def constraints_of(tags: Sequence[str], scheme: str) -> Transitions | None:

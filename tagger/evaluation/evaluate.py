@@ -14,7 +14,7 @@ from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
 from tagger.model_dir.store import Model
 from tagger.prediction.predictor import Predictor
-from tagger.prediction.stream import PIECE_LINES, tag_stream
+from tagger.prediction.stream import CHUNK_LINES, tag_stream
 
 
 def gold_file(model: Model[object], given: str | None) -> str:
@@ -36,7 +36,7 @@ def gold_file(model: Model[object], given: str | None) -> str:
 def evaluate_file(
     predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
 ) -> Evaluation:
-    """Scores of exactly the tags that `tagger predict` writes.
+    """Logits of exactly the tags that `tagger predict` writes.
 
     Args:
         look: is called after each sentence; what it raises ends the work.
@@ -85,16 +85,16 @@ def _gold_and_pred(
     """Canonical tags of each sentence of a file, in the scheme of the model's training file."""
     gold: list[list[str]] = []
     pred: list[list[str]] = []
-    goes_on = False
-    corpus = load_gold(path, layout, predictor.model.manifest.notation, max_lines=PIECE_LINES)
+    continues = False
+    corpus = load_gold(path, layout, predictor.model.manifest.notation, max_lines=CHUNK_LINES)
     for tags, (sentence, tagged) in zip(
-        corpus.tags, tag_stream(predictor, corpus.sentences, scores=False), strict=True
+        corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
     ):
-        if not goes_on or sentence.follows_docstart:
+        if not continues or sentence.follows_docstart:
             gold.append([])
             pred.append([])
         gold[-1] += tags
         pred[-1] += tagged.tags
-        goes_on = sentence.continues
+        continues = sentence.continues
         look()
     return [tags for tags in gold if tags], [tags for tags in pred if tags]

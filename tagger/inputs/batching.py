@@ -18,10 +18,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tagger.inputs.characters import Spellings
-from tagger.inputs.encoder import FIRST_FEATURE, SPELLING, TOKEN
+from tagger.inputs.characters import WordForms
+from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN
+from tagger.inputs.vocabulary import Ids
 
-Ids = npt.NDArray[np.int32]
 _BATCHES_PER_BUCKET = 50  # sentences are sorted by length within this many batches
 
 
@@ -40,7 +40,7 @@ class Batch:
         reversed_rows: [B, T], each sentence reversed by its own length.
         lengths: [B], all at least 1, except in an empty share.
         tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
-        spellings: of the D distinct tokens; None if the network reads none.
+        forms: of the D distinct tokens; None if the network reads none.
         feature_ids: [D, F], of the distinct tokens.
     """
 
@@ -50,7 +50,7 @@ class Batch:
     reversed_rows: Ids
     lengths: Ids
     tag_ids: Ids
-    spellings: Spellings | None
+    forms: WordForms | None
     feature_ids: Ids
 
     @property
@@ -122,15 +122,13 @@ def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
     return padded, lengths
 
 
-def make_batch(
-    sentences: Sequence[Ids], tag_ids: Sequence[Ids] | None = None, spellings: Spellings | None = None
-) -> Batch:
+def make_batch(sentences: Sequence[Ids], tag_ids: Sequence[Ids] | None = None, forms: WordForms | None = None) -> Batch:
     """Pad sentences to a batch.
 
     Args:
         sentences: [T_i] token ids, or [T_i, 2 + F] as `encoder.Encoded` has them.
         tag_ids: [T_i] each.
-        spellings: what the spellings in `sentences` are.
+        forms: what the forms in `sentences` are.
 
     Raises:
         ValueError: as `pad`.
@@ -148,12 +146,12 @@ def make_batch(
         tokens, rows = _distinct_rows(flat)
         distinct, id_rows = np.unique(tokens[:, TOKEN], return_inverse=True)
         feature_ids = tokens[:, FIRST_FEATURE:]
-        spellings = spellings and spellings.select(tokens[:, SPELLING])
+        forms = forms and forms.select(tokens[:, FORM])
     token_rows = rows.reshape(-1)[1:].reshape(padded.shape[:2]).astype(np.int32)
     padded_tags = np.zeros_like(token_rows) if tag_ids is None else pad(tag_ids)[0]
     reversed_rows = reverse_by_length(token_rows, lengths)
     return Batch(
-        distinct, id_rows.astype(np.int32), token_rows, reversed_rows, lengths, padded_tags, spellings, feature_ids
+        distinct, id_rows.astype(np.int32), token_rows, reversed_rows, lengths, padded_tags, forms, feature_ids
     )
 
 

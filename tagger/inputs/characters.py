@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tagger.inputs.vocabulary import N_RESERVED, UNK_ID
+from tagger.inputs.vocabulary import N_RESERVED, UNK_ID, Ids
 
-Ids = npt.NDArray[np.int32]
 MAX_CHARACTERS = 64  # of a token that the network reads: the first half and the last half of a longer one
 
 
@@ -93,12 +92,12 @@ def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.ND
 
 
 @dataclasses.dataclass(frozen=True)
-class Spellings:
-    """S distinct spellings, the first of them that of padding.
+class WordForms:
+    """S distinct forms, the first of them that of padding.
 
     Attributes:
         casing: [S], a `Casing` each.
-        characters: [N], the character ids of all spellings, one after the other; at least one each, none `PAD_ID`.
+        characters: [N], the character ids of all forms, one after the other; at least one each, none `PAD_ID`.
         lengths: [S], how many of them are each one's.
     """
 
@@ -106,12 +105,12 @@ class Spellings:
     characters: Ids
     lengths: Ids
 
-    def select(self, rows: npt.NDArray[np.integer]) -> Spellings:
-        """The spellings of these rows, in their order."""
+    def select(self, rows: npt.NDArray[np.integer]) -> WordForms:
+        """The forms of these rows, in their order."""
         lengths = self.lengths[rows]
         ends = np.cumsum(self.lengths)
         offsets = np.repeat(ends[rows] - self.lengths[rows] - (np.cumsum(lengths) - lengths), lengths)
-        return Spellings(self.casing[rows], self.characters[np.arange(len(offsets)) + offsets], lengths)
+        return WordForms(self.casing[rows], self.characters[np.arange(len(offsets)) + offsets], lengths)
 
     def padded(self) -> Ids:
         """The characters of each spelling as a row, zero-padded on the right: [S, C]."""
@@ -121,8 +120,8 @@ class Spellings:
         return rows
 
 
-def encode_spellings(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) -> Spellings:
-    """The spellings of padding and of distinct tokens.
+def encode_forms(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) -> WordForms:
+    """The forms of padding and of distinct tokens.
 
     Args:
         vocabulary: None if the network reads no characters: then each spelling has one, which means nothing.
@@ -130,14 +129,14 @@ def encode_spellings(tokens: Sequence[str], vocabulary: CharacterVocabulary | No
     casing = np.array([Casing.PADDING, *map(casing_of, tokens)], np.int32)
     if vocabulary is None:
         ones = np.ones(len(casing), np.int32)
-        return Spellings(casing, ones * UNK_ID, ones)
+        return WordForms(casing, ones * UNK_ID, ones)
     read = [_ends(token) for token in tokens]
     # Padding and an empty token are one unknown character each: every spelling has one.
     lengths = np.array([1, *(len(text) or 1 for text in read)], np.int32)
     characters = vocabulary.encode("".join(["\0", *(text or "\0" for text in read)]))
     empty = np.cumsum(lengths)[[i for i, text in enumerate(["", *read]) if not text]] - 1
     characters[empty] = UNK_ID
-    return Spellings(casing, characters, lengths)
+    return WordForms(casing, characters, lengths)
 
 
 def _ends(token: str) -> str:

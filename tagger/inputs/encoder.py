@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from tagger.inputs.characters import CharacterVocabulary, Spellings, encode_spellings
-from tagger.inputs.vocabulary import TokenVocabulary
+from tagger.inputs.characters import CharacterVocabulary, WordForms, encode_forms
+from tagger.inputs.vocabulary import Ids, TokenVocabulary
 
-Ids = npt.NDArray[np.int32]
-TOKEN, SPELLING, FIRST_FEATURE = 0, 1, 2  # what the columns of an encoded sentence are
+TOKEN, FORM, FIRST_FEATURE = 0, 1, 2  # what the columns of an encoded sentence are
 # The columns of a sentence of T tokens that a network reads: its tokens, and each feature column.
 Columns = Sequence[Sequence[str]]
 
@@ -23,13 +21,13 @@ class Encoded(NamedTuple):
     """Encoded sentences.
 
     Attributes:
-        sentences: one array a sentence: [T, 2 + F] of the id of the token, its spelling, and the id of each feature; or
+        sentences: one array a sentence: [T, 2 + F] of the id of the token, its form, and the id of each feature; or
             just [T] token ids where the network reads nothing else.
-        spellings: what the spellings are; None where the network reads none.
+        forms: what the forms are; None where the network reads none.
     """
 
     sentences: list[Ids]
-    spellings: Spellings | None
+    forms: WordForms | None
 
 
 class Sizes(NamedTuple):
@@ -81,19 +79,19 @@ class Encoder:
         tokens, *features = columns or [[]] * (1 + len(self.features))
         token_ids = self.tokens.encode(tokens)
         ends = list(itertools.accumulate(len(parts[0]) for parts in sentences))
-        spellings: Spellings | None = None
+        forms: WordForms | None = None
         rows = token_ids
         if self.characters is not None or self.casing or self.features:
-            spelling_rows, spellings = self._spell(tokens)
+            form_rows, forms = self._encode_forms(tokens)
             feature_ids = [
                 vocabulary.encode(values) + np.int32(offset)
                 for vocabulary, values, offset in zip(self.features, features, self.feature_offsets, strict=False)
             ]
-            rows = np.stack([token_ids, spelling_rows, *feature_ids], axis=1)
-        return Encoded([rows[end - len(parts[0]) : end] for parts, end in zip(sentences, ends, strict=True)], spellings)
+            rows = np.stack([token_ids, form_rows, *feature_ids], axis=1)
+        return Encoded([rows[end - len(parts[0]) : end] for parts, end in zip(sentences, ends, strict=True)], forms)
 
-    def _spell(self, tokens: list[str]) -> tuple[Ids, Spellings | None]:
+    def _encode_forms(self, tokens: list[str]) -> tuple[Ids, WordForms | None]:
         if self.characters is None and not self.casing:
             return np.zeros(len(tokens), np.int32), None
         rows = {token: row for row, token in enumerate(dict.fromkeys(tokens), start=1)}
-        return np.array([rows[token] for token in tokens], np.int32), encode_spellings(list(rows), self.characters)
+        return np.array([rows[token] for token in tokens], np.int32), encode_forms(list(rows), self.characters)

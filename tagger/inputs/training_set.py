@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tagger.inputs.batching import Batch, Ids, bucketed_order, make_batch
-from tagger.inputs.characters import Spellings
+from tagger.inputs.batching import Batch, bucketed_order, make_batch
+from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, TOKEN
-from tagger.inputs.vocabulary import UNK_ID
+from tagger.inputs.vocabulary import UNK_ID, Ids
 
 
 class Purpose(enum.IntEnum):
@@ -32,47 +32,48 @@ def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.G
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unknowns:
-    """What is replaced by the unknown now and then, so that the network learns what to make of unknown things.
+class WordDropout:
+    """Replaces some tokens, characters and features by unknown ones, so that the network learns to read those.
 
     Attributes:
-        rare: [V], true at the token ids that are replaced with `probability`.
-        probability: of each occurrence.
-        tokens: with which any token is replaced (word dropout), rare or not.
-        characters: with which any character is.
-        rare_characters: [C], true at the character ids that are replaced with `probability`.
-        features: [n feature ids], for each the id of its column's unknown value if it is rare, else itself.
+        rare: [V], true at the token ids that are replaced with `unk_probability`.
+        unk_probability: the probability with which each occurrence of something rare is replaced.
+        word_dropout: the probability with which any token is replaced, rare or not.
+        character_dropout: the probability with which any character is replaced.
+        rare_characters: [C], true at the character ids that are replaced with `unk_probability`.
+        unknown_features: [n feature ids], for a rare value the id of its column's unknown value, else the id itself.
     """
 
     rare: npt.NDArray[np.bool_]
-    probability: float
-    tokens: float = 0.0
-    characters: float = 0.0
+    unk_probability: float
+    word_dropout: float = 0.0
+    character_dropout: float = 0.0
     rare_characters: npt.NDArray[np.bool_] | None = None
-    features: Ids | None = None
+    unknown_features: Ids | None = None
 
-    def put_in(self, rows: Ids, generator_of: Callable[[Purpose], np.random.Generator]) -> Ids:
-        """Encoded tokens [N] or [N, 2 + F], some ids replaced; those given stay as they are."""
+    def apply(self, rows: Ids, generator_of: Callable[[Purpose], np.random.Generator]) -> Ids:
+        """Return encoded tokens, [N] or [N, 2 + F], with some ids replaced; `rows` itself stays as it is."""
         rows = rows.copy()
         ids = rows if rows.ndim == 1 else rows[:, TOKEN]
-        if self.probability or self.tokens:
+        if self.unk_probability or self.word_dropout:
             drawn = generator_of(Purpose.UNKNOWN).random(len(ids))
-            ids[drawn < np.where(self.rare[ids], max(self.probability, self.tokens), self.tokens)] = UNK_ID
-        if self.features is not None and rows.ndim > 1 and self.probability:
+            of_rare = max(self.unk_probability, self.word_dropout)
+            ids[drawn < np.where(self.rare[ids], of_rare, self.word_dropout)] = UNK_ID
+        if self.unknown_features is not None and rows.ndim > 1 and self.unk_probability:
             features = rows[:, FIRST_FEATURE:]
-            replaced = generator_of(Purpose.UNKNOWN_FEATURE).random(features.shape) < self.probability
-            features[replaced] = self.features[features[replaced]]
+            replaced = generator_of(Purpose.UNKNOWN_FEATURE).random(features.shape) < self.unk_probability
+            features[replaced] = self.unknown_features[features[replaced]]
         return rows
 
-    def put_in_spellings(self, spellings: Spellings, rng: np.random.Generator) -> Spellings:
-        """Spellings with some characters replaced."""
-        probabilities = np.full(len(spellings.characters), self.characters)
+    def apply_to_forms(self, forms: WordForms, rng: np.random.Generator) -> WordForms:
+        """Return word forms with some characters replaced."""
+        probabilities = np.full(len(forms.characters), self.character_dropout)
         if self.rare_characters is not None:
-            rare = self.rare_characters[spellings.characters]
-            probabilities[rare] = max(self.probability, self.characters)
+            rare = self.rare_characters[forms.characters]
+            probabilities[rare] = max(self.unk_probability, self.character_dropout)
         replaced = rng.random(len(probabilities)) < probabilities
-        characters = np.where(replaced, np.int32(UNK_ID), spellings.characters)
-        return dataclasses.replace(spellings, characters=characters)
+        characters = np.where(replaced, np.int32(UNK_ID), forms.characters)
+        return dataclasses.replace(forms, characters=characters)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,16 +83,16 @@ class TrainingSet:
     Attributes:
         sentences: one array a sentence, as `make_batch` takes them.
         tag_ids: one array [T_i] a sentence.
-        unknowns: what is replaced by the unknown.
-        spellings: what the spellings in `sentences` are.
+        word_dropout: replaces tokens, characters and features by unknown ones.
+        forms: what the forms in `sentences` are.
     """
 
     sentences: Sequence[Ids]
     tag_ids: Sequence[Ids]
-    unknowns: Unknowns
+    word_dropout: WordDropout
     batch_size: int
     seed: int
-    spellings: Spellings | None = None
+    forms: WordForms | None = None
 
     @functools.cached_property
     def lengths(self) -> Ids:
@@ -113,10 +114,10 @@ class TrainingSet:
         lengths = self.lengths
         for step, rows in enumerate(self.order(epoch)[first:], first):
             draw = functools.partial(generator, self.seed, epoch, step)
-            flat = self.unknowns.put_in(np.concatenate([self.sentences[i] for i in rows]), draw)
+            flat = self.word_dropout.apply(np.concatenate([self.sentences[i] for i in rows]), draw)
             sentences = np.split(flat, np.cumsum(lengths[rows])[:-1])
-            batch = make_batch(sentences, [self.tag_ids[i] for i in rows], self.spellings)
-            if batch.spellings is not None:
-                spellings = self.unknowns.put_in_spellings(batch.spellings, draw(Purpose.UNKNOWN_CHARACTER))
-                batch = dataclasses.replace(batch, spellings=spellings)
+            batch = make_batch(sentences, [self.tag_ids[i] for i in rows], self.forms)
+            if batch.forms is not None:
+                forms = self.word_dropout.apply_to_forms(batch.forms, draw(Purpose.UNKNOWN_CHARACTER))
+                batch = dataclasses.replace(batch, forms=forms)
             yield batch

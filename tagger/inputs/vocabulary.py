@@ -10,21 +10,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+Ids = npt.NDArray[np.int32]
 PAD_ID = 0
 UNK_ID = 1
 N_RESERVED = 2  # ids before the first token's
 _DIGIT = re.compile(r"[0-9]")
-# How a token is found where there are pretrained vectors, in this order; `lookup_forms` gives indices into it.
+# How a token is found where there are pretrained vectors, in this order; `lookup_variants` gives indices into it.
 LOOKUPS = ("exactly", "in lower case", "with digits as 0", "with digits as #")
 
 
-def lookup_forms(token: str) -> Iterator[tuple[int, str]]:
+def lookup_variants(token: str) -> Iterator[tuple[int, str]]:
     """The forms in which a token may have a pretrained vector, the best first, each with its index into `LOOKUPS`.
 
     Vectors of lower-cased text know no capitals; some training texts had each digit replaced by 0, those of
     word2vec's GoogleNews by #.
 
-    >>> list(lookup_forms("B-52"))
+    >>> list(lookup_variants("B-52"))
     [(0, 'B-52'), (1, 'b-52'), (2, 'B-00'), (2, 'b-00'), (3, 'B-##'), (3, 'b-##')]
     """
     lower = token.lower()
@@ -43,16 +44,16 @@ class Normalization:
     """What is done to a token before it is looked up."""
 
     lowercase: bool = False
-    digits: bool = False
+    normalize_digits: bool = False
 
     def __call__(self, token: str) -> str:
         """
-        >>> Normalization(lowercase=True, digits=True)("B-52s")
+        >>> Normalization(lowercase=True, normalize_digits=True)("B-52s")
         'b-00s'
         """
         if self.lowercase:
             token = token.lower()
-        return _DIGIT.sub("0", token) if self.digits else token
+        return _DIGIT.sub("0", token) if self.normalize_digits else token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ class TokenVocabulary:
         tokens: those of the training data, then those that only the pretrained vectors know.
         normalization: what is done to a token before all else.
         n_trained: how many of the tokens are from the training data; None without pretrained vectors. With them, a
-            token that is not known is looked up in its other forms too (`lookup_forms`), as its vector was.
+            token that is not known is looked up in its other forms too (`lookup_variants`), as its vector was.
 
     Raises:
         ValueError: a token stands twice, or `n_trained` is beyond the tokens.
@@ -86,7 +87,7 @@ class TokenVocabulary:
         """The number of ids, reserved ones included."""
         return len(self.tokens) + N_RESERVED
 
-    def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
+    def encode(self, tokens: Iterable[str]) -> Ids:
         """Ids of a sentence's tokens, [T]."""
         get, normalize = self._ids.get, self.normalization
         if self.n_trained is not None:
@@ -98,7 +99,7 @@ class TokenVocabulary:
 
     def _find(self, token: str) -> int:
         """The id of the first form of a token that is known."""
-        return next((self._ids[form] for _, form in lookup_forms(token) if form in self._ids), UNK_ID)
+        return next((self._ids[form] for _, form in lookup_variants(token) if form in self._ids), UNK_ID)
 
 
 def build_vocabulary(
@@ -138,7 +139,7 @@ class TagVocabulary:
     def __len__(self) -> int:
         return len(self.tags)
 
-    def encode(self, tags: Iterable[str]) -> npt.NDArray[np.int32]:
+    def encode(self, tags: Iterable[str]) -> Ids:
         """Ids of a sentence's tags, [T].
 
         Raises:

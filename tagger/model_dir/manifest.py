@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from tagger.architecture import Decoder, NetworkSpec
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
@@ -30,8 +31,7 @@ class Manifest:
         normalization: what is done to a token before it is looked up.
         n_trained_tokens: how many tokens are from the training data; None without pretrained vectors.
         embedding_dtype: of the numbers in `embeddings.bin`.
-        network: the arguments of the network that the config decides.
-        decoder: `constrained`, `softmax` or `crf`.
+        network: the architecture; `decoder` stands beside it in the file, for models that are older than this class.
         max_length: tokens of a sentence that the network sees at once.
         seed: of the training.
         dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
@@ -45,8 +45,7 @@ class Manifest:
     normalization: Normalization
     n_trained_tokens: int | None
     embedding_dtype: str
-    network: Mapping[str, Any]
-    decoder: str
+    network: NetworkSpec
     max_length: int
     seed: int
     dev: Mapping[str, float]
@@ -59,6 +58,10 @@ class Manifest:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             values[field.name] = _plain(value) if dataclasses.is_dataclass(value) else _plain_item(value)
+        values["network"] = self.network.to_json()
+        values["decoder"] = values["network"].pop("decoder")
+        # The name that it has had in this file from the first.
+        values["normalization"]["digits"] = values["normalization"].pop("normalize_digits")
         return values
 
     @classmethod
@@ -77,19 +80,24 @@ class Manifest:
                 f"scheme: found {values['scheme']} and notation.scheme {values['notation']['scheme']}, expected both to"
                 f" be {NO_SCHEME} or neither"
             )
+        try:
+            network = NetworkSpec.from_json({**values["network"], "decoder": values["decoder"]})
+        except ValueError as error:
+            raise ModelError(f"network.{error}") from None
+        normalization = values["normalization"]
         layout = {**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])}
         try:
             parts = {
                 "layout": Layout(**layout),
                 "notation": Notation(**values["notation"]),
-                "normalization": Normalization(**values["normalization"]),
+                "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
             }
         except TypeError as error:
             raise ModelError(f"an unknown key: {error}") from None
         except TaggerError as error:
             raise ModelError(f"layout.{error.message}") from None
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**({name: values[name] for name in names} | parts))
+        return cls(**({name: values[name] for name in names} | parts | {"network": network}))
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:
@@ -148,10 +156,6 @@ def _is_mapping(fits: _Fits) -> _Fits:
 
 _TEXT: tuple[_Fits, str] = (_is_text, "text")
 _TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
-_RATE: tuple[_Fits, str] = (
-    lambda value: type(value) in (int, float) and 0 <= value < 1,
-    "a number from 0 to below 1",
-)
 _BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
 _PREFIX_LETTERS = set("BIESLUMbieslum")
 _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
@@ -182,21 +186,8 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
         "a whole number or null",
     ),
     "embedding_dtype": _one_of("float32", "float16"),
-    "network.embedding_dim": _whole(1),
-    "network.units": _whole(1),
-    "network.layers": _whole(1, 1000),
-    "network.direction": _one_of("both", "forward", "backward"),
-    "network.merge": _one_of("concat", "sum", "mul", "ave"),
-    "network.characters": _one_of("none", "cnn", "lstm"),
-    "network.character_dim": _whole(1),
-    "network.character_units": _whole(2),
-    "network.casing": _BOOL,
-    "network.feature_dim": _whole(1),
-    "network.dropout": _RATE,
-    "network.input_dropout": _RATE,
-    "network.token_dropout": _RATE,
-    "network.recurrent_dropout": _RATE,
-    "decoder": _one_of("constrained", "softmax", "crf"),
+    "network": (lambda value: type(value) is dict, "a mapping"),
+    "decoder": _one_of(*map(str, Decoder)),
     "max_length": _whole(1, 1 << 30),
     "seed": _whole(0, 1 << 31),
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),

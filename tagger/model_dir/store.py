@@ -12,9 +12,10 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tagger.architecture import Characters
 from tagger.atomic import check_replaceable, check_writable, publish_directory
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
-from tagger.corpus.transitions import MOST_TAGS, has_transitions
+from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ModelError
 from tagger.inputs.characters import CharacterVocabulary
 from tagger.inputs.encoder import Encoder
@@ -56,7 +57,7 @@ class Model(Generic[Network]):
 
 def description(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> str:
     """All that a graph's inputs, outputs and sizes follow from, as JSON: what a graph says of itself."""
-    what = {**manifest.network, **encoder.sizes(len(tags))._asdict(), "decoder": manifest.decoder}
+    what = {**manifest.network.to_json(), **encoder.sizes(len(tags))._asdict()}
     return json.dumps(what, sort_keys=True)
 
 
@@ -64,7 +65,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
     """Read and verify a model.
 
     Args:
-        open_network: reads what it needs of the network's files: `open_engine`, `read_weights`.
+        open_network: reads what it needs of the network's files: `open_session`, `read_weights`.
 
     Raises:
         ModelError: the directory is missing, partial, altered, or of another format.
@@ -78,7 +79,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
             raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
-        if len(tags) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+        if len(tags) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
             raise ModelError(f"{files.path(TAGS)}: found {len(tags)} tags, expected at most {MOST_TAGS}; train again")
         network = open_network(files, manifest, encoder, tags)
         return Model(directory, manifest, encoder, tags, network)
@@ -91,7 +92,7 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
     try:
         tokens = TokenVocabulary(files.lines(TOKENS), manifest.normalization, manifest.n_trained_tokens)
         characters = None
-        if manifest.network["characters"] != "none":
+        if manifest.network.characters != Characters.NONE:
             name = CHARACTERS
             characters = CharacterVocabulary(files.lines(CHARACTERS))
         features: dict[str, list[str]] = {feature: [] for feature in manifest.layout.feature_names}
@@ -105,7 +106,7 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
         vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
     except ValueError as error:
         raise ModelError(f"{files.path(name)}: {error}; train again") from None
-    return Encoder(tokens, characters, manifest.network["casing"], vocabularies)
+    return Encoder(tokens, characters, manifest.network.casing, vocabularies)
 
 
 def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
@@ -120,7 +121,7 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
         stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
-        embedding = stored.reshape(len(encoder.tokens), manifest.network["embedding_dim"]).astype(np.float32)
+        embedding = stored.reshape(len(encoder.tokens), manifest.network.embedding_dim).astype(np.float32)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
     weights = {**weights, "embedding": embedding}

@@ -1,11 +1,13 @@
-"""The network and its training: the only folder that imports TensorFlow. Read layers → model → training → pipeline."""
+"""The network and its training: the only folder that imports TensorFlow."""
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Tensor = Any  # TensorFlow ships no types
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-Tensor = Any  # TensorFlow ships no types
+from tagger.architecture import Direction, Merge
+from tagger.network import Tensor
+
 # A recurrent kernel and the number of its branch → the kernel with some weights dropped (Merity et al. 2018).
 DropRecurrent = Callable[[Tensor, int], Tensor]
 
@@ -175,10 +177,10 @@ def dropout_mask(shape: Tensor, rate: float, seed: Tensor) -> Tensor:
 
 
 MERGES = {
-    "concat": lambda forward, backward: tf.concat([forward, backward], axis=-1),
-    "sum": lambda forward, backward: forward + backward,
-    "mul": lambda forward, backward: forward * backward,
-    "ave": lambda forward, backward: (forward + backward) / 2.0,
+    Merge.CONCAT: lambda forward, backward: tf.concat([forward, backward], axis=-1),
+    Merge.SUM: lambda forward, backward: forward + backward,
+    Merge.MUL: lambda forward, backward: forward * backward,
+    Merge.AVE: lambda forward, backward: (forward + backward) / 2.0,
 }
 
 
@@ -187,17 +189,18 @@ class TwoBranchLSTM(keras.layers.Layer):
 
     Args:
         units: H, per direction.
-        direction: `both`, `forward` or `backward`.
-        merge: how two branches become one: `concat`, `sum`, `mul` or `ave`.
+        direction: which branches there are.
+        merge: how two branches become one.
         kernel: how each branch is computed.
         seed: of the initial weights.
         kwargs: of a Keras layer: name, dtype.
     """
 
-    def __init__(self, units: int, *, direction: str, merge: str, kernel: Kernel, seed: int, **kwargs: Any) -> None:
+    def __init__(
+        self, units: int, *, direction: Direction, merge: Merge, kernel: Kernel, seed: int, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.merge = merge
-        names = {"both": ("forward", "backward")}.get(direction, (direction,))
         self.branches = {
             name: make_branch(
                 units,
@@ -208,14 +211,14 @@ class TwoBranchLSTM(keras.layers.Layer):
                 dtype=self.dtype_policy,
             )
             for i, name in enumerate(("forward", "backward"))
-            if name in names
+            if name in direction.branches
         }
 
     @property
     def output_dim(self) -> int:
         """Size of the last axis: 2H for two concatenated branches, else H."""
         units: int = next(iter(self.branches.values())).units
-        return units * (len(self.branches) if self.merge == "concat" else 1)
+        return units * (len(self.branches) if self.merge == Merge.CONCAT else 1)
 
     def _run(self, x: Tensor, reversed_x: Tensor, drop: DropRecurrent | None) -> dict[str, Tensor]:
         """What each branch makes of the sentences or of their reversed copies, still in that order."""
@@ -264,14 +267,14 @@ class TwoBranchLSTM(keras.layers.Layer):
         masks: list[Tensor | None] = [mask] * n
         if n == 1:
             kernels = [dense.kernel]
-        elif self.merge == "concat":
+        elif self.merge == Merge.CONCAT:
             kernels = tf.split(dense.kernel, 2)
             masks = masks if mask is None else tf.split(mask, 2, axis=-1)
-        elif self.merge == "mul":
+        elif self.merge == Merge.MUL:
             merged = self(x, reversed_x, reversal, drop=drop)
             return dense(merged if mask is None else merged * tf.cast(mask, merged.dtype))
         else:
-            kernels = [dense.kernel / (2.0 if self.merge == "ave" else 1.0)] * n
+            kernels = [dense.kernel / (2.0 if self.merge == Merge.AVE else 1.0)] * n
         logits = tf.convert_to_tensor(dense.bias)
         for (name, h), kernel, part in zip(self._run(x, reversed_x, drop).items(), kernels, masks, strict=True):
             h = tf.cast(h, kernel.dtype)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.corpus.transitions import ILLEGAL, Transitions
-from tagger.network.bilstm import Tensor, reversal, reverse_by_length
+from tagger.network import Tensor
+from tagger.network.bilstm import reversal, reverse_by_length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +26,13 @@ class Emissions:
     """What the network says of a batch.
 
     Attributes:
-        scores: float64 [T, B, K], logits less the largest of each step; zeros at padding.
+        logits: float64 [T, B, K], less the largest of each step; zeros at padding.
         mask: [T, B], True at real steps.
         is_last: [T, B], True at the last step of each sentence.
         order: [T, B], where each step of a reversed copy comes from, as `reversal` gives it.
     """
 
-    scores: Tensor
+    logits: Tensor
     mask: Tensor
     is_last: Tensor
     order: Tensor
@@ -43,9 +44,9 @@ class Emissions:
         steps = tf.range(n_steps)[:, None]
         mask = steps < lengths
         # where, not a product: whatever stands at padding may be NaN.
-        scores = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
-        scores -= tf.reduce_max(scores, axis=-1, keepdims=True)
-        return cls(scores, mask, steps == lengths - 1, reversal(lengths, n_steps))
+        shifted = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
+        shifted -= tf.reduce_max(shifted, axis=-1, keepdims=True)
+        return cls(shifted, mask, steps == lengths - 1, reversal(lengths, n_steps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +70,16 @@ class Chain:
 
 
 def run_chain(
-    emissions: Emissions, scores: tuple[Tensor, Tensor, Tensor], is_narrow: Tensor, used: npt.NDArray[np.bool_]
+    emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor], is_narrow: Tensor, used: npt.NDArray[np.bool_]
 ) -> Chain:
     """Both passes over a batch.
 
     Args:
-        scores: float64, of transitions [K, K], first [K] and last tags [K].
+        weights: float64, of transitions [K, K], first [K] and last tags [K].
         is_narrow: whether no product of probabilities can underflow; `used`: [K]; both as `Spread` says.
     """
-    transition, start, end = scores
-    both = tf.stack([emissions.scores, reverse_by_length(emissions.scores, emissions.order)], axis=1)  # [T, 2, B, K]
+    transition, start, end = weights
+    both = tf.stack([emissions.logits, reverse_by_length(emissions.logits, emissions.order)], axis=1)  # [T, 2, B, K]
     first = tf.broadcast_to(tf.stack([start, end])[:, None], tf.shape(both)[1:])  # [2, B, K]
     transitions = tf.stack([transition, tf.transpose(transition)])  # [2, K, K]
 
@@ -172,10 +173,10 @@ def expected_moves(chain: Chain, transition: Tensor, mask: Tensor, weight: Tenso
 
 
 class CRF(keras.layers.Layer):
-    """Learned scores of tags that follow each other, beside the network's scores of tags at a step.
+    """Learned weights of tags that follow each other, beside the logits of tags at a step.
 
     Lafferty, McCallum and Pereira (2001); over a BiLSTM: Huang et al. (2015), Lample et al. (2016). The probability of
-    a sequence of tags is exp(sum of their scores) / Z, where Z is the same, summed over all legal sequences.
+    a sequence of tags is exp(sum of their logits and weights) / Z, where Z is this summed over all legal sequences.
 
     Args:
         constraints: which transitions, first and last tags are legal; None: all. The others have a probability of
@@ -208,8 +209,8 @@ class CRF(keras.layers.Layer):
         self.end = self.add_weight(name="end", shape=(size,), initializer="zeros")
         self.built = True
 
-    def scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The scores of transitions [K, K], first [K] and last tags [K]; illegal ones have a large negative score."""
+    def transition_weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weights of transitions [K, K], first [K] and last tags [K]; `ILLEGAL` where one is illegal."""
         weights = (self.transition, self.start, self.end)
         transition, start, end = (
             tf.where(legal, tf.convert_to_tensor(weight), tf.constant(ILLEGAL, tf.float32))
@@ -227,46 +228,46 @@ class CRF(keras.layers.Layer):
         """
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def compute(logits: Tensor, *scores: Tensor) -> tuple[Tensor, Any]:
+        def compute(logits: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
             # In float64, also for the small difference between two large sums.
-            transition, start, end = (tf.cast(score, tf.float64) for score in scores)
+            transition, start, end = (tf.cast(weight, tf.float64) for weight in weights)
             emissions = Emissions.of(logits, lengths)
             chain = self._run(emissions, (transition, start, end))
             gold = tf.where(emissions.mask, tf.cast(tag_ids, tf.int32), 0)
-            log_likelihood = _score(gold, emissions, (transition, start, end)) - chain.log_z
+            log_likelihood = _path_sum(gold, emissions, (transition, start, end)) - chain.log_z
 
             def gradient(weight: Tensor) -> tuple[Tensor, ...]:
                 return _gradients(gold, emissions, chain, transition, tf.cast(weight, tf.float64))
 
             return tf.cast(log_likelihood, tf.float32), gradient
 
-        return compute(logits, *self.scores())
+        return compute(logits, *self.transition_weights())
 
     def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each tag at each step, summed over all that the others may be: [T, B, K].
 
         Zeros beyond a sentence's length. Arguments as of `log_likelihood`. It has no gradient.
         """
-        transition, start, end = (tf.cast(score, tf.float64) for score in self.scores())
+        transition, start, end = (tf.cast(weight, tf.float64) for weight in self.transition_weights())
         chain = self._run(Emissions.of(logits, lengths), (transition, start, end))
         return tf.stop_gradient(tf.cast(chain.marginals, tf.float32))
 
-    def _run(self, emissions: Emissions, scores: tuple[Tensor, Tensor, Tensor]) -> Chain:
-        of_legal = [tf.where(legal, tf.abs(score), 0.0) for legal, score in zip(self._legal, scores, strict=True)]
+    def _run(self, emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor]) -> Chain:
+        of_legal = [tf.where(legal, tf.abs(weight), 0.0) for legal, weight in zip(self._legal, weights, strict=True)]
         largest = tf.reduce_max([tf.reduce_max(each) for each in of_legal])
         lengths = tf.reduce_sum(tf.cast(emissions.mask, tf.int32), axis=0)
         have_path = tf.reduce_all((lengths == 0) | (lengths >= self._spread.shortest))
-        is_narrow = have_path & (2.0 * largest - tf.reduce_min(emissions.scores) <= self._spread.widest)
-        return run_chain(emissions, scores, is_narrow, self._spread.used)
+        is_narrow = have_path & (2.0 * largest - tf.reduce_min(emissions.logits) <= self._spread.widest)
+        return run_chain(emissions, weights, is_narrow, self._spread.used)
 
 
-def _score(gold: Tensor, emissions: Emissions, scores: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """The score [B] of gold tags [T, B], with emissions instead of logits."""
-    transition, start, end = scores
+def _path_sum(gold: Tensor, emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Sum the emissions and transition weights along gold tags [T, B]: [B]."""
+    transition, start, end = weights
     mask = emissions.mask
     moves = tf.gather(tf.reshape(transition, [-1]), gold[:-1] * transition.shape[0] + gold[1:])
     parts = (
-        tf.where(mask, tf.gather(emissions.scores, gold, batch_dims=2), 0.0),
+        tf.where(mask, tf.gather(emissions.logits, gold, batch_dims=2), 0.0),
         tf.where(mask[1:], moves, 0.0),
         tf.where(mask[:1], tf.gather(start, gold[:1]), 0.0),
         tf.where(emissions.is_last, tf.gather(end, gold), 0.0),

@@ -77,42 +77,46 @@ def on_cpu() -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def out_of_memory_explained() -> Iterator[None]:
-    """Turn TensorFlow's own out-of-memory error into one that says what to do.
+def device_errors_explained(device: Device | None = None, *, n_workers: int = 1) -> Iterator[None]:
+    """Turn TensorFlow's own errors into errors that say what to do.
 
-    Raises:
-        DeviceError: in its place.
-    """
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        lines = [line for line in str(error.message).splitlines() if "OOM" in line or "alloc" in line]
-        raise DeviceError(
-            "out of memory: the network and its batch do not fit; use smaller model.units, model.embedding_dim or"
-            " training.batch_size",
-            detail=[line[:200] for line in lines[:1]],
-        ) from None
+    Memory may run out anywhere, a GPU may fail, and one of several workers may end. Any other error of TensorFlow is a
+    mistake of ours and stays as it is.
 
-
-@contextlib.contextmanager
-def gpu_failures_explained(device: Device) -> Iterator[None]:
-    """Turn TensorFlow's errors where a GPU is used into one that says what to do: it may be gone, or its driver.
+    Args:
+        device: where the work is done; None: on the CPU.
+        n_workers: how many workers share it.
 
     Raises:
         DeviceError: in their place.
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError:
-        raise
+    except tf.errors.ResourceExhaustedError as error:
+        raise DeviceError(
+            "out of memory: the network and its batch do not fit; use smaller model.units, model.embedding_dim or"
+            " training.batch_size",
+            detail=_lines(error, "OOM", "alloc")[:1],
+        ) from None
     except tf.errors.OpError as error:
-        if not device.n_gpus:
+        if n_workers > 1:
+            raise DeviceError(
+                "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",
+                detail=_lines(error, "Collective", "worker")[:1],
+            ) from None
+        if device is None or not device.n_gpus:
             raise
         raise DeviceError(
-            f"{device.name}: failed in the middle of the work, expected results; see nvidia-smi, then go on from the"
+            f"{device.name}: failed in the middle of the work, expected results; see nvidia-smi, then continue from the"
             " last saved state with --resume, there or with --device cpu",
-            detail=[line[:200] for line in str(error.message).splitlines()[:3]],
+            detail=_lines(error)[:3],
         ) from None
+
+
+def _lines(error: tf.errors.OpError, *words: str) -> list[str]:
+    """Return the lines of an error that hold one of the words, or all lines if none are given."""
+    lines = str(error.message).splitlines()
+    return [line[:200] for line in lines if not words or any(word in line for word in words)]
 
 
 def _set_threads(cores: int) -> None:

@@ -18,7 +18,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.errors import DeviceError
-from tagger.network import muted_stderr
+from tagger.network import Tensor, muted_stderr
+from tagger.network.devices import device_errors_explained
 
-Tensor = Any
 _POLL = 0.2  # seconds between two looks at whether to stop
 _GO = b"go\n"
 
@@ -182,7 +182,7 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
         DeviceError: the workers cannot be reached.
     """
     if len(task.workers) > 1:
-        with workers_explained(task), muted_stderr():
+        with device_errors_explained(n_workers=len(task.workers)), muted_stderr():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         with contextlib.suppress(ValueError):  # not the main thread: no handler is ours
             # TensorFlow has taken SIGTERM for itself, to notice that a machine is about to be taken away.
@@ -191,27 +191,6 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
     if gpus > 1 or devices:
         return Replicas(tf.distribute.MirroredStrategy(devices))
     return Replicas()
-
-
-@contextlib.contextmanager
-def workers_explained(task: Task) -> Iterator[None]:
-    """Turn TensorFlow's errors among several workers into one that says what to do.
-
-    Raises:
-        DeviceError: in their place.
-    """
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError:
-        raise
-    except tf.errors.OpError as error:
-        if len(task.workers) == 1:
-            raise
-        lines = [line for line in str(error.message).splitlines() if "Collective" in line or "worker" in line]
-        raise DeviceError(
-            "TF_CONFIG: another worker ended or cannot be reached; see its messages, then start all workers again",
-            detail=[line[:200] for line in lines[:1]],
-        ) from None
 
 
 def meet(workers: tuple[str, ...], index: int, should_stop: Callable[[], bool] = lambda: False) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tagger.architecture import CASING_DIM, Characters, NetworkSpec
 from tagger.inputs.characters import Casing
+from tagger.inputs.encoder import Sizes
 from tagger.inputs.vocabulary import PAD_ID
-from tagger.network.bilstm import Kernel, Tensor, make_branch, reversal, reverse_by_length, uniform_rows
-from tagger.network.packing import Fed
-from tagger.prediction.onnx_graph import CASING_DIM
+from tagger.network import Tensor
+from tagger.network.bilstm import Kernel, make_branch, reversal, reverse_by_length, uniform_rows
+from tagger.network.packing import BatchTensors
 
 WIDTH = 3  # characters that the convolution sees at once
 
@@ -19,21 +21,21 @@ class CharacterNetwork(keras.layers.Layer):
 
     Args:
         n_characters: ids of the character vocabulary, reserved ones included.
-        embedding_dim: size of a character's embedding.
-        output_dim: size of what is said of a token.
+        character_dim: size of the embedding of a character.
+        character_units: size of what all characters of a token come to.
         seed: of the initial weights.
     """
 
-    def __init__(self, n_characters: int, embedding_dim: int, output_dim: int, *, seed: int) -> None:
+    def __init__(self, n_characters: int, character_dim: int, character_units: int, *, seed: int) -> None:
         super().__init__(name="characters")
-        self.output_dim = output_dim
+        self.output_dim = character_units
         self.embedding = self.add_weight(
-            name="embedding", shape=(n_characters, embedding_dim), initializer=uniform_rows(embedding_dim, seed)
+            name="embedding", shape=(n_characters, character_dim), initializer=uniform_rows(character_dim, seed)
         )
-        self._make(embedding_dim, seed + 1)
+        self._make(character_dim, seed + 1)
         self.built = True
 
-    def _make(self, embedding_dim: int, seed: int) -> None:
+    def _make(self, character_dim: int, seed: int) -> None:
         raise NotImplementedError
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
@@ -56,9 +58,9 @@ class CharacterCNN(CharacterNetwork):
     Before the first character and after the last stands `PAD_ID`, whose embedding is learned as the others are.
     """
 
-    def _make(self, embedding_dim: int, seed: int) -> None:
+    def _make(self, character_dim: int, seed: int) -> None:
         glorot = keras.initializers.GlorotUniform(seed=seed)
-        self.kernel = self.add_weight(name="kernel", shape=(WIDTH, embedding_dim, self.output_dim), initializer=glorot)
+        self.kernel = self.add_weight(name="kernel", shape=(WIDTH, character_dim, self.output_dim), initializer=glorot)
         self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer="zeros")
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
@@ -84,11 +86,13 @@ class CharacterLSTM(CharacterNetwork):
         kernel: how each is computed.
     """
 
-    def __init__(self, n_characters: int, embedding_dim: int, output_dim: int, *, seed: int, kernel: Kernel) -> None:
+    def __init__(
+        self, n_characters: int, character_dim: int, character_units: int, *, seed: int, kernel: Kernel
+    ) -> None:
         self._kernel = kernel
-        super().__init__(n_characters, embedding_dim, output_dim, seed=seed)
+        super().__init__(n_characters, character_dim, character_units, seed=seed)
 
-    def _make(self, embedding_dim: int, seed: int) -> None:
+    def _make(self, character_dim: int, seed: int) -> None:
         self.branches = {
             name: make_branch(
                 self.output_dim // 2,
@@ -100,7 +104,7 @@ class CharacterLSTM(CharacterNetwork):
             for i, name in enumerate(("forward", "backward"))
         }
         for branch in self.branches.values():
-            branch.build((None, None, embedding_dim))
+            branch.build((None, None, character_dim))
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
         n_tokens, longest = tf.shape(lengths)[0], tf.reduce_max(lengths)
@@ -123,58 +127,35 @@ class CharacterLSTM(CharacterNetwork):
 
 
 class TokenRepresentation(keras.layers.Layer):
-    """The word embedding, and beside it what else is asked for: characters, casing, feature columns.
+    """The word embedding, and beside it what else the network reads: characters, casing, feature columns.
 
     Args:
-        embedding_dim: E, of the word embedding.
-        characters: `none`, `cnn` or `lstm`.
-        character_dim, character_units: sizes of a character's embedding and of what all of them say together.
-        casing: whether the casing has an embedding.
-        n_characters: ids of the character vocabulary.
-        n_features: F, feature columns.
-        n_feature_ids: the ids of all of them together.
-        feature_dim: of each one's embedding.
+        spec: which of them, and the sizes of their embeddings.
+        sizes: how many ids there are of each.
         kernel: how the LSTMs over characters are computed.
         seed: of the initial weights.
     """
 
-    def __init__(
-        self,
-        *,
-        embedding_dim: int,
-        characters: str,
-        character_dim: int,
-        character_units: int,
-        casing: bool,
-        n_characters: int,
-        n_features: int,
-        n_feature_ids: int,
-        feature_dim: int,
-        kernel: Kernel,
-        seed: int,
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, sizes: Sizes, *, kernel: Kernel, seed: int) -> None:
         super().__init__(name="representation")
-        sizes = n_characters, character_dim, character_units
+        character_sizes = sizes.n_characters, spec.character_dim, spec.character_units
         self.characters: CharacterNetwork | None = None
-        if characters == "cnn":
-            self.characters = CharacterCNN(*sizes, seed=seed)
-        elif characters == "lstm":
-            self.characters = CharacterLSTM(*sizes, seed=seed, kernel=kernel)
-        self.casing = self._embedding("casing", len(Casing), CASING_DIM, seed + 11) if casing else None
-        self.features = self._embedding("features", n_feature_ids, feature_dim, seed + 12) if n_features else None
-        self.output_dim = (
-            embedding_dim
-            + (self.characters.output_dim if self.characters else 0)
-            + (CASING_DIM if casing else 0)
-            + n_features * feature_dim
+        if spec.characters == Characters.CNN:
+            self.characters = CharacterCNN(*character_sizes, seed=seed)
+        elif spec.characters == Characters.LSTM:
+            self.characters = CharacterLSTM(*character_sizes, seed=seed, kernel=kernel)
+        self.casing = self._embedding("casing", len(Casing), CASING_DIM, seed + 11) if spec.casing else None
+        self.features = (
+            self._embedding("features", sizes.n_feature_ids, spec.feature_dim, seed + 12) if sizes.n_features else None
         )
-        self._n_features, self._feature_dim = n_features, feature_dim
+        self.output_dim = spec.input_dim(sizes)
+        self._features_dim = sizes.n_features * spec.feature_dim
         self.built = True
 
     def _embedding(self, name: str, n_ids: int, size: int, seed: int) -> keras.Variable:
         return self.add_weight(name=name, shape=(n_ids, size), initializer=uniform_rows(size, seed))
 
-    def call(self, rows: Tensor, batch: Fed) -> Tensor:
+    def call(self, rows: Tensor, batch: BatchTensors) -> Tensor:
         """[D, output_dim].
 
         Args:
@@ -189,7 +170,7 @@ class TokenRepresentation(keras.layers.Layer):
             parts.append(tf.gather(tf.convert_to_tensor(self.casing), batch.casing))
         if self.features is not None:
             features = tf.gather(tf.convert_to_tensor(self.features), batch.feature_ids)  # [D, F, feature_dim]
-            parts.append(tf.reshape(features, [-1, self._n_features * self._feature_dim]))
+            parts.append(tf.reshape(features, [-1, self._features_dim]))
         return tf.concat(parts, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:

@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tagger.architecture import NetworkSpec
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.errors import ModelError
-from tagger.inputs.batching import Ids, make_batch
-from tagger.inputs.characters import Spellings
-from tagger.inputs.encoder import Encoder
-from tagger.inputs.vocabulary import TagVocabulary
+from tagger.inputs.batching import make_batch
+from tagger.inputs.characters import WordForms
+from tagger.inputs.encoder import Encoder, Sizes
+from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.model_dir.files import ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import read_weights
+from tagger.network import Tensor
 from tagger.network.bilstm import (
     DropRecurrent,
     Kernel,
-    Tensor,
     TwoBranchLSTM,
     dropout_mask,
     look_up_both,
@@ -31,10 +32,10 @@ from tagger.network.bilstm import (
     uniform_rows,
 )
 from tagger.network.crf import CRF
-from tagger.network.devices import out_of_memory_explained
+from tagger.network.devices import device_errors_explained
 from tagger.network.embedding import TokenRepresentation
-from tagger.network.packing import PACKED_SIGNATURE, Fed, join, pack, unpack
-from tagger.prediction.decoding import Scores
+from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
+from tagger.prediction.decoding import Logits
 
 # Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
 _TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
@@ -44,20 +45,12 @@ class TwoBranchTagger(keras.Model):
     """Token ids and their reversed copies to logits over tags.
 
     Args:
-        n_tokens: V, the ids of the token vocabulary, reserved ones included.
-        n_tags: K.
-        n_characters, n_features, n_feature_ids: as `TokenRepresentation`.
-        embedding_dim: E.
-        characters, character_dim, character_units, casing, feature_dim: as `TokenRepresentation`.
-        units: H, per direction.
-        layers: number of blocks; each later one reverses its own input by length for its backward branch.
-        direction, merge: as `TwoBranchLSTM`.
-        dropout: rate on each block's output, constant over time.
-        input_dropout: rate on the first block's input, constant over time.
-        token_dropout: rate on what is known of each distinct token, the same wherever it stands in a batch.
-        recurrent_dropout: rate on the recurrent weights, the same for all sentences and steps of a batch.
-        crf: whether a CRF learns which tag follows which.
-        rules: within which it does; None: everything is legal.
+        spec: the architecture. Each block but the first reverses its own input by length for its backward branch. The
+            dropouts of inputs and blocks are constant over time; `token_dropout` drops parts of what is known of each
+            distinct token, the same wherever it stands in a batch; `recurrent_dropout` drops recurrent weights, the
+            same ones for all sentences and steps of a batch.
+        sizes: how many ids there are of tokens, tags, characters and features.
+        rules: which transitions a CRF may learn; None: all.
         kernel: how the branches are computed.
         seed: of the initial weights.
         mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
@@ -65,69 +58,41 @@ class TwoBranchTagger(keras.Model):
 
     def __init__(
         self,
+        spec: NetworkSpec,
+        sizes: Sizes,
         *,
-        n_tokens: int,
-        n_tags: int,
-        n_characters: int = 0,
-        n_features: int = 0,
-        n_feature_ids: int = 0,
-        embedding_dim: int,
-        characters: str = "none",
-        character_dim: int = 30,
-        character_units: int = 50,
-        casing: bool = False,
-        feature_dim: int = 20,
-        units: int,
-        layers: int = 1,
-        direction: str = "both",
-        merge: str = "concat",
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        token_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        crf: bool = False,
         rules: Transitions | None = None,
         kernel: Kernel = Kernel.PLAIN,
         seed: int = 0,
         mixed_precision: bool = False,
     ) -> None:
         super().__init__()
-        self.dropout, self.input_dropout, self.token_dropout = dropout, input_dropout, token_dropout
-        self.recurrent_dropout = recurrent_dropout
+        self.spec = spec
         self.mixed_precision = mixed_precision
         policy = keras.DTypePolicy("mixed_float16" if mixed_precision else "float32")
         self._block_dtype = tf.as_dtype(policy.compute_dtype)
         self.embedding = self.add_weight(
-            name="embedding", shape=(n_tokens, embedding_dim), initializer=uniform_rows(embedding_dim, seed)
+            name="embedding",
+            shape=(sizes.n_tokens, spec.embedding_dim),
+            initializer=uniform_rows(spec.embedding_dim, seed),
         )
-        self.representation = TokenRepresentation(
-            embedding_dim=embedding_dim,
-            characters=characters,
-            character_dim=character_dim,
-            character_units=character_units,
-            casing=casing,
-            n_characters=n_characters,
-            n_features=n_features,
-            n_feature_ids=n_feature_ids,
-            feature_dim=feature_dim,
-            kernel=Kernel.PLAIN if kernel is Kernel.CUDNN else kernel,
-            seed=seed + 50,
-        )
+        character_kernel = Kernel.PLAIN if kernel is Kernel.CUDNN else kernel
+        self.representation = TokenRepresentation(spec, sizes, kernel=character_kernel, seed=seed + 50)
         self.blocks = [
             TwoBranchLSTM(
-                units,
-                direction=direction,
-                merge=merge,
+                spec.units,
+                direction=spec.direction,
+                merge=spec.merge,
                 kernel=kernel,
                 seed=seed + 1 + 4 * i,
                 name=f"block_{i + 1}",
                 dtype=policy,
             )
-            for i in range(layers)
+            for i in range(spec.layers)
         ]
         glorot = keras.initializers.GlorotUniform(seed=seed + 97)
-        self.softmax = keras.layers.Dense(n_tags, kernel_initializer=glorot, dtype="float32")
-        self.crf = CRF(rules, n_tags, name="crf") if crf else None
+        self.softmax = keras.layers.Dense(sizes.n_tags, kernel_initializer=glorot, dtype="float32")
+        self.crf = CRF(rules, sizes.n_tags, name="crf") if spec.has_crf else None
         self._build()
 
     def _build(self) -> None:
@@ -145,7 +110,7 @@ class TwoBranchTagger(keras.Model):
         # gather on the variable itself: its cost does not depend on the size of the vocabulary.
         return tf.gather(self.embedding.value, distinct_ids)
 
-    def call(self, rows: Tensor, batch: Fed, *, training: bool = False) -> Tensor:
+    def call(self, rows: Tensor, batch: BatchTensors, *, training: bool = False) -> Tensor:
         """Logits [T, B, K].
 
         Args:
@@ -154,16 +119,16 @@ class TwoBranchTagger(keras.Model):
         """
         seed = batch.dropout_seed if training else None
         table = self.representation(rows, batch)  # [D, E and more]
-        table = _masked(table, self._mask(tf.shape(table), self.token_dropout, seed, _TOKEN_PLACE))
+        table = _masked(table, self._mask(tf.shape(table), self.spec.token_dropout, seed, _TOKEN_PLACE))
         order = reversal(batch.lengths, tf.shape(batch.token_rows)[0])  # [T, B]
         x, reversed_x = look_up_both(table, batch.token_rows, batch.reversed_rows, order)  # [T, B, E and more]
         x, reversed_x = tf.cast(x, self._block_dtype), tf.cast(reversed_x, self._block_dtype)
         # One mask for both branches: reversing the sentence must not change what is dropped.
-        mask = self._mask(tf.shape(x)[1:], self.input_dropout, seed, 0)
+        mask = self._mask(tf.shape(x)[1:], self.spec.input_dropout, seed, 0)
         x, reversed_x = _masked(x, mask), _masked(reversed_x, mask)
         n_sentences = tf.shape(batch.lengths)[0]
         masks = [
-            self._mask(tf.stack([n_sentences, block.output_dim]), self.dropout, seed, i)
+            self._mask(tf.stack([n_sentences, block.output_dim]), self.spec.dropout, seed, i)
             for i, block in enumerate(self.blocks, start=1)
         ]
         drops = [self._drop_recurrent(seed, i) for i in range(1, 1 + len(self.blocks))]
@@ -172,7 +137,7 @@ class TwoBranchTagger(keras.Model):
             reversed_x = reverse_by_length(x, order)
         return self.blocks[-1].project(x, reversed_x, order, self.softmax, masks[-1], drops[-1])
 
-    def training_loss(self, rows: Tensor, batch: Fed, *, label_smoothing: float = 0.0) -> Tensor:
+    def training_loss(self, rows: Tensor, batch: BatchTensors, *, label_smoothing: float = 0.0) -> Tensor:
         """What training makes smaller, summed over the batch's tokens; arguments as of `call` and `sequence_loss`."""
         logits = self(rows, batch, training=True)
         if self.crf is not None:
@@ -187,9 +152,9 @@ class TwoBranchTagger(keras.Model):
 
     def _drop_recurrent(self, seed: Tensor | None, block: int) -> DropRecurrent | None:
         """What drops the recurrent weights of a block."""
-        if seed is None or not self.recurrent_dropout:
+        if seed is None or not self.spec.recurrent_dropout:
             return None
-        rate = self.recurrent_dropout
+        rate = self.spec.recurrent_dropout
 
         def drop(kernel: Tensor, branch: int) -> Tensor:
             place = _RECURRENT_PLACE + 2 * block + branch
@@ -213,7 +178,7 @@ class TwoBranchTagger(keras.Model):
         """What the CRF has learned so far; None if there is none."""
         if self.crf is None:
             return None
-        transition, start, end = (score.numpy().astype(np.float64) for score in self.crf.scores())
+        transition, start, end = (weight.numpy().astype(np.float64) for weight in self.crf.transition_weights())
         return Transitions(transition, start, end, learned=True)
 
     def weights_as_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -242,12 +207,11 @@ def build_network(
     manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, kernel: Kernel, mixed_precision: bool = False
 ) -> TwoBranchTagger:
     """The network of a manifest, with its initial weights."""
-    crf = manifest.decoder == "crf"
+    spec = manifest.network
     return TwoBranchTagger(
-        **manifest.network,
-        **encoder.sizes(len(tags))._asdict(),
-        crf=crf,
-        rules=constraints_of(tags.tags, manifest.scheme) if crf else None,
+        spec,
+        encoder.sizes(len(tags)),
+        rules=constraints_of(tags.tags, manifest.scheme) if spec.has_crf else None,
         kernel=kernel,
         seed=manifest.seed,
         mixed_precision=mixed_precision,
@@ -279,8 +243,8 @@ def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smo
     return tf.reduce_sum(tf.where(mask, losses, 0.0))
 
 
-class Scorer:
-    """Computes logits with a network, without dropout; a `predictor.ScoreBatch`.
+class NetworkLogits:
+    """Computes logits with a network, without dropout; a `predictor.ComputeLogits`.
 
     Args:
         device: where, as TensorFlow names it; None: where TensorFlow likes.
@@ -301,20 +265,20 @@ class Scorer:
         """What the network's CRF has learned so far; None if it has none."""
         return self._network.transitions()
 
-    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+    def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
         """Logits [B, T, K] of encoded sentences, each of at least one token."""
-        packed = pack(make_batch(sentences, spellings=spellings))
-        with out_of_memory_explained():
+        packed = pack(make_batch(sentences, forms=forms))
+        with device_errors_explained():
             return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
 
 
-def open_scorer(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Scorer:
+def open_network_logits(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> NetworkLogits:
     """A model directory's network in TensorFlow; for `load_model`.
 
     Raises:
         ModelError: a file was altered, or the weights do not fit the manifest.
     """
-    with out_of_memory_explained():
+    with device_errors_explained():
         built = build_network(manifest, encoder, tags, kernel=Kernel.BLOCK)
         built.assign_weights(read_weights(files, manifest, encoder, tags))
-    return Scorer(built)
+    return NetworkLogits(built)

@@ -11,23 +11,23 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tagger import __version__
+from tagger.architecture import CRF_OUTPUTS, Characters, Direction, NetworkSpec
 from tagger.corpus.transitions import Transitions, constraints_of, learned_within
 from tagger.errors import ModelError, TaggerError
 from tagger.inputs.encoder import Columns, Sizes
 from tagger.model_dir.files import EMBEDDINGS, GRAPH
 from tagger.model_dir.store import Model, Weights, description
-from tagger.prediction.onnx_graph import CRF_OUTPUTS, FLOAT, INT32, OPSET, structure_of
+from tagger.prediction.onnx_graph import FLOAT, INT32, OPSET, structure_of
 from tagger.prediction.predictor import Predictor
 
 IR_VERSION = 8  # that of opset 17; the onnx package would write its newest, which older runtimes refuse
-_BRANCHES = {"both": ("forward", "backward"), "forward": ("forward",), "backward": ("backward",)}
 _TOLERANCE = 1e-4
 _SAMPLE_TOKENS = 2000
 
 
 def build_onnx(
     weights: Weights,
-    network: Mapping[str, Any],
+    spec: NetworkSpec,
     sizes: Sizes,
     *,
     transitions: Transitions | None = None,
@@ -38,11 +38,11 @@ def build_onnx(
     """The graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
 
     A network that reads more has more inputs, all int32: `feature_ids` [B, T, F]; `spelling_rows` [B, T], and of the S
-    spellings that these are rows of, `casing` [S] and `characters` [S, C], zero-padded on the right.
+    forms that these are rows of, `casing` [S] and `characters` [S, C], zero-padded on the right.
 
     Args:
         weights: by their names in `weights.safetensors`, and `embedding`.
-        network: the manifest's.
+        spec: of the network.
         sizes: of its vocabularies.
         transitions: a CRF's, which the graph then has as further outputs: `transition` [K, K], `start` and `end` [K].
         embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
@@ -50,8 +50,8 @@ def build_onnx(
         embedding_dtype: of the numbers in that file: `float32` or `float16`.
         metadata: what the graph says of itself to whoever opens it.
     """
-    structure = structure_of(network, sizes, crf=transitions is not None)
-    values, table = _values(weights, network, transitions), weights["embedding"]
+    structure = structure_of(spec, sizes)
+    values, table = _values(weights, spec, transitions), weights["embedding"]
     initializers = [_external(table.shape, embeddings, embedding_dtype) if embeddings else _tensor("embedding", table)]
     initializers += [_tensor(name, values[name]) for name in structure.weights if name != "embedding"]
     initializers += [_number(name, value) for name, value in structure.numbers.items()]
@@ -89,27 +89,25 @@ def model_graph(model: Model[Weights]) -> bytes:
 
 def learned_transitions(model: Model[Weights]) -> Transitions | None:
     """What a model's CRF has learned, illegal ones ruled out; None if it has none."""
-    if model.manifest.decoder != "crf":
+    if not model.manifest.network.has_crf:
         return None
     rules = constraints_of(model.tags.tags, model.manifest.scheme)
-    return learned_within(rules, *(model.network[f"crf.{name}"] for name in ("transition", "start", "end")))
+    return learned_within(rules, *(model.network[f"crf.{name}"] for name in CRF_OUTPUTS))
 
 
-def _values(
-    weights: Weights, network: Mapping[str, Any], transitions: Transitions | None
-) -> dict[str, npt.NDArray[Any]]:
+def _values(weights: Weights, spec: NetworkSpec, transitions: Transitions | None) -> dict[str, npt.NDArray[Any]]:
     """The constants of a graph, by their names in it; the embedding apart."""
     values = {name: array for name, array in weights.items() if name != "embedding"}
-    if network["characters"] == "cnn":
+    if spec.characters == Characters.CNN:
         products = np.einsum("ce,keo->kco", weights["characters.embedding"], weights["characters.kernel"])
         values |= {f"character_products_{i}": product.astype(np.float32) for i, product in enumerate(products)}
         values["character_bias"] = weights["characters.bias"]
         values["never_largest"] = np.array(np.finfo(np.float32).min, np.float32)
-    elif network["characters"] == "lstm":
-        arrays = _lstm_weights(weights, "characters", "both")
+    elif spec.characters == Characters.LSTM:
+        arrays = _lstm_weights(weights, "characters", Direction.BOTH)
         values |= {f"character_{name}": array for name, array in zip("WRB", arrays, strict=True)}
-    for i in range(1, network["layers"] + 1):
-        arrays = _lstm_weights(weights, f"block_{i}", network["direction"])
+    for i in range(1, spec.layers + 1):
+        arrays = _lstm_weights(weights, f"block_{i}", spec.direction)
         values |= {f"{name}_{i}": array for name, array in zip("WRB", arrays, strict=True)}
     if transitions is not None:
         values |= {f"crf.{name}": getattr(transitions, name).astype(np.float32) for name in CRF_OUTPUTS}
@@ -133,10 +131,10 @@ def _external(shape: tuple[int, ...], file: str, dtype: str) -> onnx.TensorProto
     return tensor
 
 
-def _lstm_weights(weights: Weights, name: str, direction: str) -> tuple[npt.NDArray[np.float32], ...]:
+def _lstm_weights(weights: Weights, name: str, direction: Direction) -> tuple[npt.NDArray[np.float32], ...]:
     """W, R and B of the operator, of each branch's kernel, recurrent kernel and bias."""
     parts = ("kernel", "recurrent_kernel", "bias")
-    branches = [[weights[f"{name}.{branch}.{part}"] for part in parts] for branch in _BRANCHES[direction]]
+    branches = [[weights[f"{name}.{branch}.{part}"] for part in parts] for branch in direction.branches]
     units = branches[0][1].shape[0]
     no_bias = np.zeros(4 * units, np.float32)  # ONNX adds a second one to the recurrent part
     return (

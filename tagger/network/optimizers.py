@@ -19,8 +19,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
+from tagger.network import Tensor
 
-Tensor = Any
 _BETA_1, _BETA_2, _EPSILON, _MOMENTUM = 0.9, 0.999, 1e-7, 0.9
 # (gradient, slots, learning rate, step from 1) → (what is added to the rows, new slots)
 _Rule = Callable[[Tensor, list[Tensor], Tensor, Tensor], tuple[Tensor, list[Tensor]]]

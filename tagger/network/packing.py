@@ -7,26 +7,27 @@ so a batch goes over as one vector, and several batches with one call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tagger.inputs.batching import Batch, Ids
-from tagger.inputs.characters import Spellings
+from tagger.inputs.batching import Batch
+from tagger.inputs.characters import WordForms
+from tagger.inputs.vocabulary import Ids
+from tagger.network import Tensor
 
-Tensor = Any
 _HEAD = 11  # numbers before a batch's arrays
 # What a compiled function is called with; one signature for all lengths, so that none makes it compile again.
 PACKED_SIGNATURE = [tf.TensorSpec([None], tf.int32, "packed"), tf.TensorSpec([None], tf.int32, "starts")]
 
 
-class Fed(NamedTuple):
+class BatchTensors(NamedTuple):
     """A batch inside a compiled function: as `Batch`, but with steps first, as the network is laid out.
 
     distinct_ids: [V'].
     id_rows: [D]; feature_ids: [D, F].
-    casing: [D], characters: [N], character_lengths: [D], or all empty where the network reads no spellings.
+    casing: [D], characters: [N], character_lengths: [D], or all empty where the network reads no forms.
     lengths: [B]; token_rows, reversed_rows, tag_ids: [T, B].
     dropout_seed: int32 [2].
     n_sentences: int32 [], what the loss is divided by: the sentences of the whole batch, of which this may be a share.
@@ -53,14 +54,14 @@ def pack(
 ) -> Ids:
     """A batch as one vector; `unpack` tells how."""
     nothing = np.zeros(0, np.int32)
-    spellings = batch.spellings or Spellings(nothing, nothing, nothing)
+    forms = batch.forms or WordForms(nothing, nothing, nothing)
     (n_tokens, n_features), (n_rows, n_steps) = batch.feature_ids.shape, batch.token_rows.shape
-    sizes = [len(batch.distinct_ids), n_tokens, n_features, len(spellings.casing), len(spellings.characters)]
+    sizes = [len(batch.distinct_ids), n_tokens, n_features, len(forms.casing), len(forms.characters)]
     head = [*sizes, n_rows, n_steps, *dropout_seed, n_rows if n_sentences is None else n_sentences, stop]
     by_token = batch.distinct_ids, batch.id_rows, batch.feature_ids.ravel()
-    by_spelling = spellings.casing, spellings.lengths, spellings.characters
+    by_form = forms.casing, forms.lengths, forms.characters
     by_step = (array.T.ravel() for array in (batch.token_rows, batch.reversed_rows, batch.tag_ids))
-    return np.concatenate([np.array(head, np.int32), *by_token, *by_spelling, batch.lengths, *by_step])
+    return np.concatenate([np.array(head, np.int32), *by_token, *by_form, batch.lengths, *by_step])
 
 
 def join(vectors: Sequence[Ids]) -> tuple[Tensor, Tensor]:
@@ -69,19 +70,19 @@ def join(vectors: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     return tf.constant(np.concatenate(vectors)), tf.constant(starts)
 
 
-def unpack(packed: Tensor, starts: Tensor, i: Tensor) -> Fed:
+def unpack(packed: Tensor, starts: Tensor, i: Tensor) -> BatchTensors:
     """Batch `i` of those that `join` put together."""
     vector = packed[starts[i] : starts[i + 1]]
-    n_distinct, n_tokens, n_features, n_spellings, n_characters, n_rows, n_steps = (vector[k] for k in range(7))
+    n_distinct, n_tokens, n_features, n_forms, n_characters, n_rows, n_steps = (vector[k] for k in range(7))
     sizes = [
-        n_distinct, n_tokens, n_tokens * n_features, n_spellings, n_spellings, n_characters, n_rows,
+        n_distinct, n_tokens, n_tokens * n_features, n_forms, n_forms, n_characters, n_rows,
         3 * n_rows * n_steps,
     ]  # fmt: skip
     distinct_ids, id_rows, feature_ids, casing, character_lengths, characters, lengths, rest = tf.split(
         vector[_HEAD:], sizes, num=len(sizes)
     )
     token_rows, reversed_rows, tag_ids = tf.unstack(tf.reshape(rest, [3, n_steps, n_rows]))
-    return Fed(
+    return BatchTensors(
         distinct_ids, id_rows, tf.reshape(feature_ids, [n_tokens, n_features]), casing, characters, character_lengths,
         lengths, token_rows, reversed_rows, tag_ids, vector[7:9], vector[9], vector[10],
     )  # fmt: skip

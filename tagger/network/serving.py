@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tagger.architecture import CRF_OUTPUTS
 from tagger.atomic import write_atomically
 from tagger.errors import ModelError
 from tagger.inputs.vocabulary import PAD_ID
@@ -17,7 +18,7 @@ from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
 from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.onnx_export import build_onnx, learned_transitions
-from tagger.network.packing import Fed
+from tagger.network.packing import BatchTensors
 
 _MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # a protocol buffer, which an ONNX file is, ends below 2 GiB
 
@@ -64,22 +65,22 @@ def _write_onnx(model: Model[Weights], network: TwoBranchTagger, out: Path) -> N
             model.manifest.network,
             model.encoder.sizes(len(model.tags)),
             transitions=learned_transitions(model),
-            metadata=_facts(model),
+            metadata=_metadata(model),
         ),
     )
 
 
-def _facts(model: Model[Weights]) -> dict[str, str]:
+def _metadata(model: Model[Weights]) -> dict[str, str]:
     """What a server must know beside the graph, as the file's metadata."""
     manifest = model.manifest
     return {
         "tags": json.dumps(model.tags.tags, ensure_ascii=False),
         "scheme": manifest.scheme,
         "lowercase": json.dumps(manifest.normalization.lowercase),
-        "normalize_digits": json.dumps(manifest.normalization.digits),
+        "normalize_digits": json.dumps(manifest.normalization.normalize_digits),
         "pretrained": json.dumps(manifest.n_trained_tokens is not None),
         "features": json.dumps(manifest.layout.feature_names),
-        "decoder": manifest.decoder,
+        "decoder": manifest.network.decoder,
     }
 
 
@@ -112,25 +113,27 @@ class _Served(tf.Module):
         """token_ids [B, T], lengths [B] and what `build_onnx` says → logits [B, T, K]."""
         rows = tf.reshape(tf.range(tf.size(token_ids)), tf.shape(token_ids))  # each token is a distinct one
         nothing = tf.zeros([0], tf.int32)
-        fed = Fed(*(nothing for _ in Fed._fields))._replace(
+        tensors = BatchTensors(*(nothing for _ in BatchTensors._fields))._replace(
             id_rows=tf.range(tf.size(token_ids)),
             lengths=lengths,
             token_rows=tf.transpose(rows),
             reversed_rows=tf.transpose(tf.reverse_sequence(rows, lengths, seq_axis=1, batch_axis=0)),
         )
         if "feature_ids" in more:
-            fed = fed._replace(feature_ids=tf.reshape(more["feature_ids"], [-1, tf.shape(more["feature_ids"])[2]]))
+            tensors = tensors._replace(
+                feature_ids=tf.reshape(more["feature_ids"], [-1, tf.shape(more["feature_ids"])[2]])
+            )
         if "casing" in more:
-            fed = fed._replace(casing=tf.gather(more["casing"], tf.reshape(more["spelling_rows"], [-1])))
+            tensors = tensors._replace(casing=tf.gather(more["casing"], tf.reshape(more["spelling_rows"], [-1])))
         if "characters" in more:
             padded = tf.gather(more["characters"], tf.reshape(more["spelling_rows"], [-1]))  # [B·T, C]
             is_real = padded > PAD_ID
-            fed = fed._replace(
+            tensors = tensors._replace(
                 characters=tf.boolean_mask(padded, is_real),
                 character_lengths=tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1),
             )
-        logits = self._network(self._network.look_up(tf.reshape(token_ids, [-1])), fed)
+        logits = self._network(self._network.look_up(tf.reshape(token_ids, [-1])), tensors)
         outputs = {"logits": tf.transpose(logits, [1, 0, 2])}
         if self._network.crf is not None:
-            outputs |= zip(("transition", "start", "end"), self._network.crf.scores(), strict=True)
+            outputs |= zip(CRF_OUTPUTS, self._network.crf.transition_weights(), strict=True)
         return outputs

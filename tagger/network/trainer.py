@@ -22,7 +22,7 @@ from tagger.inputs.training_set import Purpose
 from tagger.network.distributed import Replicas
 from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer, rate_of
-from tagger.network.packing import PACKED_SIGNATURE, Fed, join, pack, unpack
+from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 
 # A call costs half a millisecond beside steps of ten: of 100 units, 16 at once are 1.1 times as fast as one by one, and
 # five nearly so. Larger networks and batches need fewer, and Ctrl-C waits for them all.
@@ -272,7 +272,7 @@ class Trainer:
         _, total, n_good = tf.while_loop(lambda i, *_: i < n_steps, body, (0, tf.zeros([2]), tf.zeros([1])))
         return tf.concat([total, n_good], 0)
 
-    def _train_step(self, part: Callable[[Any], Fed]) -> Any:
+    def _train_step(self, part: Callable[[Any], BatchTensors]) -> Any:
         """One step over a batch, or over a replica's share of it, given in parts; returns as `_train_steps`."""
         first = part(0)
         n_parts = self.settings.accumulate
@@ -290,7 +290,7 @@ class Trainer:
         self._apply(first.distinct_ids, row_gradient, dense)
         return result
 
-    def _gradients(self, batch: Fed) -> list[Any]:
+    def _gradients(self, batch: BatchTensors) -> list[Any]:
         """The loss, and the gradients of its part in the whole batch: of the rows of the embedding, of the others."""
         rows = self.network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:

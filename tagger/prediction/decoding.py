@@ -7,28 +7,29 @@ import numpy.typing as npt
 
 from tagger.corpus.transitions import Transitions
 
-Scores = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
 _VITERBI_NUMBERS = 1 << 22  # held at once: K² for each sentence
 _Doubles = npt.NDArray[np.float64]
 _NUMBERS = 1 << 22  # held at once: a few for each tag of each step, or by logarithms K² for each sentence
 
 
-def log_softmax(logits: Scores) -> Scores:
+def log_softmax(logits: Logits) -> Logits:
     """Log-probabilities along the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    result: Scores = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: Logits = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
 def viterbi(
-    scores: Scores,
+    logits: Logits,
     lengths: npt.NDArray[np.int32],
     transitions: Transitions,
 ) -> npt.NDArray[np.intp]:
     """The best path of every sentence; of equally good ones, from the end, that with the lowest tag ids.
 
     Args:
-        scores: [B, T, K], of each tag at each step: log-probabilities or logits.
+        logits: [B, T, K], of each tag at each step; log-probabilities will do too.
         lengths: [B], 1 to T; what lies beyond is ignored.
         transitions: what is added for tags that follow each other.
 
@@ -36,17 +37,17 @@ def viterbi(
         Tag ids [B, T], zeros beyond each sentence's length.
     """
     order = np.argsort(-lengths, kind="stable")  # the longest first: at each step, those that go on come first
-    active = np.searchsorted(-lengths[order], -np.arange(scores.shape[1]), side="left").tolist()  # [T]
+    active = np.searchsorted(-lengths[order], -np.arange(logits.shape[1]), side="left").tolist()  # [T]
     n_steps = int(lengths.max())
     # Sentences on the last axis: the inner loops are then long and over numbers that lie together.
-    best = scores[order, :n_steps].transpose(1, 2, 0).astype(np.float64)  # [T, K, B]
+    best = logits[order, :n_steps].transpose(1, 2, 0).astype(np.float64)  # [T, K, B]
     best[0] += transitions.start[:, None]
     by_tag = transitions.transition[:, :, None]  # [from, to, 1]
     for t in range(1, n_steps):
         n = active[t]
         # What each tag came from is not kept: for the few that the best path goes through, it is found again.
         best[t, :, :n] += (best[t - 1, :, None, :n] + by_tag).max(axis=0)
-    path = np.zeros(scores.shape[:2], np.intp)
+    path = np.zeros(logits.shape[:2], np.intp)
     path[order, :n_steps] = _walk_back(best, active, transitions).T
     return path
 
@@ -88,11 +89,11 @@ def are_legal(
 
 
 def decode(
-    logits: Scores,
+    logits: Logits,
     lengths: npt.NDArray[np.int32],
     transitions: Transitions | None,
 ) -> npt.NDArray[np.intp]:
-    """Tag ids [B, T]; how sure they are is for `marginals.tag_scores` to say.
+    """Tag ids [B, T]; how sure they are is for `marginals.tag_probabilities` to say.
 
     Args:
         logits: [B, T, K].
@@ -115,12 +116,12 @@ def decode(
     return tag_ids
 
 
-def tag_scores(
-    logits: Scores,
+def tag_probabilities(
+    logits: Logits,
     lengths: npt.NDArray[np.int32],
     tag_ids: npt.NDArray[np.intp],
     transitions: Transitions | None,
-) -> Scores:
+) -> Probabilities:
     """The probability of each chosen tag [B, T]: under a CRF the marginal one, otherwise that of the softmax.
 
     Args:
@@ -132,11 +133,11 @@ def tag_scores(
     if transitions is not None and transitions.learned:
         probabilities = marginals(logits, lengths, transitions)
         return np.take_along_axis(probabilities, tag_ids[..., None], axis=-1)[..., 0].astype(np.float32)
-    chosen: Scores = np.take_along_axis(log_softmax(logits), tag_ids[..., None], axis=-1)[..., 0]
+    chosen: Logits = np.take_along_axis(log_softmax(logits), tag_ids[..., None], axis=-1)[..., 0]
     return np.exp(chosen)
 
 
-def marginals(logits: Scores, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
     """The probability of each tag at each step, summed over all that the others may be (forward-backward).
 
     Args:
@@ -188,13 +189,13 @@ def _by_products(emissions: _Doubles, lengths: npt.NDArray[np.int32], transition
 def _by_logarithms(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
     """The same for any scores."""
     both, order = _both_ways(emissions, lengths)
-    scores = np.array([transitions.transition, transitions.transition.T])[:, None]  # [2, 1, K, K]
+    weights = np.array([transitions.transition, transitions.transition.T])[:, None]  # [2, 1, K, K]
     arrived = np.empty_like(both)
     arrived[0] = np.array([transitions.start, transitions.end])[:, None]
     for t in range(len(both) - 1):
         here = arrived[t] + both[t]
         here -= here.max(axis=-1, keepdims=True)
-        moved = here[..., None] + scores  # [2, B, from, to]
+        moved = here[..., None] + weights  # [2, B, from, to]
         best = moved.max(axis=-2)
         arrived[t + 1] = best + np.log(np.exp(moved - best[..., None, :]).sum(axis=-2))
     through = arrived[:, 0] + both[:, 0] + arrived[order, 1, np.arange(len(lengths))]

@@ -10,16 +10,19 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tagger.architecture import CASING_DIM, CRF_OUTPUTS, Characters, Direction, Merge, NetworkSpec
 from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
 
 OPSET = 17
 # Of an ONNX tensor's elements.
 FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
-DIRECTIONS = {"both": "bidirectional", "forward": "forward", "backward": "reverse"}
-_MERGES = {"sum": "ReduceSum", "ave": "ReduceMean", "mul": "ReduceProd"}
-CRF_OUTPUTS = ("transition", "start", "end")
-CASING_DIM = 10  # of the eight casings (Reimers & Gurevych 2017)
+DIRECTIONS = {
+    Direction.BOTH: "bidirectional",
+    Direction.FORWARD: "forward",
+    Direction.BACKWARD: "reverse",
+}
+_MERGES = {Merge.SUM: "ReduceSum", Merge.AVE: "ReduceMean", Merge.MUL: "ReduceProd"}
 
 
 class Node(NamedTuple):
@@ -65,24 +68,22 @@ class Structure:
         return name
 
 
-def structure_of(network: Mapping[str, Any], sizes: Sizes, *, crf: bool) -> Structure:
+def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
     """The graph of a network.
 
     Args:
-        network: the manifest's.
-        sizes: of its vocabularies.
-        crf: whether it has the transitions of a CRF as further outputs.
+        sizes: of its vocabularies. A network with a CRF has its transition weights as further outputs.
     """
     graph = Structure(inputs={"token_ids": ("B", "T"), "lengths": ("B",)})
-    graph.weight("embedding", sizes.n_tokens, network["embedding_dim"])
-    width, k = _add_representation(graph, network, sizes), sizes.n_tags
-    for i in range(1, network["layers"] + 1):
-        width = _add_block(graph, network, i, width)
-    graph.node("MatMul", [f"x_{network['layers']}", graph.weight("softmax.kernel", width, k)], "products")
+    graph.weight("embedding", sizes.n_tokens, spec.embedding_dim)
+    width, k = _add_representation(graph, spec, sizes), sizes.n_tags
+    for i in range(1, spec.layers + 1):
+        width = _add_block(graph, spec, i, width)
+    graph.node("MatMul", [f"x_{spec.layers}", graph.weight("softmax.kernel", width, k)], "products")
     graph.node("Add", ["products", graph.weight("softmax.bias", k)], "logits_by_step")
     graph.node("Transpose", ["logits_by_step"], "logits", perm=(1, 0, 2))
     graph.outputs["logits"] = ("B", "T", k)
-    if crf:
+    if spec.has_crf:
         for name in CRF_OUTPUTS:
             shape = (k, k) if name == "transition" else (k,)
             graph.node("Identity", [graph.weight(f"crf.{name}", *shape)], name)
@@ -90,40 +91,40 @@ def structure_of(network: Mapping[str, Any], sizes: Sizes, *, crf: bool) -> Stru
     return graph
 
 
-def _add_representation(graph: Structure, network: Mapping[str, Any], sizes: Sizes) -> int:
+def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> int:
     """What is known of each token before its neighbours are looked at: x_0 [T, B, D]; returns D."""
-    spelled, width = network["characters"] != "none" or network["casing"], network["embedding_dim"]
-    name = "words" if spelled or sizes.n_features else "x_0"
+    width = spec.embedding_dim
+    name = "words" if spec.reads_forms or sizes.n_features else "x_0"
     steps = graph.node("Transpose", ["token_ids"], "steps", perm=(1, 0))
     words = graph.node("Gather", ["embedding", steps], "stored_words")
     parts = [graph.node("Cast", [words], name, to=FLOAT)]  # does nothing to float32
-    if spelled:
+    if spec.reads_forms:
         graph.inputs["spelling_rows"] = ("B", "T")
-        table, spelling_width = _spelling_table(graph, network, sizes)  # computed once for each distinct spelling
+        table, form_width = _form_table(graph, spec, sizes)  # computed once for each distinct spelling
         rows = graph.node("Transpose", ["spelling_rows"], "spelling_steps", perm=(1, 0))
         parts.append(graph.node("Gather", [table, rows], "spelled"))
-        width += spelling_width
+        width += form_width
     if sizes.n_features:
         graph.inputs["feature_ids"] = ("B", "T", "F")
         ids = graph.node("Transpose", ["feature_ids"], "feature_steps", perm=(1, 0, 2))
-        values = graph.weight("features.embedding", sizes.n_feature_ids, network["feature_dim"])
+        values = graph.weight("features.embedding", sizes.n_feature_ids, spec.feature_dim)
         features = graph.node("Gather", [values, ids], "features")  # [T, B, F, feature_dim]
         parts.append(graph.node("Reshape", [features, graph.number("features_shape", (0, 0, -1))], "features_flat"))
-        width += sizes.n_features * network["feature_dim"]
+        width += sizes.n_features * spec.feature_dim
     if len(parts) > 1:
         graph.node("Concat", parts, "x_0", axis=2)
     return int(width)
 
 
-def _spelling_table(graph: Structure, network: Mapping[str, Any], sizes: Sizes) -> tuple[str, int]:
+def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> tuple[str, int]:
     """What is known of each spelling: [S, character_units and casing]; returns its name and width."""
     parts, width = [], 0
-    if network["characters"] != "none":
+    if spec.characters != Characters.NONE:
         graph.inputs["characters"] = ("S", "C")
-        add = _add_character_cnn if network["characters"] == "cnn" else _add_character_lstm
-        name, width = add(graph, network, sizes.n_characters)
+        add = _add_character_cnn if spec.characters == Characters.CNN else _add_character_lstm
+        name, width = add(graph, spec, sizes.n_characters)
         parts.append(name)
-    if network["casing"]:
+    if spec.casing:
         graph.inputs["casing"] = ("S",)
         shapes = graph.weight("casing.embedding", len(Casing), CASING_DIM)
         parts.append(graph.node("Gather", [shapes, "casing"], "casing_rows"))
@@ -131,10 +132,10 @@ def _spelling_table(graph: Structure, network: Mapping[str, Any], sizes: Sizes) 
     return parts[0] if len(parts) == 1 else graph.node("Concat", parts, "spellings", axis=1), width
 
 
-def _add_character_cnn(graph: Structure, network: Mapping[str, Any], n_characters: int) -> tuple[str, int]:
+def _add_character_cnn(graph: Structure, spec: NetworkSpec, n_characters: int) -> tuple[str, int]:
     """[S, C] → [S, units]; each character was multiplied with each column of the kernel beforehand."""
     padded = graph.node("Pad", ["characters", graph.number("character_pads", (0, 1, 0, 1))], "characters_padded")
-    sums, units = [], network["character_units"]
+    sums, units = [], spec.character_units
     axis = graph.number("character_axis", (1,))
     for i in range(3):
         start = graph.number(f"character_start_{i}", (i,))
@@ -150,21 +151,21 @@ def _add_character_cnn(graph: Structure, network: Mapping[str, Any], n_character
     return graph.node("Add", [largest, graph.weight("character_bias", units)], "character_units"), units
 
 
-def _add_character_lstm(graph: Structure, network: Mapping[str, Any], n_characters: int) -> tuple[str, int]:
+def _add_character_lstm(graph: Structure, spec: NetworkSpec, n_characters: int) -> tuple[str, int]:
     """[S, C] → [S, units]: the last state of each direction."""
     zero = graph.number("character_zero", 0)
     is_real = graph.node("Cast", [graph.node("Greater", ["characters", zero], "is_character")], "ones", to=INT32)
     lengths = graph.node("ReduceSum", [is_real, graph.number("character_axis", (1,))], "character_lengths", keepdims=0)
     steps = graph.node("Transpose", ["characters"], "character_steps", perm=(1, 0))
-    units, dim = network["character_units"] // 2, network["character_dim"]
+    units, dim = spec.character_units // 2, spec.character_dim
     x = graph.node("Gather", [graph.weight("characters.embedding", n_characters, dim), steps], "character_x")
     constants = _lstm_weights(graph, "character_{}", 2, dim, units)
     attributes = {"hidden_size": units, "direction": "bidirectional"}
     # Not the states of each step, but the last of each direction: [2, S, units].
     graph.nodes.append(Node("LSTM", (x, *constants, lengths), ("", "character_states"), attributes))
-    by_spelling = graph.node("Transpose", ["character_states"], "character_pairs", perm=(1, 0, 2))
+    by_form = graph.node("Transpose", ["character_states"], "character_pairs", perm=(1, 0, 2))
     shape = graph.number("character_shape", (0, 2 * units))
-    return graph.node("Reshape", [by_spelling, shape], "character_units"), 2 * units
+    return graph.node("Reshape", [by_form, shape], "character_units"), 2 * units
 
 
 def _lstm_weights(graph: Structure, name: str, branches: int, width: int, units: int) -> list[str]:
@@ -173,17 +174,17 @@ def _lstm_weights(graph: Structure, name: str, branches: int, width: int, units:
     return [graph.weight(name.format(letter), *shape) for letter, shape in shapes.items()]
 
 
-def _add_block(graph: Structure, network: Mapping[str, Any], i: int, width: int) -> int:
+def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int) -> int:
     """x_{i-1} [T, B, D] → Y_i [T, branches, B, H] → x_i [T, B, H or 2H]; returns the last."""
-    units, direction, merge = network["units"], network["direction"], network["merge"]
-    branches = 2 if direction == "both" else 1
+    units, direction, merge = spec.units, spec.direction, spec.merge
+    branches = spec.n_branches
     inputs = [f"x_{i - 1}", *_lstm_weights(graph, f"{{}}_{i}", branches, width, units), "lengths"]
     graph.node("LSTM", inputs, f"Y_{i}", hidden_size=units, direction=DIRECTIONS[direction])
-    if direction == "both" and merge == "concat":
+    if direction == Direction.BOTH and merge == Merge.CONCAT:
         graph.node("Transpose", [f"Y_{i}"], f"H_{i}", perm=(0, 2, 1, 3))
         graph.node("Reshape", [f"H_{i}", graph.number(f"shape_{i}", (0, 0, 2 * units))], f"x_{i}")
         return 2 * int(units)
-    operator = _MERGES[merge] if direction == "both" else "Squeeze"
+    operator = _MERGES[merge] if direction == Direction.BOTH else "Squeeze"
     if operator in ("ReduceSum", "Squeeze"):  # their axes are an input since opset 13, those of the others later
         attributes = {"keepdims": 0} if operator == "ReduceSum" else {}
         graph.node(operator, [f"Y_{i}", graph.number(f"axes_{i}", (1,))], f"x_{i}", **attributes)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from tagger.architecture import CRF_OUTPUTS, NetworkSpec
 from tagger.corpus.transitions import Transitions
 from tagger.errors import DeviceError, ModelError
-from tagger.inputs.batching import Ids, pad
-from tagger.inputs.characters import Spellings
-from tagger.inputs.encoder import FIRST_FEATURE, SPELLING, TOKEN, Encoder
-from tagger.inputs.vocabulary import TagVocabulary
+from tagger.inputs.batching import pad
+from tagger.inputs.characters import WordForms
+from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
+from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores, available_memory
 from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import description, load_model
-from tagger.prediction.decoding import Scores
+from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
 from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.predictor import Predictor
@@ -30,7 +33,7 @@ _ALWAYS_FITS = 1 << 15  # steps of a batch, which without data.max_length is nev
 _GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
 
 
-class Engine:
+class OnnxSession:
     """A network's graph, loaded; several threads may call it at once.
 
     Args:
@@ -76,7 +79,7 @@ class Engine:
             found = self._session.get_modelmeta().custom_metadata_map.get("network")
         except UnicodeDecodeError:
             found = None
-        if found != expected:
+        if _completed(found) != json.loads(expected):
             raise ModelError(
                 f"{self._shown}: is not the network that the manifest and the vocabularies describe; train again",
                 detail=[f"found    {found}", f"expected {expected}"],
@@ -84,11 +87,10 @@ class Engine:
 
     def read_transitions(self, encoder: Encoder) -> Transitions:
         """What a CRF has learned: the graph says so whatever it is given."""
-        (sentence,), spellings = encoder.encode([[["x"]] * (1 + len(encoder.features))])
-        feeds = graph_inputs(*pad([sentence]), spellings)
-        names = ["transition", "start", "end"]
+        (sentence,), forms = encoder.encode([[["x"]] * (1 + len(encoder.features))])
+        feeds = graph_inputs(*pad([sentence]), forms)
         try:
-            arrays = self._session.run(names, {name: feeds[name] for name in self._inputs})
+            arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # as above
             raise ModelError(f"{self._shown}: has no CRF's transitions: {_first_line(error)}; train again") from None
         k = self.n_tags
@@ -98,13 +100,13 @@ class Engine:
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
 
-    def __call__(self, sentences: Sequence[Ids], spellings: Spellings | None = None) -> Scores:
+    def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
         """Logits [B, T, K] of encoded sentences, each of at least one token."""
         padded, lengths = pad(sentences)
         self._check_memory(*padded.shape[:2])
-        feeds = graph_inputs(padded, lengths, spellings)
+        feeds = graph_inputs(padded, lengths, forms)
         try:
-            logits: Scores = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
+            logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
         except Exception as error:  # as above; out of memory is one of them
             raise ModelError(
                 f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
@@ -132,17 +134,15 @@ class Engine:
             )
 
 
-def bytes_of_step(network: Mapping[str, Any], n_tags: int) -> int:
-    """What one token of a batch takes: gates and outputs of the branches, what they read, logits and paths.
-
-    Measured as the growth of the process: 10.1 kB where this says 10.5 (150 units, 2 layers), 2.4 where it says 4.1.
-    """
-    branches = 2 if network["direction"] == "both" else 1
-    n_bytes: int = 4 * (branches * 8 * network["units"] + 2 * network["embedding_dim"] + 6 * n_tags)
-    return n_bytes
+def _completed(description: str | None) -> Any:
+    """What a graph says of itself, with the settings that its network is too old to know; None if it is not JSON."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        found = json.loads(str(description))
+        return {**NetworkSpec().to_json(), **found}
+    return None
 
 
-def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict[str, Ids]:
+def graph_inputs(padded: Ids, lengths: Ids, forms: WordForms | None) -> dict[str, Ids]:
     """What a graph may ask for; docs/serving.md says what each is.
 
     Args:
@@ -151,22 +151,24 @@ def graph_inputs(padded: Ids, lengths: Ids, spellings: Spellings | None) -> dict
     if padded.ndim == 2:
         return {"token_ids": padded, "lengths": lengths}
     feeds = {"token_ids": padded[..., TOKEN], "lengths": lengths, "feature_ids": padded[..., FIRST_FEATURE:]}
-    if spellings is not None:
-        distinct, rows = np.unique(padded[..., SPELLING], return_inverse=True)
-        chosen = spellings.select(distinct)
+    if forms is not None:
+        distinct, rows = np.unique(padded[..., FORM], return_inverse=True)
+        chosen = forms.select(distinct)
         feeds["spelling_rows"] = rows.reshape(padded.shape[:2]).astype(np.int32)
         feeds["casing"], feeds["characters"] = chosen.casing, chosen.padded()
     return feeds
 
 
-def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, device: str) -> Engine:
+def open_session(
+    files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, device: str
+) -> OnnxSession:
     """The engine of a model directory, verified.
 
     Raises:
         ModelError: a file was altered, or the files do not fit each other.
         DeviceError: the device cannot be used.
     """
-    dim = manifest.network["embedding_dim"]
+    dim, sizes = manifest.network.embedding_dim, encoder.sizes(len(tags))
     expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
     found = files.size_of(EMBEDDINGS)
     if found != expected:
@@ -175,7 +177,7 @@ def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: T
             f" {dim} numbers; train again"
         )
     files.verify(EMBEDDINGS)
-    structure = structure_of(manifest.network, encoder.sizes(len(tags)), crf=manifest.decoder == "crf")
+    structure = structure_of(manifest.network, sizes)
     try:
         external = {"location": EMBEDDINGS, "offset": "0", "length": str(expected)}
         check_graph(files.verified(GRAPH), structure, external=external)
@@ -184,13 +186,13 @@ def open_engine(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: T
             f"{files.path(GRAPH)}: is not the network that the manifest describes: {error}; train again"
         ) from None
     try:
-        engine = Engine(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
+        engine = OnnxSession(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
     except ModelError as error:
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
     engine.check(description(manifest, encoder, tags))
-    engine.bytes_per_step = bytes_of_step(manifest.network, len(tags))
-    if manifest.decoder == "crf":
+    engine.bytes_per_step = manifest.network.prediction_bytes(sizes)
+    if manifest.network.has_crf:
         engine.transitions = engine.read_transitions(encoder)
     files.check_not_replaced()
     return engine
@@ -223,7 +225,7 @@ def load_predictor(directory: Path, *, threads: int | None = None, device: str =
         ModelError: the directory is missing, partial, altered, or of another format.
         DeviceError: the device cannot be used.
     """
-    model = load_model(directory, functools.partial(open_engine, device=device))
+    model = load_model(directory, functools.partial(open_session, device=device))
     if device == "gpu":
         return Predictor(model, threads=threads or 2, batch_tokens=_GPU_BATCH_TOKENS)
     return Predictor(model, threads=threads or available_cores())

@@ -12,29 +12,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagger.architecture import Decoder
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
 from tagger.corpus.transitions import Transitions, constraints_of
-from tagger.inputs.batching import Ids, batches_by_length, mask_of
-from tagger.inputs.characters import Spellings
+from tagger.inputs.batching import batches_by_length, mask_of
+from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
+from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Scores, decode, tag_scores
+from tagger.prediction.decoding import Logits, decode, tag_probabilities
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 DEFAULT_MAX_LENGTH = 512
 _CONTEXT_SHARE = 8  # of a window's tokens, on each side
-# Encoded sentences, none of them empty, and what their spellings are, to logits [B, T, K]. That of a model with a CRF
+# Encoded sentences, none of them empty, and what their forms are, to logits [B, T, K]. That of a model with a CRF
 # also has its `transitions`.
-ScoreBatch = Callable[[Sequence[Ids], Spellings | None], Scores]
+ComputeLogits = Callable[[Sequence[Ids], WordForms | None], Logits]
 # Small batches stay in a core's cache: 1,024 padded tokens at once are 1.3 times as fast as 4,096.
 BATCH_TOKENS = 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Window:
-    """Tokens `start` to `end` are scored together; those from `first` to `last` count."""
+    """The network sees tokens `start` to `end` together; its logits of those from `first` to `last` count."""
 
     start: int
     end: int
@@ -71,12 +73,12 @@ class TaggedSentence:
 
     Attributes:
         tags: T canonical tags in the training file's scheme.
-        scores: the probability of each chosen tag, T fractions: its marginal under a CRF, else that of the softmax;
-            none if they were not asked for.
+        probabilities: of each chosen tag, T fractions: its marginal under a CRF, else that of the softmax; empty if
+            they were not asked for.
     """
 
     tags: list[str]
-    scores: list[float]
+    probabilities: list[float]
 
 
 Tokens = Sequence[str]
@@ -94,15 +96,17 @@ class Predictor:
         batch_tokens: tokens of a batch, padding included.
     """
 
-    def __init__(self, model: Model[ScoreBatch], *, threads: int = 1, batch_tokens: int = BATCH_TOKENS) -> None:
+    def __init__(self, model: Model[ComputeLogits], *, threads: int = 1, batch_tokens: int = BATCH_TOKENS) -> None:
         manifest = model.manifest
         self.model = model
-        self._score, self._encoder, self._tags = model.network, model.encoder, model.tags
+        self._compute_logits, self._encoder, self._tags = model.network, model.encoder, model.tags
         self._scheme, self._file_scheme = manifest.scheme, manifest.notation.scheme
         self._max_length = manifest.max_length
-        self._decoder = manifest.decoder
+        self._decoder = manifest.network.decoder
         self._constraints = (
-            constraints_of(model.tags.tags, manifest.scheme) if manifest.decoder == "constrained" else None
+            constraints_of(model.tags.tags, manifest.scheme)
+            if manifest.network.decoder == Decoder.CONSTRAINED
+            else None
         )
         self._threads, self._batch_tokens = threads, batch_tokens
         self._pool: ThreadPoolExecutor | None = None
@@ -119,35 +123,36 @@ class Predictor:
         return [self.spell(OUTSIDE), *(self.spell(f"{prefix}-{name}") for name in types for prefix in prefixes)]
 
     def tag(
-        self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None, *, scores: bool = True
+        self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None, *, probabilities: bool = True
     ) -> list[TaggedSentence]:
         """Tag sentences (lists of tokens); an empty one gets no tags.
 
         Args:
             features: the feature columns of each sentence, where the model reads any.
-            scores: whether to compute the tags' scores too.
+            probabilities: whether to compute the probabilities of the tags too.
         """
-        return self.start(_columns(sentences, features), scores=scores).result()
+        return self.start(_columns(sentences, features), probabilities=probabilities).result()
 
-    def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Scores]:
+    def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
         """Logits [T_i, K] of each sentence, for whoever compares networks; arguments as of `tag`."""
-        ids, spellings = self._encoder.encode(_columns(sentences, features))
-        return [self._logits(tokens, spellings) for tokens in ids]
+        ids, forms = self._encoder.encode(_columns(sentences, features))
+        return [self._logits(tokens, forms) for tokens in ids]
 
     def _transitions(self) -> Transitions | None:
         """What decides which tag may follow which, and how gladly; those of a CRF change while it is trained."""
-        if self._decoder != "crf":
+        if self._decoder != Decoder.CRF:
             return self._constraints
-        learned: Transitions = self._score.transitions  # type: ignore[attr-defined]
+        learned: Transitions = self._compute_logits.transitions  # type: ignore[attr-defined]
         return learned
 
-    def start(self, sentences: Sequence[Columns], *, scores: bool) -> Started:
+    def start(self, sentences: Sequence[Columns], *, probabilities: bool) -> Started:
         """Begin to tag sentences; a single batch is for the thread that asks."""
-        ids, spellings = self._encoder.encode(sentences)
+        ids, forms = self._encoder.encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
         transitions = self._transitions()
         jobs = [
-            functools.partial(self._decode, [ids[i] for i in rows], spellings, transitions, scores) for rows in batches
+            functools.partial(self._decode, [ids[i] for i in rows], forms, transitions, probabilities)
+            for rows in batches
         ]
         return Started(len(ids), batches, jobs, self._submit(jobs))
 
@@ -163,71 +168,80 @@ class Predictor:
         return [pool.submit(job) for job in jobs]
 
     def _decode(
-        self, sentences: list[Ids], spellings: Spellings | None, transitions: Transitions | None, scores: bool
+        self, sentences: list[Ids], forms: WordForms | None, transitions: Transitions | None, probabilities: bool
     ) -> list[TaggedSentence]:
         """Tag sentences of like length, or a single long one."""
         if len(sentences[0]) > self._max_length:
             (ids,) = sentences
-            logits = self._logits(ids, spellings)[None]
+            logits = self._logits(ids, forms)[None]
         else:
-            logits = self._score(sentences, spellings)
+            logits = self._compute_logits(sentences, forms)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
         tag_ids = decode(logits, lengths, transitions)
         mask = mask_of(lengths)
-        flat_tags, flat_scores = self._tags.decode(tag_ids[mask]), []
-        if scores:
-            flat_scores = tag_scores(logits, lengths, tag_ids, transitions)[mask].tolist()
+        flat_tags, flat_probabilities = self._tags.decode(tag_ids[mask]), []
+        if probabilities:
+            flat_probabilities = tag_probabilities(logits, lengths, tag_ids, transitions)[mask].tolist()
         tagged, start = [], 0
         for end in itertools.accumulate(lengths.tolist()):
-            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_scores[start:end]))
+            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_probabilities[start:end]))
             start = end
         return tagged
 
-    def _logits(self, ids: Ids, spellings: Spellings | None) -> Scores:
+    def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:
         """Logits [T, K] of one sentence, put together from windows if it is long."""
         if not len(ids):
             return np.zeros((0, len(self._tags)), np.float32)
-        parts: list[Scores] = []
-        pieces = windows(len(ids), self._max_length)
+        parts: list[Logits] = []
+        slices = windows(len(ids), self._max_length)
         n_at_once = max(1, self._batch_tokens // self._max_length)
-        for start in range(0, len(pieces), n_at_once):
-            some = pieces[start : start + n_at_once]
-            logits = self._score([ids[window.start : window.end] for window in some], spellings)
+        for start in range(0, len(slices), n_at_once):
+            some = slices[start : start + n_at_once]
+            logits = self._compute_logits([ids[window.start : window.end] for window in some], forms)
             parts += [
-                scores[window.first - window.start : window.last - window.start]
-                for window, scores in zip(some, logits, strict=True)
+                part[window.first - window.start : window.last - window.start]
+                for window, part in zip(some, logits, strict=True)
             ]
         return np.concatenate(parts)
 
     @property
     def n_context(self) -> int:
-        """How many tokens on each side of a piece of a sentence are context."""
+        """How many tokens on each side of a chunk of a sentence are context."""
         return context_of(self._max_length)
 
-    def tag_piece(
-        self, before: Columns, piece: Columns, after: Columns, last_tag: int | None, *, goes_on: bool, scores: bool
+    def tag_chunk(
+        self,
+        before: Columns,
+        chunk: Columns,
+        after: Columns,
+        last_tag: int | None,
+        *,
+        continues: bool,
+        probabilities: bool,
     ) -> tuple[TaggedSentence, int]:
-        """Tag a piece of a sentence that is read in pieces.
+        """Tag a chunk: a part of a sentence that is read in parts.
 
         Args:
             before, after: the columns of the tokens beside it, which are context.
-            piece: its own columns, of at least one token.
-            last_tag: the id of the tag before it, which its first tag may follow; None if it is the first piece.
-            goes_on: it is not the last piece.
-            scores: whether to compute the tags' scores too.
+            chunk: its own columns, of at least one token.
+            last_tag: the id of the tag before it, which its first tag may follow; None if it is the first chunk.
+            continues: it is not the last chunk.
+            probabilities: whether to compute the probabilities of the tags too.
 
         Returns:
             Its tags, and the id of the last of them.
         """
-        columns = [[*a, *b, *c] for a, b, c in zip(before, piece, after, strict=True)]
-        (ids,), spellings = self._encoder.encode([columns])
-        n_tokens, transitions = len(piece[0]), self._transitions()
-        logits = self._logits(ids, spellings)[len(before[0]) :]
+        columns = [[*a, *b, *c] for a, b, c in zip(before, chunk, after, strict=True)]
+        (ids,), forms = self._encoder.encode([columns])
+        n_tokens, transitions = len(chunk[0]), self._transitions()
+        logits = self._logits(ids, forms)[len(before[0]) :]
         lengths = np.array([len(logits)], np.int32)
-        rules = transitions and transitions.of_piece(last_tag, goes_on=goes_on)
+        rules = transitions and transitions.of_chunk(last_tag, continues=continues)
         tag_ids = decode(logits[None], lengths, rules)
         tags = self._to_file(self._tags.decode(tag_ids[0, :n_tokens]))
-        chosen = tag_scores(logits[None], lengths, tag_ids, rules)[0, :n_tokens].tolist() if scores else []
+        chosen = (
+            tag_probabilities(logits[None], lengths, tag_ids, rules)[0, :n_tokens].tolist() if probabilities else []
+        )
         return TaggedSentence(tags, chosen), int(tag_ids[0, n_tokens - 1])
 
     def _to_file(self, tags: list[str]) -> list[str]:

@@ -13,36 +13,36 @@ from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.prediction.predictor import Predictor, Started, TaggedSentence
 
-AHEAD = 2  # windows that are tagged while the next one is read and the one before them is written
-WINDOW_SENTENCES = 4096  # sentences read ahead to be batched by length: with fewer a batch is padded more
-_WINDOW_LINES = 65536  # or fewer, if they are long
-PIECE_LINES = 8192  # a sentence of more lines is read and tagged in pieces
+N_UNDERWAY = 2  # groups that are tagged while the next one is read and the one before them is written
+READ_AHEAD_SENTENCES = 4096  # sentences read ahead to be batched by length: with fewer a batch is padded more
+_READ_AHEAD_LINES = 65536  # or fewer, if they are long
+CHUNK_LINES = 8192  # a sentence of more lines is read and tagged in chunks
 
 
 Tagged = tuple[Sentence, TaggedSentence]
 
 
-def tag_stream(predictor: Predictor, sentences: Iterable[Sentence], *, scores: bool = True) -> Iterator[Tagged]:
+def tag_stream(predictor: Predictor, sentences: Iterable[Sentence], *, probabilities: bool = True) -> Iterator[Tagged]:
     """Tag sentences as they come, in order."""
-    return itertools.chain.from_iterable(tag_windows(predictor, sentences, scores=scores))
+    return itertools.chain.from_iterable(tag_groups(predictor, sentences, probabilities=probabilities))
 
 
-def tag_windows(
+def tag_groups(
     predictor: Predictor,
     sentences: Iterable[Sentence],
-    window: int = WINDOW_SENTENCES,
+    read_ahead: int = READ_AHEAD_SENTENCES,
     *,
-    ahead: int = AHEAD,
-    scores: bool = True,
+    n_underway: int = N_UNDERWAY,
+    probabilities: bool = True,
 ) -> Iterator[list[Tagged]]:
-    """Tag sentences as they come, in order, up to `window` of them at a time.
+    """Tag sentences as they come, in order, up to `read_ahead` of them at a time.
 
-    Where the stream pauses, nothing is held back. A sentence that was cut in reading (`continues`) is tagged piece by
-    piece, each with its neighbours' tokens as context and with tags that may follow the tags before it.
+    Where the stream pauses, nothing is held back. A sentence that was cut in reading (`continues`) is tagged chunk by
+    chunk, each with its neighbours' tokens as context and with tags that may follow the tags before it.
 
     Args:
-        ahead: windows that are tagged in other threads while the next one is read.
-        scores: whether to compute the tags' scores too.
+        n_underway: groups that are tagged in other threads while the next one is read.
+        probabilities: whether to compute the probabilities of the tags too.
 
     Raises:
         Exception: whatever `sentences` raises, after what was read before it was given back.
@@ -58,16 +58,18 @@ def tag_windows(
             yield list(zip(group, tagging.result(), strict=True))
 
     try:
-        for group, is_cut in groups(stream, window):
+        for group, is_cut in groups(stream, read_ahead):
             if is_cut:
                 yield from give_back(0)
-                for tagged in _tag_pieces(predictor, itertools.chain(group, rest_of_sentence(stream)), scores):
+                for tagged in _tag_chunks(predictor, itertools.chain(group, rest_of_sentence(stream)), probabilities):
                     yield [tagged]
             elif not group:
                 yield from give_back(0)
             else:
-                started.append((group, predictor.start([sentence.columns for sentence in group], scores=scores)))
-                yield from give_back(ahead)
+                started.append(
+                    (group, predictor.start([sentence.columns for sentence in group], probabilities=probabilities))
+                )
+                yield from give_back(n_underway)
         yield from give_back(0)
     finally:
         for _, tagging in started:
@@ -76,22 +78,24 @@ def tag_windows(
         raise failures[0]
 
 
-def _tag_pieces(predictor: Predictor, pieces: Iterable[Sentence], scores: bool) -> Iterator[Tagged]:
-    """Tag one sentence that was read in pieces, holding two of them at a time."""
+def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], probabilities: bool) -> Iterator[Tagged]:
+    """Tag one sentence that was read in chunks, holding two of them at a time."""
     n_context = predictor.n_context
     nothing: list[list[str]] = [[] for _ in range(1 + len(predictor.model.encoder.features))]
     before, last_tag = nothing, None
-    for piece, following in with_next(pieces):
-        if piece.follows_docstart:
+    for chunk, following in with_next(chunks):
+        if chunk.follows_docstart:
             before, last_tag = nothing, None
-        if not piece.tokens:
-            yield piece, TaggedSentence([], [])
+        if not chunk.tokens:
+            yield chunk, TaggedSentence([], [])
             continue
-        goes_on = following is not None and not following.follows_docstart
-        after = [column[:n_context] for column in following.columns] if following and goes_on else nothing
-        tagged, last_tag = predictor.tag_piece(before, piece.columns, after, last_tag, goes_on=goes_on, scores=scores)
-        yield piece, tagged
-        before = [[*a, *b][-n_context:] for a, b in zip(before, piece.columns, strict=True)] if n_context else before
+        continues = following is not None and not following.follows_docstart
+        after = [column[:n_context] for column in following.columns] if following and continues else nothing
+        tagged, last_tag = predictor.tag_chunk(
+            before, chunk.columns, after, last_tag, continues=continues, probabilities=probabilities
+        )
+        yield chunk, tagged
+        before = [[*a, *b][-n_context:] for a, b in zip(before, chunk.columns, strict=True)] if n_context else before
 
 
 def until_error(sentences: Iterable[Sentence], failures: list[Exception]) -> Iterator[Sentence]:
@@ -102,8 +106,8 @@ def until_error(sentences: Iterable[Sentence], failures: list[Exception]) -> Ite
         failures.append(error)
 
 
-def groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sentence], bool]]:
-    """Up to `window` sentences at a time, fewer if they are long; the first piece of a cut one alone, marked.
+def groups(stream: Iterable[Sentence], read_ahead: int) -> Iterator[tuple[list[Sentence], bool]]:
+    """Up to `read_ahead` sentences at a time, fewer if they are long; the first chunk of a cut one alone, marked.
 
     At a pause: those that are there, then none.
     """
@@ -118,7 +122,7 @@ def groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sente
             continue
         group.append(sentence)
         n_lines += max(len(sentence.lines), len(sentence.tokens))
-        if len(group) >= window or n_lines >= _WINDOW_LINES:
+        if len(group) >= read_ahead or n_lines >= _READ_AHEAD_LINES:
             yield group, False
             group, n_lines = [], 0
     if group:
@@ -126,7 +130,7 @@ def groups(stream: Iterable[Sentence], window: int) -> Iterator[tuple[list[Sente
 
 
 def rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
-    """The pieces up to the last one of a sentence whose first was taken."""
+    """The chunks up to the last one of a sentence whose first was taken."""
     for sentence in stream:
         if sentence is PAUSE:
             continue
@@ -135,9 +139,9 @@ def rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
             return
 
 
-def with_next(pieces: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
-    """Each piece with the one after it."""
-    earlier, later = itertools.tee(pieces)
+def with_next(chunks: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
+    """Each chunk with the one after it."""
+    earlier, later = itertools.tee(chunks)
     next(later, None)
     return itertools.zip_longest(earlier, later)
 
@@ -166,15 +170,15 @@ def tag_conll(
     """
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
-    sentences = read_sentences(stream, layout, path=path, max_lines=PIECE_LINES, pauses=True)
-    how = {"window": 1, "ahead": 0} if line_buffered else {}
-    for window in tag_windows(predictor, sentences, scores=scores, **how):
+    sentences = read_sentences(stream, layout, path=path, max_lines=CHUNK_LINES, pauses=True)
+    how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
+    for group in tag_groups(predictor, sentences, probabilities=scores, **how):
         blocks = []
-        for sentence, tagged in window:
+        for sentence, tagged in group:
             added = [list(map(predictor.spell, tagged.tags))]
             docstart = [outside]
             if scores:
-                added.append([f"{score:.4f}" for score in tagged.scores])
+                added.append([f"{probability:.4f}" for probability in tagged.probabilities])
                 docstart.append("1.0000")
             blocks.append(write_sentence(sentence, added, layout, docstart_columns=docstart))
         yield b"".join(blocks)

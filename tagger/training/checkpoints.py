@@ -1,7 +1,7 @@
-"""The states of an unfinished training, beside its model in DIR.training/: what going on to the bit needs.
+"""The states of an unfinished training, in DIR.training/ beside its model: all that is needed to continue to the bit.
 
-A state is one safetensors file: arrays, and in its metadata facts as JSON and the SHA-256 of both. It is written to a
-temporary file, synced and renamed; the newest two are kept, so that a damaged one is not the end.
+A state is one safetensors file: arrays, and in its metadata a record as JSON and the SHA-256 of both. It is written
+to a temporary file, synced and renamed. The newest two are kept, so that a damaged one is not the end.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class State:
     """What a training has come to.
 
     Attributes:
-        facts: what JSON can hold.
+        record: how far the training has come, as JSON can hold it; in the file it is called `facts`.
         arrays: by name.
     """
 
-    facts: Mapping[str, Any]
+    record: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
 
     def parts(self) -> list[bytes | memoryview]:
@@ -51,7 +51,7 @@ class State:
         safetensors: 8 bytes with the length of a header, JSON with each array's type, shape and place, the arrays.
         """
         arrays = {name: np.asarray(array, order="C") for name, array in self.arrays.items()}
-        text, end = json.dumps(self.facts, sort_keys=True), 0
+        text, end = json.dumps(self.record, sort_keys=True), 0
         header: dict[str, Any] = {"__metadata__": {"facts": text, "sha256": _digest(text, arrays)}}
         for name, array in arrays.items():
             place = [end, end := end + array.nbytes]
@@ -76,18 +76,18 @@ class State:
             size = int.from_bytes(content[:8], "little")
             metadata = json.loads(content[8 : 8 + size])["__metadata__"]
             text, expected = metadata["facts"], metadata["sha256"]
-            facts = json.loads(text)
+            record = json.loads(text)
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"is no state: {error}") from None
         if _digest(text, arrays) != expected:
             raise ValueError("its checksum does not match")
-        if not isinstance(facts, dict):
-            raise ValueError("it holds no facts")
-        return cls(facts, arrays)
+        if not isinstance(record, dict):
+            raise ValueError("it does not say how far the training had come")
+        return cls(record, arrays)
 
 
-def _digest(facts: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    digest = hashlib.sha256(facts.encode())
+def _digest(record: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256(record.encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
         digest.update(_bytes_of(array))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from tagger.corpus.dataset import (
 )
 from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
-from tagger.corpus.transitions import MOST_TAGS, has_transitions
+from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.inputs.characters import build_characters
-from tagger.inputs.encoder import Columns, Encoder, Sizes
-from tagger.inputs.training_set import TrainingSet, Unknowns
+from tagger.inputs.encoder import Columns, Encoder
+from tagger.inputs.training_set import TrainingSet, WordDropout
 from tagger.inputs.vocabulary import (
     N_RESERVED,
     UNK_ID,
@@ -49,10 +49,6 @@ from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
 _FLOAT = 4  # bytes
-# What is held at once, in numbers: measured as the growth of the process, 10 to 20 % above it (CPU kernel, batches of
-# 16,000 steps, 100 and 200 units, one and two layers, 9 and 50 tags).
-_PER_UNIT = 12  # of a branch, at each step: seven outputs of the kernel, their gradients, dropout, what is merged
-_PER_INPUT, _PER_TAG, _PER_CRF_TAG = 4, 6, 18
 _PER_WEIGHT = 8  # of the embedding: itself, two moments, average, best so far, and copies while they are exchanged
 _PER_SAVED = 2  # more, of the rows that are trained, while a state is written
 
@@ -126,13 +122,13 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         )
     tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
-    if len(tag_vocabulary) > MOST_TAGS and has_transitions(manifest.scheme, manifest.decoder):
+    if len(tag_vocabulary) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
         raise DataError(
             f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    encoder, unknowns, vectors = _build_encoder(config, manifest, sentences, note)
+    encoder, word_dropout, vectors = _build_encoder(config, manifest, sentences, note)
     if vectors is not None:
         dim = vectors.table.shape[1]
         if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
@@ -140,16 +136,16 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
                 f" {_source(config)}; delete the key"
             )
-        network = {**manifest.network, "embedding_dim": dim}
+        network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
         tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
-        unknowns=unknowns,
+        word_dropout=word_dropout,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
-        spellings=encoded.spellings,
+        forms=encoded.forms,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(train.path, pieces)
@@ -158,7 +154,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
 
 def _build_encoder(
     config: Config, manifest: Manifest, sentences: Sequence[Columns], note: Tell
-) -> tuple[Encoder, Unknowns, InitialVectors | None]:
+) -> tuple[Encoder, WordDropout, InitialVectors | None]:
     """The vocabularies of the training data, what of it is so rare that it is replaced by the unknown, the vectors."""
     settings = config.vocabulary
     tokens, counts = build_vocabulary(
@@ -182,15 +178,15 @@ def _build_encoder(
     characters, character_counts = None, np.zeros(0, np.int64)
     if config.model.characters != "none":
         characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
-    unknowns = Unknowns(
+    word_dropout = WordDropout(
         rare=rare,
-        probability=settings.unk_probability,
-        tokens=settings.word_dropout,
-        characters=settings.character_dropout,
+        unk_probability=settings.unk_probability,
+        word_dropout=settings.word_dropout,
+        character_dropout=settings.character_dropout,
         rare_characters=character_counts == 1 if characters is not None else None,
-        features=np.concatenate(feature_ids).astype(np.int32) if features else None,
+        unknown_features=np.concatenate(feature_ids).astype(np.int32) if features else None,
     )
-    return Encoder(tokens, characters, config.model.casing, tuple(features)), unknowns, vectors
+    return Encoder(tokens, characters, config.model.casing, tuple(features)), word_dropout, vectors
 
 
 def _add_vectors(
@@ -234,9 +230,9 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     data = config.data
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
     layout = detect_layout(data.train, requested, data.comments)
-    train, notation, spellings = load_training(data.train, layout, data.scheme)
+    train, notation, notes = load_training(data.train, layout, data.scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
-    for text in spellings:
+    for text in notes:
         note(f"train: {text}")
     n_ill_formed = sum(
         tag != mended
@@ -274,8 +270,7 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
         n_trained_tokens=None,
         embedding_dtype=config.embeddings.dtype,
-        network=config.model.model_dump(exclude={"decoder", "scheme"}),
-        decoder=config.model.decoder,
+        network=config.model.spec(),
         max_length=data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},
@@ -319,19 +314,19 @@ def check_memory(config: Config, prepared: Prepared) -> None:
     available = available_memory()
     if available is None:
         return
-    sizes, network = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
+    sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
     n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
-    fixed = _FLOAT * n_numbers * network["embedding_dim"]
+    fixed = _FLOAT * n_numbers * spec.embedding_dim
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
     n_sentences = -(-min(config.training.batch_size, len(lengths)) // config.training.accumulate)
-    one = bytes_of_step(network, sizes, crf=prepared.manifest.decoder == "crf")
+    one = spec.training_bytes(sizes)
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
         return
     if fixed + per_step > available:
         raise ConfigError(
-            f"model.embedding_dim: {sizes.n_tokens} token ids of {network['embedding_dim']} numbers, and the network,"
+            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers, and the network,"
             f" would take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
             " lower it, or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
@@ -343,16 +338,6 @@ def check_memory(config: Config, prepared: Prepared) -> None:
         f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
         detail=[name],
     )
-
-
-def bytes_of_step(network: Mapping[str, Any], sizes: Sizes, *, crf: bool) -> int:
-    """What one token of a batch takes in training, about."""
-    branches = 2 if network["direction"] == "both" else 1
-    d = network["embedding_dim"] + sizes.n_features * network["feature_dim"]
-    d += network["character_units"] if network["characters"] != "none" else 0
-    units = _PER_UNIT * network["layers"] * branches * network["units"]
-    n_bytes: int = _FLOAT * (units + _PER_INPUT * d + (_PER_CRF_TAG if crf else _PER_TAG) * sizes.n_tags)
-    return n_bytes
 
 
 def _shown(n_bytes: int) -> str:

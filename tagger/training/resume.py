@@ -31,7 +31,7 @@ _FREE = frozenset(
     }
 )
 STATE_FORMAT = 3  # of what a state holds; another one cannot be resumed
-_FACTS = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
+_RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
 
@@ -44,19 +44,21 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
         ConfigError: a training was interrupted and is not to be resumed, or cannot be.
     """
     state = checkpoints.newest(warn, remove_damaged=resume)
-    if state is not None and not _is_of_this_form(state.facts):
+    if state is not None and not _has_this_format(state.record):
         raise ConfigError(
             f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
             " it there, or delete that directory to begin anew"
         )
-    if state is None or (state.facts.get("runs") == [] and not _has_begun(state, checkpoints.model_dir)):
+    if state is None or (state.record.get("runs") == [] and not _has_begun(state, checkpoints.model_dir)):
         return None
     if resume:
         return state
-    if not state.facts["finished"]:
-        seeds = f" (and .{checkpoints.model_dir.name}.seed-* beside it)" if "--seeds" in state.facts["settings"] else ""
+    if not state.record["finished"]:
+        seeds = (
+            f" (and .{checkpoints.model_dir.name}.seed-* beside it)" if "--seeds" in state.record["settings"] else ""
+        )
         raise ConfigError(
-            f"{checkpoints.directory}: holds a training that was interrupted {state.facts['at']}, expected none; go on"
+            f"{checkpoints.directory}: holds a training that was interrupted {state.record['at']}, expected none; go on"
             f" with it with --resume, or delete that directory{seeds} to begin anew"
         )
     return None
@@ -64,25 +66,25 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
 
 def _has_begun(state: State, model_dir: Path) -> bool:
     """Whether the first of several seeds has learned anything."""
-    return Checkpoints(directory_of(model_dir, state.facts["settings"]["training.seed"])).has_states()
+    return Checkpoints(directory_of(model_dir, state.record["settings"]["training.seed"])).has_states()
 
 
 def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
     """The config with the threads that a state's training has: others would round its sums otherwise."""
-    threads, now = state.facts["threads"], config.training.threads or available_cores()
+    threads, now = state.record["threads"], config.training.threads or available_cores()
     if threads in (None, now):
         return config
     warn(f"--resume: training.threads: found {now}, going on with {threads}, as in the training so far")
     return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
-def _is_of_this_form(facts: Mapping[str, Any]) -> bool:
-    return facts.get("format") == STATE_FORMAT and all(
-        name in facts and isinstance(facts[name], kind) for name, kind in _FACTS.items()
+def _has_this_format(record: Mapping[str, Any]) -> bool:
+    return record.get("format") == STATE_FORMAT and all(
+        name in record and isinstance(record[name], kind) for name, kind in _RECORD.items()
     )
 
 
-def facts_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
+def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
     """Settings by key, data by the key that names it, and on what it runs: as a state holds them."""
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
@@ -111,8 +113,8 @@ def _data(prepared: Prepared) -> dict[str, str]:
     texts = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
     texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
     arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
-    if training_set.spellings is not None:  # a token's id does not always tell its letters
-        arrays += [getattr(training_set.spellings, field.name) for field in dataclasses.fields(training_set.spellings)]
+    if training_set.forms is not None:  # a token's id does not always tell its letters
+        arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])
     found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
     if prepared.dev is not None:
@@ -143,7 +145,7 @@ def _sha256(parts: Iterable[Any]) -> str:
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
-    """Compare the facts of a state with those of the training that is to go on from it.
+    """Compare the fingerprint in a state with those of the training that is to go on from it.
 
     Returns:
         What is odd, but does not forbid it: other versions, another device.
@@ -172,8 +174,8 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def fingerprint(facts: Mapping[str, Any]) -> int:
+def checksum_of(fingerprint: Mapping[str, Any]) -> int:
     """A number below 2**32 of what all workers must have in common; only the chief reads the dev set."""
-    data = {key: value for key, value in facts["data"].items() if key != "data.dev"}
-    common = {key: value for key, value in facts["settings"].items() if not key.startswith("data.")}
+    data = {key: value for key, value in fingerprint["data"].items() if key != "data.dev"}
+    common = {key: value for key, value in fingerprint["settings"].items() if not key.startswith("data.")}
     return int(hashlib.sha256(json.dumps([data, common], sort_keys=True).encode()).hexdigest()[:8], 16)

@@ -103,7 +103,7 @@ def train_seeds(
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
             config = with_threads_of(state, config, listener.warn)
-        facts, runs = _facts_of(config, n, device), list[SeedRun]()
+        fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
         if state is None:
             if resume:
                 listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
@@ -111,16 +111,16 @@ def train_seeds(
             for seed in range(first, first + n):
                 _remove(directory_of(model_dir, seed))
         else:
-            for text in check_same(state.facts, facts, str(checkpoints.directory)):
+            for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
             runs = _runs_of(state, checkpoints)
             _restore_best(model_dir, runs, checkpoints)
-        return _Seeds(config, n, listener, device, should_stop, checkpoints, facts).go_on_after(runs)
+        return _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint).go_on_after(runs)
 
 
 def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
     try:
-        return [SeedRun(**run) for run in state.facts["runs"]]
+        return [SeedRun(**run) for run in state.record["runs"]]
     except (TypeError, LookupError) as error:
         raise ConfigError(
             f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; delete that"
@@ -166,8 +166,8 @@ def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
     return max(runs, key=lambda run: run.dev, default=None)  # the first of equals
 
 
-def _facts_of(config: Config, n: int, device: str) -> dict[str, Any]:
-    """As `resuming.facts_of`, of all seeds: each one's own state says what else must stay."""
+def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
+    """As `resuming.fingerprint_of`, of all seeds: each one's own state says what else must stay."""
     data, vectors = config.data, config.embeddings.path
     files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
     if vectors is not None and vectors.endswith(".npy"):
@@ -205,11 +205,11 @@ class _Seeds:
         device: str,
         should_stop: Callable[[], bool],
         checkpoints: Checkpoints,
-        facts: dict[str, Any],
+        fingerprint: dict[str, Any],
     ) -> None:
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
-        self._checkpoints, self._facts = checkpoints, facts
+        self._checkpoints, self._fingerprint = checkpoints, fingerprint
         self._model_dir = Path(str(config.output.model_dir))
         self._runs: list[SeedRun] = []
 
@@ -289,7 +289,7 @@ class _Seeds:
     def _save_state(self, *, finished: bool) -> None:
         at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
         runs = [dataclasses.asdict(run) for run in self._runs]
-        self._checkpoints.save(State({**self._facts, "at": at, "runs": runs, "finished": finished}, {}))
+        self._checkpoints.save(State({**self._fingerprint, "at": at, "runs": runs, "finished": finished}, {}))
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:

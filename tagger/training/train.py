@@ -23,13 +23,12 @@ from tagger.network.devices import (
     CPU,
     Device,
     choose_device,
-    gpu_failures_explained,
+    device_errors_explained,
     make_deterministic,
     on_cpu,
-    out_of_memory_explained,
 )
-from tagger.network.distributed import Replicas, connect, meet, read_task, workers_explained
-from tagger.network.model import Scorer, TwoBranchTagger, build_network
+from tagger.network.distributed import Replicas, connect, meet, read_task
+from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
 from tagger.network.onnx_export import check_equal, model_graph
 from tagger.network.trainer import DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
@@ -37,7 +36,7 @@ from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history
 from tagger.training.preparation import Prepared, check_memory, prepare
-from tagger.training.resume import check_same, facts_of, fingerprint, state_to_begin_with, with_threads_of
+from tagger.training.resume import check_same, checksum_of, fingerprint_of, state_to_begin_with, with_threads_of
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences in an error
@@ -48,7 +47,7 @@ class Run:
     """One training.
 
     Args:
-        facts: of its settings and data, for its states.
+        fingerprint: of its settings and data, for its states.
         checkpoints: where its states go.
         reference: makes the network, with given weights, as the CPU computes it in float32, where it is trained on a
             GPU, which rounds to fewer digits than the check of a saved model allows; None on a CPU.
@@ -63,16 +62,21 @@ class Run:
         listener: Listener,
         should_stop: Callable[[], bool],
         *,
-        facts: Mapping[str, Any],
+        fingerprint: Mapping[str, Any],
         checkpoints: Checkpoints,
-        reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], Scorer] | None = None,
+        reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
     ) -> None:
         self._config, self._prepared, self._listener = config, prepared, listener
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
-        self._trainer, self._replicas, self._facts, self._checkpoints = trainer, replicas, facts, checkpoints
+        self._trainer, self._replicas, self._fingerprint, self._checkpoints = (
+            trainer,
+            replicas,
+            fingerprint,
+            checkpoints,
+        )
         self._reference = reference
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
-        self._predictor = Predictor(self._model(Scorer(trainer.network)), batch_tokens=8192)
+        self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
         self._history: list[EpochResult] = []
         self._best: EpochResult | None = None
@@ -103,10 +107,10 @@ class Run:
         Raises:
             ValueError, TypeError, LookupError: it is of another network, or of another form.
         """
-        facts = state.facts
-        self._history = [EpochResult.from_json(values) for values in facts["history"]]
-        self._best = self._history[facts["best"]] if facts["best"] is not None else None
-        if facts["finished"]:
+        record = state.record
+        self._history = [EpochResult.from_json(values) for values in record["history"]]
+        self._best = self._history[record["best"]] if record["best"] is not None else None
+        if record["finished"]:
             return self._outcome(stopped=False)
         self._trainer.restore(_part_of(state.arrays, "trainer."))
         best, n_rows = _part_of(state.arrays, "best."), self._prepared.training_set.n_rows
@@ -117,7 +121,7 @@ class Run:
             if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
                 raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
             place[...] = best[name]
-        self._epoch, self._progress = facts["epoch"], Progress(**facts["progress"])
+        self._epoch, self._progress = record["epoch"], Progress(**record["progress"])
         at = self._epoch, self._progress.steps, self._progress.tokens
         if not all(type(number) is int and number >= 0 for number in at):
             raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
@@ -191,7 +195,7 @@ class Run:
             self._stop_if_asked()
             some = dev.sentences[start : start + _AT_ONCE]
             tagged = self._predictor.tag(
-                [sentence.tokens for sentence in some], [sentence.features for sentence in some], scores=False
+                [sentence.tokens for sentence in some], [sentence.features for sentence in some], probabilities=False
             )
             tags += (sentence.tags for sentence in tagged)
         self._stop_if_asked()
@@ -205,8 +209,8 @@ class Run:
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:
             return
-        facts = {
-            **self._facts,
+        record = {
+            **self._fingerprint,
             "history": [result.to_json() for result in self._history],
             "best": self._history.index(self._best) if self._best is not None else None,
             "epoch": self._epoch,
@@ -221,7 +225,7 @@ class Run:
             arrays = {f"trainer.{name}": array for name, array in self._trainer.state(n_rows).items()}
             arrays |= {f"best.{name}": array for name, array in self._best_weights.items()}
             arrays["best.embedding"] = arrays["best.embedding"][:n_rows]
-        self._checkpoints.save(State(facts, arrays), n_kept=1 if finished else 2)
+        self._checkpoints.save(State(record, arrays), n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
     def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
@@ -265,7 +269,7 @@ def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
     changed = {
         "data": data,
         "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
-        "model": config.model.model_copy(update={"embedding_dim": manifest.network["embedding_dim"]}),
+        "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }
     return config.model_copy(update=changed)
@@ -299,7 +303,7 @@ def train(
                 listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
         threads = config.training.threads
         if state is not None:
-            config, threads = with_threads_of(state, config, listener.warn), state.facts["threads"]
+            config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
         chosen = choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
@@ -310,12 +314,10 @@ def train(
             listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")
             if not meet(task.workers, task.index, should_stop):
                 return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
-        stack.enter_context(out_of_memory_explained())
-        stack.enter_context(gpu_failures_explained(chosen))
-        stack.enter_context(workers_explained(task))
+        stack.enter_context(device_errors_explained(chosen, n_workers=len(task.workers)))
         replicas = connect(task, chosen.n_gpus)
-        facts = facts_of(config, prepared, chosen)
-        if not replicas.are_same(fingerprint(facts)):
+        fingerprint = fingerprint_of(config, prepared, chosen)
+        if not replicas.are_same(checksum_of(fingerprint)):
             raise DeviceError(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
                 " same; give all of them the same files, config and --set"
@@ -326,10 +328,10 @@ def train(
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
-            facts=facts, checkpoints=checkpoints, reference=reference,
+            fingerprint=fingerprint, checkpoints=checkpoints, reference=reference,
         )  # fmt: skip
         if state is not None:
-            ended = _go_on(run, state, facts, checkpoints, listener)
+            ended = _go_on(run, state, fingerprint, checkpoints, listener)
             if ended is not None:
                 return ended
             state = None  # it takes as much memory as what was made from it
@@ -339,10 +341,10 @@ def train(
 
 
 def _go_on(
-    run: Run, state: State, facts: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener
+    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener
 ) -> Outcome | None:
     """Take up a state; returns how the training ended if it was finished before."""
-    for text in check_same(state.facts, facts, str(checkpoints.directory)):
+    for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
         listener.warn(f"--resume: {text}; the result may differ in its last bits")
     try:
         ended = run.go_on_from(state)
@@ -353,7 +355,7 @@ def _go_on(
         ) from None
     if ended is None:
         listener.note(
-            f"going on in epoch {state.facts['epoch'] + 1}, after {state.facts['progress']['steps']} steps of it"
+            f"going on in epoch {state.record['epoch'] + 1}, after {state.record['progress']['steps']} steps of it"
         )
     elif ended.model_dir is not None:
         try:
@@ -370,7 +372,7 @@ def _go_on(
 
 def _trainer(
     config: Config, prepared: Prepared, chosen: Device, replicas: Replicas, listener: Listener
-) -> tuple[Trainer, Callable[[Mapping[str, npt.NDArray[np.float32]]], Scorer] | None]:
+) -> tuple[Trainer, Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None]:
     """The network with what trains it, and what makes the same on the CPU if it is not there."""
     mixed_precision = config.training.mixed_precision and chosen.n_gpus > 0
     if config.training.mixed_precision and not mixed_precision:
@@ -390,11 +392,11 @@ def _trainer(
     if not chosen.n_gpus:
         return trainer, None
 
-    def reference(weights: Mapping[str, npt.NDArray[np.float32]]) -> Scorer:
+    def reference(weights: Mapping[str, npt.NDArray[np.float32]]) -> NetworkLogits:
         with on_cpu():
             copy = initial_network(prepared, Device("CPU", Kernel.BLOCK))
             copy.assign_weights(weights)
-            return Scorer(copy, device=CPU)
+            return NetworkLogits(copy, device=CPU)
 
     return trainer, reference
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tagger.inputs.vocabulary import LOOKUPS, N_RESERVED, TokenVocabulary, lookup_forms
+from tagger.inputs.vocabulary import LOOKUPS, N_RESERVED, TokenVocabulary, lookup_variants
 from tagger.vectors.table import Vectors
 
 _NONE = -1
@@ -52,7 +52,7 @@ def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
     rows = np.full(len(tokens), _NONE, np.int64)
     lookups = np.full(len(tokens), _NONE, np.int8)
     for i, token in enumerate(tokens):
-        for lookup, form in lookup_forms(token):
+        for lookup, form in lookup_variants(token):
             row = vectors.row(form)
             if row != _NONE:
                 rows[i], lookups[i] = row, lookup

@@ -20,8 +20,8 @@ from tagger.inputs.batching import (
     prefetch,
     reverse_by_length,
 )
-from tagger.inputs.characters import Spellings
-from tagger.inputs.training_set import Purpose, TrainingSet, Unknowns, generator
+from tagger.inputs.characters import WordForms
+from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout, generator
 from tagger.inputs.vocabulary import UNK_ID
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=8)
@@ -156,9 +156,9 @@ def training_set(*, probability: float, seed: int = 1, n: int = 200) -> Training
     rng = np.random.default_rng(7)
     sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
     rare = np.arange(22) % 2 == 0
-    unknowns = Unknowns(rare=rare, probability=probability)
+    word_dropout = WordDropout(rare=rare, unk_probability=probability)
     tag_ids = [s + 100 for s in sentences]
-    return TrainingSet(sentences=sentences, tag_ids=tag_ids, unknowns=unknowns, batch_size=16, seed=seed)
+    return TrainingSet(sentences=sentences, tag_ids=tag_ids, word_dropout=word_dropout, batch_size=16, seed=seed)
 
 
 def flat(batches: list[Batch], name: str) -> list[int]:
@@ -223,8 +223,8 @@ def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
 
 def test_other_tokens_are_replaced_in_another_epoch() -> None:
     ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
-    unknowns = Unknowns(rare=np.array([False, False, True]), probability=0.5)
-    data = TrainingSet(sentences=ids_only, tag_ids=ids_only, unknowns=unknowns, batch_size=1, seed=1)
+    word_dropout = WordDropout(rare=np.array([False, False, True]), unk_probability=0.5)
+    data = TrainingSet(sentences=ids_only, tag_ids=ids_only, word_dropout=word_dropout, batch_size=1, seed=1)
     first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
     assert first != second
 
@@ -298,15 +298,15 @@ def test_a_reader_that_leaves_while_there_is_no_room_is_not_waited_for() -> None
     assert time.monotonic() - start < 1
 
 
-# --- Tokens with spellings and features -----------------------------------------------------------------------------
+# --- Tokens with forms and features -----------------------------------------------------------------------------
 
-# Five spellings, that of padding first, with one to three characters each.
-SPELLINGS = Spellings(ids(0, 2, 3, 4, 5), ids(1, 7, 8, 9, 10, 11, 12, 13, 14), ids(1, 2, 3, 1, 2))
+# Five forms, that of padding first, with one to three characters each.
+FORMS = WordForms(ids(0, 2, 3, 4, 5), ids(1, 7, 8, 9, 10, 11, 12, 13, 14), ids(1, 2, 3, 1, 2))
 
 
-def characters_of(spellings: Spellings, row: int) -> list[int]:
-    end = int(spellings.lengths[: row + 1].sum())
-    found: list[int] = spellings.characters[end - spellings.lengths[row] : end].tolist()
+def characters_of(forms: WordForms, row: int) -> list[int]:
+    end = int(forms.lengths[: row + 1].sum())
+    found: list[int] = forms.characters[end - forms.lengths[row] : end].tolist()
     return found
 
 
@@ -315,15 +315,15 @@ TOKENS = st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 3), st.i
 
 @given(st.lists(st.lists(TOKENS, min_size=1, max_size=6), min_size=1, max_size=5))
 def test_every_token_finds_what_it_is_in_the_tables(sentences: list[list[tuple[int, ...]]]) -> None:
-    batch = make_batch([np.array(rows, np.int32) for rows in sentences], spellings=SPELLINGS)
+    batch = make_batch([np.array(rows, np.int32) for rows in sentences], forms=FORMS)
     distinct = sorted({(0, 0, 0, 0), *(token for tokens in sentences for token in tokens)})
     assert batch.distinct_ids.tolist() == sorted({token[0] for token in distinct})
     assert batch.distinct_ids[batch.id_rows].tolist() == [token[0] for token in distinct]
     assert batch.feature_ids.tolist() == [list(token[2:]) for token in distinct]
-    assert batch.spellings is not None
-    assert batch.spellings.casing.tolist() == [SPELLINGS.casing[token[1]] for token in distinct]
+    assert batch.forms is not None
+    assert batch.forms.casing.tolist() == [FORMS.casing[token[1]] for token in distinct]
     for row, token in enumerate(distinct):
-        assert characters_of(batch.spellings, row) == characters_of(SPELLINGS, token[1])
+        assert characters_of(batch.forms, row) == characters_of(FORMS, token[1])
     for tokens, row, backward in zip(sentences, batch.token_rows, batch.reversed_rows, strict=True):
         padding = [(0, 0, 0, 0)] * (batch.token_rows.shape[1] - len(tokens))
         assert [distinct[i] for i in row] == [*tokens, *padding]
@@ -332,10 +332,10 @@ def test_every_token_finds_what_it_is_in_the_tables(sentences: list[list[tuple[i
 
 def test_without_spellings_and_features_a_batch_has_none() -> None:
     for sentence in (ids(7, 8), ids(7, 8)[:, None]):
-        batch = make_batch([sentence], spellings=SPELLINGS)
+        batch = make_batch([sentence], forms=FORMS)
         assert batch.feature_ids.shape == (3, 0)
         assert batch.feature_ids.dtype == np.int32
-    assert make_batch([np.array([[7, 1]], np.int32)]).spellings is None
+    assert make_batch([np.array([[7, 1]], np.int32)]).forms is None
 
 
 @pytest.mark.parametrize("largest", [3, 2**20, 2**30, 2**31 - 1])

@@ -11,7 +11,7 @@ from tagger.inputs.characters import (
     CharacterVocabulary,
     build_characters,
     casing_of,
-    encode_spellings,
+    encode_forms,
 )
 from tagger.inputs.vocabulary import UNK_ID
 
@@ -77,35 +77,35 @@ def test_a_vocabulary_of_anything_but_different_characters_is_refused(characters
         CharacterVocabulary(characters)
 
 
-# --- Spellings ------------------------------------------------------------------------------------------------------
+# --- WordForms ------------------------------------------------------------------------------------------------------
 
 
 def test_spellings_by_hand() -> None:
-    spellings = encode_spellings(["EU", "", "ab?"], CharacterVocabulary(tuple("abEU")))
-    assert spellings.casing.tolist() == [Casing.PADDING, Casing.UPPER, Casing.OTHER, Casing.LOWER]
-    assert spellings.lengths.tolist() == [1, 2, 1, 3]
-    assert spellings.characters.tolist() == [UNK_ID, 4, 5, UNK_ID, 2, 3, UNK_ID]
-    assert spellings.padded().tolist() == [[1, 0, 0], [4, 5, 0], [1, 0, 0], [2, 3, 1]]
+    forms = encode_forms(["EU", "", "ab?"], CharacterVocabulary(tuple("abEU")))
+    assert forms.casing.tolist() == [Casing.PADDING, Casing.UPPER, Casing.OTHER, Casing.LOWER]
+    assert forms.lengths.tolist() == [1, 2, 1, 3]
+    assert forms.characters.tolist() == [UNK_ID, 4, 5, UNK_ID, 2, 3, UNK_ID]
+    assert forms.padded().tolist() == [[1, 0, 0], [4, 5, 0], [1, 0, 0], [2, 3, 1]]
 
 
 def test_a_nul_is_a_character_like_any_other() -> None:
-    assert encode_spellings(["\0", ""], CharacterVocabulary(("\0",))).characters.tolist() == [UNK_ID, 2, UNK_ID]
+    assert encode_forms(["\0", ""], CharacterVocabulary(("\0",))).characters.tolist() == [UNK_ID, 2, UNK_ID]
 
 
 def test_of_a_long_token_both_ends_are_read() -> None:
     half = MAX_CHARACTERS // 2
     token = "a" * half + "b" * 1000 + "c" * half
-    spellings = encode_spellings([token, "a" * MAX_CHARACTERS], CharacterVocabulary(("a", "b", "c")))
-    assert spellings.lengths.tolist() == [1, MAX_CHARACTERS, MAX_CHARACTERS]
-    assert spellings.characters.tolist()[1:] == [2] * half + [4] * half + [2] * MAX_CHARACTERS
+    forms = encode_forms([token, "a" * MAX_CHARACTERS], CharacterVocabulary(("a", "b", "c")))
+    assert forms.lengths.tolist() == [1, MAX_CHARACTERS, MAX_CHARACTERS]
+    assert forms.characters.tolist()[1:] == [2] * half + [4] * half + [2] * MAX_CHARACTERS
 
 
 @given(st.lists(st.text("ab1", max_size=5), unique=True, min_size=1), st.data())
 def test_selected_spellings_are_those_asked_for(tokens: list[str], data: st.DataObject) -> None:
     vocabulary = CharacterVocabulary(("a", "b", "1"))
     rows = data.draw(st.lists(st.integers(0, len(tokens)), min_size=1))
-    chosen = encode_spellings(tokens, vocabulary).select(np.array(rows))
-    one_by_one = [encode_spellings([tokens[row - 1]] if row else [], vocabulary) for row in rows]
+    chosen = encode_forms(tokens, vocabulary).select(np.array(rows))
+    one_by_one = [encode_forms([tokens[row - 1]] if row else [], vocabulary) for row in rows]
     assert chosen.lengths.tolist() == [int(one.lengths[-1]) for one in one_by_one]
     assert chosen.characters.tolist() == [i for one in one_by_one for i in one.characters[-one.lengths[-1] :].tolist()]
     assert chosen.casing.tolist() == [int(one.casing[-1]) for one in one_by_one]

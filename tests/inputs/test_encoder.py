@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tagger.inputs.batching import make_batch
 from tagger.inputs.characters import CharacterVocabulary, casing_of
 from tagger.inputs.encoder import Encoder, Sizes
-from tagger.inputs.training_set import Purpose, TrainingSet, Unknowns
+from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout
 from tagger.inputs.vocabulary import UNK_ID, Normalization, TokenVocabulary
 
 POS, CHUNK = TokenVocabulary(("NNP", "VBZ")), TokenVocabulary(("I-NP",))
@@ -16,20 +16,20 @@ FULL = Encoder(TOKENS, CharacterVocabulary(tuple("EUrejcts")), True, (POS, CHUNK
 
 
 def test_a_sentence_by_hand() -> None:
-    (first, second), spellings = FULL.encode(
+    (first, second), forms = FULL.encode(
         [(["EU", "rejects", "EU"], ["NNP", "VBZ", "DT"], ["I-NP"] * 3), (["eu"], ["VBZ"], ["O"])]
     )
     assert first.tolist() == [[2, 1, 2, 6], [3, 2, 3, 6], [2, 1, 1, 6]]
     assert second.tolist() == [[2, 3, 3, 5]]
-    assert spellings is not None
-    assert spellings.lengths.tolist() == [1, 2, 7, 2]
+    assert forms is not None
+    assert forms.lengths.tolist() == [1, 2, 7, 2]
     assert FULL.sizes(9) == Sizes(n_tokens=4, n_tags=9, n_characters=10, n_features=2, n_feature_ids=7)
 
 
 def test_what_reads_tokens_alone_has_nothing_else_encoded() -> None:
-    sentences, spellings = Encoder(TOKENS).encode([(["EU", "x"],), ([],)])
+    sentences, forms = Encoder(TOKENS).encode([(["EU", "x"],), ([],)])
     assert [ids.tolist() for ids in sentences] == [[2, UNK_ID], []]
-    assert spellings is None
+    assert forms is None
     assert Encoder(TOKENS).encode([]) == ([], None)
     assert FULL.encode([])[0] == []
     assert FULL.encode([([], [], [])])[0][0].shape == (0, 4)
@@ -43,20 +43,20 @@ SENTENCE = st.lists(st.tuples(WORDS, st.sampled_from(["NNP", "VBZ", "X"]), st.sa
 def test_a_batch_gives_back_each_tokens_id_spelling_and_features(rows: list[list[tuple[str, str, str]]]) -> None:
     sentences = [tuple(map(list, zip(*sentence, strict=True))) for sentence in rows]
     encoded = FULL.encode(sentences)
-    batch = make_batch(encoded.sentences, None, encoded.spellings)
+    batch = make_batch(encoded.sentences, None, encoded.forms)
     assert len(set(batch.distinct_ids.tolist())) == len(batch.distinct_ids)
     distinct = {row for sentence in rows for row in sentence}
     assert len(batch.id_rows) == len(distinct) + 1, "each is there once"
-    assert batch.spellings is not None
-    ends = np.cumsum(batch.spellings.lengths)
+    assert batch.forms is not None
+    ends = np.cumsum(batch.forms.lengths)
     for i, sentence in enumerate(rows):
         for t, (token, pos, chunk) in enumerate(sentence):
             row = batch.token_rows[i, t]
             assert batch.reversed_rows[i, len(sentence) - 1 - t] == row
             assert batch.token_ids[i, t] == TOKENS.encode([token])[0]
             assert batch.feature_ids[row].tolist() == [POS.encode([pos])[0], CHUNK.encode([chunk])[0] + len(POS)]
-            assert batch.spellings.casing[row] == casing_of(token)
-            characters = batch.spellings.characters[ends[row] - batch.spellings.lengths[row] : ends[row]]
+            assert batch.forms.casing[row] == casing_of(token)
+            characters = batch.forms.characters[ends[row] - batch.forms.lengths[row] : ends[row]]
             expected = FULL.characters.encode(token).tolist() if FULL.characters else []
             assert characters.tolist() == (expected or [UNK_ID])
         assert (batch.token_rows[i, len(sentence) :] == 0).all()
@@ -75,14 +75,14 @@ def a_set(**options: object) -> TrainingSet:
         sentences.append((words, [["NNP", "VBZ"][int(word[1:]) % 2] for word in words]))
     encoded = encoder.encode(sentences)
     rare = np.arange(22) < 12
-    unknowns = {"rare": rare, "probability": 0.3, **options}
+    word_dropout = {"rare": rare, "unk_probability": 0.3, **options}
     return TrainingSet(
         sentences=encoded.sentences,
         tag_ids=[ids[:, 0] for ids in encoded.sentences],
-        unknowns=Unknowns(**unknowns),  # type: ignore[arg-type]
+        word_dropout=WordDropout(**word_dropout),  # type: ignore[arg-type]
         batch_size=30,
         seed=1,
-        spellings=encoded.spellings,
+        forms=encoded.forms,
     )
 
 
@@ -93,8 +93,8 @@ def tallies(data: TrainingSet) -> tuple[float, float, float, float]:
         tokens.append(batch.token_ids[batch.mask])
         gold.append(batch.tag_ids[batch.mask])
         features.append(batch.feature_ids[batch.token_rows[batch.mask]][:, 0])
-        assert batch.spellings is not None
-        characters.append(batch.spellings.characters[1:])
+        assert batch.forms is not None
+        characters.append(batch.forms.characters[1:])
     was_replaced, rare = np.concatenate(tokens) == UNK_ID, np.concatenate(gold) < 12
     return (
         was_replaced[rare].mean(), was_replaced[~rare].mean(), (np.concatenate(features) == UNK_ID).mean(),
@@ -110,12 +110,12 @@ def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
     keep, rare_nnp = np.arange(4, dtype=np.int32), np.array([0, 1, UNK_ID, 3], np.int32)
     for options, expected in [
         ({}, (0.3, 0, 0, 0)),
-        ({"probability": 0.0}, (0, 0, 0, 0)),
-        ({"tokens": 0.2}, (0.3, 0.2, 0, 0)),
-        ({"tokens": 0.5}, (0.5, 0.5, 0, 0)),
-        ({"features": keep}, (0.3, 0, 0, 0)),
-        ({"features": rare_nnp}, (0.3, 0, 0.15, 0)),  # half of the tokens are NNP
-        ({"characters": 0.4}, (0.3, 0, 0, 0.4)),
+        ({"unk_probability": 0.0}, (0, 0, 0, 0)),
+        ({"word_dropout": 0.2}, (0.3, 0.2, 0, 0)),
+        ({"word_dropout": 0.5}, (0.5, 0.5, 0, 0)),
+        ({"unknown_features": keep}, (0.3, 0, 0, 0)),
+        ({"unknown_features": rare_nnp}, (0.3, 0, 0.15, 0)),  # half of the tokens are NNP
+        ({"character_dropout": 0.4}, (0.3, 0, 0, 0.4)),
         ({"rare_characters": np.ones(13, bool)}, (0.3, 0, 0, 0.3)),
         ({"rare_characters": np.zeros(13, bool)}, (0.3, 0, 0, 0)),
     ]:
@@ -124,19 +124,17 @@ def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
 
 
 def test_what_is_replaced_is_drawn_anew_each_epoch_and_the_same_again() -> None:
-    data = a_set(characters=0.4)
-    epochs = [
-        [batch.spellings.characters.tolist() for batch in data.batches(epoch) if batch.spellings] for epoch in (0, 0, 1)
-    ]
+    data = a_set(character_dropout=0.4)
+    epochs = [[batch.forms.characters.tolist() for batch in data.batches(epoch) if batch.forms] for epoch in (0, 0, 1)]
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(set(Purpose)) == len(Purpose)
 
 
 def test_replacing_leaves_the_training_set_as_it_is() -> None:
-    data = a_set(characters=0.4, tokens=0.5, features=np.array([0, 1, 1, 1], np.int32))
+    data = a_set(character_dropout=0.4, word_dropout=0.5, unknown_features=np.array([0, 1, 1, 1], np.int32))
     before = [ids.copy() for ids in data.sentences]
-    assert data.spellings is not None
-    characters = data.spellings.characters.copy()
+    assert data.forms is not None
+    characters = data.forms.characters.copy()
     list(data.batches(0))
     assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
-    assert (data.spellings.characters == characters).all()
+    assert (data.forms.characters == characters).all()

@@ -19,7 +19,7 @@ from tagger.inputs.vocabulary import (
     TokenVocabulary,
     build_tag_vocabulary,
     build_vocabulary,
-    lookup_forms,
+    lookup_variants,
 )
 
 
@@ -72,7 +72,9 @@ def test_at_most_max_size_tokens_are_kept_and_ties_go_by_appearance() -> None:
 
 
 def test_tokens_are_normalized_before_they_are_counted_and_before_they_are_looked_up() -> None:
-    vocabulary, counts = build_vocabulary(split("The the 12 34 B-52s"), Normalization(lowercase=True, digits=True))
+    vocabulary, counts = build_vocabulary(
+        split("The the 12 34 B-52s"), Normalization(lowercase=True, normalize_digits=True)
+    )
     assert vocabulary.tokens == ("the", "00", "b-00s")
     assert counts.tolist() == [0, 0, 2, 2, 1]
     assert vocabulary.encode(["THE", "99", "b-77S", "1"]).tolist() == [2, 3, 4, UNK_ID]
@@ -83,8 +85,8 @@ def test_tokens_are_normalized_before_they_are_counted_and_before_they_are_looke
     [
         (Normalization(), "ÉA-52٣"),
         (Normalization(lowercase=True), "éa-52٣"),
-        (Normalization(digits=True), "ÉA-00٣"),  # ASCII digits only
-        (Normalization(lowercase=True, digits=True), "éa-00٣"),
+        (Normalization(normalize_digits=True), "ÉA-00٣"),  # ASCII digits only
+        (Normalization(lowercase=True, normalize_digits=True), "éa-00٣"),
     ],
 )
 def test_each_normalization_does_its_own_part_only(normalization: Normalization, expected: str) -> None:
@@ -138,18 +140,18 @@ def test_with_vectors_an_unknown_token_is_looked_up_in_its_other_forms_in_order(
 
 
 def test_forms_are_made_of_the_normalized_token() -> None:
-    vocabulary = TokenVocabulary(("b-##", "B-00"), Normalization(digits=True), n_trained=0)
+    vocabulary = TokenVocabulary(("b-##", "B-00"), Normalization(normalize_digits=True), n_trained=0)
     assert vocabulary.encode(["B-52", "b-52", "C"]).tolist() == [3, 2, UNK_ID]
     vocabulary = TokenVocabulary(("B-52", "b-##"), Normalization(lowercase=True), n_trained=2)
     assert vocabulary.encode(["B-52"]).tolist() == [3]
 
 
 def test_lookup_forms_are_made_once_each() -> None:
-    assert list(lookup_forms("the")) == [(0, "the")]
-    assert list(lookup_forms("The")) == [(0, "The"), (1, "the")]
-    assert list(lookup_forms("7")) == [(0, "7"), (2, "0"), (3, "#")]
-    assert list(lookup_forms("٣")) == [(0, "٣")]  # ASCII digits only
-    assert [LOOKUPS[i] for i, _ in lookup_forms("7a")] == ["exactly", "with digits as 0", "with digits as #"]
+    assert list(lookup_variants("the")) == [(0, "the")]
+    assert list(lookup_variants("The")) == [(0, "The"), (1, "the")]
+    assert list(lookup_variants("7")) == [(0, "7"), (2, "0"), (3, "#")]
+    assert list(lookup_variants("٣")) == [(0, "٣")]  # ASCII digits only
+    assert [LOOKUPS[i] for i, _ in lookup_variants("7a")] == ["exactly", "with digits as 0", "with digits as #"]
 
 
 @pytest.mark.parametrize("n_trained", [-1, 3])

@@ -18,6 +18,7 @@ from helpers import ROOT
 from safetensors.numpy import save as save_tensors
 
 from tagger import atomic
+from tagger.architecture import NetworkSpec
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.errors import ModelError
@@ -46,23 +47,24 @@ def a_manifest(seed: int = 1) -> Manifest:
         normalization=Normalization(lowercase=True),
         n_trained_tokens=None,
         embedding_dtype="float32",
-        network={
-            "embedding_dim": 3,
-            "characters": "cnn",
-            "character_dim": 3,
-            "character_units": 4,
-            "casing": False,
-            "feature_dim": 2,
-            "units": 3,
-            "layers": 1,
-            "direction": "both",
-            "merge": "sum",
-            "dropout": 0.5,
-            "input_dropout": 0.5,
-            "token_dropout": 0.0,
-            "recurrent_dropout": 0.0,
-        },
-        decoder="constrained",
+        network=NetworkSpec.from_json(
+            {
+                "embedding_dim": 3,
+                "characters": "cnn",
+                "character_dim": 3,
+                "character_units": 4,
+                "casing": False,
+                "feature_dim": 2,
+                "units": 3,
+                "layers": 1,
+                "direction": "both",
+                "merge": "sum",
+                "dropout": 0.5,
+                "input_dropout": 0.5,
+                "token_dropout": 0.0,
+                "recurrent_dropout": 0.0,
+            }
+        ),
         max_length=512,
         seed=seed,
         dev={"epoch": 2, "f1": 0.5},
@@ -230,7 +232,7 @@ def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
         ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
         ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
         ({"network__units": 1 << 62}, "network.units: found 4611686018427387904, expected a whole number"),
-        ({"network__direction": "foo"}, 'network.direction: found "foo", expected one of both, forward, backward'),
+        ({"network__direction": "foo"}, "network.direction: found 'foo', expected one of both, forward, backward"),
         ({"decoder": "beam"}, 'decoder: found "beam", expected one of constrained, softmax'),
         ({"max_length": True}, "max_length: found true, expected a whole number"),
         ({"test": ["x"]}, 'test: found ["x"], expected text or null'),

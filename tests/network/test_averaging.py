@@ -8,9 +8,10 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
+from small_models import small_network  # noqa: E402
+
 from tagger.config import TrainingConfig  # noqa: E402
 from tagger.inputs.batching import make_batch  # noqa: E402
-from tagger.network.model import TwoBranchTagger  # noqa: E402
 from tagger.network.optimizers import MovingAverage, Optimizer  # noqa: E402
 from tagger.network.trainer import Trainer  # noqa: E402
 
@@ -78,7 +79,7 @@ def test_by_row_it_is_what_it_would_be_at_every_step() -> None:
 
 
 def trained(**settings: object) -> Trainer:
-    network = TwoBranchTagger(n_tokens=20, n_tags=3, embedding_dim=4, units=3, seed=1)
+    network = small_network(n_tokens=20, n_tags=3, embedding_dim=4, units=3, seed=1)
     trainer = Trainer(network, TrainingConfig(learning_rate=0.05, **{"ema": None, **settings}))
     rng = np.random.default_rng(1)
     batches = []

@@ -125,7 +125,7 @@ def test_products_and_logarithms_find_the_same(scheme: str, monkeypatch: pytest.
     arguments = logits, gold, np.array(LENGTHS, np.int32), np.array([0.5, 2.0, -1.0, 3.0, 1.5], np.float32)
     by_products = compiled(crf)(*arguments)
     emissions = Emissions.of(logits, np.array(LENGTHS, np.int32))
-    scores = tuple(tf.cast(score, tf.float64) for score in crf.scores())
+    scores = tuple(tf.cast(score, tf.float64) for score in crf.transition_weights())
     assert bool(crf._run(emissions, scores).is_narrow)
     monkeypatch.setattr(crf, "_spread", dataclasses.replace(crf._spread, widest=-1.0))
     assert not bool(crf._run(emissions, scores).is_narrow)
@@ -146,7 +146,7 @@ def test_gradients_equal_those_of_a_plain_recurrence(scheme: str, scale: float) 
     with tf.GradientTape() as tape:
         x = tf.constant(logits[:n, 0])
         tape.watch(x)
-        transition, start, end = (tf.cast(score, tf.float64) for score in crf.scores())
+        transition, start, end = (tf.cast(score, tf.float64) for score in crf.transition_weights())
         emission = tf.cast(x, tf.float64)
         total = start + emission[0]
         for t in range(1, n):
@@ -305,7 +305,7 @@ def test_weights_exist_at_once_and_say_nothing_at_first() -> None:
 def test_scores_are_those_that_prediction_uses() -> None:
     crf, transitions = a_crf(TAGS["IOBES"], "IOBES")
     for ours, theirs in zip(
-        crf.scores(), (transitions.transition, transitions.start, transitions.end), strict=True
+        crf.transition_weights(), (transitions.transition, transitions.start, transitions.end), strict=True
     ):  # fmt: skip
         np.testing.assert_array_equal(np.array(ours), theirs.astype(np.float32))
 

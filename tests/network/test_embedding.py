@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import small_network
 
 from tagger.inputs.batching import Batch, make_batch
-from tagger.inputs.characters import CharacterVocabulary, Spellings, encode_spellings
+from tagger.inputs.characters import CharacterVocabulary, WordForms, encode_forms
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TokenVocabulary
 
@@ -34,8 +35,8 @@ def randomised(network: Any) -> Any:
     return network
 
 
-def called(network: CharacterNetwork, spellings: Spellings) -> Any:
-    return network(tf.constant(spellings.characters), tf.constant(spellings.lengths))
+def called(network: CharacterNetwork, forms: WordForms) -> Any:
+    return network(tf.constant(forms.characters), tf.constant(forms.lengths))
 
 
 def by_convolution(network: CharacterCNN, ids: np.ndarray) -> Any:
@@ -55,27 +56,27 @@ def by_keras_lstm(network: CharacterLSTM, ids: np.ndarray) -> Any:
 
 @pytest.mark.parametrize("kernel", [Kernel.PLAIN, Kernel.BLOCK])
 def test_both_say_of_each_token_what_stock_layers_say_of_it_alone(kernel: Kernel) -> None:
-    spellings = encode_spellings(TOKENS, VOCABULARY)
-    one_by_one = np.split(spellings.characters, np.cumsum(spellings.lengths)[:-1])
+    forms = encode_forms(TOKENS, VOCABULARY)
+    one_by_one = np.split(forms.characters, np.cumsum(forms.lengths)[:-1])
     sizes = len(VOCABULARY), 5, 6
     for network, oracle in [
         (randomised(CharacterCNN(*sizes, seed=1)), by_convolution),
         (randomised(CharacterLSTM(*sizes, seed=1, kernel=kernel)), by_keras_lstm),
     ]:
         expected = np.stack([oracle(network, ids) for ids in one_by_one])
-        np.testing.assert_allclose(called(network, spellings), expected, atol=1e-6)
+        np.testing.assert_allclose(called(network, forms), expected, atol=1e-6)
         assert len({row.tobytes() for row in expected.round(5)}) == len(TOKENS) - 1, "but for padding, '' and ?"
 
 
 def test_gradients_are_those_of_a_plain_convolution() -> None:
-    spellings = encode_spellings(["abc", "cab", "bbbb", "a"], VOCABULARY)
-    one_by_one = np.split(spellings.characters, np.cumsum(spellings.lengths)[:-1])
+    forms = encode_forms(["abc", "cab", "bbbb", "a"], VOCABULARY)
+    one_by_one = np.split(forms.characters, np.cumsum(forms.lengths)[:-1])
     weights = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
     network = randomised(CharacterCNN(len(VOCABULARY), 5, 6, seed=1))
     variables = [weight.value for weight in network.named_weights().values()]
     found = []
     for compute in (
-        lambda: called(network, spellings),
+        lambda: called(network, forms),
         lambda: tf.stack([by_convolution(network, ids) for ids in one_by_one]),
     ):
         with tf.GradientTape() as tape:
@@ -97,12 +98,12 @@ SENTENCES = [(["a", "bc", "A1", "zz"], ["N", "V", "?", "N"], ["x"] * 4), (["bc"]
 def a_network(**options: Any) -> TwoBranchTagger:
     reads = {"characters": "cnn", "character_dim": 3, "character_units": 4, "casing": True, "feature_dim": 2}
     sizes = ENCODER.sizes(5)._asdict()
-    return randomised(TwoBranchTagger(**sizes, embedding_dim=6, units=4, **reads | options))
+    return randomised(small_network(**sizes, embedding_dim=6, units=4, **reads | options))
 
 
 def a_batch() -> Batch:
     encoded = ENCODER.encode(SENTENCES)
-    return make_batch(encoded.sentences, None, encoded.spellings)
+    return make_batch(encoded.sentences, None, encoded.forms)
 
 
 def represented(network: TwoBranchTagger, batch: Batch) -> Any:
@@ -115,7 +116,7 @@ def test_parts_stand_side_by_side_each_of_its_own_token() -> None:
     assert table.shape == (6, network.representation.output_dim) == (6, 6 + 4 + 10 + 2 * 2)
     weights = network.weights_as_arrays()
     assert network.representation.characters is not None
-    spelled = np.array(called(network.representation.characters, encode_spellings(SENTENCES[0][0], VOCABULARY)))[1:]
+    spelled = np.array(called(network.representation.characters, encode_forms(SENTENCES[0][0], VOCABULARY)))[1:]
     for t, (token_id, casing, n, x) in enumerate([(2, 2, 2, 6), (3, 2, 3, 6), (1, 6, 1, 6), (1, 2, 2, 6)]):
         expected = np.concatenate(
             [
@@ -144,7 +145,7 @@ def test_every_weight_has_a_gradient_and_no_two_start_equal() -> None:
         named = {name: weight.value for name, weight in network.named_weights().items() if name != "embedding"}
         for name, gradient in zip(named, tape.gradient(loss, list(named.values())), strict=True):
             assert np.abs(np.array(tf.convert_to_tensor(gradient))).max() > 0, name
-        fresh = TwoBranchTagger(
+        fresh = small_network(
             **ENCODER.sizes(5)._asdict(), embedding_dim=6, units=4, characters=characters, casing=True, seed=3
         ).weights_as_arrays()
         drawn = [array.ravel()[:4].tobytes() for name, array in fresh.items() if not name.endswith("bias")]
@@ -157,7 +158,7 @@ def test_token_dropout_drops_the_same_of_a_token_wherever_it_stands() -> None:
     block = network.blocks[0]
     block.branches["backward"].set_weights(block.branches["forward"].get_weights())
     encoded = ENCODER.encode([(["a", "bc", "a"], ["N"] * 3, ["x"] * 3)])
-    batch = make_batch(encoded.sentences, None, encoded.spellings)
+    batch = make_batch(encoded.sentences, None, encoded.forms)
     seen = []
     for step in range(5):
         fed = unpack(*join([pack(batch, (step, 0))]), 0)

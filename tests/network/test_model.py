@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import small_network
 
 from tagger.inputs.batching import Batch, make_batch
 
@@ -16,7 +17,7 @@ tf = pytest.importorskip("tensorflow")
 from tagger.network import model  # noqa: E402
 from tagger.network.bilstm import BlockLSTM, Kernel, dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
-from tagger.network.packing import Fed, join, pack, unpack  # noqa: E402
+from tagger.network.packing import BatchTensors, join, pack, unpack  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -26,7 +27,7 @@ LENGTHS = (1, 2, 7)
 
 def a_network(**options: Any) -> TwoBranchTagger:
     """A network with weights large enough for every gradient to show, also through products and two layers."""
-    network = TwoBranchTagger(n_tokens=V, n_tags=K, embedding_dim=E, units=H, seed=3, **options)
+    network = small_network(n_tokens=V, n_tags=K, embedding_dim=E, units=H, seed=3, **options)
     rng = np.random.default_rng(4)
     for weight in network.named_weights().values():
         weight.assign(rng.normal(scale=0.7, size=weight.shape))
@@ -48,7 +49,7 @@ def logits_of(
     return tf.transpose(network(rows, fed(batch, dropout_seed), training=training), [1, 0, 2])
 
 
-def fed(batch: Batch, dropout_seed: tuple[int, int] = (7, 0)) -> Fed:
+def fed(batch: Batch, dropout_seed: tuple[int, int] = (7, 0)) -> BatchTensors:
     return unpack(*join([pack(batch, dropout_seed)]), 0)
 
 
@@ -273,7 +274,7 @@ def test_every_branch_is_told_which_kernel_to_use(kernel: Kernel) -> None:
 
 def test_the_seed_decides_the_initial_weights_and_no_two_matrices_start_equal() -> None:
     def initial(seed: int) -> dict[str, np.ndarray]:
-        return TwoBranchTagger(
+        return small_network(
             n_tokens=V, n_tags=K, embedding_dim=H, units=H, layers=2, merge="sum", seed=seed
         ).weights_as_arrays()
 

@@ -26,7 +26,7 @@ from tagger.corpus.transitions import constraints_of
 from tagger.errors import ModelError, TaggerError
 from tagger.inputs.batching import pad
 from tagger.model_dir.store import Model, Weights, load_model, read_weights
-from tagger.network.model import open_scorer
+from tagger.network.model import open_network_logits
 from tagger.network.onnx_export import build_onnx, check_equal, model_graph
 from tagger.prediction.onnx_session import graph_inputs, load_predictor
 from tagger.prediction.predictor import Predictor
@@ -66,7 +66,7 @@ CORPORA = {
 
 
 def in_tensorflow(directory: Path) -> Predictor:
-    return Predictor(load_model(directory, open_scorer))
+    return Predictor(load_model(directory, open_network_logits))
 
 
 def of(architecture: dict[str, object]) -> str:
@@ -117,7 +117,7 @@ def test_tags_are_those_of_tensorflow_on_every_corpus(
         in_tensorflow(directory).tag(real_sentences),
     )
     assert [tagged.tags for tagged in ours] == [tagged.tags for tagged in theirs]
-    assert np.allclose(*([score for t in some for score in t.scores] for some in (ours, theirs)), atol=1e-4)
+    assert np.allclose(*([score for t in some for score in t.probabilities] for some in (ours, theirs)), atol=1e-4)
     assert len({tag for tagged in ours for tag in tagged.tags}) >= 4, "a network that says little shows little"
 
 
@@ -161,8 +161,8 @@ def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
 
 def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
     theirs = in_tensorflow(save_small_model(tmp_path / "one"))
-    scorer = theirs._score
-    theirs._score = lambda *sentences: scorer(*sentences) * np.float32(np.nan)
+    scorer = theirs._compute_logits
+    theirs._compute_logits = lambda *sentences: scorer(*sentences) * np.float32(np.nan)
     with pytest.raises(
         TaggerError, match=r"the network computes no numbers: training diverged; lower training\.learning"
     ):
@@ -172,8 +172,8 @@ def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
 def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
     first = in_tensorflow(save_small_model(tmp_path / "one"))
     seen: list[int] = []
-    scorer = first._score
-    first._score = lambda *some: seen.extend(map(len, some[0])) or scorer(*some)
+    scorer = first._compute_logits
+    first._compute_logits = lambda *some: seen.extend(map(len, some[0])) or scorer(*some)
     sentences = [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]]
     check_equal(load_predictor(tmp_path / "one"), first, columns(sentences))
     assert 300 in seen
@@ -215,7 +215,7 @@ def feed(directory: Path, n_features: int = 0) -> tuple[dict[str, np.ndarray], l
     features = [[[f"f{len(token) % 7}" for token in tokens]] * n_features for tokens in sentences]
     given = [[tokens, *its] for tokens, its in zip(sentences, features, strict=True)]
     encoded = predictor.model.encoder.encode(given)
-    inputs = graph_inputs(*pad(encoded.sentences), encoded.spellings)
+    inputs = graph_inputs(*pad(encoded.sentences), encoded.forms)
     return inputs, predictor.logits(sentences, features)
 
 
@@ -296,11 +296,11 @@ def test_what_a_crf_has_learned_goes_with_the_graph(tmp_path: Path, scheme: str)
     sentences, (ours, theirs) = random_sentences(40), (load_predictor(directory, threads=1), in_tensorflow(directory))
     for found, expected in zip(ours.tag(sentences), theirs.tag(sentences), strict=True):
         assert found.tags == expected.tags
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
     plain = load_predictor(save_small_model(tmp_path / "plain", scheme=scheme, tags=tags), threads=1)
     differ = [a.tags != b.tags for a, b in zip(ours.tag(sentences), plain.tag(sentences), strict=True)]
     assert sum(differ) > 10, "what it has learned shows"
-    assert [tagged.scores for tagged in ours.tag(sentences, scores=False)] == [[]] * len(sentences)
+    assert [tagged.probabilities for tagged in ours.tag(sentences, probabilities=False)] == [[]] * len(sentences)
 
     assert run_tagger("export", tmp_path / "n.onnx", "--model", directory).exit_code == 0
     session = onnxruntime.InferenceSession(tmp_path / "n.onnx", providers=["CPUExecutionProvider"])

@@ -8,16 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from small_models import small_network
 
 from tagger.config import TrainingConfig
 from tagger.errors import TaggerError
 from tagger.inputs.batching import Batch
-from tagger.inputs.training_set import TrainingSet, Unknowns
+from tagger.inputs.training_set import TrainingSet, WordDropout
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
+from tagger.network.model import sequence_loss  # noqa: E402
 from tagger.network.optimizers import LossScale, rate_of  # noqa: E402
 from tagger.network.packing import join, pack, unpack  # noqa: E402
 from tagger.network.trainer import Stopped, Trainer, _groups, dropout_seed  # noqa: E402
@@ -30,12 +31,14 @@ V, K = 30, 4
 def a_training_set(seed: int = 0) -> TrainingSet:
     rng = np.random.default_rng(seed)
     ids = [rng.integers(2, V, rng.integers(1, 9)).astype(np.int32) for _ in range(40)]
-    unknowns = Unknowns(rare=np.ones(V, bool), probability=0.1)
-    return TrainingSet(sentences=ids, tag_ids=[row % K for row in ids], unknowns=unknowns, batch_size=8, seed=seed)
+    word_dropout = WordDropout(rare=np.ones(V, bool), unk_probability=0.1)
+    return TrainingSet(
+        sentences=ids, tag_ids=[row % K for row in ids], word_dropout=word_dropout, batch_size=8, seed=seed
+    )
 
 
 def a_trainer(*, mixed_precision: bool = False, **settings: object) -> Trainer:
-    network = TwoBranchTagger(
+    network = small_network(
         n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1, mixed_precision=mixed_precision
     )
     return Trainer(network, TrainingConfig(**{"optimizer": "adam", "ema": None, **settings}))  # type: ignore[arg-type]
@@ -63,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 
 def test_loss_is_reported_per_token_and_summed_over_tokens_divided_by_sentences_when_trained() -> None:
     trainer = a_trainer(optimizer="sgd", learning_rate=0.1, decay=0.0, clip_norm=None)
-    trainer.network.dropout = 0.0
+    trainer.network.spec = dataclasses.replace(trainer.network.spec, dropout=0.0)
     batch = next(iter(a_training_set().batches(0)))
     with tf.GradientTape() as tape:
         network = trainer.network
@@ -159,8 +162,8 @@ def test_new_lengths_do_not_compile_the_step_again() -> None:
 
     def of_length(n: int) -> Iterable[Batch]:
         ids = [np.full(n, 3, np.int32)] * 2
-        unknowns = Unknowns(rare=np.zeros(V, bool), probability=0.0)
-        return TrainingSet(sentences=ids, tag_ids=ids, unknowns=unknowns, batch_size=2, seed=0).batches(0)
+        word_dropout = WordDropout(rare=np.zeros(V, bool), unk_probability=0.0)
+        return TrainingSet(sentences=ids, tag_ids=ids, word_dropout=word_dropout, batch_size=2, seed=0).batches(0)
 
     for n in (3, 9, 27):
         trainer.train_epoch(of_length(n), 0)
@@ -194,7 +197,7 @@ def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None
     embedding = trainer.network.embedding.numpy()
     embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
     trainer.network.embedding.assign(embedding)
-    data = dataclasses.replace(a_training_set(), unknowns=Unknowns(rare=np.ones(V, bool), probability=0.0))
+    data = dataclasses.replace(a_training_set(), word_dropout=WordDropout(rare=np.ones(V, bool), unk_probability=0.0))
     with pytest.raises(TaggerError, match=r"epoch 1: found weights that are no numbers at step 5: "):
         trainer.train_epoch(data.batches(0), 0)
 
@@ -263,7 +266,7 @@ def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(part
     whole, in_parts = a_trainer(**settings), a_trainer(**settings, accumulate=parts)
     results = []
     for trainer in (whole, in_parts):
-        trainer.network.dropout = 0.0
+        trainer.network.spec = dataclasses.replace(trainer.network.spec, dropout=0.0)
         results.append([trainer.train_epoch(a_training_set().batches(epoch), epoch).loss for epoch in range(2)])
     assert results[0] == pytest.approx(results[1], rel=1e-4)
     ours, theirs = in_parts.network.weights_as_arrays(), whole.network.weights_as_arrays()

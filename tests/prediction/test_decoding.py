@@ -14,7 +14,7 @@ from seqscore.validation import validate_labels
 from tagger.corpus.schemes import SCHEMES
 from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, learned_within
 from tagger.prediction import decoding
-from tagger.prediction.decoding import Scores, decode, log_softmax, marginals, tag_scores, viterbi
+from tagger.prediction.decoding import Logits, decode, log_softmax, marginals, tag_probabilities, viterbi
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
 TAGS = {
@@ -26,7 +26,7 @@ TAGS = {
 }
 
 
-def random_scores(shape: tuple[int, ...], seed: int, scale: float = 2.0) -> Scores:
+def random_scores(shape: tuple[int, ...], seed: int, scale: float = 2.0) -> Logits:
     return (np.random.default_rng(seed).normal(size=shape) * scale).astype(np.float32)
 
 
@@ -104,11 +104,11 @@ def test_a_sentence_is_decoded_alike_alone_and_in_any_batch() -> None:
     logits = random_scores((6, 9, len(tags)), 3)
     lengths = lengths_of(9, 1, 4, 2, 9, 7)
     together = decode(logits, lengths, constraints)
-    scores = tag_scores(logits, lengths, together, constraints)
+    scores = tag_probabilities(logits, lengths, together, constraints)
     for row, n in enumerate(lengths.tolist()):
         one = logits[row : row + 1, :n], lengths[row : row + 1]
         alone = decode(*one, constraints)
-        alone_scores = tag_scores(*one, alone, constraints)
+        alone_scores = tag_probabilities(*one, alone, constraints)
         assert alone[0].tolist() == together[row, :n].tolist()
         assert alone_scores[0].tolist() == scores[row, :n].tolist()
 
@@ -199,7 +199,7 @@ def test_the_score_of_a_tag_is_its_softmax_probability(constrained: bool) -> Non
     lengths = lengths_of(6, 1, 2, 5)
     constraints = constraints_for(tags, "IOB2") if constrained else None
     ids = decode(logits, lengths, constraints)
-    scores = tag_scores(logits, lengths, ids, constraints)
+    scores = tag_probabilities(logits, lengths, ids, constraints)
     best = 0
     for row, n in enumerate(lengths.tolist()):
         probabilities = softmax(logits[row, :n])
@@ -227,7 +227,7 @@ def test_a_sentence_without_a_legal_path_gets_its_best_scored_tags() -> None:
     constraints = constraints_for(tags, "IOB2")
     logits = np.array([[[0, 5], [0, 5], [1, 5]], [[5, 0], [0, 4], [5, 0]], [[0, 5], [9, 9], [9, 9]]], np.float32)
     ids = decode(logits, lengths_of(3, 3, 1), constraints)
-    scores = tag_scores(logits, lengths_of(3, 3, 1), ids, constraints)
+    scores = tag_probabilities(logits, lengths_of(3, 3, 1), ids, constraints)
     assert ids.tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
     assert scores[0].tolist() == pytest.approx(softmax(logits[0])[:, 1].tolist(), abs=1e-6)
 
@@ -294,7 +294,7 @@ def test_a_crf_finds_the_best_of_all_paths_and_their_marginals(scheme: str, scal
             logits[row, n:] = np.nan
         ids = decode(logits, lengths, transitions)
         found = marginals(logits, lengths, transitions)
-        scores = tag_scores(logits, lengths, ids, transitions)
+        scores = tag_probabilities(logits, lengths, ids, transitions)
         assert scores.dtype == np.float32
         for row, n in enumerate(lengths.tolist()):
             every = all_paths(logits[row, :n], transitions)
@@ -327,7 +327,7 @@ def test_a_piece_is_decoded_as_if_the_tag_before_it_were_given(scheme: str) -> N
         if np.isinf(scores.max()):
             continue
         given = AllPaths(every.tags, scores, len(tags))
-        rest = transitions.of_piece(after_tag, goes_on=False)
+        rest = transitions.of_chunk(after_tag, continues=False)
         piece, lengths = logits[:, cut:], lengths_of(n - cut)
         assert rest.learned
         assert decode(piece, lengths, rest)[0].tolist() == given.best[cut:]
@@ -338,7 +338,7 @@ def test_a_piece_is_decoded_as_if_the_tag_before_it_were_given(scheme: str) -> N
 def test_the_first_piece_may_end_in_any_tag(scheme: str) -> None:
     tags, n = CRF_TAGS[scheme], 3
     transitions = learned(tags, scheme, 6)
-    first = transitions.of_piece(None, goes_on=True)
+    first = transitions.of_chunk(None, continues=True)
     logits = random_scores((1, n, len(tags)), 7)
     every = all_paths(logits[0], Transitions(transitions.transition, transitions.start, np.zeros(len(tags))))
     assert decode(logits, lengths_of(n), first)[0].tolist() == every.best

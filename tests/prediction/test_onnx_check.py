@@ -41,9 +41,7 @@ NETWORKS: list[dict[str, Any]] = [
 def written(tmp_path: Path, **options: Any) -> tuple[bytes, Any, dict[str, str]]:
     """A graph, and what `check_graph` must be given to accept it."""
     model = small_model(tmp_path, **options)
-    structure = structure_of(
-        model.manifest.network, model.encoder.sizes(len(model.tags)), crf=model.manifest.decoder == "crf"
-    )
+    structure = structure_of(model.manifest.network, model.encoder.sizes(len(model.tags)))
     size = model.network["embedding"].size * (2 if model.manifest.embedding_dtype == "float16" else 4)
     return model_graph(model), structure, {"location": "embeddings.bin", "offset": "0", "length": str(size)}
 

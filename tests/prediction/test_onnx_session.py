@@ -198,7 +198,7 @@ def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Pat
         predictor.tag([sentence])
     for free in (20_000_000_000, None):
         monkeypatch.setattr(onnx_session, "available_memory", lambda free=free: free)
-        assert len(predictor.tag([sentence], scores=False)[0].tags) == 40_000
+        assert len(predictor.tag([sentence], probabilities=False)[0].tags) == 40_000
     monkeypatch.setattr(onnx_session, "available_memory", lambda: 0)
     assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "what is no more than usual is not asked about"
 

@@ -24,9 +24,9 @@ from tagger.inputs.batching import Ids, batches_by_length, pad
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Scores
-from tagger.prediction.predictor import Predictor, ScoreBatch, context_of
-from tagger.prediction.stream import PIECE_LINES, tag_conll, tag_stream, tag_windows
+from tagger.prediction.decoding import Logits
+from tagger.prediction.predictor import ComputeLogits, Predictor, context_of
+from tagger.prediction.stream import CHUNK_LINES, tag_conll, tag_groups, tag_stream
 
 _WORDS = tuple(f"w{i}" for i in range(500))
 
@@ -37,7 +37,7 @@ def neighbourhood_score(radius: int) -> Any:
     weights = rng.integers(1, 1000, (2 * radius + 1, 502, len(TAGS)))
     weights[:, 0] = 0  # padding, and what lies beyond the window
 
-    def score(sentences: Sequence[Ids], _: object) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Logits:
         token_ids, _ = pad(sentences)
         n_rows, n_steps = token_ids.shape
         padded = np.zeros((n_rows, n_steps + 2 * radius), np.int32)
@@ -83,21 +83,21 @@ def test_a_sentence_read_in_pieces_has_the_tags_of_the_whole(max_length: int, ra
     tokens = long_sentence(30_000)
     data = "".join(f"{token}\n" for token in tokens).encode()
     (expected,) = predictor.tag([tokens])
-    sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)
+    sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=CHUNK_LINES)
     pieces = list(tag_stream(predictor, sentences))
     assert [len(sentence.tokens) for sentence, _ in pieces] == [8192, 8192, 8192, 30_000 - 3 * 8192]
     assert [token for sentence, _ in pieces for token in sentence.tokens] == tokens
     assert [tag for _, tagged in pieces for tag in tagged.tags] == expected.tags
-    assert np.allclose([score for _, tagged in pieces for score in tagged.scores], expected.scores)
+    assert np.allclose([score for _, tagged in pieces for score in tagged.probabilities], expected.probabilities)
     assert len(set(expected.tags)) == len(TAGS)
 
 
 def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags() -> None:
     predictor = neighbourhood_predictor(20, 512)
-    sentences = [long_sentence(n) for n in (3, PIECE_LINES, 1, 9000, PIECE_LINES + 1, 5)]
+    sentences = [long_sentence(n) for n in (3, CHUNK_LINES, 1, 9000, CHUNK_LINES + 1, 5)]
     data = "\n".join("".join(f"{token}\n" for token in tokens) for tokens in sentences).encode()
     found: list[list[str]] = [[]]
-    for sentence, tagged in tag_stream(predictor, read_sentences(io.BytesIO(data), Layout(), max_lines=PIECE_LINES)):
+    for sentence, tagged in tag_stream(predictor, read_sentences(io.BytesIO(data), Layout(), max_lines=CHUNK_LINES)):
         found[-1] += tagged.tags
         if not sentence.continues:
             found.append([])
@@ -105,7 +105,7 @@ def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags()
 
 
 def test_a_docstart_line_ends_a_sentence_also_where_a_piece_begins() -> None:
-    for n_before in (PIECE_LINES - 1, PIECE_LINES, PIECE_LINES + 1):
+    for n_before in (CHUNK_LINES - 1, CHUNK_LINES, CHUNK_LINES + 1):
         data = b"Peter\n" * n_before + b"-DOCSTART-\nBlackburn\n"
         with stub_model():
             assert run_tagger("predict", stdin=data).output.endswith(b"-DOCSTART-\tO\nBlackburn\tB-PER\n"), n_before
@@ -167,11 +167,11 @@ def test_batches_hold_sentences_of_like_length_each_once_and_no_more_tokens_than
     assert padded < 1.1 * sum(lengths), "batches of any sentences would be padded to twice the tokens"
 
 
-def slow_and_recorded(delays: list[float], calls: list[int]) -> ScoreBatch:
+def slow_and_recorded(delays: list[float], calls: list[int]) -> ComputeLogits:
     """The stub's scorer, whose batches take turns in being slow; records the size of each."""
     table, waits = fixed_logits(), itertools.cycle(delays)
 
-    def score(sentences: Sequence[Ids], _: object) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Logits:
         time.sleep(next(waits))
         calls.append(len(sentences))
         return table[pad(sentences)[0]]
@@ -188,7 +188,7 @@ def test_sentences_come_back_in_order_however_long_their_batches_take() -> None:
     expected = b"".join(tag_conll(stub_predictor(), io.BytesIO(data), Layout(), path="-"))
     for window in (3, 10, 1000):
         sentences = read_sentences(io.BytesIO(data), Layout())
-        found = [pair for group in tag_windows(predictor, sentences, window) for pair in group]
+        found = [pair for group in tag_groups(predictor, sentences, window) for pair in group]
         assert b"".join(line for sentence, _ in found for line in sentence.lines) == data
         plain = stub_predictor().tag([sentence.tokens for sentence, _ in found])
         assert [tagged for _, tagged in found] == plain
@@ -209,7 +209,7 @@ def test_what_was_read_before_an_error_comes_out_first_and_nothing_after_it() ->
 def test_a_failure_of_the_network_stops_everything_at_once() -> None:
     begun: list[int] = []
 
-    def failing(sentences: Sequence[Ids], _: object) -> Scores:
+    def failing(sentences: Sequence[Ids], _: object) -> Logits:
         begun.append(len(sentences))
         if len(begun) == 4:
             raise ModelError("broken")
@@ -236,7 +236,7 @@ def test_work_that_nobody_waits_for_is_not_begun() -> None:
     calls: list[int] = []
     predictor = Predictor(stub_predictor(score=slow_and_recorded([0.01], calls)).model, threads=2, batch_tokens=1)
     sentences = (Sentence(["EU"], [], [], range(0), [], 0) for _ in range(1000))
-    stream = tag_windows(predictor, sentences, 10)
+    stream = tag_groups(predictor, sentences, 10)
     assert len(next(stream)) == 10
     stream.close()  # as Ctrl-C does
     begun = len(calls)
@@ -285,14 +285,14 @@ def test_a_pause_inside_a_sentence_that_is_read_in_pieces_changes_nothing() -> N
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.extend(blocks))
     reader.start()
-    lines = [b"Peter\n"] + [b"Blackburn\n"] * (2 * PIECE_LINES)
+    lines = [b"Peter\n"] + [b"Blackburn\n"] * (2 * CHUNK_LINES)
     for start in range(0, len(lines), 5000):
         stream.write_block(b"".join(lines[start : start + 5000]))
         time.sleep(0.12)
     stream.finish()
     reader.join(20)
     stream.discard()
-    assert b"".join(found) == b"Peter\tB-PER\n" + b"Blackburn\tI-PER\n" * (2 * PIECE_LINES)
+    assert b"".join(found) == b"Peter\tB-PER\n" + b"Blackburn\tI-PER\n" * (2 * CHUNK_LINES)
 
 
 def test_a_pipe_that_does_not_block_is_waited_for() -> None:
@@ -313,10 +313,10 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
 
 def test_a_window_holds_few_long_sentences() -> None:
     data = (b"EU\n" * 8000 + b"\n") * 30
-    sizes = [len(group) for group in tag_windows(stub_predictor(), read_sentences(io.BytesIO(data), Layout()))]
+    sizes = [len(group) for group in tag_groups(stub_predictor(), read_sentences(io.BytesIO(data), Layout()))]
     assert sizes == [9, 9, 9, 3], "no more than 65,536 lines and the sentence that exceeds them"
     tokens_only = (Sentence(["EU"] * 8000, [], [], range(0), [], 0) for _ in range(30))
-    assert [len(group) for group in tag_windows(stub_predictor(), tokens_only)] == [9, 9, 9, 3]
+    assert [len(group) for group in tag_groups(stub_predictor(), tokens_only)] == [9, 9, 9, 3]
 
 
 def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
@@ -362,7 +362,7 @@ def test_no_context_reaches_over_a_docstart_line_between_pieces() -> None:
 def test_a_window_too_small_for_context_is_scored_once_and_cut_spans_go_on() -> None:
     table, counted = fixed_logits(), []
 
-    def score(sentences: Sequence[Ids], _: object) -> Scores:
+    def score(sentences: Sequence[Ids], _: object) -> Logits:
         counted.extend(len(ids) for ids in sentences)
         return table[pad(sentences)[0]]
 

@@ -29,7 +29,7 @@ def test_the_newest_two_are_kept(states: Checkpoints) -> None:
     assert names(states.directory) == ["lock", "state-000002.safetensors", "state-000003.safetensors"]
     newest = states.newest()
     assert newest is not None
-    assert newest.facts == {"i": 2}
+    assert newest.record == {"i": 2}
     assert newest.arrays["a"].tolist() == [2, 2]
 
 
@@ -41,7 +41,7 @@ def test_numbers_go_on_however_large(states: Checkpoints) -> None:
     assert names(states.directory) == ["lock", "state-1000000000000.safetensors"]
     found = states.newest()
     assert found is not None
-    assert found.facts == {"i": 3}
+    assert found.record == {"i": 3}
 
 
 def test_a_damaged_one_stays_until_somebody_goes_on_from_the_one_before(states: Checkpoints) -> None:
@@ -50,7 +50,7 @@ def test_a_damaged_one_stays_until_somebody_goes_on_from_the_one_before(states: 
     warnings: list[str] = []
     found = states.newest(warnings.append)
     assert found is not None
-    assert found.facts == {"i": 1}
+    assert found.record == {"i": 1}
     assert len(warnings) == 1
     assert newest.exists()
     states.newest(remove_damaged=True)
@@ -131,7 +131,7 @@ def test_every_changed_byte_of_a_state_is_noticed() -> None:
     state = State({"epoch": 3, "text": "ä\ud800"}, arrays)
     content = state.to_bytes()
     again = State.from_bytes(content)
-    assert again.facts == state.facts
+    assert again.record == state.record
     assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in again.arrays.items()} == {
         name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
     }
@@ -145,7 +145,7 @@ def test_every_changed_byte_of_a_state_is_noticed() -> None:
             except ValueError:
                 continue
             # A blank of the header's JSON may have become another one.
-            assert found.facts == state.facts
+            assert found.record == state.record
             assert all(np.array_equal(found.arrays[name], array) for name, array in arrays.items())
             same += 1
     assert same < 100

@@ -47,8 +47,12 @@ def test_defaults(prepared) -> None:
     assert result.tags.tags == ("O", "B-LOC", "B-ORG", "B-PER", "I-ORG")
     assert [ids.tolist() for ids in result.training_set.sentences] == [[4, 5, 2, 3], [6, 7, 2, 3], [8, 9], [10, 11]]
     assert [ids.tolist() for ids in result.training_set.tag_ids] == [[0, 2, 4, 4], [0, 0, 0, 1], [3, 0], [0, 0]]
-    assert np.flatnonzero(result.training_set.unknowns.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
-    assert (result.training_set.unknowns.probability, result.training_set.batch_size, result.training_set.seed) == (
+    assert np.flatnonzero(result.training_set.word_dropout.rare).tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert (
+        result.training_set.word_dropout.unk_probability,
+        result.training_set.batch_size,
+        result.training_set.seed,
+    ) == (
         0.3,
         32,
         1,
@@ -85,7 +89,7 @@ def test_unk_probability_batch_size_and_seed_reach_the_training_set(prepared) ->
     training_set = prepared("vocabulary.unk_probability=0.9", "training.batch_size=3", "training.seed=7")[
         0
     ].training_set
-    assert (training_set.unknowns.probability, training_set.batch_size, training_set.seed) == (0.9, 3, 7)
+    assert (training_set.word_dropout.unk_probability, training_set.batch_size, training_set.seed) == (0.9, 3, 7)
 
 
 def test_columns_delimiter_comments_and_encoding_are_those_of_the_file(prepared) -> None:
@@ -177,9 +181,9 @@ def test_the_test_path_is_relative_to_where_the_model_really_is(prepared, tmp_pa
 def test_the_model_section_reaches_the_manifest(prepared) -> None:
     settings = ["embedding_dim=3", "units=4", "layers=2", "direction=backward", "merge=ave", "dropout=0.25"]
     manifest = prepared(*(f"model.{setting}" for setting in settings), "model.decoder=softmax")[0].manifest
-    assert manifest.network == {
+    assert manifest.network.to_json() == {
         "embedding_dim": 3, "units": 4, "layers": 2, "direction": "backward", "merge": "ave", "dropout": 0.25,
         "characters": "none", "character_dim": 30, "character_units": 50, "casing": False, "feature_dim": 20,
         "input_dropout": 0.25, "token_dropout": 0.25, "recurrent_dropout": 0.0,
+        "decoder": "softmax",
     }  # fmt: skip
-    assert manifest.decoder == "softmax"

@@ -22,7 +22,7 @@ from tagger.network.devices import Device  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
-from tagger.training.resume import check_same, facts_of  # noqa: E402
+from tagger.training.resume import check_same, fingerprint_of  # noqa: E402
 from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
 from tagger.training.train import Run  # noqa: E402
 
@@ -228,7 +228,7 @@ def test_a_state_is_written_within_an_epoch_too(configured, monkeypatch: pytest.
     save = Checkpoints.save
 
     def noted(self: Checkpoints, state: State, **options: int) -> None:
-        saved.append((state.facts["epoch"], state.facts["progress"]["steps"]))
+        saved.append((state.record["epoch"], state.record["progress"]["steps"]))
         save(self, state, **options)
 
     monkeypatch.setattr(Checkpoints, "save", noted)
@@ -283,7 +283,7 @@ def test_every_change_of_the_training_data_is_noticed(
         Path("train").write_text("\n".join(lines) + "\n")
         config = configured(*settings)
         prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
-        return facts_of(config, prepared, Device("CPU", Kernel.BLOCK))
+        return fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
 
     first = facts(before)
     check_same(facts(before), first, "here")
@@ -345,7 +345,7 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(interrupted) -> No
     good = State.from_bytes(newest.read_bytes())
     assert "best.softmax.kernel" in good.arrays
     for what, change in HOSTILE.items():
-        facts, arrays = copy.deepcopy(dict(good.facts)), dict(good.arrays)
+        facts, arrays = copy.deepcopy(dict(good.record)), dict(good.arrays)
         change(facts, arrays)
         newest.write_bytes(State(facts, arrays).to_bytes())
         with pytest.raises(TaggerError, match="delete that directory"):
@@ -366,7 +366,7 @@ def test_a_training_that_cannot_begin_leaves_what_was_finished_and_no_litter(con
 
 
 def test_threads_stay_as_they_were(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
-    threads = State.from_bytes(sorted(Path("m.training").glob("state-*"))[-1].read_bytes()).facts["threads"]
+    threads = State.from_bytes(sorted(Path("m.training").glob("state-*"))[-1].read_bytes()).record["threads"]
     train(interrupted(f"training.threads={threads + 1}", "training.epochs=6"), resume=True, should_stop=lambda: True)
     expected = f"warning: --resume: training.threads: found {threads + 1}, going on with {threads}, as in the training"
     assert expected in capfd.readouterr().err

@@ -59,7 +59,7 @@ def train_quickly(
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         listener.start_epoch(1, 1, 1)
-        if state is None or not state.facts["finished"]:
+        if state is None or not state.record["finished"]:
             model_dir.mkdir(exist_ok=True)
             for name, content in model_files(seed, config.model.units).items():
                 (model_dir / name).write_bytes(content)
@@ -245,7 +245,7 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None
     newest = sorted(Path("m.training").glob("state-*"))[-1]
     good = State.from_bytes(newest.read_bytes())
     for runs in ("x", [3], [{"seed": 1}], None, [{"seed": "x"}]):
-        newest.write_bytes(State({**good.facts, "runs": runs}, {}).to_bytes())
+        newest.write_bytes(State({**good.record, "runs": runs}, {}).to_bytes())
         with pytest.raises(ConfigError, match=r"--resume: the state in .*m\.training does not fit"):
             train_three(config, resume=True)
 

@@ -34,8 +34,7 @@ from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints  # noqa: E402
 from tagger.training.history import EpochResult, score_of  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
-from tagger.training.resume import facts_of  # noqa: E402
-from tagger.training.resume import fingerprint as fingerprint_of  # noqa: E402
+from tagger.training.resume import checksum_of, fingerprint_of  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -57,7 +56,7 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(configured, mon
         seen.append((wanted, threads))
         return devices.Device("a GPU", Kernel.CUDNN)
 
-    def network(**options: object) -> None:
+    def network(*_: object, **options: object) -> None:
         seen.append(options["kernel"])
         raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
 
@@ -135,7 +134,9 @@ def test_mixed_precision_is_for_gpus(
     seen: list[object] = []
     build = model.TwoBranchTagger
     monkeypatch.setattr(
-        model, "TwoBranchTagger", lambda **options: seen.append(options["mixed_precision"]) or build(**options)
+        model,
+        "TwoBranchTagger",
+        lambda *given, **options: seen.append(options["mixed_precision"]) or build(*given, **options),
     )
     outcome = train_module.train(configured("training.mixed_precision=true"), TrainingProgress())
     assert outcome.best is not None
@@ -192,7 +193,9 @@ def test_workers_are_told_apart_by_data_and_settings_but_not_by_paths_and_thread
     def fingerprint(text: str, *settings: str) -> int:
         (tmp_path / "train").write_text(text)
         config = configured(*settings)
-        return fingerprint_of(facts_of(config, prepare(config, note=str, warn=str), devices.Device("", Kernel.BLOCK)))
+        return checksum_of(
+            fingerprint_of(config, prepare(config, note=str, warn=str), devices.Device("", Kernel.BLOCK))
+        )
 
     text = "a B-X\nb O\n\nc O\nd O\n"
     first = fingerprint(text)
@@ -246,10 +249,17 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Re
     network = train_module.initial_network(prepared, device)
     trainer = train_module.Trainer(network, config.training)
     checkpoints = Checkpoints(Path(str(config.output.model_dir)))
-    facts = facts_of(config, prepared, device)
+    fingerprint = fingerprint_of(config, prepared, device)
     with checkpoints.lock():
         this = train_module.Run(
-            config, prepared, trainer, replicas, TrainingProgress(), lambda: False, facts=facts, checkpoints=checkpoints
+            config,
+            prepared,
+            trainer,
+            replicas,
+            TrainingProgress(),
+            lambda: False,
+            fingerprint=fingerprint,
+            checkpoints=checkpoints,
         )
         gold, empty = [["B-X", "O"]], [["O", "O"]]
         scores = iter([empty, gold, *[empty] * 4])
@@ -258,7 +268,7 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Re
 
 
 def test_running_out_of_memory_is_an_error_with_advice() -> None:
-    with pytest.raises(DeviceError, match=r"out of memory: .* smaller model\.units"), devices.out_of_memory_explained():
+    with pytest.raises(DeviceError, match=r"out of memory: .* smaller model\.units"), devices.device_errors_explained():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 

@@ -35,20 +35,21 @@ _DTYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32",
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a training has come to.
+    """The state of a training.
 
     Attributes:
-        record: how far the training has come, as JSON can hold it; in the file it is called `facts`.
-        arrays: by name.
+        record: the settings, and how far the training has come, as JSON values; the file calls it `facts`.
+        arrays: the weights and the optimizer's numbers by name.
     """
 
     record: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
 
     def parts(self) -> list[bytes | memoryview]:
-        """The content of its file, without a second copy of any array; the library makes two.
+        """Return the content of the file in parts, without copying an array; the safetensors library copies each twice.
 
-        safetensors: 8 bytes with the length of a header, JSON with each array's type, shape and place, the arrays.
+        The format of safetensors: 8 bytes with the length of the header, the header (JSON with the type, shape and
+        place of each array), the arrays.
         """
         arrays = {name: np.asarray(array, order="C") for name, array in self.arrays.items()}
         text, end = json.dumps(self.record, sort_keys=True), 0
@@ -61,12 +62,12 @@ class State:
         return [len(packed).to_bytes(8, "little"), packed, *map(_bytes_of, arrays.values())]
 
     def to_bytes(self) -> bytes:
-        """The content of its file."""
+        """Return the content of the file."""
         return b"".join(self.parts())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> State:
-        """The inverse of `to_bytes`.
+        """Read a state from the content of its file: the inverse of `to_bytes`.
 
         Raises:
             ValueError: the content is damaged.
@@ -78,7 +79,7 @@ class State:
             text, expected = metadata["facts"], metadata["sha256"]
             record = json.loads(text)
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"is no state: {error}") from None
+            raise ValueError(f"it is not a state: {error}") from None
         if _digest(text, arrays) != expected:
             raise ValueError("its checksum does not match")
         if not isinstance(record, dict):
@@ -106,7 +107,7 @@ class Checkpoints:
     """The states of the training that writes a model directory.
 
     Args:
-        model_dir: of a link, the directory that it points to is meant.
+        model_dir: the model directory, or a link to it.
     """
 
     def __init__(self, model_dir: Path) -> None:
@@ -115,20 +116,20 @@ class Checkpoints:
 
     @functools.cached_property
     def model_dir(self) -> Path:
-        """Where the model is, whatever links lead there."""
+        """The model directory with all links resolved."""
         return self._given.resolve()
 
     @property
     def directory(self) -> Path:
-        """Where the states are."""
+        """The directory of the states."""
         return self.model_dir.with_name(f"{self.model_dir.name}.training")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other training away from the model directory; what a killed one left half written is removed.
+        """Keep every other training away from the model directory; remove files that a killed one left half written.
 
         Raises:
-            ModelError: another training is at work there, its place is taken, or nothing can be written.
+            ModelError: another training holds the lock, something else is in the way, or nothing can be written.
         """
         self._check_place()
         try:
@@ -141,13 +142,13 @@ class Checkpoints:
         finally:
             if self._lock is not None:
                 with contextlib.suppress(ModelError):
-                    if self._is_held() and not self._paths():  # nothing to go on from: nothing is left behind
+                    if self._is_held() and not self._paths():  # leave no empty directory behind
                         self.remove()
                 self._lock.close()
                 self._lock = None
 
     def _check_place(self) -> None:
-        """Nobody else's directory is taken for one of states: what is in the way of a training gets deleted."""
+        """Refuse a directory that holds anything but states, because a training deletes what is in there."""
         for path in self._entries():
             if path.is_dir() or not _is_ours(path):
                 raise ModelError(
@@ -156,11 +157,11 @@ class Checkpoints:
                 )
 
     def _hold(self) -> None:
-        """Take the lock; it is a file of the directory, which somebody may have deleted since."""
+        """Take the lock, again if somebody has deleted the directory with the lock file since."""
         while not self._is_held():
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                # Without buffering: a full disk shows here and not when the file is closed.
+                # Unbuffered, so that a full disk is an error here and not when the file is closed.
                 lock = (self.directory / _LOCK).open("ab", buffering=0)
             except OSError as error:
                 raise self._explain(error) from None
@@ -195,10 +196,10 @@ class Checkpoints:
         return explain_not_writable(self.directory, error)
 
     def save(self, state: State, *, n_kept: int = 2) -> None:
-        """Write a state, under the lock; afterwards only the newest `n_kept` stay.
+        """Write a state while holding the lock, then remove all but the newest `n_kept`.
 
         Raises:
-            ModelError: it cannot be written; the states that were there still are.
+            ModelError: the state cannot be written; the earlier ones are still there.
         """
         self._hold()
         paths = self._paths()
@@ -211,18 +212,19 @@ class Checkpoints:
             raise self._explain(error) from None
 
     def has_states(self) -> bool:
-        """Whether there is anything to go on from, whole or not."""
+        """Whether there are any states, damaged or not."""
         return bool(self._paths())
 
     def newest(self, warn: Callable[[str], None] = lambda text: None, *, remove_damaged: bool = False) -> State | None:
-        """The newest state that is whole, or None if there is none at all.
+        """Return the newest state that is not damaged, or None if there are no states.
 
         Args:
-            warn: is told of damaged ones.
-            remove_damaged: or they would count among those to keep; only who goes on from the one before may.
+            warn: receives a line about each damaged state.
+            remove_damaged: whether to remove damaged states, which would count among those to keep. Only a training
+                that continues from an earlier state may do that.
 
         Raises:
-            ModelError: there are states, and all of them are damaged, or one cannot be read.
+            ModelError: all states are damaged, or one cannot be read.
         """
         paths, damaged = self._paths(), list[Path]()
         for path in reversed(paths):
@@ -231,7 +233,7 @@ class Checkpoints:
             except OSError as error:
                 raise ModelError(
                     f"{path}: cannot be read: {error.strerror}; check its permissions, or delete"
-                    f" {self.directory} to begin anew"
+                    f" {self.directory} to start over"
                 ) from None
             except ValueError as error:
                 warn(f"{path}: {error}; looking at the state before it")
@@ -242,8 +244,8 @@ class Checkpoints:
             return state
         if paths:
             raise ModelError(
-                f"{self.directory}: found no whole state but {len(paths)} damaged, expected one to go on from; delete"
-                " the directory and give the same command again, to begin anew"
+                f"{self.directory}: found only damaged states ({len(paths)}), expected one to continue from; delete the"
+                " directory and give the same command again to start over"
             )
         return None
 
@@ -268,7 +270,7 @@ class Checkpoints:
             self.directory.rmdir()
 
     def _paths(self) -> list[Path]:
-        """Of all states, the oldest first."""
+        """Return the files of all states, the oldest first."""
         return sorted((path for path in self._entries() if _STATE.fullmatch(path.name)), key=self._number)
 
     def _entries(self) -> list[Path]:
@@ -288,6 +290,6 @@ class Checkpoints:
 
 
 def directory_of(model_dir: Path, seed: int) -> Path:
-    """Of a seed's own model; beside the model, because paths in a model are relative to it."""
+    """Return the directory of one seed's model: beside the model, so that relative paths are the same in both."""
     target = model_dir.resolve()
     return target.with_name(f".{target.name}.seed-{seed}")

@@ -1,4 +1,4 @@
-"""The epochs of a training: what is kept of each, in memory, in a state and in `history.csv`."""
+"""The results of a training's epochs, in memory, in a state and in `history.csv`, and who is told of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ NO_MODEL = "stopped before the first epoch was done: no model was written"
 
 @dataclasses.dataclass(frozen=True)
 class EpochResult:
-    """One epoch (from 1): how training went, and how the network scores on the dev set, if there is one."""
+    """The result of one epoch.
+
+    Attributes:
+        epoch: its number, from 1.
+        train: the loss and the speed on the training data.
+        dev: the scores on the dev set, or None without one.
+        best: whether it is the best epoch so far.
+    """
 
     epoch: int
     train: EpochLoss
@@ -27,23 +34,23 @@ class EpochResult:
 
     @property
     def dev_score(self) -> float | None:
-        """What decides which epoch is best; without a dev set the last one is."""
+        """The score that decides which epoch is best, or None without a dev set: then the last epoch is."""
         return None if self.dev is None else score_of(self.dev)
 
     def beats(self, other: EpochResult | None) -> bool:
-        """Whether it is better than an earlier epoch, or there is nothing to tell by."""
+        """Whether this epoch is better than an earlier one, or cannot be compared with it."""
         if other is None or self.dev is None or other.dev is None:
             return True
         # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
         return (score_of(self.dev), self.dev.accuracy) > (score_of(other.dev), other.dev.accuracy)
 
     def to_json(self) -> dict[str, Any]:
-        """For a state; floats keep all their digits."""
+        """Return the values that a state stores; floats keep all their digits."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EpochResult:
-        """The inverse of `to_json`."""
+        """Build a result from the values of `to_json`."""
         dev = values["dev"]
         if dev is not None:
             overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
@@ -53,12 +60,12 @@ class EpochResult:
 
 
 def score_of(dev: Evaluation) -> float:
-    """F1, or accuracy where F1 cannot tell: plain tags, or a dev set without spans."""
+    """Return F1, or accuracy where F1 says nothing: for plain tags, and for a dev set without spans."""
     return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
 
 
 def dev_scores(result: EpochResult) -> dict[str, float]:
-    """What a manifest says of the epoch whose weights are saved."""
+    """Return the scores that a manifest stores about the epoch whose weights are saved."""
     if result.dev is None:
         return {"epoch": result.epoch}
     overall = result.dev.overall
@@ -67,7 +74,10 @@ def dev_scores(result: EpochResult) -> dict[str, float]:
 
 
 def format_history(history: Sequence[EpochResult]) -> str:
-    """`history.csv`; where accuracy decides it has `dev_accuracy` in the place of `dev_f1`; empty without a dev set."""
+    """Return the content of `history.csv`.
+
+    The third column is `dev_f1`, or `dev_accuracy` where accuracy decides; it is empty without a dev set.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     score = "dev_f1" if all(result.dev is None or result.dev.has_spans for result in history) else "dev_accuracy"
@@ -80,29 +90,33 @@ def format_history(history: Sequence[EpochResult]) -> str:
 
 
 class Listener(Protocol):
-    """Is told the facts of a training; what it shows or logs is its own business."""
+    """An object that is told what happens in a training, and shows or logs it."""
 
     def note(self, text: str) -> None:
-        """Something was found or decided."""
+        """Report something that was found or decided."""
 
     def warn(self, text: str) -> None:
-        """Something is odd but no error."""
+        """Report something that is odd but not an error."""
 
     def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
-        """An epoch (from 1) begins, or goes on, with `n_tokens` still to come."""
+        """Report that an epoch (from 1) starts or continues, with `n_tokens` still to come."""
 
     def step(self, n_tokens: int) -> None:
-        """A step over `n_tokens` is done."""
+        """Report that a step over `n_tokens` is done."""
 
     def end_epoch(self, result: EpochResult) -> None:
-        """An epoch is done and scored."""
+        """Report that an epoch is done and scored."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a training ended: its epochs, the best of them (None: not one was finished), whether it was stopped.
+    """The result of a training.
 
-    `model_dir` is None on a worker that is not the chief: it writes nothing.
+    Attributes:
+        model_dir: where the model is; None on a worker that is not the chief, because it writes nothing.
+        history: the finished epochs.
+        best: the best of them, or None if none was finished.
+        stopped: whether the training was stopped before its end.
     """
 
     model_dir: Path | None
@@ -111,7 +125,7 @@ class Outcome:
     stopped: bool
 
     def summary(self) -> list[str]:
-        """What to tell of it."""
+        """Return the lines to show at the end."""
         if self.best is None:
             return [NO_MODEL]
         if self.model_dir is None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger import __version__
-from tagger.config import Config
+from tagger.config import Config, TrainingConfig
 from tagger.corpus.dataset import (
     Corpus,
     Piece,
@@ -41,7 +41,6 @@ from tagger.inputs.vocabulary import (
     build_tag_vocabulary,
     build_vocabulary,
 )
-from tagger.machine import available_memory
 from tagger.model_dir.manifest import Manifest
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.vectors.matching import extend_vocabulary
@@ -305,13 +304,15 @@ def _versions() -> dict[str, str]:
     }
 
 
-def check_memory(config: Config, prepared: Prepared) -> None:
-    """Refuse a training whose largest batch cannot fit, since the system would end it without a word.
+def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | None) -> None:
+    """Refuse a training whose largest batch cannot fit, because the system would end it without a word.
+
+    Args:
+        available: how many bytes of memory are free; None: nobody knows.
 
     Raises:
         ConfigError: names the longest sentence and what would fit.
     """
-    available = available_memory()
     if available is None:
         return
     sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
@@ -319,7 +320,7 @@ def check_memory(config: Config, prepared: Prepared) -> None:
     fixed = _FLOAT * n_numbers * spec.embedding_dim
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
-    n_sentences = -(-min(config.training.batch_size, len(lengths)) // config.training.accumulate)
+    n_sentences = -(-min(settings.batch_size, len(lengths)) // settings.accumulate)
     one = spec.training_bytes(sizes)
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
@@ -330,7 +331,7 @@ def check_memory(config: Config, prepared: Prepared) -> None:
             f" would take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
             " lower it, or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
-    n_of_pieces = -(-config.training.batch_size // config.training.accumulate)  # cut, there are more to fill a batch
+    n_of_pieces = -(-settings.batch_size // settings.accumulate)  # cut, there are more to fill a batch
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
         f"data.max_length: a batch of {n_sentences} sentences with the longest one would take"

@@ -1,4 +1,4 @@
-"""What must be the same for a training to go on to the bit, and for workers to train one network: settings and data."""
+"""What must stay the same for a training to continue to the bit, and how far a training has come."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.machine import available_cores
 from tagger.network.devices import Device
+from tagger.network.trainer import Progress, Trainer
 from tagger.training.checkpoints import Checkpoints, State, directory_of
+from tagger.training.history import EpochResult
 from tagger.training.preparation import Prepared
 
-# What may change: where things lie (their content is compared), what no weight depends on, and the threads, which stay
-# as they were whatever the config says.
+# These settings may change: the places of files, whose content is compared; what no weight depends on; and the threads,
+# which stay as they were whatever the config says.
 _FREE = frozenset(
     {
         "data.train",
@@ -30,15 +33,16 @@ _FREE = frozenset(
         "training.checkpoint_minutes",
     }
 )
-STATE_FORMAT = 3  # of what a state holds; another one cannot be resumed
+STATE_FORMAT = 3  # the version of what a state holds; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
 
 def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
-    """The newest state if it is to be resumed; that of a finished training is none if not.
+    """Return the newest state if it is to be resumed.
 
-    Nor is that of `--seeds` which ended before the first one had learned anything.
+    Without `resume`, the state of a finished training counts as none. So does the state of `--seeds` if it ended before
+    the first seed had learned anything.
 
     Raises:
         ConfigError: a training was interrupted and is not to be resumed, or cannot be.
@@ -46,8 +50,8 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
     state = checkpoints.newest(warn, remove_damaged=resume)
     if state is not None and not _has_this_format(state.record):
         raise ConfigError(
-            f"{checkpoints.directory}: holds a training of another version of tagger, expected one of this; go on with"
-            " it there, or delete that directory to begin anew"
+            f"{checkpoints.directory}: found a training of another version of tagger, expected one of this version;"
+            " resume it with that version, or delete that directory to start over"
         )
     if state is None or (state.record.get("runs") == [] and not _has_begun(state, checkpoints.model_dir)):
         return None
@@ -58,8 +62,8 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
             f" (and .{checkpoints.model_dir.name}.seed-* beside it)" if "--seeds" in state.record["settings"] else ""
         )
         raise ConfigError(
-            f"{checkpoints.directory}: holds a training that was interrupted {state.record['at']}, expected none; go on"
-            f" with it with --resume, or delete that directory{seeds} to begin anew"
+            f"{checkpoints.directory}: found a training that was interrupted {state.record['at']}, expected none;"
+            f" continue it with --resume, or delete that directory{seeds} to start over"
         )
     return None
 
@@ -69,23 +73,26 @@ def _has_begun(state: State, model_dir: Path) -> bool:
     return Checkpoints(directory_of(model_dir, state.record["settings"]["training.seed"])).has_states()
 
 
-def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
-    """The config with the threads that a state's training has: others would round its sums otherwise."""
-    threads, now = state.record["threads"], config.training.threads or available_cores()
-    if threads in (None, now):
-        return config
-    warn(f"--resume: training.threads: found {now}, going on with {threads}, as in the training so far")
-    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
-
-
 def _has_this_format(record: Mapping[str, Any]) -> bool:
     return record.get("format") == STATE_FORMAT and all(
         name in record and isinstance(record[name], kind) for name, kind in _RECORD.items()
     )
 
 
+def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
+    """Return the config with the number of threads in a state, because another number would round sums differently."""
+    threads, now = state.record["threads"], config.training.threads or available_cores()
+    if threads in (None, now):
+        return config
+    warn(f"--resume: training.threads: found {now}, continuing with {threads}, as in the training so far")
+    return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
+
+
+# --- The fingerprint --------------------------------------------------------------------------------------------------
+
+
 def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
-    """Settings by key, data by the key that names it, and on what it runs: as a state holds them."""
+    """Return what a state says of its training: settings by key, data by the key that names it, and where it runs."""
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
@@ -97,7 +104,7 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[s
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """Those that must stay as they are, by key."""
+    """Return the settings that must stay as they are, by key."""
     settings = {
         f"{section}.{key}": value
         for section, keys in config.model_dump(mode="json").items()
@@ -109,11 +116,11 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 def _data(prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
-    manifest = prepared.manifest.to_json()  # how the file is written is how predictions will be
+    manifest = prepared.manifest.to_json()  # how the training file is written decides how predictions are
     texts = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
     texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
     arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
-    if training_set.forms is not None:  # a token's id does not always tell its letters
+    if training_set.forms is not None:  # the id of a token does not always tell its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])
     found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
@@ -121,7 +128,7 @@ def _data(prepared: Prepared) -> dict[str, str]:
         dev = prepared.dev
         sentences = (
             repr((sentence.columns, tags)) for sentence, tags in zip(dev.sentences, dev.tags, strict=True)
-        )  # where one ends counts too
+        )  # one text a sentence: where a sentence ends counts too
         content = _sha256(text.encode("utf-8", "surrogatepass") for text in sentences)
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
     if prepared.vectors is not None:
@@ -145,20 +152,20 @@ def _sha256(parts: Iterable[Any]) -> str:
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
-    """Compare the fingerprint in a state with those of the training that is to go on from it.
+    """Compare the fingerprint in a state with that of the training that is to continue from it.
 
     Returns:
-        What is odd, but does not forbid it: other versions, another device.
+        Differences that are odd but do not forbid it: other versions, another device.
 
     Raises:
         ConfigError: settings or data differ; each difference is shown.
     """
     differences = [text for part in ("settings", "data") for text in _differences(before[part], now[part])]
     if differences:
-        # Only what is not finished is in the way of another training.
-        anew = "train again" if before.get("finished") else f"delete {where} and train again"
+        # Only a training that is not finished is in the way of another one.
+        again = "train again" if before.get("finished") else f"delete {where} and train again"
         raise ConfigError(
-            f"--resume: {differences[0]}; give back what it was, or {anew} without --resume", detail=differences[1:]
+            f"--resume: {differences[0]}; change it back, or {again} without --resume", detail=differences[1:]
         )
     return list(_differences(before["runs on"], now["runs on"]))
 
@@ -175,7 +182,88 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
 
 
 def checksum_of(fingerprint: Mapping[str, Any]) -> int:
-    """A number below 2**32 of what all workers must have in common; only the chief reads the dev set."""
+    """Return a number below 2**32 for all that workers must have in common; only the chief reads the dev set."""
     data = {key: value for key, value in fingerprint["data"].items() if key != "data.dev"}
     common = {key: value for key, value in fingerprint["settings"].items() if not key.startswith("data.")}
     return int(hashlib.sha256(json.dumps([data, common], sort_keys=True).encode()).hexdigest()[:8], 16)
+
+
+# --- How far a training has come --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Position:
+    """How far a training has come.
+
+    Attributes:
+        history: the epochs that are done.
+        best: the best of them.
+        best_weights: the weights after the best epoch, by name; before the first epoch is done, the initial ones.
+        epoch: the epoch that is being trained, from 0.
+        progress: how far that epoch has come.
+    """
+
+    best_weights: dict[str, npt.NDArray[np.float32]]
+    history: list[EpochResult] = dataclasses.field(default_factory=list)
+    best: EpochResult | None = None
+    epoch: int = 0
+    progress: Progress = dataclasses.field(default_factory=Progress)
+
+    def to_state(
+        self, fingerprint: Mapping[str, Any], trainer: Trainer, *, n_rows: int, epochs: int, finished: bool
+    ) -> State:
+        """Return the position as a state; that of a finished training needs no arrays.
+
+        Args:
+            n_rows: how many rows of the embedding training changes; the others are not stored.
+            epochs: how many epochs the training has in all.
+
+        Raises:
+            DivergedError: a weight is not finite, so that nobody could continue from this state.
+        """
+        record = {
+            **fingerprint,
+            "history": [result.to_json() for result in self.history],
+            "best": self.history.index(self.best) if self.best is not None else None,
+            "epoch": self.epoch,
+            "at": f"in epoch {min(self.epoch + 1, epochs)}",
+            "progress": dataclasses.asdict(self.progress),
+            "finished": finished,
+        }
+        if finished:
+            return State(record, {})
+        trainer.check_weights(self.epoch, self.progress)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        arrays |= {f"trainer.{name}": array for name, array in trainer.state(n_rows).items()}
+        arrays |= {f"best.{name}": array for name, array in self.best_weights.items()}
+        arrays["best.embedding"] = arrays["best.embedding"][:n_rows]
+        return State(record, arrays)
+
+    def restore(self, state: State, trainer: Trainer, *, n_rows: int) -> None:
+        """Take the position from a state, and the numbers of the trainer with it unless the training is finished.
+
+        Raises:
+            ValueError, TypeError, LookupError: the state is of another network, or of another form.
+        """
+        record = state.record
+        self.history = [EpochResult.from_json(values) for values in record["history"]]
+        self.best = self.history[record["best"]] if record["best"] is not None else None
+        if record["finished"]:
+            return
+        trainer.restore(_part_of(state.arrays, "trainer."))
+        best = _part_of(state.arrays, "best.")
+        if set(best) != set(self.best_weights):
+            raise ValueError(f"found other weights: {sorted(set(best) ^ set(self.best_weights))[:4]}")
+        for name, weights in self.best_weights.items():
+            place = weights[:n_rows] if name == "embedding" else weights
+            if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
+                raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
+            place[...] = best[name]
+        self.epoch, self.progress = record["epoch"], Progress(**record["progress"])
+        at = self.epoch, self.progress.steps, self.progress.tokens
+        if not all(type(number) is int and number >= 0 for number in at):
+            raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
+
+
+def _part_of(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,7 +1,7 @@
 """The same training with several seeds: how much of a score is luck, and the best of the models.
 
-Each seed is trained beside the model's directory, in one of its own, and can go on there; what the seeds before it came
-to is the state of the whole.
+Each seed is trained in a directory of its own beside the model's and can be resumed there. The results of the finished
+seeds are the state of the whole training.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tagger.atomic import check_replaceable, publish_directory
 from tagger.config import Config, with_model_dir
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
+from tagger.evaluation.scores import Evaluation
 from tagger.machine import available_cores
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
 from tagger.model_dir.store import check_place
@@ -28,7 +29,7 @@ from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State, directory_of
-from tagger.training.history import NO_MODEL, Listener, score_of
+from tagger.training.history import NO_MODEL, Listener, Outcome, score_of
 from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.training.train import train
 from tagger.vectors.table import VOCABULARY_SUFFIXES
@@ -36,23 +37,30 @@ from tagger.vectors.table import VOCABULARY_SUFFIXES
 
 @dataclasses.dataclass(frozen=True)
 class SeedRun:
-    """What one seed came to.
+    """The result of one seed.
 
     Attributes:
-        dev, test: F1 (accuracy where that decides) as fractions; no test without a test file.
-        model: SHA-256 of its manifest, and so of all of it.
+        epoch: the best epoch, from 1.
+        dev, test: F1 (accuracy where that decides) as fractions; `test` is None without a test file.
+        model: SHA-256 of the model's manifest, which holds the hashes of all its other files.
     """
 
     seed: int
     epoch: int
     dev: float
     test: float | None
-    model: str = dataclasses.field(compare=False)  # its history has timings
+    model: str = dataclasses.field(compare=False)  # the history in the model has timings
 
 
 @dataclasses.dataclass(frozen=True)
 class SeedsOutcome:
-    """All finished runs, and the one whose model was kept: the best of them, else an unfinished one, else None."""
+    """The result of a training with several seeds.
+
+    Attributes:
+        runs: the finished seeds.
+        best: the one whose model was kept: the best finished one, else an unfinished one, else None.
+        stopped: whether it was stopped before its end.
+    """
 
     model_dir: Path
     runs: list[SeedRun]
@@ -60,12 +68,47 @@ class SeedsOutcome:
     stopped: bool
 
     def summary(self) -> list[str]:
-        """What to tell of it."""
+        """Return the lines to show at the end."""
         if self.best is None:
             return [NO_MODEL]
         whole = "" if self.best in self.runs else ", which was not finished,"
         dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
         return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}"]
+
+
+def remove_seed(directory: Path) -> None:
+    """Remove a seed's model and its states if the directory holds nothing else.
+
+    A link stays, because it leads to a directory of somebody else's.
+    """
+    if directory.is_symlink():
+        return
+    with contextlib.suppress(OSError, ModelError):
+        check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+        for name in sorted(MODEL_FILES, key=MANIFEST.__eq__):  # last the file that marks it as a model
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+    with contextlib.suppress(ModelError):
+        Checkpoints(directory).remove()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedsParts:
+    """The parts of a training with several seeds that a test or an experiment may exchange.
+
+    Attributes:
+        train: trains one seed.
+        evaluate_file: scores a model on the test file.
+        checkpoints: opens the states beside a model directory.
+        publish: puts files in the place of a directory in one step.
+        remove: removes the directory of one seed.
+    """
+
+    train: Callable[..., Outcome] = train
+    evaluate_file: Callable[..., Evaluation] = evaluate_file
+    checkpoints: Callable[[Path], Checkpoints] = Checkpoints
+    publish: Callable[[Path, Mapping[str, bytes]], None] = publish_directory
+    remove: Callable[[Path], None] = remove_seed
 
 
 def train_seeds(
@@ -76,17 +119,21 @@ def train_seeds(
     device: str = "auto",
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
 
-    A seed decides the dev set too, where it is a fraction of the training data.
+    If the dev set is a fraction of the training data, each seed draws its own.
 
     Args:
-        resume: go on where it was interrupted, to the bit; begin if there is nothing to go on from.
+        resume: continue an interrupted training, to the bit; start one if there is nothing to continue.
+        parts: what to use instead of the usual parts.
 
     Raises:
-        TaggerError: as `pipeline.train`; ConfigError: there are several workers.
+        TaggerError: as `train`.
+        ConfigError: there are several workers, no dev set, or too large a seed.
     """
+    parts = parts or SeedsParts()
     if len(read_task().workers) > 1:
         raise ConfigError("--seeds: found several workers in TF_CONFIG, expected one; train each seed by itself")
     if config.data.dev is None:
@@ -98,7 +145,7 @@ def train_seeds(
         raise ConfigError(
             f"--seeds: found {n} from training.seed {first} on, expected seeds below {1 << 31}; take lower ones"
         )
-    checkpoints = Checkpoints(model_dir)
+    checkpoints = parts.checkpoints(model_dir)
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
@@ -106,16 +153,16 @@ def train_seeds(
         fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
         if state is None:
             if resume:
-                listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
+                listener.note(f"nothing to continue in {checkpoints.directory}: starting")
             checkpoints.discard()
             for seed in range(first, first + n):
-                _remove(directory_of(model_dir, seed))
+                parts.remove(directory_of(model_dir, seed))
         else:
             for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
             runs = _runs_of(state, checkpoints)
-            _restore_best(model_dir, runs, checkpoints)
-        return _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint).go_on_after(runs)
+            _restore_best(model_dir, runs, checkpoints, parts)
+        return _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint, parts).continue_after(runs)
 
 
 def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
@@ -128,23 +175,23 @@ def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
         ) from None
 
 
-def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
-    """See to it that the best model so far is in its place.
+def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints, parts: SeedsParts) -> None:
+    """Put the best model so far in its place if an interruption prevented that.
 
     Raises:
-        ModelError: it is not there any more, and no state has its weights.
+        ModelError: the model is gone, and no state has its weights.
     """
     best = _best_of(runs)
     if best is None:
         return
     own = directory_of(model_dir, best.seed)
-    if _is_model_of(best, own):  # interrupted before it was put in place, or before it was removed here
-        _publish(own, model_dir)
+    if _is_model_of(best, own):  # interrupted before the model was copied, or before its own directory was removed
+        _publish(own, model_dir, parts)
     elif not _is_model_of(best, model_dir):
         raise ModelError(
             f"{model_dir}: found no whole model of seed {best.seed} with dev {100 * best.dev:.2f}, expected that, the"
-            f" best so far; put it back, or delete {checkpoints.directory} and give the same command again, to begin"
-            " anew"
+            f" best so far; put it back, or delete {checkpoints.directory} and give the same command again to start"
+            " over"
         )
 
 
@@ -156,10 +203,10 @@ def _is_model_of(run: SeedRun, directory: Path) -> bool:
     return _sha256(directory / MANIFEST) == run.model
 
 
-def _publish(directory: Path, model_dir: Path) -> None:
-    """Put a copy of a seed's model in the place of the model; the seed itself may still have to go on."""
-    check_place(model_dir)  # it may be hours since it was looked at
-    publish_directory(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
+def _publish(directory: Path, model_dir: Path, parts: SeedsParts) -> None:
+    """Put a copy of a seed's model in the place of the model; the seed itself may not be finished."""
+    check_place(model_dir)  # the last check may be hours ago
+    parts.publish(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
 
 
 def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
@@ -167,7 +214,7 @@ def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
 
 
 def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
-    """As `resuming.fingerprint_of`, of all seeds: each one's own state says what else must stay."""
+    """Return the fingerprint of the whole training; the state of each seed has its own from `resume.fingerprint_of`."""
     data, vectors = config.data, config.embeddings.path
     files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
     if vectors is not None and vectors.endswith(".npy"):
@@ -186,7 +233,7 @@ def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     try:
-        if not path.is_file():  # whoever reads it says so
+        if not path.is_file():  # reading it will be an error that says so
             return "no file"
         with path.open("rb") as file:
             return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
@@ -195,7 +242,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Seeds:
-    """Trains one seed after the other; arguments as of `train_seeds`."""
+    """The seeds of one training, trained one after the other; the arguments are those of `train_seeds`."""
 
     def __init__(
         self,
@@ -206,10 +253,11 @@ class _Seeds:
         should_stop: Callable[[], bool],
         checkpoints: Checkpoints,
         fingerprint: dict[str, Any],
+        parts: SeedsParts,
     ) -> None:
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
-        self._checkpoints, self._fingerprint = checkpoints, fingerprint
+        self._checkpoints, self._fingerprint, self._parts = checkpoints, fingerprint, parts
         self._model_dir = Path(str(config.output.model_dir))
         self._runs: list[SeedRun] = []
 
@@ -217,7 +265,8 @@ class _Seeds:
     def _best(self) -> SeedRun | None:
         return _best_of(self._runs)
 
-    def go_on_after(self, runs: list[SeedRun]) -> SeedsOutcome:
+    def continue_after(self, runs: list[SeedRun]) -> SeedsOutcome:
+        """Train the seeds that are not among the finished runs."""
         self._runs = runs
         if len(runs) == len(self._seeds):
             self._listener.note("this training was finished before: nothing is left to do")
@@ -231,31 +280,33 @@ class _Seeds:
             except TaggerError as error:
                 if self._best is None:
                     if not Checkpoints(directory).has_states():
-                        self._checkpoints.discard()  # nothing is lost that would have to be resumed
+                        self._checkpoints.discard()  # there is nothing to resume
                     raise
                 kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
-                anew = f"to begin all seeds anew, with other settings, delete {self._checkpoints.directory} too"
-                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, anew]) from None
+                over = f"to start all seeds over with other settings, delete {self._checkpoints.directory} too"
+                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, over]) from None
             if run is None or stopped:
-                if run is not None and self._best is None:  # better an unfinished one than none
-                    _publish(directory, self._model_dir)
+                if run is not None and self._best is None:  # an unfinished model is better than none
+                    _publish(directory, self._model_dir, self._parts)
                 return SeedsOutcome(self._model_dir, self._runs, self._best or run, stopped=True)
             self._runs.append(run)
-            # In this order an interruption loses nothing: the state says which model is to be in place, and it stays in
-            # the seed's own directory until it is.
+            # In this order an interruption loses nothing: the state says which model belongs in the model directory,
+            # and the seed keeps its own copy until the model is there.
             self._save_state(finished=False)
             if self._best is run:
-                _publish(directory, self._model_dir)
-            _remove(directory)
+                _publish(directory, self._model_dir, self._parts)
+            self._parts.remove(directory)
         self._save_state(finished=True)
-        for seed in self._seeds:  # of one that ended in between, too
-            _remove(directory_of(self._model_dir, seed))
+        for seed in self._seeds:  # an interruption may have left one that was finished
+            self._parts.remove(directory_of(self._model_dir, seed))
         return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
 
     def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
-        """Train one seed, or go on with it; returns what it came to, and whether it was stopped before its end."""
+        """Train one seed or continue it; return its result, and whether it was stopped before its end."""
         own, begun = with_model_dir(_with_seed(self._config, seed), directory), Checkpoints(directory).has_states()
-        outcome = train(own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop)
+        outcome = self._parts.train(
+            own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop
+        )
         if outcome.best is None:
             return None, outcome.stopped
         model = _sha256(directory / MANIFEST)
@@ -271,20 +322,21 @@ class _Seeds:
         return run, False
 
     def _test_score(self, directory: Path) -> float | None:
-        """Of a seed's model; None without a test file.
+        """Score a seed's model on the test file; return None without one.
 
         Raises:
-            Stopped: somebody asked for it.
+            Stopped: the training is to stop.
         """
 
-        def look() -> None:
+        def stop_if_asked() -> None:
             if self._should_stop():
                 raise Stopped
 
         if self._config.data.test is None:
             return None
         predictor = load_predictor(directory)
-        return score_of(evaluate_file(predictor, self._config.data.test, predictor.model.manifest.layout, look))
+        layout = predictor.model.manifest.layout
+        return score_of(self._parts.evaluate_file(predictor, self._config.data.test, layout, stop_if_asked))
 
     def _save_state(self, *, finished: bool) -> None:
         at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
@@ -293,7 +345,7 @@ class _Seeds:
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:
-    """Lines of the mean, standard deviation (of a sample), least and largest score, in percent."""
+    """Return a table of the mean, the sample standard deviation, the lowest and the highest score, in percent."""
     if len(runs) < 2:
         return []
     lines = [f"{len(runs)} seeds   mean ± sd        min    max"]
@@ -307,16 +359,3 @@ def summarize(runs: Sequence[SeedRun]) -> list[str]:
 
 def _with_seed(config: Config, seed: int) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-
-
-def _remove(directory: Path) -> None:
-    """Remove a seed's model and its states, if it is a directory of nothing else; a link leads to somebody else's."""
-    if directory.is_symlink():
-        return
-    with contextlib.suppress(OSError, ModelError):
-        check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
-        for name in sorted(MODEL_FILES, key=MANIFEST.__eq__):  # last what tells that it is a model
-            (directory / name).unlink(missing_ok=True)
-        directory.rmdir()
-    with contextlib.suppress(ModelError):
-        Checkpoints(directory).remove()

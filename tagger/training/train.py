@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,10 @@ import numpy.typing as npt
 from tagger.config import Config, dump_config
 from tagger.errors import ConfigError, DeviceError, ModelError, TaggerError
 from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.inputs.encoder import Columns
+from tagger.machine import available_memory
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import Model, check_place, save_model
+from tagger.model_dir.store import Model, Weights, check_place, save_model
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import (
     CPU,
@@ -36,21 +38,62 @@ from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history
 from tagger.training.preparation import Prepared, check_memory, prepare
-from tagger.training.resume import check_same, checksum_of, fingerprint_of, state_to_begin_with, with_threads_of
+from tagger.training.resume import (
+    Position,
+    check_same,
+    checksum_of,
+    fingerprint_of,
+    state_to_begin_with,
+    with_threads_of,
+)
 
 N = TypeVar("N")
-_MOST_NAMED = 10  # sentences in an error
-_AT_ONCE = 1024  # sentences of dev between two looks whether to stop
+_MOST_NAMED = 10  # sentences that an error names
+_AT_ONCE = 1024  # sentences of dev that are tagged before looking again whether to stop
+
+
+def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
+    """Build the network with its initial weights, pretrained vectors among them."""
+    network = build_network(
+        prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
+    )
+    if prepared.vectors is not None:
+        prepared.vectors.put_into(network.embedding)
+    return network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of a training that a test or an experiment may exchange.
+
+    Attributes:
+        choose_device: finds the device by its name on the command line and the number of threads.
+        build_network: builds the network with its initial weights.
+        evaluate: scores predicted tags of the dev set against its gold tags.
+        model_graph: exports a model as an ONNX graph.
+        check_equal: compares the exported network with the one that was trained.
+        checkpoints: opens the states beside a model directory.
+        available_memory: says how many bytes of memory are free, or None if nobody knows.
+    """
+
+    choose_device: Callable[..., Device] = choose_device
+    build_network: Callable[..., TwoBranchTagger] = initial_network
+    evaluate: Callable[..., Evaluation] = evaluate
+    model_graph: Callable[[Model[Weights]], bytes] = model_graph
+    check_equal: Callable[[Predictor, Predictor, Sequence[Columns]], None] = check_equal
+    checkpoints: Callable[[Path], Checkpoints] = Checkpoints
+    available_memory: Callable[[], int | None] = available_memory
 
 
 class Run:
-    """One training.
+    """The epochs of one training.
 
     Args:
-        fingerprint: of its settings and data, for its states.
+        fingerprint: what its states say of settings and data.
         checkpoints: where its states go.
-        reference: makes the network, with given weights, as the CPU computes it in float32, where it is trained on a
+        reference: builds the network with given weights as the CPU computes it in float32. Needed after training on a
             GPU, which rounds to fewer digits than the check of a saved model allows; None on a CPU.
+        parts: what scores, exports and checks the network.
     """
 
     def __init__(
@@ -65,24 +108,20 @@ class Run:
         fingerprint: Mapping[str, Any],
         checkpoints: Checkpoints,
         reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self._config, self._prepared, self._listener = config, prepared, listener
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
-        self._trainer, self._replicas, self._fingerprint, self._checkpoints = (
-            trainer,
-            replicas,
-            fingerprint,
-            checkpoints,
-        )
-        self._reference = reference
+        self._trainer, self._replicas = trainer, replicas
+        self._fingerprint, self._checkpoints = fingerprint, checkpoints
+        self._reference, self._parts = reference, parts or Parts()
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
-        self._history: list[EpochResult] = []
-        self._best: EpochResult | None = None
-        self._best_weights = trainer.network.weights_as_arrays()
-        self._epoch, self._progress, self._last_state = 0, Progress(), time.monotonic()
-        self._n_in_model: int | None = None  # epochs in the history that the model directory has, as far as we know
+        self._n_rows = prepared.training_set.n_rows
+        self._at = Position(trainer.network.weights_as_arrays())
+        self._last_state = time.monotonic()
+        self._n_in_model: int | None = None  # how many epochs the history in the model directory has, if that is known
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
@@ -90,67 +129,50 @@ class Run:
         try:
             while not self._is_done():
                 self._train_epoch()
-                # All workers go on, or none.
+                # All workers continue, or none does.
                 if self._replicas.any(self._should_stop()):
                     raise Stopped
         except Stopped:
             stopped = True
-        if self._best is not None and self._n_in_model != len(self._history):
-            # Once more: for the history after the best epoch, or because whoever was interrupted left another model.
-            self._save_model(self._best)
+        if self._at.best is not None and self._n_in_model != len(self._at.history):
+            # Once more: for the epochs after the best one, or because an interrupted training left another model.
+            self._save_model(self._at.best)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
 
-    def go_on_from(self, state: State) -> Outcome | None:
-        """Take up a state; returns how the training ended if it is of the end.
+    def continue_from(self, state: State) -> Outcome | None:
+        """Continue from a state; return how the training ended if the state is that of a finished one.
 
         Raises:
-            ValueError, TypeError, LookupError: it is of another network, or of another form.
+            ValueError, TypeError, LookupError: the state is of another network, or of another form.
         """
-        record = state.record
-        self._history = [EpochResult.from_json(values) for values in record["history"]]
-        self._best = self._history[record["best"]] if record["best"] is not None else None
-        if record["finished"]:
-            return self._outcome(stopped=False)
-        self._trainer.restore(_part_of(state.arrays, "trainer."))
-        best, n_rows = _part_of(state.arrays, "best."), self._prepared.training_set.n_rows
-        if set(best) != set(self._best_weights):
-            raise ValueError(f"found other weights: {sorted(set(best) ^ set(self._best_weights))[:4]}")
-        for name, weights in self._best_weights.items():
-            place = weights[:n_rows] if name == "embedding" else weights
-            if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
-                raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
-            place[...] = best[name]
-        self._epoch, self._progress = record["epoch"], Progress(**record["progress"])
-        at = self._epoch, self._progress.steps, self._progress.tokens
-        if not all(type(number) is int and number >= 0 for number in at):
-            raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
-        return None
+        self._at.restore(state, self._trainer, n_rows=self._n_rows)
+        return self._outcome(stopped=False) if state.record["finished"] else None
 
     def _outcome(self, *, stopped: bool) -> Outcome:
-        return Outcome(self._model_dir if self._is_chief else None, self._history, self._best, stopped)
+        return Outcome(self._model_dir if self._is_chief else None, self._at.history, self._at.best, stopped)
 
     def _is_done(self) -> bool:
-        # The chief's scores decide for all workers.
-        return self._epoch >= self._config.training.epochs or self._replicas.any(
-            self._is_chief and self._is_out_of_patience()
+        # The scores of the chief decide for all workers.
+        return self._at.epoch >= self._config.training.epochs or self._replicas.any(
+            self._is_chief and self._has_lost_patience()
         )
 
-    def _is_out_of_patience(self) -> bool:
-        patience = self._config.training.patience
-        if patience is None or self._best is None or not self._best.dev_score:
-            return False  # with rare entities the first epochs find none at all: they are no reason to give up
-        return len(self._history) - self._best.epoch >= patience
+    def _has_lost_patience(self) -> bool:
+        patience, best = self._config.training.patience, self._at.best
+        if patience is None or best is None or not best.dev_score:
+            return False  # with rare entities the first epochs find none at all, which is no reason to give up
+        return len(self._at.history) - best.epoch >= patience
 
     def _train_epoch(self) -> None:
-        training_set, progress = self._prepared.training_set, self._progress
-        n_tokens = int(training_set.lengths.sum()) - progress.tokens
-        self._listener.start_epoch(self._epoch + 1, self._config.training.epochs, n_tokens)
+        training_set, at = self._prepared.training_set, self._at
+        n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
+        self._listener.start_epoch(at.epoch + 1, self._config.training.epochs, n_tokens)
         try:
             loss = self._trainer.train_epoch(
-                training_set.batches(self._epoch, progress.steps),
-                self._epoch,
-                progress,
+                training_set.batches(at.epoch, at.progress.steps),
+                at.epoch,
+                at.progress,
                 on_step=self._after_step,
                 should_stop=self._should_stop,
             )
@@ -158,14 +180,14 @@ class Run:
             raise self._with_sentences(error) from None
         with self._trainer.saved_weights():
             dev = self._evaluate_dev()
-            result = EpochResult(self._epoch + 1, loss, dev, best=True)
-            if not result.beats(self._best):
+            result = EpochResult(at.epoch + 1, loss, dev, best=True)
+            if not result.beats(at.best):
                 result = dataclasses.replace(result, best=False)
-            self._history.append(result)
+            at.history.append(result)
             if result.best:
-                self._best, self._best_weights = result, self._trainer.network.weights_as_arrays()
+                at.best, at.best_weights = result, self._trainer.network.weights_as_arrays()
                 self._save_model(result, check=self._check)
-        self._epoch, self._progress = self._epoch + 1, Progress()
+        at.epoch, at.progress = at.epoch + 1, Progress()
         self._save_state()
         self._listener.end_epoch(result)
 
@@ -176,15 +198,14 @@ class Run:
             self._save_state()
 
     def _with_sentences(self, error: DivergedError) -> TaggerError:
-        """The error with the sentences of its batch, and what is left."""
-        rows = self._prepared.training_set.order(self._epoch)[error.step]
+        """Add the sentences of the batch to an error, and what is left of the training."""
+        rows = self._prepared.training_set.order(self._at.epoch)[error.step]
         named = [f"in this batch: {self._prepared.names.of(i)}" for i in rows[:_MOST_NAMED]]
         more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
-        kept = (
-            f"the model of epoch {self._best.epoch} is in {self._model_dir}" if self._best else "no model was written"
-        )
-        last = f"to begin anew with other settings, delete {self._checkpoints.directory}: it holds the last good state"
-        return TaggerError(error.message, detail=[kept, *([last] if self._history else []), *named, *more])
+        best = self._at.best
+        kept = f"the model of epoch {best.epoch} is in {self._model_dir}" if best else "no model was written"
+        last = f"to start over with other settings, delete {self._checkpoints.directory}: it holds the last good state"
+        return TaggerError(error.message, detail=[kept, *([last] if self._at.history else []), *named, *more])
 
     def _evaluate_dev(self) -> Evaluation | None:
         dev = self._prepared.dev
@@ -195,11 +216,13 @@ class Run:
             self._stop_if_asked()
             some = dev.sentences[start : start + _AT_ONCE]
             tagged = self._predictor.tag(
-                [sentence.tokens for sentence in some], [sentence.features for sentence in some], probabilities=False
+                [sentence.tokens for sentence in some],
+                [sentence.features for sentence in some],
+                probabilities=False,
             )
             tags += (sentence.tags for sentence in tagged)
         self._stop_if_asked()
-        return evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only where all of them look.
@@ -209,60 +232,44 @@ class Run:
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:
             return
-        record = {
-            **self._fingerprint,
-            "history": [result.to_json() for result in self._history],
-            "best": self._history.index(self._best) if self._best is not None else None,
-            "epoch": self._epoch,
-            "at": f"in epoch {min(self._epoch + 1, self._config.training.epochs)}",
-            "progress": dataclasses.asdict(self._progress),
-            "finished": finished,
-        }
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        if not finished:
-            self._trainer.check_weights(self._epoch, self._progress)  # a state must be one that can go on
-            n_rows = self._prepared.training_set.n_rows
-            arrays = {f"trainer.{name}": array for name, array in self._trainer.state(n_rows).items()}
-            arrays |= {f"best.{name}": array for name, array in self._best_weights.items()}
-            arrays["best.embedding"] = arrays["best.embedding"][:n_rows]
-        self._checkpoints.save(State(record, arrays), n_kept=1 if finished else 2)
+        epochs = self._config.training.epochs
+        state = self._at.to_state(
+            self._fingerprint, self._trainer, n_rows=self._n_rows, epochs=epochs, finished=finished
+        )
+        self._checkpoints.save(state, n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
     def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
         if not self._is_chief:
             return
         manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best))
-        model = dataclasses.replace(self._model(self._best_weights), manifest=manifest)
+        model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
         save_model(
             model,
-            graph=model_graph(model),
+            graph=self._parts.model_graph(model),
             config=dump_config(_as_used(self._config, manifest, self._model_dir)),
-            history=format_history(self._history),
+            history=format_history(self._at.history),
             check=check,
         )
-        self._n_in_model = len(self._history)
+        self._n_in_model = len(self._at.history)
 
     def _check(self, directory: Path) -> None:
-        """Whether the saved model is the network as it stands now."""
+        """Compare the saved model with the network as it stands now."""
         saved, trained = load_predictor(directory, threads=1), self._predictor
         if self._reference is not None:
-            trained = Predictor(self._model(self._reference(self._best_weights)))
-        check_equal(saved, trained, self._prepared.check_sentences)
+            trained = Predictor(self._model(self._reference(self._at.best_weights)))
+        self._parts.check_equal(saved, trained, self._prepared.check_sentences)
 
     def _model(self, network: N) -> Model[N]:
         prepared = self._prepared
         return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
 
 
-def _part_of(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
 def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
-    """The config as the model directory stores it: paths relative to it, and the vectors' size."""
+    """Return the config as the model directory stores it: paths relative to it, and the size of the vectors."""
 
     def relative(path: str | float | None) -> str | float | None:
-        # realpath: whoever reads the file follows links too.
+        # realpath: a reader of the file follows links too.
         return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
 
     data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
@@ -282,33 +289,35 @@ def train(
     device: str = "auto",
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
 
     Args:
-        resume: go on with a training that was interrupted, to the bit; begin if there is nothing to go on from.
+        resume: continue a training that was interrupted, to the bit; start one if there is nothing to continue.
+        parts: what to use instead of the usual parts.
 
     Raises:
         TaggerError: the data, the device or the place for the model is unusable, training diverged, or what is
             resumed was another training.
     """
-    task, model_dir = read_task(), Path(str(config.output.model_dir))
-    checkpoints, state = Checkpoints(model_dir), None
+    parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
+    checkpoints, state = parts.checkpoints(model_dir), None
     with contextlib.ExitStack() as stack:
         if task.is_chief:
             check_place(model_dir)
             stack.enter_context(checkpoints.lock())
             state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
             if resume and state is None:
-                listener.note(f"nothing to go on from in {checkpoints.directory}: beginning")
+                listener.note(f"nothing to continue in {checkpoints.directory}: starting")
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
-        chosen = choose_device(device, threads=threads)
+        chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
         if not chosen.n_gpus:  # a GPU says itself when its memory is full
-            check_memory(config, prepared)
+            check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
             names = ", ".join(task.workers)
             listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")
@@ -325,13 +334,13 @@ def train(
         if len(task.workers) > 1:
             content = replicas.from_chief(state.to_bytes() if state is not None else b"")
             state = State.from_bytes(content) if content else None
-        trainer, reference = _trainer(config, prepared, chosen, replicas, listener)
+        trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
-            fingerprint=fingerprint, checkpoints=checkpoints, reference=reference,
+            fingerprint=fingerprint, checkpoints=checkpoints, reference=reference, parts=parts,
         )  # fmt: skip
         if state is not None:
-            ended = _go_on(run, state, fingerprint, checkpoints, listener)
+            ended = _continue(run, state, fingerprint, checkpoints, listener)
             if ended is not None:
                 return ended
             state = None  # it takes as much memory as what was made from it
@@ -340,30 +349,30 @@ def train(
         return run.run()
 
 
-def _go_on(
+def _continue(
     run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener
 ) -> Outcome | None:
-    """Take up a state; returns how the training ended if it was finished before."""
+    """Continue from a state; return how the training ended if it was finished before."""
     for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
         listener.warn(f"--resume: {text}; the result may differ in its last bits")
     try:
-        ended = run.go_on_from(state)
+        ended = run.continue_from(state)
     except (ValueError, TypeError, LookupError) as error:  # such as of a GPU with mixed precision, on a CPU
         raise ConfigError(
-            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; go on where"
-            " it was saved, or delete that directory and give the same command again"
+            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; continue"
+            " where it was saved, or delete that directory and give the same command again"
         ) from None
     if ended is None:
         listener.note(
-            f"going on in epoch {state.record['epoch'] + 1}, after {state.record['progress']['steps']} steps of it"
+            f"continuing in epoch {state.record['epoch'] + 1}, after {state.record['progress']['steps']} steps of it"
         )
     elif ended.model_dir is not None:
         try:
             load_predictor(ended.model_dir)
         except ModelError as error:
             raise ModelError(
-                f"{ended.model_dir}: found no whole model, expected that of a training that was finished; delete"
-                f" {checkpoints.directory} and give the same command again, to begin anew",
+                f"{ended.model_dir}: found no whole model, expected that of a finished training; delete"
+                f" {checkpoints.directory} and give the same command again to start over",
                 detail=[error.message],
             ) from None
         listener.note("this training was finished before: nothing is left to do")
@@ -371,14 +380,14 @@ def _go_on(
 
 
 def _trainer(
-    config: Config, prepared: Prepared, chosen: Device, replicas: Replicas, listener: Listener
+    config: Config, prepared: Prepared, chosen: Device, replicas: Replicas, listener: Listener, parts: Parts
 ) -> tuple[Trainer, Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None]:
-    """The network with what trains it, and what makes the same on the CPU if it is not there."""
+    """Return the network with what trains it, and what builds the same on the CPU if it is elsewhere."""
     mixed_precision = config.training.mixed_precision and chosen.n_gpus > 0
     if config.training.mixed_precision and not mixed_precision:
         listener.warn("training.mixed_precision: only a GPU gains by it; training in float32 on the CPU")
     with replicas.scope():
-        network = initial_network(prepared, chosen, mixed_precision=mixed_precision)
+        network = parts.build_network(prepared, chosen, mixed_precision=mixed_precision)
         frozen = prepared.vectors.has_vector if prepared.vectors and not config.embeddings.trainable else None
         trainer = Trainer(network, config.training, replicas, frozen=frozen, embedding_dtype=config.embeddings.dtype)
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
@@ -394,18 +403,8 @@ def _trainer(
 
     def reference(weights: Mapping[str, npt.NDArray[np.float32]]) -> NetworkLogits:
         with on_cpu():
-            copy = initial_network(prepared, Device("CPU", Kernel.BLOCK))
+            copy = parts.build_network(prepared, Device("CPU", Kernel.BLOCK))
             copy.assign_weights(weights)
             return NetworkLogits(copy, device=CPU)
 
     return trainer, reference
-
-
-def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
-    """The network with its initial weights, pretrained vectors among them."""
-    network = build_network(
-        prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
-    )
-    if prepared.vectors is not None:
-        prepared.vectors.put_into(network.embedding)
-    return network

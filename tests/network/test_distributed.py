@@ -149,7 +149,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     # Only the chief wrote a state; after the next epoch their weights are compared.
     first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
     begun = list(itertools.takewhile(lambda line: not line.startswith("epoch "), second.stderr or ()))
-    assert any(re.match(r"going on in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
+    assert any(re.match(r"continuing in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == codes, errors

@@ -19,6 +19,8 @@ import onnxruntime
 import tensorflow as tf
 from small_models import TAGS, random_sentences, save_small_model, small_model
 
+from tagger.cli.progress import TrainingProgress
+from tagger.config import load_config
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
@@ -30,7 +32,7 @@ from tagger.network.model import open_network_logits
 from tagger.network.onnx_export import build_onnx, check_equal, model_graph
 from tagger.prediction.onnx_session import graph_inputs, load_predictor
 from tagger.prediction.predictor import Predictor
-from tagger.training import train as train_module
+from tagger.training.train import Parts, train
 
 pytestmark = pytest.mark.tensorflow
 
@@ -187,23 +189,29 @@ def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) 
         check_equal(ours, theirs, columns(random_sentences(30)))
 
 
-def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
-    (tmp_path / "c.yaml").write_text("data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\n")
-    monkeypatch.chdir(tmp_path)
-    assert run_tagger("train", "c.yaml", "--set", "training.epochs=1").exit_code == 0
-    before = (tmp_path / "models/c/manifest.json").read_bytes()
+    (tmp_path / "c.yaml").write_text(
+        "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\ntraining: {epochs: 1}\n"
+    )
+
+    def train_with(parts: Parts | None, *settings: str) -> None:
+        with TrainingProgress() as progress:
+            train(
+                load_config(tmp_path / "c.yaml", (f"output.model_dir={tmp_path}/m", *settings)), progress, parts=parts
+            )
+
+    train_with(None)
+    before = (tmp_path / "m/manifest.json").read_bytes()
 
     def wrong(model: Model[Weights]) -> bytes:
         changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in model.network.items()}
         return model_graph(dataclasses.replace(model, network=changed))
 
-    monkeypatch.setattr(train_module, "model_graph", wrong)
-    result = run_tagger("train", "c.yaml", "--set", "training.seed=2")
-    assert result.exit_code == 1
-    assert result.first_error.startswith("error: model.onnx: what ONNX Runtime computes is 0.5 from what TensorFlow")
-    assert (tmp_path / "models/c/manifest.json").read_bytes() == before
-    assert [path.name for path in (tmp_path / "models").iterdir() if path.suffix != ".training"] == ["c"]
+    with pytest.raises(TaggerError, match=r"^model\.onnx: what ONNX Runtime computes is 0\.5 from what TensorFlow"):
+        train_with(Parts(model_graph=wrong), "training.seed=2")
+    assert (tmp_path / "m/manifest.json").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"train", "c.yaml", "m"}
 
 
 # --- For other tools --------------------------------------------------------------------------------------------------

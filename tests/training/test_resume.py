@@ -1,4 +1,4 @@
-"""An interrupted training goes on as if nothing had been: to the bit."""
+"""An interrupted training continues as if nothing had happened: to the bit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ tf = pytest.importorskip("tensorflow")
 from tagger.cli.progress import TrainingProgress  # noqa: E402
 from tagger.config import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
+from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
+from tagger.training.history import EpochResult  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import check_same, fingerprint_of  # noqa: E402
 from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
-from tagger.training.train import Run  # noqa: E402
+from tagger.training.train import Parts  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -88,8 +90,8 @@ def content(model: str) -> dict[str, object]:
     return found
 
 
-def train(config, **options) -> train_module.Outcome:
-    with TrainingProgress() as progress:
+def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **options) -> train_module.Outcome:
+    with listener() as progress:
         return train_module.train(config, progress, **options)
 
 
@@ -118,21 +120,36 @@ def test_stopped_anywhere_and_resumed_is_as_never_stopped(
     assert content("parts") == expected
 
 
-def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(
-    configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(configured) -> None:
     train(configured("output.model_dir=whole"))
-    evaluate_dev, calls = Run._evaluate_dev, []
+    epoch, n_left = 0, 0
 
-    def stopped_in(self: Run):
-        calls.append(1)
-        if len(calls) == 3:
-            monkeypatch.setattr(self, "_should_stop", lambda: True)
-        return evaluate_dev(self)
+    class Counting(TrainingProgress):
+        def start_epoch(self, number: int, n_epochs: int, n_tokens: int) -> None:
+            nonlocal epoch, n_left
+            epoch, n_left = number, n_tokens
+            super().start_epoch(number, n_epochs, n_tokens)
 
-    monkeypatch.setattr(Run, "_evaluate_dev", stopped_in)
-    outcome = train(configured("output.model_dir=parts"))
+        def step(self, n_tokens: int) -> None:
+            nonlocal n_left
+            n_left -= n_tokens
+            super().step(n_tokens)
+
+    def scored(*arguments: object) -> Evaluation:
+        assert epoch < 3, "the dev set of the third epoch was scored to its end"
+        return evaluate(*arguments)
+
+    # After the last step of the third epoch the trainer asks once; the next to ask is who scores the dev set.
+    trainer_asks = iter([False])
+    outcome = train(
+        configured("output.model_dir=parts"),
+        listener=Counting,
+        should_stop=lambda: epoch == 3 and n_left == 0 and next(trainer_asks, True),
+        parts=Parts(evaluate=scored),
+    )
     assert (outcome.stopped, len(outcome.history)) == (True, 2)
+    state = State.from_bytes(sorted(Path("parts.training").glob("state-*"))[-1].read_bytes())
+    assert state.record["progress"]["steps"] == 25
     train(configured("output.model_dir=parts"), resume=True)
     assert content("parts") == content("whole")
 
@@ -153,7 +170,7 @@ def moved_end(text: str) -> str:
     return "\n\n".join([f"{first}\n{line}", "\n".join(others), rest])
 
 
-def test_what_changed_is_named_when_another_training_is_to_go_on(interrupted) -> None:
+def test_what_changed_is_named_when_another_training_is_to_continue(interrupted) -> None:
     def message(config) -> tuple[str, list[str]]:
         with pytest.raises(ConfigError) as error:
             train(config, resume=True)
@@ -161,7 +178,7 @@ def test_what_changed_is_named_when_another_training_is_to_go_on(interrupted) ->
 
     what, detail = message(interrupted("training.epochs=7", "model.dropout=0.5"))
     assert what == (
-        "--resume: model.dropout: found 0.5, expected 0.2, as in the training so far; give back what it was, or delete"
+        "--resume: model.dropout: found 0.5, expected 0.2, as in the training so far; change it back, or delete"
         f" {Path('m.training').absolute()} and train again without --resume"
     )
     assert list(detail) == ["training.epochs: found 7, expected 6, as in the training so far"]
@@ -186,12 +203,12 @@ def test_what_changed_is_named_when_another_training_is_to_go_on(interrupted) ->
     assert not train(interrupted(*moved), resume=True).stopped
 
 
-def test_an_interrupted_training_is_not_begun_anew_by_accident(interrupted) -> None:
+def test_an_interrupted_training_is_not_started_over_by_accident(interrupted) -> None:
     with pytest.raises(ConfigError) as error:
         train(interrupted())
     assert error.value.message == (
-        f"{Path('m.training').absolute()}: holds a training that was interrupted in epoch 2, expected none; go on with"
-        " it with --resume, or delete that directory to begin anew"
+        f"{Path('m.training').absolute()}: found a training that was interrupted in epoch 2, expected none; continue"
+        " it with --resume, or delete that directory to start over"
     )
 
 
@@ -203,7 +220,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(interrupted, capfd: p
     assert not train(interrupted(), resume=True).stopped
     errors = capfd.readouterr().err
     assert f"warning: {newest.absolute()}: its checksum does not match; looking at the state before it" in errors
-    assert "going on in epoch 2, after 0 steps of it" in errors
+    assert "continuing in epoch 2, after 0 steps of it" in errors
     whole = interrupted("output.model_dir=whole")
     train(whole)
     assert content_without_place("m") == content_without_place("whole")
@@ -218,24 +235,24 @@ def test_only_damaged_states_are_an_error(interrupted) -> None:
     for path in Path("m.training").glob("state-*"):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(
-        ModelError, match=r"m\.training: found no whole state but 2 damaged, expected one to go on from; delete"
+        ModelError, match=r"m\.training: found only damaged states \(2\), expected one to continue from; delete"
     ):
         train(interrupted(), resume=True)
 
 
-def test_a_state_is_written_within_an_epoch_too(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_is_written_within_an_epoch_too(configured) -> None:
     saved: list[tuple[int, int]] = []
-    save = Checkpoints.save
 
-    def noted(self: Checkpoints, state: State, **options: int) -> None:
-        saved.append((state.record["epoch"], state.record["progress"]["steps"]))
-        save(self, state, **options)
+    class Noted(Checkpoints):
+        def save(self, state: State, **options: int) -> None:
+            saved.append((state.record["epoch"], state.record["progress"]["steps"]))
+            super().save(state, **options)
 
-    monkeypatch.setattr(Checkpoints, "save", noted)
-    train(configured("training.epochs=1", "training.checkpoint_minutes=0.00001"))
+    parts = Parts(checkpoints=Noted)
+    train(configured("training.epochs=1", "training.checkpoint_minutes=0.00001"), parts=parts)
     assert saved == [(0, 16), (0, 25), (1, 0), (1, 0)]
     saved.clear()
-    train(configured("training.epochs=1", "training.checkpoint_minutes=null"))
+    train(configured("training.epochs=1", "training.checkpoint_minutes=null"), parts=parts)
     assert saved == [(1, 0), (1, 0)]
 
 
@@ -276,7 +293,7 @@ def test_two_trainings_cannot_write_one_model(configured) -> None:
 def test_every_change_of_the_training_data_is_noticed(
     configured, settings: tuple[str, ...], before: str, after: str
 ) -> None:
-    def facts(text: str) -> dict[str, object]:
+    def fingerprint(text: str) -> dict[str, object]:
         lines = ["w1 V O", "w2 N B-X", "w1 V O", "w2 N B-X", "w3 V O", *[f"{token} V O" for token in "abcabc"], text]
         lines = lines if " " in text else [line.replace(" ", "\t") for line in lines]
         lines = [line.replace("B-X", "U-X") for line in lines] if "U-X" in text else lines
@@ -285,33 +302,28 @@ def test_every_change_of_the_training_data_is_noticed(
         prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
         return fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
 
-    first = facts(before)
-    check_same(facts(before), first, "here")
+    first = fingerprint(before)
+    check_same(fingerprint(before), first, "here")
     with pytest.raises(ConfigError, match=r"^--resume: data\.train: found 1 sentences, 12 tokens, SHA-256"):
-        check_same(first, facts(after), "here")
+        check_same(first, fingerprint(after), "here")
 
 
-def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_state(
-    configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_state(configured) -> None:
     config = configured("output.model_dir=m", "data.dev=null", "training.epochs=2")
     train(config)
     expected = content("m")
     shutil.rmtree("m.training")
 
-    save_state = Run._save_state
-
-    def killed(self: Run, *, finished: bool = False) -> None:
-        if len(self._history) == 2:
-            raise KeyboardInterrupt  # between the model and the state
-        save_state(self)
+    class Killed(Checkpoints):
+        def save(self, state: State, **options: int) -> None:
+            if len(state.record["history"]) == 2:
+                raise KeyboardInterrupt  # between the model and the state
+            super().save(state, **options)
 
     shutil.rmtree("m")
-    monkeypatch.setattr(Run, "_save_state", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(config)
+        train(config, parts=Parts(checkpoints=Killed))
     assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 2}
-    monkeypatch.setattr(Run, "_save_state", save_state)
     outcome = train(config, resume=True, should_stop=lambda: True)
     assert (outcome.stopped, outcome.best.epoch if outcome.best else None) == (True, 1)
     assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 1}, "what is said and what is there"
@@ -326,17 +338,17 @@ def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_stat
 
 
 HOSTILE = {
-    "threads": lambda facts, arrays: facts.update(threads="x"),
-    "best": lambda facts, arrays: facts.update(best=99),
-    "history": lambda facts, arrays: facts.update(history=3),
-    "settings": lambda facts, arrays: facts.update(settings=[]),
-    "progress": lambda facts, arrays: facts.update(progress={"steps": "x"}),
-    "no progress": lambda facts, arrays: facts.pop("progress"),
-    "a missing array": lambda facts, arrays: arrays.pop("best.softmax.kernel"),
-    "a strange array": lambda facts, arrays: arrays.update({"best.foo": np.zeros(1, np.float32)}),
-    "another shape": lambda facts, arrays: arrays.update({"best.embedding": np.zeros((3, 99), np.float32)}),
-    "another type": lambda facts, arrays: arrays.update({"best.softmax.bias": np.zeros(3)}),
-    "other rows": lambda facts, arrays: arrays.update({"trainer.embedding": np.zeros((3, 1), np.float64)}),
+    "threads": lambda record, arrays: record.update(threads="x"),
+    "best": lambda record, arrays: record.update(best=99),
+    "history": lambda record, arrays: record.update(history=3),
+    "settings": lambda record, arrays: record.update(settings=[]),
+    "progress": lambda record, arrays: record.update(progress={"steps": "x"}),
+    "no progress": lambda record, arrays: record.pop("progress"),
+    "a missing array": lambda record, arrays: arrays.pop("best.softmax.kernel"),
+    "a strange array": lambda record, arrays: arrays.update({"best.foo": np.zeros(1, np.float32)}),
+    "another shape": lambda record, arrays: arrays.update({"best.embedding": np.zeros((3, 99), np.float32)}),
+    "another type": lambda record, arrays: arrays.update({"best.softmax.bias": np.zeros(3)}),
+    "other rows": lambda record, arrays: arrays.update({"trainer.embedding": np.zeros((3, 1), np.float64)}),
 }
 
 
@@ -345,9 +357,9 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(interrupted) -> No
     good = State.from_bytes(newest.read_bytes())
     assert "best.softmax.kernel" in good.arrays
     for what, change in HOSTILE.items():
-        facts, arrays = copy.deepcopy(dict(good.record)), dict(good.arrays)
-        change(facts, arrays)
-        newest.write_bytes(State(facts, arrays).to_bytes())
+        record, arrays = copy.deepcopy(dict(good.record)), dict(good.arrays)
+        change(record, arrays)
+        newest.write_bytes(State(record, arrays).to_bytes())
         with pytest.raises(TaggerError, match="delete that directory"):
             train(interrupted("training.epochs=6"), resume=True)
         assert newest.exists(), what
@@ -368,35 +380,35 @@ def test_a_training_that_cannot_begin_leaves_what_was_finished_and_no_litter(con
 def test_threads_stay_as_they_were(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
     threads = State.from_bytes(sorted(Path("m.training").glob("state-*"))[-1].read_bytes()).record["threads"]
     train(interrupted(f"training.threads={threads + 1}", "training.epochs=6"), resume=True, should_stop=lambda: True)
-    expected = f"warning: --resume: training.threads: found {threads + 1}, going on with {threads}, as in the training"
+    expected = (
+        f"warning: --resume: training.threads: found {threads + 1}, continuing with {threads}, as in the training"
+    )
     assert expected in capfd.readouterr().err
     assert f"threads: {threads}\n" in Path("m/config.yaml").read_text()
 
 
-def test_a_deleted_directory_of_states_comes_back_but_not_its_lock_if_another_has_it(
-    configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deleted_directory_of_states_comes_back_but_not_its_lock_if_another_has_it(configured) -> None:
     config, epochs = configured("output.model_dir=m", "training.epochs=2"), []
 
-    def delete(self: TrainingProgress, result: object) -> None:
-        epochs.append(result)
-        shutil.rmtree("m.training")
+    class Deleting(TrainingProgress):
+        def end_epoch(self, result: EpochResult) -> None:
+            epochs.append(result)
+            shutil.rmtree("m.training")
 
-    monkeypatch.setattr(TrainingProgress, "end_epoch", delete)
-    assert len(train(config).history) == len(epochs) == 2
+    assert len(train(config, listener=Deleting).history) == len(epochs) == 2
     assert len(list(Path("m.training").glob("state-*"))) == 1
     with contextlib.ExitStack() as stack:
 
-        def taken(self: TrainingProgress, result: object) -> None:
-            delete(self, result)
-            stack.enter_context(Checkpoints(Path("m")).lock())
+        class Taking(Deleting):
+            def end_epoch(self, result: EpochResult) -> None:
+                super().end_epoch(result)
+                stack.enter_context(Checkpoints(Path("m")).lock())
 
-        monkeypatch.setattr(TrainingProgress, "end_epoch", taken)
         with pytest.raises(ModelError, match="another training is writing this model"):
-            train(config)
+            train(config, listener=Taking)
 
 
-def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.CaptureFixture[str]) -> None:
+def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.CaptureFixture[str]) -> None:
     def train_both(model: str, *settings: str, n: int = 2, **options: object) -> SeedsOutcome:
         config = configured(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", *settings)
         with TrainingProgress() as progress:
@@ -408,7 +420,7 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
 
     stopped = train_both("parts", should_stop=stop_after(3))
     assert (stopped.stopped, stopped.best) == (True, None)
-    with pytest.raises(ConfigError, match=r"parts\.training: holds a training that was interrupted after 0 of 2 seeds"):
+    with pytest.raises(ConfigError, match=r"parts\.training: found a training that was interrupted after 0 of 2 seeds"):
         train_both("parts", "training.seed=7")
     with pytest.raises(ConfigError, match=r"--resume: training\.seed: found 7, expected 1"):
         train_both("parts", "training.seed=7", resume=True)
@@ -416,7 +428,7 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
     stopped = train_both("parts", resume=True, should_stop=lambda: next(in_second, True))
     assert stopped.stopped
     assert stopped.runs == whole.runs[:1]
-    with pytest.raises(ConfigError, match=r"parts\.training: holds a training that was interrupted after 1 of 2 seeds"):
+    with pytest.raises(ConfigError, match=r"parts\.training: found a training that was interrupted after 1 of 2 seeds"):
         train_both("parts")
     with pytest.raises(ConfigError, match=r"--resume: --seeds: found 3, expected 2, as in the training so far"):
         train_both("parts", n=3, resume=True)
@@ -446,15 +458,13 @@ def test_seeds_go_on_where_they_were_interrupted(configured, capfd: pytest.Captu
     assert capfd.readouterr().err.split("\n", 1)[0] == "this training was finished before: nothing is left to do"
 
 
-def test_seeds_replace_no_files_of_strangers_however_late_these_come(
-    configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def arrive(self: TrainingProgress, result: object) -> None:
-        Path("m").mkdir()
-        Path("m/thesis").write_text("precious")
+def test_seeds_replace_no_files_of_strangers_however_late_these_come(configured) -> None:
+    class Arriving(TrainingProgress):
+        def end_epoch(self, result: EpochResult) -> None:
+            Path("m").mkdir()
+            Path("m/thesis").write_text("precious")
 
-    monkeypatch.setattr(TrainingProgress, "end_epoch", arrive)
     config = configured("output.model_dir=m", "training.epochs=1")
-    with TrainingProgress() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is no part of a mod"):
+    with Arriving() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is no part of a mod"):
         train_seeds(config, 1, progress)
     assert Path("m/thesis").read_text() == "precious"

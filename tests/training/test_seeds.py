@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import re
@@ -22,10 +23,10 @@ from tagger.evaluation.scores import evaluate
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training import seeds
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome
 from tagger.training.resume import STATE_FORMAT, state_to_begin_with
+from tagger.training.seeds import SeedsOutcome, SeedsParts, train_seeds
 
 pytestmark = pytest.mark.tensorflow
 
@@ -48,14 +49,14 @@ def train_quickly(
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """In the place of `pipeline.train`: models with random weights, and the same traces on the disk. Higher seeds win."""
+    """Stand in for `train`: random weights, and the same traces on the disk. Higher seeds win."""
     model_dir, seed = Path(str(config.output.model_dir)), config.training.seed
     tags = [["O"] * 100]
     tags[0][:seed] = ["B-X"] * seed
     best = EpochResult(1, EpochLoss(1.0, 1, 1.0), evaluate([["B-X"] * 100], tags, "IOB2"), best=True)
     check_place(model_dir)
     checkpoints = Checkpoints(model_dir)
-    facts = {"format": STATE_FORMAT, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
+    record = {"format": STATE_FORMAT, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         listener.start_epoch(1, 1, 1)
@@ -64,13 +65,12 @@ def train_quickly(
             for name, content in model_files(seed, config.model.units).items():
                 (model_dir / name).write_bytes(content)
         stopped = should_stop()
-        checkpoints.save(State({**facts, "finished": not stopped}, {}))
+        checkpoints.save(State({**record, "finished": not stopped}, {}))
     return Outcome(model_dir, [best], best, stopped=stopped)
 
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    monkeypatch.setattr(seeds, "train", train_quickly)
     monkeypatch.chdir(tmp_path)
     Path("corpus").write_text(CORPUS)
     Path("c.yaml").write_text(
@@ -79,9 +79,14 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return lambda *settings: load_config("c.yaml", ("model.units=4", *settings))
 
 
-def train_three(config: Config, **options: object) -> seeds.SeedsOutcome:
-    with TrainingProgress() as progress:
-        return seeds.train_seeds(config, 3, progress, **options)
+QUICK = SeedsParts(train=train_quickly)
+
+
+def train_three(
+    config: Config, *, parts: SeedsParts = QUICK, listener: type[TrainingProgress] = TrainingProgress, **options: object
+) -> SeedsOutcome:
+    with listener() as progress:
+        return train_seeds(config, 3, progress, parts=parts, **options)
 
 
 def interrupt(*_arguments: object, **_options: object) -> None:
@@ -98,37 +103,42 @@ def litter() -> list[Path]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("place", "name", "when"),
+    ("part", "when"),
     [
-        (seeds, "train", "after"),
-        (seeds, "evaluate_file", "before"),
-        (seeds._Seeds, "_save_state", "before"),
-        (seeds._Seeds, "_save_state", "after"),
-        (seeds, "publish_directory", "before"),
-        (seeds, "publish_directory", "after"),
-        (seeds, "_remove", "after"),
+        ("train", "after"),
+        ("evaluate_file", "before"),
+        ("save", "before"),
+        ("save", "after"),
+        ("publish", "before"),
+        ("publish", "after"),
+        ("remove", "after"),
     ],
 )
-def test_a_seed_that_is_killed_at_its_end_loses_nothing(
-    configured, monkeypatch: pytest.MonkeyPatch, place: object, name: str, when: str, seed: int
-) -> None:
-    original = getattr(place, name)
+def test_a_seed_that_is_killed_at_its_end_loses_nothing(configured, part: str, when: str, seed: int) -> None:
+    def killed_in(original: Callable[..., object]) -> Callable[..., object]:
+        def killed(*arguments: object, **options: object) -> object:
+            is_there = Path(f".m.seed-{seed}").exists()
+            if is_there and when == "before":
+                raise KeyboardInterrupt
+            result = original(*arguments, **options)
+            if is_there or Path(f".m.seed-{seed}").exists():
+                raise KeyboardInterrupt
+            return result
 
-    def killed(*arguments: object, **options: object) -> object:
-        is_there = Path(f".m.seed-{seed}").exists()
-        if is_there and when == "before":
-            raise KeyboardInterrupt
-        result = original(*arguments, **options)
-        if is_there or Path(f".m.seed-{seed}").exists():
-            raise KeyboardInterrupt
-        return result
+        return killed
+
+    class KilledInSaving(Checkpoints):
+        save = killed_in(Checkpoints.save)
+
+    if part == "save":
+        parts = dataclasses.replace(QUICK, checkpoints=KilledInSaving)
+    else:
+        parts = dataclasses.replace(QUICK, **{part: killed_in(getattr(QUICK, part))})
 
     train_three(configured("output.model_dir=m", "model.units=3"))  # an older model of the same seeds
-    with monkeypatch.context() as patch:
-        patch.setattr(place, name, killed)
-        with pytest.raises(KeyboardInterrupt):
-            train_three(configured("output.model_dir=m"))
-    with pytest.raises(ConfigError, match=r"m\.training: holds a training that was interrupted"):
+    with pytest.raises(KeyboardInterrupt):
+        train_three(configured("output.model_dir=m"), parts=parts)
+    with pytest.raises(ConfigError, match=r"m\.training: found a training that was interrupted"):
         train_three(configured("output.model_dir=m"))
     resumed = train_three(configured("output.model_dir=m"), resume=True)
     assert [run.seed for run in resumed.runs] == [1, 2, 3]
@@ -137,44 +147,42 @@ def test_a_seed_that_is_killed_at_its_end_loses_nothing(
     assert not litter()
 
 
-def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_back(
-    configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_back(configured) -> None:
     config = configured("output.model_dir=m", "data.test=other")
     Path("other").write_text(CORPUS)
-    train, n = seeds.train, itertools.count(1)
+    n = itertools.count(1)
 
     def deleting(*arguments: object, **options: object) -> Outcome:
-        outcome = train(*arguments, **options)
+        outcome = train_quickly(*arguments, **options)
         if next(n) == 2:
             Path("other").unlink()
         return outcome
 
-    monkeypatch.setattr(seeds, "train", deleting)
+    parts = SeedsParts(train=deleting)
     with pytest.raises(TaggerError, match=r"seed 2: .*other: no such file") as error:
-        train_three(config)
+        train_three(config, parts=parts)
     assert error.value.detail[0] == f"the model of seed 1, dev {200 / 101:.2f}, is in {Path('m').absolute()}"
     assert content("m") == model_files(1, 4)
     Path("other").write_text(CORPUS)
-    assert train_three(config, resume=True).best.seed == 3
+    assert train_three(config, resume=True, parts=parts).best.seed == 3
 
 
-def test_seeds_that_learned_nothing_are_in_nobodys_way(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_that_learned_nothing_are_in_nobodys_way(configured) -> None:
+    class Interrupted(TrainingProgress):
+        start_epoch = interrupt
+
     for resume in (False, True):
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainingProgress, "start_epoch", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                train_three(configured("output.model_dir=m"), resume=resume)
+        with pytest.raises(KeyboardInterrupt):
+            train_three(configured("output.model_dir=m"), resume=resume, listener=Interrupted)
     assert Checkpoints(Path("m")).has_states()
     for resume in (False, True):  # a plain training asks in the same way
         assert state_to_begin_with(Checkpoints(Path("m")), resume=resume, warn=pytest.fail) is None
     assert not train_three(configured("output.model_dir=m", "model.units=7")).stopped
 
 
-def test_a_stop_scores_no_test_file(configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(seeds, "evaluate_file", interrupt)
-        stopped = train_three(configured("output.model_dir=m"), should_stop=lambda: True)
+def test_a_stop_scores_no_test_file(configured) -> None:
+    parts = dataclasses.replace(QUICK, evaluate_file=interrupt)
+    stopped = train_three(configured("output.model_dir=m"), should_stop=lambda: True, parts=parts)
     assert (stopped.stopped, stopped.runs, stopped.best and stopped.best.seed) == (True, [], 1)
     (line,) = stopped.summary()
     assert re.fullmatch(r"model of seed 1 \(dev \d\.\d\d\), which was not finished, is in m", line)
@@ -212,7 +220,9 @@ def test_following_the_advice_for_a_damaged_seed_works(in_second) -> None:
     config = in_second()
     for path in Path(".m.seed-2.training").glob("state-*"):
         path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(TaggerError, match=r"seed 2: .*seed-2\.training: found no whole state .* give the same command"):
+    with pytest.raises(
+        TaggerError, match=r"seed 2: .*seed-2\.training: found only damaged states .* give the same command"
+    ):
         train_three(config, resume=True)
     shutil.rmtree(".m.seed-2.training")
     assert len(train_three(config, resume=True).runs) == 3
@@ -252,7 +262,7 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None
 
 def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, configured) -> None:
     config = in_second()
-    with pytest.raises(ConfigError, match=r"delete that directory \(and \.m\.seed-\* beside it\) to begin anew"):
+    with pytest.raises(ConfigError, match=r"delete that directory \(and \.m\.seed-\* beside it\) to start over"):
         train_three(config)
     shutil.rmtree("m.training")
     strangers = {".m.seed-7/config.yaml", ".m.seed-1/config.yaml", "keep/config.yaml", ".m.seed-9.training"}
@@ -277,23 +287,19 @@ def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, c
     assert Path("keep/config.yaml").read_text() == "mine"
 
 
-def test_a_seed_that_diverges_says_how_to_begin_anew(configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = seeds.train
-
+def test_a_seed_that_diverges_says_how_to_start_over(configured) -> None:
     def diverging(config: Config, *arguments: object, **options: object) -> Outcome:
         if config.training.seed == 2:
             raise TaggerError("training diverged", detail=["delete something"])
-        return train(config, *arguments, **options)
+        return train_quickly(config, *arguments, **options)
 
-    monkeypatch.setattr(seeds, "train", diverging)
     with pytest.raises(TaggerError, match="seed 2: training diverged") as error:
-        train_three(configured("output.model_dir=m"))
+        train_three(configured("output.model_dir=m"), parts=SeedsParts(train=diverging))
     here = Path().absolute()
     assert error.value.detail == (
         "delete something",
         f"the model of seed 1, dev 1.98, is in {here}/m",
-        f"to begin all seeds anew, with other settings, delete {here}/m.training too",
+        f"to start all seeds over with other settings, delete {here}/m.training too",
     )
     shutil.rmtree("m.training")
-    monkeypatch.setattr(seeds, "train", train)
     assert train_three(configured("output.model_dir=m", "model.units=3")).best.seed == 3

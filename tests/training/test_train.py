@@ -23,7 +23,6 @@ from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network import (  # noqa: E402
     devices,
     distributed,
-    model,
     onnx_export,
 )
 from tagger.network.bilstm import Kernel  # noqa: E402
@@ -35,6 +34,7 @@ from tagger.training.checkpoints import Checkpoints  # noqa: E402
 from tagger.training.history import EpochResult, score_of  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import checksum_of, fingerprint_of  # noqa: E402
+from tagger.training.train import Parts  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -56,14 +56,13 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(configured, mon
         seen.append((wanted, threads))
         return devices.Device("a GPU", Kernel.CUDNN)
 
-    def network(*_: object, **options: object) -> None:
-        seen.append(options["kernel"])
+    def network(_: object, device: devices.Device, **options: object) -> None:
+        seen.append(device.kernel)
         raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
 
-    monkeypatch.setattr(train_module, "choose_device", choose)
-    monkeypatch.setattr(model, "TwoBranchTagger", network)
+    parts = Parts(choose_device=choose, build_network=network)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        train_module.train(configured("training.threads=3"), TrainingProgress(), device="gpu")
+        train_module.train(configured("training.threads=3"), TrainingProgress(), device="gpu", parts=parts)
     assert seen == [("gpu", 3), Kernel.CUDNN]
 
 
@@ -128,17 +127,15 @@ def test_mixed_precision_is_for_gpus(
     configured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n_gpus: int, mixed: bool
 ) -> None:
     # On a CPU that is said to be a GPU: the plain kernel can compute in float16 anywhere.
-    monkeypatch.setattr(
-        train_module, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, n_gpus)
-    )
     seen: list[object] = []
-    build = model.TwoBranchTagger
-    monkeypatch.setattr(
-        model,
-        "TwoBranchTagger",
-        lambda *given, **options: seen.append(options["mixed_precision"]) or build(*given, **options),
-    )
-    outcome = train_module.train(configured("training.mixed_precision=true"), TrainingProgress())
+
+    def network(*given: object, **options: object) -> object:
+        seen.append(options.get("mixed_precision", False))
+        return train_module.initial_network(*given, **options)  # type: ignore[arg-type]
+
+    device = devices.Device("a device", Kernel.PLAIN, n_gpus)
+    parts = Parts(choose_device=lambda *_, **__: device, build_network=network)  # type: ignore[arg-type]
+    outcome = train_module.train(configured("training.mixed_precision=true"), TrainingProgress(), parts=parts)
     assert outcome.best is not None
     assert seen[0] is mixed
     errors = capsys.readouterr().err
@@ -148,19 +145,18 @@ def test_mixed_precision_is_for_gpus(
 
 def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     # As above. In float16 the logits are some 1e-4 from those in float32, which agree to 1e-6.
-    monkeypatch.setattr(train_module, "choose_device", lambda *_, **__: devices.Device("a device", Kernel.PLAIN, 1))
+    device = devices.Device("a device", Kernel.PLAIN, 1)
     monkeypatch.setattr(onnx_export, "_TOLERANCE", 1e-5)
     settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
     compared: list[float] = []
-    check = train_module.check_equal
 
     def checked(saved: Predictor, reference: Predictor, sentences: list[list[list[str]]]) -> None:
-        check(saved, reference, sentences)
+        onnx_export.check_equal(saved, reference, sentences)
         (ours,), (theirs,) = saved.logits(sentences[0]), reference.logits(sentences[0])
         compared.append(float(abs(ours - theirs).max()))
 
-    monkeypatch.setattr(train_module, "check_equal", checked)
-    assert train_module.train(configured(*settings), TrainingProgress()).best is not None
+    parts = Parts(choose_device=lambda *_, **__: device, check_equal=checked)  # type: ignore[arg-type]
+    assert train_module.train(configured(*settings), TrainingProgress(), parts=parts).best is not None
     assert compared
     assert max(compared) < 1e-5
 
@@ -250,6 +246,9 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Re
     trainer = train_module.Trainer(network, config.training)
     checkpoints = Checkpoints(Path(str(config.output.model_dir)))
     fingerprint = fingerprint_of(config, prepared, device)
+    gold, empty = [["B-X", "O"]], [["O", "O"]]
+    scores = iter([empty, gold, *[empty] * 4])
+    parts = Parts(evaluate=lambda *_: evaluate(gold, next(scores), "IOB2"))
     with checkpoints.lock():
         this = train_module.Run(
             config,
@@ -260,10 +259,8 @@ def run_of(configured, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Re
             lambda: False,
             fingerprint=fingerprint,
             checkpoints=checkpoints,
+            parts=parts,
         )
-        gold, empty = [["B-X", "O"]], [["O", "O"]]
-        scores = iter([empty, gold, *[empty] * 4])
-        monkeypatch.setattr(this, "_evaluate_dev", lambda: evaluate(gold, next(scores), "IOB2"))
         return this.run().history
 
 
@@ -275,17 +272,17 @@ def test_running_out_of_memory_is_an_error_with_advice() -> None:
 def test_a_gpu_that_fails_is_an_error_that_says_how_to_go_on(configured, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def failing(self: train_module.Trainer, *arguments: object, **options: object) -> None:
-        calls.append(self)
+    def failing(*_: object) -> None:
+        calls.append(1)
         raise tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure\nmore")
 
     gpu = devices.Device("GPU, a model", Kernel.BLOCK, n_gpus=1)
-    monkeypatch.setattr(train_module.Trainer, "train_epoch", failing)
+    on_cpu = Parts(evaluate=failing)  # type: ignore[arg-type]
     with pytest.raises(tf.errors.InternalError):  # on a CPU nothing can be gone: it is a mistake of ours
-        train_module.train(configured("output.model_dir=a"), TrainingProgress(), device="cpu")
-    monkeypatch.setattr(train_module, "choose_device", lambda wanted, threads: gpu)
+        train_module.train(configured("output.model_dir=a"), TrainingProgress(), device="cpu", parts=on_cpu)
+    on_gpu = Parts(evaluate=failing, choose_device=lambda *_, **__: gpu)  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=r"^GPU, a model: failed .* --resume, there or with --device cpu") as error:
-        train_module.train(configured("output.model_dir=b"), TrainingProgress())
+        train_module.train(configured("output.model_dir=b"), TrainingProgress(), parts=on_gpu)
     assert error.value.detail == ("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure", "more")
     assert len(calls) == 2
 
@@ -343,10 +340,9 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
     configured, tmp_path: Path, monkeypatch
 ) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\n" + "c O\n" * 300 + "\nd O\n")
-    monkeypatch.setattr(preparation, "available_memory", lambda: 10_000_000)
     config = configured("model.units=500", "data.max_length=100000")
     with pytest.raises(ConfigError) as error:
-        train_module.train(config, TrainingProgress())
+        train_module.train(config, TrainingProgress(), parts=Parts(available_memory=lambda: 10_000_000))
     found = re.fullmatch(
         r"data\.max_length: a batch of 3 sentences with the longest one would take (\d+) MB of memory, expected at most the"
         r" 10 MB that are free; set it to (\d+) or less, or lower training\.batch_size",
@@ -362,14 +358,13 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
     for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
         config = configured("model.units=500", f"data.max_length={length}")
         with expected:
-            preparation.check_memory(config, prepare(config, note=str, warn=str))
+            preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     config = configured("model.units=100000")
     with pytest.raises(
         ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers, and the network, would take"
     ):
-        preparation.check_memory(config, prepare(config, note=str, warn=str))
-    monkeypatch.setattr(preparation, "available_memory", lambda: None)
-    preparation.check_memory(config, prepare(config, note=str, warn=str))
+        preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
+    preparation.check_memory(config.training, prepare(config, note=str, warn=str), None)
 
 
 def test_the_memory_that_is_free_is_the_least_of_the_machines_and_the_containers(tmp_path: Path, monkeypatch) -> None:

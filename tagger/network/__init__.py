@@ -1,4 +1,4 @@
-"""The network and its training: the only folder that imports TensorFlow."""
+"""The network and its training. This is the only package that imports TensorFlow."""
 
 import os
 from contextlib import contextmanager
@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Tensor = Any  # TensorFlow ships no types
+Tensor = Any  # TensorFlow ships no type information
 
 
 @contextmanager
 def muted_stderr() -> "Iterator[None]":
-    """Keep what TensorFlow's C++ side writes to standard error while it starts off the user's screen.
+    """Discard what TensorFlow's C++ code writes to standard error while it starts.
 
-    It ignores TF_CPP_MIN_LOG_LEVEL there (tensorflow issue 100442). A user who sets that variable sees it all.
+    That code ignores TF_CPP_MIN_LOG_LEVEL during the start (tensorflow issue 100442). If the user has set the variable,
+    nothing is discarded.
     """
     if _SHOW_ALL:
         yield
         return
     try:
         kept = os.dup(2)
-    except OSError:  # closed: there is nothing to mute
+    except OSError:  # standard error is closed, so there is nothing to mute
         yield
         return
     sink = os.open(os.devnull, os.O_WRONLY)
@@ -35,11 +36,11 @@ def muted_stderr() -> "Iterator[None]":
 
 
 _SHOW_ALL = "TF_CPP_MIN_LOG_LEVEL" in os.environ
-os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's ~/.keras/keras.json says
+os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's ~/.keras/keras.json
 
 with muted_stderr():
     if not _SHOW_ALL:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only; read once, during the import
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only; TensorFlow reads it once, during the import
     import tensorflow  # noqa: F401
 
 if not _SHOW_ALL:

@@ -1,10 +1,10 @@
 """The two-branch BiLSTM: one block is a forward and a backward LSTM branch over the same sentences.
 
-Each branch runs from left to right over rows padded on the right: the forward branch over the sentence, the
+Both branches run from left to right over rows that are padded on the right: the forward branch over the sentence, the
 backward branch over its reversed copy. Padding follows every real step, so neither branch needs a mask. A branch
-runs on the fastest kernel that its device has; all kernels have Keras's own weights and results.
+runs on the fastest kernel that its device has. All kernels have the same weights and results as Keras's own LSTM.
 
-Inside the network steps come first, [T, B, …]: what happens at one step then lies together in memory.
+Inside the network the time axis comes first, [T, B, …], so that the data of one step is contiguous in memory.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import tensorflow as tf
 from tagger.architecture import Direction, Merge
 from tagger.network import Tensor
 
-# A recurrent kernel and the number of its branch → the kernel with some weights dropped (Merity et al. 2018).
+# Takes a recurrent kernel and the number of its branch, and returns the kernel with some weights dropped
+# (Merity et al. 2018).
 DropRecurrent = Callable[[Tensor, int], Tensor]
 
 
 class Kernel(enum.Enum):
-    """How a branch is computed; the value is for people."""
+    """The implementation that computes a branch. The value is the name to show to users."""
 
     CUDNN = "cuDNN LSTM"
     BLOCK = "fused CPU LSTM (BlockLSTMV2)"
@@ -32,32 +33,32 @@ class Kernel(enum.Enum):
 
 
 def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
-    """A branch of `units` LSTM units.
+    """Return a branch of `units` LSTM units.
 
     Args:
-        options: of `keras.layers.LSTM`: initializers, name, dtype.
+        options: further arguments of `keras.layers.LSTM`: initializers, name, dtype.
     """
     layer = BlockLSTM if kernel is Kernel.BLOCK else Branch
     return layer(units, return_sequences=True, use_cudnn=kernel is Kernel.CUDNN, **options)
 
 
 class Branch(keras.layers.LSTM):
-    """A Keras LSTM, and the same over steps that come first: the network is laid out so throughout."""
+    """A Keras LSTM that can also run with the time axis first, which is the layout of the whole network."""
 
     def named_weights(self, prefix: str) -> dict[str, keras.Variable]:
-        """Every weight by its name in `weights.safetensors`: `PREFIX.kernel`, …"""
+        """Return each weight by its name in `weights.safetensors`: `PREFIX.kernel`, …"""
         return {f"{prefix}.{name}": getattr(self.cell, name) for name in ("kernel", "recurrent_kernel", "bias")}
 
     def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
-        """[T, B, D] → [T, B, units], from left to right, without a mask.
+        """Run from left to right, without a mask: [T, B, D] → [T, B, units].
 
         Args:
-            recurrent_kernel: [units, 4 units], in the place of the layer's own.
+            recurrent_kernel: [units, 4 units], to use instead of the layer's own kernel.
         """
         if recurrent_kernel is None:
             return tf.transpose(self(tf.transpose(steps, [1, 0, 2])), [1, 0, 2])
-        # Keras's cell reads its kernel as an attribute while the graph is made; its own __setattr__ would take this one
-        # for a new weight.
+        # Keras's cell reads its kernel from an attribute while the graph is built. The cell's own __setattr__ would
+        # register this tensor as a new weight.
         own = self.cell.recurrent_kernel
         object.__setattr__(self.cell, "recurrent_kernel", recurrent_kernel)
         try:
@@ -67,28 +68,28 @@ class Branch(keras.layers.LSTM):
 
 
 class BlockLSTM(Branch):
-    """A Keras LSTM whose steps run in one operator, `BlockLSTMV2`: no loop in the graph, gates fused.
+    """A Keras LSTM whose steps run in one operator, `BlockLSTMV2`, with fused gates and no loop in the graph.
 
-    Keras's two kernels, one below the other, are the operator's: gates in the order i f c o.
+    The operator takes Keras's two kernels stacked on top of each other. Both have their gates in the order i f c o.
     """
 
     def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
-        """As `Branch.run`; the operator wants time first, so nothing is transposed."""
+        """Compute the same as `Branch.run`. The operator expects the time axis first, so nothing is transposed."""
         recurrent_kernel = self.cell.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
         kernel = tf.concat([self.cell.kernel, recurrent_kernel], axis=0)  # [D + units, 4 units]
         return _block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias))
 
     def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:
-        """[B, T, D] → [B, T, units], as Keras calls a layer."""
+        """Run with the batch axis first, as Keras calls a layer: [B, T, D] → [B, T, units]."""
         return tf.transpose(self.run(tf.transpose(sequences, [1, 0, 2])), [1, 0, 2])
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _block_lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
-    """x [T, B, D] → h [T, B, units].
+    """Run the operator `BlockLSTMV2`: x [T, B, D] → h [T, B, units].
 
-    The gradient is `BlockLSTMGradV2`: the one that TensorFlow 2.21 registers for the operator
-    (python/ops/rnn_grad.py) is that of its version 1, whose gates have another order, and wrong.
+    The gradient is `BlockLSTMGradV2`. The one that TensorFlow 2.21 registers for the operator
+    (python/ops/rnn_grad.py) is wrong: it belongs to version 1, whose gates have another order.
     """
     units = kernel.shape[1] // 4
     zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
@@ -108,18 +109,19 @@ def _block_lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
     i, cs, f, o, ci, co, h = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
 
     def gradient(h_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = tf.raw_ops.BlockLSTMGradV2(
+        gradients = tf.raw_ops.BlockLSTMGradV2(
             i=i, cs=cs, f=f, o=o, ci=ci, co=co, h=h, cs_grad=tf.zeros_like(cs), h_grad=h_gradient, **shared
         )
-        return found.x_grad, found.w_grad, found.b_grad
+        return gradients.x_grad, gradients.w_grad, gradients.b_grad
 
     return h, gradient
 
 
 def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
-    """Where each step of a reversed sentence comes from: row numbers [T, B] of T·B steps; the reversal undoes itself.
+    """Return where each step of the reversed sentences comes from, as row numbers [T, B] of T·B steps.
 
-    n = 3, T = 5, one sentence:  [2 1 0 3 4]: the first three steps change places, padding stays where it is.
+    Applying the reversal twice restores the original order. For one sentence of length 3 and T = 5 the result is
+    [2 1 0 3 4]: the first three steps are reversed, and padding stays in its place.
     """
     steps = tf.range(n_steps)[:, None]
     sources = tf.where(steps < lengths, lengths - 1 - steps, steps)  # [T, B]
@@ -129,9 +131,10 @@ def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def reverse_by_length(x: Tensor, reversal: Tensor) -> tuple[Tensor, Any]:
-    """Reverse each sentence of x [T, B, D] by its own length, as `reversal` [T, B] says; its own inverse.
+    """Reverse each sentence of x [T, B, D] by its own length, with the row numbers `reversal` [T, B].
 
-    So its gradient is the reversal of the gradient: no sum over rows, as the gradient of any gather would be.
+    The operation is its own inverse, so its gradient is the reversed gradient. It needs no sum over rows, unlike the
+    gradient of a general gather.
     """
 
     def reverse(y: Tensor) -> Tensor:
@@ -144,34 +147,35 @@ def reverse_by_length(x: Tensor, reversal: Tensor) -> tuple[Tensor, Any]:
 def look_up_both(
     table: Tensor, rows: Tensor, reversed_rows: Tensor, reversal: Tensor
 ) -> tuple[tuple[Tensor, Tensor], Any]:
-    """Rows of table [D, E] for the sentences and for their reversed copies: twice [T, B, E].
+    """Look up rows of table [D, E] for the sentences and for their reversed copies, [T, B, E] each.
+
+    The gradient first puts the gradient of the reversed copies back in order and adds it to that of the sentences, and
+    then sums by row. This halves the number of rows to sum.
 
     Args:
-        rows, reversed_rows: [T, B]; the second is the first, reversed.
-        reversal: [T, B], of the sentences' lengths.
-
-    The gradient puts the copies' part in order and adds it before it sums by row: half as many rows to sum.
+        rows, reversed_rows: [T, B]; `reversed_rows` is `rows` with each sentence reversed.
+        reversal: [T, B], the result of `reversal` for the lengths of the sentences.
     """
 
-    def gradient(of_x: Tensor, of_reversed: Tensor) -> tuple[Tensor, None, None, None]:
-        total = of_x + reverse_by_length(of_reversed, reversal)
+    def gradient(x_gradient: Tensor, reversed_gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        total = x_gradient + reverse_by_length(reversed_gradient, reversal)
         return tf.math.unsorted_segment_sum(total, rows, tf.shape(table)[0]), None, None, None
 
     return (tf.gather(table, rows), tf.gather(table, reversed_rows)), gradient
 
 
 def uniform_rows(size: int, seed: int) -> keras.initializers.Initializer:
-    """Of an embedding whose rows have so many numbers: their expected norm is then 1."""
+    """Return an initializer for an embedding whose rows have `size` numbers: their expected norm is 1."""
     limit = (3.0 / size) ** 0.5
     return keras.initializers.RandomUniform(-limit, limit, seed=seed)
 
 
 def dropout_mask(shape: Tensor, rate: float, seed: Tensor) -> Tensor:
-    """What an input [T, B, D] is multiplied by: [B, D], one mask for all steps of a sentence (Gal & Ghahramani 2016).
+    """Return the factors [B, D] of an input [T, B, D]: one mask for all steps of a sentence (Gal & Ghahramani 2016).
 
     Args:
         shape: [B, D].
-        seed: int32 [2], decides the mask: the same seed gives the same mask in every process.
+        seed: int32 [2]; the same seed gives the same mask in every process.
     """
     return tf.cast(tf.random.stateless_uniform(shape, seed) >= rate, tf.float32) / (1.0 - rate)
 
@@ -185,15 +189,17 @@ MERGES = {
 
 
 class TwoBranchLSTM(keras.layers.Layer):
-    """Forward and backward LSTM branches, merged; equals a masked Keras `Bidirectional(LSTM)` at real steps.
+    """Forward and backward LSTM branches whose outputs are merged.
+
+    At real steps the result equals that of a masked Keras `Bidirectional(LSTM)`.
 
     Args:
-        units: H, per direction.
-        direction: which branches there are.
-        merge: how two branches become one.
-        kernel: how each branch is computed.
-        seed: of the initial weights.
-        kwargs: of a Keras layer: name, dtype.
+        units: H, the number of units per direction.
+        direction: the branches of the layer.
+        merge: how the outputs of two branches become one.
+        kernel: the implementation that computes each branch.
+        seed: the seed of the initial weights.
+        kwargs: further arguments of a Keras layer: name, dtype.
     """
 
     def __init__(
@@ -216,12 +222,12 @@ class TwoBranchLSTM(keras.layers.Layer):
 
     @property
     def output_dim(self) -> int:
-        """Size of the last axis: 2H for two concatenated branches, else H."""
+        """The size of the last axis: 2H for two concatenated branches, otherwise H."""
         units: int = next(iter(self.branches.values())).units
         return units * (len(self.branches) if self.merge == Merge.CONCAT else 1)
 
     def _run(self, x: Tensor, reversed_x: Tensor, drop: DropRecurrent | None) -> dict[str, Tensor]:
-        """What each branch makes of the sentences or of their reversed copies, still in that order."""
+        """Run each branch on its input. The output of the backward branch stays in the order of the reversed copies."""
         kernels = {
             name: None if drop is None else drop(tf.convert_to_tensor(branch.cell.recurrent_kernel), i)
             for i, (name, branch) in enumerate(self.branches.items())
@@ -237,11 +243,11 @@ class TwoBranchLSTM(keras.layers.Layer):
         Args:
             x: [T, B, D], the sentences.
             reversed_x: [T, B, D], each sentence reversed by its own length.
-            reversal: [T, B], of the sentences' lengths.
-            drop: what drops recurrent weights, in training.
+            reversal: [T, B], the result of `reversal` for the lengths of the sentences.
+            drop: drops recurrent weights; None outside training.
 
         Returns:
-            [T, B, output_dim], in the sentences' order; beyond a sentence's length it means nothing.
+            [T, B, output_dim], in the order of the sentences; values beyond a sentence's length are meaningless.
         """
         outputs = [
             reverse_by_length(h, reversal) if name == "backward" else h
@@ -258,10 +264,11 @@ class TwoBranchLSTM(keras.layers.Layer):
         mask: Tensor | None,
         drop: DropRecurrent | None = None,
     ) -> Tensor:
-        """`dense(self(x, reversed_x, reversal, drop) * mask)`: [T, B, K], branch by branch where it can be.
+        """Compute `dense(self(x, reversed_x, reversal, drop) * mask)`, [T, B, K], branch by branch where possible.
 
-        Neither the reversal nor any merge but `mul` minds whether it comes before or after a product with a matrix. So
-        each branch is projected on its own as soon as it is done, and K numbers a step are put in order instead of H.
+        The reversal and every merge except `mul` give the same result before and after a product with a matrix.
+        Therefore each branch is projected on its own as soon as it is done, and the reversal has to move only K numbers
+        per step instead of H.
         """
         n = len(self.branches)
         masks: list[Tensor | None] = [mask] * n

@@ -1,8 +1,9 @@
-"""A linear-chain conditional random field over the network's logits: what training needs of it.
+"""A linear-chain conditional random field (CRF) over the network's logits: the part that training needs.
 
-The forward variables of a sentence, and the backward variables of the same sentence, are one recurrence: the latter run
-over the reversed copy, with the transitions transposed. So both are computed in one loop over the steps, stacked. As
-everywhere in the network reversed copies are padded on the right, so padding never reaches a real step, without a mask.
+The forward variables and the backward variables of a sentence follow the same recurrence. The backward variables run
+over the reversed copy, with the transition weights transposed. Both are therefore stacked and computed in one loop over
+the steps. Reversed copies are padded on the right, as everywhere in the network, so padding never reaches a real step
+and no mask is needed.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from tagger.network.bilstm import reversal, reverse_by_length
 
 @dataclasses.dataclass(frozen=True)
 class Emissions:
-    """What the network says of a batch.
+    """The logits of a batch, prepared for both passes.
 
     Attributes:
-        logits: float64 [T, B, K], less the largest of each step; zeros at padding.
+        logits: float64 [T, B, K], minus the largest logit of each step; zeros at padding.
         mask: [T, B], True at real steps.
         is_last: [T, B], True at the last step of each sentence.
-        order: [T, B], where each step of a reversed copy comes from, as `reversal` gives it.
+        order: [T, B], where each step of a reversed copy comes from: the result of `reversal`.
     """
 
     logits: Tensor
@@ -39,11 +40,11 @@ class Emissions:
 
     @classmethod
     def of(cls, logits: Tensor, lengths: Tensor) -> Emissions:
-        """Of logits [T, B, K] and lengths [B]."""
+        """Prepare the logits [T, B, K] of sentences with the lengths [B]."""
         n_steps = tf.shape(logits)[0]
         steps = tf.range(n_steps)[:, None]
         mask = steps < lengths
-        # where, not a product: whatever stands at padding may be NaN.
+        # `tf.where` instead of a product, because values at padding may be NaN.
         shifted = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
         shifted -= tf.reduce_max(shifted, axis=-1, keepdims=True)
         return cls(shifted, mask, steps == lengths - 1, reversal(lengths, n_steps))
@@ -51,14 +52,16 @@ class Emissions:
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """All that is known of a batch once both passes are done, in float64.
+    """The results of both passes over a batch, in float64.
 
     Attributes:
-        is_narrow: whether it was computed with probabilities, and not with logarithms.
-        log_z: [B], the logarithm of the sum over all sequences of tags, of emissions instead of logits.
-        marginals: [T, B, K], probabilities in either case; zeros at padding.
-        before: [T, B, K], of all beginnings that end in a tag at a step, up to a factor; or, if not narrow, logarithms.
-        after: [T, B, K], of all ends that begin with a tag at a step, likewise, so that
+        is_narrow: whether the passes computed with probabilities instead of logarithms.
+        log_z: [B], the logarithm of the sum over all tag sequences, computed from the emissions instead of the logits.
+        marginals: [T, B, K], probabilities in both cases; zeros at padding.
+        before: [T, B, K], the sum over all beginnings of the sentence that end in a tag at a step, up to a factor; its
+            logarithm if `is_narrow` is false.
+        after: [T, B, K], the sum over all ends of the sentence that begin with a tag at a step, up to a factor; its
+            logarithm if `is_narrow` is false. The factors are such that
             before[t, b, i] · exp(transition[i, j]) · after[t + 1, b, j] is the probability of i and j at t and t + 1.
     """
 
@@ -72,11 +75,12 @@ class Chain:
 def run_chain(
     emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor], is_narrow: Tensor, used: npt.NDArray[np.bool_]
 ) -> Chain:
-    """Both passes over a batch.
+    """Run both passes over a batch.
 
     Args:
-        weights: float64, of transitions [K, K], first [K] and last tags [K].
-        is_narrow: whether no product of probabilities can underflow; `used`: [K]; both as `Spread` says.
+        weights: float64, the weights of transitions [K, K], first tags [K] and last tags [K].
+        is_narrow: whether no product of probabilities can underflow, which `Spread` decides.
+        used: [K], the attribute of `Spread`.
     """
     transition, start, end = weights
     both = tf.stack([emissions.logits, reverse_by_length(emissions.logits, emissions.order)], axis=1)  # [T, 2, B, K]
@@ -96,7 +100,8 @@ def run_chain(
     return Chain(is_narrow, tf.reduce_sum(parts, axis=0), tf.where(mask[..., None], marginals, 0.0), before, after)
 
 
-_Ordering = Callable[[Tensor], tuple[Tensor, Tensor]]  # states [T, 2, B, K] to those of both directions, in order
+# Splits states [T, 2, B, K] into those of both directions, [T, B, K] each, in the order of the sentences.
+_Ordering = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def _by_products(
@@ -134,7 +139,10 @@ def _by_logarithms(first: Tensor, both: Tensor, transitions: Tensor, in_order: _
 
 
 def _scan(step: Callable[[Tensor, Tensor], Tensor], first: Tensor, inputs: Tensor) -> Tensor:
-    """The states [T, 2, B, K] before each of the inputs [T, 2, B, K]: `first`, and then `step(state, input)`."""
+    """Return the states [T, 2, B, K] before each of the inputs [T, 2, B, K].
+
+    The first state is `first`, and each later one is `step(state, input)` of its predecessors.
+    """
     n_steps = tf.shape(inputs)[0]
     state_shape = [2, None, inputs.shape[-1]]
     read = tf.TensorArray(tf.float64, n_steps, element_shape=state_shape).unstack(inputs)
@@ -149,7 +157,7 @@ def _scan(step: Callable[[Tensor, Tensor], Tensor], first: Tensor, inputs: Tenso
 
 
 def expected_moves(chain: Chain, transition: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """How often the model expects each tag after each other, [K, K]; the sentences counted with a weight [B]."""
+    """Return how often the model expects each transition, [K, K], with each sentence counted by its weight [B]."""
     moves = mask[1:, :, None]
     before = tf.where(moves, chain.before[:-1], 0.0)
 
@@ -158,12 +166,12 @@ def expected_moves(chain: Chain, transition: Tensor, mask: Tensor, weight: Tenso
         return tf.einsum("tbi,tbj->ij", before, after) * tf.exp(transition)
 
     def by_logarithms() -> Tensor:
-        # Step by step, since all steps' pairs of tags at once would fill the memory.
+        # One step at a time, because the pairs of tags of all steps at once would fill the memory.
         after = tf.where(moves, chain.after[1:], 0.0)
         weights = tf.where(moves, weight[:, None], 0.0)  # [T - 1, B, 1]
 
         def body(t: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-            pairs = before[t][:, :, None] + transition + after[t][:, None, :]  # [B, K, K], at most 0 but at padding
+            pairs = before[t][:, :, None] + transition + after[t][:, None, :]  # [B, K, K], at most 0 except at padding
             return t + 1, total + tf.reduce_sum(tf.exp(tf.minimum(pairs, 0.0)) * weights[t][..., None], axis=0)
 
         n_moves = tf.shape(before)[0]
@@ -173,23 +181,24 @@ def expected_moves(chain: Chain, transition: Tensor, mask: Tensor, weight: Tenso
 
 
 class CRF(keras.layers.Layer):
-    """Learned weights of tags that follow each other, beside the logits of tags at a step.
+    """A CRF layer: learned transition weights in addition to the logits of each step.
 
-    Lafferty, McCallum and Pereira (2001); over a BiLSTM: Huang et al. (2015), Lample et al. (2016). The probability of
-    a sequence of tags is exp(sum of their logits and weights) / Z, where Z is this summed over all legal sequences.
+    CRFs are described by Lafferty, McCallum and Pereira (2001), and CRFs over a BiLSTM by Huang et al. (2015) and
+    Lample et al. (2016). The probability of a tag sequence is exp(sum of its logits and transition weights) / Z, where
+    Z is the sum of the numerator over all legal sequences.
 
     Args:
-        constraints: which transitions, first and last tags are legal; None: all. The others have a probability of
-            exactly 0, and their weights are never trained.
+        constraints: the transitions, first tags and last tags that are legal; None if all are. Illegal ones have a
+            probability of exactly 0, and their weights are never trained.
         n_tags: K.
-        kwargs: of a Keras layer: name.
+        kwargs: further arguments of a Keras layer: name.
 
     Attributes:
-        transition: [K, K], from the tag of a row to the tag of a column.
-        start, end: [K], of the first and the last tag of a sentence.
+        transition: [K, K], the weights from the tag of the row to the tag of the column.
+        start, end: [K], the weights of the first and of the last tag of a sentence.
 
     Raises:
-        ValueError: the constraints are of another number of tags.
+        ValueError: the constraints are for another number of tags.
     """
 
     def __init__(self, constraints: Transitions | None, n_tags: int, **kwargs: Any) -> None:
@@ -202,7 +211,7 @@ class CRF(keras.layers.Layer):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights: zeros, so that training begins with the rules alone; there is no symmetry to break."""
+        """Create the weights as zeros: training begins with the rules alone, and there is no symmetry to break."""
         size = self.n_tags
         self.transition = self.add_weight(name="transition", shape=(size, size), initializer="zeros")
         self.start = self.add_weight(name="start", shape=(size,), initializer="zeros")
@@ -210,7 +219,7 @@ class CRF(keras.layers.Layer):
         self.built = True
 
     def transition_weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the weights of transitions [K, K], first [K] and last tags [K]; `ILLEGAL` where one is illegal."""
+        """Return the weights of transitions [K, K], first tags [K] and last tags [K]; illegal ones are `ILLEGAL`."""
         weights = (self.transition, self.start, self.end)
         transition, start, end = (
             tf.where(legal, tf.convert_to_tensor(weight), tf.constant(ILLEGAL, tf.float32))
@@ -219,17 +228,17 @@ class CRF(keras.layers.Layer):
         return transition, start, end
 
     def log_likelihood(self, logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Log-probabilities [B] of the sentences' tags; 0 for a sentence of length 0.
+        """Return the log-probabilities [B] of the tags of the sentences; 0 for a sentence of length 0.
 
         Args:
-            logits: float32 [T, B, K]; those of a step may lie 1e5 apart.
+            logits: float32 [T, B, K]; the logits of one step may differ by 1e5.
             tag_ids: [T, B].
-            lengths: int32 [B]; what stands beyond them reaches neither results nor gradients.
+            lengths: int32 [B]; values beyond a sentence's length affect neither results nor gradients.
         """
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def compute(logits: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
-            # In float64, also for the small difference between two large sums.
+            # float64 is needed among others for the small difference between two large sums.
             transition, start, end = (tf.cast(weight, tf.float64) for weight in weights)
             emissions = Emissions.of(logits, lengths)
             chain = self._run(emissions, (transition, start, end))
@@ -244,17 +253,17 @@ class CRF(keras.layers.Layer):
         return compute(logits, *self.transition_weights())
 
     def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        """The probability of each tag at each step, summed over all that the others may be: [T, B, K].
+        """Return the probability of each tag at each step, summed over all tags of the other steps: [T, B, K].
 
-        Zeros beyond a sentence's length. Arguments as of `log_likelihood`. It has no gradient.
+        The result is zero beyond a sentence's length and has no gradient. The arguments are those of `log_likelihood`.
         """
         transition, start, end = (tf.cast(weight, tf.float64) for weight in self.transition_weights())
         chain = self._run(Emissions.of(logits, lengths), (transition, start, end))
         return tf.stop_gradient(tf.cast(chain.marginals, tf.float32))
 
     def _run(self, emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor]) -> Chain:
-        of_legal = [tf.where(legal, tf.abs(weight), 0.0) for legal, weight in zip(self._legal, weights, strict=True)]
-        largest = tf.reduce_max([tf.reduce_max(each) for each in of_legal])
+        sizes = [tf.where(legal, tf.abs(weight), 0.0) for legal, weight in zip(self._legal, weights, strict=True)]
+        largest = tf.reduce_max([tf.reduce_max(size) for size in sizes])
         lengths = tf.reduce_sum(tf.cast(emissions.mask, tf.int32), axis=0)
         have_path = tf.reduce_all((lengths == 0) | (lengths >= self._spread.shortest))
         is_narrow = have_path & (2.0 * largest - tf.reduce_min(emissions.logits) <= self._spread.widest)
@@ -262,7 +271,7 @@ class CRF(keras.layers.Layer):
 
 
 def _path_sum(gold: Tensor, emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Sum the emissions and transition weights along gold tags [T, B]: [B]."""
+    """Return the sums [B] of the emissions and transition weights along the gold tags [T, B]."""
     transition, start, end = weights
     mask = emissions.mask
     moves = tf.gather(tf.reshape(transition, [-1]), gold[:-1] * transition.shape[0] + gold[1:])
@@ -278,15 +287,16 @@ def _path_sum(gold: Tensor, emissions: Emissions, weights: tuple[Tensor, Tensor,
 def _gradients(
     gold: Tensor, emissions: Emissions, chain: Chain, transition: Tensor, weight: Tensor
 ) -> tuple[Tensor, ...]:
-    """Of the sum of log-likelihoods, weighted [B]: to logits, and to the scores of transitions, first and last tags.
+    """Return the gradients of the sum of the log-likelihoods, each weighted by its `weight` [B].
 
-    Each is what was counted in the gold tags less what the model expects: no loop has to run a second time.
+    They are the gradients with respect to the logits and to the weights of transitions, first tags and last tags. Each
+    is the count in the gold tags minus the count that the model expects, so no loop has to run a second time.
     """
     mask = emissions.mask
     counts = tf.one_hot(tf.where(mask, gold, -1), transition.shape[0], dtype=tf.float64)  # zeros at padding
     surplus = (counts - chain.marginals) * weight[:, None]  # [T, B, K]
     moves = tf.einsum("tbi,tbj->ij", counts[:-1], counts[1:] * weight[:, None])
-    of_end = tf.reduce_sum(tf.where(emissions.is_last[..., None], surplus, 0.0), axis=[0, 1])
-    of_start = tf.reduce_sum(surplus[:1], axis=[0, 1])
-    found = (surplus, moves - expected_moves(chain, transition, mask, weight), of_start, of_end)
-    return tuple(tf.cast(gradient, tf.float32) for gradient in found)
+    end = tf.reduce_sum(tf.where(emissions.is_last[..., None], surplus, 0.0), axis=[0, 1])
+    start = tf.reduce_sum(surplus[:1], axis=[0, 1])
+    gradients = (surplus, moves - expected_moves(chain, transition, mask, weight), start, end)
+    return tuple(tf.cast(gradient, tf.float32) for gradient in gradients)

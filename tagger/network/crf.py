@@ -141,7 +141,7 @@ def _by_logarithms(first: Tensor, both: Tensor, transitions: Tensor, in_order: _
 def _scan(step: Callable[[Tensor, Tensor], Tensor], first: Tensor, inputs: Tensor) -> Tensor:
     """Return the states [T, 2, B, K] before each of the inputs [T, 2, B, K].
 
-    The first state is `first`, and each later one is `step(state, input)` of its predecessors.
+    The first state is `first`. Each later one is `step(state, input)` of the previous state and the previous input.
     """
     n_steps = tf.shape(inputs)[0]
     state_shape = [2, None, inputs.shape[-1]]
@@ -238,7 +238,7 @@ class CRF(keras.layers.Layer):
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def compute(logits: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
-            # float64 is needed among others for the small difference between two large sums.
+            # In float64, among other reasons because the result is a small difference between two large sums.
             transition, start, end = (tf.cast(weight, tf.float64) for weight in weights)
             emissions = Emissions.of(logits, lengths)
             chain = self._run(emissions, (transition, start, end))

@@ -1,4 +1,4 @@
-"""Which device and how many threads TensorFlow uses. Must run before anything else of TensorFlow does."""
+"""The device and the number of threads that TensorFlow uses. They must be chosen before TensorFlow runs anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tagger.machine import available_cores
 from tagger.network import muted_stderr
 from tagger.network.bilstm import Kernel
 
-CPU = "CPU:0"  # as TensorFlow names it
+CPU = "CPU:0"  # TensorFlow's name for it
 _CUDA_LIBRARIES = (
     "libcuda.so.1", "libcudart.so.{cuda}", "libcublas.so.{cuda}", "libcublasLt.so.{cuda}", "libcusparse.so.{cuda}",
     "libcudnn.so.{cudnn}",
@@ -25,13 +25,13 @@ _CUDA_LIBRARIES = (
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """Where the network runs.
+    """The device that the network runs on.
 
     Attributes:
-        name: for people.
-        kernel: how the LSTM branches are computed there.
-        n_gpus: how many GPUs it stands for; 0 for the CPU.
-        threads: of TensorFlow on the CPU; with another number sums are rounded otherwise.
+        name: the name to show to users.
+        kernel: the implementation that computes the LSTM branches on this device.
+        n_gpus: the number of GPUs; 0 for the CPU.
+        threads: the number of TensorFlow's threads on the CPU; sums are rounded differently with another number.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Device:
 
 
 def choose_device(wanted: str, *, threads: int | None = None) -> Device:
-    """Choose `cpu`, `gpu`, all `gpus` or (`auto`) a GPU if there is one, and set the threads.
+    """Choose the CPU (`cpu`), a GPU (`gpu`), all GPUs (`gpus`) or a GPU if there is one (`auto`); set the threads.
 
     Raises:
-        DeviceError: a GPU is asked for and TensorFlow sees none; says what it lacks.
+        DeviceError: a GPU is requested and TensorFlow sees none; the message says what is missing.
     """
     n = threads or available_cores()
     _set_threads(n)
@@ -66,12 +66,12 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
 
 
 def make_deterministic() -> None:
-    """Have TensorFlow take operators that give the same bits each time."""
+    """Make TensorFlow use operators that give the same bits every time."""
     tf.config.experimental.enable_op_determinism()
 
 
 def on_cpu() -> contextlib.AbstractContextManager[Any]:
-    """Where what is made and run is on the CPU."""
+    """Return a context in which TensorFlow creates and runs everything on the CPU."""
     device: contextlib.AbstractContextManager[Any] = tf.device(CPU)
     return device
 
@@ -80,15 +80,15 @@ def on_cpu() -> contextlib.AbstractContextManager[Any]:
 def device_errors_explained(device: Device | None = None, *, n_workers: int = 1) -> Iterator[None]:
     """Turn TensorFlow's own errors into errors that say what to do.
 
-    Memory may run out anywhere, a GPU may fail, and one of several workers may end. Any other error of TensorFlow is a
-    mistake of ours and stays as it is.
+    Memory may run out anywhere, a GPU may fail, and one of several workers may end. Any other TensorFlow error is a bug
+    in tagger and is raised unchanged.
 
     Args:
-        device: where the work is done; None: on the CPU.
-        n_workers: how many workers share it.
+        device: the device that does the work; None for the CPU.
+        n_workers: the number of workers that share the work.
 
     Raises:
-        DeviceError: in their place.
+        DeviceError: replaces the error of TensorFlow.
     """
     try:
         yield
@@ -107,8 +107,8 @@ def device_errors_explained(device: Device | None = None, *, n_workers: int = 1)
         if device is None or not device.n_gpus:
             raise
         raise DeviceError(
-            f"{device.name}: failed in the middle of the work, expected results; see nvidia-smi, then continue from the"
-            " last saved state with --resume, there or with --device cpu",
+            f"{device.name}: failed during the work, expected results; check it with nvidia-smi, then continue from the"
+            " last saved state with --resume, on the same device or with --device cpu",
             detail=_lines(error)[:3],
         ) from None
 
@@ -120,15 +120,15 @@ def _lines(error: tf.errors.OpError, *words: str) -> list[str]:
 
 
 def _set_threads(cores: int) -> None:
-    # Two operators at a time, so that both branches run side by side, each with half of the cores: measured 1.6
-    # times as fast as giving every operator all cores.
-    with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process: its threads stay
+    # Two operators at a time, so that both branches run side by side, each on half of the cores. By measurement, this
+    # is 1.6 times as fast as giving every operator all cores.
+    with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process and keeps its threads
         tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
         tf.config.threading.set_inter_op_parallelism_threads(min(2, cores))
 
 
 def why_no_gpu() -> list[str]:
-    """The reason and the remedy, then what TensorFlow wants and each library that it cannot load."""
+    """Return the reason with a remedy, then the versions that TensorFlow needs and each library that cannot be loaded."""
     build = tf.sysconfig.get_build_info()
     if not build.get("is_cuda_build"):
         return ["this TensorFlow was built without CUDA; install the tensorflow package for Linux, or use --device cpu"]
@@ -140,15 +140,15 @@ def why_no_gpu() -> list[str]:
     if "libcuda.so.1" in missing:
         reason = "the NVIDIA driver is not installed; install it, or use --device cpu"
     elif missing:
-        reason = "CUDA libraries are missing; pip install 'twobranch-tagger[gpu]', or use --device cpu"
+        reason = "CUDA libraries are missing; run pip install '.[gpu]' in a clone of tagger, or use --device cpu"
     else:
-        reason = "the CUDA libraries load, but no device answers; see nvidia-smi, or use --device cpu"
-    wants = f"TensorFlow {tf.__version__} wants CUDA {build.get('cuda_version')} and cuDNN {build.get('cudnn_version')}"
-    return [reason, wants, *(f"cannot be loaded: {name}" for name in missing)]
+        reason = "the CUDA libraries load, but no device answers; check it with nvidia-smi, or use --device cpu"
+    needs = f"TensorFlow {tf.__version__} needs CUDA {build.get('cuda_version')} and cuDNN {build.get('cudnn_version')}"
+    return [reason, needs, *(f"cannot be loaded: {name}" for name in missing)]
 
 
 def _loads(library: str) -> bool:
-    # Those that pip installs lie beside TensorFlow, which finds them by itself; the system's loader does not.
+    # Libraries installed by pip are beside TensorFlow, which finds them by itself; the system's loader does not.
     beside = Path(tf.__file__).parents[1].glob(f"nvidia/*/lib/{library}")
     for place in [library, *map(str, beside)]:
         with contextlib.suppress(OSError):

@@ -1,10 +1,11 @@
-"""Several devices or machines that train one network together; one device is the plain case.
+"""Several devices or machines that train one network together; one device is the simplest case.
 
-Every worker makes the same batches, from the same seed, and each replica takes its share of the sentences. The loss is
-divided by the sentences of the whole batch and gradients are summed: so a step is that of one device with the joint
-batch. A share keeps all distinct ids of its batch, so the gradients of embedding rows are of the same rows everywhere
-and are summed like any others. (Gathering each replica's own rows works too, at more cost; updating from them without
-that is accepted by TensorFlow and leaves every replica with an embedding of its own.)
+Every worker makes the same batches from the same seed, and each replica takes its share of the sentences. The loss is
+divided by the number of sentences of the whole batch and the gradients are summed, so a step equals the step of one
+device with the whole batch. A share keeps all distinct ids of its batch. The gradients of embedding rows are therefore
+for the same rows on every replica and are summed like all other gradients. (Gathering each replica's own rows works
+too, but costs more. TensorFlow also accepts updates from each replica's own rows without gathering them, but then the
+replicas end up with different embeddings.)
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from tagger.errors import DeviceError
 from tagger.network import Tensor, muted_stderr
 from tagger.network.devices import device_errors_explained
 
-_POLL = 0.2  # seconds between two looks at whether to stop
+_POLL = 0.2  # seconds between two checks of whether to stop
 _GO = b"go\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """This process among the workers that TF_CONFIG names.
+    """The position of this process among the workers that TF_CONFIG names.
 
     Attributes:
-        workers: their addresses, the chief first.
-        index: which of them this process is.
+        workers: the addresses of all workers, the chief first.
+        index: the position of this process in `workers`.
     """
 
     workers: tuple[str, ...] = ("localhost",)
@@ -47,14 +48,14 @@ class Task:
 
     @property
     def is_chief(self) -> bool:
-        """The one worker that writes."""
+        """Whether this process is the chief, the only worker that writes files."""
         return self.index == 0
 
 
 def read_task(environment: Mapping[str, str] = os.environ) -> Task:
-    """What TF_CONFIG says, or one worker.
+    """Read the task of this process from TF_CONFIG; without it, this process is the only worker.
 
-    {"cluster": {"chief": [A], "worker": [B, C]}, "task": {"type": "worker", "index": 1}} is the last of three.
+    {"cluster": {"chief": [A], "worker": [B, C]}, "task": {"type": "worker", "index": 1}} is the last of three workers.
 
     Raises:
         DeviceError: TF_CONFIG is malformed.
@@ -78,21 +79,21 @@ def read_task(environment: Mapping[str, str] = os.environ) -> Task:
         known = False
     if not known:
         raise DeviceError(
-            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and which of them this is; write"
+            f"TF_CONFIG: found {text[:200]!r}, expected the addresses of all workers and the index of this one; write"
             ' it as {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, or unset it'
         )
     return Task(tuple(workers), place)
 
 
-_PART = 1 << 20  # bytes that are sent at once
+_PART = 1 << 20  # bytes sent at a time
 
 
 class Replicas:
     """The copies of the network that train together.
 
     Args:
-        strategy: over their devices; None for one device.
-        task: which worker this process is.
+        strategy: the strategy that spans their devices; None for one device.
+        task: the position of this process among the workers.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, task: Task | None = None) -> None:
@@ -103,13 +104,16 @@ class Replicas:
         self.local = range(self.task.index * n_local, (self.task.index + 1) * n_local)
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Where variables are made that every replica has."""
+        """Return the scope in which to create variables that every replica has."""
         return self._strategy.scope() if self._strategy else contextlib.nullcontext()
 
     def run(self, of_replica: Callable[[Tensor], Tensor]) -> Tensor:
-        """Call a function on every replica with its number among those of this process; returns the first's result.
+        """Call a function on every replica and return the result of this process's first replica.
 
-        Inside a compiled function.
+        This must be called inside a compiled function.
+
+        Args:
+            of_replica: takes the number of the replica among the replicas of this process.
         """
         if self._strategy is None:
             return of_replica(0)
@@ -120,14 +124,14 @@ class Replicas:
         return self._strategy.experimental_local_results(self._strategy.run(call))[0]
 
     def sum(self, values: list[Tensor]) -> list[Tensor]:
-        """The sums of all replicas' values, the same to the bit on each of them. Inside `run`."""
+        """Return the sums of the values of all replicas, bit for bit the same on each; must be called inside `run`."""
         if self._strategy is None:
             return values
         summed: list[Tensor] = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
         return summed
 
     def total(self, value: float) -> float:
-        """The sum of a number of each worker; waits for them all."""
+        """Wait for all workers and return the sum of their values."""
         if len(self.task.workers) == 1:
             return value
         return float(self._total(tf.constant(value, tf.float64))) / len(self.local)
@@ -141,7 +145,7 @@ class Replicas:
         return compiled
 
     def from_chief(self, content: bytes) -> bytes:
-        """What the chief has, on every worker."""
+        """Return the chief's content on every worker."""
         if len(self.task.workers) == 1:
             return content
         n, parts = int(self.total(float(len(content) if self.task.is_chief else 0))), []
@@ -153,30 +157,35 @@ class Replicas:
         return b"".join(parts)[:n]
 
     def any(self, flag: bool) -> bool:
-        """Whether any worker says so: what all of them must decide alike, or some would wait for others for ever."""
+        """Return whether the flag is set on any worker.
+
+        All workers must decide the same from it, because otherwise some would wait for the others forever.
+        """
         return self.total(float(flag)) > 0
 
     def are_same(self, fingerprint: int) -> bool:
-        """Whether a number below 2**32 is the same on every worker."""
+        """Return whether a number below 2**32 is the same on every worker."""
         n = len(self.task.workers)
-        # n · Σ x² = (Σ x)² for equal numbers and no others; below 2**53 float64 is exact.
+        # n · Σ x² = (Σ x)² holds only for equal numbers, and float64 is exact below 2**53.
         return all(
             n * self.total(float(part * part)) == self.total(float(part)) ** 2
             for part in (fingerprint & 0xFFFF, fingerprint >> 16)
         )
 
     def copies(self, variable: tf.Variable) -> list[npt.NDArray[Any]]:
-        """The variable's values on each replica of this process."""
+        """Return the values of a variable on each replica of this process."""
         copies = self._strategy.experimental_local_results(variable) if self._strategy else [variable]
         return [copy.numpy() for copy in copies]
 
 
 def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Replicas:
-    """Make the strategy for this process's devices and the other workers, who have met. Before other TensorFlow.
+    """Create the strategy for this process's devices and the other workers.
+
+    This must run after the workers have met (`meet`) and before TensorFlow runs anything else.
 
     Args:
-        gpus: how many this process uses; several train side by side.
-        devices: the names of local devices to train on side by side, instead.
+        gpus: the number of GPUs that this process uses; several train side by side.
+        devices: the names of local devices that train side by side, instead of GPUs.
 
     Raises:
         DeviceError: the workers cannot be reached.
@@ -184,8 +193,8 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
     if len(task.workers) > 1:
         with device_errors_explained(n_workers=len(task.workers)), muted_stderr():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        with contextlib.suppress(ValueError):  # not the main thread: no handler is ours
-            # TensorFlow has taken SIGTERM for itself, to notice that a machine is about to be taken away.
+        with contextlib.suppress(ValueError):  # outside the main thread there is no handler of ours to restore
+            # TensorFlow has replaced the handler of SIGTERM, to notice when a machine is about to be withdrawn.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         return Replicas(strategy, task)
     if gpus > 1 or devices:
@@ -194,11 +203,11 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
 
 
 def meet(workers: tuple[str, ...], index: int, should_stop: Callable[[], bool] = lambda: False) -> bool:
-    """Wait until all workers are there; False if asked to stop before.
+    """Wait until all workers are present; return False if `should_stop` says so first.
 
     Args:
-        workers: their addresses, `host:port`, the chief first.
-        index: which of them this is.
+        workers: the addresses of all workers, `host:port`, the chief first.
+        index: the position of this process in `workers`.
 
     Raises:
         DeviceError: this worker's port is taken, or the chief's host is unknown.
@@ -216,8 +225,8 @@ def _listen(address: str, index: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DeviceError(
-            f"TF_CONFIG: worker {index}: port {port} cannot be used: {reason}; end what uses it, or name another port"
-            " on all workers"
+            f"TF_CONFIG: worker {index}: port {port} cannot be used: {reason}; stop the process that uses it, or choose"
+            " another port on all workers"
         ) from None
 
 
@@ -228,15 +237,15 @@ def _gather(server: socket.socket, n: int, should_stop: Callable[[], bool]) -> b
         while len(present) < n - 1:
             if should_stop():
                 return False
-            with contextlib.suppress(OSError, ValueError):  # nobody yet, or somebody who is no worker
+            with contextlib.suppress(OSError, ValueError):  # nobody connects, or not a worker
                 connection, _ = server.accept()
                 stack.callback(connection.close)
                 connection.settimeout(1.0)
                 index = int(connection.recv(16).decode("ascii"))
                 if 0 < index < n:
-                    present[index] = connection  # a worker that was started again takes its own place
+                    present[index] = connection  # a worker that was restarted takes its old place
         for connection in present.values():
-            with contextlib.suppress(OSError):  # gone again: TensorFlow will say so
+            with contextlib.suppress(OSError):  # the worker is gone again, which TensorFlow will report
                 connection.sendall(_GO)
     return True
 
@@ -262,6 +271,6 @@ def _report(chief: str, index: int, should_stop: Callable[[], bool]) -> bool:
                 f"TF_CONFIG: worker {index}: the chief's host {host} is unknown: {error.strerror}; check the address"
             ) from None
         except OSError:
-            pass  # the chief is not there yet
+            pass  # the chief is not listening yet
         time.sleep(_POLL)
     return False

@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, devices, the kernel that would run, threads, and a test of that kernel."""
+"""The facts that a bug report needs: versions, devices, the kernel that would run, threads, and a test of that kernel."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tagger.network.distributed import read_task
 
 _PACKAGES = ("tensorflow", "keras", "onnx", "onnxruntime", "numpy", "click", "seqeval", "pydantic", "safetensors")
 _VARIABLES = ("TF_CONFIG", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE")
-_TOLERANCE = 1e-4  # a wrong gradient is off by the size of the gradient itself
+_TOLERANCE = 1e-4  # a wrong gradient differs by as much as the gradient itself
 
 
 @dataclasses.dataclass(frozen=True)
 class SelfTest:
-    """The kernel against Keras's own loop, on random numbers.
+    """A comparison of the kernel with Keras's own loop on random numbers.
 
     Attributes:
-        kernel: which one.
-        value_error, gradient_error: the largest differences.
-        seconds: how long it took.
+        kernel: the name of the kernel.
+        value_error, gradient_error: the largest difference of a value and of a gradient.
+        seconds: the duration of the test.
     """
 
     kernel: str
@@ -42,11 +42,11 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        return all(error < _TOLERANCE for error in (self.value_error, self.gradient_error))  # NaN is not
+        return all(error < _TOLERANCE for error in (self.value_error, self.gradient_error))  # NaN fails
 
 
 def examine() -> tuple[dict[str, Any], SelfTest]:
-    """Everything about this machine that decides how `tagger train` runs."""
+    """Return everything about this machine that decides how `tagger train` runs, and test the kernel."""
     device = choose_device("auto")
     gpus = tf.config.list_physical_devices("GPU")
     reason, *detail = ["found"] if gpus else why_no_gpu()
@@ -70,7 +70,7 @@ def examine() -> tuple[dict[str, Any], SelfTest]:
 
 
 def format_facts(facts: dict[str, Any], indent: str = "") -> str:
-    """A line for each fact, those of a group indented below its name."""
+    """Return a line for each fact, with the facts of a group indented below its name."""
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -88,7 +88,7 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed under this name"  # tensorflow-cpu, a build of one's own
+            found[package] = "not installed under this name"  # such as tensorflow-cpu or a custom build
     return found
 
 
@@ -107,9 +107,9 @@ def _workers() -> str:
 
 
 def check_kernel(device: Device) -> SelfTest:
-    """Compare values and gradients of a branch on `device`'s kernel with those of Keras's own LSTM."""
+    """Compare the values and gradients of a branch on the device's kernel with those of Keras's own LSTM."""
     start = time.perf_counter()
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # the oracle is to be float32 on a GPU too
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the reference must be float32 on a GPU too
     rng = np.random.default_rng(0)
     batch, steps, units = 4, 9, 16
     x = tf.constant(rng.normal(size=(steps, batch, units)), tf.float32)

@@ -1,4 +1,4 @@
-"""What the network knows of a token before it looks at its neighbours: one row for each distinct token of a batch."""
+"""The representation of a token before the network reads its neighbours: one row for each distinct token of a batch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tagger.network import Tensor
 from tagger.network.bilstm import Kernel, make_branch, reversal, reverse_by_length, uniform_rows
 from tagger.network.packing import BatchTensors
 
-WIDTH = 3  # characters that the convolution sees at once
+WIDTH = 3  # characters that the convolution reads at a time
 
 
 class CharacterNetwork(keras.layers.Layer):
-    """Base of both: an embedding of the characters.
+    """Base class of the networks over the characters of a token: an embedding of the characters.
 
     Args:
-        n_characters: ids of the character vocabulary, reserved ones included.
-        character_dim: size of the embedding of a character.
-        character_units: size of what all characters of a token come to.
-        seed: of the initial weights.
+        n_characters: the number of ids in the character vocabulary, reserved ids included.
+        character_dim: the size of the embedding of a character.
+        character_units: the size of the output for all characters of a token together.
+        seed: the seed of the initial weights.
     """
 
     def __init__(self, n_characters: int, character_dim: int, character_units: int, *, seed: int) -> None:
@@ -39,23 +39,23 @@ class CharacterNetwork(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """[D, output_dim].
+        """Compute the output [D, output_dim] for all tokens.
 
         Args:
-            characters: [N], the ids of all tokens' characters, one token after the other.
-            lengths: [D], how many of them are each token's, at least 1.
+            characters: [N], the ids of the characters of all tokens, one token after the other.
+            lengths: [D], the number of characters of each token, at least 1.
         """
         raise NotImplementedError
 
     def named_weights(self) -> dict[str, keras.Variable]:
-        """Every weight by its name in `weights.safetensors`, without what they all begin with."""
+        """Return each weight by its name in `weights.safetensors`, without the prefix that all names share."""
         raise NotImplementedError
 
 
 class CharacterCNN(CharacterNetwork):
-    """A convolution of width 3 over a token's characters, and its maximum over them (dos Santos & Zadrozny 2014).
+    """A convolution of width 3 over a token's characters, then the maximum over them (dos Santos & Zadrozny 2014).
 
-    Before the first character and after the last stands `PAD_ID`, whose embedding is learned as the others are.
+    The characters of a token are preceded and followed by `PAD_ID`, whose embedding is learned like all others.
     """
 
     def _make(self, character_dim: int, seed: int) -> None:
@@ -64,11 +64,11 @@ class CharacterCNN(CharacterNetwork):
         self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer="zeros")
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        # There are some hundred characters and thousands of places where they stand: so each is multiplied with each
-        # column of the kernel once, and a place is the sum of three rows.
+        # There are about a hundred distinct characters, but they occur in thousands of places. So each is multiplied
+        # with each column of the kernel once, and the value at a place is the sum of three rows.
         products = tf.einsum("ce,keo->kco", tf.convert_to_tensor(self.embedding), self.kernel)
         tokens = tf.repeat(tf.range(tf.shape(lengths)[0]), lengths)  # [N]: 0 0 0 1 2 2
-        is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next one is of the same token
+        is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next is of the same token
         before = tf.concat([[PAD_ID], characters[:-1] * is_same], axis=0)
         after = tf.concat([characters[1:] * is_same, [PAD_ID]], axis=0)
         places = tf.stack([before, characters, after], axis=1) + tf.range(WIDTH) * tf.shape(products)[1]  # [N, 3]
@@ -83,7 +83,7 @@ class CharacterLSTM(CharacterNetwork):
     """The last states of two LSTMs, one from each end of the token (Lample et al. 2016).
 
     Args:
-        kernel: how each is computed.
+        kernel: the implementation that computes both LSTMs.
     """
 
     def __init__(
@@ -127,13 +127,13 @@ class CharacterLSTM(CharacterNetwork):
 
 
 class TokenRepresentation(keras.layers.Layer):
-    """The word embedding, and beside it what else the network reads: characters, casing, feature columns.
+    """The word embedding, joined with everything else that the network reads: characters, casing, feature columns.
 
     Args:
-        spec: which of them, and the sizes of their embeddings.
-        sizes: how many ids there are of each.
-        kernel: how the LSTMs over characters are computed.
-        seed: of the initial weights.
+        spec: decides which of them the network reads, and the sizes of their embeddings.
+        sizes: the number of ids of each of them.
+        kernel: the implementation that computes the LSTMs over characters.
+        seed: the seed of the initial weights.
     """
 
     def __init__(self, spec: NetworkSpec, sizes: Sizes, *, kernel: Kernel, seed: int) -> None:
@@ -156,7 +156,7 @@ class TokenRepresentation(keras.layers.Layer):
         return self.add_weight(name=name, shape=(n_ids, size), initializer=uniform_rows(size, seed))
 
     def call(self, rows: Tensor, batch: BatchTensors) -> Tensor:
-        """[D, output_dim].
+        """Compute the representations [D, output_dim] of the distinct tokens of a batch.
 
         Args:
             rows: [V', E], the word embedding of the distinct ids.
@@ -174,7 +174,7 @@ class TokenRepresentation(keras.layers.Layer):
         return tf.concat(parts, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:
-        """Every weight by its name in `weights.safetensors`."""
+        """Return each weight by its name in `weights.safetensors`."""
         named = {} if self.characters is None else self.characters.named_weights()
         named = {f"characters.{name}": weight for name, weight in named.items()}
         if self.casing is not None:

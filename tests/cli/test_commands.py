@@ -269,7 +269,7 @@ def test_device_gpu_without_a_gpu_says_what_is_lacking(in_trained: Path) -> None
     assert result.exit_code == 1
     assert result.first_error.startswith("error: --device gpu: TensorFlow sees no GPU: ")
     assert "use --device cpu" in result.first_error
-    assert re.search(r"\n  TensorFlow \S+ wants CUDA \S+ and cuDNN \S+\n", result.errors)
+    assert re.search(r"\n  TensorFlow \S+ needs CUDA \S+ and cuDNN \S+\n", result.errors)
 
 
 def test_a_damaged_model_is_an_error(in_trained: Path, tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_a_port_that_is_taken_and_a_host_that_is_unknown_are_errors_that_name_th
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            DeviceError, match=rf"^TF_CONFIG: worker 1: port {port} cannot be used: .*; end what uses it"
+            DeviceError, match=rf"^TF_CONFIG: worker 1: port {port} cannot be used: .*; stop the process that uses it"
         ):
             meet(("localhost:1", f"localhost:{port}"), 1)
     with pytest.raises(

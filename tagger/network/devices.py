@@ -128,7 +128,7 @@ def _set_threads(cores: int) -> None:
 
 
 def why_no_gpu() -> list[str]:
-    """Return the reason with a remedy, then the versions that TensorFlow needs and each library that cannot be loaded."""
+    """Return the reason and a remedy, then the versions that TensorFlow needs and the libraries that are missing."""
     build = tf.sysconfig.get_build_info()
     if not build.get("is_cuda_build"):
         return ["this TensorFlow was built without CUDA; install the tensorflow package for Linux, or use --device cpu"]

@@ -1,4 +1,4 @@
-"""The facts that a bug report needs: versions, devices, the kernel that would run, threads, and a test of that kernel."""
+"""The facts for a bug report: versions, devices, the kernel that would run, threads, and a test of that kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network: one shared embedding, blocks of two LSTM branches, a time-distributed softmax."""
+"""The network: one shared embedding, blocks of two LSTM branches, and a time-distributed softmax."""
 
 from __future__ import annotations
 
@@ -37,23 +37,26 @@ from tagger.network.embedding import TokenRepresentation
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 from tagger.prediction.decoding import Logits
 
-# Added to the seed of a step's dropout: which mask it is. Blocks have their numbers.
+# Numbers that are added to the dropout seed of a step, so that each mask is different. The masks of the input and the
+# blocks have the numbers 0, 1, and so on.
 _TOKEN_PLACE, _RECURRENT_PLACE = 255, 128
 
 
 class TwoBranchTagger(keras.Model):
-    """Token ids and their reversed copies to logits over tags.
+    """The network from token ids and their reversed copies to logits over tags.
+
+    Each block except the first reverses its own input by length for its backward branch. Dropout of inputs and blocks
+    is constant over time. `token_dropout` drops parts of the representation of each distinct token, the same parts
+    wherever the token occurs in a batch. `recurrent_dropout` drops recurrent weights, the same weights for all
+    sentences and steps of a batch.
 
     Args:
-        spec: the architecture. Each block but the first reverses its own input by length for its backward branch. The
-            dropouts of inputs and blocks are constant over time; `token_dropout` drops parts of what is known of each
-            distinct token, the same wherever it stands in a batch; `recurrent_dropout` drops recurrent weights, the
-            same ones for all sentences and steps of a batch.
-        sizes: how many ids there are of tokens, tags, characters and features.
-        rules: which transitions a CRF may learn; None: all.
-        kernel: how the branches are computed.
-        seed: of the initial weights.
-        mixed_precision: compute the blocks in float16; weights, softmax and loss stay float32.
+        spec: the architecture.
+        sizes: the number of ids of tokens, tags, characters and features.
+        rules: the transitions that a CRF may learn; None for all.
+        kernel: the implementation that computes the branches.
+        seed: the seed of the initial weights.
+        mixed_precision: compute the blocks in float16; weights, softmax and loss stay in float32.
     """
 
     def __init__(
@@ -106,16 +109,16 @@ class TwoBranchTagger(keras.Model):
         self.built = True
 
     def look_up(self, distinct_ids: Tensor) -> Tensor:
-        """The word embedding of a batch's distinct ids: [V'] → [V', E]."""
-        # gather on the variable itself: its cost does not depend on the size of the vocabulary.
+        """Look up the word embedding of a batch's distinct ids: [V'] → [V', E]."""
+        # The cost of a gather from the variable itself does not depend on the size of the vocabulary.
         return tf.gather(self.embedding.value, distinct_ids)
 
     def call(self, rows: Tensor, batch: BatchTensors, *, training: bool = False) -> Tensor:
-        """Logits [T, B, K].
+        """Compute the logits [T, B, K] of a batch.
 
         Args:
-            rows: [V', E], what `look_up` says of the batch's distinct ids.
-            training: whether anything is dropped, as the batch's seed decides.
+            rows: [V', E], the result of `look_up` for the distinct ids of the batch.
+            training: whether to apply dropout; the dropout seed of the batch decides what is dropped.
         """
         seed = batch.dropout_seed if training else None
         table = self.representation(rows, batch)  # [D, E and more]
@@ -123,7 +126,7 @@ class TwoBranchTagger(keras.Model):
         order = reversal(batch.lengths, tf.shape(batch.token_rows)[0])  # [T, B]
         x, reversed_x = look_up_both(table, batch.token_rows, batch.reversed_rows, order)  # [T, B, E and more]
         x, reversed_x = tf.cast(x, self._block_dtype), tf.cast(reversed_x, self._block_dtype)
-        # One mask for both branches: reversing the sentence must not change what is dropped.
+        # Both branches share one mask, because reversing a sentence must not change what is dropped.
         mask = self._mask(tf.shape(x)[1:], self.spec.input_dropout, seed, 0)
         x, reversed_x = _masked(x, mask), _masked(reversed_x, mask)
         n_sentences = tf.shape(batch.lengths)[0]
@@ -138,20 +141,26 @@ class TwoBranchTagger(keras.Model):
         return self.blocks[-1].project(x, reversed_x, order, self.softmax, masks[-1], drops[-1])
 
     def training_loss(self, rows: Tensor, batch: BatchTensors, *, label_smoothing: float = 0.0) -> Tensor:
-        """What training makes smaller, summed over the batch's tokens; arguments as of `call` and `sequence_loss`."""
+        """Return the loss that training minimizes, summed over the tokens of the batch.
+
+        The arguments are those of `call` and `sequence_loss`.
+        """
         logits = self(rows, batch, training=True)
         if self.crf is not None:
             return -tf.reduce_sum(self.crf.log_likelihood(logits, batch.tag_ids, batch.lengths))
         return sequence_loss(logits, batch.tag_ids, batch.lengths, label_smoothing=label_smoothing)
 
     def _mask(self, shape: Tensor, rate: float, seed: Tensor | None, place: int) -> Tensor | None:
-        """Of the token representation, the input of the first block (place 0) or the output of a block."""
+        """Return the dropout mask of one place; None if nothing is dropped there.
+
+        The places are the token representation, the input of the first block (place 0) and the output of each block.
+        """
         if seed is None or not rate:
             return None
         return dropout_mask(shape, rate, seed + tf.constant([0, place], tf.int32))
 
     def _drop_recurrent(self, seed: Tensor | None, block: int) -> DropRecurrent | None:
-        """What drops the recurrent weights of a block."""
+        """Return the function that drops recurrent weights of a block; None if none are dropped."""
         if seed is None or not self.spec.recurrent_dropout:
             return None
         rate = self.spec.recurrent_dropout
@@ -163,7 +172,7 @@ class TwoBranchTagger(keras.Model):
         return drop
 
     def named_weights(self) -> dict[str, keras.Variable]:
-        """Every weight by the name that it has in `weights.safetensors`."""
+        """Return each weight by its name in `weights.safetensors`."""
         named = {"embedding": self.embedding, **self.representation.named_weights()}
         for block in self.blocks:
             for direction, branch in block.branches.items():
@@ -175,21 +184,21 @@ class TwoBranchTagger(keras.Model):
         return named
 
     def transitions(self) -> Transitions | None:
-        """What the CRF has learned so far; None if there is none."""
+        """Return the transition weights that the CRF has learned so far; None without a CRF."""
         if self.crf is None:
             return None
         transition, start, end = (weight.numpy().astype(np.float64) for weight in self.crf.transition_weights())
         return Transitions(transition, start, end, learned=True)
 
     def weights_as_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """A copy of all weights."""
+        """Return a copy of all weights."""
         return {name: weight.numpy().copy() for name, weight in self.named_weights().items()}
 
     def assign_weights(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Set all weights.
 
         Raises:
-            ModelError: a name or a shape is not this network's.
+            ModelError: a name or a shape does not fit this network.
         """
         named = self.named_weights()
         wrong = sorted(set(named) ^ set(arrays)) or [
@@ -206,7 +215,7 @@ class TwoBranchTagger(keras.Model):
 def build_network(
     manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, kernel: Kernel, mixed_precision: bool = False
 ) -> TwoBranchTagger:
-    """The network of a manifest, with its initial weights."""
+    """Build the network that a manifest describes, with its initial weights."""
     spec = manifest.network
     return TwoBranchTagger(
         spec,
@@ -223,11 +232,13 @@ def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy summed over real tokens only.
+    """Return the cross-entropy, summed over real tokens only.
 
     Args:
-        logits: [T, B, K]; tag_ids: [T, B]; lengths: [B].
-        label_smoothing: what share of the gold probability is spread over all tags (Szegedy et al. 2016).
+        logits: [T, B, K].
+        tag_ids: [T, B].
+        lengths: [B].
+        label_smoothing: the share of the gold probability that is spread over all tags (Szegedy et al. 2016).
     """
     mask = tf.range(tf.shape(tag_ids)[0])[:, None] < lengths  # [T, B]
     n_tags = logits.shape[-1]
@@ -237,17 +248,17 @@ def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smo
         on_value=1.0 - label_smoothing + label_smoothing / n_tags,
         off_value=label_smoothing / n_tags,
     )
-    # Of one-hot tags: the sparse loss takes three times as many operators under op determinism.
+    # The tags are one-hot, because the sparse loss takes three times as many operators under op determinism.
     losses = tf.nn.softmax_cross_entropy_with_logits(gold, tf.cast(logits, tf.float32))
-    # where, not a product: whatever stands at padding, even NaN, must not reach the sum.
+    # `tf.where` instead of a product, because no value at padding, not even NaN, may reach the sum.
     return tf.reduce_sum(tf.where(mask, losses, 0.0))
 
 
 class NetworkLogits:
-    """Computes logits with a network, without dropout; a `predictor.ComputeLogits`.
+    """A function that computes logits with a network, without dropout; it is a `predictor.ComputeLogits`.
 
     Args:
-        device: where, as TensorFlow names it; None: where TensorFlow likes.
+        device: TensorFlow's name of the device to compute on; None leaves the choice to TensorFlow.
     """
 
     def __init__(self, network: TwoBranchTagger, *, device: str | None = None) -> None:
@@ -262,21 +273,21 @@ class NetworkLogits:
 
     @property
     def transitions(self) -> Transitions | None:
-        """What the network's CRF has learned so far; None if it has none."""
+        """The transition weights that the network's CRF has learned so far; None without a CRF."""
         return self._network.transitions()
 
     def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
-        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         packed = pack(make_batch(sentences, forms=forms))
         with device_errors_explained():
             return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
 
 
 def open_network_logits(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> NetworkLogits:
-    """A model directory's network in TensorFlow; for `load_model`.
+    """Open the network of a model directory in TensorFlow; for `load_model`.
 
     Raises:
-        ModelError: a file was altered, or the weights do not fit the manifest.
+        ModelError: a file has been altered, or the weights do not fit the manifest.
     """
     with device_errors_explained():
         built = build_network(manifest, encoder, tags, kernel=Kernel.BLOCK)

@@ -1,4 +1,7 @@
-"""Weights to an ONNX graph, for prediction and other tools, and whether that computes what was trained."""
+"""The export of weights as an ONNX graph, for prediction and for other tools.
+
+A check compares what the graph computes with what the trained network computes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tagger.model_dir.store import Model, Weights, description
 from tagger.prediction.onnx_graph import FLOAT, INT32, OPSET, structure_of
 from tagger.prediction.predictor import Predictor
 
-IR_VERSION = 8  # that of opset 17; the onnx package would write its newest, which older runtimes refuse
+IR_VERSION = 8  # belongs to opset 17; the onnx package would write its newest version, which older runtimes reject
 _TOLERANCE = 1e-4
 _SAMPLE_TOKENS = 2000
 
@@ -35,20 +38,22 @@ def build_onnx(
     embedding_dtype: str = "float32",
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
+    """Build the graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
 
-    A network that reads more has more inputs, all int32: `feature_ids` [B, T, F]; `spelling_rows` [B, T], and of the S
-    forms that these are rows of, `casing` [S] and `characters` [S, C], zero-padded on the right.
+    A network that reads more than tokens has further inputs, all int32. Feature columns are `feature_ids` [B, T, F].
+    Forms are `spelling_rows` [B, T], the rows of the tokens' forms in `casing` [S] and `characters` [S, C]. These hold
+    the S distinct forms, and `characters` is zero-padded on the right.
 
     Args:
-        weights: by their names in `weights.safetensors`, and `embedding`.
-        spec: of the network.
-        sizes: of its vocabularies.
-        transitions: a CRF's, which the graph then has as further outputs: `transition` [K, K], `start` and `end` [K].
-        embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; without
-            it the graph holds the embedding itself, in float32.
-        embedding_dtype: of the numbers in that file: `float32` or `float16`.
-        metadata: what the graph says of itself to whoever opens it.
+        weights: the weights by their names in `weights.safetensors`, and `embedding`.
+        spec: the architecture of the network.
+        sizes: the sizes of its vocabularies.
+        transitions: the transition weights of a CRF; the graph then has them as further outputs, `transition` [K, K],
+            `start` [K] and `end` [K].
+        embeddings: the name of a file beside the graph that holds the embedding as raw little-endian numbers; if None,
+            the graph itself holds the embedding in float32.
+        embedding_dtype: the type of the numbers in that file: `float32` or `float16`.
+        metadata: the metadata entries to store in the graph.
     """
     structure = structure_of(spec, sizes)
     values, table = _values(weights, spec, transitions), weights["embedding"]
@@ -75,7 +80,10 @@ def build_onnx(
 
 
 def model_graph(model: Model[Weights]) -> bytes:
-    """The graph of a model directory: its embedding lies beside it, and it says of itself what network it is."""
+    """Build the graph of a model directory.
+
+    The embedding is a file beside it, and the metadata of the graph describe the network.
+    """
     return build_onnx(
         model.network,
         model.manifest.network,
@@ -88,7 +96,7 @@ def model_graph(model: Model[Weights]) -> bytes:
 
 
 def learned_transitions(model: Model[Weights]) -> Transitions | None:
-    """What a model's CRF has learned, illegal ones ruled out; None if it has none."""
+    """Return the transition weights that a model's CRF has learned, with illegal ones excluded; None without a CRF."""
     if not model.manifest.network.has_crf:
         return None
     rules = constraints_of(model.tags.tags, model.manifest.scheme)
@@ -96,7 +104,7 @@ def learned_transitions(model: Model[Weights]) -> Transitions | None:
 
 
 def _values(weights: Weights, spec: NetworkSpec, transitions: Transitions | None) -> dict[str, npt.NDArray[Any]]:
-    """The constants of a graph, by their names in it; the embedding apart."""
+    """Return the constants of a graph, except the embedding, by their names in the graph."""
     values = {name: array for name, array in weights.items() if name != "embedding"}
     if spec.characters == Characters.CNN:
         products = np.einsum("ce,keo->kco", weights["characters.embedding"], weights["characters.kernel"])
@@ -132,11 +140,11 @@ def _external(shape: tuple[int, ...], file: str, dtype: str) -> onnx.TensorProto
 
 
 def _lstm_weights(weights: Weights, name: str, direction: Direction) -> tuple[npt.NDArray[np.float32], ...]:
-    """W, R and B of the operator, of each branch's kernel, recurrent kernel and bias."""
+    """Return W, R and B of the operator `LSTM` from the kernel, recurrent kernel and bias of each branch."""
     parts = ("kernel", "recurrent_kernel", "bias")
     branches = [[weights[f"{name}.{branch}.{part}"] for part in parts] for branch in direction.branches]
     units = branches[0][1].shape[0]
-    no_bias = np.zeros(4 * units, np.float32)  # ONNX adds a second one to the recurrent part
+    no_bias = np.zeros(4 * units, np.float32)  # ONNX has a second bias for the recurrent part
     return (
         np.stack([_gates(kernel.T, units) for kernel, _, _ in branches]),
         np.stack([_gates(recurrent.T, units) for _, recurrent, _ in branches]),
@@ -145,41 +153,42 @@ def _lstm_weights(weights: Weights, name: str, direction: Direction) -> tuple[np
 
 
 def _gates(rows: npt.NDArray[np.float32], units: int) -> npt.NDArray[np.float32]:
-    """Keras's gates i f c o, along the first axis, as ONNX has them: i o f c."""
+    """Reorder Keras's gates i f c o along the first axis to the order of ONNX, i o f c."""
     i, f, c, o = rows.reshape(4, units, *rows.shape[1:])
     return np.concatenate([i, o, f, c])
 
 
 def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Columns]) -> None:
-    """Compare an exported network with the one that was trained on some thousand tokens of real sentences.
+    """Compare an exported network with the trained one on a few thousand tokens of real sentences.
 
     Raises:
-        ModelError: their logits differ by more than 1e-4 (of the largest, if that is above 1), or their tags do
-            where no two tags of a token are as close as that.
+        ModelError: their logits differ by more than 1e-4 (relative to the largest logit, if that is above 1), or their
+            tags differ although no two tags of a token have logits as close as that.
+        TaggerError: the trained network computes values that are not finite.
     """
     sample = _sample([columns for columns in sentences if columns[0]])
     learned = _transitions(exported), _transitions(trained)
     if learned[0] is not None and learned[1] is not None and not learned[0].is_close(learned[1], _TOLERANCE):
-        raise ModelError(f"{GRAPH}: its CRF has other transitions than the network that was trained; report this")
+        raise ModelError(f"{GRAPH}: its CRF has other transitions than the trained network; report this")
     given = [tokens for tokens, *_ in sample], [features for _, *features in sample]
     found, expected = exported.logits(*given), trained.logits(*given)
     tags = zip(exported.tag(*given), trained.tag(*given), strict=True)
     for ours, theirs, (our_tagged, their_tagged) in zip(found, expected, tags, strict=True):
-        if not np.isfinite(theirs).all():  # ONNX Runtime's LSTM would make numbers of them
+        if not np.isfinite(theirs).all():  # ONNX Runtime's LSTM could turn them into finite numbers
             raise TaggerError(
-                "the network computes no numbers: training diverged; lower training.learning_rate, or set"
-                " training.clip_norm"
+                "the network computes values that are not finite: training diverged; lower training.learning_rate, or"
+                " set training.clip_norm"
             )
         tolerance = _TOLERANCE * max(1.0, float(np.abs(theirs).max()))
         difference = float(np.abs(ours - theirs).max())
         best_two = np.sort(theirs, axis=-1)[:, -2:]
         is_close_call = bool((best_two[:, -1] - best_two[:, 0] <= 2 * tolerance).any()) and theirs.shape[-1] > 1
-        # The best path under a CRF is decided by sums: that its parts are equal has to do.
+        # Sums decide the best path under a CRF, so their parts must be compared instead.
         differ = our_tagged.tags != their_tagged.tags and not is_close_call and not _transitions(trained)
         if difference > tolerance or differ:
             raise ModelError(
-                f"{GRAPH}: what ONNX Runtime computes is {difference:.2g} from what TensorFlow does, expected at"
-                f" most {tolerance:.2g}; install other versions of them, and report this"
+                f"{GRAPH}: found a difference of {difference:.2g} between the results of ONNX Runtime and TensorFlow,"
+                f" expected at most {tolerance:.2g}; install other versions of both, and report this"
             )
 
 
@@ -189,7 +198,7 @@ def _transitions(predictor: Predictor) -> Transitions | None:
 
 
 def _sample(sentences: Sequence[Columns]) -> list[Columns]:
-    """The longest sentence and as many of the first ones as make some thousand tokens."""
+    """Return the longest sentence and the first sentences, a few thousand tokens in total."""
     sample = sorted(sentences, key=lambda columns: len(columns[0]))[-1:]
     n_tokens = 0
     for columns in sentences:

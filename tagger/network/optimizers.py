@@ -1,11 +1,11 @@
-"""Optimizers that touch only the rows of the embedding that a batch looks up.
+"""Optimizers that update only the rows of the embedding that a batch looks up.
 
 A dense optimizer pays for the whole vocabulary at every step. These rules update the rows of the batch's distinct
-tokens and leave all others, moments included, as they are. Other libraries call that a lazy or sparse Adam. It
-differs from dense Adam in that in steps that do not look a row up its moments do not decay and it does not drift on.
-Where every step touches every row the two agree (tested against Keras).
+tokens and leave all other rows and their moments unchanged. Other libraries call this a lazy or sparse Adam. It differs
+from dense Adam in the steps that do not look up a row: the moments of the row do not decay, and the row does not keep
+drifting. If every step looks up every row, both give the same result (tested against Keras).
 
-The rules and constants are Keras's: Adam (Kingma & Ba 2015), Nadam (Dozat 2016), SGD with momentum.
+The rules and constants are those of Keras: Adam (Kingma & Ba 2015), Nadam (Dozat 2016) and SGD with momentum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tagger.config import TrainingConfig
 from tagger.network import Tensor
 
 _BETA_1, _BETA_2, _EPSILON, _MOMENTUM = 0.9, 0.999, 1e-7, 0.9
-# (gradient, slots, learning rate, step from 1) → (what is added to the rows, new slots)
+# (gradient, slots, learning rate, step from 1) → (the change to add to the rows, the new slots)
 _Rule = Callable[[Tensor, list[Tensor], Tensor, Tensor], tuple[Tensor, list[Tensor]]]
 Array = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def _adam(gradient: Tensor, slots: list[Tensor], rate: Tensor, step: Tensor) -> 
 def _nadam(gradient: Tensor, slots: list[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:
     m, v = _moments(gradient, *slots)
     now, following = (_BETA_1 * (1.0 - 0.5 * tf.pow(0.96, t)) for t in (step, step + 1.0))
-    # The product of the schedule so far; after 500 steps it is below 1e-20, and 1 less it is 1.
+    # The product of the schedule so far. After 500 steps it is below 1e-20, so 1 minus the product is 1.
     earlier = _BETA_1 * (1.0 - 0.5 * tf.pow(0.96, tf.range(1.0, tf.minimum(step, 500.0) + 0.5)))
     product = tf.reduce_prod(earlier)
     m_hat = following * m / (1.0 - product * following) + (1.0 - now) * gradient / (1.0 - product)
@@ -58,16 +58,16 @@ _RULES: dict[str, tuple[_Rule, int]] = {"adam": (_adam, 2), "nadam": (_nadam, 2)
 
 
 class Optimizer:
-    """One rule for all weights: whole for the dense ones, row by row for the embedding.
+    """One rule that updates all weights: dense weights as a whole, the embedding row by row.
 
-    It writes to variables through their handles. Among several replicas that is each one's own copy: so all must be
-    given the same gradients, and then their copies stay equal to the bit.
+    It writes to variables through their handles, and each replica has its own copy of a variable. If all replicas are
+    given the same gradients, as they must be, their copies stay equal to the bit.
 
     Args:
         name: `adam`, `nadam` or `sgd`.
-        embedding: [V, E], a variable of which a batch looks up some rows.
+        embedding: [V, E], the variable whose rows a batch looks up.
         dense: all other variables.
-        clip_norm: bound of the norm of all gradients together, or None.
+        clip_norm: the bound of the norm of all gradients together; None for no bound.
     """
 
     def __init__(self, name: str, embedding: tf.Variable, dense: list[tf.Variable], *, clip_norm: float | None) -> None:
@@ -75,25 +75,28 @@ class Optimizer:
         self._clip_norm = clip_norm
         self.learning_rate = tf.Variable(1.0, trainable=False)
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        # Each variable with its slots.
+        # Each group holds a variable and its slots.
         self._embedding, *self._dense = (
             [variable, *(tf.Variable(tf.zeros(variable.shape), trainable=False) for _ in range(n_slots))]
             for variable in [embedding, *dense]
         )
 
     def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
-        """All that a state is made of, weights and slots: what has a row for each of the embedding, the rest."""
+        """Return all weights and slots that make up a state, by name.
+
+        The first mapping has the variables with one row for each row of the embedding, and the second has all others.
+        """
         rows = {f"rows.{i}": variable for i, variable in enumerate(self._embedding)}
         others = {f"dense.{j}.{i}": variable for j, group in enumerate(self._dense) for i, variable in enumerate(group)}
         return rows, {**others, "steps": self.steps}
 
     def apply(self, row_ids: Tensor, row_gradient: Tensor, dense_gradients: list[Tensor]) -> None:
-        """One step.
+        """Take one step.
 
         Args:
             row_ids: [D], distinct rows of the embedding.
-            row_gradient: [D, E], of the loss with respect to those rows.
-            dense_gradients: one for each dense variable.
+            row_gradient: [D, E], the gradient of the loss with respect to those rows.
+            dense_gradients: one gradient for each dense variable.
         """
         gradients = [row_gradient, *dense_gradients]
         if self._clip_norm is not None:
@@ -109,7 +112,7 @@ class Optimizer:
         tf.raw_ops.AssignAddVariableOp(resource=self.steps.handle, value=tf.ones([], tf.int64))
 
     def _update(self, variables: list[tf.Variable], gradient: Tensor, rate: Tensor, step: Tensor) -> None:
-        if self._rule is _adam:  # the same in one operator: a dozen of them for each weight cost 3 % of a step
+        if self._rule is _adam:  # one operator instead of a dozen for each weight, which would cost 3 % of a step
             var, m, v = (variable.handle for variable in variables)
             powers = {"beta1_power": tf.pow(_BETA_1, step), "beta2_power": tf.pow(_BETA_2, step)}
             betas = {"beta1": _BETA_1, "beta2": _BETA_2, "epsilon": _EPSILON}
@@ -121,9 +124,10 @@ class Optimizer:
 
 
 class LossScale:
-    """What a loss is multiplied by, so that its float16 gradients do not vanish (Micikevicius et al. 2018).
+    """The factor of the loss that keeps float16 gradients from vanishing (Micikevicius et al. 2018).
 
-    It halves when a gradient overflows, and that step is left out; it doubles after 2,000 steps without.
+    If a gradient overflows, the factor is halved and the step is skipped. After 2,000 steps without an overflow the
+    factor is doubled.
     """
 
     def __init__(self) -> None:
@@ -131,11 +135,15 @@ class LossScale:
         self._good_steps = tf.Variable(0, trainable=False)
 
     def variables(self) -> dict[str, tf.Variable]:
-        """All that a state of it is made of."""
+        """Return the variables that make up its state, by name."""
         return {"loss_scale": self.scale, "loss_scale.good_steps": self._good_steps}
 
     def update(self, finite: Tensor) -> None:
-        """After a step whose gradients were all finite, or not."""
+        """Update the factor after a step.
+
+        Args:
+            finite: whether all gradients of the step were finite.
+        """
         good_steps = tf.where(finite, self._good_steps + 1, 0)
         doubles = good_steps >= 2000
         scale = self.scale * tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
@@ -144,9 +152,9 @@ class LossScale:
 
 
 class MovingAverage:
-    """The average of an embedding, row by row, and of other variables.
+    """The moving average of an embedding, updated row by row, and of other variables.
 
-    It writes to variables through their handles, as `Optimizer` does; made in the scope of the replicas.
+    It writes to variables through their handles, as `Optimizer` does, and must be created in the scope of the replicas.
 
     Args:
         decay: d, above 0 and below 1.
@@ -161,19 +169,22 @@ class MovingAverage:
             tf.Variable(tf.identity(variable), trainable=False) for variable in [embedding, *dense]
         )
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._seen = tf.Variable(tf.zeros(embedding.shape[0], tf.int64), trainable=False)  # step of each row's average
+        self._seen = tf.Variable(tf.zeros(embedding.shape[0], tf.int64), trainable=False)  # each row's last update
 
     def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
-        """All that a state of it is made of: what has a row for each of the embedding, the rest."""
+        """Return the variables that make up its state, by name.
+
+        The first mapping has the variables with one row for each row of the embedding, and the second has all others.
+        """
         others = {f"average.{i}": variable for i, variable in enumerate(self._averages)}
         return {"average.rows": self._rows, "average.seen": self._seen}, {**others, "average.steps": self._steps}
 
     def update(self, row_ids: Tensor, old_rows: Tensor) -> None:
-        """Take a step of the optimizer into the average.
+        """Update the average after a step of the optimizer.
 
         Args:
-            row_ids: [D], the rows of the embedding that it changed.
-            old_rows: [D, E], what they were before.
+            row_ids: [D], the rows of the embedding that the step changed.
+            old_rows: [D, E], the values of these rows before the step.
         """
         step = self._steps + 1
         before, now = (self._log_product(t, tf) for t in (step - 1, step))
@@ -190,9 +201,9 @@ class MovingAverage:
         tf.raw_ops.AssignVariableOp(resource=self._steps.handle, value=step)
 
     def _log_product(self, t: Any, library: Any) -> Any:
-        """log(d_1 · … · d_t), in double precision, with TensorFlow or numpy.
+        """Return log(d_1 · … · d_t) in double precision, computed with TensorFlow or numpy.
 
-        While d_t = (1 + t) / (10 + t) the product is 10! / ((t + 2) · … · (t + 10)).
+        As long as d_t = (1 + t) / (10 + t), the product is 10! / ((t + 2) · … · (t + 10)).
         """
         warm = library.minimum(t, self._n_warm)
         log = library.math.log if library is tf else np.log
@@ -200,10 +211,10 @@ class MovingAverage:
         return math.log(math.factorial(10)) - sum(log(warm + j) for j in range(2, 11)) + (t - warm) * self._log_decay
 
     def arrays(self, read: Callable[[tf.Variable], Any]) -> tuple[Array, list[Array]]:
-        """The average of the embedding, [V, E], and of each other variable.
+        """Return the average of the embedding, [V, E], and of each other variable.
 
         Args:
-            read: a variable's value as an array.
+            read: returns the value of a variable as an array.
         """
         embedding, now = read(self._embedding), np.asarray(read(self._steps))
         missed = np.exp(self._log_product(now, np) - self._log_product(read(self._seen), np)).astype(np.float32)
@@ -216,6 +227,6 @@ def _moved(average: Any, towards: Any, decay: Any) -> Any:
 
 
 def rate_of(settings: TrainingConfig, epoch: int) -> float:
-    """The learning rate of an epoch (from 0)."""
+    """Return the learning rate of an epoch (from 0)."""
     factor = math.prod(factor for first, factor in settings.steps.items() if epoch + 1 >= first)
     return factor * settings.learning_rate / (1.0 + settings.decay * epoch)

@@ -1,7 +1,7 @@
-"""Batches as TensorFlow takes them: one vector of numbers each, several of them in a row.
+"""Batches in the form in which they are passed to TensorFlow: each is one vector of numbers, and several are joined.
 
-To hand an array over costs some 20 µs and to call a compiled function half a millisecond, beside steps of some ten:
-so a batch goes over as one vector, and several batches with one call.
+Passing an array to TensorFlow costs about 20 µs and calling a compiled function costs half a millisecond, while a step
+takes about ten milliseconds. A batch is therefore passed as one vector, and several batches are passed in one call.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from tagger.inputs.vocabulary import Ids
 from tagger.network import Tensor
 
 _HEAD = 11  # numbers before a batch's arrays
-# What a compiled function is called with; one signature for all lengths, so that none makes it compile again.
+# The arguments of a compiled function. One signature covers all lengths, so that no length makes it compile again.
 PACKED_SIGNATURE = [tf.TensorSpec([None], tf.int32, "packed"), tf.TensorSpec([None], tf.int32, "starts")]
 
 
 class BatchTensors(NamedTuple):
-    """A batch inside a compiled function: as `Batch`, but with steps first, as the network is laid out.
+    """A batch inside a compiled function: like `Batch`, but with the time axis first, as in the whole network.
 
-    distinct_ids: [V'].
-    id_rows: [D]; feature_ids: [D, F].
-    casing: [D], characters: [N], character_lengths: [D], or all empty where the network reads no forms.
-    lengths: [B]; token_rows, reversed_rows, tag_ids: [T, B].
-    dropout_seed: int32 [2].
-    n_sentences: int32 [], what the loss is divided by: the sentences of the whole batch, of which this may be a share.
-    stop: int32 [], 1 if this process was asked to stop.
+    Attributes:
+        distinct_ids: [V'].
+        id_rows: [D].
+        feature_ids: [D, F].
+        casing, characters, character_lengths: [D], [N] and [D]; all empty if the network reads no forms.
+        lengths: [B].
+        token_rows, reversed_rows, tag_ids: [T, B].
+        dropout_seed: int32 [2].
+        n_sentences: int32 [], the divisor of the loss: the number of sentences in the whole batch, of which this may be
+            a share.
+        stop: int32 [], 1 if this process was asked to stop.
     """
 
     distinct_ids: Tensor
@@ -52,7 +56,7 @@ class BatchTensors(NamedTuple):
 def pack(
     batch: Batch, dropout_seed: tuple[int, int] = (0, 0), *, n_sentences: int | None = None, stop: bool = False
 ) -> Ids:
-    """A batch as one vector; `unpack` tells how."""
+    """Return a batch as one vector; `unpack` reads its layout."""
     nothing = np.zeros(0, np.int32)
     forms = batch.forms or WordForms(nothing, nothing, nothing)
     (n_tokens, n_features), (n_rows, n_steps) = batch.feature_ids.shape, batch.token_rows.shape
@@ -65,13 +69,16 @@ def pack(
 
 
 def join(vectors: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-    """Packed batches one after the other, and where each starts and the last ends: `PACKED_SIGNATURE`."""
+    """Join packed batches into one vector; return it with the start of each batch and the end of the last.
+
+    Both results have the types of `PACKED_SIGNATURE`.
+    """
     starts = np.cumsum([0, *map(len, vectors)], dtype=np.int32)
     return tf.constant(np.concatenate(vectors)), tf.constant(starts)
 
 
 def unpack(packed: Tensor, starts: Tensor, i: Tensor) -> BatchTensors:
-    """Batch `i` of those that `join` put together."""
+    """Return batch `i` of the batches that `join` joined."""
     vector = packed[starts[i] : starts[i + 1]]
     n_distinct, n_tokens, n_features, n_forms, n_characters, n_rows, n_steps = (vector[k] for k in range(7))
     sizes = [

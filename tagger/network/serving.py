@@ -1,4 +1,4 @@
-"""A model's network as one file or directory that other tools can serve: docs/serving.md is its contract."""
+"""The export of a model's network as one file or directory that other tools can serve; docs/serving.md specifies it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.onnx_export import build_onnx, learned_transitions
 from tagger.network.packing import BatchTensors
 
-_MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # a protocol buffer, which an ONNX file is, ends below 2 GiB
+_MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # an ONNX file is a protocol buffer, which must be smaller than 2 GiB
 
 
 def export_network(directory: Path, out: Path, form: str) -> None:
@@ -30,9 +30,9 @@ def export_network(directory: Path, out: Path, form: str) -> None:
         ModelError: the model cannot be read, `out` exists or cannot be written, or the network is too large for ONNX.
     """
     if out.exists() or out.is_symlink():
-        raise ModelError(f"{out}: is there already, expected a new name; choose another, or remove it first")
+        raise ModelError(f"{out}: already exists, expected a new name; choose another one, or remove it first")
     if out.parent.resolve() == directory.resolve():
-        raise ModelError(f"{out}: is inside the model directory, which holds nothing else; choose another place")
+        raise ModelError(f"{out}: is inside the model directory, which may not hold other files; choose another place")
     model = load_model(directory, read_weights)
     network = build_network(model.manifest, model.encoder, model.tags, kernel=choose_device("cpu").kernel)
     try:
@@ -71,7 +71,7 @@ def _write_onnx(model: Model[Weights], network: TwoBranchTagger, out: Path) -> N
 
 
 def _metadata(model: Model[Weights]) -> dict[str, str]:
-    """What a server must know beside the graph, as the file's metadata."""
+    """Return the metadata of the file: what a server must know in addition to the graph."""
     manifest = model.manifest
     return {
         "tags": json.dumps(model.tags.tags, ensure_ascii=False),
@@ -93,7 +93,7 @@ def _write_saved_model(model: Model[Weights], network: TwoBranchTagger, out: Pat
 
 
 class _Served(tf.Module):
-    """The network as others call it: padded ids in, logits out, sentences first."""
+    """The network as other tools call it: padded ids in, logits out, with the batch axis first."""
 
     def __init__(self, network: TwoBranchTagger) -> None:
         super().__init__()
@@ -110,8 +110,9 @@ class _Served(tf.Module):
         self.logits = tf.function(self._logits).get_concrete_function(**signature)
 
     def _logits(self, token_ids: Any, lengths: Any, **more: Any) -> dict[str, Any]:
-        """token_ids [B, T], lengths [B] and what `build_onnx` says → logits [B, T, K]."""
-        rows = tf.reshape(tf.range(tf.size(token_ids)), tf.shape(token_ids))  # each token is a distinct one
+        """Compute the logits [B, T, K] from token_ids [B, T], lengths [B] and the further inputs of `build_onnx`."""
+        # Every token counts as a distinct one.
+        rows = tf.reshape(tf.range(tf.size(token_ids)), tf.shape(token_ids))
         nothing = tf.zeros([0], tf.int32)
         tensors = BatchTensors(*(nothing for _ in BatchTensors._fields))._replace(
             id_rows=tf.range(tf.size(token_ids)),

@@ -24,19 +24,22 @@ from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer, rate_of
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 
-# A call costs half a millisecond beside steps of ten: of 100 units, 16 at once are 1.1 times as fast as one by one, and
-# five nearly so. Larger networks and batches need fewer, and Ctrl-C waits for them all.
+# A call costs half a millisecond, while a step takes about ten. With 100 units, 16 steps per call are 1.1 times as fast
+# as one step per call, and five are nearly as fast as 16. Larger networks and batches need fewer steps per call. Ctrl-C
+# waits for all steps of a call.
 _UNITS_PER_CALL, _MOST_STEPS_PER_CALL, _TOKENS_PER_CALL = 1600, 16, 4096
-_MOST_LOSS = 1e6  # a token, beyond which training has diverged even if numbers are still finite; chance is below 15
+# The loss per token beyond which training has diverged even if the loss is finite. The loss of chance is below 15.
+_MOST_LOSS = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
 class EpochLoss:
-    """One pass over the training data.
+    """The loss of one pass over the training data.
 
     Attributes:
-        loss: mean cross-entropy per token.
-        tokens, seconds: how many were trained on, in what time.
+        loss: the mean cross-entropy per token.
+        tokens: the number of tokens that were trained on.
+        seconds: the duration of the pass.
     """
 
     loss: float
@@ -50,12 +53,13 @@ class EpochLoss:
 
 @dataclasses.dataclass
 class Progress:
-    """How far an epoch has come. `Trainer.train_epoch` goes on from there, and keeps it up to date.
+    """The progress of an epoch. `Trainer.train_epoch` continues from it and keeps it up to date.
 
     Attributes:
-        steps: how many batches it has trained on.
-        losses: summed over the tokens of each call.
-        tokens, seconds: how many were trained on, in what time.
+        steps: the number of batches that were trained on.
+        losses: the loss of each call, summed over its tokens.
+        tokens: the number of tokens that were trained on.
+        seconds: the time that this took.
     """
 
     steps: int = 0
@@ -64,15 +68,15 @@ class Progress:
     seconds: float = 0.0
 
     def loss(self) -> EpochLoss:
-        """Of all that was trained on."""
+        """Return the loss over everything that was trained on so far."""
         return EpochLoss(math.fsum(self.losses) / self.tokens, self.tokens, self.seconds)
 
 
 class DivergedError(TaggerError):
-    """Training came to numbers that are none, or too large to mean anything.
+    """Training has reached numbers that are not finite, or too large to be meaningful.
 
     Attributes:
-        step: of which batch of the epoch (from 0), as far as one can say.
+        step: the batch of the epoch (from 0) where this happened, as far as can be determined.
     """
 
     def __init__(self, epoch: int, found: str, step: int) -> None:
@@ -88,21 +92,24 @@ class Stopped(Exception):  # noqa: N818 (a request, not an error)
 
 
 def dropout_seed(seed: int, epoch: int, step: int, replica: int = 0) -> tuple[int, int]:
-    """The seed of a step's dropout masks: a function of nothing else, so that a resumed run draws the same.
+    """Return the seed of the dropout masks of a step.
 
-    `TwoBranchTagger` adds the place of the mask to the second number, so steps lie far enough apart.
+    It depends on the arguments only, so a resumed run draws the same masks. `TwoBranchTagger` adds the place of the
+    mask to the second number, and the seeds of different steps are far enough apart for that.
     """
     return (seed ^ (Purpose.DROPOUT << 24) ^ (epoch << 8) ^ replica) & 0x7FFFFFFF, (step << 8) & 0x7FFFFFFF
 
 
 class Trainer:
-    """Holds a network and its optimizer; each call of `train_epoch` is one pass over the data.
+    """A network and its optimizer; each call of `train_epoch` is one pass over the data.
+
+    Both the weights of the network and the trainer must be created in the scope of `replicas`.
 
     Args:
-        network: with weights made in the scope of `replicas`, and so must the trainer be.
+        network: the network to train.
         replicas: the devices that train it.
-        frozen: [V], true at the rows of the embedding that stay as they are.
-        embedding_dtype: in which the embedding will be stored.
+        frozen: [V], true at the rows of the embedding that are not trained.
+        embedding_dtype: the type in which the embedding will be stored.
     """
 
     def __init__(
@@ -128,7 +135,7 @@ class Trainer:
 
     @functools.cached_property
     def _compiled(self) -> Any:
-        # Called as it is: to look for the right signature again at every call costs half a millisecond.
+        # The concrete function is called directly, because finding it by its signature costs half a millisecond a call.
         return self._steps.get_concrete_function()
 
     def train_epoch(
@@ -143,16 +150,16 @@ class Trainer:
         """Train on the batches of an epoch (from 0).
 
         Args:
-            batches: those of the epoch that are still to come.
-            progress: how far the epoch has come already; kept up to date. Bits are the same only if it was left between
-                two calls of `on_step`.
-            on_step: is told how many tokens were trained on, every few steps.
-            should_stop: is asked every few steps; workers stop after the same step.
+            batches: the batches of the epoch that have not been trained on yet.
+            progress: the progress of the epoch so far; this function keeps it up to date. The result is equal to the
+                bit only if the epoch was interrupted between two calls of `on_step`.
+            on_step: called every few steps with the number of tokens that were trained on.
+            should_stop: called every few steps; all workers stop after the same step.
 
         Raises:
-            Stopped: `should_stop` said so, here or on another worker.
-            DivergedError: the loss or a weight is not a finite number.
-            DeviceError: the replicas' weights are no longer equal.
+            Stopped: `should_stop` returned true, here or on another worker.
+            DivergedError: the loss is not finite or too large, or a weight is not finite.
+            DeviceError: the weights of the replicas are no longer equal.
         """
         progress = progress or Progress()
         self.optimizer.learning_rate.assign(rate_of(self.settings, epoch))
@@ -176,23 +183,27 @@ class Trainer:
         return progress.loss()
 
     def check_weights(self, epoch: int, progress: Progress) -> None:
-        """Raise DivergedError if a weight is no number: the last step's can be wrong when its loss was not."""
-        # The sum is no number if a part of it is none, and takes no second array of the embedding's size.
+        """Raise DivergedError if a weight is not finite: the last step can break the weights after a finite loss."""
+        # A sum is not finite if one of its terms is not, and it needs no second array of the embedding's size.
         for weight in self.network.trainable_variables:
             if not math.isfinite(weight.numpy().sum(dtype=np.float64)):
-                raise DivergedError(epoch, "weights that are no numbers", progress.steps - 1)
+                raise DivergedError(epoch, "weights that are not finite", progress.steps - 1)
 
     def state(self, n_rows: int) -> dict[str, npt.NDArray[Any]]:
-        """All numbers that the next step depends on, as `restore` takes them; of the embedding the first rows."""
+        """Return all numbers that the next step depends on, as `restore` takes them.
+
+        Args:
+            n_rows: the number of rows of the embedding to include, from the first on.
+        """
         rows, others = self._variables()
         values = {name: self._replicas.copies(variable)[0].copy() for name, variable in others.items()}
         return values | {name: self._replicas.copies(variable)[0][:n_rows].copy() for name, variable in rows.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to a state; rows that it does not have stay as they are.
+        """Restore a state; rows of the embedding that it does not include stay unchanged.
 
         Raises:
-            ValueError: it is of another network or optimizer.
+            ValueError: the state belongs to another network or optimizer.
         """
         rows, others = self._variables()
         if set(state) != {*rows, *others}:
@@ -213,26 +224,26 @@ class Trainer:
         return rows, others | (self._scale.variables() if self._scale is not None else {})
 
     def _check_replicas(self) -> None:
-        """A replica that went its own way would train a network of its own, and nothing else would show it."""
+        """Raise DeviceError if the weights of the replicas differ, which nothing else would reveal."""
         equal, crc = True, 0
         for weight in self.network.trainable_variables:
             first, *others = self._replicas.copies(weight.value)
             equal = equal and all(np.array_equal(first, other) for other in others)
             crc = zlib.crc32(first.tobytes(), crc)
-        # Asked even if these here differ already: the others wait for the answer.
+        # Every worker must take part in the comparison even if its own replicas differ, because the others wait for it.
         if not self._replicas.are_same(crc) or not equal:
             raise DeviceError(
-                "the replicas' weights have come apart, expected them equal to the bit; use devices and libraries of"
-                " one kind, and report this"
+                "replicas: found weights that differ, expected weights that are equal to the bit; use devices and"
+                " libraries of one kind, and report this"
             )
 
     def _calls(
         self, batches: Iterable[Batch], epoch: int, first: int, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[int, int, tuple[Any, Any]]]:
-        """The arguments of each call, and on how many batches and tokens all replicas train in it.
+        """Yield the number of batches, the number of tokens and the arguments of each call of the compiled step.
 
-        A call of one replica takes several steps; one of several replicas takes one step, a share for each. A share is
-        handed over in as many parts as gradients are accumulated from.
+        With one replica a call takes several steps. With several replicas it takes one step, and each replica gets a
+        share of the batch. A share is passed in `training.accumulate` parts, over which the gradients are accumulated.
         """
         seed, n, parts = self.settings.seed, self._replicas.n, self.settings.accumulate
         n_units = sum(branch.units for block in self.network.blocks for branch in block.branches.values()) // 2
@@ -252,9 +263,10 @@ class Trainer:
             yield len(group), sum(batch.n_tokens for _, batch in group), join(packed)
 
     def _train_steps(self, packed: Any, starts: Any) -> Any:
-        """One step for each batch, or for a share on each replica.
+        """Take one step for each batch, or one step with a share on each replica.
 
-        Returns the loss, the requests to stop, and how many steps there were before the loss was no number: [3].
+        Returns:
+            [3]: the loss, the number of requests to stop, and the number of steps whose loss was still finite.
         """
         parts = self.settings.accumulate
 
@@ -273,7 +285,14 @@ class Trainer:
         return tf.concat([total, n_good], 0)
 
     def _train_step(self, part: Callable[[Any], BatchTensors]) -> Any:
-        """One step over a batch, or over a replica's share of it, given in parts; returns as `_train_steps`."""
+        """Take one step on a batch, or on a replica's share of it.
+
+        Args:
+            part: returns the given part of the batch or share.
+
+        Returns:
+            [2]: the loss and the number of requests to stop.
+        """
         first = part(0)
         n_parts = self.settings.accumulate
         sums = self._gradients(first)
@@ -282,7 +301,7 @@ class Trainer:
             def body(i: Any, *sums: Any) -> tuple[Any, ...]:
                 return i + 1, *map(tf.add, sums, self._gradients(part(i)))
 
-            # One after the other: to hold one part's activations at a time is what parts are for.
+            # One after the other, because the purpose of parts is to hold the activations of only one at a time.
             sums = tf.while_loop(lambda i, *_: i < n_parts, body, (1, *sums), parallel_iterations=1)[1:]
         total, row_gradient, *dense = sums
         result = tf.stack([total, tf.cast(first.stop, tf.float32)])
@@ -291,7 +310,10 @@ class Trainer:
         return result
 
     def _gradients(self, batch: BatchTensors) -> list[Any]:
-        """The loss, and the gradients of its part in the whole batch: of the rows of the embedding, of the others."""
+        """Return the loss of a part of a batch, and the gradients of its contribution to the loss of the whole batch.
+
+        The first gradient is that of the rows of the embedding. The gradients of all other weights follow.
+        """
         rows = self.network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:
             tape.watch(rows)
@@ -302,14 +324,15 @@ class Trainer:
         row_gradient, dense = tape.gradient(loss, (rows, self._dense))
         if self._moves is not None:
             row_gradient *= tf.gather(self._moves, batch.distinct_ids)[:, None]
-        # Those of the smaller tables come as some of their rows.
+        # The gradients of the smaller tables are sparse and must become dense.
         return [total, *map(tf.convert_to_tensor, [row_gradient, *dense])]
 
     @contextlib.contextmanager
     def saved_weights(self) -> Iterator[None]:
-        """Within it the network has the weights that are saved, which are those to score.
+        """Give the network, within this context, the weights that are saved and that must therefore be scored.
 
-        That is their moving average, if one is kept, and an embedding of as many digits as it is stored with.
+        These are the moving average of the weights, if there is one, with the embedding rounded to the type in which it
+        is stored.
         """
         if self._average is None and self._embedding_dtype == "float32":
             yield
@@ -357,7 +380,10 @@ class Trainer:
 
 
 def _groups(numbered: Iterable[tuple[int, Batch]], most: int) -> Iterator[list[tuple[int, Batch]]]:
-    """Batches for one call each: as many as may be, or as reach so many tokens. From the same batch on, the same."""
+    """Yield the batches of each call: `most` batches, or fewer if they have `_TOKENS_PER_CALL` tokens.
+
+    If the iteration starts again at the first batch of a group, it yields the same groups from there on.
+    """
     group: list[tuple[int, Batch]] = []
     for step, batch in numbered:
         group.append((step, batch))

@@ -268,7 +268,7 @@ def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> No
     for form in ("onnx", "saved-model"):
         result = run_tagger("export", tmp_path / "mine", "--format", form, "--model", directory)
         assert result.first_error.endswith(
-            "mine: is there already, expected a new name; choose another, or remove it first"
+            "mine: already exists, expected a new name; choose another one, or remove it first"
         )
         result = run_tagger("export", tmp_path / "mine/in/it", "--format", form, "--model", directory)
         assert "cannot be written: " in result.first_error
@@ -284,7 +284,7 @@ def test_export_leaves_what_is_beside_it_alone_and_the_model_whole(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == [".served.new", "model", "served"]
     assert (tmp_path / ".served.new/mine").read_text() == "mine"
     result = run_tagger("export", directory / "x.onnx", "--model", directory)
-    assert "x.onnx: is inside the model directory, which holds nothing else" in result.first_error
+    assert "x.onnx: is inside the model directory, which may not hold other files" in result.first_error
 
 
 def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None
     embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
     trainer.network.embedding.assign(embedding)
     data = dataclasses.replace(a_training_set(), word_dropout=WordDropout(rare=np.ones(V, bool), unk_probability=0.0))
-    with pytest.raises(TaggerError, match=r"epoch 1: found weights that are no numbers at step 5: "):
+    with pytest.raises(TaggerError, match=r"epoch 1: found weights that are not finite at step 5: "):
         trainer.train_epoch(data.batches(0), 0)
 
 

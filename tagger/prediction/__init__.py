@@ -1,1 +1,1 @@
-"""From sentences to tags with ONNX Runtime; no TensorFlow."""
+"""Tagging of sentences with ONNX Runtime. This package does not import TensorFlow."""

@@ -1,4 +1,4 @@
-"""From the network's scores to tag ids: argmax, or Viterbi over legal transitions or those of a CRF."""
+"""The decoding of logits to tag ids: by argmax, or by Viterbi with the transitions of a scheme or of a CRF."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from tagger.corpus.transitions import Transitions
 
 Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
-_VITERBI_NUMBERS = 1 << 22  # held at once: K² for each sentence
+_VITERBI_NUMBERS = 1 << 22  # numbers held at a time: K² for each sentence
 _Doubles = npt.NDArray[np.float64]
-_NUMBERS = 1 << 22  # held at once: a few for each tag of each step, or by logarithms K² for each sentence
+# Numbers held at a time by `marginals`: a few for each tag of each step, and with logarithms also K² for each sentence.
+_NUMBERS = 1 << 22
 
 
 def log_softmax(logits: Logits) -> Logits:
-    """Log-probabilities along the last axis."""
+    """Return the log-probabilities along the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: Logits = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
@@ -26,26 +27,29 @@ def viterbi(
     lengths: npt.NDArray[np.int32],
     transitions: Transitions,
 ) -> npt.NDArray[np.intp]:
-    """The best path of every sentence; of equally good ones, from the end, that with the lowest tag ids.
+    """Return the best path of every sentence.
+
+    If several paths are equally good, the result is the one with the lowest tag ids, compared from the end.
 
     Args:
-        logits: [B, T, K], of each tag at each step; log-probabilities will do too.
-        lengths: [B], 1 to T; what lies beyond is ignored.
-        transitions: what is added for tags that follow each other.
+        logits: [B, T, K], the logits or log-probabilities of each tag at each step.
+        lengths: [B], 1 to T; values beyond a sentence's length are ignored.
+        transitions: the weights that are added for consecutive tags.
 
     Returns:
         Tag ids [B, T], zeros beyond each sentence's length.
     """
-    order = np.argsort(-lengths, kind="stable")  # the longest first: at each step, those that go on come first
+    # The longest sentences come first, so that at each step the sentences that have not ended come first.
+    order = np.argsort(-lengths, kind="stable")
     active = np.searchsorted(-lengths[order], -np.arange(logits.shape[1]), side="left").tolist()  # [T]
     n_steps = int(lengths.max())
-    # Sentences on the last axis: the inner loops are then long and over numbers that lie together.
+    # Sentences are on the last axis, so that the inner loops are long and run over contiguous numbers.
     best = logits[order, :n_steps].transpose(1, 2, 0).astype(np.float64)  # [T, K, B]
     best[0] += transitions.start[:, None]
     by_tag = transitions.transition[:, :, None]  # [from, to, 1]
     for t in range(1, n_steps):
         n = active[t]
-        # What each tag came from is not kept: for the few that the best path goes through, it is found again.
+        # The predecessor of each tag is not stored. It is computed again for the few tags of the best path.
         best[t, :, :n] += (best[t - 1, :, None, :n] + by_tag).max(axis=0)
     path = np.zeros(logits.shape[:2], np.intp)
     path[order, :n_steps] = _walk_back(best, active, transitions).T
@@ -53,11 +57,12 @@ def viterbi(
 
 
 def _walk_back(best: npt.NDArray[np.float64], active: list[int], transitions: Transitions) -> npt.NDArray[np.intp]:
-    """The best paths [T, B], given how good the best one to each tag is at each step.
+    """Return the best paths [T, B], given the sum of the best path to each tag at each step.
 
     Args:
-        best: [T, K, B], the longest sentences first.
-        active: [T], how many sentences have not ended at a step.
+        best: [T, K, B], these sums, with the longest sentences first.
+        active: [T], the number of sentences that have not ended at a step.
+        transitions: the weights with which the sums were computed.
     """
     n_steps = len(best)
     path = np.zeros((n_steps, best.shape[2]), np.intp)
@@ -78,7 +83,13 @@ def are_legal(
     lengths: npt.NDArray[np.int32],
     constraints: Transitions,
 ) -> npt.NDArray[np.bool_]:
-    """Which of the paths [B, T] break no rule; arguments as of `viterbi`."""
+    """Return which paths [B, T] are legal, as booleans [B].
+
+    Args:
+        tag_ids: [B, T], the paths.
+        lengths: [B], 1 to T; values beyond a sentence's length are ignored.
+        constraints: the legal transitions, first tags and last tags.
+    """
     last = tag_ids[np.arange(len(tag_ids)), lengths - 1]
     transition, start, end = constraints.legal
     inside = np.arange(1, tag_ids.shape[1]) < lengths[:, None]
@@ -93,12 +104,12 @@ def decode(
     lengths: npt.NDArray[np.int32],
     transitions: Transitions | None,
 ) -> npt.NDArray[np.intp]:
-    """Tag ids [B, T]; how sure they are is for `marginals.tag_probabilities` to say.
+    """Return the tag ids [B, T]; `tag_probabilities` returns how sure they are.
 
     Args:
         logits: [B, T, K].
-        lengths: [B], 1 to T; what lies beyond means nothing.
-        transitions: those of a scheme or of a CRF, for Viterbi; None for argmax.
+        lengths: [B], 1 to T; values beyond a sentence's length are meaningless.
+        transitions: the transitions of a scheme or of a CRF, for Viterbi; None for argmax.
     """
     tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     if transitions is None:
@@ -106,7 +117,7 @@ def decode(
     if transitions.learned:
         wanted = np.arange(len(logits))
     else:
-        # Each token's best tag together are the best path wherever that is legal, which it mostly is.
+        # The path through the best tag of each token is the best path if it is legal, and it usually is.
         wanted = np.flatnonzero(~are_legal(tag_ids, lengths, transitions))
     most = max(1, _VITERBI_NUMBERS // logits.shape[-1] ** 2)
     for start in range(0, len(wanted), most):
@@ -122,13 +133,13 @@ def tag_probabilities(
     tag_ids: npt.NDArray[np.intp],
     transitions: Transitions | None,
 ) -> Probabilities:
-    """The probability of each chosen tag [B, T]: under a CRF the marginal one, otherwise that of the softmax.
+    """Return the probability of each chosen tag, [B, T]: with a CRF the marginal, otherwise that of the softmax.
 
     Args:
         logits: [B, T, K].
-        lengths: [B], 1 to T; what lies beyond means nothing.
-        tag_ids: [B, T].
-        transitions: those that the tags were decoded with.
+        lengths: [B], 1 to T; values beyond a sentence's length are meaningless.
+        tag_ids: [B, T], the chosen tags.
+        transitions: the transitions with which the tags were decoded.
     """
     if transitions is not None and transitions.learned:
         probabilities = marginals(logits, lengths, transitions)
@@ -138,19 +149,21 @@ def tag_probabilities(
 
 
 def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
-    """The probability of each tag at each step, summed over all that the others may be (forward-backward).
+    """Return the probability of each tag at each step, summed over all tags of the other steps (forward-backward).
 
     Args:
         logits: [B, T, K].
-        lengths: [B], 1 to T; what lies beyond is ignored.
-        transitions: a sentence that has no legal path is judged by those with the fewest breaks.
+        lengths: [B], 1 to T; values beyond a sentence's length are ignored.
+        transitions: the weights of a CRF. If a sentence has no legal path, its paths with the fewest illegal
+            transitions decide.
 
     Returns:
         [B, T, K], zeros beyond each sentence's length.
     """
     n_steps, n_tags = logits.shape[1:]
     mask = np.arange(n_steps) < lengths[:, None]
-    emissions = np.where(mask[..., None], logits, 0.0).astype(np.float64)  # at padding there may be anything, even NaN
+    # `np.where` instead of a product, because values at padding may be anything, even NaN.
+    emissions = np.where(mask[..., None], logits, 0.0).astype(np.float64)
     emissions -= emissions.max(axis=-1, keepdims=True)
     arrays = (transitions.transition, transitions.start, transitions.end)
     largest = max(np.abs(a[legal]).max(initial=0.0) for a, legal in zip(arrays, transitions.legal, strict=True))
@@ -171,11 +184,11 @@ def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Trans
 
 
 def _by_products(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
-    """Marginals [T, B, K] of emissions [B, T, K], where nothing can underflow."""
+    """Return the marginals [T, B, K] of emissions [B, T, K] for which no product of probabilities can underflow."""
     both, order = _both_ways(emissions, lengths)
     likely = np.exp(both) * transitions.spread.used
     factors = np.exp([transitions.transition, transitions.transition.T])  # [2, K, K]
-    arrived = np.empty_like(likely)  # [T, 2, B, K]: at each step, what comes from all steps before it
+    arrived = np.empty_like(likely)  # [T, 2, B, K]: at each step, the sum over all paths of the steps before it
     arrived[0] = np.exp([transitions.start, transitions.end])[:, None]
     for t in range(len(likely) - 1):
         here = arrived[t] * likely[t]
@@ -187,7 +200,7 @@ def _by_products(emissions: _Doubles, lengths: npt.NDArray[np.int32], transition
 
 
 def _by_logarithms(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
-    """The same for any scores."""
+    """Return the marginals [T, B, K] of any emissions [B, T, K]."""
     both, order = _both_ways(emissions, lengths)
     weights = np.array([transitions.transition, transitions.transition.T])[:, None]  # [2, 1, K, K]
     arrived = np.empty_like(both)
@@ -205,9 +218,12 @@ def _by_logarithms(emissions: _Doubles, lengths: npt.NDArray[np.int32], transiti
 
 
 def _both_ways(emissions: _Doubles, lengths: npt.NDArray[np.int32]) -> tuple[_Doubles, npt.NDArray[np.intp]]:
-    """Sentences [B, T, K] and their reversed copies [T, 2, B, K], and where each step of a copy comes from, [T, B].
+    """Stack the sentences [B, T, K] and their reversed copies to [T, 2, B, K].
 
-    What comes from all steps behind a step is what comes from all before it in the reversed copy, moving backwards.
+    The sum over all paths after a step equals the sum over all paths before it in the reversed copy.
+
+    Returns:
+        The stack, and where each step of a reversed copy comes from, [T, B].
     """
     steps = np.arange(emissions.shape[1])[:, None]
     order = np.where(steps < lengths, lengths - 1 - steps, steps)

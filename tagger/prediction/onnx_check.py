@@ -1,8 +1,9 @@
-"""Whether an ONNX file holds the graph that its manifest describes and nothing else, before ONNX Runtime sees it.
+"""A check that an ONNX file holds the graph that its manifest describes and nothing else.
 
-ONNX Runtime would run whatever it is given: loops, functions, files anywhere, tensors of any size. So the file is read
-here first, in the wire format of protocol buffers (protobuf.dev/programming-guides/encoding) and by the field numbers
-of onnx.proto, without the onnx package, which predicting does not otherwise need.
+ONNX Runtime would run whatever it is given: loops, functions, files in any place, tensors of any size. This module
+therefore reads the file before ONNX Runtime does. It reads the wire format of protocol buffers
+(protobuf.dev/programming-guides/encoding) with the field numbers of onnx.proto. It does not use the onnx package,
+because prediction does not need that package otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tagger.prediction.onnx_graph import FLOAT, FLOAT16, INT32, INT64, OPSET, No
 _VARINT, _BYTES = 0, 2
 _ITEM_BYTES = {FLOAT: 4, INT32: 4, INT64: 8, FLOAT16: 2}
 _DATA_LOCATION_EXTERNAL = 1
-# Names of fields by number; a message with another one is refused.
+# The names of fields by number; a message with any other field is refused.
 _MODEL = {
     1: "ir_version", 2: "producer_name", 3: "producer_version", 4: "domain", 5: "model_version", 6: "doc_string",
     7: "graph", 8: "opset_import", 14: "metadata_props",
@@ -34,27 +35,28 @@ _TYPE = {1: "tensor_type"}
 _TENSOR_TYPE = {1: "elem_type", 2: "shape"}
 _SHAPE = {1: "dim"}
 _DIMENSION = {1: "dim_value", 2: "dim_param"}
-_MOST = 64  # fields of a message but a graph's: whatever is small is repeated less often
-_SHOWN = 200  # characters of what a file says, in a message
+_MOST = 64  # the most fields of a message other than the graph; valid ones have fewer
+_SHOWN = 200  # the most characters of a file's content in an error message
 _Message = Mapping[str, list[Any]]
 
 
 def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, str]) -> None:
-    """Compare a file with what it should hold.
+    """Compare the content of a file with the graph that it must hold.
 
     Args:
-        structure: nodes, constants and inputs that the graph must have.
-        external: what the file must say of where its embedding lies: `location`, `offset`, `length`.
+        content: the content of the file.
+        structure: the nodes, constants, inputs and outputs that the graph must have.
+        external: the place of the embedding that the file must state: `location`, `offset`, `length`.
 
     Raises:
-        ValueError: it is not this graph.
+        ValueError: the file does not hold exactly this graph.
     """
     model = _message(memoryview(content), _MODEL)
     for opset in model.get("opset_import", []):
         values = _message(opset, _OPSET)
         if (_text(values, "domain"), values.get("version")) != ("", [OPSET]):
             raise ValueError(
-                f"found the operators {_cut(_text(values, 'domain'))} {values.get('version')}, not {OPSET}"
+                f"found the operator set {_cut(_text(values, 'domain'))} {values.get('version')}, expected {OPSET}"
             )
     for entry in model.get("metadata_props", []):
         _message(entry, _ENTRY)
@@ -74,7 +76,7 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
 
 
 def _described(value: _Message) -> tuple[str, Any, tuple[Any, ...]]:
-    """Name, type of the elements and axes of an input or output."""
+    """Return the name, the type of the elements and the axes of an input or output."""
     tensor = _message(_one(_message(_one(value, "type"), _TYPE), "tensor_type"), _TENSOR_TYPE)
     axes = [_message(view, _DIMENSION) for view in _message(_one(tensor, "shape"), _SHAPE).get("dim", [])]
     lengths = tuple(_text(axis, "dim_param") if "dim_param" in axis else _one(axis, "dim_value") for axis in axes)
@@ -96,27 +98,31 @@ def _check_tensors(tensors: list[_Message], structure: Structure, external: Mapp
             entries = [_message(view, _ENTRY) for view in tensor.get("external_data", [])]
             where = {_text(entry, "key"): _text(entry, "value") for entry in entries}
             if name != "embedding" or where != external or tensor.get("data_location") != [_DATA_LOCATION_EXTERNAL]:
-                raise ValueError(f"{name}: found it in {_cut(where)}, expected it in {dict(external)}")
+                raise ValueError(f"{name}: found its numbers in {_cut(where)}, expected them in {dict(external)}")
             n_bytes, kinds = int(external["length"]), [FLOAT, FLOAT16]
         else:
             n_bytes = len(_bytes(_one(tensor, "raw_data")))
             kinds = [FLOAT] if constant is None else [INT64 if isinstance(value, tuple) else INT32]
         if kind not in kinds or n_bytes != math.prod(shape) * _ITEM_BYTES[kind]:
-            raise ValueError(f"{name}: found {n_bytes} bytes of the type {kind}, expected {shape} of {kinds}")
+            raise ValueError(
+                f"{name}: found {n_bytes} bytes of the type {kind}, expected the shape {shape} and a type in {kinds}"
+            )
         if constant is not None and bytes(_one(tensor, "raw_data")) != constant.tobytes():
-            raise ValueError(f"{name}: found another constant than {value}")
+            raise ValueError(f"{name}: found another constant, expected {value}")
 
 
 def _node(view: memoryview) -> Node:
     values = _message(view, _NODE)
     if _text(values, "domain"):
-        raise ValueError(f"found an operator of {_cut(_text(values, 'domain'))}, expected those of ONNX itself")
+        raise ValueError(
+            f"found an operator of the domain {_cut(_text(values, 'domain'))}, expected one of ONNX itself"
+        )
     attributes: dict[str, Any] = {}
     for part in values.get("attribute", []):
         attribute = _message(part, _ATTRIBUTE)
         kinds = [kind for kind in _ATTRIBUTE_VALUES if kind in attribute]
         if len(kinds) != 1:
-            raise ValueError(f"found an attribute with {kinds}, expected one value")
+            raise ValueError(f"found an attribute with the values {kinds}, expected one value")
         attributes[_text(attribute, "name")] = _ATTRIBUTE_VALUES[kinds[0]](attribute)
     inputs, outputs = (tuple(_decoded(name) for name in values.get(key, [])) for key in ("input", "output"))
     return Node(_text(values, "op_type"), inputs, outputs, attributes)
@@ -134,13 +140,16 @@ def _cut(value: object) -> str:
 
 
 def _message(view: Any, fields: Mapping[int, str], most: int = _MOST) -> _Message:
-    """The values of each field, in order; those of fixed length are refused, since no field here has any."""
+    """Return the values of each field, in order.
+
+    Values of fixed length are refused, because no field that is expected here has one.
+    """
     found: dict[str, list[Any]] = {}
     for i, (number, value) in enumerate(_fields(_bytes(view))):
         if i == most:
-            raise ValueError(f"found more than {most} of {', '.join(fields.values())}")
+            raise ValueError(f"found more than {most} fields, expected fewer of {', '.join(fields.values())}")
         if number not in fields:
-            raise ValueError(f"found a field {number}, expected one of {', '.join(fields.values())}")
+            raise ValueError(f"found the field {number}, expected one of {', '.join(fields.values())}")
         found.setdefault(fields[number], []).append(value)
     return found
 
@@ -166,17 +175,17 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(view):
-            raise ValueError("found the end within a number")
+            raise ValueError("found the end of the data inside a number, expected another byte")
         byte = view[at]
         value, at = value | (byte & 0x7F) << shift, at + 1
         if byte < 0x80:
             return value & ((1 << 64) - 1), at
-    raise ValueError("found a number of more than ten bytes")
+    raise ValueError("found a number of more than ten bytes, expected at most ten")
 
 
 def _one(values: _Message, name: str) -> Any:
     if len(values.get(name, [])) != 1:
-        raise ValueError(f"found {len(values.get(name, []))} of {name}, expected one")
+        raise ValueError(f"found {len(values.get(name, []))} values of {name}, expected one")
     return values[name][0]
 
 
@@ -195,7 +204,7 @@ def _bytes(value: Any) -> memoryview:
 
 
 def _whole_numbers(values: list[Any]) -> list[int]:
-    """Those of a repeated field, which stand one by one or packed in one run of bytes."""
+    """Return the numbers of a repeated field, which are stored one by one or packed into one run of bytes."""
     numbers: list[int] = []
     for value in values:
         if not isinstance(value, memoryview):
@@ -206,7 +215,7 @@ def _whole_numbers(values: list[Any]) -> list[int]:
             number, at = _varint(value, at)
             numbers.append(number - (1 << 64) if number >> 63 else number)
             if len(numbers) > _MOST:
-                raise ValueError(f"found more than {_MOST} numbers in a row")
+                raise ValueError(f"found more than {_MOST} numbers in one field, expected at most {_MOST}")
     return numbers
 
 

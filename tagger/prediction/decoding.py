@@ -162,7 +162,7 @@ def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Trans
     """
     n_steps, n_tags = logits.shape[1:]
     mask = np.arange(n_steps) < lengths[:, None]
-    # `np.where` instead of a product, because values at padding may be anything, even NaN.
+    # Values at padding may be anything, even NaN.
     emissions = np.where(mask[..., None], logits, 0.0).astype(np.float64)
     emissions -= emissions.max(axis=-1, keepdims=True)
     arrays = (transitions.transition, transitions.start, transitions.end)

@@ -122,7 +122,7 @@ def _node(view: memoryview) -> Node:
         attribute = _message(part, _ATTRIBUTE)
         kinds = [kind for kind in _ATTRIBUTE_VALUES if kind in attribute]
         if len(kinds) != 1:
-            raise ValueError(f"found an attribute with the values {kinds}, expected one value")
+            raise ValueError(f"found an attribute with the fields {kinds}, expected one value")
         attributes[_text(attribute, "name")] = _ATTRIBUTE_VALUES[kinds[0]](attribute)
     inputs, outputs = (tuple(_decoded(name) for name in values.get(key, [])) for key in ("input", "output"))
     return Node(_text(values, "op_type"), inputs, outputs, attributes)
@@ -147,7 +147,7 @@ def _message(view: Any, fields: Mapping[int, str], most: int = _MOST) -> _Messag
     found: dict[str, list[Any]] = {}
     for i, (number, value) in enumerate(_fields(_bytes(view))):
         if i == most:
-            raise ValueError(f"found more than {most} fields, expected fewer of {', '.join(fields.values())}")
+            raise ValueError(f"found more than {most} fields, expected at most {most} of {', '.join(fields.values())}")
         if number not in fields:
             raise ValueError(f"found the field {number}, expected one of {', '.join(fields.values())}")
         found.setdefault(fields[number], []).append(value)

@@ -1,7 +1,7 @@
-"""The nodes of a network's ONNX graph, as plain values: export writes these, and a graph with others is not loaded.
+"""The nodes of a network's ONNX graph as plain values. The export writes them, and no graph with other nodes is loaded.
 
-The operator `LSTM` with `direction=bidirectional` and `sequence_lens` is the two branches: its backward half reads each
-sentence reversed by its own length and puts what it found back in order.
+The operator `LSTM` with `direction=bidirectional` and `sequence_lens` computes both branches. Its backward half reads
+each sentence reversed by its own length and puts its outputs back in order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
 
 OPSET = 17
-# Of an ONNX tensor's elements.
+# ONNX's numbers for the types of a tensor's elements.
 FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
 DIRECTIONS = {
     Direction.BOTH: "bidirectional",
@@ -26,7 +26,7 @@ _MERGES = {Merge.SUM: "ReduceSum", Merge.AVE: "ReduceMean", Merge.MUL: "ReducePr
 
 
 class Node(NamedTuple):
-    """One operator; attributes are whole numbers, tuples of them, or text."""
+    """One operator. The values of attributes are whole numbers, tuples of whole numbers, or text."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -36,14 +36,14 @@ class Node(NamedTuple):
 
 @dataclasses.dataclass
 class Structure:
-    """All of a graph but its weights' values.
+    """Everything of a graph except the values of its weights.
 
     Attributes:
-        nodes: in the order in which they run.
-        numbers: constants that no training changes: sizes, axes, and the like.
-        inputs: names with the names of their axes; all are int32.
-        outputs: names with their axes, by name or length; all are float32.
-        weights: the names of all other constants with their shapes; all are float32, but the embedding.
+        nodes: the operators in the order in which they run.
+        numbers: the constants that training does not change: sizes, axes, and the like.
+        inputs: the names of the inputs with the names of their axes; all are int32.
+        outputs: the names of the outputs with the names or lengths of their axes; all are float32.
+        weights: the names of all other constants with their shapes; all except the embedding are float32.
     """
 
     nodes: list[Node] = dataclasses.field(default_factory=list)
@@ -53,26 +53,29 @@ class Structure:
     weights: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add an operator with one output; returns its name."""
+        """Add an operator with one output and return the name of the output."""
         self.nodes.append(Node(operator, tuple(inputs), (output,), attributes))
         return output
 
     def number(self, name: str, value: tuple[int, ...] | int) -> str:
-        """Add a constant: a row of int64, or one int32; returns its name."""
+        """Add a constant, either a row of int64 numbers or one int32 number, and return its name."""
         self.numbers[name] = value
         return name
 
     def weight(self, name: str, *shape: int) -> str:
-        """Add a constant that training changes; returns its name."""
+        """Add a constant that training changes and return its name."""
         self.weights[name] = shape
         return name
 
 
 def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
-    """The graph of a network.
+    """Return the structure of a network's graph.
+
+    If the network has a CRF, the transition weights are further outputs.
 
     Args:
-        sizes: of its vocabularies. A network with a CRF has its transition weights as further outputs.
+        spec: the architecture of the network.
+        sizes: the sizes of its vocabularies.
     """
     graph = Structure(inputs={"token_ids": ("B", "T"), "lengths": ("B",)})
     graph.weight("embedding", sizes.n_tokens, spec.embedding_dim)
@@ -92,15 +95,15 @@ def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
 
 
 def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> int:
-    """What is known of each token before its neighbours are looked at: x_0 [T, B, D]; returns D."""
+    """Add the representation of each token before its neighbours are read, x_0 [T, B, D]; return D."""
     width = spec.embedding_dim
     name = "words" if spec.reads_forms or sizes.n_features else "x_0"
     steps = graph.node("Transpose", ["token_ids"], "steps", perm=(1, 0))
     words = graph.node("Gather", ["embedding", steps], "stored_words")
-    parts = [graph.node("Cast", [words], name, to=FLOAT)]  # does nothing to float32
+    parts = [graph.node("Cast", [words], name, to=FLOAT)]  # leaves float32 unchanged
     if spec.reads_forms:
         graph.inputs["spelling_rows"] = ("B", "T")
-        table, form_width = _form_table(graph, spec, sizes)  # computed once for each distinct spelling
+        table, form_width = _form_table(graph, spec, sizes)  # computed once for each distinct form
         rows = graph.node("Transpose", ["spelling_rows"], "spelling_steps", perm=(1, 0))
         parts.append(graph.node("Gather", [table, rows], "spelled"))
         width += form_width
@@ -117,7 +120,7 @@ def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> in
 
 
 def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> tuple[str, int]:
-    """What is known of each spelling: [S, character_units and casing]; returns its name and width."""
+    """Add the representation of each distinct form, [S, character_units and casing]; return its name and its width."""
     parts, width = [], 0
     if spec.characters != Characters.NONE:
         graph.inputs["characters"] = ("S", "C")
@@ -133,7 +136,10 @@ def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> tuple[str,
 
 
 def _add_character_cnn(graph: Structure, spec: NetworkSpec, n_characters: int) -> tuple[str, int]:
-    """[S, C] → [S, units]; each character was multiplied with each column of the kernel beforehand."""
+    """Add the convolution over characters, [S, C] → [S, units]; return the name and the width of its output.
+
+    The weights are the products of each character's embedding with each column of the kernel, computed beforehand.
+    """
     padded = graph.node("Pad", ["characters", graph.number("character_pads", (0, 1, 0, 1))], "characters_padded")
     sums, units = [], spec.character_units
     axis = graph.number("character_axis", (1,))
@@ -152,7 +158,10 @@ def _add_character_cnn(graph: Structure, spec: NetworkSpec, n_characters: int) -
 
 
 def _add_character_lstm(graph: Structure, spec: NetworkSpec, n_characters: int) -> tuple[str, int]:
-    """[S, C] → [S, units]: the last state of each direction."""
+    """Add the LSTMs over characters, [S, C] → [S, units]; return the name and the width of their output.
+
+    The output is the last state of each direction.
+    """
     zero = graph.number("character_zero", 0)
     is_real = graph.node("Cast", [graph.node("Greater", ["characters", zero], "is_character")], "ones", to=INT32)
     lengths = graph.node("ReduceSum", [is_real, graph.number("character_axis", (1,))], "character_lengths", keepdims=0)
@@ -161,7 +170,7 @@ def _add_character_lstm(graph: Structure, spec: NetworkSpec, n_characters: int) 
     x = graph.node("Gather", [graph.weight("characters.embedding", n_characters, dim), steps], "character_x")
     constants = _lstm_weights(graph, "character_{}", 2, dim, units)
     attributes = {"hidden_size": units, "direction": "bidirectional"}
-    # Not the states of each step, but the last of each direction: [2, S, units].
+    # The output that is used is not the states of all steps but the last state of each direction: [2, S, units].
     graph.nodes.append(Node("LSTM", (x, *constants, lengths), ("", "character_states"), attributes))
     by_form = graph.node("Transpose", ["character_states"], "character_pairs", perm=(1, 0, 2))
     shape = graph.number("character_shape", (0, 2 * units))
@@ -169,13 +178,16 @@ def _add_character_lstm(graph: Structure, spec: NetworkSpec, n_characters: int) 
 
 
 def _lstm_weights(graph: Structure, name: str, branches: int, width: int, units: int) -> list[str]:
-    """W, R and B of the operator; each row of four gates, and B of two biases."""
+    """Add the weights W, R and B of the operator `LSTM` and return their names.
+
+    Their second axis holds four gates, and in B it holds two biases of four gates each.
+    """
     shapes = {"W": (branches, 4 * units, width), "R": (branches, 4 * units, units), "B": (branches, 8 * units)}
     return [graph.weight(name.format(letter), *shape) for letter, shape in shapes.items()]
 
 
 def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int) -> int:
-    """x_{i-1} [T, B, D] → Y_i [T, branches, B, H] → x_i [T, B, H or 2H]; returns the last."""
+    """Add block `i`, x_{i-1} [T, B, D] → Y_i [T, branches, B, H] → x_i [T, B, H or 2H]; return the last size."""
     units, direction, merge = spec.units, spec.direction, spec.merge
     branches = spec.n_branches
     inputs = [f"x_{i - 1}", *_lstm_weights(graph, f"{{}}_{i}", branches, width, units), "lengths"]
@@ -185,7 +197,8 @@ def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int) -> int:
         graph.node("Reshape", [f"H_{i}", graph.number(f"shape_{i}", (0, 0, 2 * units))], f"x_{i}")
         return 2 * int(units)
     operator = _MERGES[merge] if direction == Direction.BOTH else "Squeeze"
-    if operator in ("ReduceSum", "Squeeze"):  # their axes are an input since opset 13, those of the others later
+    # The axes of these two operators are an input since opset 13, and those of the others only since a later opset.
+    if operator in ("ReduceSum", "Squeeze"):
         attributes = {"keepdims": 0} if operator == "ReduceSum" else {}
         graph.node(operator, [f"Y_{i}", graph.number(f"axes_{i}", (1,))], f"x_{i}", **attributes)
     else:

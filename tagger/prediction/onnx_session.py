@@ -1,4 +1,4 @@
-"""The network in ONNX Runtime: sentences of ids in, logits out."""
+"""The network in ONNX Runtime, which computes the logits of sentences of ids."""
 
 from __future__ import annotations
 
@@ -29,52 +29,52 @@ from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.predictor import Predictor
 
 _LARGEST_LOGIT = 1e30
-_ALWAYS_FITS = 1 << 15  # steps of a batch, which without data.max_length is never reached
-_GPU_BATCH_TOKENS = 16384  # a GPU computes many sentences at once, step by step
+_ALWAYS_FITS = 1 << 15  # steps of a batch, which no batch reaches unless data.max_length is set
+_GPU_BATCH_TOKENS = 16384  # large, because a GPU computes each step for many sentences at once
 
 
 class OnnxSession:
-    """A network's graph, loaded; several threads may call it at once.
+    """The loaded graph of a network; several threads may call it at the same time.
 
     Args:
-        path: of `model.onnx`; its embedding lies beside it and is mapped into memory, not read.
+        path: the path of `model.onnx`; the embedding is a file beside it and is mapped into memory instead of read.
         device: `cpu` or `gpu`.
-        shown: the path in messages.
+        shown: the path that messages show.
 
     Raises:
         ModelError: the graph cannot be loaded.
-        DeviceError: `gpu` is asked for and cannot be used.
+        DeviceError: `gpu` is requested and cannot be used.
     """
 
     def __init__(self, path: str, *, device: str = "cpu", shown: Path | str = GRAPH) -> None:
         self._shown = shown
-        self.transitions: Transitions | None = None  # a CRF's
-        self.bytes_per_step = 0  # of memory, for each token of a batch, about
+        self.transitions: Transitions | None = None  # the transition weights of a CRF
+        self.bytes_per_step = 0  # the approximate memory that each token of a batch takes
         options = onnxruntime.SessionOptions()
-        # One core a batch and several batches at a time: up to twice as fast as one batch on all cores.
+        # One core per batch and several batches at a time are up to twice as fast as one batch on all cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is raised too
+        options.log_severity_level = 4  # errors need not be logged, because they are raised
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
         except DeviceError:
             raise
-        except Exception as error:  # ONNX Runtime's own kinds of error have no common base
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base class
             version = onnxruntime.__version__
             raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
         self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
         if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(
-                "--device gpu: ONNX Runtime cannot use the GPU, its CUDA provider does not load; see nvidia-smi and"
-                " whether CUDA and cuDNN are those that onnxruntime-gpu wants, or use --device cpu"
+                "--device gpu: ONNX Runtime cannot use the GPU, because its CUDA provider does not load; check with"
+                " nvidia-smi, install the versions of CUDA and cuDNN that onnxruntime-gpu needs, or use --device cpu"
             )
 
     @property
     def n_tags(self) -> object:
-        """K, as the graph says."""
+        """K, according to the graph."""
         return self._session.get_outputs()[0].shape[-1]
 
     def check(self, expected: str) -> None:
-        """Raise ModelError unless the graph says of itself what the rest of the model directory does."""
+        """Raise ModelError unless the graph describes itself as the rest of the model directory describes it."""
         try:
             found = self._session.get_modelmeta().custom_metadata_map.get("network")
         except UnicodeDecodeError:
@@ -86,43 +86,48 @@ class OnnxSession:
             )
 
     def read_transitions(self, encoder: Encoder) -> Transitions:
-        """What a CRF has learned: the graph says so whatever it is given."""
+        """Read the transition weights that a CRF has learned; the graph outputs them for every input."""
         (sentence,), forms = encoder.encode([[["x"]] * (1 + len(encoder.features))])
         feeds = graph_inputs(*pad([sentence]), forms)
         try:
             arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
-        except Exception as error:  # as above
-            raise ModelError(f"{self._shown}: has no CRF's transitions: {_first_line(error)}; train again") from None
+        except Exception as error:  # see __init__
+            raise ModelError(
+                f"{self._shown}: the transitions of its CRF cannot be read: {_first_line(error)}; train again"
+            ) from None
         k = self.n_tags
         sound = all(np.abs(array).max(initial=0.0) <= _LARGEST_LOGIT for array in arrays)
         if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not sound:
-            raise ModelError(f"{self._shown}: found transitions that are no numbers for {k} tags; train again")
+            raise ModelError(
+                f"{self._shown}: found transitions of a wrong shape, or too large, or not finite, expected those of"
+                f" {k} tags; train again"
+            )
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
 
     def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
-        """Logits [B, T, K] of encoded sentences, each of at least one token."""
+        """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         padded, lengths = pad(sentences)
         self._check_memory(*padded.shape[:2])
         feeds = graph_inputs(padded, lengths, forms)
         try:
             logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
-        except Exception as error:  # as above; out of memory is one of them
+        except Exception as error:  # see __init__; running out of memory is one of them
             raise ModelError(
                 f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
         expected = (*padded.shape[:2], self.n_tags)
-        # Not greater, so that what is no number is found too; beyond it sums overflow.
+        # Logits above the limit would make sums overflow. `not … <=` finds NaN too, which `>` would not.
         if logits.shape != expected or not np.abs(logits).max(initial=0.0) <= _LARGEST_LOGIT:
             raise ModelError(
-                f"{self._shown}: found logits of the shape {logits.shape}, or too large, or no numbers, expected"
-                f" {expected} of them, below {_LARGEST_LOGIT:g}; train again"
+                f"{self._shown}: found logits of the shape {logits.shape}, or too large, or not finite, expected the"
+                f" shape {expected} and logits below {_LARGEST_LOGIT:g}; train again"
             )
         return logits
 
     def _check_memory(self, n_sentences: int, longest: int) -> None:
-        """Refuse a batch that cannot fit, since the system would end the process without a word."""
+        """Refuse a batch that cannot fit into memory, because the system would kill the process without a message."""
         if n_sentences * longest < _ALWAYS_FITS:
             return
         wanted, available = self.bytes_per_step * n_sentences * longest, available_memory()
@@ -135,7 +140,10 @@ class OnnxSession:
 
 
 def _completed(description: str | None) -> Any:
-    """What a graph says of itself, with the settings that its network is too old to know; None if it is not JSON."""
+    """Parse a graph's description of its network and add defaults for settings that are newer than the graph.
+
+    Return None if the description is not JSON.
+    """
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         found = json.loads(str(description))
         return {**NetworkSpec().to_json(), **found}
@@ -143,10 +151,12 @@ def _completed(description: str | None) -> Any:
 
 
 def graph_inputs(padded: Ids, lengths: Ids, forms: WordForms | None) -> dict[str, Ids]:
-    """What a graph may ask for; docs/serving.md says what each is.
+    """Return all inputs that a graph may have; docs/serving.md describes them.
 
     Args:
-        padded: [B, T] token ids, or [B, T, 2 + F].
+        padded: [B, T] token ids, or [B, T, 2 + F] encoded sentences, as `Encoded` describes them.
+        lengths: [B].
+        forms: the forms that occur in the sentences; None if the network reads none.
     """
     if padded.ndim == 2:
         return {"token_ids": padded, "lengths": lengths}
@@ -162,10 +172,10 @@ def graph_inputs(padded: Ids, lengths: Ids, forms: WordForms | None) -> dict[str
 def open_session(
     files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, *, device: str
 ) -> OnnxSession:
-    """The engine of a model directory, verified.
+    """Open the network of a model directory in ONNX Runtime, after verifying its files.
 
     Raises:
-        ModelError: a file was altered, or the files do not fit each other.
+        ModelError: a file has been altered, or the files do not fit together.
         DeviceError: the device cannot be used.
     """
     dim, sizes = manifest.network.embedding_dim, encoder.sizes(len(tags))
@@ -203,10 +213,10 @@ def _providers(device: str) -> list[Any]:
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise DeviceError(
-            "--device gpu: this ONNX Runtime was built for the CPU; put onnxruntime-gpu in its place (pip uninstall"
+            "--device gpu: this ONNX Runtime was built for the CPU; replace it with onnxruntime-gpu (pip uninstall"
             " onnxruntime, then pip install onnxruntime-gpu), or use --device cpu"
         )
-    # TensorFloat-32 has 10 bits of precision: the tags would not be those of the CPU.
+    # TensorFloat-32 has only 10 bits of precision, so the tags would differ from those of the CPU.
     return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
@@ -215,10 +225,11 @@ def _first_line(error: Exception) -> str:
 
 
 def load_predictor(directory: Path, *, threads: int | None = None, device: str = "cpu") -> Predictor:
-    """A model directory, ready to tag.
+    """Load a model directory, ready to tag.
 
     Args:
-        threads: batches that are computed side by side; None: as many as there are cores.
+        directory: the model directory.
+        threads: the number of batches to compute side by side; None for one per core, or for two on a GPU.
         device: `cpu` or `gpu`.
 
     Raises:

@@ -1,4 +1,7 @@
-"""From tokens to tags: batches of like length, on all cores, given back in order."""
+"""The prediction of tags for tokens.
+
+Sentences of similar length form batches, which run on all cores. The results are in the order of the sentences.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 DEFAULT_MAX_LENGTH = 512
-_CONTEXT_SHARE = 8  # of a window's tokens, on each side
-# Encoded sentences, none of them empty, and what their forms are, to logits [B, T, K]. That of a model with a CRF
-# also has its `transitions`.
+_CONTEXT_SHARE = 8  # an eighth of a window's tokens is context, on each side
+# Takes encoded sentences, none of them empty, and their forms; returns logits [B, T, K]. For a model with a CRF it also
+# has the attribute `transitions`, the weights of the CRF.
 ComputeLogits = Callable[[Sequence[Ids], WordForms | None], Logits]
-# Small batches stay in a core's cache: 1,024 padded tokens at once are 1.3 times as fast as 4,096.
+# Small batches stay in a core's cache: batches of 1,024 padded tokens are 1.3 times as fast as batches of 4,096.
 BATCH_TOKENS = 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Window:
-    """The network sees tokens `start` to `end` together; its logits of those from `first` to `last` count."""
+    """An overlapping slice of one long sentence; the ends of both ranges are excluded.
+
+    Attributes:
+        start, end: the range of tokens that the network reads together.
+        first, last: the range of tokens whose logits are used; the other tokens are context.
+    """
 
     start: int
     end: int
@@ -45,12 +53,12 @@ class Window:
 
 
 def context_of(max_length: int) -> int:
-    """How many tokens on each side of a window are context."""
+    """Return the number of context tokens on each side of a window."""
     return max_length // _CONTEXT_SHARE
 
 
 def windows(n_tokens: int, max_length: int) -> list[Window]:
-    """Windows whose counted parts are all tokens, each once, in order.
+    """Return windows whose ranges from `first` to `last` cover each token exactly once, in order.
 
     >>> windows(5, 8)
     [Window(start=0, end=5, first=0, last=5)]
@@ -69,12 +77,12 @@ def windows(n_tokens: int, max_length: int) -> list[Window]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaggedSentence:
-    """What the network says of a sentence of T tokens.
+    """The predicted tags of a sentence of T tokens.
 
     Attributes:
-        tags: T canonical tags in the training file's scheme.
-        probabilities: of each chosen tag, T fractions: its marginal under a CRF, else that of the softmax; empty if
-            they were not asked for.
+        tags: T canonical tags in the scheme of the training file.
+        probabilities: the probability of each tag, T fractions: with a CRF the marginal, otherwise that of the softmax;
+            empty if probabilities were not requested.
     """
 
     tags: list[str]
@@ -86,14 +94,14 @@ _Job = Callable[[], list[TaggedSentence]]
 
 
 class Predictor:
-    """Tags sentences with a model; several threads may use it at once.
+    """A tagger of sentences with a model; several threads may use it at the same time.
 
-    A sentence's tags depend on neither the other sentences nor the number of threads.
+    The tags of a sentence depend neither on the other sentences nor on the number of threads.
 
     Args:
-        model: its network computes logits; what it is otherwise is not this class's business.
-        threads: batches that are computed side by side; 1: in the thread that asks.
-        batch_tokens: tokens of a batch, padding included.
+        model: a model whose network is any function that computes logits.
+        threads: the number of batches to compute side by side; with 1, the calling thread computes them.
+        batch_tokens: the number of tokens of a batch, padding included.
     """
 
     def __init__(self, model: Model[ComputeLogits], *, threads: int = 1, batch_tokens: int = BATCH_TOKENS) -> None:
@@ -115,7 +123,7 @@ class Predictor:
 
     @property
     def spelled_tags(self) -> list[str]:
-        """Every tag that can be written, in the file's spelling."""
+        """Every tag that can be written, in the spelling of the file."""
         if self._file_scheme in (NO_SCHEME, self._scheme):
             return [self.spell(tag) for tag in self._tags.tags]
         types = sorted({split_tag(tag)[1] for tag in self._tags.tags} - {""})
@@ -125,28 +133,29 @@ class Predictor:
     def tag(
         self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None, *, probabilities: bool = True
     ) -> list[TaggedSentence]:
-        """Tag sentences (lists of tokens); an empty one gets no tags.
+        """Tag sentences, which are lists of tokens; an empty sentence gets no tags.
 
         Args:
-            features: the feature columns of each sentence, where the model reads any.
-            probabilities: whether to compute the probabilities of the tags too.
+            sentences: the tokens of each sentence.
+            features: the feature columns of each sentence, if the model reads any.
+            probabilities: whether to compute the probabilities of the tags as well.
         """
         return self.start(_columns(sentences, features), probabilities=probabilities).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
-        """Logits [T_i, K] of each sentence, for whoever compares networks; arguments as of `tag`."""
+        """Return the logits [T_i, K] of each sentence, to compare networks; the arguments are those of `tag`."""
         ids, forms = self._encoder.encode(_columns(sentences, features))
         return [self._logits(tokens, forms) for tokens in ids]
 
     def _transitions(self) -> Transitions | None:
-        """What decides which tag may follow which, and how gladly; those of a CRF change while it is trained."""
+        """Return the transitions to decode with; those of a CRF change while it is trained."""
         if self._decoder != Decoder.CRF:
             return self._constraints
         learned: Transitions = self._compute_logits.transitions  # type: ignore[attr-defined]
         return learned
 
     def start(self, sentences: Sequence[Columns], *, probabilities: bool) -> Started:
-        """Begin to tag sentences; a single batch is for the thread that asks."""
+        """Start to tag sentences; a single batch is left to the thread that asks for the result."""
         ids, forms = self._encoder.encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
         transitions = self._transitions()
@@ -160,7 +169,7 @@ class Predictor:
         if self._threads == 1 or len(jobs) == 1:
             return []
         with self._lock:
-            if self._pool is None or self._process != os.getpid():  # a fork has no threads but the one that made it
+            if self._pool is None or self._process != os.getpid():  # after a fork, the pool has no threads
                 from concurrent.futures import ThreadPoolExecutor
 
                 self._pool, self._process = ThreadPoolExecutor(self._threads), os.getpid()
@@ -170,7 +179,7 @@ class Predictor:
     def _decode(
         self, sentences: list[Ids], forms: WordForms | None, transitions: Transitions | None, probabilities: bool
     ) -> list[TaggedSentence]:
-        """Tag sentences of like length, or a single long one."""
+        """Tag sentences of similar length, or a single sentence that is longer than a window."""
         if len(sentences[0]) > self._max_length:
             (ids,) = sentences
             logits = self._logits(ids, forms)[None]
@@ -189,7 +198,7 @@ class Predictor:
         return tagged
 
     def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:
-        """Logits [T, K] of one sentence, put together from windows if it is long."""
+        """Return the logits [T, K] of one sentence; those of a long sentence are joined from its windows."""
         if not len(ids):
             return np.zeros((0, len(self._tags)), np.float32)
         parts: list[Logits] = []
@@ -206,7 +215,7 @@ class Predictor:
 
     @property
     def n_context(self) -> int:
-        """How many tokens on each side of a chunk of a sentence are context."""
+        """The number of context tokens on each side of a chunk of a sentence."""
         return context_of(self._max_length)
 
     def tag_chunk(
@@ -219,17 +228,18 @@ class Predictor:
         continues: bool,
         probabilities: bool,
     ) -> tuple[TaggedSentence, int]:
-        """Tag a chunk: a part of a sentence that is read in parts.
+        """Tag a chunk, which is a part of a sentence that is read in parts.
 
         Args:
-            before, after: the columns of the tokens beside it, which are context.
-            chunk: its own columns, of at least one token.
-            last_tag: the id of the tag before it, which its first tag may follow; None if it is the first chunk.
-            continues: it is not the last chunk.
-            probabilities: whether to compute the probabilities of the tags too.
+            before, after: the columns of the context tokens before and after the chunk.
+            chunk: the columns of the chunk itself, with at least one token.
+            last_tag: the id of the tag before the chunk, which the first tag of the chunk follows; None for the first
+                chunk.
+            continues: whether another chunk of the sentence follows.
+            probabilities: whether to compute the probabilities of the tags as well.
 
         Returns:
-            Its tags, and the id of the last of them.
+            The tags of the chunk, and the id of the last tag.
         """
         columns = [[*a, *b, *c] for a, b, c in zip(before, chunk, after, strict=True)]
         (ids,), forms = self._encoder.encode([columns])
@@ -256,7 +266,7 @@ def _columns(sentences: Sequence[Tokens], features: Sequence[Columns] | None) ->
 
 
 class Started:
-    """Sentences that are being tagged, or will be by whoever asks for the `result`, if there are no futures."""
+    """Sentences that are being tagged. Without futures, the thread that asks for the `result` tags them."""
 
     def __init__(
         self,
@@ -269,9 +279,9 @@ class Started:
         self._process = os.getpid()
 
     def result(self) -> list[TaggedSentence]:
-        """In the order of the sentences; an empty one has no tags."""
+        """Return the tagged sentences in their original order; an empty sentence has no tags."""
         results: list[TaggedSentence | None] = [None] * self._n_sentences
-        here = self._futures and self._process == os.getpid()  # in a fork nobody works on them
+        here = self._futures and self._process == os.getpid()  # after a fork, no thread does them
         try:
             for rows, get in zip(
                 self._batches, [future.result for future in self._futures] if here else self._jobs, strict=True
@@ -283,6 +293,6 @@ class Started:
         return [tagged or TaggedSentence([], []) for tagged in results]
 
     def cancel(self) -> None:
-        """Whatever has not begun never will; after an error or an interrupt nobody waits for it."""
+        """Cancel all work that has not begun; after an error or an interrupt nobody waits for it."""
         for future in self._futures:
             future.cancel()

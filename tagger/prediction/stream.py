@@ -1,4 +1,7 @@
-"""A stream of sentences, read ahead and tagged in groups; a CoNLL stream in, the same stream with tags out."""
+"""The tagging of streams: sentences are read ahead and tagged in groups.
+
+A CoNLL stream is returned with its tags as a further column.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.prediction.predictor import Predictor, Started, TaggedSentence
 
-N_UNDERWAY = 2  # groups that are tagged while the next one is read and the one before them is written
-READ_AHEAD_SENTENCES = 4096  # sentences read ahead to be batched by length: with fewer a batch is padded more
-_READ_AHEAD_LINES = 65536  # or fewer, if they are long
-CHUNK_LINES = 8192  # a sentence of more lines is read and tagged in chunks
+N_UNDERWAY = 2  # groups that are tagged while the next group is read and the previous group is written
+READ_AHEAD_SENTENCES = 4096  # sentences that are batched by length together; with fewer, batches have more padding
+_READ_AHEAD_LINES = 65536  # a group is complete at this number of lines, even if it has fewer sentences
+CHUNK_LINES = 8192  # a sentence with more lines is read and tagged in chunks
 
 
 Tagged = tuple[Sentence, TaggedSentence]
@@ -37,16 +40,22 @@ def tag_groups(
 ) -> Iterator[list[Tagged]]:
     """Tag sentences as they come, in order, up to `read_ahead` of them at a time.
 
-    Where the stream pauses, nothing is held back. A sentence that was cut in reading (`continues`) is tagged chunk by
-    chunk, each with its neighbours' tokens as context and with tags that may follow the tags before it.
+    When the stream pauses, nothing is held back. A sentence that was cut during reading (`continues`) is tagged chunk
+    by chunk. Each chunk has the tokens of its neighbours as context, and its tags may follow the tags before it.
 
     Args:
-        n_underway: groups that are tagged in other threads while the next one is read.
-        probabilities: whether to compute the probabilities of the tags too.
+        predictor: the predictor that tags the sentences.
+        sentences: the stream of sentences.
+        read_ahead: the most sentences to read before they are tagged.
+        n_underway: the number of groups that are tagged in other threads while the next group is read.
+        probabilities: whether to compute the probabilities of the tags as well.
+
+    Yields:
+        The sentences of a group with their tags.
 
     Raises:
-        Exception: whatever `sentences` raises, after what was read before it was given back.
-        ModelError: the network failed; then and there.
+        Exception: any error that `sentences` raises, after all sentences before it have been yielded.
+        ModelError: the network failed; this is raised at once.
     """
     failures: list[Exception] = []
     stream = until_error(sentences, failures)
@@ -79,7 +88,7 @@ def tag_groups(
 
 
 def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], probabilities: bool) -> Iterator[Tagged]:
-    """Tag one sentence that was read in chunks, holding two of them at a time."""
+    """Tag one sentence that is read in chunks, with two chunks in memory at a time."""
     n_context = predictor.n_context
     nothing: list[list[str]] = [[] for _ in range(1 + len(predictor.model.encoder.features))]
     before, last_tag = nothing, None
@@ -99,17 +108,18 @@ def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], probabilities:
 
 
 def until_error(sentences: Iterable[Sentence], failures: list[Exception]) -> Iterator[Sentence]:
-    """The sentences before an error, which is put into `failures`."""
+    """Yield the sentences up to an error, and append the error to `failures`."""
     try:
         yield from sentences
-    except Exception as error:  # whatever it is: it is raised again
+    except Exception as error:  # any error, because the caller raises it again
         failures.append(error)
 
 
 def groups(stream: Iterable[Sentence], read_ahead: int) -> Iterator[tuple[list[Sentence], bool]]:
-    """Up to `read_ahead` sentences at a time, fewer if they are long; the first chunk of a cut one alone, marked.
+    """Yield groups of up to `read_ahead` sentences, or fewer if they are long, each with a mark.
 
-    At a pause: those that are there, then none.
+    The mark is true only for the first chunk of a sentence that was cut, which is a group of its own. At a pause, the
+    sentences read so far form a group, and an empty group follows.
     """
     group: list[Sentence] = []
     n_lines = 0
@@ -130,7 +140,7 @@ def groups(stream: Iterable[Sentence], read_ahead: int) -> Iterator[tuple[list[S
 
 
 def rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
-    """The chunks up to the last one of a sentence whose first was taken."""
+    """Yield the remaining chunks of a sentence whose first chunk has been read."""
     for sentence in stream:
         if sentence is PAUSE:
             continue
@@ -140,7 +150,7 @@ def rest_of_sentence(stream: Iterator[Sentence]) -> Iterator[Sentence]:
 
 
 def with_next(chunks: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence | None]]:
-    """Each chunk with the one after it."""
+    """Yield each chunk with the chunk after it, or with None at the end."""
     earlier, later = itertools.tee(chunks)
     next(later, None)
     return itertools.zip_longest(earlier, later)
@@ -155,15 +165,20 @@ def tag_conll(
     scores: bool = False,
     line_buffered: bool = False,
 ) -> Iterator[bytes]:
-    """A CoNLL stream with the predicted tag (and its score) as a further column.
+    """Tag a CoNLL stream: the predicted tag, and if requested its score, become further columns.
 
-    When a pipe pauses, the sentences that have ended are given back before it is waited for.
+    When a pipe pauses, the complete sentences are yielded before this function waits for more input.
 
     Args:
-        line_buffered: tag each sentence as soon as it is read, for a stream that trickles.
+        predictor: the predictor that tags the sentences.
+        stream: the CoNLL stream.
+        layout: the layout of the stream.
+        path: the name of the stream in messages.
+        scores: whether to write the score of each tag, which is its probability.
+        line_buffered: tag each sentence as soon as it is read, for a stream that delivers its sentences slowly.
 
     Yields:
-        The bytes of all sentences that were tagged together.
+        The bytes of all sentences of a group.
 
     Raises:
         DataError: the stream does not fit the layout, or its encoding cannot hold the model's tags.
@@ -190,5 +205,5 @@ def _check_encodable(tags: Iterable[str], layout: Layout) -> None:
             tag.encode(layout.encoding)
         except UnicodeEncodeError:
             raise DataError(
-                f"encoding: {layout.encoding} cannot hold the model's tag {tag!r}; convert the file to utf-8 first"
+                f"encoding: {layout.encoding} cannot represent the model's tag {tag!r}; convert the file to utf-8 first"
             ) from None

@@ -185,7 +185,7 @@ def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
 def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) -> None:
     theirs = in_tensorflow(save_small_model(tmp_path / "one", decoder="constrained"))
     ours = load_predictor(save_small_model(tmp_path / "two", decoder="softmax"))
-    with pytest.raises(ModelError, match="found a difference of .* between the results of ONNX Runtime"):
+    with pytest.raises(ModelError, match=r"found a difference of .* between the results of ONNX Runtime"):
         check_equal(ours, theirs, columns(random_sentences(30)))
 
 

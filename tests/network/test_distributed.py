@@ -71,7 +71,9 @@ def test_replicas_are_equal_to_the_bit_after_twenty_steps(two_replicas: dict[str
 
 
 def test_a_replica_that_went_its_own_way_is_found(two_replicas: dict[str, Any]) -> None:
-    assert two_replicas["broken"].startswith("DeviceError: replicas: found weights that differ, expected weights that are equal")
+    assert two_replicas["broken"].startswith(
+        "DeviceError: replicas: found weights that differ, expected weights that are equal"
+    )
 
 
 # --- Two processes -------------------------------------------------------------------------------------------------

@@ -166,7 +166,8 @@ def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
     scorer = theirs._compute_logits
     theirs._compute_logits = lambda *sentences: scorer(*sentences) * np.float32(np.nan)
     with pytest.raises(
-        TaggerError, match=r"the network computes values that are not finite: training diverged; lower training\.learning"
+        TaggerError,
+        match=r"the network computes values that are not finite: training diverged; lower training\.learning",
     ):
         check_equal(load_predictor(tmp_path / "one"), theirs, columns(random_sentences(5)))
 
@@ -208,7 +209,10 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path) ->
         changed = {name: array + 0.5 * (name == "softmax.bias") for name, array in model.network.items()}
         return model_graph(dataclasses.replace(model, network=changed))
 
-    with pytest.raises(TaggerError, match=r"^model\.onnx: found a difference of 0\.5 between the results of ONNX Runtime and TensorFlow"):
+    with pytest.raises(
+        TaggerError,
+        match=r"^model\.onnx: found a difference of 0\.5 between the results of ONNX Runtime and TensorFlow",
+    ):
         train_with(Parts(model_graph=wrong), "training.seed=2")
     assert (tmp_path / "m/manifest.json").read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"train", "c.yaml", "m"}

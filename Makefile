@@ -4,12 +4,13 @@ VENV := .venv
 PREDICT_VENV := .venv-predict
 LOWEST_VENV := .venv-lowest
 SBOM_VENV := .venv-sbom
+DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 # Four processes at most: each that imports TensorFlow takes a gigabyte. The documented commands of tests/test_docs.py need
 # those before them: the tests of a file stay in one process.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo predict-only test quick coverage mutation test-lowest lint format build sbom clean
+.PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs build sbom clean
 
 demo: $(VENV)/installed
 	$(BIN)/tagger train configs/sample.yaml
@@ -49,6 +50,10 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The website, in site/; fails for a broken link or anchor.
+docs: $(DOCS_VENV)/installed
+	$(DOCS_VENV)/bin/zensical build --clean --strict
+
 # Twice, and compared.
 build: $(VENV)/installed-dev
 	$(BIN)/python scripts/checks/build_twice.py
@@ -62,7 +67,7 @@ sbom: $(VENV)/installed $(SBOM_VENV)/installed
 	$(SBOM_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json $(BIN)/python
 
 clean:
-	rm -rf $(VENV) $(PREDICT_VENV) $(LOWEST_VENV) $(SBOM_VENV) dist models mutants .coverage .tagger-model sbom.json
+	rm -rf $(VENV) $(PREDICT_VENV) $(LOWEST_VENV) $(SBOM_VENV) $(DOCS_VENV) dist site .cache models mutants .coverage .tagger-model sbom.json
 
 # The stamps make a second `make` skip the installation until pyproject.toml changes.
 $(VENV)/installed: pyproject.toml
@@ -85,6 +90,11 @@ $(LOWEST_VENV)/installed: pyproject.toml
 $(SBOM_VENV)/installed:
 	$(PYTHON) -m venv $(SBOM_VENV)
 	$(SBOM_VENV)/bin/python -m pip install --quiet 'cyclonedx-bom>=6,<8'
+	touch $@
+
+$(DOCS_VENV)/installed:
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet 'zensical>=0.0.70,<0.2'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

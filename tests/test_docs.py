@@ -1,4 +1,4 @@
-"""The documentation is part of the product: its commands run, its reference is the schema."""
+"""The documentation is part of the product: its commands run, and its references match the code."""
 
 from __future__ import annotations
 
@@ -19,29 +19,55 @@ from typing import Any
 import pytest
 import yaml
 from helpers import ROOT, run_tagger
+from test_imports import CHAIN
 
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
 
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# In the order in which a reader meets them: the commands of a page may use what those of earlier pages have made.
+PAGES = [
+    "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "results", "benchmarks", "how-it-works",
+    "model-directory", "architecture", "serving", "several-machines", "coming-from",
+]  # fmt: skip
+DOCUMENTS = [
+    ROOT / "README.md", *(DOCS / f"{page}.md" for page in PAGES), *sorted((DOCS / "decisions").iterdir()),
+    ROOT / "CONTRIBUTING.md",
+]  # fmt: skip
 # One epoch of a small network: whether a documented command works does not depend on how long it trains.
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def commands() -> list[str]:
-    blocks = [
-        block for path in DOCUMENTS for block in re.findall(r"```sh\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
-    ]
-    return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line.strip()))
+    """The lines of all `sh` blocks, and the lines after `$ ` of all `console` blocks (terminal sessions), each once."""
+    found: list[str] = []
+    for path in DOCUMENTS:
+        for language, block in re.findall(
+            r"^```(sh|console)\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            lines = [line for line in block.splitlines() if line.strip()]
+            found += lines if language == "sh" else [line[2:] for line in lines if line.startswith("$ ")]
+    return list(dict.fromkeys(found))
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a user has after cloning, as far as the commands need it."""
+    """What a user has after cloning, as far as the commands need it, and the file that the tutorial has them write."""
     clone = tmp_path_factory.mktemp("work") / "tagger"
     for name in ("configs", "data", "docs", "scripts"):
         shutil.copytree(ROOT / name, clone / name)
+    (config,) = blocks(page("tutorial"), "yaml")
+    assert config.startswith("# my.yaml\n")
+    (clone / "my.yaml").write_text(config, "utf-8")
     return clone
 
 
@@ -59,7 +85,7 @@ def in_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 )
 def test_documented_command_runs(in_clone: Path, command: str) -> None:
     """Runs in the order of the documents, as a reader would type them: later ones use the models of earlier ones."""
-    stdin, stages = b"", [shlex.split(stage) for stage in re.split(r" \| (?=tagger|head)", command)]
+    stdin, stages = b"", [shlex.split(stage) for stage in re.split(r" \| (?=tagger|head|awk)", command)]
     for stage in stages:
         target = None
         if "<" in stage:
@@ -221,13 +247,20 @@ def test_documented_prediction_benchmark_runs(in_clone: Path, command: str, tmp_
 
 
 @pytest.mark.tensorflow
-def test_documented_python_runs(in_clone: Path) -> None:
+def test_documented_python_runs(in_clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_tagger("train", "configs/sample.yaml", *QUICK).exit_code == 0
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = blocks(README, "python")
     names: dict[str, Any] = {"sentences": [["a"], ["b", "c"]]}
     exec(example, names)
+    assert len(names["prediction"].tags) == 5
+    first, stream, failing = blocks(page("python"), "python")
+    exec(first, names)
+    assert len(names["prediction"].scores) == 5
+    exec(stream, names)
     assert len(names["prediction"].tags) == 2
-    (served,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/serving.md").read_text("utf-8"), re.DOTALL)
+    exec(failing, names)
+    assert "models/nothing" in capsys.readouterr().out
+    (served,) = blocks(page("serving"), "python")
     Path("network.onnx").unlink(missing_ok=True)
     assert run_tagger("export", "network.onnx").exit_code == 0
     exec(served, names)
@@ -236,7 +269,7 @@ def test_documented_python_runs(in_clone: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_documented_shell_completion_completes(shell: str) -> None:
-    assert "_TAGGER_COMPLETE=bash_source tagger" in README
+    assert "_TAGGER_COMPLETE=bash_source tagger" in page("commands")
     environment = os.environ | {"COMP_WORDS": "tagger pre", "COMP_CWORD": "1" if shell != "fish" else "pre"}
     command = [sys.executable, "-c", "from tagger.cli.commands import main; main()"]
     done = subprocess.run(
@@ -252,7 +285,8 @@ def test_documented_shell_completion_completes(shell: str) -> None:
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])
 def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
-    assert f"{command}\n" in (ROOT / ".ci/run").read_text("utf-8")
+    run_by_ci = (ROOT / ".ci/run").read_text("utf-8").splitlines()
+    assert command in run_by_ci or (command == "make quick" and "make test" in run_by_ci)  # of which it is a part
 
 
 def test_documented_installation_is_the_makefiles() -> None:
@@ -260,6 +294,7 @@ def test_documented_installation_is_the_makefiles() -> None:
     assert installing == [
         "python3 -m venv .venv",
         ".venv/bin/python -m pip install .",
+        "source .venv/bin/activate",
         "python3 -m venv .venv-predict",
         ".venv-predict/bin/python -m pip install --requirement requirements/predict.txt",
         ".venv-predict/bin/python -m pip install --no-deps .",
@@ -278,6 +313,32 @@ def test_documented_installation_is_the_makefiles() -> None:
     assert "make predict-only\n" in (ROOT / ".ci/run").read_text("utf-8")
 
 
+def documented_installations() -> list[str]:
+    """What `pip install` is told to install, in blocks, in running text and in the package's own messages."""
+    texts = [path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.rglob("tagger/**/*.py")]]
+    return sorted({found for text in texts for found in re.findall(r"pip install(?: --no-deps)? '?([^\s'`\"]+)", text)})
+
+
+def test_every_documented_installation_is_from_a_clone_or_of_a_package_that_exists() -> None:
+    assert set(documented_installations()) == {
+        ".",
+        ".[bench]",
+        ".[glove]",
+        ".[gpu]",
+        "--requirement",
+        "onnxruntime-gpu",
+    }
+
+
+@pytest.mark.parametrize("what", [what for what in documented_installations() if what.startswith(".")])
+def test_documented_installation_can_be_resolved(what: str) -> None:
+    install = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", what]
+    done = subprocess.run(install, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "Temporary failure in name resolution" in done.stderr or "Network is unreachable" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None:
     lines = (ROOT / "requirements/predict.txt").read_text("utf-8").splitlines()
     required = {line for line in lines if not line.startswith("#")}
@@ -286,12 +347,12 @@ def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None
 
 
 def test_every_documented_command_is_run_by_some_test() -> None:
-    known = r"tagger |scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 
 def test_the_config_reference_is_the_schema_with_its_defaults() -> None:
-    (reference,) = (block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "vocabulary:" in block)
+    (reference,) = blocks(page("config"), "yaml")
     values = yaml.safe_load(reference)
     assert [f"{section}.{key}" for section, keys in values.items() for key in keys] == config_keys()
     values["data"]["train"] = "x"
@@ -300,7 +361,7 @@ def test_the_config_reference_is_the_schema_with_its_defaults() -> None:
 
 def test_every_command_and_option_is_documented() -> None:
     for name, command in cli.commands.items():
-        (synopsis,) = re.findall(rf"^\*\*`tagger {name} (.*?)`\*\*", README, re.MULTILINE)
+        (synopsis,) = re.findall(rf"^\*\*`tagger {name} (.*?)`\*\*$", page("commands"), re.MULTILINE)
         for parameter in command.params:
             for option in parameter.opts:
                 if option.startswith("--"):
@@ -319,14 +380,73 @@ def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> No
     assert re.search(r"^# .*(Costs|Make its files)", comment, re.MULTILINE)
 
 
-def test_the_readmes_sections_come_in_the_readers_order() -> None:
+def test_the_readme_is_short_and_its_sections_come_in_the_readers_order() -> None:
+    assert len(README.splitlines()) <= 150
     assert re.findall(r"^## (.*)$", README, re.MULTILINE) == [
-        "Install", "Sixty seconds", "File format", "Config reference", "Recipes", "Commands", "From Python", "Results", "How it works", "Limits",
-        "Development",
+        "Install", "Your own file", "Commands", "From Python", "Three numbers", "How it works",
+        "When to use something else", "More",
     ]  # fmt: skip
+    assert set(re.findall(r"^\| \[`tagger (\w+)`\]", README, re.MULTILINE)) == set(cli.commands)
+    (diagram,) = (block for block in blocks(README, "") if "forward LSTM" in block)
+    assert diagram in page("how-it-works")
+
+
+def test_the_config_that_the_readme_shows_is_valid(tmp_path: Path) -> None:
+    (config,) = blocks(README, "yaml")
+    (tmp_path / "my.yaml").write_text(config, "utf-8")
+    assert Path(load_config(tmp_path / "my.yaml").data.train) == tmp_path / "my-train.conll"
+
+
+def test_every_example_of_a_config_is_valid(tmp_path: Path) -> None:
+    for name in PAGES:
+        for example in blocks(page(name), "yaml"):
+            values = yaml.safe_load(example)
+            values.setdefault("data", {})["train"] = "x"
+            assert Config.model_validate(values), name
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub and the website call the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_links_lead_somewhere() -> None:
-    for path in DOCUMENTS:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
-            assert (path.parent / target).exists(), target
+    n_anchors = 0
+    for path in [*DOCUMENTS, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]:
+        text = path.read_text("utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            other = path.parent / target if target else path
+            assert other.exists(), f"{path.name}: {target}"
+            if anchor:
+                assert anchor in anchors(other.read_text("utf-8")), f"{path.name}: {target}#{anchor}"
+                n_anchors += 1
+    assert n_anchors > 20
+
+
+def test_every_page_is_in_the_index_and_on_the_website() -> None:
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert {f"{name}.md" for name in PAGES} | {
+        f"decisions/{path.name}" for path in (DOCS / "decisions").iterdir()
+    } == pages
+    assert set(re.findall(r"\]\(([^)#]+\.md)\)", page("index"))) == pages - {"index.md"}
+    website = (ROOT / "zensical.toml").read_text("utf-8")
+    assert set(re.findall(r'= "([^"]+\.md)"', website)) == pages
+
+
+def test_the_map_of_the_source_code_is_complete() -> None:
+    text = page("architecture")
+    rows = re.findall(r"^\| `(\w+)/` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    drawn = {f"{room}/{name}" for room, names in rows for name in re.findall(r"`(\w+)`", names)}
+    package = ROOT / "tagger"
+    assert drawn == {
+        path.relative_to(package).with_suffix("").as_posix()
+        for path in package.glob("*/*.py")
+        if path.name != "__init__.py"
+    }
+    for path in package.glob("[a-z]*.py"):
+        assert f"`{path.name}`" in text
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any((ROOT / base / name).exists() for base in ("", "tagger", "tagger/network")), name
+    (chain,) = blocks(text, "text")
+    assert [set(line.split(", ")) for line in chain.splitlines()] == [set(rooms) - {"formats"} for rooms in CHAIN]

@@ -185,9 +185,7 @@ def fuzz(n: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
 
     rng, found, wrong = random.Random(seed), Counter[str](), list[str]()
     texts = [path.read_text("utf-8") for path in sorted((ROOT / "configs").glob("*.yaml"))]
-    texts.append(
-        next(block for block in (ROOT / "README.md").read_text("utf-8").split("```yaml\n")[1:]).split("```")[0]
-    )
+    texts.append((ROOT / "docs/config.md").read_text("utf-8").split("```yaml\n")[1].split("```")[0])
     models = make_models(folder)
     signal.signal(signal.SIGALRM, too_slow)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -14,7 +14,7 @@ _SAMPLE_BYTES = 1 << 20
 # Tried in this order. Encodings in which most byte sequences are invalid come first, because a fit means more there.
 # (charset-normalizer, which is asked too, misses EUC-JP.)
 _COMMON = ("utf-8", "euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
-_MANY = 0.02  # a file with more of its non-ASCII characters damaged does not count as damaged UTF-8
+_MANY = 0.02  # the largest share of wrong non-ASCII characters with which a sample still counts as damaged UTF-8
 
 
 def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:

@@ -15,7 +15,7 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transition
 # double precision, a sum over a long sentence still distinguishes log-probabilities.
 ILLEGAL = -1e6
 MOST_TAGS = 2000  # the transitions of K tags are a table [K, K]; a column of more values does not hold tags
-_LOWEST = -500.0  # the logarithm of the least factor of a product; that of the least double is -708
+_LOWEST = -500.0  # the logarithm of the smallest factor in a product; that of the smallest double is -708
 _MOST_STEPS = 16  # with more steps, the widest spread is so small that no network stays within it
 
 
@@ -127,7 +127,7 @@ def learned_within(
     """Return the transitions of a CRF.
 
     Args:
-        constraints: the legal transitions; the CRF's weights of all others are ignored. None: every transition is legal.
+        constraints: the legal transitions; the weights of all others are ignored. None: every transition is legal.
         transition: [K, K], the weights from the tag of a row to the tag of a column.
         start: [K], the weights of the first tag.
         end: [K], the weights of the last tag.

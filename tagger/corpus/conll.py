@@ -297,7 +297,7 @@ def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimit
     # A sentence has few distinct tags, so encoding each of them only once makes this fast.
     tails = {value: f"{delimiter}{value}\n".encode(encoding) for value in set(values)}
     if len(values) != n_tokens:
-        raise ValueError(f"found a column of {len(values)} values for {n_tokens} tokens, expected one value per token")
+        raise ValueError(f"a column of {len(values)} values is longer or shorter than a sentence of {n_tokens} tokens")
     parts: list[bytes] = [b""] * (2 * n_tokens)
     parts[::2] = b"".join(sentence.lines[:n_tokens]).split(b"\n")[:n_tokens]
     parts[1::2] = map(tails.__getitem__, values)

@@ -41,7 +41,7 @@ def open_corpus(path: str | Path) -> BinaryIO:
             return io.BufferedReader(gzip.open(path))
         return Path(path).open("rb")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path (now in the folder {Path.cwd().name}/)") from None
+        raise DataError(f"{path}: no such file; check the path (the working directory is {Path.cwd().name}/)") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
     except ValueError as error:  # a NUL byte in the name

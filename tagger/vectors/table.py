@@ -181,7 +181,8 @@ def _join(
     """Join the tokens of one file and the array [N, E] of another."""
     if len(tokens) != len(array):
         raise DataError(
-            f"found {len(tokens)} tokens for the {len(array)} rows of {path.name}, expected equal numbers; write both again",
+            f"found {len(tokens)} tokens for the {len(array)} rows of {path.name}, expected one per row; write both"
+            " again",
             path=beside,
         )
     table = array[:max_rows]

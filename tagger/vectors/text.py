@@ -38,7 +38,7 @@ _BINARY = (
     (
         b"\x93NUMPY",
         "a NumPy array",
-        "give it a name that ends in .npy, and write its tokens, one per line, into a .txt file beside it",
+        "rename it to .npy, and write its tokens, one per line, to a .txt beside it",
     ),
     (b"\x89HDF\r\n", "an HDF5 file", _AS_TEXT),
     (b"\xba\x16\x4f\x2f", "a fastText binary model", _AS_TEXT),
@@ -213,7 +213,10 @@ def _check_promise(path: Path, n_found: int, n_promised: int | None, *, complete
 
 
 class _Slabs:
-    """A table [N, E] that grows by large slabs, so that joining them takes the memory of one slab, not of a copy."""
+    """A table [N, E] that grows by a few large slabs.
+
+    Joining them takes the memory of one more slab, not that of the whole table again.
+    """
 
     def __init__(self, n_columns: int) -> None:
         self._slabs: collections.deque[Floats] = collections.deque()
@@ -330,7 +333,7 @@ class _Parser:
         if not all(decoded):
             for i, token in enumerate(tokens):
                 if not token.strip(b" \t"):
-                    self._count("lines without a token left out", f"line {numbers[i]}")
+                    self._count("lines left out because they have no token", f"line {numbers[i]}")
                     decoded[i] = None
         return decoded
 
@@ -338,7 +341,7 @@ class _Parser:
         try:
             return token.decode()
         except UnicodeDecodeError:
-            self._count("lines left out whose token is not valid UTF-8", f"line {number}: {_shown(token)}")
+            self._count("lines left out because their token is not valid UTF-8", f"line {number}: {_shown(token)}")
             return None
 
     def _count(self, what: str, example: str) -> None:

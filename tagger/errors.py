@@ -1,4 +1,7 @@
-"""The errors a user can meet. `cli.main` is the one boundary that turns them into a message and an exit code."""
+"""The errors that a user can meet.
+
+`cli.main` is the only place that turns them into a message and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,18 @@ from pathlib import Path
 
 
 def shortened(value: object, most: int = 80) -> str:
-    """A value as text for a message: its first `most` characters."""
+    """Return the first `most` characters of a value as text for a message."""
     try:
         return str(value)[:most]
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # Python does not convert a whole number of thousands of digits
         return "a number too long to show"
 
 
 class TaggerError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
-    `message` is one line: where (file, line, key or option), what was found, what was expected, what to do.
-    `detail` lines follow it, indented.
+    `message` is one line. It says where the error is (file, line, key or option), what was found, what was expected,
+    and what to do. The lines of `detail` are shown below it, indented.
     """
 
     def __init__(self, message: str, *, detail: Sequence[str] = ()) -> None:
@@ -31,9 +34,9 @@ class TaggerError(Exception):
 
 
 class DataError(TaggerError):
-    """A corpus file cannot be read as the layout says.
+    """An error in a data file, such as a corpus file that cannot be read as the layout says.
 
-    With `path` and `line` (from 1) the message begins with where it is: `path:line: text`.
+    If `path` and `line` (from 1) are given, the message begins with them: `path:line: text`.
     """
 
     def __init__(self, text: str, *, path: str | Path | None = None, line: int = 0, detail: Sequence[str] = ()) -> None:
@@ -43,12 +46,12 @@ class DataError(TaggerError):
 
 
 class ConfigError(TaggerError):
-    """The config file or a `--set` option is wrong."""
+    """An error in the config file or in a `--set` option."""
 
 
 class ModelError(TaggerError):
-    """A model directory is missing, partial, altered or of another format."""
+    """A model directory that is missing, incomplete, altered or in another format."""
 
 
 class DeviceError(TaggerError):
-    """The device that was asked for cannot be used."""
+    """A requested device that cannot be used."""

@@ -47,7 +47,7 @@ def write(tmp_path: Path):
         (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),
         (MINIMAL + "  columns: {token: 1, tag: 1}\n", ":3: data.columns: columns: found {'token': 1, 'tag': 1}, expected a different index for each name"),
         (MINIMAL + "  columns: {token: 0, tag: 2, a b: 1}\n", ":3: data.columns: found the name 'a b', expected letters, digits, _ and -, as in {token: 0, pos: 1}"),
-        (MINIMAL + "  encoding: utf-16\n", ":3: data.encoding: encoding: 'utf-16' does not contain ASCII as it is; convert the file to utf-8 first (for instance with iconv)"),
+        (MINIMAL + "  encoding: utf-16\n", ":3: data.encoding: encoding: 'utf-16' is not compatible with ASCII; convert the file to utf-8 first (for instance with iconv)"),
         (MINIMAL + "  encoding: uft-8\n", ":3: data.encoding: encoding: 'uft-8' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"),
         (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: key model.units stands on line 4 too; delete one"),
         ("data: [\n", ":2: not valid YAML: expected the node content, but found '<stream end>'; mend the line"),

@@ -71,7 +71,7 @@ def test_a_feature_column_is_read_and_needed_at_prediction_too(in_folder: Path) 
     assert run_tagger("predict", "--model", "m", stdin=b"w1\tN\nw1\tV\n").output == b"w1\tN\tB-X\nw1\tV\tO\n"
     result = run_tagger("predict", "--model", "m", stdin=b"w1\tN\nw1\n")
     assert result.first_error.startswith(
-        "error: <standard input>:2: found 1 column, expected at least 2: column 1 (pos) is missing; mend the line"
+        "error: <standard input>:2: found 1 column, expected at least 2: column 1 (pos) is missing; fix the line"
     )
     assert result.output == b"", "the sentence with the mistake is not written in half"
     result = run_tagger("predict", "--model", "m", "--columns", "token=0", stdin=b"w1\n")

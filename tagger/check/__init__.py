@@ -1,1 +1,1 @@
-"""What is wrong with a corpus, and a repaired copy of it."""
+"""Checks that find what is wrong with a corpus, and a repaired copy of it."""

@@ -1,6 +1,7 @@
-"""Read a corpus as `tagger train` would, but go on after each problem, and say everything that is odd about it.
+"""Read a corpus as `tagger train` would, but continue after each problem, and report everything that is odd.
 
-An *error* is what training or scoring would refuse. A *warning* is what they read, but what was probably not meant.
+An *error* is something that training or scoring would refuse. A *warning* is something that they would read, but that
+was probably not intended.
 """
 
 from __future__ import annotations
@@ -33,21 +34,22 @@ from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
 
-_TAG_SHARE = 0.9  # of a column's values that look like tags, for the column to be taken for the tags'
-_SAMPLE_LINES = 20_000  # from which the columns are guessed
+_TAG_SHARE = 0.9  # a column with at least this share of values that look like tags may be the tag column
+_SAMPLE_LINES = 20_000  # the number of lines from which the columns are guessed
 _PERCENTILES = (50, 90, 99, 100)
 
 
 @dataclasses.dataclass(frozen=True)
 class FileReport:
-    """All that `tagger check` says of one file.
+    """The report of `tagger check` on one file.
 
     Attributes:
-        format: what was detected: encoding, delimiter, columns, comments, scheme, line_ends, …
-        counts: sentences, tokens, entities, types, lengths, …
-        problems: in the order of the file.
-        sentences, tags: what was read; canonical tags, `O` in the place of those that fit no scheme.
-        notation, layout: by which it was read.
+        format: the detected properties: encoding, delimiter, columns, comments, scheme, line_ends, …
+        counts: the numbers of sentences, tokens, entities, types, lengths, …
+        problems: all problems, in the order of the file.
+        sentences: the sentences that were read.
+        tags: their canonical tags, with `O` in place of tags that do not fit the scheme.
+        notation, layout: the notation and the layout that the file was read with.
     """
 
     path: str
@@ -64,7 +66,7 @@ class FileReport:
         return sum(problem.severity == ERROR for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """The file's part of what `tagger check --json` prints."""
+        """Return the part of the output of `tagger check --json` that describes this file."""
         return {
             "path": self.path,
             "format": self.format,
@@ -75,7 +77,7 @@ class FileReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckSettings:
-    """What the config or the options say of the files; None is detected."""
+    """The settings for the files from the config or the options; None means that a setting is detected."""
 
     columns: Mapping[str, int] | None = None
     delimiter: str = "auto"
@@ -88,8 +90,10 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     """Check one file.
 
     Args:
-        path, settings: what to read, and how.
-        like: read it in the layout and notation of this file instead, as training reads its dev and test files.
+        path: the file to check.
+        settings: how to read it.
+        like: a report on another file, whose layout and notation are used instead of the settings, as training reads
+            its dev and test files.
 
     Raises:
         DataError: the file cannot be opened, or a setting is unusable.
@@ -152,7 +156,7 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
                 if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
                     delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
                 if b"\0" in body:
-                    problems.append(Problem(number, WARNING, "the line holds a NUL byte; is the file text?"))
+                    problems.append(Problem(number, WARNING, "the line contains a NUL byte; is this a text file?"))
     final_newline = not ends.pop("none", 0)
     if len(ends) > 1:
         listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
@@ -165,7 +169,7 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
         data = stream.read()
     fitting = suggest_encodings(data)
     if not fitting or fitting[0] == "utf-8":
-        return "utf-8"  # valid, or damaged: then each wrong byte is reported where it stands
+        return "utf-8"  # valid, or damaged, in which case each wrong byte is reported with its line
     others = f" ({' and '.join(fitting[1:3])} would fit too)" if fitting[1:] else ""
     problems.append(
         Problem(0, ERROR, f"not valid utf-8, read here as {fitting[0]}{others}; set data.encoding or pass --encoding")
@@ -177,7 +181,10 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
 
 
 def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
-    """Token first and tag last, unless the file says otherwise: other columns of tags, numbered tokens (CoNLL-U)."""
+    """Guess the columns: the token first and the tag last, unless the file suggests otherwise.
+
+    Numbered tokens (CoNLL-U) put the token second, and the tag column is the last one whose values look like tags.
+    """
     split = layout.splitter()
     rows: list[list[str]] = []
     with open_corpus(path) as stream:
@@ -198,7 +205,7 @@ def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
 
     token = 1 if usual > 2 and share(0, re.compile(r"\d+(?:[-.]\d+)?").fullmatch) == 1.0 else 0
     tagged = [i for i in range(usual - 1, token, -1) if share(i, looks_like_tag) >= _TAG_SHARE]
-    # A column of one value (CoNLL-U's empty ones) tells nothing.
+    # A column with only one value, such as the empty ones of CoNLL-U, tells nothing.
     varied = [i for i in tagged if len({fields[i] for fields in rows}) > 1] or tagged
     tag = varied[0] if varied else usual - 1
     return {"token": token, "tag": -1 if tag == usual - 1 else tag}
@@ -207,7 +214,7 @@ def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
 def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
     try:
         return detect_layout(path, layout, comments)
-    except DataError:  # a wrong byte: reported line by line later
+    except DataError:  # a wrong byte, which is reported with its line later
         lossy = dataclasses.replace(layout, encoding="latin-1")
         return dataclasses.replace(detect_layout(path, lossy, comments), encoding=layout.encoding)
 
@@ -225,8 +232,8 @@ def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | N
 
 
 def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
-    """The notation of all tags that fit one; plain tags if it cannot be told, which is reported."""
-    bad = {""}  # a tag that is missing: reported by the reader
+    """Detect the notation from all tags that fit one; report it and assume plain tags if none can be detected."""
+    bad = {""}  # a missing tag, which the reader reports
     while True:
         fitting = [[tag for tag in sentence.tags if tag not in bad] for sentence in sentences]
         try:
@@ -242,19 +249,19 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
 
 
 def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:
-    """Canonical tags, with `O` in the place of those that are missing or do not fit; each of the latter is reported."""
+    """Return canonical tags, with `O` in place of tags that are missing or do not fit; report each of the latter."""
     spelled = {tag for sentence in sentences for tag in sentence.tags}
     cache = {tag: notation.canonical(tag) for tag in spelled if is_certain(tag, notation)}
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
-                text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; mend it"
+                text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; fix it"
                 problems.append(Problem(sentence.line_number(i), ERROR, text))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
 
 
 def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
-    """A warning about the sentences of `other` that stand in `first` too (a test set in its training set)."""
+    """Return a warning if sentences of `other` are also in `first` (such as test sentences in a training set)."""
     known = {tuple(sentence.tokens) for sentence in first.sentences}
     shared = [sentence for sentence in other.sentences if tuple(sentence.tokens) in known]
     if not shared:
@@ -264,12 +271,12 @@ def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
     return Problem(
         0,
         WARNING,
-        f"{len(shared)} of {len(other.sentences)} sentences ({share:.1f} %) stand in {first.path} too, the longest on"
+        f"{len(shared)} of {len(other.sentences)} sentences ({share:.1f} %) are also in {first.path}; the longest is on"
         f" line {longest.line_number(0)} ({len(longest.tokens)} tokens)",
     )
 
 
-# --- What is reported -------------------------------------------------------------------------------------------------
+# --- Report -----------------------------------------------------------------------------------------------------------
 
 
 def _format(layout: Layout, notation: Notation, found: _Bytes) -> dict[str, Any]:
@@ -320,9 +327,13 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
 
 
 def check_files(paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False) -> list[FileReport]:
-    """Check files; the later ones are compared with the first, which is taken for the training file.
+    """Check files, and compare the later ones with the first, which is taken to be the training file.
 
-    With `as_training` they are read in the first one's layout and notation, as training reads dev and test.
+    Args:
+        paths: the files to check.
+        settings: the fields of `CheckSettings`.
+        as_training: whether to read the later files in the layout and notation of the first one, as training reads dev
+            and test files.
 
     Raises:
         DataError: a file cannot be opened, or a setting is unusable.

@@ -1,4 +1,4 @@
-"""What is wrong or odd in sentences and their tags: one function for each kind of problem."""
+"""Problems in sentences and their tags: one function for each kind of problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ERROR, WARNING = "error", "warning"
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Problem:
-    """Something wrong (`error`) or odd (`warning`) on a line of a file; line 0 is the file as a whole."""
+    """Something wrong (`error`) or odd (`warning`) on a line of a file; line 0 stands for the whole file."""
 
     line: int
     severity: str
@@ -28,12 +28,12 @@ class Problem:
 
 
 def is_certain(spelled: str, notation: Notation) -> bool:
-    """Whether a tag is there, undamaged, and of the scheme."""
+    """Return whether a tag is present, is undamaged, and fits the scheme."""
     return bool(spelled) and "\ufffd" not in spelled and notation.fits(spelled)
 
 
 def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Transitions that the scheme does not have, and how they are read."""
+    """Return transitions that the scheme does not allow, and how they are read."""
     if notation.scheme == NO_SCHEME:
         return []
     legal = legal_transitions(notation.scheme)
@@ -44,7 +44,7 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
         certain = [True, *(is_certain(tag, notation) for tag in sentence.tags), True]
         for i, pair in enumerate(itertools.pairwise(padded)):
             if not (certain[i] and certain[i + 1]):
-                continue  # nobody knows what stands there
+                continue  # the tag that belongs there is unknown
             if pair not in verdicts:
                 verdicts[pair] = is_legal(*pair, legal)
             if not verdicts[pair]:
@@ -55,15 +55,15 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
 def _ill_formed(sentence: Sentence, i: int, pair: tuple[str, str], notation: Notation) -> Problem:
     before, after = (notation.spell(tag) for tag in pair)
     if i == len(sentence.tokens):
-        text = f"{before} ends the sentence, which {notation.scheme} does not have; the span is read as it stands"
+        text = f"{before} ends the sentence, which {notation.scheme} does not allow; the span is read as it is"
         return Problem(sentence.line_number(i - 1), WARNING, text)
     where = "at the start of a sentence" if i == 0 else f"after {before}"
-    text = f"{after} {where}, which {notation.scheme} does not have; read as conlleval reads it"
+    text = f"{after} {where}, which {notation.scheme} does not allow; it is read as conlleval reads it"
     return Problem(sentence.line_number(i), WARNING, text)
 
 
 def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Tags that occur once, and types that differ only in case."""
+    """Return tags that occur only once, and entity types that differ only in case."""
     where: dict[str, tuple[int, int]] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         for i, tag in enumerate(sentence_tags):
@@ -92,7 +92,7 @@ def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: 
 
 
 def check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Tokens that are empty, or that look like the next column: the line may have lost its first."""
+    """Return tokens that are empty, or that look like tags because their line may have lost its first column."""
     typed = {notation.spell(tag) for sentence_tags in tags for tag in sentence_tags if "-" in tag}
     problems = []
     for sentence in sentences:
@@ -107,7 +107,7 @@ def check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation:
 
 
 def check_repeated_sentences(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
-    """Identical sentences with different tags."""
+    """Return sentences that occur again with different tags."""
     seen: dict[tuple[str, ...], tuple[list[str], int]] = {}
     problems = []
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
@@ -116,7 +116,7 @@ def check_repeated_sentences(sentences: Sequence[Sentence], tags: list[list[str]
         if other_tags != sentence_tags:
             i = next(i for i, pair in enumerate(zip(other_tags, sentence_tags, strict=True)) if pair[0] != pair[1])
             text = (
-                f"the sentence of line {other_line} again with other tags: {sentence.tokens[i]!r} is"
+                f"repeats the sentence of line {other_line} with other tags: {sentence.tokens[i]!r} is"
                 f" {notation.spell(sentence_tags[i])} here and {notation.spell(other_tags[i])} there"
             )
             problems.append(Problem(line, WARNING, text))

@@ -1,4 +1,4 @@
-"""A copy of a checked file with well-formed IOB2 tags, and nothing else changed."""
+"""Copies of checked files with well-formed IOB2 tags and no other changes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from tagger.errors import DataError
 
 
 def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
-    """The file's lines with IOB2 tags in the place of its own, as conlleval reads them, and each change.
+    """Replace the tags of a file with IOB2 tags that mean what conlleval reads in the file's own tags.
 
-    What only a person can mend stays as it is, and so do the spans beside it: what they are depends on it.
+    A tag that only a person can fix is unchanged. So are the spans next to it, because they depend on it.
+
+    Returns:
+        The lines of the file with the new tags, and each change.
 
     Raises:
-        DataError: there are no spans, or it cannot be told what they are.
+        DataError: there are no spans, or the tags do not show whether they are spans.
     """
     if report.notation.scheme == NO_SCHEME:
         unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)
@@ -51,20 +54,20 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
 
 
 def fix_file(report: FileReport, target: str) -> list[Problem]:
-    """Write the repaired IOB2 copy (compressed if `target` ends in .gz) and say what was changed.
+    """Write the repaired IOB2 copy (compressed if `target` ends in .gz), and return each change.
 
     Raises:
         DataError: there is nothing to repair, or the copy cannot be written.
     """
-    path = Path(target).resolve()  # through a link, what it points to is written
+    path = Path(target).resolve()  # a link stays a link: the file that it leads to is written
     if path == Path(report.path).resolve():
         raise DataError(f"--fix {target}: is the file itself, expected another name; the original is never replaced")
     if not target or (path.exists() and not path.is_file()):
-        raise DataError(f"--fix {target}: is no regular file, expected the name of the copy; choose another")
+        raise DataError(f"--fix {target}: is not a regular file, expected the name of the copy; choose another")
     lines, changes = repaired(report)
     content = b"".join(lines)
     try:
-        # mtime=0: the same input gives the same bytes.
+        # With mtime=0, the same input always gives the same bytes.
         write_atomically(path, gzip.compress(content, mtime=0) if target.endswith(".gz") else content)
     except OSError as error:
         raise DataError(f"--fix {target}: cannot be written: {error.strerror}; choose another place") from None

@@ -1,1 +1,1 @@
-"""CoNLL text in, sentences out: lines, columns, tag schemes; every byte is kept."""
+"""CoNLL text to sentences: lines, columns and tag schemes. Every byte is kept."""

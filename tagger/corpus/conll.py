@@ -1,7 +1,7 @@
-"""Read CoNLL files sentence by sentence, keeping every byte, and write them back with more columns.
+"""Read CoNLL files sentence by sentence, keep every byte, and write the files back with added columns.
 
-A `Sentence` owns the raw lines up to its closing blank line: comments, blank lines and `-DOCSTART-` lines included.
-So the sentences of a file, written one after the other, are the file.
+A `Sentence` owns all raw lines up to its closing blank line, including comments, blank lines and `-DOCSTART-` lines.
+The sentences of a file, written one after the other, are therefore the file.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Sentence:
     """The tokens of one sentence and the raw lines that they came from.
 
     Attributes:
-        tokens: the token column, exactly as it stands. There may be none: lines that belong to no sentence, such as
-            comments and runs of blank lines, make sentences of their own.
+        tokens: the token column, unchanged. It may be empty: lines that belong to no sentence, such as comments and
+            runs of blank lines, form sentences of their own.
         tags: the tag column; empty unless the file was read with its gold tags.
-        lines: all raw lines, line ends included, in file order.
-        token_rows: `lines[token_rows[i]]` holds `tokens[i]`.
-        docstart_rows: the rows of `-DOCSTART-` lines, which are no tokens.
+        lines: all raw lines with their line ends, in file order.
+        token_rows: the indices of the token lines: `lines[token_rows[i]]` holds `tokens[i]`.
+        docstart_rows: the indices of the `-DOCSTART-` lines, which are not tokens.
         first_line: the number of `lines[0]` in the file, from 1.
-        delimiter: what goes before an added column if it is the same on all token lines, and these are consecutive
-            and end in LF; None if that is not known.
-        continues: it was cut for its length, and the next one goes on where it ends.
+        delimiter: the text to put before an added column, if it is known to be the same on all token lines and these
+            lines are known to be consecutive and to end in LF; otherwise None.
+        continues: whether the sentence was cut because of its length and the next one continues it.
         features: the feature columns, in the order of `Layout.feature_names`, each as long as `tokens`.
     """
 
@@ -53,20 +53,20 @@ class Sentence:
 
     @property
     def columns(self) -> list[list[str]]:
-        """What a network reads of it: its tokens and its feature columns."""
+        """The columns that a network reads: the tokens and the feature columns."""
         return [self.tokens, *self.features]
 
     @property
     def follows_docstart(self) -> bool:
-        """Whether a `-DOCSTART-` line comes before the first token: nothing goes on from the sentence before."""
+        """Whether a `-DOCSTART-` line comes before the first token, so that this sentence continues no other."""
         return bool(self.docstart_rows) and (not self.token_rows or self.docstart_rows[0] < self.token_rows[0])
 
     def line_number(self, index: int) -> int:
-        """The line of the file (from 1) that holds token `index`."""
+        """Return the number (from 1) of the line in the file that holds token `index`."""
         return self.first_line + self.token_rows[index]
 
 
-# Stands among the sentences of a stream where it has nothing to read for the moment.
+# Takes the place of a sentence when a stream has nothing to read for the moment.
 PAUSE = Sentence([], [], [], [], [], 0)
 
 
@@ -85,17 +85,19 @@ def read_sentences(
 
     Args:
         stream: a binary stream.
-        layout: columns, delimiter, comments, encoding.
-        path: the name that errors use.
+        layout: columns, delimiter, comments and encoding.
+        path: the file name for error messages.
         gold: whether to read the tag column too, which every token line must then have.
-        max_lines: cut a sentence after so many lines, and say so in `continues`.
-        n_columns: of most lines, which all must have if the tag is counted from the end; None: of the first line.
-        report: is told each error, and reading goes on: a wrong byte becomes U+FFFD, a line without a token is
-            passed over, a token without a tag gets ``. Without it the first error is raised.
-        pauses: yield `PAUSE` before waiting for a pipe or a terminal.
+        max_lines: the number of lines after which to cut a sentence; a cut sentence has `continues` set.
+        n_columns: the column count of most lines, or None for that of the first line. If the tag is counted from the
+            end, all token lines must have this count.
+        report: a function that receives each error, after which reading continues: a wrong byte becomes U+FFFD, a
+            line without a token is skipped, and a token without a tag gets ``. Without it, the first error is raised.
+        pauses: whether to yield `PAUSE` before waiting for a pipe or a terminal.
 
     Raises:
-        DataError: a wrong byte, or a line without a column that is needed; names `path:line`.
+        DataError: a byte is not valid in the encoding, or a line lacks a column that is needed; the message names
+            `path:line`.
     """
     reader = _Reader(layout, path, GoldColumn(layout, path, n_columns) if gold else None, report)
     for groups in group_lines(read_line_blocks(stream, path=path, pauses=pauses), max_lines):
@@ -103,7 +105,10 @@ def read_sentences(
 
 
 class _Reader:
-    """Parses groups of lines: at once where nothing in a group is unusual, which is ten times as fast, else by line."""
+    """A parser of groups of lines.
+
+    Groups in which nothing is unusual are parsed at once, which is ten times as fast; others are parsed line by line.
+    """
 
     def __init__(self, layout: Layout, path: str | Path, gold: GoldColumn | None, report: Report | None) -> None:
         self._layout, self._path = layout, path
@@ -116,19 +121,19 @@ class _Reader:
         self._report = report
 
     def parse(self, groups: list[LineGroup]) -> Iterable[Sentence]:
-        """The sentences of groups of lines."""
+        """Return the sentences of groups of lines."""
         sentences = self.parse_at_once(groups)
         if sentences is not None:
             return sentences
         if len(groups) == 1:
             (group,) = groups
-            if group.is_blank and group.first_line > 1:  # the first line may hold a mark of its encoding
+            if group.is_blank and group.first_line > 1:  # the first line may hold a byte-order mark
                 return [dataclasses.replace(self._empty_sentence([], group.first_line), lines=group.lines)]
             return self.parse_by_line(group)
         return itertools.chain.from_iterable(self.parse([group]) for group in groups)
 
     def parse_at_once(self, groups: list[LineGroup]) -> list[Sentence] | None:
-        """The groups' sentences, one a group, if they surely read the same as by line; else None."""
+        """Return one sentence per group, or None unless parsing by line would certainly give the same."""
         lines: list[bytes] = []
         for group in groups:
             lines += group.lines[: group.n_filled]
@@ -162,17 +167,18 @@ class _Reader:
     def _columns_at_once(
         self, joined: bytes, text: str, n_lines: int, first_line: int
     ) -> tuple[list[str], list[str], str, list[list[str]]] | None:
-        """Tokens, tags, delimiter and features of token lines that all have the same columns; None if one differs.
+        """Return tokens, tags, delimiter and features of token lines, or None unless all have the same columns.
 
-        With TAB and line end made one, the columns of all lines lie in one list, and each is a slice of it:
-        a 1 / b 2 / c 3  →  [a 1 b 2 c 3]  →  [a b c], [1 2 3].
+        Each delimiter is replaced by a line end, so that one split gives the cells of all lines in one list. Each
+        column is then a slice of it: a 1 / b 2 / c 3  →  [a 1 b 2 c 3]  →  [a b c], [1 2 3].
         """
         separator = self._layout.separator or ("\t" if b"\t" in joined else " ")
         if separator not in _ALL_BUT or f"{separator}\n" in text:
             return None
         if separator == " " and ("  " in text or "\n " in text or text[0] == " "):
             return None
-        shape = joined.translate(None, _ALL_BUT[separator])  # no encoding that contains ASCII has these inside others
+        # No encoding that contains ASCII has the bytes of a separator or a line end inside another character.
+        shape = joined.translate(None, _ALL_BUT[separator])
         n_columns = shape.count(separator.encode()) // n_lines + 1
         if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns < self._n_needed:
             return None
@@ -189,7 +195,7 @@ class _Reader:
         return cells[self._token_index :: n_columns], tags, separator, features
 
     def parse_by_line(self, group: LineGroup) -> Iterator[Sentence]:
-        """The group's sentences: more than one if a `-DOCSTART-` line stands in it."""
+        """Yield the sentences of a group: more than one if a `-DOCSTART-` line separates its tokens."""
         rows: list[int] = []
         sentence = self._empty_sentence(rows, group.first_line)
         for number, raw in enumerate(group.lines, start=group.first_line):
@@ -240,7 +246,11 @@ class _Reader:
         return DOCSTART in line and DOCSTART in (*fields[:1], *fields[self._token_index : self._token_index + 1])
 
     def _tag(self, fields: list[str], number: int) -> str:
-        """The line's gold tag, `` if it is not wanted; raises DataError if a needed column is missing."""
+        """Return the gold tag of a line, or `` if gold tags are not read.
+
+        Raises:
+            DataError: a column that is needed is missing.
+        """
         if len(fields) < self._n_needed:
             needed = {"token": self._token_index} | self._features
             name = next(name for name, index in needed.items() if index >= len(fields))
@@ -255,16 +265,16 @@ def write_sentence(
     *,
     docstart_columns: Sequence[str] = ("O",),
 ) -> bytes:
-    """The sentence's bytes with further columns on each token line.
+    """Return the bytes of a sentence with columns added to each token line.
+
+    Blank lines and comments are unchanged. An added column follows the delimiter that its line uses, or
+    `layout.written_delimiter` if the line has none.
 
     Args:
-        sentence: as read.
-        columns: the added columns, each with one value a token.
-        layout: as it was read with.
-        docstart_columns: what `-DOCSTART-` lines get.
-
-    The delimiter is the line's own last one, else `layout.written_delimiter`; blank lines and comments stay as
-    they are.
+        sentence: a sentence as it was read.
+        columns: the columns to add, each with one value per token.
+        layout: the layout that the sentence was read with.
+        docstart_columns: the values to add to `-DOCSTART-` lines.
     """
     if sentence.delimiter is not None:
         return _write_at_once(sentence, columns, sentence.delimiter, layout.encoding)
@@ -284,7 +294,7 @@ def write_sentence(
 def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimiter: str, encoding: str) -> bytes:
     n_tokens = len(sentence.tokens)
     values = columns[0] if len(columns) == 1 else [delimiter.join(row) for row in zip(*columns, strict=True)]
-    # A sentence has few distinct tags: encoding each once is what makes this fast.
+    # A sentence has few distinct tags, so encoding each of them only once makes this fast.
     tails = {value: f"{delimiter}{value}\n".encode(encoding) for value in set(values)}
     if len(values) != n_tokens:
         raise ValueError(f"a column of {len(values)} values is longer or shorter than a sentence of {n_tokens} tokens")

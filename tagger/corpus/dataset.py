@@ -1,4 +1,4 @@
-"""Whole corpora: what is detected over a training file, and sentences with canonical gold tags."""
+"""Whole corpora: layouts detected over a training file, and sentences with canonical gold tags."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Corpus:
     """The sentences of a file and their gold tags.
 
     Attributes:
-        path: where they were read.
-        sentences: as read.
-        tags: canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
+        path: the file that the sentences were read from.
+        sentences: the sentences as read.
+        tags: their canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
     """
 
     path: str
@@ -46,13 +46,13 @@ class Corpus:
 
 
 def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> Layout:
-    """Settle what the line rules need to know of a training file: column count, delimiter, comments.
+    """Detect the column count, delimiter and comments of a training file, which the rules for single lines need.
 
     Args:
         path: the training file.
-        layout: what the config says; its `comments` is replaced.
-        comments: `auto`, `none`, or the prefix of comment lines. `auto`: lines that begin with `#` are comments
-            if one of them is not a token line (the usual column count and a valid tag).
+        layout: the settings of the config; its `comments` is replaced.
+        comments: `auto`, `none`, or the prefix of comment lines. With `auto`, lines that begin with `#` are comments
+            if at least one of them is not a token line, which has the usual column count and a valid tag.
     """
     require_regular(path)
     split = layout.splitter()
@@ -82,7 +82,7 @@ def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> L
         written_delimiter=_commonest(delimiters) or "\t",
     )
     if not all(map(looks_like_tag, known)):
-        # Plain tags have no form, any is valid: in CoNLL-2000 the part of speech of # is #.
+        # Plain tags have no form, so any is valid: in CoNLL-2000, the part of speech of # is #.
         known |= {layout.tag_of(fields) for line, fields in candidates if settled.has_usual_columns(line, fields)}
         settled = dataclasses.replace(settled, known_tags=frozenset(known))
     if comments == "auto" and not any(settled.is_comment(line, fields) for line, fields in candidates):
@@ -105,10 +105,13 @@ def _decoded_lines(path: str | Path, encoding: str) -> Iterator[str]:
 
 
 def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
-    """Read a training file and detect its notation; also returns notes on what was found.
+    """Read a training file and detect its notation.
+
+    Returns:
+        The corpus, its notation, and notes on what was found.
 
     Raises:
-        DataError: no sentences, or a tag that fits no scheme, with up to three lines where it stands.
+        DataError: there are no sentences, or a tag fits no scheme; the detail shows up to three lines that have it.
     """
     sentences = _read_gold(path, layout, n_columns=layout.n_columns)
     try:
@@ -121,13 +124,17 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
 
 
 def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines: int | None = None) -> Corpus:
-    """Read a dev or test file in the training file's notation.
+    """Read a dev or test file in the notation of the training file.
 
-    With `max_lines` the sentences are those that `tagger predict` reads: cut after so many lines, and with those
-    that have no tokens.
+    Args:
+        path: the dev or test file.
+        layout: the layout of the training file.
+        notation: the notation of the training file.
+        max_lines: if given, the sentences are those that `tagger predict` reads: each is cut after this number of
+            lines, and sentences without tokens are included.
 
     Raises:
-        DataError: as `load_training`.
+        DataError: as in `load_training`.
     """
     return _corpus(shown_name(path), _read_gold(path, layout, max_lines), notation)
 
@@ -168,7 +175,7 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
         if tag == bad.tag
     ]
     return DataError(
-        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; mend it, or set data.scheme"
+        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; fix it, or set data.scheme"
         " (none reads plain tags without spans)",
         detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
@@ -176,7 +183,7 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
 
 
 def _examples(sentences: Sequence[Sentence]) -> list[str]:
-    """The first lines of three tags other than `O`."""
+    """Return the first line of each of the first three tags other than `O`."""
     lines: dict[str, str] = {}
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
@@ -188,7 +195,7 @@ def _examples(sentences: Sequence[Sentence]) -> list[str]:
 
 
 def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpus]:
-    """Hold out a fraction of the sentences, drawn by seed; both parts keep the file's order.
+    """Hold out a fraction of the sentences, drawn with the seed; both parts keep the order of the file.
 
     Raises:
         DataError: there are too few sentences to split.
@@ -207,7 +214,7 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
 
 
 class Piece(NamedTuple):
-    """A sentence, or a part of a long one: its columns and tags, and the line in the file where it begins."""
+    """A sentence, or a part of a long one: its columns, its tags, and the line of the file where it begins."""
 
     columns: list[list[str]]
     tags: list[str]
@@ -215,12 +222,12 @@ class Piece(NamedTuple):
 
 
 def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
-    """The sentences, those of more than `max_length` tokens cut into pieces that do not overlap.
+    """Cut sentences of more than `max_length` tokens into pieces that do not overlap.
 
-    A cut is moved back to where no span is split, if there is such a place in the later half of the piece.
+    A cut is moved back to a place where it splits no span, if the later half of the piece has such a place.
 
     Returns:
-        The pieces, and how many sentences were cut.
+        The pieces, including the sentences that were not cut, and the number of sentences that were cut.
     """
     pieces, n_cut = [], 0
     for sentence, tags in zip(corpus.sentences, corpus.tags, strict=True):
@@ -237,7 +244,7 @@ def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
 
 
 def unseen_tags(train: Corpus, other: Corpus) -> dict[str, int]:
-    """Tags of another corpus that training never saw, with the number of tokens that have them."""
+    """Return the tags of another corpus that training never saw, each with the number of tokens that have it."""
     known = {tag for tags in train.tags for tag in tags}
     counts = collections.Counter(tag for tags in other.tags for tag in tags if tag not in known)
     return dict(counts.most_common())

@@ -1,4 +1,4 @@
-"""Which encoding a file may be in, for the error that says it is not in the one that was asked for."""
+"""Encodings that a file may be in, for the error that says it is not in the requested one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tagger.corpus.layout import check_encoding
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20
-# Tried in this order: encodings in which most byte sequences are wrong come first, since that one fits says more.
+# Tried in this order. Encodings in which most byte sequences are invalid come first, because a fit means more there.
 # (charset-normalizer, which is asked too, misses EUC-JP.)
 _COMMON = ("utf-8", "euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
-_MANY = 0.02  # of the non-ASCII characters
+_MANY = 0.02  # the largest share of wrong non-ASCII characters with which a sample still counts as damaged UTF-8
 
 
 def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
-    """The error for bytes of a line that are not valid in the encoding, with encodings that fit the file."""
+    """Return the error for bytes of a line that are not valid in the encoding, with encodings that fit the file."""
     return DataError(
         f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
-        f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or mend the line",
+        f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or fix the line",
         path=path,
         line=number,
         detail=_advice(path, error.encoding),
@@ -34,7 +34,7 @@ def _advice(path: str | Path, encoding: str) -> list[str]:
         return []
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return ["the file begins like UTF-16: convert it to utf-8 first (for instance with iconv)"]
-    # That the one that failed fits the sample means only that the wrong byte lies beyond it.
+    # If the encoding that failed fits the sample, the wrong byte only lies beyond the sample.
     fitting = [name for name in suggest_encodings(sample) if codecs.lookup(name) != codecs.lookup(encoding)]
     if fitting:
         return [f"the file is valid {' and '.join(fitting[:3])}: try --encoding {fitting[0]}"]
@@ -47,19 +47,19 @@ def _sample(path: str | Path) -> bytes | None:
     if not Path(path).is_file():
         return None
     sample = b""
-    # A damaged .gz is an error of its own, raised where the file is read.
+    # A damaged .gz is an error of its own, which is raised where the file is read.
     with contextlib.suppress(OSError, EOFError, zlib.error), open_corpus(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
-        if len(sample) == _SAMPLE_BYTES:  # cut at a line end, lest a character be cut
+        if len(sample) == _SAMPLE_BYTES:  # cut at a line end, so that no character is cut
             sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]
     return sample
 
 
 def suggest_encodings(sample: bytes) -> list[str]:
-    """Common encodings in which the whole sample is valid text, the likeliest first.
+    """Return common encodings in which the whole sample is valid text, the likeliest first.
 
-    None, if all but few of its non-ASCII characters are valid UTF-8: then it is UTF-8 with damage, and that a
-    single-byte encoding accepts the bytes means nothing.
+    The list is empty if all but a few of its non-ASCII characters are valid UTF-8. The sample is then damaged UTF-8,
+    and it means nothing that a single-byte encoding accepts its bytes.
     """
     fitting = [encoding for encoding in _COMMON if _fits(sample, encoding)]
     if fitting[:1] == ["utf-8"]:
@@ -77,7 +77,7 @@ def _fits(sample: bytes, encoding: str) -> bool:
         text = sample.decode(encoding)
     except UnicodeDecodeError:
         return False
-    return not any("\x80" <= character < "\xa0" for character in text)  # control characters: not text
+    return not any("\x80" <= character < "\xa0" for character in text)  # text has no control characters
 
 
 def _charset_normalizer(sample: bytes) -> str | None:

@@ -1,6 +1,6 @@
-"""How a line of a CoNLL file is cut into columns, and which lines are comments.
+"""Rules that cut a line of a CoNLL file into columns and recognize comment lines.
 
-Nothing here looks at more than one line: what must be decided over a whole file is decided once, at training
+Each rule looks at one line only. Whatever must be decided over a whole file is decided once, at training
 (`dataset.detect_layout`), and stored with the model.
 """
 
@@ -25,18 +25,18 @@ class Layout:
     """The columns, delimiter, comments and encoding of a file.
 
     Args:
-        columns: column name → index; `token` is required, only `tag` may be negative (counted from the end). All
-            other names are feature columns, which every token line must have.
-        delimiter: `auto` (TAB if the line has one, else runs of U+0020), `tab`, `space` (each single one), or
+        columns: column name → index. `token` is required, and only `tag` may be negative, which counts from the end.
+            All other names are feature columns, which every token line must have.
+        delimiter: `auto` (TAB if the line has one, otherwise runs of U+0020), `tab`, `space` (each single space), or
             any other string.
-        comments: the prefix of a comment line, or None where the file has none.
+        comments: the prefix of comment lines, or None if the file has no comments.
         encoding: any ASCII-compatible encoding that Python knows.
-        n_columns: the training file's column count, for the comment rule; None if unknown.
-        known_tags: the training file's tags as spelled, for the comment rule.
-        written_delimiter: put before an added column on a line that has no delimiter of its own.
+        n_columns: the column count of the training file, for the comment rule; None if unknown.
+        known_tags: the tags of the training file as spelled, for the comment rule.
+        written_delimiter: the text before an added column on a line that has no delimiter of its own.
 
     Raises:
-        DataError: a column or the encoding is unusable.
+        DataError: a column, the encoding, the delimiter or the comment prefix is unusable.
     """
 
     columns: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"token": 0, "tag": -1})
@@ -51,7 +51,7 @@ class Layout:
         check_columns(self.columns)
         check_encoding(self.encoding)
         if codecs.lookup(self.encoding).name == "utf-8-sig":
-            # A byte-order mark is read in any case; as an encoding it would put one before each added column.
+            # A byte-order mark is read in any case, and this encoding would write one before each added column.
             object.__setattr__(self, "encoding", "utf-8")
         if self.delimiter == "\\t":
             raise DataError("delimiter: found a backslash and a t, expected the word tab")
@@ -63,20 +63,22 @@ class Layout:
             try:
                 text.encode(self.encoding)
             except UnicodeEncodeError:
-                raise DataError(f"{name}: found {text!r}, which {self.encoding} cannot hold; choose another") from None
+                raise DataError(
+                    f"{name}: found {text!r}, which {self.encoding} cannot encode; choose another"
+                ) from None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The columns beside token and tag, in the order of their names: wherever a file has them, it is the same."""
+        """The names of all columns other than token and tag, sorted: the order is the same wherever a file has them."""
         return tuple(sorted(set(self.columns) - {"token", "tag"}))
 
     @property
     def separator(self) -> str | None:
-        """The one string that separates columns, or None where each line decides (`auto`)."""
+        """The string that separates columns, or None if each line decides (`auto`)."""
         return {"auto": None, "tab": "\t", "space": " "}.get(self.delimiter, self.delimiter)
 
     def splitter(self) -> Callable[[str], list[str]]:
-        """The function that cuts a line (without its line end) into columns; a blank line gives none.
+        """Return the function that cuts a line (without its line end) into columns; a blank line has no columns.
 
         >>> Layout().splitter()("EU  NNP B-ORG ")
         ['EU', 'NNP', 'B-ORG']
@@ -87,13 +89,14 @@ class Layout:
         return _split_auto if separator is None else lambda line: _split(line, separator)
 
     def replace_tag(self, body: bytes, old: str, new: str) -> bytes:
-        """A line (without its end) with another tag; all its other bytes stay, valid text or not.
+        """Return a line (without its line end) with another tag; all other bytes stay, whether or not they are valid.
 
         >>> Layout().replace_tag(b"EU  NNP I-ORG ", "I-ORG", "B-ORG")
         b'EU  NNP B-ORG '
         """
-        # latin-1: a character a byte, so that nothing is lost. Blanks are the same in every encoding that contains
-        # ASCII; another delimiter may be half of a character (as | in Shift JIS), for which the text must be read.
+        # latin-1 maps each byte to one character, so nothing is lost. Blanks are the same bytes in every encoding that
+        # contains ASCII. Any other delimiter may be half of a character (such as | in Shift JIS), so that the line must
+        # be decoded as text.
         codec = "latin-1"
         if self.separator not in (None, "\t", " "):
             with contextlib.suppress(UnicodeError):
@@ -111,7 +114,7 @@ class Layout:
         return (encoded or "").join(parts).encode(codec)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
-        """A line with the comment prefix, unless it has the training file's columns and a valid tag."""
+        """Return whether a line has the comment prefix, but not both the training file's columns and a valid tag."""
         if self.comments is None or not line.startswith(self.comments):
             return False
         if not self.has_usual_columns(line, fields):
@@ -120,15 +123,15 @@ class Layout:
         return tag not in self.known_tags and not looks_like_tag(tag)
 
     def has_usual_columns(self, line: str, fields: list[str]) -> bool:
-        """As many columns as the training file's lines, and cut by the same delimiter.
+        """Return whether a line has the column count and the delimiter of the training file's lines.
 
-        In a file of four columns by TAB, `# sent_id = 0` has four words and not one of its columns.
+        In a file with four columns separated by TAB, `# sent_id = 0` has four words but none of these columns.
         """
         same_delimiter = self.separator is not None or ("\t" in line) == (self.written_delimiter == "\t")
         return same_delimiter and len(fields) == self.n_columns
 
     def tag_of(self, fields: list[str]) -> str:
-        """The tag column of a line, `` if it has none."""
+        """Return the tag column of a line, or `` if the line has none."""
         index = self.columns.get("tag")
         if index is None or not -len(fields) <= index < len(fields):
             return ""
@@ -136,7 +139,7 @@ class Layout:
 
 
 def looks_like_tag(tag: str) -> bool:
-    """Whether a tag has the form of some span scheme: `B-PER`, `I_LOC`, `O`, a bare `S`, …"""
+    """Return whether a tag has the form of a tag in some span scheme: `B-PER`, `I_LOC`, `O`, a bare `S`, …"""
     return _LOOKS_LIKE_TAG.fullmatch(tag) is not None
 
 
@@ -150,13 +153,13 @@ def _split(line: str, separator: str) -> list[str]:
     if not line.strip(BLANKS):
         return []
     fields = line.split(separator)
-    while fields and not fields[-1]:  # a trailing delimiter opens no column
+    while fields and not fields[-1]:  # a trailing delimiter does not begin a column
         fields.pop()
     return fields
 
 
 def check_columns(columns: Mapping[str, int]) -> None:
-    """Raise DataError unless the columns name a token and no two share an index."""
+    """Raise DataError unless there is a token column, no two columns share an index, and only tag's is negative."""
     if "token" not in columns:
         raise DataError(f"columns: found {dict(columns)}, expected a `token` column, as in {{token: 0, tag: -1}}")
     for name, index in columns.items():
@@ -167,8 +170,8 @@ def check_columns(columns: Mapping[str, int]) -> None:
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise DataError unless Python knows the encoding and its first 128 bytes are ASCII."""
-    # The later probes rule out codecs in which some ASCII text means something else: escapes, internet names.
+    """Raise DataError unless Python knows the encoding and it decodes ASCII text as ASCII."""
+    # The last two probes rule out codecs in which some ASCII text means something else: escapes and internet names.
     probes = (bytes(range(128)), rb"\u0041\x41", b"xn--bcher-kva")
     try:
         compatible = all(codecs.decode(probe, encoding) == probe.decode("ascii") for probe in probes)
@@ -176,17 +179,24 @@ def check_encoding(encoding: str) -> None:
         raise DataError(
             f"encoding: {encoding!r} is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"
         ) from None
-    except Exception:  # codecs from bytes to bytes (zip, …) raise whatever their libraries do
+    except Exception:  # codecs from bytes to bytes (zip, …) raise any error of their libraries
         compatible = False
     if not compatible:
         raise DataError(
-            f"encoding: {encoding!r} does not contain ASCII as it is; convert the file to utf-8 first"
+            f"encoding: {encoding!r} is not compatible with ASCII; convert the file to utf-8 first"
             " (for instance with iconv)"
         )
 
 
 class GoldColumn:
-    """Finds the gold tag of a line; with `tag: -1` every line must have as many columns as most, or as the first."""
+    """The tag column of a file with gold tags.
+
+    If the tag is counted from the end (`tag: -1`), every token line must have the same column count. The count is given
+    as `n_columns`, which is that of most lines; if it is None, the first line decides.
+
+    Raises:
+        DataError: the layout has no tag column.
+    """
 
     def __init__(self, layout: Layout, path: str | Path, n_columns: int | None) -> None:
         if "tag" not in layout.columns:
@@ -198,10 +208,16 @@ class GoldColumn:
         self._others = [index for name, index in layout.columns.items() if name != "tag"]
         self._path = path
         self._n_columns = n_columns or 0
-        self._model = "most lines"  # which lines have that many
+        self._counted_on = "most lines"  # the lines that have this count, for messages
 
     def tags_at_once(self, cells: list[str], n_columns: int, first_line: int) -> list[str] | None:
-        """The tags of lines of so many columns, whose cells lie one after the other; None if a line is wrong."""
+        """Return the tags of lines that all have `n_columns` columns, or None if a line is wrong.
+
+        Args:
+            cells: the cells of all lines, one line after the other.
+            n_columns: the column count of each line.
+            first_line: the number of the first line in the file.
+        """
         index = self._index
         if index < 0:
             if n_columns != (self._n_columns or n_columns) or n_columns + index in self._others:
@@ -213,31 +229,40 @@ class GoldColumn:
         if "" in tags:
             return None
         if self._index < 0 and not self._n_columns:
-            self._n_columns, self._model = n_columns, f"line {first_line}"
+            self._n_columns, self._counted_on = n_columns, f"line {first_line}"
         return tags
 
     def tag(self, fields: list[str], number: int) -> str:
+        """Return the tag of a line.
+
+        Args:
+            fields: the columns of the line.
+            number: the number of the line in the file.
+
+        Raises:
+            DataError: the tag is missing or empty, or the column count is wrong for a tag counted from the end.
+        """
         n_columns = len(fields)
         if self._index < 0 and n_columns != self._n_columns:
             if self._n_columns:
                 raise DataError(
-                    f"found {_count(n_columns)}, expected {self._n_columns} as on {self._model}: a tag"
-                    f" counted from the end (tag: {self._index}) needs the same number on every line; mend the line,"
+                    f"found {_count(n_columns)}, expected {self._n_columns} as on {self._counted_on}: a tag"
+                    f" counted from the end (tag: {self._index}) needs the same number on every line; fix the line,"
                     " or give the tag column a fixed index",
                     path=self._path,
                     line=number,
                     detail=[_show(number, fields)],
                 )
-            self._n_columns, self._model = n_columns, f"line {number}"
+            self._n_columns, self._counted_on = n_columns, f"line {number}"
         index = self._index if self._index >= 0 else n_columns + self._index
         if not 0 <= index < n_columns or index in self._others:
-            if self._model == f"line {number}":
+            if self._counted_on == f"line {number}":
                 self._n_columns = 0
             raise missing_column(self._path, number, "tag", self._index, fields)
         tag = fields[index].strip(BLANKS)
         if not tag:
             raise DataError(
-                f"column {self._index} (tag) is empty, expected a tag; mend the line",
+                f"column {self._index} (tag) is empty, expected a tag; fix the line",
                 path=self._path,
                 line=number,
                 detail=[_show(number, fields)],
@@ -246,11 +271,11 @@ class GoldColumn:
 
 
 def missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
-    """The error for a line that lacks a column that is needed."""
+    """Return the error for a line that lacks a column that is needed."""
     needed = index + 1 if index >= 0 else max(1 - index, len(fields) + 1)
     return DataError(
         f"found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
-        " mend the line, or set columns and delimiter to what the file has",
+        " fix the line, or set columns and delimiter to what the file has",
         path=path,
         line=number,
         detail=[_show(number, fields)],
@@ -266,7 +291,7 @@ def _show(number: int, fields: list[str]) -> str:
 
 
 def own_delimiter(body: bytes) -> str | None:
-    """What separates the columns of a line read by the `auto` rule; None where it has but one column."""
+    """Return the delimiter of a line as the `auto` rule reads it, or None if the line has only one column."""
     if b"\t" in body:
         return "\t"
     return " " if b" " in body else None

@@ -1,4 +1,7 @@
-"""A byte stream as raw lines, and lines as groups that end with a blank one. Nothing is decoded, nothing is lost."""
+"""Byte streams as raw lines, and lines as groups that end with a blank line.
+
+Nothing is decoded, and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from typing import IO, BinaryIO
 from tagger.errors import DataError
 
 _BLOCK_BYTES = 1 << 16
-_PAUSE_SECONDS = 0.05  # a producer that is only a little slower than the reader does not pause
+_PAUSE_SECONDS = 0.05  # no pause if a producer is only a little slower than the reader
 _BLANKS_AND_ENDS = b" \t\r\n"
-_MOST_BLANK = 1024  # lines of a group
-_SPACE = 0x20  # no byte that a blank line can begin with is larger
+_MOST_BLANK = 1024  # lines in a group of blank lines
+_SPACE = 0x20  # the largest byte that can begin a blank line
 
 
 def open_corpus(path: str | Path) -> BinaryIO:
-    """Open a file for reading bytes; `.gz` is uncompressed on the way, `-` is standard input.
+    """Open a file for reading bytes; a `.gz` file is decompressed as it is read, and `-` is standard input.
 
     Raises:
         DataError: the file is missing or cannot be opened.
@@ -38,7 +41,7 @@ def open_corpus(path: str | Path) -> BinaryIO:
             return io.BufferedReader(gzip.open(path))
         return Path(path).open("rb")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path (now in {Path.cwd().name}/)") from None
+        raise DataError(f"{path}: no such file; check the path (the working directory is {Path.cwd().name}/)") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
     except ValueError as error:  # a NUL byte in the name
@@ -46,36 +49,41 @@ def open_corpus(path: str | Path) -> BinaryIO:
 
 
 def shown_name(path: str | Path) -> str:
-    """A path as messages show it."""
+    """Return a path as messages show it."""
     return "<standard input>" if str(path) == "-" else str(path)
 
 
 def require_regular(path: str | Path) -> None:
-    """Raise DataError for a pipe or a device: what is read more than once must be a file."""
+    """Raise DataError for a pipe or a device, because input that is read more than once must be a regular file."""
     if str(path) == "-":
-        raise DataError("<standard input>: expected a file, since it is read twice; write it to a file first")
+        raise DataError("<standard input>: expected a file because it is read twice; write it to a file first")
     try:
         special = Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
     except (OSError, ValueError):
         return  # `open_corpus` says what is wrong with the name
     if special:
-        raise DataError(f"{path}: is no regular file, expected one, since it is read twice; write it to a file first")
+        raise DataError(
+            f"{path}: is not a regular file, expected one because it is read twice; write it to a file first"
+        )
 
 
 def read_line_blocks(
     stream: IO[bytes], *, path: str | Path = "<stream>", pauses: bool = False
 ) -> Iterator[list[bytes]]:
-    """Lists of raw lines with their ends (LF, CRLF or a lone CR); all of them together are the stream.
+    """Yield lists of raw lines with their line ends (LF, CRLF or a lone CR); joined together, they are the stream.
 
     Args:
-        pauses: yield an empty list before waiting for a pipe or a terminal that has nothing to read for the moment.
+        stream: a binary stream.
+        path: the file name for error messages.
+        pauses: whether to yield an empty list before waiting for a pipe or a terminal that has nothing to read for the
+            moment.
 
     Raises:
         DataError: the stream breaks off (a damaged .gz, a disk error).
     """
-    # read1 returns what a pipe holds now, so that output can begin before the input ends.
+    # read1 returns whatever a pipe holds now, so that output can begin before the input ends.
     read = stream.read1 if hasattr(stream, "read1") else stream.read
-    pending: list[bytes] = []  # parts of a line whose end has not been seen
+    pending: list[bytes] = []  # parts of a line whose end has not been read yet
     while True:
         if pauses and not _is_ready(stream, _PAUSE_SECONDS):
             yield []
@@ -89,8 +97,8 @@ def read_line_blocks(
         if pending and pending[-1].endswith(b"\r") and not block.startswith(b"\n"):
             yield [b"".join(pending)]
             pending = []
-        lines = block.splitlines(keepends=True)  # on bytes: LF, CRLF and CR, nothing else
-        # A last line without LF may go on in the next block, a CR may be half of a CRLF.
+        lines = block.splitlines(keepends=True)  # bytes are split at LF, CRLF and CR only
+        # A last line without LF may continue in the next block, and a last CR may be half of a CRLF.
         unfinished = None if lines[-1].endswith(b"\n") else lines.pop()
         if lines:
             if pending:
@@ -105,33 +113,33 @@ def read_line_blocks(
 
 
 def _is_ready(stream: IO[bytes], seconds: float | None) -> bool:
-    """Whether there is something to read, or the end, within so many seconds; None: wait for it."""
+    """Return whether the stream has something to read, or ends, within `seconds`; None waits without limit."""
     try:
         return bool(select.select([stream.fileno()], [], [], seconds)[0])
-    except (OSError, ValueError, AttributeError):  # no descriptor, or one that cannot be asked
+    except (OSError, ValueError, AttributeError):  # there is no descriptor, or it cannot be polled
         return True
 
 
 def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:
-    """Raw lines one by one; as `read_line_blocks`."""
+    """Yield the raw lines of `read_line_blocks` one by one."""
     for lines in read_line_blocks(stream, path=path):
         yield from lines
 
 
 def is_blank(line: bytes) -> bool:
-    """Whether a raw line holds nothing but TAB and space."""
+    """Return whether a raw line holds nothing but TABs and spaces."""
     return line[0] <= _SPACE and not line.strip(_BLANKS_AND_ENDS)
 
 
 @dataclasses.dataclass(slots=True)
 class LineGroup:
-    """Raw lines up to a blank one, which it includes.
+    """Raw lines up to and including a blank line.
 
     Attributes:
         first_line: the number of `lines[0]` in the stream, from 1.
-        closed: its last line is the blank one. Not so at the end of a stream, or if it was cut.
-        continues: it was cut for its length; the next one goes on where it ends.
-        is_blank: it is a run of blank lines that belong to no sentence.
+        closed: whether the last line is the blank one. It is not if the stream ends first or the group was cut.
+        continues: whether the group was cut because of its length and the next one continues it.
+        is_blank: whether the group is a run of blank lines that belong to no sentence.
     """
 
     lines: list[bytes]
@@ -142,21 +150,21 @@ class LineGroup:
 
     @property
     def n_filled(self) -> int:
-        """How many lines there are before the blank ones."""
+        """The number of lines before the blank ones."""
         return 0 if self.is_blank else len(self.lines) - self.closed
 
 
 def group_lines(blocks: Iterable[list[bytes]], max_lines: int | None = None) -> Iterator[list[LineGroup]]:
-    """The groups that each block of lines completes; a group of more than `max_lines` is cut.
+    """Yield the groups that each block of lines completes; a group of more than `max_lines` lines is cut.
 
-    Of an empty block: none.
+    An empty block gives an empty list.
     """
     number, pending = 1, list[bytes]()
     for lines in blocks:
         groups, start = list[LineGroup](), 0
         for blank in [i for i, line in enumerate(lines) if line[0] <= _SPACE and is_blank(line)]:
             if blank == start and not pending:
-                # Of thousands of blank lines, one group: each costs as much as a sentence.
+                # A run of blank lines is one group where possible, because each group costs as much as a sentence.
                 if groups and groups[-1].is_blank and len(groups[-1].lines) < _MOST_BLANK:
                     groups[-1].lines.append(lines[blank])
                 else:

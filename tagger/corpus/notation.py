@@ -1,7 +1,7 @@
-"""How a file spells its tags: which scheme, which prefix letters, which separator, what stands for outside.
+"""The notation of tags in a file: their scheme, and the spelling of prefixes, separator and outside tag.
 
-`detect_notation` reads all tags of a training file once; the `Notation` it finds is stored with the model, and
-`predict` writes tags in it.
+`detect_notation` reads all tags of a training file once. The `Notation` that it finds is stored with the model, and
+`predict` writes its tags in this notation.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tagger.errors import DataError
 _SEPARATORS = "-_."
 _OUTSIDE_SPELLINGS = ("O", "o", "0")
 _LETTERS = "BIESLUM"
-# Letters that only one scheme has. M (as in BMES) is IOBES's inner tag by another name.
+# Letters that only one scheme has. M (as in BMES) is another name for the inner prefix of IOBES.
 _SCHEME_OF_LETTER = {"E": "IOBES", "S": "IOBES", "M": "IOBES", "L": "BILOU", "U": "BILOU"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notation:
-    """The spelling of one file's tags.
+    """The scheme and the spelling of the tags in one file.
 
     Attributes:
         scheme: a name of `schemes.SCHEMES`, or `none` for plain tags.
         outside: the spelling of the outside tag: `O`, `o` or `0`.
-        separator: between prefix and type: `-`, `_` or `.`.
-        prefixes: canonical prefix → its spelling, where they differ, such as `{"I": "M"}` or `{"B": "b"}`.
-        typed: false if spans without a type (`B`) occur; they are spelled so again.
-        bare: whether inside tags are written as the type alone (IO only: `PER`).
+        separator: the character between prefix and entity type: `-`, `_` or `.`.
+        prefixes: canonical prefix → its spelling, for prefixes that differ, such as `{"I": "M"}` or `{"B": "b"}`.
+        typed: whether all spans have an entity type. If not, a span without one is spelled as the prefix alone (`B`).
+        bare: whether inside tags are written as the entity type alone (`PER`, in IO only).
     """
 
     scheme: str
@@ -42,7 +42,7 @@ class Notation:
     bare: bool = False
 
     def describe(self) -> str:
-        """The scheme, and how it is spelled where that is unusual: `IOB2, spelled B_PER and 0`."""
+        """Return the scheme, with examples of the spelling if it is unusual: `IOB2, spelled B_PER and 0`."""
         if self.scheme == NO_SCHEME:
             return NO_SCHEME
         entity_type = "PER" if self.typed else UNTYPED
@@ -55,7 +55,7 @@ class Notation:
         return f"{self.scheme}, spelled {' and '.join(spelled)}" if spelled else self.scheme
 
     def canonical(self, tag: str) -> str:
-        """A tag of the file as a canonical tag.
+        """Convert a tag as the file spells it to a canonical tag.
 
         >>> Notation(scheme="IOB2").canonical("B_PER")
         'B-PER'
@@ -77,7 +77,7 @@ class Notation:
         return f"{prefix}-{entity_type or UNTYPED}"
 
     def fits(self, tag: str) -> bool:
-        """Whether `canonical` takes the tag."""
+        """Return whether `canonical` accepts the tag."""
         try:
             self.canonical(tag)
         except ValueError:
@@ -85,7 +85,7 @@ class Notation:
         return True
 
     def spell(self, tag: str) -> str:
-        """A canonical tag in the file's spelling; the inverse of `canonical`."""
+        """Convert a canonical tag to the spelling of the file; the inverse of `canonical`."""
         if self.scheme == NO_SCHEME:
             return tag
         if tag == OUTSIDE:
@@ -98,7 +98,7 @@ class Notation:
 
 
 def parse_prefix(tag: str) -> tuple[str | None, str]:
-    """Prefix letter (upper case) and type of a tag as spelled; (None, tag) if it has no prefix.
+    """Return the prefix letter (in upper case) and the entity type of a tag; (None, tag) if it has no prefix.
 
     >>> parse_prefix("b_per"), parse_prefix("S"), parse_prefix("PER")
     (('B', 'per'), ('S', ''), (None, 'PER'))
@@ -113,7 +113,7 @@ def parse_prefix(tag: str) -> tuple[str | None, str]:
 
 
 def _is_bare_type(prefix: str | None, entity_type: str) -> bool:
-    """Whether IO reads a tag as a type without a prefix: `PER`, or a type of one letter that is no prefix of IOB."""
+    """Return whether IO reads a tag as a type without a prefix: `PER`, or a single letter other than `B` and `I`."""
     return prefix is None or (not entity_type and prefix not in ("B", "I"))
 
 
@@ -122,14 +122,14 @@ def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") ->
 
     Args:
         sentences: the tags of each sentence, as spelled.
-        scheme: `auto`, or the scheme that the user says it is.
+        scheme: `auto`, or the scheme that the user names.
 
     Returns:
-        The notation, and notes for the user: what was found and how unusual spellings are read.
+        The notation, and notes for the user on what was found and how unusual spellings are read.
 
     Raises:
-        DataError: tags that fit no scheme, or several; without a path (`dataset` adds where they stand).
-        BadTag: the first tag that does not fit, for the caller to locate.
+        DataError: the tags fit no scheme, or several. The error names no path; `dataset` adds the path and lines.
+        BadTag: some tags do not fit the scheme; the caller locates the first of them.
     """
     counts = collections.Counter(itertools.chain.from_iterable(sentences))
     if scheme == NO_SCHEME:
@@ -159,14 +159,14 @@ class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the calle
 def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]) -> str:
     parsed = {tag: parse_prefix(tag) for tag in counts if tag not in _OUTSIDE_SPELLINGS}
     if not parsed:
-        return "IOB2"  # nothing but O: any scheme will do
+        return "IOB2"  # there are only outside tags, which all schemes share
     has_outside = len(parsed) < len(counts)
     letters = {prefix for prefix, entity_type in parsed.values() if prefix and entity_type}
     n_prefixed = sum(counts[tag] for tag, (prefix, entity_type) in parsed.items() if prefix and entity_type)
     few = n_prefixed <= sum(counts[tag] for tag in parsed) / 2
-    if not letters or (letters == {"I"} and few):  # a few I-x alone may be parts of speech with a hyphen
+    if not letters or (letters == {"I"} and few):  # I-x alone, if rare, may be a hyphenated part of speech
         bare = {prefix or "" for prefix, _ in parsed.values()}
-        # Single letters can be plain tags too: they are a scheme only where nothing else stands beside them.
+        # Single letters can be plain tags too, so they are a scheme only if there are no other tags beside them.
         if "" in bare or not {"B", "I"} & bare:
             if has_outside:
                 raise DataError(
@@ -180,7 +180,7 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
     if len(special) == 2:
         raise DataError(
             "scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U), expected one of them; set"
-            " data.scheme, or mend the tags",
+            " data.scheme, or fix the tags",
             detail=[f"tags found: {', '.join(sorted(counts)[:20])}"],
         )
     if special:
@@ -191,7 +191,7 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
 
 
 def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
-    """IOB1 or IOB2: the one that has fewer of the file's transitions ill-formed, so that a slip decides nothing."""
+    """Return IOB1 or IOB2, whichever has fewer ill-formed transitions in the file, so that a slip decides nothing."""
     reader = Notation(scheme="IOB1")
 
     def canonical_or_outside(tag: str) -> str:
@@ -211,19 +211,19 @@ def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
 
 
 def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:
-    """The commonest spelling of each part."""
+    """Return the notation with the commonest spelling of each part of a tag."""
     outside: collections.Counter[str] = collections.Counter()
     separators: collections.Counter[str] = collections.Counter()
     letters: dict[str, collections.Counter[str]] = {}
-    forms: collections.Counter[str] = collections.Counter()
+    kinds: collections.Counter[str] = collections.Counter()
     for tag, n in counts.items():
         prefix, entity_type = parse_prefix(tag)
         if tag in _OUTSIDE_SPELLINGS:
             outside[tag] += n
         elif prefix is None or (scheme == "IO" and _is_bare_type(prefix, entity_type)):
-            forms["bare"] += n
+            kinds["bare"] += n
         else:
-            forms["typed" if entity_type else "untyped"] += n
+            kinds["typed" if entity_type else "untyped"] += n
             if entity_type:
                 separators[tag[1]] += n
             letters.setdefault("I" if prefix == "M" else prefix, collections.Counter())[tag[0]] += n
@@ -233,8 +233,8 @@ def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:
         outside=_commonest(outside, OUTSIDE),
         separator=_commonest(separators, "-"),
         prefixes={prefix: spelled for prefix, spelled in sorted(prefixes.items()) if spelled != prefix},
-        typed=not forms["untyped"],
-        bare=scheme == "IO" and forms["bare"] > forms["typed"] + forms["untyped"],
+        typed=not kinds["untyped"],
+        bare=scheme == "IO" and kinds["bare"] > kinds["typed"] + kinds["untyped"],
     )
 
 

@@ -1,9 +1,9 @@
-"""Tag schemes: reading tags as spans, writing spans as tags, and telling which scheme a file uses.
+"""Tag schemes: spans read from tags, tags written for spans, and the transitions that each scheme allows.
 
-A *canonical* tag is `O` or `<prefix>-<type>` with the scheme's own prefixes in upper case; a span without a type
-has the type `_`. `Notation` turns the spelling of a file (`B_PER`, `0`, `i-per`, BMES letters, bare `B`) into
-canonical tags and back. Ill-formed sequences are read as conlleval reads them, everywhere: an inside tag after
-`O` or after another type begins a span.
+A *canonical* tag is `O` or `<prefix>-<type>` with the scheme's own prefixes in upper case; a span without an entity
+type has the type `_`. `Notation` converts the spelling of a file (`B_PER`, `0`, `i-per`, BMES letters, bare `B`) to
+canonical tags and back. Ill-formed sequences are always read as conlleval reads them: an inside tag after `O` or after
+another type begins a span.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNTYPED = "_"
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class Span:
-    """Tokens `start` to `end` (exclusive) of a sentence are one entity or chunk of a type."""
+    """One entity or phrase of a type: the tokens from `start` to `end` (exclusive) of a sentence."""
 
     type: str
     start: int
@@ -28,9 +28,9 @@ class Span:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scheme:
-    """Which prefix stands for a span of one token, and for the first, inner and last token of a longer one.
+    """The prefixes for a span of one token, and for the first, inner and last tokens of a longer span.
 
-    `first_after_same` and `single_after_same` stand instead where a span of the same type ends just before.
+    `first_after_same` and `single_after_same` are used instead if a span of the same type ends just before.
     """
 
     single: str
@@ -51,13 +51,13 @@ SCHEMES: Mapping[str, Scheme] = {
     "IOB2": Scheme("B", "B", "I", "I", "B", "B"),
     "IOBES": Scheme("S", "B", "I", "E", "S", "B"),
     "BILOU": Scheme("U", "B", "I", "L", "U", "B"),
-    "IO": Scheme("I", "I", "I", "I", "I", "I"),  # cannot hold two neighbouring spans of one type: merges them
+    "IO": Scheme("I", "I", "I", "I", "I", "I"),  # merges two adjacent spans of one type, which it cannot express
 }
-NO_SCHEME = "none"  # plain tags (part of speech, …): no prefixes, no spans
+NO_SCHEME = "none"  # plain tags (parts of speech, …) without prefixes and spans
 SCHEME_NAMES = (*SCHEMES, NO_SCHEME)
-_READ_AS = {"L": "E", "U": "S"}  # BILOU's names for IOBES's prefixes
-# conlleval's reading of two neighbouring tags of one type: does a new span begin at the second? (Tjong Kim Sang
-# 2000, conlleval.pl `startOfChunk`; S added as in seqeval's `start_of_chunk`.) Types that differ always begin one.
+_READ_AS = {"L": "E", "U": "S"}  # BILOU's names for prefixes of IOBES
+# Whether conlleval begins a new span at the second of two adjacent tags of one type (Tjong Kim Sang 2000, conlleval.pl
+# `startOfChunk`; S added as in seqeval's `start_of_chunk`). A tag of another type always begins one.
 _BEGINS = {
     ("B", "B"): True, ("B", "I"): False, ("B", "E"): False, ("B", "S"): True,
     ("I", "B"): True, ("I", "I"): False, ("I", "E"): False, ("I", "S"): True,
@@ -68,13 +68,13 @@ _BEGINS = {
 
 @functools.lru_cache(maxsize=1 << 16)
 def split_tag(tag: str) -> tuple[str, str]:
-    """A canonical tag's prefix and type: `B-PER` → (`B`, `PER`), `O` → (`O`, ``)."""
+    """Return the prefix and entity type of a canonical tag: `B-PER` → (`B`, `PER`), `O` → (`O`, ``)."""
     prefix, _, entity_type = tag.partition("-")
     return prefix, entity_type
 
 
 def spans_from_tags(tags: Sequence[str]) -> list[Span]:
-    """The spans of canonical tags of any scheme, in order, as conlleval reads them.
+    """Return the spans of canonical tags of any scheme, in order, as conlleval reads them.
 
     >>> spans_from_tags(["B-PER", "I-PER", "O", "I-LOC", "B-LOC"])
     [Span(type='PER', start=0, end=2), Span(type='LOC', start=3, end=4), Span(type='LOC', start=4, end=5)]
@@ -100,7 +100,7 @@ def spans_from_tags(tags: Sequence[str]) -> list[Span]:
 
 
 def tags_from_spans(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Canonical tags of a sentence of `length` tokens; the spans must be in order and not overlap.
+    """Return the canonical tags of a sentence of `length` tokens; the spans must be in order and must not overlap.
 
     >>> tags_from_spans([Span("PER", 0, 2), Span("LOC", 3, 4)], 5, "IOBES")
     ['B-PER', 'E-PER', 'O', 'S-LOC', 'O']
@@ -123,9 +123,9 @@ def tags_from_spans(spans: Iterable[Span], length: int, scheme: str) -> list[str
 
 
 def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
-    """Canonical tags from one scheme to another, by way of their spans.
+    """Convert canonical tags from one scheme to another, by way of their spans.
 
-    Between equal schemes the tags come back as they are, ill-formed or not; otherwise the result is well-formed.
+    If the schemes are equal, the tags are returned unchanged, ill-formed or not. Otherwise the result is well-formed.
     """
     if source == target:
         return list(tags)
@@ -134,9 +134,9 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
 
 @functools.cache
 def legal_transitions(scheme: str) -> frozenset[tuple[str, str, bool]]:
-    """All (prefix, next prefix, same type) that occur in well-formed tags; the edges of a sentence count as `O`.
+    """Return all (prefix, next prefix, same type) that occur in well-formed tags; sentence edges count as `O`.
 
-    Not a second table: `tags_from_spans` writes every sequence of three neighbouring short spans of two types.
+    This needs no second table: `tags_from_spans` writes every sequence of three adjacent short spans of two types.
     """
     if scheme == NO_SCHEME:
         raise ValueError("plain tags have no illegal transitions")
@@ -155,6 +155,6 @@ def legal_transitions(scheme: str) -> frozenset[tuple[str, str, bool]]:
 
 
 def is_legal(tag: str, next_tag: str, transitions: frozenset[tuple[str, str, bool]]) -> bool:
-    """Whether one canonical tag may follow another."""
+    """Return whether one canonical tag may follow another."""
     (prefix, entity_type), (next_prefix, next_type) = split_tag(tag), split_tag(next_tag)
     return (prefix, next_prefix, entity_type == next_type and prefix != OUTSIDE) in transitions

@@ -1,4 +1,4 @@
-"""Which tags may follow each other, and how well: the rules of a scheme, or what a CRF has learned within them."""
+"""Transitions between tags: the rules of a scheme, or the weights that a CRF has learned within these rules."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import numpy.typing as npt
 
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions
 
-# Finite, so that a sentence whose every path is illegal still gets the best of those with the fewest breaks; in
-# double precision, so that the sum over a long sentence still tells log-probabilities apart.
+# Finite, so that a sentence without a legal path still gets the best of the paths that break the fewest rules. In
+# double precision, a sum over a long sentence still distinguishes log-probabilities.
 ILLEGAL = -1e6
-MOST_TAGS = 2000  # whose transitions are a table of [K, K]; more are no tags but something else's column
-_LOWEST = -500.0  # the logarithm of what may still be multiplied with others: that of the least double is -708
-_MOST_STEPS = 16  # beyond, the widest spread is so small that no network keeps within it
+MOST_TAGS = 2000  # the transitions of K tags are a table [K, K]; a column of more values does not hold tags
+_LOWEST = -500.0  # the logarithm of the smallest factor in a product; that of the smallest double is -708
+_MOST_STEPS = 16  # with more steps, the widest spread is so small that no network stays within it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Transitions:
-    """Additive scores of tags that follow each other; whatever is illegal has a large negative one.
+    """Additive weights of tags that follow each other; the weight of an illegal transition is large and negative.
 
     Attributes:
-        transition: [K, K], from the tag of a row to the tag of a column.
-        start: [K], for the first tag of a sentence.
-        end: [K], for the last.
-        learned: a CRF's, beside logits that mean nothing on their own; otherwise they are penalties, 0 if legal.
+        transition: [K, K], the weights from the tag of a row to the tag of a column.
+        start: [K], the weights of the first tag of a sentence.
+        end: [K], the weights of the last tag of a sentence.
+        learned: whether the weights are those of a CRF, without which its logits mean nothing. Otherwise they are
+            penalties, which are 0 for legal transitions.
     """
 
     transition: npt.NDArray[np.float64]
@@ -39,8 +40,8 @@ class Transitions:
         """Return the transitions of a chunk: a part of a sentence that is read in parts.
 
         Args:
-            after_tag: the tag before it; None if it is the first chunk.
-            continues: it is not the last chunk.
+            after_tag: the tag before the chunk; None if it is the first chunk.
+            continues: whether another chunk follows.
         """
         return dataclasses.replace(
             self,
@@ -49,48 +50,51 @@ class Transitions:
         )
 
     def is_close(self, other: Transitions, tolerance: float) -> bool:
-        """Whether no score differs by more than a tolerance."""
+        """Return whether no weight differs from that of the other transitions by more than a tolerance."""
         pairs = (self.transition, other.transition), (self.start, other.start), (self.end, other.end)
         return all(bool((np.abs(a - b) <= tolerance).all()) for a, b in pairs)
 
     @property
     def legal(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Which transitions [K, K], first tags [K] and last tags [K] are legal."""
+        """Masks of the legal transitions [K, K], first tags [K] and last tags [K]."""
         return self.transition > ILLEGAL / 2, self.start > ILLEGAL / 2, self.end > ILLEGAL / 2
 
     @functools.cached_property
     def spread(self) -> Spread:
-        """How far apart scores may lie beside these transitions.
+        """The conditions under which sums over paths with these transitions may be computed as products.
 
-        If any used tag can follow any other after exactly d steps, then the best paths to two tags at a step differ in
-        their last d steps at most; so their scores, and the sums over all paths, lie no more than d spreads apart.
+        Suppose that any used tag can follow any other after exactly d steps. Then the best paths to two tags at a step
+        differ in at most their last d steps. Their totals, and the sums over all paths, therefore lie at most d spreads
+        apart.
         """
         legal, may_start, may_end = (which.astype(np.float64) for which in self.legal)
         reached = np.eye(len(legal)) + legal
-        for _ in range(len(legal).bit_length()):  # squared so often, paths of any number of steps are counted
+        for _ in range(len(legal).bit_length()):  # repeated squaring covers paths of any length
             reached = np.minimum(reached @ reached, 1.0)
         used: npt.NDArray[np.bool_] = (may_start @ reached > 0) & (reached @ may_end > 0)
         power = np.eye(len(legal))
         shortest = 1
         for d in range(1, _MOST_STEPS + 1):
             if not may_start @ power @ may_end:
-                shortest = d + 1  # no path of d tags
+                shortest = d + 1  # no legal path has d tags
             power = np.minimum(power @ legal, 1.0)
-            if used.any() and power[np.ix_(used, used)].all():  # and so after any number of steps from d on
+            if used.any() and power[np.ix_(used, used)].all():  # then also after more than d steps
                 return Spread(-_LOWEST / d, shortest, used)
         return Spread(-1.0, shortest, used)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Spread:
-    """When sums over paths may be computed as products of probabilities, and not of logarithms, which are slower.
+    """The conditions under which sums over paths may be computed as products of probabilities.
+
+    Otherwise they must be computed from logarithms, which is slower.
 
     Attributes:
-        widest: how far apart the scores of one step, of its logits and of its legal transitions, may lie; negative:
-            nothing is known of the products.
-        shortest: sentences from this length on have a legal path.
-        used: [K], the tags that some legal path goes through. The others must be left out of the products: what leads
-            nowhere might outgrow all the rest.
+        widest: how far apart the values of one step, its logits and its legal transitions, may lie. A negative value
+            means that nothing is known about the products.
+        shortest: the length in tokens from which on every sentence has a legal path.
+        used: [K], whether some legal path goes through each tag. The other tags must be left out of the products,
+            because a path that leads nowhere might outgrow all the rest.
     """
 
     widest: float
@@ -99,7 +103,7 @@ class Spread:
 
 
 def constraints_of(tags: Sequence[str], scheme: str) -> Transitions | None:
-    """The penalties of canonical tags; None for plain tags, where everything is legal."""
+    """Return the penalties of canonical tags; None for plain tags, where every transition is legal."""
     if scheme == NO_SCHEME:
         return None
     legal = legal_transitions(scheme)
@@ -120,10 +124,13 @@ def learned_within(
     start: npt.NDArray[np.floating],
     end: npt.NDArray[np.floating],
 ) -> Transitions:
-    """A CRF's scores, from its weights [K, K], [K] and [K].
+    """Return the transitions of a CRF.
 
     Args:
-        constraints: what is legal, whatever the weights of the rest are; None: everything.
+        constraints: the legal transitions; the weights of all others are ignored. None: every transition is legal.
+        transition: [K, K], the weights from the tag of a row to the tag of a column.
+        start: [K], the weights of the first tag.
+        end: [K], the weights of the last tag.
     """
     weights = [array.astype(np.float64) for array in (transition, start, end)]
     if constraints is not None:

@@ -1,1 +1,1 @@
-"""Sentences in, arrays out: vocabularies, characters, encoding, batches."""
+"""Sentences to arrays: vocabularies, characters, encoding and batches."""

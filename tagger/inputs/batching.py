@@ -1,9 +1,10 @@
-"""Sentences of ids to padded batches: bucketed by length, zeros on the right, and a reversed copy of each.
+"""Padded batches of encoded sentences: bucketed by length, zeros on the right, and a reversed copy of each sentence.
 
-Five steps, two sentences:  token_ids [[7, 8, 9, 0, 0],   reversed_ids [[9, 8, 7, 0, 0],   lengths [3, 5]
+Two sentences, five steps:  token_ids [[7, 8, 9, 0, 0],   reversed_ids [[9, 8, 7, 0, 0],   lengths [3, 5]
                                        [4, 5, 6, 7, 8]]                 [8, 7, 6, 5, 4]]
-The copy is reversed by each sentence's own length and padded on the right again. So padding comes after every
-real step in both branches, a recurrence from left to right cannot carry it into one, and no branch needs a mask.
+Each copy is reversed by its sentence's own length and padded on the right again. Padding therefore comes after every
+real step in both branches: a recurrence from left to right cannot carry it into a real step, and no branch needs a
+mask.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ _BATCHES_PER_BUCKET = 50  # sentences are sorted by length within this many batc
 class Batch:
     """B sentences, padded to T steps.
 
-    What is computed of a token alone is computed once for each distinct one, and both branches gather from that
-    table: so what a batch holds is its D distinct tokens and, for each step, the row of its token.
+    Whatever depends on a token alone is computed once for each distinct token, and both branches gather from that
+    table. A batch therefore holds its D distinct tokens and, for each step, the row of its token.
 
     Attributes:
         distinct_ids: [V'], the token ids that occur, each once, `PAD_ID` first.
-        id_rows: [D], the row of `distinct_ids` that each distinct token has. Tokens of one id, as the unknown ones, may
-            be spelled in several ways; where the network does not read that, there is one row an id.
-        token_rows: [B, T], which distinct token stands there; the first, which is padding, on the right.
-        reversed_rows: [B, T], each sentence reversed by its own length.
-        lengths: [B], all at least 1, except in an empty share.
-        tag_ids: [B, T]; zeros where padded, and everywhere if there are no gold tags.
-        forms: of the D distinct tokens; None if the network reads none.
-        feature_ids: [D, F], of the distinct tokens.
+        id_rows: [D], the row of each distinct token in `distinct_ids`. Tokens with the same id, such as unknown ones,
+            may differ in their forms and features. If the network reads neither, each id has one distinct token.
+        token_rows: [B, T], the index of the distinct token at each step. Index 0 is padding, which is on the right.
+        reversed_rows: [B, T], the same with each sentence reversed by its own length.
+        lengths: [B], the sentence lengths, each at least 1 except in an empty share.
+        tag_ids: [B, T], the gold tags; zeros at padding, and everywhere if there are no gold tags.
+        forms: the forms of the D distinct tokens; None if the network reads no forms.
+        feature_ids: [D, F], the feature ids of the distinct tokens.
     """
 
     distinct_ids: Ids
@@ -55,17 +56,17 @@ class Batch:
 
     @property
     def token_ids(self) -> Ids:
-        """[B, T], zero-padded on the right."""
+        """The token ids [B, T], zero-padded on the right."""
         return self.distinct_ids[self.id_rows][self.token_rows]
 
     @property
     def reversed_ids(self) -> Ids:
-        """[B, T], each sentence reversed by its own length, zero-padded on the right."""
+        """The token ids [B, T] with each sentence reversed by its own length, zero-padded on the right."""
         return self.distinct_ids[self.id_rows][self.reversed_rows]
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """[B, T], true at real tokens."""
+        """A mask [B, T], true at real tokens."""
         return mask_of(self.lengths)
 
     @property
@@ -73,9 +74,9 @@ class Batch:
         return int(self.lengths.sum())
 
     def share(self, i: int, n: int) -> Batch:
-        """Every n-th sentence from sentence i on, beside all distinct ids.
+        """Return every n-th sentence from sentence i on, together with all distinct ids.
 
-        Where there is none: a row of padding, of length 0.
+        If there is no such sentence, the share is one row of padding with length 0.
         """
         lengths = self.lengths[i::n]
         if not len(lengths):
@@ -91,15 +92,15 @@ class Batch:
 
 
 def mask_of(lengths: Ids) -> npt.NDArray[np.bool_]:
-    """[B, T], true at real tokens."""
+    """Return a mask [B, T] that is true at real tokens, from sentence lengths [B]."""
     steps: npt.NDArray[np.bool_] = np.arange(lengths.max(initial=0)) < lengths[:, None]
     return steps
 
 
 def reverse_by_length(ids: Ids, lengths: Ids) -> Ids:
-    """Each row's first `lengths` ids reversed, the padding left where it is.
+    """Reverse the first `lengths` ids of each row, and leave the padding where it is.
 
-    Step t of a sentence of length n is taken from n-1-t:  n = 3, T = 5:  [2 1 0 3 4].
+    Step t of a sentence of length n is taken from step n-1-t; for n = 3 and T = 5, from [2 1 0 3 4].
     """
     steps = np.arange(ids.shape[1])
     source = np.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
@@ -108,10 +109,13 @@ def reverse_by_length(ids: Ids, lengths: Ids) -> Ids:
 
 
 def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
-    """Sentences [T_i, ...], zero-padded on the right to [B, T, ...], and their lengths [B].
+    """Pad sentences [T_i, ...] with zeros on the right.
+
+    Returns:
+        The padded sentences [B, T, ...], and their lengths [B].
 
     Raises:
-        ValueError: there is no sentence, or one has no token (a cuDNN LSTM fails on it).
+        ValueError: there is no sentence, or a sentence has no tokens (a cuDNN LSTM fails on it).
     """
     lengths = np.array([len(ids) for ids in sentences], np.int32)
     if not lengths.all() or not len(lengths):
@@ -126,16 +130,16 @@ def make_batch(sentences: Sequence[Ids], tag_ids: Sequence[Ids] | None = None, f
     """Pad sentences to a batch.
 
     Args:
-        sentences: [T_i] token ids, or [T_i, 2 + F] as `encoder.Encoded` has them.
-        tag_ids: [T_i] each.
-        forms: what the forms in `sentences` are.
+        sentences: token ids [T_i], or arrays [T_i, 2 + F] as in `encoder.Encoded`.
+        tag_ids: the tag ids [T_i] of each sentence.
+        forms: the forms that `sentences` refer to.
 
     Raises:
-        ValueError: as `pad`.
+        ValueError: as in `pad`.
     """
     padded, lengths = pad(sentences)
     n_columns = 1 if padded.ndim == 2 else padded.shape[2]
-    # One row of padding more, whose ids are the least of all: so it is there, and the table's first row.
+    # An extra row of padding makes sure that padding occurs. Its ids are the lowest, so it is the table's first row.
     flat = np.concatenate([np.zeros((1, n_columns), np.int32), padded.reshape(-1, n_columns)])
     feature_ids: Ids
     if n_columns == 1:
@@ -156,11 +160,11 @@ def make_batch(sentences: Sequence[Ids], tag_ids: Sequence[Ids] | None = None, f
 
 
 def _distinct_rows(rows: Ids) -> tuple[Ids, npt.NDArray[np.intp]]:
-    """The distinct rows of [N, C], in order, and which of them each row is."""
+    """Return the distinct rows of [N, C] in ascending order, and the index among them of each row."""
     sizes = rows.max(axis=0).astype(np.float64) + 1
     if sizes.prod() > 2.0**62:
         return np.unique(rows, axis=0, return_inverse=True)
-    keys = rows[:, 0].astype(np.int64)  # each row as one number sorts ten times as fast
+    keys = rows[:, 0].astype(np.int64)  # rows as single numbers sort ten times as fast
     for column, size in zip(rows.T[1:], sizes[1:].astype(np.int64), strict=True):
         keys = keys * size + column
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -171,9 +175,9 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], n_ahead: int = 2) -> Iterator[T]:
-    """The same items, made up to `n_ahead` ahead by another thread.
+    """Yield the same items, which another thread makes up to `n_ahead` in advance.
 
-    What the items are must not depend on when they are made. An error in making one is raised where it is taken.
+    The items must not depend on when they are made. An error in making an item is raised where that item is taken.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(n_ahead)
     abandoned = threading.Event()
@@ -211,7 +215,11 @@ def prefetch(items: Iterable[T], n_ahead: int = 2) -> Iterator[T]:
 
 
 def bucketed_order(lengths: Ids, batch_size: int, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
-    """The rows of each batch of an epoch: sentences shuffled, then neighbours of like length, batches shuffled."""
+    """Return the rows of each batch of an epoch.
+
+    The sentences are shuffled and cut into buckets, each bucket is sorted by length and cut into batches, and the
+    batches are shuffled.
+    """
     order = rng.permutation(len(lengths))
     bucket = batch_size * _BATCHES_PER_BUCKET
     batches = []
@@ -223,7 +231,11 @@ def bucketed_order(lengths: Ids, batch_size: int, rng: np.random.Generator) -> l
 
 
 def batches_by_length(lengths: Sequence[int], max_length: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Row numbers of batches of sentences of like length, long ones first and alone; empty ones are left out."""
+    """Yield the row numbers of batches of sentences of similar length, the longest first.
+
+    A sentence of more than `max_length` tokens is a batch of its own. Several sentences are batched together only if
+    they have at most `batch_tokens` steps when padded. Empty sentences are left out.
+    """
     order = np.argsort(-np.array(lengths, np.int64), kind="stable")
     batch: list[int] = []
     for row in order.tolist():

@@ -1,6 +1,6 @@
-"""What the letters of a token say, whether or not it is known: its characters and its casing.
+"""Word forms: the characters and the casing of a token, which its letters give whether or not the token is known.
 
-They depend on the spelling alone, so they are worked out once for each distinct one.
+They depend on the letters alone, so they are computed only once for each distinct token.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ import numpy.typing as npt
 
 from tagger.inputs.vocabulary import N_RESERVED, UNK_ID, Ids
 
-MAX_CHARACTERS = 64  # of a token that the network reads: the first half and the last half of a longer one
+MAX_CHARACTERS = 64  # the network reads only the first and the last half of this number of a longer token
 
 
 class Casing(enum.IntEnum):
-    """The shapes of a token that Reimers & Gurevych (2017) tell apart; digits are those of any script."""
+    """The shapes of a token that Reimers & Gurevych (2017) distinguish; digits of any script count."""
 
     PADDING = 0
     NUMERIC = 1  # 1996
     LOWER = 2  # says
     UPPER = 3  # EU
-    INITIAL_UPPER = 4  # German, iPhone is OTHER
-    MAINLY_NUMERIC = 5  # 1990s: more than half of it
+    INITIAL_UPPER = 4  # German; but iPhone is OTHER
+    MAINLY_NUMERIC = 5  # 1990s: more than half are digits
     CONTAINS_DIGIT = 6  # F16a
     OTHER = 7
 
 
 def casing_of(token: str) -> Casing:
-    """
+    """Return the casing of a token.
+
     >>> [casing_of(token).name for token in ("1996", "says", "EU", "German", "1990s", "F16ab", "%", "")]
     ['NUMERIC', 'LOWER', 'UPPER', 'INITIAL_UPPER', 'MAINLY_NUMERIC', 'CONTAINS_DIGIT', 'OTHER', 'OTHER']
     """
@@ -50,7 +51,11 @@ def casing_of(token: str) -> Casing:
 
 @dataclasses.dataclass(frozen=True)
 class CharacterVocabulary:
-    """Known characters: `characters[i]` has id `i + 2`; every other one has id `UNK_ID`."""
+    """Known characters: `characters[i]` has id `i + 2`, and every other character has id `UNK_ID`.
+
+    Raises:
+        ValueError: an entry is not a single character, or a character occurs twice.
+    """
 
     characters: tuple[str, ...]
     _codes: npt.NDArray[np.uint32] = dataclasses.field(init=False, repr=False, compare=False)
@@ -58,19 +63,19 @@ class CharacterVocabulary:
 
     def __post_init__(self) -> None:
         if any(len(character) != 1 for character in self.characters):
-            raise ValueError("found a line that is not one character")
+            raise ValueError("found a line that is not a single character")
         if len(set(self.characters)) < len(self.characters):
-            raise ValueError("a character stands twice in the vocabulary")
+            raise ValueError("a character occurs twice in the vocabulary")
         codes = np.array(list(map(ord, self.characters)), np.uint32)
         object.__setattr__(self, "_order", np.argsort(codes))
         object.__setattr__(self, "_codes", codes[self._order])
 
     def __len__(self) -> int:
-        """The number of ids, reserved ones included."""
+        """The number of ids, including the reserved ones."""
         return len(self.characters) + N_RESERVED
 
     def encode(self, text: str) -> Ids:
-        """The id of each character, [N]."""
+        """Return the ids [N] of the characters of a text."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         if not self.characters:
             return np.full(len(codes), UNK_ID, np.int32)
@@ -80,7 +85,7 @@ class CharacterVocabulary:
 
 
 def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.NDArray[np.int64]]:
-    """All characters of the tokens, commonest first, and the count of each id."""
+    """Return the vocabulary of all characters in the tokens, commonest first, and the count of each id."""
     counts: collections.Counter[str] = collections.Counter()
     for token in tokens:
         counts.update(token)
@@ -93,12 +98,13 @@ def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.ND
 
 @dataclasses.dataclass(frozen=True)
 class WordForms:
-    """S distinct forms, the first of them that of padding.
+    """S distinct forms, the first of which is that of padding.
 
     Attributes:
-        casing: [S], a `Casing` each.
-        characters: [N], the character ids of all forms, one after the other; at least one each, none `PAD_ID`.
-        lengths: [S], how many of them are each one's.
+        casing: [S], the `Casing` of each form.
+        characters: [N], the character ids of all forms, one form after the other. Each form has at least one, and none
+            is `PAD_ID`.
+        lengths: [S], the number of characters of each form.
     """
 
     casing: Ids
@@ -106,14 +112,14 @@ class WordForms:
     lengths: Ids
 
     def select(self, rows: npt.NDArray[np.integer]) -> WordForms:
-        """The forms of these rows, in their order."""
+        """Return the forms of the given rows, in the order of the rows."""
         lengths = self.lengths[rows]
         ends = np.cumsum(self.lengths)
         offsets = np.repeat(ends[rows] - self.lengths[rows] - (np.cumsum(lengths) - lengths), lengths)
         return WordForms(self.casing[rows], self.characters[np.arange(len(offsets)) + offsets], lengths)
 
     def padded(self) -> Ids:
-        """The characters of each spelling as a row, zero-padded on the right: [S, C]."""
+        """Return the character ids [S, C], with one row per form, zero-padded on the right."""
         mask = np.arange(self.lengths.max()) < self.lengths[:, None]
         rows = np.zeros(mask.shape, np.int32)
         rows[mask] = self.characters
@@ -121,17 +127,19 @@ class WordForms:
 
 
 def encode_forms(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) -> WordForms:
-    """The forms of padding and of distinct tokens.
+    """Return the forms of padding and of distinct tokens.
 
     Args:
-        vocabulary: None if the network reads no characters: then each spelling has one, which means nothing.
+        tokens: the distinct tokens.
+        vocabulary: the known characters; None if the network reads no characters. Each form then has one character,
+            which means nothing.
     """
     casing = np.array([Casing.PADDING, *map(casing_of, tokens)], np.int32)
     if vocabulary is None:
         ones = np.ones(len(casing), np.int32)
         return WordForms(casing, ones * UNK_ID, ones)
     read = [_ends(token) for token in tokens]
-    # Padding and an empty token are one unknown character each: every spelling has one.
+    # Padding and an empty token are one unknown character each, so that every form has at least one.
     lengths = np.array([1, *(len(text) or 1 for text in read)], np.int32)
     characters = vocabulary.encode("".join(["\0", *(text or "\0" for text in read)]))
     empty = np.cumsum(lengths)[[i for i, text in enumerate(["", *read]) if not text]] - 1

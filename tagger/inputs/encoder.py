@@ -1,4 +1,4 @@
-"""Sentences to the numbers that a network reads of them."""
+"""Encoding of sentences as the numbers that a network reads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from tagger.inputs.characters import CharacterVocabulary, WordForms, encode_forms
 from tagger.inputs.vocabulary import Ids, TokenVocabulary
 
-TOKEN, FORM, FIRST_FEATURE = 0, 1, 2  # what the columns of an encoded sentence are
-# The columns of a sentence of T tokens that a network reads: its tokens, and each feature column.
+TOKEN, FORM, FIRST_FEATURE = 0, 1, 2  # the columns of an encoded sentence
+# The columns of a sentence that a network reads, each of T strings: its tokens, and each feature column.
 Columns = Sequence[Sequence[str]]
 
 
@@ -21,9 +21,9 @@ class Encoded(NamedTuple):
     """Encoded sentences.
 
     Attributes:
-        sentences: one array a sentence: [T, 2 + F] of the id of the token, its form, and the id of each feature; or
-            just [T] token ids where the network reads nothing else.
-        forms: what the forms are; None where the network reads none.
+        sentences: one array per sentence: [T, 2 + F] with the id of each token, the index of its form, and the ids of
+            its features; or only token ids [T] if the network reads nothing else.
+        forms: the forms that the indices refer to; None if the network reads no forms.
     """
 
     sentences: list[Ids]
@@ -31,12 +31,14 @@ class Encoded(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """How many ids there are of everything: what a network's tables are as long as.
+    """The numbers of ids, which are the lengths of a network's tables.
 
     Attributes:
-        n_tokens: V, n_characters: reserved ones included; no character where the network reads none.
-        n_tags: K.
-        n_features: F, columns; n_feature_ids: of all of them together.
+        n_tokens: V, the number of token ids, including the reserved ones.
+        n_tags: K, the number of tags.
+        n_characters: the number of character ids, including the reserved ones; 0 if the network reads no characters.
+        n_features: F, the number of feature columns.
+        n_feature_ids: the number of feature ids of all these columns together.
     """
 
     n_tokens: int
@@ -51,11 +53,11 @@ class Encoder:
     """Everything that turns a sentence into numbers.
 
     Attributes:
-        tokens: ids of tokens.
-        characters: ids of their characters; None if the network does not read them.
-        casing: whether it reads their casing.
-        features: ids of the values of each feature column; the network sees those of the second one after those of the
-            first, and so on.
+        tokens: the ids of tokens.
+        characters: the ids of characters; None if the network does not read characters.
+        casing: whether the network reads the casing of tokens.
+        features: the ids of the values of each feature column. In the network, the ids of the second column follow
+            those of the first, and so on.
     """
 
     tokens: TokenVocabulary
@@ -65,16 +67,16 @@ class Encoder:
 
     @property
     def feature_offsets(self) -> list[int]:
-        """What is added to the ids of each feature column, and the number of all feature ids: F + 1 numbers."""
+        """F + 1 numbers: the offset that is added to the ids of each feature column, and the number of feature ids."""
         return [0, *itertools.accumulate(map(len, self.features))]
 
     def sizes(self, n_tags: int) -> Sizes:
-        """Those of a network with so many tags."""
+        """Return the sizes of a network with `n_tags` tags."""
         n_characters = len(self.characters) if self.characters is not None else 0
         return Sizes(len(self.tokens), n_tags, n_characters, len(self.features), self.feature_offsets[-1])
 
     def encode(self, sentences: Sequence[Columns]) -> Encoded:
-        """Encode sentences, all at once, which is faster; a sentence may be empty."""
+        """Encode sentences all at once, which is faster than one by one; a sentence may be empty."""
         columns = [list(itertools.chain.from_iterable(parts)) for parts in zip(*sentences, strict=True)]
         tokens, *features = columns or [[]] * (1 + len(self.features))
         token_ids = self.tokens.encode(tokens)

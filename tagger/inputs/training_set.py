@@ -1,4 +1,4 @@
-"""The training sentences, batched anew each epoch: their order, and what is replaced by the unknown."""
+"""Training sentences, batched anew for each epoch: their order, and the ids that are replaced by unknown ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tagger.inputs.vocabulary import UNK_ID, Ids
 
 
 class Purpose(enum.IntEnum):
-    """What a random draw is for. Every draw is a function of (seed, epoch, step, purpose) and nothing else."""
+    """The purpose of a random draw; every draw is a function of (seed, epoch, step, purpose) and nothing else."""
 
     ORDER = 0
     UNKNOWN = 1
@@ -27,13 +27,13 @@ class Purpose(enum.IntEnum):
 
 
 def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.Generator:
-    """The generator of one draw."""
+    """Return the random generator for one draw."""
     return np.random.default_rng([seed, epoch, step, purpose])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WordDropout:
-    """Replaces some tokens, characters and features by unknown ones, so that the network learns to read those.
+    """The replacement of some tokens, characters and features by unknown ones, which the network thus learns to read.
 
     Attributes:
         rare: [V], true at the token ids that are replaced with `unk_probability`.
@@ -41,7 +41,8 @@ class WordDropout:
         word_dropout: the probability with which any token is replaced, rare or not.
         character_dropout: the probability with which any character is replaced.
         rare_characters: [C], true at the character ids that are replaced with `unk_probability`.
-        unknown_features: [n feature ids], for a rare value the id of its column's unknown value, else the id itself.
+        unknown_features: [n feature ids], the id of its column's unknown value for a rare value, and otherwise the id
+            itself.
     """
 
     rare: npt.NDArray[np.bool_]
@@ -52,7 +53,7 @@ class WordDropout:
     unknown_features: Ids | None = None
 
     def apply(self, rows: Ids, generator_of: Callable[[Purpose], np.random.Generator]) -> Ids:
-        """Return encoded tokens, [N] or [N, 2 + F], with some ids replaced; `rows` itself stays as it is."""
+        """Return encoded tokens, [N] or [N, 2 + F], with some ids replaced; `rows` itself does not change."""
         rows = rows.copy()
         ids = rows if rows.ndim == 1 else rows[:, TOKEN]
         if self.unk_probability or self.word_dropout:
@@ -78,13 +79,13 @@ class WordDropout:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Encoded training sentences, batched anew each epoch.
+    """Encoded training sentences, batched anew for each epoch.
 
     Attributes:
-        sentences: one array a sentence, as `make_batch` takes them.
-        tag_ids: one array [T_i] a sentence.
-        word_dropout: replaces tokens, characters and features by unknown ones.
-        forms: what the forms in `sentences` are.
+        sentences: one array per sentence, as `make_batch` takes them.
+        tag_ids: one array [T_i] per sentence.
+        word_dropout: the replacement of tokens, characters and features by unknown ones.
+        forms: the forms that `sentences` refer to.
     """
 
     sentences: Sequence[Ids]
@@ -96,21 +97,24 @@ class TrainingSet:
 
     @functools.cached_property
     def lengths(self) -> Ids:
-        """Of each sentence, in tokens."""
+        """The length of each sentence in tokens."""
         return np.array([len(ids) for ids in self.sentences], np.int32)
 
     @functools.cached_property
     def n_rows(self) -> int:
-        """Token ids below this one are all that batches can hold; no training changes the others' rows."""
+        """The number of embedding rows that training can change: batches hold only token ids below this number."""
         return 1 + max([UNK_ID, *(int((ids if ids.ndim == 1 else ids[:, TOKEN]).max()) for ids in self.sentences)])
 
     def order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
-        """Which sentences each batch of an epoch (from 0) holds."""
+        """Return the rows of the sentences in each batch of an epoch (from 0)."""
         rng = generator(self.seed, epoch, 0, Purpose.ORDER)
         return bucketed_order(self.lengths, self.batch_size, rng)
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch (from 0) from the given one on: the same for the same seed, in any process."""
+        """Yield the batches of an epoch (from 0), beginning with batch `first` (from 0).
+
+        The same seed gives the same batches in any process.
+        """
         lengths = self.lengths
         for step, rows in enumerate(self.order(epoch)[first:], first):
             draw = functools.partial(generator, self.seed, epoch, step)

@@ -1,4 +1,7 @@
-"""Tokens and tags to ids and back. Built from training data only; two ids of the token vocabulary are reserved."""
+"""Vocabularies, which convert tokens and tags to ids and back.
+
+They are built from training data only. Two ids of the token vocabulary are reserved.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,18 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int32]
 PAD_ID = 0
 UNK_ID = 1
-N_RESERVED = 2  # ids before the first token's
+N_RESERVED = 2  # ids before that of the first token
 _DIGIT = re.compile(r"[0-9]")
-# How a token is found where there are pretrained vectors, in this order; `lookup_variants` gives indices into it.
+# The ways to find a token among pretrained vectors, in the order in which they are tried; `lookup_variants` yields
+# indices into them.
 LOOKUPS = ("exactly", "in lower case", "with digits as 0", "with digits as #")
 
 
 def lookup_variants(token: str) -> Iterator[tuple[int, str]]:
-    """The forms in which a token may have a pretrained vector, the best first, each with its index into `LOOKUPS`.
+    """Yield the variants under which a token may have a pretrained vector, best first, with indices into `LOOKUPS`.
 
-    Vectors of lower-cased text know no capitals; some training texts had each digit replaced by 0, those of
-    word2vec's GoogleNews by #.
+    Vectors trained on lower-cased text have no capitals. In some training texts, each digit was replaced by 0; in that
+    of word2vec's GoogleNews vectors, by #.
 
     >>> list(lookup_variants("B-52"))
     [(0, 'B-52'), (1, 'b-52'), (2, 'B-00'), (2, 'b-00'), (3, 'B-##'), (3, 'b-##')]
@@ -41,13 +45,14 @@ def lookup_variants(token: str) -> Iterator[tuple[int, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """What is done to a token before it is looked up."""
+    """The changes to a token before it is looked up."""
 
     lowercase: bool = False
     normalize_digits: bool = False
 
     def __call__(self, token: str) -> str:
-        """
+        """Normalize a token.
+
         >>> Normalization(lowercase=True, normalize_digits=True)("B-52s")
         'b-00s'
         """
@@ -58,16 +63,16 @@ class Normalization:
 
 @dataclasses.dataclass(frozen=True)
 class TokenVocabulary:
-    """Known tokens: `tokens[i]` has id `i + 2`; every other token has id `UNK_ID`.
+    """Known tokens: `tokens[i]` has id `i + 2`, and every other token has id `UNK_ID`.
 
     Attributes:
-        tokens: those of the training data, then those that only the pretrained vectors know.
-        normalization: what is done to a token before all else.
-        n_trained: how many of the tokens are from the training data; None without pretrained vectors. With them, a
-            token that is not known is looked up in its other forms too (`lookup_variants`), as its vector was.
+        tokens: the tokens of the training data, then those that only the pretrained vectors have.
+        normalization: the changes to a token before anything else is done with it.
+        n_trained: the number of tokens from the training data; None without pretrained vectors. With pretrained
+            vectors, an unknown token is also looked up in its other variants (`lookup_variants`), as vectors are.
 
     Raises:
-        ValueError: a token stands twice, or `n_trained` is beyond the tokens.
+        ValueError: a token occurs twice, or `n_trained` is greater than the number of tokens.
     """
 
     tokens: tuple[str, ...]
@@ -78,17 +83,19 @@ class TokenVocabulary:
     def __post_init__(self) -> None:
         ids = {token: i for i, token in enumerate(self.tokens, start=N_RESERVED)}
         if len(ids) < len(self.tokens):
-            raise ValueError("a token stands twice in the vocabulary")
+            raise ValueError("a token occurs twice in the vocabulary")
         if self.n_trained is not None and not 0 <= self.n_trained <= len(self.tokens):
-            raise ValueError(f"n_trained: found {self.n_trained}, expected 0 to {len(self.tokens)}, the tokens' number")
+            raise ValueError(
+                f"n_trained: found {self.n_trained}, expected 0 to {len(self.tokens)}, the number of tokens"
+            )
         object.__setattr__(self, "_ids", ids)
 
     def __len__(self) -> int:
-        """The number of ids, reserved ones included."""
+        """The number of ids, including the reserved ones."""
         return len(self.tokens) + N_RESERVED
 
     def encode(self, tokens: Iterable[str]) -> Ids:
-        """Ids of a sentence's tokens, [T]."""
+        """Return the ids [T] of the tokens of a sentence."""
         get, normalize = self._ids.get, self.normalization
         if self.n_trained is not None:
             plain = [normalize(token) for token in tokens]
@@ -98,8 +105,8 @@ class TokenVocabulary:
         return np.array([get(normalize(token), UNK_ID) for token in tokens], np.int32)
 
     def _find(self, token: str) -> int:
-        """The id of the first form of a token that is known."""
-        return next((self._ids[form] for _, form in lookup_variants(token) if form in self._ids), UNK_ID)
+        """Return the id of the first known variant of a token, or `UNK_ID` if no variant is known."""
+        return next((self._ids[variant] for _, variant in lookup_variants(token) if variant in self._ids), UNK_ID)
 
 
 def build_vocabulary(
@@ -109,10 +116,10 @@ def build_vocabulary(
     min_count: int = 1,
     max_size: int | None = None,
 ) -> tuple[TokenVocabulary, npt.NDArray[np.int64]]:
-    """The tokens that occur at least `min_count` times, the `max_size` commonest of them.
+    """Build the vocabulary of tokens that occur at least `min_count` times, at most the `max_size` commonest of them.
 
     Returns:
-        The vocabulary, commonest token first (ties in order of appearance), and the training count of every id,
+        The vocabulary, with the commonest token first (ties in order of appearance), and the training count of each id,
         [len(vocabulary)].
     """
     counts: collections.Counter[str] = collections.Counter()
@@ -128,7 +135,7 @@ def build_vocabulary(
 
 @dataclasses.dataclass(frozen=True)
 class TagVocabulary:
-    """The network's tags: `tags[i]` has id `i`. No padding, no unknown."""
+    """The tags of a network: `tags[i]` has id `i`. No id is reserved for padding or unknown tags."""
 
     tags: tuple[str, ...]
     _ids: Mapping[str, int] = dataclasses.field(init=False, repr=False, compare=False)
@@ -140,7 +147,7 @@ class TagVocabulary:
         return len(self.tags)
 
     def encode(self, tags: Iterable[str]) -> Ids:
-        """Ids of a sentence's tags, [T].
+        """Return the ids [T] of the tags of a sentence.
 
         Raises:
             KeyError: a tag was not in the training data.
@@ -148,12 +155,12 @@ class TagVocabulary:
         return np.array([self._ids[tag] for tag in tags], np.int32)
 
     def decode(self, ids: npt.NDArray[np.integer]) -> list[str]:
-        """The tags of ids [T]."""
+        """Return the tags of ids [T]."""
         return [self.tags[i] for i in ids.tolist()]
 
 
 def build_tag_vocabulary(tags: Iterable[Sequence[str]]) -> TagVocabulary:
-    """All tags of the training data, sorted, `O` first where there is one."""
+    """Build the vocabulary of all tags in the training data: sorted, but with `O` first if it occurs."""
     return TagVocabulary(
         tuple(sorted({tag for sequence in tags for tag in sequence}, key=lambda tag: (tag != "O", tag)))
     )

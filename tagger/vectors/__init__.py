@@ -1,1 +1,1 @@
-"""Pretrained word vectors: reading them, and finding those of a vocabulary."""
+"""Pretrained word vectors: how they are read, and how those of a vocabulary are found."""

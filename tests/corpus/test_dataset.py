@@ -154,7 +154,7 @@ def test_detection_names_the_line_of_a_wrong_byte(corpus_file: Path) -> None:
         detect(corpus_file, b"a O\n\nb\xe4 O\n")
     assert caught.value.message == (
         f"{corpus_file}:3: byte 0xE4 at offset 1 of the line is not valid utf-8; name the file's encoding with"
-        " --encoding or data.encoding, or mend the line"
+        " --encoding or data.encoding, or fix the line"
     )
 
 
@@ -188,7 +188,7 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
 
 
 def test_a_tag_that_does_not_fit_is_named_with_up_to_three_of_its_lines(corpus_file: Path) -> None:
-    remedy = "; mend it, or set data.scheme (none reads plain tags without spans)"
+    remedy = "; fix it, or set data.scheme (none reads plain tags without spans)"
     data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n"
     with pytest.raises(DataError) as caught:
         load(corpus_file, data)
@@ -344,7 +344,7 @@ def test_messy_corpora_that_can_be_read(
 @pytest.mark.corpora
 def test_messy_corpora_that_are_refused_say_where(corpora: Path) -> None:
     needs = (
-        "a tag counted from the end (tag: -1) needs the same number on every line; mend the line, or give the tag column"
+        "a tag counted from the end (tag: -1) needs the same number on every line; fix the line, or give the tag column"
         " a fixed index"
     )
     for name, message, detail in [

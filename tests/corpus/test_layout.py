@@ -174,7 +174,7 @@ def test_these_do_not_look_like_tags(tag: str) -> None:
         ),
         (
             {"encoding": "utf-16"},
-            "encoding: 'utf-16' does not contain ASCII as it is; convert the file to utf-8 first (for instance with iconv)",
+            "encoding: 'utf-16' is not compatible with ASCII; convert the file to utf-8 first (for instance with iconv)",
         ),
     ],
 )
@@ -199,4 +199,4 @@ def test_encodings_that_contain_ascii_are_accepted(encoding: str) -> None:
 )
 @pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # of unicode_escape itself
 def test_codecs_in_which_ascii_text_means_something_else_are_refused(encoding: str) -> None:
-    assert error_of(encoding=encoding).startswith(f"encoding: {encoding!r} does not contain ASCII as it is")
+    assert error_of(encoding=encoding).startswith(f"encoding: {encoding!r} is not compatible with ASCII")

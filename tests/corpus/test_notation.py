@@ -89,7 +89,7 @@ def test_prefixes_of_both_iobes_and_bilou_are_an_error(text: str) -> None:
         detect_notation(tags(text))
     assert caught.value.message == (
         "scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U), expected one of them; set data.scheme,"
-        " or mend the tags"
+        " or fix the tags"
     )
     assert caught.value.detail == (f"tags found: {', '.join(sorted(set(text.split())))}",)
 

@@ -171,8 +171,8 @@ def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
         (["good", "plain", "gold"], "gold: the two models read other sentences or spans in it, expected the same"),
         (["good", "bad", "one"], "one: found 1 sentences, expected two or more"),
         (["good", "bad", "none"], "none: no such file"),
-        (["good", "bad", "-"], "<standard input>: expected a file, since it is read twice"),
-        (["good", "bad", "pipe"], "pipe: is no regular file, expected one, since it is read twice"),
+        (["good", "bad", "-"], "<standard input>: expected a file because it is read twice"),
+        (["good", "bad", "pipe"], "pipe: is not a regular file, expected one because it is read twice"),
         (["good", "bad"], "FILE: the model's config names no data.test"),
     ],
 )

@@ -219,7 +219,7 @@ def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
         ({"layout__columns": {"tag": 0}}, "layout.columns: found {'tag': 0}, expected a `token` column"),
         ({"layout__delimiter": 5}, "layout.delimiter: found 5, expected text"),
         ({"layout__delimiter": "a\nb"}, "layout.delimiter: found 'a\\nb', expected some text without line ends"),
-        ({"layout__encoding": "utf-16"}, "layout.encoding: 'utf-16' does not contain ASCII"),
+        ({"layout__encoding": "utf-16"}, "layout.encoding: 'utf-16' is not compatible with ASCII"),
         ({"layout__comments": 5}, "layout.comments: found 5, expected text or null"),
         ({"layout__more": 5}, "an unknown key: "),
         ({"notation": 3}, "notation: found 3, expected a mapping"),
@@ -262,7 +262,7 @@ def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("tokens.txt", b"a\nb\na\n", "tokens.txt: a token stands twice"),
+        ("tokens.txt", b"a\nb\na\n", "tokens.txt: a token occurs twice"),
         ("tokens.txt", b"a\xff\n", "tokens.txt: not UTF-8"),
         ("tags.txt", b"O\nB-X\nO\n", "tags.txt:3: found 'O', expected another tag of the scheme IOB2"),
         ("tags.txt", b"O\nX-LOC\n", "tags.txt:2: found 'X-LOC', expected another tag of the scheme IOB2"),

@@ -328,9 +328,9 @@ def test_a_manifest_of_another_network_than_the_graphs_is_refused(tmp_path: Path
     [
         ("characters.txt", b"w\n1\n", "is not the network"),
         ("characters.txt", b"w\n1\n2", "found '2' without a line end, expected one"),
-        ("characters.txt", b"w\n12\n", "found a line that is not one character"),
+        ("characters.txt", b"w\n12\n", "found a line that is not a single character"),
         ("features.txt", b"", "is not the network"),
-        ("features.txt", b"pos\tN\n" * 2, "a token stands twice"),
+        ("features.txt", b"pos\tN\n" * 2, "a token occurs twice"),
         ("features.txt", b"pos\n", "found the line 'pos', expected chunk or pos, TAB, a value"),
         ("features.txt", b"x\tN\n", "found the line 'x\\tN', expected chunk or pos, TAB, a value"),
     ],

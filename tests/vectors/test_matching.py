@@ -95,7 +95,7 @@ def test_at_most_max_rows_tokens_are_added(max_rows: int, added: str, rows: list
 def test_tokens_that_normalization_would_change_are_left_out(normal: tuple[bool, bool], added: str, n: int) -> None:
     extension = extended("a", "The the 52 00 B-5 a b-0 ##", None, *normal)
     assert extension.vocabulary.tokens == ("a", *added.split())
-    why = "vectors not used, since vocabulary.lowercase or normalize_digits changes their token"
+    why = "vectors not used because vocabulary.lowercase or normalize_digits changes their token"
     assert extension.notes == ((f"{why}: {n}",) if n else ())
     assert extension.vocabulary.normalization == Normalization(*normal)
 
@@ -106,11 +106,11 @@ def test_tokens_that_a_file_of_lines_cannot_hold_are_left_out() -> None:
     extension = extend_vocabulary(TokenVocabulary(()), vectors, 6)
     assert extension.vocabulary.tokens == good
     assert extension.rows.tolist() == [-1, -1, 1, 2, 3, 6, 7, 8]
-    assert extension.notes == ("vectors not used, since their token has a line end or is no valid text: 3",)
+    assert extension.notes == ("vectors not used because their token has a line end or is not valid text: 3",)
 
 
 def test_a_vocabulary_is_extended_once() -> None:
-    with pytest.raises(ValueError, match="before"):
+    with pytest.raises(ValueError, match="already been extended"):
         extend_vocabulary(extended("a", "b").vocabulary, vectors_of("c"))
 
 

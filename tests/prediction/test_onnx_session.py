@@ -301,7 +301,7 @@ def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, mon
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = run_tagger("predict", "--model", directory, stdin=b"w1\n")
     assert result.first_error.startswith("error: onnxruntime cannot be imported: ")
-    assert "pip install twobranch-tagger" in result.first_error
+    assert "run pip install . in a clone of tagger to reinstall it" in result.first_error
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
         (["embeddings.path=v.txt", "embeddings.name=glove-6b-50d"], "embeddings: found both path and name, expected one"),
         (["embeddings.path=none.txt"], "none.txt"),
         (["embeddings.name=glove"], "embeddings.name: found 'glove', expected"),
-        (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors v.txt; delete the key"),
+        (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors from v.txt; delete the key"),
         (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without vectors"),
         (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors big.txt hold numbers of up to 70000"),
         (["training.accumulate=9"], "training.accumulate: found 9, expected at most training.batch_size (8)"),

@@ -361,7 +361,7 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
             preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     config = configured("model.units=100000")
     with pytest.raises(
-        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers, and the network, would take"
+        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network would take"
     ):
         preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     preparation.check_memory(config.training, prepare(config, note=str, warn=str), None)

@@ -240,7 +240,7 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
         (["embeddings.name=glove"], "embeddings.name: found 'glove', expected"),
         (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors from v.txt; delete the key"),
         (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without vectors"),
-        (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors big.txt hold numbers of up to 70000"),
+        (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors from big.txt hold numbers up to 70000"),
         (["training.accumulate=9"], "training.accumulate: found 9, expected at most training.batch_size (8)"),
         (["training.steps=[1]"], "training.steps: found a list, expected epochs (from 1) with factors above 0, as in {20: 0.1}"),
         (["training.steps={0: 1.0}"], "training.steps: found"),

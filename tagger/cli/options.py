@@ -114,7 +114,8 @@ def parse_columns(text: str) -> dict[str, int]:
             equals = ""
         if not equals or not name.strip() or f"{name.strip()}=" in text[: text.index(part)]:
             raise click.BadParameter(
-                f"found {part!r}, expected NAME=INDEX with each name once, as in token=0,tag=-1", param_hint="--columns"
+                f"found {part!r}, expected NAME=INDEX, each name only once, as in token=0,tag=-1",
+                param_hint="--columns",
             )
     return columns
 

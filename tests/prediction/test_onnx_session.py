@@ -371,7 +371,7 @@ def test_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait(tmp_path: Path) -
         content = (directory / name).read_bytes()
         (directory / name).unlink()
         os.mkfifo(directory / name)
-        with pytest.raises(ModelError, match=rf"{name}: is no file; copy the whole directory"):
+        with pytest.raises(ModelError, match=rf"{name}: is not a file; copy the whole directory"):
             load_predictor(directory)
         (directory / name).unlink()
         (directory / name).write_bytes(content)

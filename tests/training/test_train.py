@@ -140,7 +140,7 @@ def test_mixed_precision_is_for_gpus(
     assert seen[0] is mixed
     errors = capsys.readouterr().err
     assert ("float16" in errors) == mixed
-    assert ("warning: training.mixed_precision: only a GPU gains by it" in errors) == (not mixed)
+    assert ("warning: training.mixed_precision: only a GPU benefits from it" in errors) == (not mixed)
 
 
 def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:

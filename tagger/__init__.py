@@ -1,6 +1,6 @@
-"""A command-line tagger for named entities and chunks that learns from, and tags, CoNLL files.
+"""A command-line tagger for named entities and chunks, which learns from CoNLL files and tags CoNLL files.
 
-From Python: `from tagger import Tagger`; see `tagger.api`.
+The interface for Python is `from tagger import Tagger`; see `tagger.api`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: `tagger --help` needs neither numpy nor ONNX Runtime.
+    # Imported on first use, because `tagger --help` needs neither numpy nor ONNX Runtime.
     if name in __all__:
         from tagger import api
 

@@ -5,7 +5,7 @@ import signal
 
 
 def main() -> None:
-    """Run the command line; until it is loaded, Ctrl-C ends the process without a word."""
+    """Run the command line; until it is loaded, Ctrl-C ends the process without a message."""
     signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
     from tagger.cli import commands
 

@@ -16,17 +16,19 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
 
-Token = str | Sequence[str]  # with its features, where the model reads any
+Token = str | Sequence[str]  # a sequence holds the token and the features that the model reads
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScoredSpan:
-    """Tokens `start` to `end` (exclusive) are one entity or chunk of a type.
+    """An entity or chunk: the tokens `start` to `end` (exclusive) and their type.
 
     Attributes:
-        type: `_` where the training file's tags have no types.
-        score: the product of its tokens' scores: the probability that all of them have these tags, if each token's
-            tag is drawn by itself, which under a CRF it is not.
+        type: the entity type, or `_` if the training file's tags have no types.
+        start: the index of the first token.
+        end: the index after the last token.
+        score: the product of the scores of its tokens. This is the probability that all of them have these tags if the
+            tags of tokens are independent, which they are not under a CRF.
     """
 
     type: str
@@ -37,12 +39,12 @@ class ScoredSpan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of a sentence of T tokens.
+    """The tags of a sentence of T tokens, as a model predicts them.
 
     Attributes:
-        tags: T tags, as `tagger predict` writes them: in the training file's scheme and spelling.
-        scores: T fractions, the probability of each tag: that of the softmax, or its marginal under a CRF.
-        spans: what the tags mark, in order, read as conlleval reads them; none where tags are plain.
+        tags: T tags as `tagger predict` writes them, in the training file's scheme and spelling.
+        scores: T fractions, the probability of each tag: by the softmax, or its marginal under a CRF.
+        spans: the spans of the tags in order, read as conlleval reads them; empty if tags are plain.
     """
 
     tags: list[str]
@@ -51,12 +53,12 @@ class Prediction:
 
 
 class Tagger:
-    """A trained model, loaded. Threads may share it.
+    """A trained model, loaded into memory. Threads may share it.
 
         tagger = Tagger.load("models/sample")
         (prediction,) = tagger.tag([["EU", "rejects", "German", "call"]])
 
-    A sentence's tags depend on neither the sentences beside it nor the number of threads.
+    The tags of a sentence do not depend on the other sentences or on the number of threads.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -66,16 +68,17 @@ class Tagger:
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], *, threads: int | None = None, device: str = "cpu") -> Tagger:
-        """Load a model directory; needs no TensorFlow.
+        """Load a model directory; this needs no TensorFlow.
 
         Args:
-            threads: batches that are computed side by side; None: as many as there are cores.
-            device: `cpu`, or `gpu` where onnxruntime-gpu is installed.
+            directory: the model directory.
+            threads: the number of batches that are computed in parallel; None uses all cores.
+            device: `cpu`, or `gpu` if onnxruntime-gpu is installed.
 
         Raises:
-            tagger.errors.ModelError: the directory is missing, partial, altered, or of another format.
+            tagger.errors.ModelError: the directory is missing, incomplete, altered, or of another format.
             tagger.errors.DeviceError: the GPU cannot be used.
-            ValueError: `threads` or `device` is none of these.
+            ValueError: `threads` or `device` has another value.
         """
         if threads is not None and (type(threads) is not int or threads < 1):
             raise ValueError(f"threads: found {threads!r}, expected a whole number from 1, or None for all cores")
@@ -85,21 +88,23 @@ class Tagger:
 
     @property
     def tags(self) -> list[str]:
-        """All tags that can come out, as the training file spells them."""
+        """All tags that the model can predict, as the training file spells them."""
         return self._predictor.spelled_tags
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The feature columns that the model reads beside the tokens, mostly none."""
+        """The feature columns that the model reads beside the tokens; most models read none."""
         return self._features
 
     def tag(self, sentences: Iterable[Sequence[Token]]) -> list[Prediction]:
-        """Tag sentences, each a list of tokens; an empty one has no tags.
+        """Tag sentences, each a list of tokens; an empty sentence gets no tags.
 
-        A model that reads `features` wants each token as a tuple with them: `[("EU", "NNP"), ("rejects", "VBZ")]`.
+        A model that reads `features` needs each token as a tuple of the token and its features, as in
+        `[("EU", "NNP"), ("rejects", "VBZ")]`.
 
         Raises:
-            TypeError: a sentence is text, or a token is not, or is not a tuple of as many texts as the model reads.
+            TypeError: a sentence is a string instead of a list, a token is not a string, or a token with features is
+                not a tuple of as many strings as the model reads.
         """
         checked = [self._columns(tokens, i) for i, tokens in enumerate(sentences)]
         tagged = self._predictor.tag([tokens for tokens, *_ in checked], [features for _, *features in checked])
@@ -108,15 +113,16 @@ class Tagger:
     def tag_stream(
         self, sentences: Iterable[Sequence[Token]], *, read_ahead: int = READ_AHEAD_SENTENCES
     ) -> Iterator[Prediction]:
-        """Tag sentences as they come, in order, in constant memory.
+        """Tag sentences as they arrive, in order, in constant memory.
 
         Args:
-            read_ahead: sentences that are batched by length; with 1 each is tagged before the next one is read,
-                otherwise up to three times as many are under way.
+            sentences: any iterable. An exception that it raises is raised after the sentences before it are tagged.
+            read_ahead: the number of sentences that are batched by length. With 1, each sentence is tagged before the
+                next one is read; with more, up to three times that number are in progress.
 
         Raises:
-            TypeError: as `tag`. What `sentences` itself raises comes after the sentences before it.
-            ValueError: `read_ahead` is none.
+            TypeError: a sentence or a token has a type that `tag` does not accept.
+            ValueError: `read_ahead` is not a whole number from 1.
         """
         if type(read_ahead) is not int or read_ahead < 1:
             raise ValueError(f"read_ahead: found {read_ahead!r}, expected a whole number from 1")
@@ -124,14 +130,14 @@ class Tagger:
 
     def _stream(self, sentences: Iterable[Sequence[Token]], read_ahead: int) -> Iterator[Prediction]:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
-        # Of no file: without lines.
+        # These sentences come from no file, so they have no lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
         for group in tag_groups(self._predictor, stream, read_ahead, n_underway=0 if read_ahead == 1 else N_UNDERWAY):
             for _, tagged in group:
                 yield self._prediction(tagged)
 
     def _columns(self, sentence: Sequence[Token], i: int) -> list[list[str]]:
-        """A sentence's tokens and each of its feature columns."""
+        """Return the tokens of a sentence and each of its feature columns."""
         if not self._features:
             return [_checked(sentence, i)]
         tokens = _listed(sentence, i)

@@ -1,4 +1,4 @@
-"""Files and directories replaced in one step.
+"""Replace files and directories in one step.
 
 A reader sees the old one or the new one, never a mixture and never nothing.
 """
@@ -23,15 +23,16 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 def publish_directory(
     target: Path, files: Mapping[str, bytes | memoryview], *, check: Callable[[Path], None] = lambda fresh: None
 ) -> None:
-    """Write `files` beside `target` and put them in its place in one step.
+    """Write `files` into a new directory beside `target` and put it in the place of `target` in one step.
 
     Args:
-        check: is shown the new directory before that; if it raises, `target` stays as it was.
+        files: contents by name.
+        check: called with the new directory before it takes its place; if it raises, `target` stays as it was.
 
     Raises:
         ModelError: `target` cannot be written.
     """
-    target = target.resolve()  # of a link, the directory that it points to is replaced
+    target = target.resolve()  # a link stays, and the directory that it points to is replaced
     fresh = _fresh(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +50,7 @@ def publish_directory(
 
 
 def replace_directory(fresh: Path, target: Path) -> None:
-    """Put a directory in the place of another beside it, in one step; what was there is then where `fresh` was."""
+    """Put a directory in the place of another one beside it, in one step; the old one may remain as `fresh`."""
     target = target.resolve()
     if target.exists():
         _exchange(fresh, target)
@@ -59,9 +60,9 @@ def replace_directory(fresh: Path, target: Path) -> None:
 
 
 def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:
-    """Raise ModelError if replacing `target` would destroy anything but files of those names, `marker` among them.
+    """Raise ModelError if replacing `target` would destroy anything but files of these names.
 
-    Without the marker they are somebody else's files of the same names.
+    `marker` must be among the files, because without it they may be other files that happen to have the same names.
     """
     try:
         entries = {entry.name: entry.is_dir() for entry in target.iterdir()}
@@ -80,14 +81,14 @@ def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> No
         foreign = sorted(entries)
     if foreign:
         raise ModelError(
-            f"{target}: holds {foreign[0]}, which is no part of a model and would be lost; move it, or choose"
+            f"{target}: holds {foreign[0]}, which is not part of a model and would be lost; move it, or choose"
             " another model directory",
             detail=[f"also {name}" for name in foreign[1:4]],
         )
 
 
 def check_writable(target: Path) -> None:
-    """Raise ModelError if no directory can be made beside `target`."""
+    """Raise ModelError if no directory can be created beside `target`."""
     target = target.resolve()
     probe = _fresh(target)
     try:
@@ -103,10 +104,13 @@ def _fresh(target: Path) -> Path:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Mend what processes left beside `target` that were killed while they wrote it; none may be at work on it.
+    """Clean up after processes that were killed while they wrote `target`; none may be writing it now.
+
+    Directories that they left beside `target` are removed. If one of them is the old `target`, and `target` itself is
+    missing, it is put back.
 
     Raises:
-        ModelError: a leftover cannot be put right.
+        ModelError: the old `target` cannot be put back.
     """
     target = target.resolve()
     leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(new|old)")
@@ -122,13 +126,17 @@ def remove_leftovers(target: Path) -> None:
 
 
 def explain_not_writable(target: Path, error: OSError) -> ModelError:
-    """The error that says why a directory cannot be written, and what to do."""
+    """Return the error that says why a directory cannot be written, and what to do."""
     remedy = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
     return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
-    """Replace a file in one step; raises OSError."""
+    """Replace a file in one step.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         _write_synced(fresh, *parts)
@@ -156,7 +164,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _exchange(fresh: Path, target: Path) -> None:
-    """Swap two directories; in one step where the system can (Linux), else by two renames."""
+    """Swap two directories in one step if the system can (Linux), else replace the second one by two renames."""
     if not _renameat2_exchange(fresh, target):
         old = fresh.with_suffix(".old")
         target.rename(old)
@@ -171,6 +179,6 @@ def _renameat2_exchange(a: Path, b: Path) -> bool:
     if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
         return True
     code = ctypes.get_errno()
-    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system without it
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system that cannot
         return False
     raise OSError(code, os.strerror(code), str(b))

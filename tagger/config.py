@@ -1,4 +1,7 @@
-"""The config file: its keys, defaults and checks. Used by `train` only; prediction reads the manifest instead."""
+"""The keys of the config file, with their defaults and checks.
+
+Only `train` and `check` use the config; prediction reads the manifest instead.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +36,18 @@ PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.m
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 N = TypeVar("N", bound=enum.StrEnum)
-# Strict mode would want the member itself, where a file has its name.
+# In strict mode pydantic accepts only the member itself, but a config file holds its name.
 _Named = Annotated[N, Field(strict=False)]
 _Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]
 
 
 class _Section(BaseModel):
-    # protected_namespaces: for pydantic before 2.10, which keeps `model_…` for itself
+    # protected_namespaces: pydantic before 2.10 reserves names that begin with `model_`.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class DataConfig(_Section):
-    """Which files, and how to read them."""
+    """The files, and how to read them."""
 
     train: str
     dev: Annotated[float, Field(gt=0, lt=1)] | str | None = 0.1
@@ -78,12 +81,12 @@ def _checked(check: Callable[[T], None], value: T) -> T:
     try:
         check(value)
     except DataError as error:
-        raise ValueError(error.message) from None  # what pydantic collects
+        raise ValueError(error.message) from None  # pydantic collects ValueErrors
     return value
 
 
 class VocabularyConfig(_Section):
-    """Which tokens are known."""
+    """The tokens that the network knows."""
 
     min_count: _Count = 1
     lowercase: bool = False
@@ -136,16 +139,16 @@ class NetworkConfig(_Section):
     @classmethod
     def _character_units(cls, units: int, others: pydantic.ValidationInfo) -> int:
         if others.data.get("characters") == Characters.LSTM and units % 2:
-            raise ValueError(f"found {units}, expected an even number: half of them read the token from its end")
+            raise ValueError(f"found {units}, expected an even number: half of the units read the token backwards")
         return units
 
     def spec(self) -> NetworkSpec:
-        """The architecture that these settings describe."""
+        """Return the architecture that these settings describe."""
         return NetworkSpec(**self.model_dump(exclude={"scheme"}))
 
 
 class TrainingConfig(_Section):
-    """How it is trained."""
+    """The way the network is trained."""
 
     epochs: _Count = 30
     batch_size: _Count = 32
@@ -165,7 +168,7 @@ class TrainingConfig(_Section):
 
 
 class OutputConfig(_Section):
-    """Where the model goes."""
+    """The place for the model."""
 
     model_dir: str | None = None
 
@@ -182,13 +185,13 @@ class Config(_Section):
 
 
 def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
-    """Read a config file and lay `--set key.path=value` settings over it.
+    """Read a config file and apply `--set key.path=value` settings to it.
 
-    Relative paths in the file are relative to it, those in settings to the working directory. Without
-    `output.model_dir` the model goes to models/<config name> in the working directory.
+    Relative paths in the file are relative to the file; relative paths in settings are relative to the working
+    directory. The default of `output.model_dir` is models/<config name> in the working directory.
 
     Raises:
-        ConfigError: names the file, line and key, or the setting.
+        ConfigError: the config is not valid; the message names the file, line and key, or the setting.
     """
     path = Path(path)
     values, lines = read_yaml(path)
@@ -205,7 +208,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
                 _make_absolute(values, path_key, Path())
     for name in Config.model_fields:
         if values.get(name, ...) is None:
-            del values[name]  # a section without keys: all defaults
+            del values[name]  # a section without keys has all defaults
     try:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
@@ -214,7 +217,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         key = "training.accumulate"
         raise ConfigError(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
-            f" training.batch_size ({config.training.batch_size}): each part needs a sentence; take fewer parts"
+            f" training.batch_size ({config.training.batch_size}): each part needs a sentence; use fewer parts"
         )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
@@ -228,24 +231,24 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
 
 
 def with_model_dir(config: Config, model_dir: str | Path) -> Config:
-    """The config with another place for the model, relative to the working directory."""
+    """Return the config with another model directory, relative to the working directory."""
     return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
 
 
 def dump_config(config: Config) -> str:
-    """The config as YAML, every key with its value."""
+    """Return the config as YAML, with the value of every key."""
     return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML that writes a member of an enumeration as its name in the config."""
+    """A safe YAML dumper that writes a member of an enumeration as its name in the config."""
 
 
 _Dumper.add_multi_representer(enum.StrEnum, lambda dumper, member: dumper.represent_str(member.value))
 
 
 def config_keys() -> list[str]:
-    """All keys, `section.key`, in the order of the reference."""
+    """Return all keys as `section.key`, in the order of the config reference."""
     return [
         f"{name}.{key}"
         for name, section in Config.model_fields.items()
@@ -261,6 +264,6 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
 
 
 def _absolute(path: str | Path, base: Path) -> str:
-    with contextlib.suppress(RuntimeError, ValueError):  # `~nobody`: no such user, so a name like any other; NUL
+    with contextlib.suppress(RuntimeError, ValueError):  # `~` with an unknown user, or a NUL: keep the path as it is
         path = Path(path).expanduser()
     return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)

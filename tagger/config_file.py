@@ -1,4 +1,4 @@
-"""The text of a config: YAML with the line of each key, `--set` settings laid over it, where each key was set."""
+"""The text of a config: YAML with the line of each key, `--set` settings on top, and where each key was set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import yaml
 
 from tagger.errors import ConfigError, shortened
 
-_LARGEST = 1 << 17  # characters of a config, and values in it
-# What PyYAML's constructors raise where a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
+_LARGEST = 1 << 17  # most characters in a config, and most values
+# The errors of PyYAML's constructors when a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
 _NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
+    """A safe YAML loader that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
 
 
-# Numbers are decimal: YAML 1.1 would read 010 as 8, 1:30 as 90 and 1:30.5 as 90.5.
+# Only decimal numbers are numbers: YAML 1.1 would read 010 as 8, 1:30 as 90 and 1:30.5 as 90.5.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -44,10 +44,17 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML file and the line of every key, `section.key` → line from 1."""
+    """Read a YAML file.
+
+    Returns:
+        Its values, and the line (from 1) of every key, written `section.key`.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not valid YAML with sections.
+    """
     try:
         if not path.is_file() and path.exists():
-            raise ConfigError(f"{path}: is no file, expected a YAML file; check the path")
+            raise ConfigError(f"{path}: is not a file, expected a YAML file; check the path")
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
@@ -64,7 +71,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         if node is not None:
             for key, line in _key_lines(node, ""):
                 if key in lines:
-                    raise ConfigError(f"{path}:{line}: key {key} stands on line {lines[key]} too; delete one")
+                    raise ConfigError(
+                        f"{path}:{line}: found the key {key}, which is also on line {lines[key]}, expected it once;"
+                        " delete one"
+                    )
                 lines[key] = line
         values = loader.construct_document(node) if node is not None else None
     except ConfigError:
@@ -73,21 +83,24 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or shortened(error).partition("\n")[0] or type(error).__name__
-        raise ConfigError(f"{where}: not valid YAML: {problem}; mend the line") from None
+        raise ConfigError(f"{where}: not valid YAML: {problem}; fix the line") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
     return values, lines
 
 
 def _check_size(node: yaml.Node | None) -> None:
-    """Raise YAMLError if a document stands for far more than it holds: aliases of aliases (`*a`), or one of itself."""
+    """Raise YAMLError if the aliases of a document expand to too many values.
+
+    Such aliases (`*a`) refer to other aliases, or to a collection that contains them.
+    """
     sizes: dict[int, float] = {}
 
     def size(node: Any) -> float:
         if not isinstance(node, yaml.CollectionNode):
             return 1
         if id(node) not in sizes:
-            sizes[id(node)] = math.inf  # as long as it is looked into: what holds itself has no end
+            sizes[id(node)] = math.inf  # until its parts are counted: a collection that contains itself is infinite
             parts = (
                 node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
             )
@@ -95,11 +108,11 @@ def _check_size(node: yaml.Node | None) -> None:
         return sizes[id(node)]
 
     if size(node) > _LARGEST:
-        raise yaml.YAMLError("its aliases stand for too much, write out what is meant")
+        raise yaml.YAMLError("its aliases expand to too many values, expected the values written out")
 
 
 def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
-    # Two levels: sections and their keys. What lies deeper (columns) is named by its key.
+    # Sections, their keys, and the keys of a mapping such as data.columns: nothing valid is nested deeper.
     if isinstance(node, yaml.MappingNode):
         for key_node, value_node in node.value:
             key = f"{prefix}{key_node.value}"
@@ -109,14 +122,14 @@ def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:
-    """`key.path=value` → the key and the value, read as YAML.
+    """Split a setting `key.path=value` into the key and the value, which is read as YAML.
 
     Raises:
-        ConfigError: it has no `=`, no key, or its value is not valid YAML.
+        ConfigError: the setting has no `=` or no key, or its value is not valid YAML.
     """
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {setting}: found no key=value, expected for instance training.epochs=10")
+        raise ConfigError(f"--set {setting}: found no key=value, expected a setting such as training.epochs=10")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -127,13 +140,13 @@ def parse_setting(setting: str) -> tuple[str, Any]:
 
 
 def put_setting(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
-    """Lay a setting over the values of a file.
+    """Put the value of a setting among the values of a file.
 
     Args:
-        setting: as it was given, for messages.
+        setting: the whole setting as it was given, for messages.
 
     Raises:
-        ConfigError: a part of the key is no section.
+        ConfigError: a part of the key is not a section.
     """
     *sections, last = key.split(".")
     for name in sections:
@@ -142,14 +155,14 @@ def put_setting(values: dict[str, Any], key: str, value: Any, setting: str) -> N
             inner = values[name] = {}
         if not isinstance(inner, dict):
             raise ConfigError(
-                f"--set {setting}: {name} is no section, it holds {kind_of(inner)}; name a key in a section"
+                f"--set {setting}: {name} is not a section, it holds {kind_of(inner)}; name a key in a section"
             )
         values = inner
     values[last] = value
 
 
 def kind_of(value: object) -> str:
-    """What a value is, for messages: `a list`, `a number (3)`, …"""
+    """Describe a value for messages: `a list`, `a number (3)`, …"""
     names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
     name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
     return name if isinstance(value, dict | list) or value is None else f"{name} ({shortened(value)!r})"
@@ -162,8 +175,8 @@ def config_error(
     lines: dict[str, int],
     origins: dict[str, str],
 ) -> ConfigError:
-    """One error for all that is wrong: the first problem as the message, the others as details."""
-    problems: dict[str, str] = {}  # a key whose value fits no part of a union is reported once
+    """Return one error for all problems: the first is its message, the others are its details."""
+    problems: dict[str, str] = {}  # by key: a value that fits no member of a union is one problem
     for problem in error.errors():
         location = [str(part) for part in problem["loc"]]
         key = ".".join(location[:2])
@@ -176,7 +189,7 @@ def config_error(
 
 
 def where_set(key: str, path: Path, lines: dict[str, int], origins: dict[str, str]) -> str:
-    """Where a key was set: the option, or the file and line."""
+    """Return where a key was set: the option, or the file and line."""
     settings = [k for k in origins if f"{k}.".startswith(f"{key}.") or key.startswith(f"{k}.")]
     line = lines.get(key) or lines.get(key.split(".")[0])
     return origins[settings[-1]] if settings else f"{path}:{line}" if line else str(path)
@@ -198,13 +211,13 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
     if kind == "finite_number":
         return f"found {value}, expected a finite number"
     if kind == "invalid_key":
-        return f"is no key; expected names such as {', '.join(list(schema.model_fields))}"
+        return f"is not a key, expected names such as {', '.join(list(schema.model_fields))}"
     found = "nothing" if value is None else kind_of(value)
     if list(location[:2]) == ["training", "steps"]:
         return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
         found = shortened(value) if isinstance(value, float | int) else found
-        return f"found {found}, expected a path, a fraction more than 0 and less than 1, or null for no dev set"
+        return f"found {found}, expected a path, a fraction above 0 and below 1, or null for no dev set"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}"

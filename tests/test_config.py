@@ -33,8 +33,8 @@ def write(tmp_path: Path):
         ("data:\n  train: t\ntrainig: {}\n", ":3: trainig: is not a known key; did you mean training?"),
         ("model: {}\n", ": data: is missing, expected a value; add it to the file or with --set"),
         ("data:\n  dev: 0.1\n", ":1: data.train: is missing, expected a value; add it to the file or with --set"),
-        (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, a fraction more than 0 and less than 1, or null for no dev set"),
-        (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, a fraction more than 0 and less than 1, or null for no dev set"),
+        (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, a fraction above 0 and below 1, or null for no dev set"),
+        (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, a fraction above 0 and below 1, or null for no dev set"),
         (MINIMAL + "model:\n  units: many\n", ":4: model.units: found text ('many'), expected a whole number"),
         (MINIMAL + "model:\n  units: 2.5\n", ":4: model.units: found a number ('2.5'), expected a whole number"),
         (MINIMAL + "model:\n  units: true\n", ":4: model.units: found true or false ('True'), expected a whole number"),
@@ -49,9 +49,9 @@ def write(tmp_path: Path):
         (MINIMAL + "  columns: {token: 0, tag: 2, a b: 1}\n", ":3: data.columns: found the name 'a b', expected letters, digits, _ and -, as in {token: 0, pos: 1}"),
         (MINIMAL + "  encoding: utf-16\n", ":3: data.encoding: encoding: 'utf-16' is not compatible with ASCII; convert the file to utf-8 first (for instance with iconv)"),
         (MINIMAL + "  encoding: uft-8\n", ":3: data.encoding: encoding: 'uft-8' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"),
-        (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: key model.units stands on line 4 too; delete one"),
-        ("data: [\n", ":2: not valid YAML: expected the node content, but found '<stream end>'; mend the line"),
-        ("data: !!python/object:os.system {}\n", ":1: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'; mend the line"),
+        (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: found the key model.units, which is also on line 4, expected it once; delete one"),
+        ("data: [\n", ":2: not valid YAML: expected the node content, but found '<stream end>'; fix the line"),
+        ("data: !!python/object:os.system {}\n", ":1: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'; fix the line"),
         ("- a\n", ": found a list, expected sections such as data: and model:"),
         ("", ": found nothing, expected sections such as data: and model:"),
     ],
@@ -85,10 +85,10 @@ def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("training.epochs", "--set training.epochs: found no key=value, expected for instance training.epochs=10"),
-        ("=5", "--set =5: found no key=value, expected for instance training.epochs=10"),
+        ("training.epochs", "--set training.epochs: found no key=value, expected a setting such as training.epochs=10"),
+        ("=5", "--set =5: found no key=value, expected a setting such as training.epochs=10"),
         ("model.units=[", "--set model.units=[: '[' is not valid YAML; quote it"),
-        ("data.train.x=1", "--set data.train.x=1: train is no section, it holds text"),
+        ("data.train.x=1", "--set data.train.x=1: train is not a section, it holds text"),
         ("model.unit=1", "--set model.unit=1: model.unit: is not a known key; did you mean units?"),
     ],
 )
@@ -187,7 +187,7 @@ def test_aliases_that_stand_for_too_much_are_refused(write, text: str) -> None:
         load_config(path)
     assert (
         error.value.message
-        == f"{path}: not valid YAML: its aliases stand for too much, write out what is meant; mend the line"
+        == f"{path}: not valid YAML: its aliases expand to too many values, expected the values written out; fix the line"
     )
     with pytest.raises(ConfigError, match="is not valid YAML"):
         load_config(write(MINIMAL), ["training.steps=&a {1: *a}"])
@@ -196,7 +196,7 @@ def test_aliases_that_stand_for_too_much_are_refused(write, text: str) -> None:
 @pytest.mark.parametrize("value", ['!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!timestamp x", "!!binary ä"])
 def test_a_tag_that_does_not_fit_its_value_is_an_error(write, value: str) -> None:
     for text in (f"data: {{train: x}}\ntraining: {{seed: {value}}}\n", f"{value}\n", f"? {value}\n: 1\n"):
-        with pytest.raises(ConfigError, match=r"not valid YAML: .+; mend the line"):
+        with pytest.raises(ConfigError, match=r"not valid YAML: .+; fix the line"):
             load_config(write(text))
     with pytest.raises(ConfigError, match="is not valid YAML; quote it"):
         load_config(write(MINIMAL), [f"training.seed={value}"])
@@ -226,5 +226,5 @@ def test_a_huge_file_or_a_pipe_is_no_config(tmp_path: Path) -> None:
         load_config(huge)
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(ConfigError, match="is no file, expected a YAML file"):
+        with pytest.raises(ConfigError, match="is not a file, expected a YAML file"):
             load_config(path)

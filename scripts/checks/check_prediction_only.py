@@ -45,7 +45,7 @@ def main() -> None:
 
     for command in (["train", "config.yaml"], ["export", "x"], ["doctor"], ["check", "--config", "x"]):
         (error,) = tagger(*command, code=1).stderr.splitlines()
-        assert "this is an installation for prediction only; pip install twobranch-tagger" in error, error
+        assert "this is an installation for prediction only; run pip install . in a clone of tagger" in error, error
     print(f"prediction only: F1 {scores['f1']:.4f} on {file}, {len(lines)} lines tagged, no TensorFlow")
 
 

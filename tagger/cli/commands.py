@@ -1,4 +1,7 @@
-"""The command line: each command parses, calls one function and prints. Imports what it needs when it runs."""
+"""The commands of `tagger`: each one parses its options, calls one function and prints the result.
+
+A command imports what it needs when it runs, which keeps `--help` and shell completion fast.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order in which they are used
+        return list(self.commands)  # in the order of definition; click would sort them
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tagger")
 def cli() -> None:
-    """Learn from CoNLL files, tag CoNLL files: named entities, chunks, parts of speech."""
+    """Learn from CoNLL files and tag CoNLL files: named entities, chunks, parts of speech."""
 
 
 @cli.command()
@@ -42,28 +45,28 @@ def cli() -> None:
     metavar="KEY=VALUE",
     help="Override a config key, e.g. training.epochs=5.",
 )
-@click.option("--model", "model_dir", type=click.Path(), help="Where the model goes. Default: models/<config name>.")
+@click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
     default="auto",
     show_default=True,
-    help="auto: a GPU if there is one; gpus: all of them, each with a share of every batch.",
+    help="auto: a GPU if there is one; gpus: all GPUs, each with a share of every batch.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train N times, with seeds from training.seed on; report mean and spread, keep the best model by dev.",
+    help="Train N times, with seeds from training.seed on; report mean and spread, keep the model that is best on dev.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted, or begin it.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
 def train(
     config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None, resume: bool
 ) -> None:
-    """Train a model as CONFIG (a YAML file) says.
+    """Train a model as CONFIG (a YAML file) describes.
 
-    The best epoch by dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; with --resume it goes
-    on as if nothing had been.
+    The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
+    continues the training as if it had never been interrupted.
     """
     _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
@@ -82,8 +85,9 @@ def train(
     for line in outcome.summary():
         console.say(line)
     if outcome.stopped:
-        console.say("the training can go on from here: the same command with --resume")
-        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)  # another worker was asked to stop
+        console.say("to continue the training, give the same command with --resume")
+        # If another worker was asked to stop, this one has no exit code.
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:
         _remember_model(os.path.relpath(outcome.model_dir))
 
@@ -128,7 +132,7 @@ def predict(
     threads: int | None,
     **layout_options: str | None,
 ) -> None:
-    """Tag FILE or standard input; writes every line back with the tag as one more column."""
+    """Tag FILE or standard input: write every line back, with the tag as one more column."""
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll
 
@@ -147,17 +151,19 @@ def predict(
 @click.argument("second", type=click.Path())
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option("--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Of either method.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the samples.")
+@click.option(
+    "--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Samples of each method."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the samples.")
 @layout_options
 def compare(
     first: str, second: str, file: str | None, as_json: bool, samples: int, seed: int, **layout_options: str | None
 ) -> None:
-    """Say whether model FIRST is better than model SECOND on FILE, or only luckier.
+    """Test whether model FIRST is better than model SECOND on FILE, or only luckier.
 
-    Prints the F1 of both (accuracy, if tags are plain), a bootstrap interval of their difference, and the p-value of
-    paired approximate randomisation. Without FILE: the test file of FIRST's config. A pipe can't be read, since
-    FILE is read twice.
+    Prints the F1 of both models (accuracy if the tags are plain), a bootstrap interval of the difference, and the
+    p-value of paired approximate randomisation. FILE defaults to the test file of FIRST's config. FILE cannot be a
+    pipe, because it is read twice.
     """
     predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
     manifests = [predictor.model.manifest for predictor in predictors]
@@ -188,8 +194,8 @@ def compare(
 def export(out: Path, form: str, model_dir: str | None) -> None:
     """Write a model's network to OUT, for other tools to serve.
 
-    Its input is ids of tokens and of what else it reads, its output a score for each tag: docs/serving.md. OUT must not
-    exist yet.
+    The inputs are the ids of the tokens and of everything else that the network reads; the output is a logit for each
+    tag. See docs/serving.md. OUT must not exist yet.
     """
     _require("tensorflow", "onnx")
     from tagger.network.serving import export_network
@@ -200,9 +206,9 @@ def export(out: Path, form: str, model_dir: str | None) -> None:
 
 @cli.command()
 @click.argument("files", type=click.Path(), nargs=-1, metavar="[FILE]...")
-@click.option("--config", type=click.Path(path_type=Path), help="Check the config's files, as it says to read them.")
+@click.option("--config", type=click.Path(path_type=Path), help="Check the files of this config, read as it says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option("--fix", metavar="OUT", type=click.Path(), help="Write FILE to OUT with repaired IOB2 tags.")
+@click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
 @layout_options
 def check(
     files: tuple[str, ...],
@@ -213,10 +219,10 @@ def check(
     delimiter: str | None,
     encoding: str | None,
 ) -> None:
-    """Say what format CoNLL files have, count what is in them, and list every problem.
+    """Show the format of CoNLL files, count what they contain, and list every problem.
 
-    The first file is taken for the training file: sentences of the others that stand in it are counted. Exits with 1
-    if there are errors, which training would refuse; what it would read in spite of all is a warning.
+    The first file counts as the training file: sentences of the other files that also occur in it are counted. Exits
+    with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
     """
     from tagger.check.files import check_files
     from tagger.check.repair import fix_file
@@ -251,9 +257,9 @@ def check(
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(as_json: bool) -> None:
-    """Say what a bug report needs: versions, devices, kernel, threads; test the kernel's gradient.
+    """Print what a bug report needs: versions, devices, kernel, threads; test the kernel's gradient.
 
-    Exits with 1 if the kernel is wrong here.
+    Exits with 1 if the kernel computes wrong results on this machine.
     """
     _require("tensorflow")
     from tagger.network.doctor import examine, format_facts
@@ -265,7 +271,7 @@ def doctor(as_json: bool) -> None:
     if not test.passed:
         raise TaggerError(
             f"the kernel {test.kernel} is off by {test.value_error:.2g} and its gradient by {test.gradient_error:.2g},"
-            " expected at most 1e-4; models that it trains are wrong: install another TensorFlow, and report this"
+            " expected at most 1e-4; models that it trains are wrong: install another TensorFlow and report this"
         )
 
 
@@ -295,23 +301,23 @@ def _remember_model(model_dir: str) -> None:
 
 
 def _require(*packages: str) -> None:
-    """Say at once what is missing where only what prediction needs was installed."""
+    """Raise TaggerError if a package is missing, as it is in an installation for prediction only."""
     import importlib.util
 
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise TaggerError(
                 f"{package}: is not installed, expected it for this command: this is an installation for prediction"
-                " only; pip install twobranch-tagger for all of it"
+                " only; run pip install . in a clone of tagger to install everything"
             )
 
 
 def main() -> NoReturn:
-    """The `tagger` command."""
+    """Run the `tagger` command and end the process."""
     console.prepare_process()
     console.end_process(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code."""
+    """Run a command line and return its exit code."""
     return console.run(cli, arguments)

@@ -1,4 +1,4 @@
-"""What every command shares with the terminal: standard streams, signals, exit codes, and how errors are shown."""
+"""The terminal side that all commands share: standard streams, signals, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ import click
 from tagger.errors import TaggerError
 
 INTERRUPTED, TERMINATED = 130, 143
-# Python looks for cycles of garbage after every 700 new objects; sentences hold none, and the search takes a third of
-# the time in which a file is read and written.
+# By default Python searches for reference cycles after every 700 new objects. Sentences hold none, and the search would
+# take a third of the time that reading and writing a file takes.
 _GARBAGE = 100_000, 50, 100
 
 
 class StopRequest:
-    """While training runs, the first Ctrl-C or SIGTERM only asks it to stop; a second one ends the process at once.
+    """A context in which the first Ctrl-C or SIGTERM asks a training to stop, and the second ends the process at once.
 
-    So does the first one as long as there is nothing to lose. A thread sees to that, because Python calls handlers of
-    signals only between two of its own instructions, and TensorFlow may compile for seconds.
+    The first one also ends the process at once as long as there is nothing to lose. A thread watches for the signals,
+    because Python calls signal handlers only between two of its own instructions, and TensorFlow may compile for
+    seconds.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class StopRequest:
         self._before: dict[int, object] = {}
 
     def begin(self) -> None:
-        """From now on there is something to lose."""
+        """Note that there is something to lose from now on."""
         self._begun = True
 
     def requested(self) -> bool:
@@ -67,21 +68,24 @@ class StopRequest:
                     say("stopped")
                     _leave(code)
                 self.exit_code = code
-                say("stopping after this step; once more to stop at once")
+                say("stopping after this step; press Ctrl-C again to stop at once")
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as a kill would; what is written is written so that it can."""
+    """End the process as a kill would, which is safe because a kill cannot damage any file."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
-            sys.stderr.write("\x1b[?25h")  # the cursor, which a progress bar hides
+            sys.stderr.write("\x1b[?25h")  # show the cursor, which a progress bar hides
             sys.stderr.flush()
     os._exit(code)
 
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Where nothing is read or written yet, Ctrl-C ends the process; libraries that load make other errors of it."""
+    """Let Ctrl-C end the process at once while libraries are loaded and nothing has been read or written yet.
+
+    Libraries that are interrupted while they load would turn KeyboardInterrupt into other errors.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
         yield
@@ -94,7 +98,10 @@ def leaving_at_once() -> Iterator[None]:
 
 
 class _ReaderGoneError(Exception):
-    """The reader of standard output (`| head`) has all that it wants. Not an OSError: click would exit with 1."""
+    """The reader of standard output (such as `| head`) has closed the pipe.
+
+    It is not an OSError, because click would exit with 1 on one.
+    """
 
 
 def write(data: bytes) -> None:
@@ -104,7 +111,7 @@ def write(data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         try:
-            # Unbuffered (python -u), it may take a part, or None where nobody would wait for the reader.
+            # Unbuffered (python -u), a write may take only a part of the data, or return None if it would block.
             n_written = sys.stdout.buffer.write(rest) or 0
         except BlockingIOError as error:
             n_written = error.characters_written
@@ -116,7 +123,7 @@ def write(data: bytes) -> None:
 
 
 def flush() -> None:
-    """Let the reader of standard output have what was written."""
+    """Flush standard output; wait for its reader if the pipe is full."""
     while sys.stdout is not None:
         try:
             sys.stdout.flush()
@@ -132,17 +139,21 @@ def _wait_for_reader() -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user something, on standard error."""
-    with contextlib.suppress(OSError):  # nobody reads our messages: the work goes on
+    """Print a message on standard error."""
+    with contextlib.suppress(OSError):  # the work continues even if nobody reads the messages
         click.echo(text, err=True)
 
 
 def prepare_process() -> None:
-    """Make SIGTERM end the process like an error, give closed standard streams a place, and collect garbage rarely."""
+    """Set up the process: signals, standard streams and garbage collection.
+
+    SIGTERM ends the process like an error, closed standard streams lead to the null device, and garbage is collected
+    rarely.
+    """
     gc.set_threshold(*_GARBAGE)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
-    for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
+    for descriptor in (0, 1, 2):  # the next file that is opened would get the descriptor of a closed stream
         try:
             os.fstat(descriptor)
         except OSError:
@@ -152,7 +163,7 @@ def prepare_process() -> None:
 def end_process(code: int) -> NoReturn:
     """End the process after `run`.
 
-    TensorFlow takes most of a second to take itself apart; all that is written is synced, so nothing waits for that.
+    TensorFlow takes most of a second to shut down. Skipping that is safe, because everything written has been synced.
     """
     if "tensorflow" in sys.modules:
         with contextlib.suppress(OSError, ValueError):
@@ -166,12 +177,12 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run a command line; the one place where errors become messages and exit codes."""
+    """Run a command line and return its exit code; errors become messages and exit codes only here."""
     code = _run(command, arguments)
     try:
         flush()
     except (OSError, _ReaderGoneError):
-        # What could not be written never will; Python would try once more at its end, and complain.
+        # The rest of the output is lost. Without this, Python would try to write it once more at exit and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
@@ -199,8 +210,8 @@ def _run(command: click.Command, arguments: Sequence[str]) -> int:
         return 0
     except ImportError as error:
         if (error.name or "tagger").startswith("tagger"):
-            raise  # a mistake of ours
-        say(f"error: {error.name} cannot be imported: {error}; pip install twobranch-tagger, or mend the installation")
+            raise  # a bug in tagger
+        say(f"error: {error.name} cannot be imported: {error}; run pip install . in a clone of tagger to reinstall it")
         return 1
     except OSError as error:
         say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")

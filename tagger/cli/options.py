@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they mean."""
+"""The options that several commands share, and how they are interpreted."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from tagger.model_dir.manifest import Manifest
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
-POINTER = Path(".tagger-model")  # holds its path, relative to the folder
+POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which model tags, and on what."""
+    """Add the options that choose the model and the device that it runs on."""
     return _with_options(
         command,
         click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP),
         click.option(
             "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
         ),
-        click.option("--threads", type=click.IntRange(min=1), help="Cores to tag on. Default: all."),
+        click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all."),
     )
 
 
 def layout_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how FILE is laid out."""
+    """Add the options that describe the layout of FILE."""
     return _with_options(
         command,
-        click.option("--columns", metavar="NAME=INDEX,...", help="Where FILE's columns are, e.g. token=0,tag=-1."),
-        click.option("--delimiter", help="What separates FILE's columns: auto, tab, space or any text."),
+        click.option("--columns", metavar="NAME=INDEX,...", help="Indexes of FILE's columns, e.g. token=0,tag=-1."),
+        click.option("--delimiter", help="Separator of FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
     )
 
@@ -59,10 +59,10 @@ def chosen_layout(
     delimiter: str | None,
     encoding: str | None,
 ) -> Layout:
-    """The training file's layout, changed by what the options say.
+    """Return the training file's layout, changed by the options.
 
     Args:
-        also: feature columns that another model may read, though this one does not.
+        also: feature columns that may be named although this model does not read them, because another model does.
     """
     parsed = None if columns is None else parse_columns(columns)
     if parsed is not None:
@@ -76,7 +76,7 @@ def chosen_layout(
 
 
 def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
-    """A model reads the feature columns that it was trained with: all of them, and no other."""
+    """Raise BadParameter unless `columns` has exactly the feature columns that the model was trained with."""
     for name in columns:
         if name not in ("token", "tag", *features):
             reads = f"token, tag and {', '.join(features)}" if features else "token and tag"
@@ -94,7 +94,7 @@ def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
 
 @contextlib.contextmanager
 def options_named() -> Iterator[None]:
-    """Errors about a setting name the option that it came from."""
+    """Make errors about a setting name the option that it came from."""
     try:
         yield
     except TaggerError as error:
@@ -104,7 +104,7 @@ def options_named() -> Iterator[None]:
 
 
 def parse_columns(text: str) -> dict[str, int]:
-    """`token=0,pos=1,tag=-1` → {"token": 0, "pos": 1, "tag": -1}."""
+    """Parse the columns of an option: `token=0,pos=1,tag=-1` gives {"token": 0, "pos": 1, "tag": -1}."""
     columns = {}
     for part in text.split(","):
         name, equals, index = part.partition("=")
@@ -114,16 +114,17 @@ def parse_columns(text: str) -> dict[str, int]:
             equals = ""
         if not equals or not name.strip() or f"{name.strip()}=" in text[: text.index(part)]:
             raise click.BadParameter(
-                f"found {part!r}, expected NAME=INDEX, each name once, as in token=0,tag=-1", param_hint="--columns"
+                f"found {part!r}, expected NAME=INDEX, each name only once, as in token=0,tag=-1",
+                param_hint="--columns",
             )
     return columns
 
 
 def named_or_last_model(given: str | None) -> Path:
-    """The model directory that is given, else `$TAGGER_MODEL`, else the last one.
+    """Return the given model directory, else `$TAGGER_MODEL`, else the model last trained in this folder.
 
     Raises:
-        ModelError: there is none of these.
+        ModelError: none of these exists.
     """
     named = given if given is not None else os.environ.get("TAGGER_MODEL")
     if named or given is not None:
@@ -136,12 +137,16 @@ def named_or_last_model(given: str | None) -> Path:
         raise ModelError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
     raise ModelError(
         "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
-        " name one with --model, or train one"
+        " name a model with --model, or train one"
     )
 
 
 def remember_model(directory: str) -> None:
-    """Make a directory (relative to this folder) the last model; raises OSError."""
+    """Record a directory, relative to this folder, as the model last trained.
+
+    Raises:
+        OSError: the record cannot be written.
+    """
     from tagger.atomic import write_atomically
 
     write_atomically(POINTER, os.fsencode(f"{directory}\n"))

@@ -1,4 +1,4 @@
-"""Training progress on standard error: a live bar on a terminal, a line an epoch everywhere."""
+"""Training progress on standard error: one line for each epoch, and on a terminal a live bar too."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """Where rich would end the program because nobody reads its messages, go on without them."""
+    """A console that keeps the program running when nobody reads its messages; rich would end it."""
 
     def on_broken_pipe(self) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class TrainingProgress:
-    """A `run.Listener` that prints.
+    """A `training.history.Listener` that prints.
 
     Args:
-        on_begin: is called when the first step of a training is done.
+        on_begin: called after each step; the first call says that a training has begun.
     """
 
     def __init__(self, on_begin: Callable[[], None] = lambda: None) -> None:
         self._on_begin = on_begin
-        # No wrapping and no highlighting: the lines are also read by programs, through a pipe.
+        # No wrapping and no highlighting, because programs read the lines too, through a pipe.
         self._console = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._bar = Progress(
             TextColumn("{task.description}"),

@@ -13,7 +13,7 @@ from tagger.evaluation.significance import Comparison
 
 
 def format_report(evaluation: Evaluation) -> str:
-    """A table of precision, recall and F1 in percent; plain tags have accuracy only."""
+    """Return a table of precision, recall and F1 in percent; plain tags have accuracy only."""
     head = f"{evaluation.sentences} sentences, {evaluation.tokens} tokens, accuracy {100 * evaluation.accuracy:.2f}"
     if evaluation.overall is None or evaluation.strict is None:
         return f"{head}\n"
@@ -40,7 +40,7 @@ def _row(name: str, score: Score, width: int) -> str:
 
 
 def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:
-    """Two models' F1 (or accuracy) in percent, and what their difference is worth."""
+    """Return the F1 (or accuracy) of two models in percent, and how significant their difference is."""
     width = max(map(len, names))
     low, high = (100 * end for end in comparison.interval)
     rows = [f"{name:{width}}  {what} {100 * f1:6.2f}" for name, f1 in zip(names, comparison.f1, strict=True)]
@@ -54,7 +54,7 @@ def format_comparison(comparison: Comparison, names: tuple[str, str], what: str)
 
 
 def format_check(reports: Sequence[FileReport], changes: Sequence[Problem] | None, *, as_json: bool) -> str:
-    """What `tagger check` prints; `changes` are those of `--fix`, None without it."""
+    """Return the output of `tagger check`; `changes` are the repairs of `--fix`, or None without it."""
     if as_json:
         found: dict[str, Any] = {"files": [report.to_json() for report in reports]}
         if changes is not None:

@@ -1,1 +1,1 @@
-"""Precision, recall and F1, and whether a difference between two models is luck."""
+"""Precision, recall and F1 of a model, and tests of whether a difference between two models is luck."""

@@ -1,4 +1,4 @@
-"""Score a model on a file, or compare two."""
+"""Score a model on a file, or compare two models on it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tagger.prediction.stream import CHUNK_LINES, tag_stream
 
 
 def gold_file(model: Model[object], given: str | None) -> str:
-    """The file to score on: the given one, else the config's test file.
+    """Return the file to score on: the given one, else the config's test file.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such file.
     """
     if given is not None:
         return given
     if model.manifest.test is None:
         raise DataError("FILE: the model's config names no data.test; pass the file to score on")
     path = model.directory / model.manifest.test
-    if not path.is_file():  # somebody else's model could name a pipe, or a device without end
-        raise DataError(f"{path}: the config's test file is no longer there, or is no file; pass FILE")
+    if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
+        raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
     return str(path)
 
 
 def evaluate_file(
     predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
 ) -> Evaluation:
-    """Logits of exactly the tags that `tagger predict` writes.
+    """Score exactly the tags that `tagger predict` writes.
 
     Args:
-        look: is called after each sentence; what it raises ends the work.
+        look: called after each sentence; an exception that it raises ends the evaluation.
 
     Raises:
-        DataError: the file has no gold tags that fit.
+        DataError: the file has no gold tags, or its tags do not fit the model.
     """
     return evaluate(*_gold_and_pred(predictor, path, layout, look), predictor.model.manifest.notation.scheme)
 
@@ -50,11 +50,11 @@ def evaluate_file(
 def compare_on_file(
     first: Predictor, second: Predictor, path: str, layouts: tuple[Layout, Layout], *, samples: int, seed: int
 ) -> Comparison:
-    """Two models on the sentences of one file, which each reads by its own layout.
+    """Compare two models on the sentences of one file, which each model reads by its own layout.
 
     Raises:
-        DataError: the file is a pipe, has no gold tags that fit, not the same ones for both models, or fewer than two
-            sentences.
+        DataError: the file is a pipe, has fewer than two sentences, or has no gold tags that fit the models; or the
+            models read different sentences or spans in it.
     """
     require_regular(path)
     counts = []
@@ -67,11 +67,12 @@ def compare_on_file(
         other_gold, schemes[1]
     ):
         raise DataError(
-            f"{path}: the two models read other sentences or spans in it, expected the same; compare models of one kind"
-            " of file, or name its columns with --columns"
+            f"{path}: the two models read different sentences or spans in it, expected the same; compare models for the"
+            " same kind of file, or name its columns with --columns"
         )
     if len(gold) < 2:
-        raise DataError(f"{path}: found {len(gold)} sentences, expected two or more; compare on a larger file")
+        found = f"{len(gold)} sentence{'' if len(gold) == 1 else 's'}"
+        raise DataError(f"{path}: found {found}, expected at least two; compare on a larger file")
     return compare(ours, theirs, samples=samples, seed=seed)
 
 
@@ -82,7 +83,11 @@ def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
 def _gold_and_pred(
     predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Canonical tags of each sentence of a file, in the scheme of the model's training file."""
+    """Tag a gold file.
+
+    Returns:
+        Gold tags and predicted tags of each sentence, canonical and in the scheme of the model's training file.
+    """
     gold: list[list[str]] = []
     pred: list[list[str]] = []
     continues = False

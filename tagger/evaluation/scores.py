@@ -1,8 +1,8 @@
 """Precision, recall and F1 by seqeval.
 
-Two readings, and which is meant is always said: *conlleval's* (seqeval's default mode: ill-formed sequences are
-read as conlleval reads them) and *strict* (seqeval's strict mode: only well-formed spans of the scheme count,
-taken before any repair).
+There are two readings of tags, and every score names its reading. *Conlleval's* reading is seqeval's default mode: it
+reads ill-formed sequences as conlleval does. The *strict* reading is seqeval's strict mode: it counts only well-formed
+spans of the scheme, taken before any repair.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Tags = Sequence[Sequence[str]]
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Fractions from 0 to 1; `support` is the number of gold spans."""
+    """Precision, recall and F1 as fractions from 0 to 1; `support` is the number of gold spans."""
 
     precision: float
     recall: float
@@ -29,14 +29,14 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How predicted tags compare with gold tags.
+    """The scores of predicted tags against gold tags.
 
     Attributes:
-        overall: conlleval's reading, micro average; None for plain tags.
-        strict: strict reading, micro average; None for plain tags.
-        types: conlleval's reading by entity type.
-        accuracy: the share of tokens with the right tag.
-        sentences, tokens: how many were scored.
+        overall: the micro average by conlleval's reading, or None for plain tags.
+        strict: the micro average by the strict reading, or None for plain tags.
+        types: the scores of each entity type by conlleval's reading.
+        accuracy: the fraction of tokens with the right tag.
+        sentences, tokens: the numbers of sentences and tokens that were scored.
     """
 
     overall: Score | None
@@ -48,11 +48,11 @@ class Evaluation:
 
     @property
     def has_spans(self) -> bool:
-        """Whether the gold tags hold anything to find."""
+        """Whether the gold tags contain any span."""
         return self.overall is not None and self.overall.support > 0
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `tagger eval --json` prints; without spans the span scores are null."""
+        """Return the object that `tagger eval --json` prints; for plain tags, the scores of spans are null."""
 
         def fractions(score: Score | None) -> dict[str, float | None]:
             return {name: getattr(score, name, None) for name in ("precision", "recall", "f1")}
@@ -71,7 +71,7 @@ def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str) -> Evaluation:
     """Score canonical tags of one scheme (`none`: accuracy only).
 
     Raises:
-        ValueError: sentences or tokens do not pair up.
+        ValueError: gold and predicted tags differ in their numbers of sentences or tokens.
     """
     pairs = [pair for gold, pred in zip(gold_tags, pred_tags, strict=True) for pair in zip(gold, pred, strict=True)]
     accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
@@ -106,7 +106,7 @@ def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
 
     if not gold:
         return Score(0.0, 0.0, 0.0)
-    # seqeval strips hyphens from the ends of types here, so that A and A- would be one: names without any.
+    # seqeval strips hyphens from the ends of types here, which would merge A and A-. Use names without hyphens.
     names: dict[str, str] = {}
 
     def safe(tag: str) -> str:
@@ -127,5 +127,5 @@ def _score(values: Sequence[Any]) -> Score:
 
 
 def _quiet() -> warnings.catch_warnings[None]:
-    # seqeval warns of types without spans and of averages over nothing; both are zeros in the result.
+    # seqeval warns about types without spans and averages over nothing; both are zero in the result.
     return warnings.catch_warnings(action="ignore")

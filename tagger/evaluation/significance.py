@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same sentences, or only luckier."""
+"""Test whether one model is better than another on the same sentences, or only luckier."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy.typing as npt
 
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 
-Counts = npt.NDArray[np.int64]  # [S, 3]: right, predicted and gold spans of each sentence
+Counts = npt.NDArray[np.int64]  # [S, 3]: the numbers of right, predicted and gold spans of each of S sentences
 _INDICES_AT_ONCE = 1 << 21
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two models' F1 on the same sentences; fractions.
+    """A comparison of two models on the same sentences, in fractions.
 
     Attributes:
-        difference: F1 of the first minus that of the second.
-        interval: 95 % of it, by the bootstrap over sentences (Efron 1979; percentiles).
-        p_value: how often a difference at least as large comes out if each sentence's two predictions change places by
-            the toss of a coin: paired approximate randomisation, two-sided (Noreen 1989; for F1: Yeh 2000).
-        samples: of either method.
+        f1: the F1 of each model.
+        difference: the F1 of the first model minus the F1 of the second.
+        interval: the 95 % interval of the difference, by the bootstrap over sentences (Efron 1979; percentiles).
+        p_value: how often the difference is at least as large if a coin toss decides, for each sentence, whether the
+            two predictions change places: paired approximate randomisation, two-sided (Noreen 1989; for F1: Yeh 2000).
+        samples: the number of samples of each method.
     """
 
     f1: tuple[float, float]
@@ -34,12 +35,12 @@ class Comparison:
     samples: int
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `tagger compare --json` prints."""
+        """Return the object that `tagger compare --json` prints."""
         return dataclasses.asdict(self)
 
 
 def span_counts(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], scheme: str) -> Counts:
-    """Right, predicted and gold spans of each sentence by conlleval's reading; tokens, if tags are plain."""
+    """Count right, predicted and gold spans of each sentence by conlleval's reading, or tokens if tags are plain."""
     rows = []
     for gold_tags, pred_tags in zip(gold, pred, strict=True):
         if scheme == NO_SCHEME:
@@ -52,7 +53,7 @@ def span_counts(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], sc
 
 
 def f1_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """F1 from sums of counts [..., 3]; 0 where there is nothing right."""
+    """Return F1 from sums of counts [..., 3]; F1 is 0 where no span is right."""
     right, n_spans = counts[..., 0], counts[..., 1] + counts[..., 2]
     f1: npt.NDArray[np.float64] = np.divide(2.0 * right, n_spans, out=np.zeros(right.shape), where=n_spans > 0)
     return f1
@@ -62,32 +63,36 @@ def compare(first: Counts, second: Counts, *, samples: int = 10_000, seed: int =
     """Compare two models by their counts on the same sentences.
 
     Raises:
-        ValueError: the counts are not of the same sentences, or of fewer than two.
+        ValueError: the counts come from different sentences, or from fewer than two.
     """
     from scipy import stats
 
     n = len(first)
     if len(second) != n or n < 2 or (first[:, 2] != second[:, 2]).any():
-        raise ValueError("expected the counts of the same sentences, two or more")
-    both = np.concatenate([first, second])  # a model's row of a sentence is its number, plus n for the second model
+        raise ValueError("expected the counts of the same sentences, at least two")
+    both = np.concatenate([first, second])  # sentence i is row i of the first model and row n + i of the second
 
     def difference(rows: Any, others: Any, axis: int = -1) -> Any:
-        del axis  # the last, always
+        del axis  # always the last one
         return f1_of(both[rows].sum(axis=-2)) - f1_of(both[others].sum(axis=-2))
 
     sentences = np.arange(n)
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "n_resamples": samples, "vectorized": True, "batch": max(1, _INDICES_AT_ONCE // n), "axis": -1,
     }  # fmt: skip
     exchanged = stats.permutation_test(
-        (sentences, sentences + n), difference, permutation_type="samples", rng=np.random.default_rng([seed, 0]), **how
+        (sentences, sentences + n),
+        difference,
+        permutation_type="samples",
+        rng=np.random.default_rng([seed, 0]),
+        **options,
     )
     drawn = stats.bootstrap(
         (sentences,),
         lambda rows, axis=-1: difference(rows, rows + n, axis),
         method="percentile",
         rng=np.random.default_rng([seed, 1]),
-        **how,
+        **options,
     )
     interval = drawn.confidence_interval
     return Comparison(

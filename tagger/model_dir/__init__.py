@@ -1,1 +1,1 @@
-"""The files of a model directory, what its manifest says, reading and writing it."""
+"""The files of a model directory: the manifest, and reading and writing all of them."""

@@ -1,4 +1,4 @@
-"""The files of one model directory, each read once and verified against the manifest by whoever reads it."""
+"""The files of a model directory; every reader reads each file once and verifies it against the manifest."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from tagger.model_dir.manifest import FORMAT_VERSION, is_unaltered
 
 MANIFEST = "manifest.json"
 TOKENS, TAGS = "tokens.txt", "tags.txt"
-CHARACTERS = "characters.txt"  # only where the network reads them
-FEATURES = "features.txt"  # name TAB value; only where the network reads feature columns
-WEIGHTS = "weights.safetensors"  # all but the embedding
-EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian numbers, and nothing else
-STORED = {"float32": "<f4", "float16": "<f2"}  # how they may be stored
+CHARACTERS = "characters.txt"  # only if the network reads characters
+FEATURES = "features.txt"  # name TAB value; only if the network reads feature columns
+WEIGHTS = "weights.safetensors"  # all weights except the embedding
+EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian numbers and nothing else
+STORED = {"float32": "<f4", "float16": "<f2"}  # the types in which the embedding may be stored
 GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
-_LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly all of it
-_READ_TRIES = 200  # of a reader that meets a directory which is just being replaced; 0.01 s apart
+_LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
+_READ_TRIES = 200  # attempts to read a directory while it is being replaced, 0.01 s apart
 T = TypeVar("T")
 
 
 class _ReplacedError(Exception):
-    """The directory was replaced while it was read: read it again."""
+    """The directory was replaced while it was being read and must be read again."""
 
 
 def read_directory(directory: Path, read: Callable[[ModelFiles], T]) -> T:
-    """What `read` makes of the directory's files; all of them are of one model, even if another is being written.
+    """Return the result of `read`, which sees the files of one model even if another one is being written.
 
     Raises:
-        ModelError: the directory is missing or cannot be opened, or `read` says so.
+        ModelError: the directory is missing or cannot be opened, or `read` raises it.
     """
     for last in (*[False] * (_READ_TRIES - 1), True):
         try:
@@ -47,13 +47,15 @@ def read_directory(directory: Path, read: Callable[[ModelFiles], T]) -> T:
                 return read(files)
         except _ReplacedError:
             if last:
-                raise ModelError(f"{directory}: is being replaced over and over; try again") from None
+                raise ModelError(
+                    f"{directory}: is being replaced again and again, expected a model that stays; try again"
+                ) from None
             time.sleep(0.01)
     raise AssertionError("unreachable")
 
 
 class ModelFiles:
-    """Reads the files of one directory through one descriptor, so that they cannot be of two models."""
+    """A reader of one directory through one descriptor, so that its files cannot come from two models."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -80,20 +82,21 @@ class ModelFiles:
         os.close(self._descriptor)
 
     def path(self, name: str) -> Path:
-        """Of a file, for messages."""
+        """Return the path of a file, for messages."""
         return self.directory / name
 
     def descriptor_path(self, name: str) -> str:
-        """A path for libraries that open files by name: through the descriptor where the system has such paths.
+        """Return a path for libraries that open files by name.
 
-        Elsewhere the directory may be replaced meanwhile: ask `check_not_replaced` afterwards.
+        The path goes through the descriptor if the system has such paths. Otherwise the directory may be replaced in
+        the meantime, and the caller must call `check_not_replaced` afterwards.
         """
         if sys.platform == "linux" and Path("/proc/self/fd").exists():
             return f"/proc/self/fd/{self._descriptor}/{name}"
         return str(self.path(name))
 
     def check_not_replaced(self) -> None:
-        """Make the reader begin anew if another model has taken this one's place."""
+        """Make the reader start over if another model has taken the place of this one."""
         try:
             replaced = not os.path.samestat(os.fstat(self._descriptor), self.directory.stat())
         except FileNotFoundError:
@@ -102,24 +105,24 @@ class ModelFiles:
             raise _ReplacedError
 
     def _being_replaced(self) -> bool:
-        # Without an exchange of directories the model is away between two renames; it may be back by now, and
-        # then the old one is gone already: look for it first.
+        # If the system cannot exchange directories, the model is missing between two renames. Look for the old
+        # directory first: once the model is back, the old directory is gone.
         directory = self.directory.resolve()
         return any(directory.parent.glob(f".{directory.name}.*.old")) or directory.exists()
 
     def _read(self, name: str, read: Callable[[BinaryIO], T]) -> T:
         def opener(path: str, flags: int) -> int:
-            # Without waiting: a pipe of that name would never answer.
+            # O_NONBLOCK: opening a pipe of that name would wait for ever.
             return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._descriptor)
 
         try:
             with open(name, "rb", opener=opener) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise ModelError(f"{self.path(name)}: is no file; copy the whole directory with its files")
+                    raise ModelError(f"{self.path(name)}: is not a file; copy the whole directory with its files")
                 return read(file)
         except FileNotFoundError:
             self.check_not_replaced()
-            what = "is no model directory" if name == MANIFEST else "the model is incomplete"
+            what = "this is not a model directory" if name == MANIFEST else "the model is incomplete"
             raise ModelError(
                 f"{self.directory}: found no {name}, expected one: {what}; copy the whole directory, or train again"
             ) from None
@@ -128,30 +131,33 @@ class ModelFiles:
             raise ModelError(f"{self.path(name)}: {reason}; copy the whole directory with its files") from None
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest's values; what they say of the other files is what these are verified against."""
+        """Read the values of the manifest; the other files are verified against its entries for them."""
         path = self.path(MANIFEST)
         content = self._read(MANIFEST, lambda file: file.read(_LARGEST_MANIFEST + 1))
         if len(content) > _LARGEST_MANIFEST:
-            raise ModelError(f"{path}: has more than {_LARGEST_MANIFEST} bytes; this is no manifest of tagger")
+            raise ModelError(
+                f"{path}: found more than {_LARGEST_MANIFEST} bytes, expected a manifest of tagger; copy the model"
+                " again"
+            )
         try:
             values: dict[str, Any] = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ModelError(
-                f"{path}: found no JSON ({error}), expected the manifest of a model: the file was altered; copy the"
-                " model again"
+                f"{path}: found no valid JSON ({error}), expected the manifest of a model: the file was altered; copy"
+                " the model again"
             ) from None
         version = values.get("format_version") if isinstance(values, dict) else None
         if type(version) is not int or version < 1:
-            raise ModelError(f"{path}: found no format_version; this is no manifest of tagger, or it was altered")
+            raise ModelError(f"{path}: found no format_version, expected a manifest of tagger; copy the model again")
         if version > FORMAT_VERSION:
             raise ModelError(
-                f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is of a newer"
-                " tagger; update with pip install --upgrade twobranch-tagger"
+                f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is from a"
+                " newer tagger; update with git pull and pip install . in a clone of tagger"
             )
         if version < FORMAT_VERSION:
             raise ModelError(
-                f"{path}: found format version {version}, expected {FORMAT_VERSION}: the model is of an older tagger,"
-                " which wrote models of another form; train again"
+                f"{path}: found format version {version}, expected {FORMAT_VERSION}: the model is from an older"
+                " tagger, which wrote another format; train again"
             )
         if not is_unaltered(content):
             raise ModelError(f"{path}: its checksum does not match: the file was altered; copy the model again")
@@ -160,11 +166,11 @@ class ModelFiles:
         return values
 
     def verified(self, name: str) -> bytes:
-        """A file's content."""
+        """Return the content of a file, verified."""
 
         def read(file: BinaryIO) -> bytes:
             size = os.fstat(file.fileno()).st_size
-            if self._size_of(name) != size:  # before memory is taken for it
+            if self._size_of(name) != size:  # checked before the content takes any memory
                 raise self._altered(name)
             content = file.read(size)
             self._compare(name, len(content), hashlib.sha256(content).hexdigest())
@@ -173,10 +179,10 @@ class ModelFiles:
         return self._read(name, read)
 
     def size_of(self, name: str) -> int:
-        """The size of a file in bytes.
+        """Return the size of a file in bytes.
 
         Raises:
-            ModelError: it is not what the manifest says.
+            ModelError: the manifest has another size for it.
         """
 
         def size(file: BinaryIO) -> int:
@@ -188,7 +194,7 @@ class ModelFiles:
         return self._read(name, size)
 
     def verify(self, name: str) -> None:
-        """Compare a file with the manifest; it is read bit by bit, however large it is."""
+        """Compare a file with the manifest, reading it in small parts, however large it is."""
 
         def read(file: BinaryIO) -> None:
             digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
@@ -206,16 +212,18 @@ class ModelFiles:
 
     def _altered(self, name: str) -> ModelError:
         return ModelError(
-            f"{self.path(name)}: its checksum does not match {MANIFEST}: the file was altered or copied"
-            " in part; copy the model again"
+            f"{self.path(name)}: its checksum does not match {MANIFEST}: the file was altered or only partly copied;"
+            " copy the model again"
         )
 
     def lines(self, name: str) -> tuple[str, ...]:
-        """A file's lines, which end in LF."""
+        """Return the lines of a file, which end in LF."""
         try:
             *lines, rest = self.verified(name).decode().split("\n")
         except UnicodeDecodeError:
-            raise ModelError(f"{self.path(name)}: not UTF-8; copy the model again") from None
+            raise ModelError(f"{self.path(name)}: is not UTF-8; copy the model again") from None
         if rest:
-            raise ModelError(f"{self.path(name)}: found {rest[:60]!r} without a line end, expected one; train again")
+            raise ModelError(
+                f"{self.path(name)}: found {rest[:60]!r} without a line end, expected one after it; train again"
+            )
         return tuple(lines)

@@ -1,4 +1,4 @@
-"""The manifest of a model: what prediction needs to know, as plain JSON, and checked value by value when read."""
+"""The manifest of a model: everything that prediction needs to know, as plain JSON, with every value checked."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.errors import ModelError, TaggerError
 from tagger.inputs.vocabulary import Normalization
 
-FORMAT_VERSION = 3  # 1 had no ONNX graph; 2 nothing but tokens to read
-_SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` follow it
-_LARGEST = 1 << 20  # units, tokens of a window, …: beyond this a number is a mistake or an attack
+FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
+_SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
+_LARGEST = 1 << 20  # a larger number, such as of a column, is a mistake or an attack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What prediction needs to know of a model.
+    """Everything that prediction needs to know about a model.
 
     Attributes:
-        layout, notation: the training file's.
-        scheme: the network's own scheme, `none` for plain tags.
-        normalization: what is done to a token before it is looked up.
-        n_trained_tokens: how many tokens are from the training data; None without pretrained vectors.
-        embedding_dtype: of the numbers in `embeddings.bin`.
-        network: the architecture; `decoder` stands beside it in the file, for models that are older than this class.
-        max_length: tokens of a sentence that the network sees at once.
-        seed: of the training.
-        dev: epoch, precision, recall, f1, accuracy of the saved weights on the dev set.
+        layout, notation: the layout and the notation of the training file.
+        scheme: the scheme of the network, `none` for plain tags.
+        normalization: the changes made to a token before it is looked up.
+        n_trained_tokens: the number of tokens from the training data, or None without pretrained vectors.
+        embedding_dtype: the type of the numbers in `embeddings.bin`.
+        network: the architecture. In the file `decoder` is beside it, as in models older than `NetworkSpec`.
+        max_length: the number of tokens that the network sees at once.
+        seed: the seed of the training.
+        dev: epoch, precision, recall, f1 and accuracy of the saved weights on the dev set.
         test: the config's test file relative to the model directory, or None.
-        versions: of the packages that made the model.
+        versions: the versions of the packages that made the model.
     """
 
     layout: Layout
@@ -53,28 +53,28 @@ class Manifest:
     versions: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as plain values."""
+        """Return the manifest as plain values."""
         values: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             values[field.name] = _plain(value) if dataclasses.is_dataclass(value) else _plain_item(value)
         values["network"] = self.network.to_json()
         values["decoder"] = values["network"].pop("decoder")
-        # The name that it has had in this file from the first.
+        # The file has used this name since the first version.
         values["normalization"]["digits"] = values["normalization"].pop("normalize_digits")
         return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`.
+        """Build a manifest from the values of `to_json`.
 
         Raises:
-            ModelError: names the key, what was found and what was expected.
+            ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
-            raise ModelError("notation.bare: found true, expected false but for IO")
+            raise ModelError("notation.bare: found true, expected false, because only IO may be bare")
         if (values["notation"]["scheme"] == NO_SCHEME) != (values["scheme"] == NO_SCHEME):
             raise ModelError(
                 f"scheme: found {values['scheme']} and notation.scheme {values['notation']['scheme']}, expected both to"
@@ -101,13 +101,13 @@ class Manifest:
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:
-    """The one way in which a manifest is written; `sha256`, of all the rest written so, is added."""
+    """Return the bytes of a manifest, to which the key `sha256` is added: the hash of all other keys, written alike."""
     signed = {**values, "sha256": hashlib.sha256(_canonical(values)).hexdigest()}
     return _canonical(signed)
 
 
 def is_unaltered(content: bytes) -> bool:
-    """Whether a manifest's bytes are those that `dump_manifest` wrote."""
+    """Whether the bytes of a manifest are exactly as `dump_manifest` wrote them."""
     line = _SIGNATURE.search(content)
     if line is None:
         return False
@@ -116,7 +116,7 @@ def is_unaltered(content: bytes) -> bool:
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:
-    # surrogatepass: a lone surrogate is refused by name when it is read
+    # surrogatepass: reading refuses a lone surrogate, with a message that names the key
     return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
@@ -130,13 +130,13 @@ def _plain_item(item: Any) -> Any:
     return sorted(item) if isinstance(item, frozenset) else item
 
 
-# --- What a manifest may hold -----------------------------------------------------------------------------------------
+# --- The values that a manifest may hold ------------------------------------------------------------------------------
 
 _Fits = Callable[[Any], bool]
 
 
 def _one_of(*allowed: object) -> tuple[_Fits, str]:
-    # type, too: True == 1 in Python
+    # The type counts too, because True == 1 in Python.
     return lambda value: any(value is a or (type(value) is type(a) and value == a) for a in allowed), (
         "one of " + ", ".join(map(str, allowed))
     )

@@ -1,4 +1,4 @@
-"""A model read from its directory, or written to it: plain files, in one step, each with its SHA-256."""
+"""Read a model from its directory, or write it there in one step: plain files, each with its SHA-256."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
-# What is made of the network's own files.
+# Opens the network, in the form that the reader needs, from its files.
 OpenNetwork = Callable[[ModelFiles, Manifest, Encoder, TagVocabulary], Network]
 
 
 @dataclasses.dataclass(frozen=True)
 class Model(Generic[Network]):
-    """A model: what is known of it, its vocabularies, and its network in the form that the reader needs."""
+    """A model: its manifest, its vocabularies, and its network in the form that the reader needs."""
 
     directory: Path
     manifest: Manifest
@@ -56,19 +56,19 @@ class Model(Generic[Network]):
 
 
 def description(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> str:
-    """All that a graph's inputs, outputs and sizes follow from, as JSON: what a graph says of itself."""
-    what = {**manifest.network.to_json(), **encoder.sizes(len(tags))._asdict()}
-    return json.dumps(what, sort_keys=True)
+    """Return everything that determines a graph's inputs, outputs and sizes, as JSON; a graph stores it."""
+    values = {**manifest.network.to_json(), **encoder.sizes(len(tags))._asdict()}
+    return json.dumps(values, sort_keys=True)
 
 
 def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Network]:
     """Read and verify a model.
 
     Args:
-        open_network: reads what it needs of the network's files: `open_session`, `read_weights`.
+        open_network: opens the network from its files, such as `open_session` or `read_weights`.
 
     Raises:
-        ModelError: the directory is missing, partial, altered, or of another format.
+        ModelError: the directory is missing, incomplete, altered, or of another format.
     """
 
     def read(files: ModelFiles) -> Model[Network]:
@@ -101,7 +101,9 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
             for line in files.lines(FEATURES):
                 feature, tab, value = line.partition("\t")
                 if not tab or feature not in features:
-                    raise ValueError(f"found the line {line[:60]!r}, expected {' or '.join(features)}, TAB, a value")
+                    raise ValueError(
+                        f"found the line {line[:60]!r}, expected {' or '.join(features)}, a TAB and a value"
+                    )
                 features[feature].append(value)
         vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
     except ValueError as error:
@@ -110,10 +112,10 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
 
 
 def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
-    """All weights by name, the embedding among them.
+    """Read all weights by name, including the embedding.
 
     Raises:
-        ModelError: a file was altered or holds no weights.
+        ModelError: a file was altered or does not hold the weights.
     """
     import safetensors.numpy
 
@@ -129,31 +131,38 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
                 f"{files.path(EMBEDDINGS if name == 'embedding' else WEIGHTS)}: {name}: found {weight.dtype} with"
-                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN, expected finite float32; train again"
+                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN values, expected finite float32; train"
+                " again"
             )
     return weights
 
 
 def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabulary:
-    """The tag vocabulary; raises ModelError if a tag stands twice, holds a blank or is not of the scheme."""
+    """Return the tag vocabulary.
+
+    Raises:
+        ModelError: a tag occurs twice, holds a blank or does not belong to the scheme.
+    """
     prefixes = SCHEMES[scheme].prefixes if scheme != NO_SCHEME else frozenset[str]()
     seen: set[str] = set()
     for i, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
         of_scheme = scheme == NO_SCHEME or tag == OUTSIDE or (prefix in prefixes and entity_type)
         if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in seen:
-            raise ModelError(f"{path}:{i + 1}: found {tag!r}, expected another tag of the scheme {scheme}; train again")
+            raise ModelError(
+                f"{path}:{i + 1}: found {tag!r}, expected a distinct tag of the scheme {scheme}; train again"
+            )
         seen.add(tag)
     if not tags:
-        raise ModelError(f"{path}: found no tag, expected one a line; train again")
+        raise ModelError(f"{path}: found no tag, expected one on each line; train again")
     return TagVocabulary(tags)
 
 
 def check_place(directory: Path) -> None:
-    """Make sure, before a long training, that a model can be written there and nothing but a model would be lost.
+    """Check, before a long training, that a model can be written here and would replace nothing but a model.
 
     Raises:
-        ModelError: something else is there, or nothing can be written.
+        ModelError: the directory holds something else, or cannot be written.
     """
     check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
     check_writable(directory)
@@ -170,13 +179,15 @@ def save_model(
     """Write a model directory in one step, replacing an older model.
 
     Args:
-        graph: of the network as ONNX, with `EMBEDDINGS` for its embedding.
-        check: is shown the new directory before it takes its place, which it does not if this raises.
+        graph: the network as ONNX, which reads its embedding from the file `EMBEDDINGS`.
+        config: the content of `CONFIG`.
+        history: the content of `HISTORY`.
+        check: called with the new directory before that takes its place; if it raises, the old model stays.
 
     Raises:
-        ModelError: the place is taken by something else, or cannot be written.
+        ModelError: the directory holds something else, or cannot be written.
     """
-    import safetensors.numpy  # here, since prediction does without
+    import safetensors.numpy  # not at the top, because prediction works without it
 
     weights = dict(model.network)
     embedding = np.ascontiguousarray(weights.pop("embedding"), STORED[model.manifest.embedding_dtype])

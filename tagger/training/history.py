@@ -1,4 +1,4 @@
-"""The results of a training's epochs, in memory, in a state and in `history.csv`, and who is told of them."""
+"""The results of a training's epochs in memory, in a state and in `history.csv`, and the listener that shows them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EpochResult:
 
     @property
     def dev_score(self) -> float | None:
-        """The score that decides which epoch is best, or None without a dev set: then the last epoch is."""
+        """The score that decides which epoch is best, or None without a dev set, when the last epoch is the best."""
         return None if self.dev is None else score_of(self.dev)
 
     def beats(self, other: EpochResult | None) -> bool:
@@ -60,7 +60,7 @@ class EpochResult:
 
 
 def score_of(dev: Evaluation) -> float:
-    """Return F1, or accuracy where F1 says nothing: for plain tags, and for a dev set without spans."""
+    """Return F1, or accuracy if F1 is meaningless: for plain tags, and for a dev set without spans."""
     return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
 
 

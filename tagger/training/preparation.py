@@ -1,4 +1,4 @@
-"""From a config to what a training needs: encoded sentences, vocabularies, and the manifest of the model to be."""
+"""Turn a config into the inputs of a training: encoded sentences, vocabularies and the manifest of the new model."""
 
 from __future__ import annotations
 
@@ -48,16 +48,18 @@ from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
 _FLOAT = 4  # bytes
-_PER_WEIGHT = 8  # of the embedding: itself, two moments, average, best so far, and copies while they are exchanged
-_PER_SAVED = 2  # more, of the rows that are trained, while a state is written
+# How many copies of each weight of the embedding memory holds: the weight, two moments, the average, the best so far,
+# and the copies that are made while these are exchanged.
+_PER_WEIGHT = 8
+_PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class InitialVectors:
-    """The pretrained vectors with which rows of the embedding begin.
+    """The pretrained vectors that are the initial values of some rows of the embedding.
 
     Attributes:
-        has_vector: [V], true at the ids that have one.
+        has_vector: [V], true at the ids that have a vector.
         table: [n, E], the vectors of these ids.
     """
 
@@ -65,30 +67,30 @@ class InitialVectors:
     table: npt.NDArray[np.float32]
 
     def put_into(self, embedding: Any) -> None:
-        """Set the rows of an embedding [V, E], a variable; all others stay as they are."""
+        """Set the rows of an embedding, a variable [V, E]; the rows without a vector stay as they are."""
         rows = embedding.numpy().copy()
         rows[self.has_vector] = self.table
         embedding.assign(rows)
 
 
 class SentenceNames:
-    """What errors call the sentences of the training set."""
+    """The names by which errors call the sentences of the training set."""
 
     def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
         self._path = path
         self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
 
     def of(self, i: int) -> str:
-        """File, line, length and first tokens of a sentence."""
+        """Return the file, line, length and first tokens of sentence `i`."""
         line, n, start = self._sentences[i]
         return f"{self._path}:{line}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What a training needs besides its network.
+    """Everything that a training needs besides its network.
 
-    `manifest` lacks the dev scores, which only training can fill in. Without a dev set the saved model is checked with
+    `manifest` lacks the dev scores, which only training can fill in. Without a dev set the saved model is checked on
     sentences of the training data.
     """
 
@@ -106,8 +108,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
     Args:
-        config: with absolute paths.
-        note, warn: are told what was found.
+        config: a config with absolute paths.
+        note, warn: called with each finding.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -116,8 +118,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
         note(
-            f"train: {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
-            f" (data.max_length) cut; training sees {len(pieces)} pieces"
+            f"train: cut {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
+            f" (data.max_length); training sees {len(pieces)} pieces"
         )
     tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
@@ -133,7 +135,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
             raise ConfigError(
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
-                f" {_source(config)}; delete the key"
+                f" from {_source(config)}; delete the key"
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
@@ -154,7 +156,12 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
 def _build_encoder(
     config: Config, manifest: Manifest, sentences: Sequence[Columns], note: Tell
 ) -> tuple[Encoder, WordDropout, InitialVectors | None]:
-    """The vocabularies of the training data, what of it is so rare that it is replaced by the unknown, the vectors."""
+    """Build the vocabularies of the training data.
+
+    Returns:
+        The encoder with the vocabularies, the word dropout, which knows what is rare enough to be shown as unknown, and
+        the pretrained vectors, if any.
+    """
     settings = config.vocabulary
     tokens, counts = build_vocabulary(
         (columns[0] for columns in sentences),
@@ -165,7 +172,7 @@ def _build_encoder(
     rare = counts == 1
     tokens, vectors = _add_vectors(config, tokens, counts, note)
     if vectors is not None:
-        # What has a vector will never be unknown.
+        # A token with a vector is never unknown in prediction, so training does not show it as unknown.
         rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
     features: list[TokenVocabulary] = []
     feature_ids = []
@@ -191,7 +198,7 @@ def _build_encoder(
 def _add_vectors(
     config: Config, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
 ) -> tuple[TokenVocabulary, InitialVectors | None]:
-    """The vocabulary with the tokens of the pretrained vectors, if the config asks for any."""
+    """Add the tokens of the pretrained vectors to the vocabulary, if the config asks for vectors."""
     settings = config.embeddings
     if settings.path is None and settings.name is None:
         return tokens, None
@@ -207,8 +214,8 @@ def _add_vectors(
     largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
     if largest > most:
         raise ConfigError(
-            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors {_source(config)} hold numbers"
-            f" of up to {largest:.6g}, and {settings.dtype} none beyond {most:.6g}; delete the key"
+            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(config)} hold"
+            f" numbers up to {largest:.6g}, but {settings.dtype} ends at {most:.6g}; delete the key"
         )
     return extension.vocabulary, InitialVectors(has_vector, table)
 
@@ -218,9 +225,9 @@ def _source(config: Config) -> str:
 
 
 def well_formed(tags: list[str], scheme: str) -> list[str]:
-    """Canonical tags of any scheme, well-formed in another (or the same): what the network learns.
+    """Convert canonical tags of any scheme to well-formed tags of `scheme`, which the network learns.
 
-    A decoder of legal transitions could never produce ill-formed ones.
+    A decoder that allows only legal transitions could never produce ill-formed tags.
     """
     return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
 
@@ -234,14 +241,14 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     for text in notes:
         note(f"train: {text}")
     n_ill_formed = sum(
-        tag != mended
+        tag != repaired
         for tags in train.tags
-        for tag, mended in zip(tags, well_formed(tags, notation.scheme), strict=True)
+        for tag, repaired in zip(tags, well_formed(tags, notation.scheme), strict=True)
     )
     if n_ill_formed:
         note(
-            f"train: {n_ill_formed} tags are ill-formed in {notation.scheme}; read as conlleval reads them"
-            " (tagger check lists them)"
+            f"train: {n_ill_formed} {'tag is' if n_ill_formed == 1 else 'tags are'} ill-formed in {notation.scheme};"
+            " training reads ill-formed tags as conlleval does (tagger check lists them)"
         )
     dev = None
     if data.dev is None:
@@ -254,13 +261,13 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
     only, *others = {tag for tags in train.tags for tag in tags}
     if not others:
-        warn(f"{data.train}: found no other tag than {only}, expected several; all that is learned is to write it")
+        warn(f"{data.train}: found only the tag {only}, expected several; the model will write that tag everywhere")
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
-            warn(f"{dev.path}: dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
+            warn(f"{dev.path}: dev has no spans, so accuracy decides which epoch is best, not F1")
     if data.test is not None:
-        # Read now, so that an error shows before the training and not after it; used by `tagger eval` only.
+        # Only `tagger eval` uses it. It is read now to show an error before the training and not after it.
         _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
     manifest = Manifest(
         layout=layout,
@@ -273,7 +280,7 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         max_length=data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},
-        # realpath: whoever follows the path from the model directory follows links too.
+        # realpath: a reader that starts from the model directory follows links too.
         test=os.path.relpath(data.test, os.path.realpath(str(config.output.model_dir))) if data.test else None,
         versions=_versions(),
     )
@@ -305,13 +312,13 @@ def _versions() -> dict[str, str]:
 
 
 def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | None) -> None:
-    """Refuse a training whose largest batch cannot fit, because the system would end it without a word.
+    """Refuse a training whose largest batch does not fit into memory; the system would kill it without a message.
 
     Args:
-        available: how many bytes of memory are free; None: nobody knows.
+        available: the bytes of memory that are free, or None if that is unknown.
 
     Raises:
-        ConfigError: names the longest sentence and what would fit.
+        ConfigError: the batch does not fit; the message names the longest sentence and a length that would fit.
     """
     if available is None:
         return
@@ -327,11 +334,11 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
         return
     if fixed + per_step > available:
         raise ConfigError(
-            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers, and the network,"
-            f" would take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
+            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network would"
+            f" take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
             " lower it, or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
-    n_of_pieces = -(-settings.batch_size // settings.accumulate)  # cut, there are more to fill a batch
+    n_of_pieces = -(-settings.batch_size // settings.accumulate)  # once sentences are cut, more pieces fill a batch
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
         f"data.max_length: a batch of {n_sentences} sentences with the longest one would take"

@@ -1,4 +1,4 @@
-"""What must stay the same for a training to continue to the bit, and how far a training has come."""
+"""The fingerprint, which must stay the same for a training to continue bit for bit, and the position of a training."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
 from tagger.training.preparation import Prepared
 
-# These settings may change: the places of files, whose content is compared; what no weight depends on; and the threads,
-# which stay as they were whatever the config says.
+# These settings may change: the places of files, because their content is compared; settings that no weight depends on;
+# and the threads, which stay as they were whatever the config says.
 _FREE = frozenset(
     {
         "data.train",
@@ -33,7 +33,7 @@ _FREE = frozenset(
         "training.checkpoint_minutes",
     }
 )
-STATE_FORMAT = 3  # the version of what a state holds; a state of another version cannot be resumed
+STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
@@ -45,7 +45,7 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
     the first seed had learned anything.
 
     Raises:
-        ConfigError: a training was interrupted and is not to be resumed, or cannot be.
+        ConfigError: a training was interrupted and is not to be resumed, or cannot be resumed.
     """
     state = checkpoints.newest(warn, remove_damaged=resume)
     if state is not None and not _has_this_format(state.record):
@@ -92,7 +92,7 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -
 
 
 def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
-    """Return what a state says of its training: settings by key, data by the key that names it, and where it runs."""
+    """Return the fingerprint of a training: settings by key, data by the key that names it, and where it runs."""
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
@@ -116,11 +116,11 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 def _data(prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
-    manifest = prepared.manifest.to_json()  # how the training file is written decides how predictions are
+    manifest = prepared.manifest.to_json()  # predictions are written as the training file is
     texts = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
     texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
     arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
-    if training_set.forms is not None:  # the id of a token does not always tell its letters
+    if training_set.forms is not None:  # the id of a token does not determine its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])
     found = {"data.train": _described(len(arrays[0]), int(training_set.lengths.sum()), content)}
@@ -155,14 +155,14 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) ->
     """Compare the fingerprint in a state with that of the training that is to continue from it.
 
     Returns:
-        Differences that are odd but do not forbid it: other versions, another device.
+        Differences that are odd but do not prevent it: other versions, another device.
 
     Raises:
         ConfigError: settings or data differ; each difference is shown.
     """
     differences = [text for part in ("settings", "data") for text in _differences(before[part], now[part])]
     if differences:
-        # Only a training that is not finished is in the way of another one.
+        # Only an unfinished training prevents another one.
         again = "train again" if before.get("finished") else f"delete {where} and train again"
         raise ConfigError(
             f"--resume: {differences[0]}; change it back, or {again} without --resume", detail=differences[1:]
@@ -182,21 +182,24 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
 
 
 def checksum_of(fingerprint: Mapping[str, Any]) -> int:
-    """Return a number below 2**32 for all that workers must have in common; only the chief reads the dev set."""
+    """Return a checksum below 2**32 of the settings and data that all workers must share.
+
+    The dev set is left out, because only the chief reads it.
+    """
     data = {key: value for key, value in fingerprint["data"].items() if key != "data.dev"}
     common = {key: value for key, value in fingerprint["settings"].items() if not key.startswith("data.")}
     return int(hashlib.sha256(json.dumps([data, common], sort_keys=True).encode()).hexdigest()[:8], 16)
 
 
-# --- How far a training has come --------------------------------------------------------------------------------------
+# --- The position of a training ---------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
 class Position:
-    """How far a training has come.
+    """The position of a training: how far it has come.
 
     Attributes:
-        history: the epochs that are done.
+        history: the finished epochs.
         best: the best of them.
         best_weights: the weights after the best epoch, by name; before the first epoch is done, the initial ones.
         epoch: the epoch that is being trained, from 0.
@@ -212,14 +215,14 @@ class Position:
     def to_state(
         self, fingerprint: Mapping[str, Any], trainer: Trainer, *, n_rows: int, epochs: int, finished: bool
     ) -> State:
-        """Return the position as a state; that of a finished training needs no arrays.
+        """Return the position as a state; a finished training needs no arrays.
 
         Args:
-            n_rows: how many rows of the embedding training changes; the others are not stored.
-            epochs: how many epochs the training has in all.
+            n_rows: the number of rows of the embedding that training changes; the others are not stored.
+            epochs: the number of epochs that the training has in all.
 
         Raises:
-            DivergedError: a weight is not finite, so that nobody could continue from this state.
+            DivergedError: a weight is not finite, so a training could not continue from this state.
         """
         record = {
             **fingerprint,
@@ -240,10 +243,10 @@ class Position:
         return State(record, arrays)
 
     def restore(self, state: State, trainer: Trainer, *, n_rows: int) -> None:
-        """Take the position from a state, and the numbers of the trainer with it unless the training is finished.
+        """Take the position from a state and, unless the training is finished, the trainer's numbers too.
 
         Raises:
-            ValueError, TypeError, LookupError: the state is of another network, or of another form.
+            ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
         """
         record = state.record
         self.history = [EpochResult.from_json(values) for values in record["history"]]

@@ -49,7 +49,7 @@ from tagger.training.resume import (
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences that an error names
-_AT_ONCE = 1024  # sentences of dev that are tagged before looking again whether to stop
+_AT_ONCE = 1024  # sentences of dev that are tagged before the next check whether to stop
 
 
 def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
@@ -73,7 +73,7 @@ class Parts:
         model_graph: exports a model as an ONNX graph.
         check_equal: compares the exported network with the one that was trained.
         checkpoints: opens the states beside a model directory.
-        available_memory: says how many bytes of memory are free, or None if nobody knows.
+        available_memory: returns the bytes of memory that are free, or None if that is unknown.
     """
 
     choose_device: Callable[..., Device] = choose_device
@@ -89,11 +89,11 @@ class Run:
     """The epochs of one training.
 
     Args:
-        fingerprint: what its states say of settings and data.
-        checkpoints: where its states go.
+        fingerprint: the settings and data that its states store.
+        checkpoints: the place for its states.
         reference: builds the network with given weights as the CPU computes it in float32. Needed after training on a
             GPU, which rounds to fewer digits than the check of a saved model allows; None on a CPU.
-        parts: what scores, exports and checks the network.
+        parts: the parts that score, export and check the network.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Run:
         self._n_rows = prepared.training_set.n_rows
         self._at = Position(trainer.network.weights_as_arrays())
         self._last_state = time.monotonic()
-        self._n_in_model: int | None = None  # how many epochs the history in the model directory has, if that is known
+        self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
@@ -135,7 +135,7 @@ class Run:
         except Stopped:
             stopped = True
         if self._at.best is not None and self._n_in_model != len(self._at.history):
-            # Once more: for the epochs after the best one, or because an interrupted training left another model.
+            # Save once more: for the epochs after the best one, or because an interrupted training left another model.
             self._save_model(self._at.best)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
@@ -144,7 +144,7 @@ class Run:
         """Continue from a state; return how the training ended if the state is that of a finished one.
 
         Raises:
-            ValueError, TypeError, LookupError: the state is of another network, or of another form.
+            ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
         """
         self._at.restore(state, self._trainer, n_rows=self._n_rows)
         return self._outcome(stopped=False) if state.record["finished"] else None
@@ -161,7 +161,7 @@ class Run:
     def _has_lost_patience(self) -> bool:
         patience, best = self._config.training.patience, self._at.best
         if patience is None or best is None or not best.dev_score:
-            return False  # with rare entities the first epochs find none at all, which is no reason to give up
+            return False  # if entities are rare, the first epochs may find none, which is not a reason to stop
         return len(self._at.history) - best.epoch >= patience
 
     def _train_epoch(self) -> None:
@@ -225,7 +225,7 @@ class Run:
         return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
 
     def _stop_if_asked(self) -> None:
-        # Several workers stop only where all of them look.
+        # Several workers stop only at the points where all of them check.
         if len(self._replicas.task.workers) == 1 and self._should_stop():
             raise Stopped
 
@@ -295,11 +295,11 @@ def train(
 
     Args:
         resume: continue a training that was interrupted, to the bit; start one if there is nothing to continue.
-        parts: what to use instead of the usual parts.
+        parts: replacements for the usual parts.
 
     Raises:
-        TaggerError: the data, the device or the place for the model is unusable, training diverged, or what is
-            resumed was another training.
+        TaggerError: the data, the device or the place for the model is unusable, training diverged, or the training to
+            resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
     checkpoints, state = parts.checkpoints(model_dir), None
@@ -316,7 +316,7 @@ def train(
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
-        if not chosen.n_gpus:  # a GPU says itself when its memory is full
+        if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
             names = ", ".join(task.workers)
@@ -343,7 +343,7 @@ def train(
             ended = _continue(run, state, fingerprint, checkpoints, listener)
             if ended is not None:
                 return ended
-            state = None  # it takes as much memory as what was made from it
+            state = None  # frees its arrays, which take as much memory as the trainer's
         elif task.is_chief:
             checkpoints.discard()
         return run.run()
@@ -357,7 +357,7 @@ def _continue(
         listener.warn(f"--resume: {text}; the result may differ in its last bits")
     try:
         ended = run.continue_from(state)
-    except (ValueError, TypeError, LookupError) as error:  # such as of a GPU with mixed precision, on a CPU
+    except (ValueError, TypeError, LookupError) as error:  # such as a state of mixed precision on a CPU
         raise ConfigError(
             f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; continue"
             " where it was saved, or delete that directory and give the same command again"
@@ -382,10 +382,10 @@ def _continue(
 def _trainer(
     config: Config, prepared: Prepared, chosen: Device, replicas: Replicas, listener: Listener, parts: Parts
 ) -> tuple[Trainer, Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None]:
-    """Return the network with what trains it, and what builds the same on the CPU if it is elsewhere."""
+    """Return the trainer of a new network and, if that is on a GPU, a function that builds a copy on the CPU."""
     mixed_precision = config.training.mixed_precision and chosen.n_gpus > 0
     if config.training.mixed_precision and not mixed_precision:
-        listener.warn("training.mixed_precision: only a GPU gains by it; training in float32 on the CPU")
+        listener.warn("training.mixed_precision: only a GPU benefits from it; training in float32 on the CPU")
     with replicas.scope():
         network = parts.build_network(prepared, chosen, mixed_precision=mixed_precision)
         frozen = prepared.vectors.has_vector if prepared.vectors and not config.embeddings.trainable else None
@@ -395,7 +395,9 @@ def _trainer(
         f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}{', float16' if mixed_precision else ''}"
     )
     if replicas.n > 1:
-        listener.note(f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is shared out")
+        listener.note(
+            f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is divided among them"
+        )
     sizes = prepared.encoder.sizes(len(prepared.tags))
     listener.note(f"network: {sizes.n_tokens} token ids, {sizes.n_tags} tags, {network.count_params()} weights")
     if not chosen.n_gpus:

@@ -179,7 +179,7 @@ def test_eval_uses_the_configs_test_file_or_says_that_it_is_gone(in_trained: Pat
         (in_trained / "moved").rename(in_trained / "train.conll")
     assert result.exit_code == 1
     assert result.first_error.endswith(
-        "train.conll: the config's test file is no longer there, or is no file; pass FILE"
+        "train.conll: the config's test file is no longer there, or is not a file; pass FILE"
     )
 
 
@@ -219,8 +219,8 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["predict"], b"Ada\nA\xff\n", 1, "error: <standard input>:2: byte 0xFF at offset 1 of the line is not valid utf-8; name the file's encoding"),
         (["predict", "--encoding", "klingon"], b"", 1, "error: --encoding: 'klingon' is unknown"),
         (["predict", "--delimiter", ""], b"", 1, "error: --delimiter: found ''"),
-        (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected NAME=INDEX, each name once"),
-        (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected NAME=INDEX, each name once"),
+        (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected NAME=INDEX, each name only once"),
+        (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected NAME=INDEX, each name only once"),
         (["predict", "--delimiter", "\n"], b"", 1, "error: --delimiter: found '\\n', expected some text without line ends"),
         (["predict", "--delimiter", "│", "--encoding", "latin-1"], b"", 1, "error: --delimiter: found '│', which latin-1 cannot hold"),
         (["eval", "-"], b"Ada\n", 1, "error: <standard input>:1: found 1 column"),
@@ -279,7 +279,7 @@ def test_a_damaged_model_is_an_error(in_trained: Path, tmp_path: Path) -> None:
     result = run_tagger("predict", "--model", tmp_path / "model", stdin=b"Ada\n")
     assert result.exit_code == 1
     assert result.first_error.endswith("tags.txt: its checksum does not match manifest.json: the file was altered or"
-                                       " copied in part; copy the model again")  # fmt: skip
+                                       " only partly copied; copy the model again")  # fmt: skip
     assert result.output == b""
 
 

@@ -199,7 +199,9 @@ def rewrite_manifest(directory: Path, **changes: object) -> None:
 def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=FORMAT_VERSION + 1)
-    with pytest.raises(ModelError, match=r"format version 4, expected at most 3: .* pip install --upgrade"):
+    with pytest.raises(
+        ModelError, match=r"format version 4, expected at most 3: .* update with git pull and pip install \."
+    ):
         load_model(tmp_path / "model")
 
 
@@ -227,7 +229,7 @@ def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
         ({"notation__separator": None}, "notation.separator: found null, expected one of -, _, ."),
         ({"notation__prefixes": {"B": 5}}, 'notation.prefixes: found {"B": 5}, expected letters of prefixes'),
         ({"notation__outside": "x\ny"}, "notation.outside: found "),
-        ({"notation__bare": True}, "notation.bare: found true, expected false but for IO"),
+        ({"notation__bare": True}, "notation.bare: found true, expected false, because only IO may be bare"),
         ({"scheme": None}, "scheme: found null, expected one of "),
         ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
         ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
@@ -263,16 +265,16 @@ def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
     ("name", "content", "message"),
     [
         ("tokens.txt", b"a\nb\na\n", "tokens.txt: a token occurs twice"),
-        ("tokens.txt", b"a\xff\n", "tokens.txt: not UTF-8"),
-        ("tags.txt", b"O\nB-X\nO\n", "tags.txt:3: found 'O', expected another tag of the scheme IOB2"),
-        ("tags.txt", b"O\nX-LOC\n", "tags.txt:2: found 'X-LOC', expected another tag of the scheme IOB2"),
+        ("tokens.txt", b"a\xff\n", "tokens.txt: is not UTF-8"),
+        ("tags.txt", b"O\nB-X\nO\n", "tags.txt:3: found 'O', expected a distinct tag of the scheme IOB2"),
+        ("tags.txt", b"O\nX-LOC\n", "tags.txt:2: found 'X-LOC', expected a distinct tag of the scheme IOB2"),
         ("tags.txt", b"O\nLOC\n", "tags.txt:2: found 'LOC', expected"),
         ("tags.txt", b"O\nB-a\tb\n", "tags.txt:2: found 'B-a\\tb', expected"),
         ("tags.txt", b"", "tags.txt: found no tag"),
         ("weights.safetensors", b"", "weights.safetensors, embeddings.bin: "),
-        ("weights.safetensors", save_tensors({"w": np.array([np.nan], np.float32)}), "weights.safetensors: w: found float32 with 1 infinite or NaN"),
+        ("weights.safetensors", save_tensors({"w": np.array([np.nan], np.float32)}), "weights.safetensors: w: found float32 with 1 infinite or NaN values"),
         ("embeddings.bin", bytes(12), "weights.safetensors, embeddings.bin: cannot reshape"),
-        ("weights.safetensors", save_tensors({"w": np.array([1, 2])}), "weights.safetensors: w: found int64 with 0 infinite or NaN, expected finite float32"),
+        ("weights.safetensors", save_tensors({"w": np.array([1, 2])}), "weights.safetensors: w: found int64 with 0 infinite or NaN values, expected finite float32"),
     ],
 )  # fmt: skip
 def test_a_file_with_wrong_content_is_an_error_though_its_checksum_is_right(
@@ -295,7 +297,9 @@ def test_what_is_no_model_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="file: is a file, expected a model directory"):
         load_model(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"empty: found no manifest\.json, expected one: is no model directory"):
+    with pytest.raises(
+        ModelError, match=r"empty: found no manifest\.json, expected one: this is not a model directory"
+    ):
         load_model(tmp_path / "empty")
 
 
@@ -310,7 +314,7 @@ def test_a_link_inside_the_directory_is_refused(tmp_path: Path) -> None:
 def test_files_of_the_user_are_never_replaced(tmp_path: Path) -> None:
     save(tmp_path / "model")
     (tmp_path / "model/notes.txt").write_text("mine")
-    with pytest.raises(ModelError, match=r"holds notes\.txt, which is no part of a model and would be lost"):
+    with pytest.raises(ModelError, match=r"holds notes\.txt, which is not part of a model and would be lost"):
         save(tmp_path / "model", seed=2)
     assert (tmp_path / "model/notes.txt").read_text() == "mine"
     assert load_model(tmp_path / "model").manifest.seed == 1
@@ -319,7 +323,7 @@ def test_files_of_the_user_are_never_replaced(tmp_path: Path) -> None:
         save(tmp_path / "file")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/config.yaml").write_text("mine")  # a name that models have, but no model
-    with pytest.raises(ModelError, match=r"holds config\.yaml, which is no part of a model"):
+    with pytest.raises(ModelError, match=r"holds config\.yaml, which is not part of a model"):
         save(tmp_path / "mine")
     assert (tmp_path / "mine/config.yaml").read_text() == "mine"
 
@@ -427,6 +431,6 @@ def test_models_of_older_formats_are_refused_with_a_remedy(version: int) -> None
     with pytest.raises(ModelError) as error:
         load_predictor(directory)
     assert error.value.message == (
-        f"{directory}/manifest.json: found format version {version}, expected {FORMAT_VERSION}: the model is of an older"
-        " tagger, which wrote models of another form; train again"
+        f"{directory}/manifest.json: found format version {version}, expected {FORMAT_VERSION}: the model is from an older"
+        " tagger, which wrote another format; train again"
     )

@@ -104,7 +104,7 @@ def test_two_workers_train_what_one_does_and_only_the_chief_writes(corpus: Path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "WARNING" not in done.stderr
-    assert "worker 0: 2 replicas; each batch of 4 sentences is shared out" in done.stderr
+    assert "worker 0: 2 replicas; each batch of 4 sentences is divided among them" in done.stderr
     assert "worker 1: the model is written by the chief worker" in done.stderr
     assert sorted(path.name for path in corpus.iterdir()) == [
         ".tagger-model", "config.yaml", "train.conll", "two", "two.training",

@@ -303,7 +303,7 @@ def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, mon
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = run_tagger("predict", "--model", directory, stdin=b"w1\n")
     assert result.first_error.startswith("error: onnxruntime cannot be imported: ")
-    assert "pip install twobranch-tagger" in result.first_error
+    assert "run pip install . in a clone of tagger to reinstall it" in result.first_error
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait(tmp_path: Path) -
         content = (directory / name).read_bytes()
         (directory / name).unlink()
         os.mkfifo(directory / name)
-        with pytest.raises(ModelError, match=rf"{name}: is no file; copy the whole directory"):
+        with pytest.raises(ModelError, match=rf"{name}: is not a file; copy the whole directory"):
             load_predictor(directory)
         (directory / name).unlink()
         (directory / name).write_bytes(content)

@@ -132,7 +132,7 @@ def test_long_sentences_are_cut_between_spans_without_overlap_and_counted(prepar
     assert result.manifest.max_length == 3
     decoded = [[result.encoder.tokens.tokens[i - 2] for i in ids] for ids in result.training_set.sentences]
     assert decoded == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"]]
-    assert "train: 1 sentence of more than 3 tokens (data.max_length) cut; training sees 4 pieces" in notes
+    assert "train: cut 1 sentence of more than 3 tokens (data.max_length); training sees 4 pieces" in notes
     decoded = [len(ids) for ids in prepared("data.max_length=5", train=train)[0].training_set.sentences]
     assert decoded == [5, 2, 1], "after e, where no span is split"
     decoded = [
@@ -148,7 +148,10 @@ def test_ill_formed_tags_are_learned_as_conlleval_reads_them_and_counted(prepare
     assert result.manifest.notation.scheme == "IOB2"
     decoded = [result.tags.decode(ids) for ids in result.training_set.tag_ids]
     assert decoded == [["B-X", "I-X"], ["B-X", "I-X", "B-X"]]
-    assert "train: 1 tags are ill-formed in IOB2; read as conlleval reads them (tagger check lists them)" in notes
+    assert (
+        "train: 1 tag is ill-formed in IOB2; training reads ill-formed tags as conlleval does (tagger check lists them)"
+        in notes
+    )
 
 
 def test_well_formed_tags_stay_and_plain_tags_are_left_alone() -> None:
@@ -160,14 +163,14 @@ def test_well_formed_tags_stay_and_plain_tags_are_left_alone() -> None:
 def test_a_dev_set_without_spans_is_a_warning(prepared) -> None:
     _, _, warnings = prepared(dev="a O\n")
     assert len(warnings) == 1
-    assert warnings[0].endswith("dev has no spans, so that F1 cannot tell which epoch is best; accuracy decides")
+    assert warnings[0].endswith("dev has no spans, so accuracy decides which epoch is best, not F1")
 
 
 @pytest.mark.parametrize(("train", "only"), [("a O\n\nb O\n", "O"), ("a NN\n\nb NN\n", "NN")])
 def test_a_single_tag_is_a_warning(prepared, train: str, only: str, tmp_path: Path) -> None:
     _, _, warnings = prepared(train=train, dev=train)
     assert warnings[0] == (
-        f"{tmp_path}/train: found no other tag than {only}, expected several; all that is learned is to write it"
+        f"{tmp_path}/train: found only the tag {only}, expected several; the model will write that tag everywhere"
     )
 
 

@@ -465,6 +465,6 @@ def test_seeds_replace_no_files_of_strangers_however_late_these_come(configured)
             Path("m/thesis").write_text("precious")
 
     config = configured("output.model_dir=m", "training.epochs=1")
-    with Arriving() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is no part of a mod"):
+    with Arriving() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is not part of a mod"):
         train_seeds(config, 1, progress)
     assert Path("m/thesis").read_text() == "precious"

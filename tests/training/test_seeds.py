@@ -271,7 +271,7 @@ def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, c
         Path(name).write_text("mine")
     Path(".m.seed-8").symlink_to("keep")
     save_small_model(Path(".m.seed-5"))
-    with pytest.raises(ModelError, match=r"\.m\.seed-1: holds config\.yaml, which is no part of a model"):
+    with pytest.raises(ModelError, match=r"\.m\.seed-1: holds config\.yaml, which is not part of a model"):
         train_three(config)
     assert not Path(".m.seed-2").exists()
     Path(".m.seed-1/config.yaml").rename("elsewhere")

@@ -140,7 +140,7 @@ def test_mixed_precision_is_for_gpus(
     assert seen[0] is mixed
     errors = capsys.readouterr().err
     assert ("float16" in errors) == mixed
-    assert ("warning: training.mixed_precision: only a GPU gains by it" in errors) == (not mixed)
+    assert ("warning: training.mixed_precision: only a GPU benefits from it" in errors) == (not mixed)
 
 
 def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(configured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +361,7 @@ def test_a_batch_that_cannot_fit_is_refused_and_its_longest_sentence_named(
             preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     config = configured("model.units=100000")
     with pytest.raises(
-        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers, and the network, would take"
+        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network would take"
     ):
         preparation.check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     preparation.check_memory(config.training, prepare(config, note=str, warn=str), None)

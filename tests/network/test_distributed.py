@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from tagger.inputs.batching import make_batch
 
 pytest.importorskip("tensorflow")
 
-from tagger.network.distributed import Task, meet, read_task
+from tagger.network import distributed
+from tagger.network.distributed import Task, connect, meet, read_task
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +43,16 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-# --- Two replicas in one process -----------------------------------------------------------------------------------
+# --- Replicas in one process ---------------------------------------------------------------------------------------
+
+
+def test_several_gpus_are_replicas_and_a_single_device_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    strategy = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(distributed.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy)
+    assert connect(Task(), 2).n == 2
+    assert connect(Task(), 1).n == connect(Task(), 0).n == 1
+    assert made == [None]  # all that are visible
 
 
 @pytest.fixture(scope="module")

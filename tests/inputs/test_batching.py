@@ -14,6 +14,7 @@ from tagger.inputs.batching import (
     Batch,
     Ids,
     _distinct_rows,
+    batches_by_length,
     bucketed_order,
     make_batch,
     mask_of,
@@ -352,6 +353,23 @@ def test_distinct_rows_are_those_of_numpy(largest: int) -> None:
         np.testing.assert_array_equal(which.reshape(-1), inverse.reshape(-1))
 
 
+# --- Batches by length, for prediction -------------------------------------------------------------------------------
+
+
+def test_batches_by_length_hold_each_sentence_once_and_no_more_tokens_than_allowed() -> None:
+    lengths = np.random.default_rng(1).integers(0, 60, 500).tolist()
+    for max_length, batch_tokens in ((512, 200), (40, 200), (512, 1), (1, 1000)):
+        batches = list(batches_by_length(lengths, max_length, batch_tokens))
+        assert sorted(row for rows in batches for row in rows) == [row for row, n in enumerate(lengths) if n]
+        for rows in batches:
+            longest = max(lengths[row] for row in rows)
+            assert len(rows) == 1 or (longest <= max_length and len(rows) * longest <= batch_tokens)
+        widest = [max(lengths[row] for row in rows) for rows in batches]
+        assert widest == sorted(widest, reverse=True)
+    padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches_by_length(lengths, 512, 1024))
+    assert padded < 1.1 * sum(lengths), "batches of any sentences would be padded to twice the tokens"
+
+
 # --- Shares of a batch ----------------------------------------------------------------------------------------------
 
 
@@ -375,3 +393,27 @@ def test_the_shares_of_a_batch_are_its_sentences(lengths: list[int], n: int) -> 
         assert share.token_ids.tolist() == alone.token_ids.tolist()
         assert share.reversed_ids.tolist() == alone.reversed_ids.tolist()
         assert share.tag_ids.tolist() == alone.tag_ids.tolist()
+
+
+def test_shares_hold_every_sentence_once_beside_all_distinct_ids() -> None:
+    rng = np.random.default_rng(1)
+    sentences = [rng.integers(2, 30, n).astype(np.int32) for n in (1, 2, 7, 3, 5)]
+    batch = make_batch(sentences, [ids + 100 for ids in sentences])
+    for n in (1, 2, 3, 7):
+        shares = [batch.share(i, n) for i in range(n)]
+        found = [
+            ids[: int(length)].tolist() for s in shares for ids, length in zip(s.token_ids, s.lengths, strict=True)
+        ]
+        assert sorted(ids for ids in found if ids) == sorted(ids.tolist() for ids in sentences)
+        assert sum(share.n_tokens for share in shares) == batch.n_tokens
+        for share in shares:
+            assert share.distinct_ids is batch.distinct_ids
+            assert share.token_ids.shape[1] == max(1, share.lengths.max())
+            for tokens, backward, tags, k in zip(
+                share.token_ids, share.reversed_ids, share.tag_ids, share.lengths, strict=True
+            ):
+                assert backward[:k].tolist() == tokens[:k].tolist()[::-1]
+                assert tags[:k].tolist() == (tokens[:k] + 100).tolist()
+    assert [len(batch.share(i, 7).lengths) for i in range(7)] == [1] * 7
+    assert batch.share(6, 7).lengths.tolist() == [0]
+    assert batch.share(6, 7).token_ids.tolist() == [[0]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagger.corpus.transitions import ILLEGAL, Transitions
+from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, learned_within
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,10 @@ def all_paths(logits: np.ndarray, transitions: Transitions, *, strict: bool = Tr
         parts += [float(transitions.transition[a, b]) for a, b in itertools.pairwise(path)]
         scores[i] = -np.inf if strict and min(parts) <= ILLEGAL / 2 else sum(parts)
     return AllPaths(paths, scores, n_tags)
+
+
+def learned(tags: list[str], scheme: str, seed: int, scale: float = 2.0) -> Transitions:
+    """Return transitions with random weights, also where nothing is legal: there they must not count."""
+    rng = np.random.default_rng(seed)
+    shapes = (len(tags), len(tags)), len(tags), len(tags)
+    return learned_within(constraints_of(tags, scheme), *(rng.normal(size=shape) * scale for shape in shapes))

@@ -16,10 +16,11 @@ from tagger.inputs.characters import build_characters
 from tagger.inputs.encoder import Encoder, Sizes
 from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import Model, Weights, save_model
+from tagger.model_dir.store import Model, Weights, load_model, save_model
 from tagger.network.bilstm import Kernel
-from tagger.network.model import TwoBranchTagger, build_network
+from tagger.network.model import TwoBranchTagger, build_network, open_network_logits
 from tagger.network.onnx_export import model_graph
+from tagger.prediction.predictor import Predictor
 
 NETWORK: dict[str, Any] = {
     "embedding_dim": 6, "characters": "none", "character_dim": 3, "character_units": 4, "casing": False,
@@ -106,3 +107,8 @@ def random_sentences(n: int, *, longest: int = 40, seed: int = 0) -> list[list[s
     rng = np.random.default_rng(seed)
     lengths = [1, 2, longest, *rng.integers(1, longest + 1, n - 3).tolist()]
     return [[f"w{i}" for i in rng.integers(0, len(TOKENS) + 20, length)] for length in lengths]
+
+
+def in_tensorflow(directory: Path) -> Predictor:
+    """Return a predictor that computes in TensorFlow."""
+    return Predictor(load_model(directory, open_network_logits))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tagger.architecture import NetworkSpec
 from tagger.cli import commands
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.inputs.batching import pad
+from tagger.inputs.batching import Ids, pad
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
@@ -101,3 +101,39 @@ def stub_model(manifest: Manifest | None = None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "_load_predictor", lambda *_: stub_predictor(manifest))
         yield
+
+
+# --- A network that sees its neighbourhood ---------------------------------------------------------------------------
+
+
+_WORDS = tuple(f"w{i}" for i in range(500))
+
+
+def _neighbourhood_score(radius: int) -> ComputeLogits:
+    """Return a scorer whose logits at a token depend on exactly the tokens up to `radius` away."""
+    rng = np.random.default_rng(7)
+    weights = rng.integers(1, 1000, (2 * radius + 1, 502, len(TAGS)))
+    weights[:, 0] = 0  # padding, and what lies beyond the window
+
+    def score(sentences: Sequence[Ids], _: object) -> Logits:
+        token_ids, _ = pad(sentences)
+        n_rows, n_steps = token_ids.shape
+        padded = np.zeros((n_rows, n_steps + 2 * radius), np.int32)
+        padded[:, radius : radius + n_steps] = token_ids
+        total = np.zeros((n_rows, n_steps, len(TAGS)), np.int64)
+        for offset in range(2 * radius + 1):
+            total += weights[offset][padded[:, offset : offset + n_steps]]
+        return (total % 997 / 50).astype(np.float32)
+
+    return score
+
+
+def neighbourhood_predictor(radius: int, max_length: int) -> Predictor:
+    """Return a predictor whose network sees `radius` tokens on either side, and `max_length` at once."""
+    manifest = stub_manifest(max_length=max_length)
+    return stub_predictor(manifest, _neighbourhood_score(radius), _WORDS)
+
+
+def long_sentence(n_tokens: int) -> list[str]:
+    """Return tokens that `neighbourhood_predictor` knows, at random."""
+    return [_WORDS[i] for i in np.random.default_rng(3).integers(0, len(_WORDS), n_tokens)]

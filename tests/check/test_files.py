@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from helpers import Result, run_tagger
-from hypothesis import example, given, settings
+from checked_files import check, split_lines
+from helpers import run_tagger
+from hypothesis import given
 from hypothesis import strategies as st
-from seqscore.encoding import get_encoding
-from seqscore.validation import validate_labels
 from stub_model import TAGS, stub_manifest, stub_model
 
 from tagger.check.files import CheckSettings, FileReport, check_file
-from tagger.check.repair import repaired
-from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def check(data: str | bytes, path: str = "f.conll", **given_settings: Any) -> FileReport:
-    """The report of a file of that content in the working directory."""
-    Path(path).write_bytes(data.encode() if isinstance(data, str) else data)
-    return check_file(path, CheckSettings(**given_settings))
 
 
 def messages(report: FileReport) -> list[str]:
     return [problem.format("f") for problem in report.problems]
-
-
-def fix(data: str | bytes, *flags: str) -> tuple[bytes, Result]:
-    """What `tagger check --fix` writes for a file of that content."""
-    Path("f.conll").write_bytes(data.encode() if isinstance(data, str) else data)
-    result = run_tagger("check", "--fix", "fixed.conll", "f.conll", *flags)
-    assert "Traceback" not in result.errors
-    return Path("fixed.conll").read_bytes(), result
 
 
 # --- The corpora -----------------------------------------------------------------------------------------------------
@@ -131,11 +104,6 @@ _REFUSED = {
     "weibo-invalid-utf8.conll": (5873, "byte 0xED at offset 0", "no common encoding fits the whole file"),
     "japanese-eucjp.data": (1, "byte 0xC9 at offset 0", "--encoding euc_jp"),
 }
-
-
-def split_lines(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Each line without its end, and its end."""
-    return [(m[1], m[2]) for m in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", data) if m[0]]
 
 
 def n_with_added_column(before: bytes, after: bytes, tags: tuple[str, ...] = TAGS) -> int:
@@ -380,170 +348,6 @@ def test_a_few_wrong_bytes_are_damage_and_no_other_encoding(folder: Path) -> Non
     assert report.sentences[0].tokens[-2:] == ["Z\ufffdrich", "\ufffd"]
 
 
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        (_GERMAN, "cp1252"),
-        ("日本の首都は東京です。私たちは昨日、大阪から京都まで電車で行きました。", "euc_jp"),
-        ("日本の首都は東京です。私たちは昨日、大阪から京都まで電車で行きました。", "shift_jis"),
-        ("中文 北京 是 中国 的 首都 我们 喜欢", "gb18030"),
-        ("Москва столица России и самый большой город страны", "cp1251"),
-        ("Gęś żółć jaźń dąb ćma świt łódź", "cp1250"),
-    ],
-)
-def test_the_right_encoding_is_among_those_suggested(text: str, encoding: str) -> None:
-    found = suggest_encodings(text.encode(encoding))
-    assert encoding in found
-    assert "utf-8" not in found
-    assert suggest_encodings(text.encode()) == ["utf-8"]
-
-
-# --- Repairs ---------------------------------------------------------------------------------------------------------
-
-_IOB2_TAGS = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
-
-
-@st.composite
-def ill_formed_files(draw: st.DrawFn) -> tuple[list[list[str]], str]:
-    """The tags of each sentence, and a file that has them and all sorts of bytes besides."""
-    sentences = draw(st.lists(st.lists(_IOB2_TAGS, min_size=1, max_size=6), min_size=1, max_size=5))
-    text = draw(st.sampled_from(["", "\ufeff"]))
-    for tags in sentences:
-        for tag in tags:
-            delimiter = draw(st.sampled_from(["\t", " ", "   ", "\tNN\t", " NN "]))
-            columns = delimiter if "NN" in delimiter else delimiter + "NN" + delimiter
-            token = draw(st.sampled_from(["a", "日本", "I-Z", "O", "\u3000", "x#y"]))
-            text += token + columns + tag + draw(st.sampled_from(["", "", delimiter[0], delimiter[0] * 2]))
-            text += draw(st.sampled_from(["\n", "\n", "\r\n"]))
-        text += draw(st.sampled_from(["\n", "\n\n", " \n", "\r\n", "\t\n", "\n-DOCSTART- NN O\n\n"]))
-    return sentences, text
-
-
-@settings(max_examples=150)
-@given(ill_formed_files())
-@example(([["I-X", "I-Y", "O", "I-X"]], "a NN I-X\nb NN I-Y\nc NN O\n\ufeffd NN I-X"))
-def test_repairs_are_seqscores_and_no_other_byte_changes(
-    tmp_path_factory: pytest.TempPathFactory, file: tuple[list[list[str]], str]
-) -> None:
-    sentences, text = file
-    path = tmp_path_factory.getbasetemp() / "ill-formed.conll"
-    path.write_bytes(text.encode())
-    encoding = get_encoding("BIO")
-    expected = [list(encoding.repair_labels(tags, "conlleval")) for tags in sentences]
-    assert all(validate_labels(tags, encoding).is_valid() for tags in expected)
-    report = check_file(str(path), CheckSettings(scheme="IOB2", columns={"token": 0, "tag": 2}))
-    assert [sentence.tags for sentence in report.sentences] == sentences
-    lines, changes = repaired(report)
-
-    flat, new = [tag for tags in sentences for tag in tags], [tag for tags in expected for tag in tags]
-    wanted, i = [], 0
-    for body, end in split_lines(text.encode()):
-        is_token = body.strip() and not body.startswith(b"-DOCSTART-")
-        if is_token:  # the tag is the last word of its line
-            at = body.rindex(flat[i].encode())
-            body = body[:at] + new[i].encode() + body[at + len(flat[i]) :]
-            i += 1
-        wanted.append(body + end)
-    assert lines == wanted
-    assert len(changes) == sum(a != b for a, b in zip(flat, new, strict=True))
-
-
-def test_repairs_are_listed_with_line_token_and_tags(folder: Path) -> None:
-    fixed, result = fix("a\tI-X\nb\tI-X\n\nc\tO\nd\tI-Y\ne\tB-Y\n" + "\nf\tB-X\n" * 3, "--json")
-    assert fixed == b"a\tB-X\nb\tI-X\n\nc\tO\nd\tB-Y\ne\tB-Y\n" + b"\nf\tB-X\n" * 3
-    found = json.loads(result.output)
-    assert found["files"][0]["format"]["scheme"] == "IOB2"
-    assert found["repairs"] == [
-        {"line": 1, "message": "'a': I-X → B-X"},
-        {"line": 5, "message": "'d': I-Y → B-Y"},
-    ]
-
-
-def test_a_file_without_slips_is_copied_as_it_is(folder: Path) -> None:
-    data = b"\xef\xbb\xbf# x\r\na\tB-X\r\nb\tI-X\n\n\rc O"
-    assert fix(data)[0] == data
-
-
-def test_gz_is_read_and_written_by_its_name(folder: Path) -> None:
-    data, mended = b"a\tB-X\nb\tO\nc\tI-X\nd\tB-X\n", b"a\tB-X\nb\tO\nc\tB-X\nd\tB-X\n"
-    Path("f.conll.gz").write_bytes(gzip.compress(data))
-    assert run_tagger("check", "f.conll.gz", "--fix", "out.conll").exit_code == 0
-    assert Path("out.conll").read_bytes() == mended
-    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
-    assert gzip.decompress(Path("out.gz").read_bytes()) == mended
-    first = Path("out.gz").read_bytes()
-    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
-    assert Path("out.gz").read_bytes() == first, "the same input gives the same bytes"
-
-
-@pytest.mark.parametrize("target", ["f.conll", "./f.conll", "sub/../f.conll", "link.conll"])
-def test_the_input_is_never_overwritten(folder: Path, target: str) -> None:
-    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
-    Path("sub").mkdir()
-    Path("link.conll").symlink_to("f.conll")
-    result = run_tagger("check", "f.conll", "--fix", target)
-    assert result.exit_code == 1
-    assert result.first_error == (
-        f"error: --fix {target}: is the file itself, expected another name; the original is never replaced"
-    )
-    assert Path("f.conll").read_text() == "a\tI-X\nb\tB-X\n"
-
-
-@pytest.mark.parametrize("target", ["absent/out.conll", "folder", ".", "", "f.conll/out"])
-def test_a_copy_that_cannot_be_written_is_an_error(folder: Path, target: str) -> None:
-    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
-    Path("folder").mkdir()
-    result = run_tagger("check", "f.conll", "--fix", target)
-    assert result.exit_code == 1
-    assert result.first_error.startswith(f"error: --fix {target}: ")
-
-
-def test_a_pipe_or_a_device_is_not_replaced_by_the_copy(folder: Path) -> None:
-    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
-    os.mkfifo("pipe")
-    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)  # whoever writes to it is not kept waiting
-    try:
-        run_tagger("check", "f.conll", "--fix", "pipe")
-    finally:
-        os.close(reader)
-    assert Path("pipe").is_fifo()
-
-
-def test_other_spellings_of_outside_become_O_whichever_is_commoner(folder: Path) -> None:
-    for data in ("a\tB-X\nb\t0\nc\t0\nd\tO\n", "a\tB-X\nb\t0\nc\tO\nd\tO\n", "a\tB-X\nb\to\nc\tO\nd\tO\n"):
-        assert fix(data)[0] == b"a\tB-X\nb\tO\nc\tO\nd\tO\n"
-
-
-def test_a_byte_order_mark_before_a_repaired_tag_stays(folder: Path) -> None:
-    assert fix("\ufeffI-X\ta\nB-X\tb\n", "--columns", "token=1,tag=0")[0] == "\ufeffB-X\ta\nB-X\tb\n".encode()
-
-
-def test_a_damaged_byte_beside_a_repaired_tag_stays(folder: Path) -> None:
-    good = "Zürich\tB-X\nwärmt\tO\n".encode() * 60
-    assert fix(good + b"Z\xfcrich\tI-X\n")[0] == good + b"Z\xfcrich\tB-X\n"
-
-
-def test_bytes_that_their_encoding_would_write_otherwise_stay(folder: Path) -> None:
-    # cp932 has some characters twice: 0x8790 and 0x81E0 are both ≒, and Python writes the latter.
-    data = b"\x87\x90\tI-X\n\x87\x90\tB-X\n"
-    assert fix(data, "--encoding", "cp932")[0] == b"\x87\x90\tB-X\n\x87\x90\tB-X\n"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
-def test_a_tag_with_a_damaged_byte_is_left_to_a_person(folder: Path, encoding: str) -> None:
-    data = b"a\tB-X\nb\tO\n" * 60 + b"c\tI-\xffX\nd\tI-X\n"
-    fixed, result = fix(data, "--json", "--encoding", encoding)
-    assert fixed == data, "and so is the tag beside it: what it continues is not known"
-    assert json.loads(result.output)["repairs"] == []
-
-
-def test_a_delimiter_inside_a_character_separates_nothing(folder: Path) -> None:
-    data = "−|I-X\n−|B-X\n".encode("shift_jis")  # − is 0x817C, and | is 0x7C
-    assert fix(data, "--encoding", "shift_jis", "--delimiter", "|", "--columns", "token=0,tag=1")[0] == (
-        "−|B-X\n−|B-X\n".encode("shift_jis")
-    )
-
-
 # --- The config's files ----------------------------------------------------------------------------------------------
 
 
@@ -586,19 +390,6 @@ def test_a_config_that_is_not_there_is_an_error(folder: Path) -> None:
 # --- Beside errors ----------------------------------------------------------------------------------------------------
 
 
-def test_a_tag_beside_an_error_is_neither_repaired_nor_called_ill_formed(folder: Path) -> None:
-    for wrong in ("York\tJ-LOC\n", "York x\tx\tI-LOC\n"):
-        data = f"a\tO\nNew\tB-LOC\n{wrong}City\tI-LOC\n\nd\tO\ne\tI-LOC\n".encode()
-        fixed, result = fix(data)
-        assert fixed == data.replace(b"e\tI-LOC", b"e\tB-LOC")
-        assert result.output.count(b"ill-formed") == 0
-        assert result.output.count(b"I-LOC after") == 1
-
-
-def test_untyped_spans_are_repaired_without_types(folder: Path) -> None:
-    assert fix(b"a B\nb I\nc O\n\nd I\n")[0] == b"a B\nb I\nc O\n\nd B\n"
-
-
 def test_a_byte_order_mark_does_not_hide_a_column_of_numbers(folder: Path) -> None:
     rows = b"1\ta\tO\t-\n2\tb\tB-PER\t-\n"
     assert check(rows).layout.columns == check(b"\xef\xbb\xbf" + rows).layout.columns == {"token": 1, "tag": 2}
@@ -621,18 +412,6 @@ def test_one_malformed_first_line_is_the_only_one_blamed(folder: Path) -> None:
     assert report.counts["entities"] == 20
 
 
-def test_a_byte_order_mark_before_blanks_is_no_column(folder: Path) -> None:
-    assert fix(b"\xef\xbb\xbf  a  I-X\nb B-X\nc B-X\n")[0] == b"\xef\xbb\xbf  a  B-X\nb B-X\nc B-X\n"
-
-
 def test_many_distinct_bad_tags_are_found_in_one_pass(folder: Path) -> None:
     data = b"a\tB-X\nb\tO\n" * 2000 + b"".join(b"v\tbad%d\n" % i for i in range(1500))
     assert check(data).n_errors == 1500
-
-
-def test_two_schemes_in_one_file_are_named_as_what_hinders_a_repair(folder: Path) -> None:
-    Path("f").write_bytes(b"a B-PER\nb E-PER\nc L-PER\n")
-    result = run_tagger("check", "f", "--fix", "out")
-    assert result.first_error.startswith(
-        "error: f: scheme: found the prefixes of both IOBES (E, S, M) and BILOU (L, U)"
-    )

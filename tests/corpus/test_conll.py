@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import io
 import re
 from pathlib import Path
@@ -9,44 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from streams import FailingStream, TricklingStream
 
 from tagger.corpus import conll
 from tagger.corpus.conll import Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import open_corpus, read_lines
+from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
-
-
-class TricklingStream(io.BytesIO):
-    """Hands out 1 to 3 bytes a call, so that characters and CRLF pairs are torn apart."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._n_calls = 0
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        self._n_calls += 1
-        return super().read1(1 + self._n_calls * 7 % 3)
-
-
-class ReadOnlyStream:
-    """A stream without `read1`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._stream = io.BytesIO(data)
-
-    def read(self, size: int = -1) -> bytes:
-        return self._stream.read(size)
-
-
-class FailingStream(io.BytesIO):
-    """Gives what it has, then fails as a disk does."""
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        block = super().read1(size)
-        if not block:
-            raise OSError("Input/output error")
-        return block
 
 
 def read(data: bytes, layout: Layout | None = None, *, gold: bool = False) -> list[Sentence]:
@@ -192,16 +160,6 @@ def test_a_written_file_is_read_with_the_same_tokens_and_the_added_column_last(
     for sentence in again:
         last = [split(sentence.lines[row].decode().rstrip("\r\n"))[-1] for row in sentence.token_rows]
         assert last == [f"T{len(token)}" for token in sentence.tokens]
-
-
-@given(st.binary(max_size=60) | st.text("a\r\n", max_size=30).map(str.encode))
-@example(b"a\r")
-@example(b"a\r\r\n\n\r")
-def test_lines_end_at_lf_crlf_and_cr_alone_however_the_stream_is_cut(data: bytes) -> None:
-    lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data)  # the definition, on the whole file at once
-    assert list(read_lines(io.BytesIO(data))) == lines
-    assert list(read_lines(TricklingStream(data))) == lines
-    assert list(read_lines(ReadOnlyStream(data))) == lines  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n_bytes", range((1 << 16) - 5, (1 << 16) + 2))
@@ -405,54 +363,6 @@ def test_gold_tags_need_a_tag_column() -> None:
     assert first_line(b"a O\n", Layout(columns={"token": 0})) == (
         "f.conll: columns: found {'token': 0}, expected a tag column to read gold tags from; add one, as in token=0,tag=-1"
     )
-
-
-def test_files_that_cannot_be_opened_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, message in {
-        "absent.conll": f"absent.conll: no such file; check the path (the working directory is {tmp_path.name}/)",
-        "absent.gz": f"absent.gz: no such file; check the path (the working directory is {tmp_path.name}/)",
-        ".": ".: is a directory, expected a CoNLL file; name the file in it",
-    }.items():
-        with pytest.raises(DataError) as caught:
-            open_corpus(name)
-        assert caught.value.message == message
-
-
-# --- Compressed and broken streams ---------------------------------------------------------------------------------
-
-
-def test_a_gz_file_reads_as_its_contents(tmp_path: Path) -> None:
-    data = "".join(f"tökén{i}\tO\r\n" for i in range(30_000)).encode()
-    path = tmp_path / "corpus.conll.gz"
-    path.write_bytes(gzip.compress(data))
-    with open_corpus(path) as stream:
-        (sentence,) = read_sentences(stream, Layout())
-    assert b"".join(sentence.lines) == data
-    assert sentence.tokens == [f"tökén{i}" for i in range(30_000)]
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped", "not gzip"])
-def test_a_damaged_gz_file_is_an_error_that_names_it(tmp_path: Path, damage: str) -> None:
-    data = gzip.compress("".join(f"t{i * i}\tO\n" for i in range(5000)).encode(), mtime=0)
-    path = tmp_path / "corpus.gz"
-    broken = {"cut": data[: len(data) // 2], "flipped": data[:5000] + b"\xff" * 40 + data[5040:], "not gzip": b"a\tO\n"}
-    path.write_bytes(broken[damage])
-    with pytest.raises(DataError) as caught, open_corpus(path) as stream:
-        list(read_sentences(stream, Layout(), path=path))
-    assert caught.value.message.startswith(f"{path}: cannot be read to its end: ")
-    assert caught.value.message.endswith("; is the file damaged?")
-
-
-def test_a_stream_that_breaks_off_is_an_error() -> None:
-    with pytest.raises(DataError) as caught:
-        list(read_sentences(FailingStream(b"a O\n"), Layout(), path="-"))
-    assert caught.value.message == "-: cannot be read to its end: Input/output error; is the file damaged?"
-
-
-def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\tO\n")))
-    assert [s.tokens for s in read_sentences(open_corpus("-"), Layout())] == [["a"]]
 
 
 # --- The messy corpora ---------------------------------------------------------------------------------------------

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_tagger
 from hypothesis import given
 from hypothesis import strategies as st
-from stub_model import fixed_logits, stub_manifest, stub_predictor
 
-from tagger.cli import commands
-from tagger.corpus.notation import Notation
 from tagger.evaluation.scores import evaluate
 from tagger.evaluation.significance import Counts, compare, f1_of, span_counts
-from tagger.inputs.batching import pad
 
 TAGS = st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=6), min_size=1, max_size=8)
 
@@ -115,77 +107,3 @@ def test_counts_of_other_sentences_are_refused() -> None:
             compare(first, other)
     with pytest.raises(ValueError, match="at least two"):
         compare(first[:1], second[:1])
-
-
-# --- The command ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Models by name: `good`, `bad` (knows nothing), and others that learned from other kinds of file; a file."""
-    table = np.zeros_like(fixed_logits())
-    table[:, 0] = 1.0
-    predictors = {
-        "good": stub_predictor(),
-        "bad": stub_predictor(score=lambda sentences, _: table[pad(sentences)[0]]),
-        "iobes": stub_predictor(stub_manifest(notation=Notation(scheme="IOBES"))),
-        "plain": stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")),
-    }
-    monkeypatch.setattr(commands, "_load_predictor", lambda name, *_: predictors[name])
-    sentences = "EU\tB-ORG\nx\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n" * 20
-    (tmp_path / "gold").write_text(f"{sentences}German\tO\nx\tO\n\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_models_are_compared_on_a_file(models: Path) -> None:
-    found = json.loads(run_tagger("compare", "good", "bad", "gold", "--json", "--samples", "500").output)
-    assert found["f1"] == [pytest.approx(2 * 40 / 81), 0.0], "40 of 40 spans, and one that is none"
-    assert found["difference"] == pytest.approx(2 * 40 / 81)
-    assert (found["samples"], found["p_value"] < 0.01, found["interval"][0] > 0.9) == (500, True, True)
-    text = run_tagger("compare", "good", "bad", "gold", "--samples", "500").output.decode().splitlines()
-    assert text[:3] == ["good  F1  98.77", "bad   F1   0.00", "difference +98.77"]
-    assert text[3].startswith("95 % interval +9")
-    assert text[4].startswith("p = 0.00")
-
-
-def test_a_model_is_no_better_than_itself_also_in_another_scheme(models: Path) -> None:
-    text = run_tagger("compare", "good", "good", "gold", "--samples", "100").output.decode()
-    assert "difference +0.00\n" in text
-    assert "p = 1.0000 " in text
-    data = (models / "gold").read_text().replace("EU\tB-", "EU\tS-").replace("n\tI-", "n\tE-")
-    (models / "gold-iobes").write_text(data)
-    assert run_tagger("compare", "iobes", "iobes", "gold-iobes", "--samples", "100").output.startswith(
-        b"iobes  F1  98.77"
-    )
-
-
-def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
-    text = run_tagger("compare", "plain", "plain", "gold", "--samples", "100").output.decode()
-    assert text.startswith("plain  accuracy  98.78\n"), "81 of 82 tokens"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["good", "plain", "gold"], "gold: the two models read different sentences or spans in it, expected the same"),
-        (["good", "bad", "one"], "one: found 1 sentence, expected at least two"),
-        (["good", "bad", "none"], "none: no such file"),
-        (["good", "bad", "-"], "<standard input>: expected a file because it is read twice"),
-        (["good", "bad", "pipe"], "pipe: is not a regular file, expected one because it is read twice"),
-        (["good", "bad"], "FILE: the model's config names no data.test"),
-    ],
-)
-def test_what_cannot_be_compared_is_an_error(models: Path, arguments: list[str], message: str) -> None:
-    (models / "one").write_text("EU\tB-ORG\n")
-    os.mkfifo("pipe")
-    result = run_tagger("compare", *arguments)
-    assert result.exit_code == 1
-    assert result.first_error.startswith(f"error: {message}")
-
-
-def test_too_few_samples_for_an_interval_are_refused(models: Path) -> None:
-    result = run_tagger("compare", "good", "bad", "gold", "--samples", "99")
-    assert (result.exit_code, result.output) == (2, b"")
-    assert "--samples" in result.first_error
-    assert "99 is not in the range x>=100" in result.first_error

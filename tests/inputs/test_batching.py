@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.inputs.batching import (
-    Batch,
     Ids,
     _distinct_rows,
+    batches_by_length,
     bucketed_order,
     make_batch,
     mask_of,
@@ -21,8 +21,7 @@ from tagger.inputs.batching import (
     reverse_by_length,
 )
 from tagger.inputs.characters import WordForms
-from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout, generator
-from tagger.inputs.vocabulary import UNK_ID
+from tagger.inputs.training_set import Purpose, generator
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=8)
 
@@ -141,102 +140,6 @@ def test_sentences_of_one_length_do_not_always_meet_in_the_same_batch() -> None:
     assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
 
 
-def test_every_purpose_epoch_and_step_draws_its_own_numbers() -> None:
-    keys = [(s, e, t, p) for s in (1, 2) for e in (0, 1) for t in (0, 1) for p in Purpose]
-    draws = {key: tuple(generator(*key).random(3)) for key in keys}
-    assert len(set(draws.values())) == len(keys)
-    assert draws == {key: tuple(generator(*key).random(3)) for key in keys}
-
-
-# --- Unknown tokens ------------------------------------------------------------------------------------------------
-
-
-def training_set(*, probability: float, seed: int = 1, n: int = 200) -> TrainingSet:
-    """Sentences of the ids 2 to 21, of which the even ones are rare; the tag of a token is its id plus 100."""
-    rng = np.random.default_rng(7)
-    sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
-    rare = np.arange(22) % 2 == 0
-    word_dropout = WordDropout(rare=rare, unk_probability=probability)
-    tag_ids = [s + 100 for s in sentences]
-    return TrainingSet(sentences=sentences, tag_ids=tag_ids, word_dropout=word_dropout, batch_size=16, seed=seed)
-
-
-def flat(batches: list[Batch], name: str) -> list[int]:
-    return [int(i) for batch in batches for i in getattr(batch, name)[batch.mask]]
-
-
-def test_only_rare_tokens_are_replaced_and_about_as_often_as_asked() -> None:
-    batches = list(training_set(probability=0.3).batches(0))
-    replaced = rare = 0
-    for token, tag in zip(flat(batches, "token_ids"), flat(batches, "tag_ids"), strict=True):
-        original = tag - 100
-        assert token == original or (token == UNK_ID and original % 2 == 0)
-        rare += original % 2 == 0
-        replaced += token == UNK_ID
-    assert rare > 500
-    assert abs(replaced / rare - 0.3) < 0.06
-
-
-def test_the_reversed_copy_sees_the_same_replacements() -> None:
-    n_replaced = 0
-    for batch in training_set(probability=0.5).batches(0):
-        for tokens, backward, n in zip(batch.token_ids, batch.reversed_ids, batch.lengths, strict=True):
-            assert backward[:n].tolist() == tokens[:n].tolist()[::-1]
-            n_replaced += int((tokens[:n] == UNK_ID).sum())
-    assert n_replaced > 100
-
-
-def test_the_limits_of_the_probability() -> None:
-    never = list(training_set(probability=0.0).batches(0))
-    assert [t + 100 for t in flat(never, "token_ids")] == flat(never, "tag_ids")
-    always = list(training_set(probability=1.0).batches(0))
-    assert [t == UNK_ID for t in flat(always, "token_ids")] == [tag % 2 == 0 for tag in flat(always, "tag_ids")]
-
-
-def test_replacing_leaves_the_training_sentences_as_they_are() -> None:
-    data = training_set(probability=1.0)
-    before = [sentence.copy() for sentence in data.sentences]
-    list(data.batches(0))
-    assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
-
-
-def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
-    data = training_set(probability=0.0)
-    seen = [
-        (tokens[:n].tolist(), tags[:n].tolist())
-        for batch in data.batches(3)
-        for tokens, tags, n in zip(batch.token_ids, batch.tag_ids, batch.lengths, strict=True)
-    ]
-    expected = [(tokens.tolist(), tags.tolist()) for tokens, tags in zip(data.sentences, data.tag_ids, strict=True)]
-    assert sorted(seen) == sorted(expected)
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.5])
-def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
-    def epoch_of(seed: int, epoch: int) -> list[list[list[int]]]:
-        return [batch.token_ids.tolist() for batch in training_set(probability=probability, seed=seed).batches(epoch)]
-
-    epochs = {key: epoch_of(*key) for key in ((1, 0), (1, 1), (2, 0))}
-    assert all(epochs[key] == epoch_of(*key) for key in epochs)
-    assert all(epochs[a] != epochs[b] for a in epochs for b in epochs if a != b)
-
-
-def test_other_tokens_are_replaced_in_another_epoch() -> None:
-    ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
-    word_dropout = WordDropout(rare=np.array([False, False, True]), unk_probability=0.5)
-    data = TrainingSet(sentences=ids_only, tag_ids=ids_only, word_dropout=word_dropout, batch_size=1, seed=1)
-    first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
-    assert first != second
-
-
-def test_rows_whose_numbers_would_overflow_are_told_apart_too() -> None:
-    # As one number of base 8 and 2³¹ the last two rows would be 2⁶⁴ apart.
-    rows = np.array([[2**31 - 1, 2**31 - 1, 7], [2**30, 5, 3], [0, 5, 3]], np.int32)
-    batch = make_batch([rows])
-    assert len(batch.id_rows) == 4
-    assert batch.token_ids.tolist() == [[2**31 - 1, 2**30, 0]]
-
-
 # --- Distinct tokens, and batches made ahead ------------------------------------------------------------------------
 
 
@@ -246,6 +149,14 @@ def test_the_table_of_distinct_tokens_gives_back_every_id(sentences: list[list[i
     assert batch.distinct_ids.tolist() == [0, *sorted({i for ids in sentences for i in ids})]
     np.testing.assert_array_equal(batch.distinct_ids[batch.token_rows], batch.token_ids)
     np.testing.assert_array_equal(batch.distinct_ids[batch.reversed_rows], batch.reversed_ids)
+
+
+def test_rows_whose_numbers_would_overflow_are_told_apart_too() -> None:
+    # As one number of base 8 and 2³¹ the last two rows would be 2⁶⁴ apart.
+    rows = np.array([[2**31 - 1, 2**31 - 1, 7], [2**30, 5, 3], [0, 5, 3]], np.int32)
+    batch = make_batch([rows])
+    assert len(batch.id_rows) == 4
+    assert batch.token_ids.tolist() == [[2**31 - 1, 2**30, 0]]
 
 
 def test_items_made_ahead_are_the_same_and_in_order() -> None:
@@ -352,6 +263,23 @@ def test_distinct_rows_are_those_of_numpy(largest: int) -> None:
         np.testing.assert_array_equal(which.reshape(-1), inverse.reshape(-1))
 
 
+# --- Batches by length, for prediction -------------------------------------------------------------------------------
+
+
+def test_batches_by_length_hold_each_sentence_once_and_no_more_tokens_than_allowed() -> None:
+    lengths = np.random.default_rng(1).integers(0, 60, 500).tolist()
+    for max_length, batch_tokens in ((512, 200), (40, 200), (512, 1), (1, 1000)):
+        batches = list(batches_by_length(lengths, max_length, batch_tokens))
+        assert sorted(row for rows in batches for row in rows) == [row for row, n in enumerate(lengths) if n]
+        for rows in batches:
+            longest = max(lengths[row] for row in rows)
+            assert len(rows) == 1 or (longest <= max_length and len(rows) * longest <= batch_tokens)
+        widest = [max(lengths[row] for row in rows) for rows in batches]
+        assert widest == sorted(widest, reverse=True)
+    padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches_by_length(lengths, 512, 1024))
+    assert padded < 1.1 * sum(lengths), "batches of any sentences would be padded to twice the tokens"
+
+
 # --- Shares of a batch ----------------------------------------------------------------------------------------------
 
 
@@ -375,3 +303,27 @@ def test_the_shares_of_a_batch_are_its_sentences(lengths: list[int], n: int) -> 
         assert share.token_ids.tolist() == alone.token_ids.tolist()
         assert share.reversed_ids.tolist() == alone.reversed_ids.tolist()
         assert share.tag_ids.tolist() == alone.tag_ids.tolist()
+
+
+def test_shares_hold_every_sentence_once_beside_all_distinct_ids() -> None:
+    rng = np.random.default_rng(1)
+    sentences = [rng.integers(2, 30, n).astype(np.int32) for n in (1, 2, 7, 3, 5)]
+    batch = make_batch(sentences, [ids + 100 for ids in sentences])
+    for n in (1, 2, 3, 7):
+        shares = [batch.share(i, n) for i in range(n)]
+        found = [
+            ids[: int(length)].tolist() for s in shares for ids, length in zip(s.token_ids, s.lengths, strict=True)
+        ]
+        assert sorted(ids for ids in found if ids) == sorted(ids.tolist() for ids in sentences)
+        assert sum(share.n_tokens for share in shares) == batch.n_tokens
+        for share in shares:
+            assert share.distinct_ids is batch.distinct_ids
+            assert share.token_ids.shape[1] == max(1, share.lengths.max())
+            for tokens, backward, tags, k in zip(
+                share.token_ids, share.reversed_ids, share.tag_ids, share.lengths, strict=True
+            ):
+                assert backward[:k].tolist() == tokens[:k].tolist()[::-1]
+                assert tags[:k].tolist() == (tokens[:k] + 100).tolist()
+    assert [len(batch.share(i, 7).lengths) for i in range(7)] == [1] * 7
+    assert batch.share(6, 7).lengths.tolist() == [0]
+    assert batch.share(6, 7).token_ids.tolist() == [[0]]

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tagger.inputs.batching import make_batch
 from tagger.inputs.characters import CharacterVocabulary, casing_of
 from tagger.inputs.encoder import Encoder, Sizes
-from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout
 from tagger.inputs.vocabulary import UNK_ID, Normalization, TokenVocabulary
 
 POS, CHUNK = TokenVocabulary(("NNP", "VBZ")), TokenVocabulary(("I-NP",))
@@ -60,81 +59,3 @@ def test_a_batch_gives_back_each_tokens_id_spelling_and_features(rows: list[list
             expected = FULL.characters.encode(token).tolist() if FULL.characters else []
             assert characters.tolist() == (expected or [UNK_ID])
         assert (batch.token_rows[i, len(sentence) :] == 0).all()
-
-
-# --- What is replaced by the unknown in training ----------------------------------------------------------------------
-
-
-def a_set(**options: object) -> TrainingSet:
-    tokens = [f"t{i}" for i in range(20)]
-    encoder = Encoder(TokenVocabulary(tuple(tokens)), CharacterVocabulary(tuple("t0123456789")), True, (POS,))
-    rng = np.random.default_rng(1)
-    sentences = []
-    for _ in range(300):
-        words = [tokens[i] for i in rng.integers(0, 20, 9)]
-        sentences.append((words, [["NNP", "VBZ"][int(word[1:]) % 2] for word in words]))
-    encoded = encoder.encode(sentences)
-    rare = np.arange(22) < 12
-    word_dropout = {"rare": rare, "unk_probability": 0.3, **options}
-    return TrainingSet(
-        sentences=encoded.sentences,
-        tag_ids=[ids[:, 0] for ids in encoded.sentences],
-        word_dropout=WordDropout(**word_dropout),  # type: ignore[arg-type]
-        batch_size=30,
-        seed=1,
-        forms=encoded.forms,
-    )
-
-
-def tallies(data: TrainingSet) -> tuple[float, float, float, float]:
-    """How many of the rare tokens, of the others, of all features, of all characters were replaced."""
-    tokens, gold, features, characters = [], [], [], []
-    for batch in data.batches(0):
-        tokens.append(batch.token_ids[batch.mask])
-        gold.append(batch.tag_ids[batch.mask])
-        features.append(batch.feature_ids[batch.token_rows[batch.mask]][:, 0])
-        assert batch.forms is not None
-        characters.append(batch.forms.characters[1:])
-    was_replaced, rare = np.concatenate(tokens) == UNK_ID, np.concatenate(gold) < 12
-    return (
-        was_replaced[rare].mean(), was_replaced[~rare].mean(), (np.concatenate(features) == UNK_ID).mean(),
-        (np.concatenate(characters) == UNK_ID).mean(),
-    )  # fmt: skip
-
-
-def about(found: float, expected: float) -> bool:
-    return abs(found - expected) < 0.05 if expected else found == 0
-
-
-def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
-    keep, rare_nnp = np.arange(4, dtype=np.int32), np.array([0, 1, UNK_ID, 3], np.int32)
-    for options, expected in [
-        ({}, (0.3, 0, 0, 0)),
-        ({"unk_probability": 0.0}, (0, 0, 0, 0)),
-        ({"word_dropout": 0.2}, (0.3, 0.2, 0, 0)),
-        ({"word_dropout": 0.5}, (0.5, 0.5, 0, 0)),
-        ({"unknown_features": keep}, (0.3, 0, 0, 0)),
-        ({"unknown_features": rare_nnp}, (0.3, 0, 0.15, 0)),  # half of the tokens are NNP
-        ({"character_dropout": 0.4}, (0.3, 0, 0, 0.4)),
-        ({"rare_characters": np.ones(13, bool)}, (0.3, 0, 0, 0.3)),
-        ({"rare_characters": np.zeros(13, bool)}, (0.3, 0, 0, 0)),
-    ]:
-        found = tallies(a_set(**options))
-        assert all(map(about, found, expected)), (options, found)
-
-
-def test_what_is_replaced_is_drawn_anew_each_epoch_and_the_same_again() -> None:
-    data = a_set(character_dropout=0.4)
-    epochs = [[batch.forms.characters.tolist() for batch in data.batches(epoch) if batch.forms] for epoch in (0, 0, 1)]
-    assert epochs[0] == epochs[1] != epochs[2]
-    assert len(set(Purpose)) == len(Purpose)
-
-
-def test_replacing_leaves_the_training_set_as_it_is() -> None:
-    data = a_set(character_dropout=0.4, word_dropout=0.5, unknown_features=np.array([0, 1, 1, 1], np.int32))
-    before = [ids.copy() for ids in data.sentences]
-    assert data.forms is not None
-    characters = data.forms.characters.copy()
-    list(data.batches(0))
-    assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
-    assert (data.forms.characters == characters).all()

@@ -1,14 +1,27 @@
-"""The kernels against Keras: same weights, same values, same gradients."""
+"""The kernels against Keras: same weights, same values, same gradients; reversals and dropout masks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tagger.inputs.batching import Batch, make_batch
+
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network.bilstm import BlockLSTM, Branch, Kernel, make_branch  # noqa: E402
+from tagger.network.bilstm import (  # noqa: E402
+    BlockLSTM,
+    Branch,
+    Kernel,
+    dropout_mask,
+    look_up_both,
+    make_branch,
+    reversal,
+    reverse_by_length,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -70,3 +83,50 @@ def test_cudnn_is_asked_for_explicitly_or_not_at_all(kernel: Kernel, use_cudnn: 
     )
     assert branch.cell.recurrent_dropout == 0
     assert not branch.unroll
+
+
+# --- Reversals and dropout masks -------------------------------------------------------------------------------------
+
+
+def a_batch() -> Batch:
+    rng = np.random.default_rng(0)
+    return make_batch([rng.integers(2, 20, n).astype(np.int32) for n in (1, 2, 7)])
+
+
+def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_inverse() -> None:
+    batch = a_batch()
+    order = reversal(batch.lengths, batch.token_ids.shape[1])
+    steps = np.stack([batch.token_ids.T, -batch.token_ids.T], axis=-1)  # [T, B, 2]
+    reversed_steps = np.array(reverse_by_length(steps, order))
+    np.testing.assert_array_equal(reversed_steps[..., 0].T, batch.reversed_ids)
+    np.testing.assert_array_equal(reversed_steps[..., 1].T, -batch.reversed_ids)
+    np.testing.assert_array_equal(reverse_by_length(reversed_steps, order), steps)
+
+
+def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() -> None:
+    batch, rng = a_batch(), np.random.default_rng(8)
+    order = reversal(batch.lengths, batch.token_rows.shape[1])
+    table = tf.constant(rng.normal(size=(len(batch.distinct_ids), 3)), tf.float32)
+    weights = rng.normal(size=(3, *batch.token_rows.T.shape, 3)).astype(np.float32)
+
+    def loss(x: Any, reversed_x: Any, twice: Any) -> Any:
+        return tf.reduce_sum(x * weights[0] + reversed_x * weights[1] + twice * weights[2])
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(table)
+        x, reversed_x = look_up_both(table, batch.token_rows.T, batch.reversed_rows.T, order)
+        ours = loss(x, reversed_x, reverse_by_length(x * 2.0, order))
+        plain = tf.gather(table, batch.token_rows.T), tf.gather(table, batch.reversed_rows.T)
+        theirs = loss(*plain, tf.gather(tf.reshape(plain[0] * 2.0, [-1, 3]), order))
+    assert float(ours) == float(theirs)
+    expected = np.array(tf.convert_to_tensor(tape.gradient(theirs, table)))
+    np.testing.assert_allclose(np.array(tape.gradient(ours, table)), expected, atol=1e-5)
+    assert np.abs(expected).min() > 0.01
+
+
+def test_a_dropout_mask_is_decided_by_its_seed() -> None:
+    mask = np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
+    assert (mask == 0).mean() == pytest.approx(0.4, abs=0.05)
+    np.testing.assert_array_equal(mask, dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
+    assert (mask != np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 3])))).any()

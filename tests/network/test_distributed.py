@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,11 @@ from helpers import ROOT
 from safetensors.numpy import load_file
 
 from tagger.errors import DeviceError
-from tagger.inputs.batching import make_batch
 
 pytest.importorskip("tensorflow")
 
-from tagger.network.distributed import Task, meet, read_task
+from tagger.network import distributed
+from tagger.network.distributed import Task, connect, meet, read_task
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +42,16 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-# --- Two replicas in one process -----------------------------------------------------------------------------------
+# --- Replicas in one process ---------------------------------------------------------------------------------------
+
+
+def test_several_gpus_are_replicas_and_a_single_device_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    strategy = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(distributed.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy)
+    assert connect(Task(), 2).n == 2
+    assert connect(Task(), 1).n == connect(Task(), 0).n == 1
+    assert made == [None]  # all that are visible
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +262,7 @@ def test_a_lone_worker_is_ended_by_a_signal(corpus: Path) -> None:
     assert "Traceback" not in errors
 
 
-# --- Which worker this is, and which sentences are its own ---------------------------------------------------------
+# --- Which worker this is --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -294,27 +304,3 @@ def test_the_place_among_the_workers_is_read_from_tf_config(config: str, task: T
 def test_a_malformed_tf_config_is_an_error_that_shows_it_and_how_to_write_it(config: str) -> None:
     with pytest.raises(DeviceError, match=r"^TF_CONFIG: found .*, expected .*; write it as \{"):
         read_task({"TF_CONFIG": config})
-
-
-def test_shares_hold_every_sentence_once_beside_all_distinct_ids() -> None:
-    rng = np.random.default_rng(1)
-    sentences = [rng.integers(2, 30, n).astype(np.int32) for n in (1, 2, 7, 3, 5)]
-    batch = make_batch(sentences, [ids + 100 for ids in sentences])
-    for n in (1, 2, 3, 7):
-        shares = [batch.share(i, n) for i in range(n)]
-        found = [
-            ids[: int(length)].tolist() for s in shares for ids, length in zip(s.token_ids, s.lengths, strict=True)
-        ]
-        assert sorted(ids for ids in found if ids) == sorted(ids.tolist() for ids in sentences)
-        assert sum(share.n_tokens for share in shares) == batch.n_tokens
-        for share in shares:
-            assert share.distinct_ids is batch.distinct_ids
-            assert share.token_ids.shape[1] == max(1, share.lengths.max())
-            for tokens, backward, tags, k in zip(
-                share.token_ids, share.reversed_ids, share.tag_ids, share.lengths, strict=True
-            ):
-                assert backward[:k].tolist() == tokens[:k].tolist()[::-1]
-                assert tags[:k].tolist() == (tokens[:k] + 100).tolist()
-    assert [len(batch.share(i, 7).lengths) for i in range(7)] == [1] * 7
-    assert batch.share(6, 7).lengths.tolist() == [0]
-    assert batch.share(6, 7).token_ids.tolist() == [[0]]

@@ -15,7 +15,7 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network import model  # noqa: E402
-from tagger.network.bilstm import BlockLSTM, Kernel, dropout_mask, look_up_both, reversal, reverse_by_length  # noqa: E402
+from tagger.network.bilstm import BlockLSTM, Kernel, dropout_mask  # noqa: E402
 from tagger.network.model import TwoBranchTagger, sequence_loss  # noqa: E402
 from tagger.network.packing import BatchTensors, join, pack, unpack  # noqa: E402
 
@@ -161,45 +161,6 @@ def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
             expected -= np.log(probabilities[row, t, batch.tag_ids[row, t]])
     logits[~batch.mask] = np.nan  # what stands at padding must not matter, whatever it is
     assert loss_of(logits, batch.tag_ids, batch.lengths) == pytest.approx(expected, rel=1e-5)
-
-
-def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_inverse() -> None:
-    batch = a_batch()
-    order = reversal(batch.lengths, batch.token_ids.shape[1])
-    steps = np.stack([batch.token_ids.T, -batch.token_ids.T], axis=-1)  # [T, B, 2]
-    reversed_steps = np.array(reverse_by_length(steps, order))
-    np.testing.assert_array_equal(reversed_steps[..., 0].T, batch.reversed_ids)
-    np.testing.assert_array_equal(reversed_steps[..., 1].T, -batch.reversed_ids)
-    np.testing.assert_array_equal(reverse_by_length(reversed_steps, order), steps)
-
-
-def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() -> None:
-    batch, rng = a_batch(), np.random.default_rng(8)
-    order = reversal(batch.lengths, batch.token_rows.shape[1])
-    table = tf.constant(rng.normal(size=(len(batch.distinct_ids), 3)), tf.float32)
-    weights = rng.normal(size=(3, *batch.token_rows.T.shape, 3)).astype(np.float32)
-
-    def loss(x: Any, reversed_x: Any, twice: Any) -> Any:
-        return tf.reduce_sum(x * weights[0] + reversed_x * weights[1] + twice * weights[2])
-
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(table)
-        x, reversed_x = look_up_both(table, batch.token_rows.T, batch.reversed_rows.T, order)
-        ours = loss(x, reversed_x, reverse_by_length(x * 2.0, order))
-        plain = tf.gather(table, batch.token_rows.T), tf.gather(table, batch.reversed_rows.T)
-        theirs = loss(*plain, tf.gather(tf.reshape(plain[0] * 2.0, [-1, 3]), order))
-    assert float(ours) == float(theirs)
-    expected = np.array(tf.convert_to_tensor(tape.gradient(theirs, table)))
-    np.testing.assert_allclose(np.array(tape.gradient(ours, table)), expected, atol=1e-5)
-    assert np.abs(expected).min() > 0.01
-
-
-def test_a_dropout_mask_is_decided_by_its_seed() -> None:
-    mask = np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
-    assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
-    assert (mask == 0).mean() == pytest.approx(0.4, abs=0.05)
-    np.testing.assert_array_equal(mask, dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
-    assert (mask != np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 3])))).any()
 
 
 @pytest.mark.parametrize("layers", [1, 2])

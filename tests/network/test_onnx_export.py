@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import run_tagger
 
 pytest.importorskip("tensorflow")
 
-import onnx
-import onnxruntime
-import tensorflow as tf
-from small_models import TAGS, random_sentences, save_small_model, small_model
+from small_models import in_tensorflow, random_sentences, save_small_model, small_model
 
 from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus
-from tagger.corpus.transitions import constraints_of
 from tagger.errors import ModelError, TaggerError
-from tagger.inputs.batching import pad
-from tagger.model_dir.store import Model, Weights, load_model, read_weights
-from tagger.network.model import open_network_logits
+from tagger.model_dir.store import Model, Weights
 from tagger.network.onnx_export import build_onnx, check_equal, model_graph
-from tagger.prediction.onnx_session import graph_inputs, load_predictor
-from tagger.prediction.predictor import Predictor
+from tagger.prediction.onnx_session import load_predictor
 from tagger.training.train import Parts, train
 
 pytestmark = pytest.mark.tensorflow
@@ -65,10 +56,6 @@ CORPORA = {
     "messy/japanese-seg.data": Layout(),
     "messy/basenp.data": Layout(),
 }
-
-
-def in_tensorflow(directory: Path) -> Predictor:
-    return Predictor(load_model(directory, open_network_logits))
 
 
 def of(architecture: dict[str, object]) -> str:
@@ -216,117 +203,6 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path) ->
         train_with(Parts(model_graph=wrong), "training.seed=2")
     assert (tmp_path / "m/manifest.json").read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"train", "c.yaml", "m"}
-
-
-# --- For other tools --------------------------------------------------------------------------------------------------
-
-
-def feed(directory: Path, n_features: int = 0) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """What the graph asks for of padded sentences, and the logits that belong to them."""
-    sentences, predictor = random_sentences(6), in_tensorflow(directory)
-    features = [[[f"f{len(token) % 7}" for token in tokens]] * n_features for tokens in sentences]
-    given = [[tokens, *its] for tokens, its in zip(sentences, features, strict=True)]
-    encoded = predictor.model.encoder.encode(given)
-    inputs = graph_inputs(*pad(encoded.sentences), encoded.forms)
-    return inputs, predictor.logits(sentences, features)
-
-
-def check_served(logits: np.ndarray, lengths: np.ndarray, expected: list[np.ndarray]) -> None:
-    for row, n, wanted in zip(logits, lengths, expected, strict=True):
-        np.testing.assert_allclose(row[:n], wanted, atol=1e-5)
-
-
-def test_a_standalone_onnx_file_is_valid_and_gives_the_same_logits(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "model", layers=2)
-    result = run_tagger("export", tmp_path / "out/network.onnx", "--model", directory)
-    assert result.exit_code == 0, result.errors
-    onnx.checker.check_model(str(tmp_path / "out/network.onnx"), full_check=True)
-    session = onnxruntime.InferenceSession(tmp_path / "out/network.onnx", providers=["CPUExecutionProvider"])
-    inputs, expected = feed(directory)
-    (logits,) = session.run(None, inputs)
-    check_served(logits, inputs["lengths"], expected)
-    facts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(facts["tags"]) == ["O", "B-X", "B-Y", "I-X", "I-Y"]
-    assert [output.name for output in session.get_outputs()] == ["logits"]
-    assert (facts["scheme"], facts["lowercase"], facts["normalize_digits"]) == ("IOB2", "false", "false")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["network.onnx"]
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"direction": "backward"}, READS[-1], {"features": ("pos",)}, {"casing": True}]
-)
-def test_a_saved_model_gives_the_same_logits(tmp_path: Path, options: dict[str, Any]) -> None:
-    directory = save_small_model(tmp_path / "model", **options)
-    result = run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory)
-    assert result.exit_code == 0, result.errors
-    inputs, expected = feed(directory, len(options.get("features", ())))
-    serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
-    wanted = serve.structured_input_signature[1]
-    logits = serve(**{name: tf.constant(inputs[name]) for name in wanted})["logits"].numpy()
-    check_served(logits, inputs["lengths"], expected)
-
-
-def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "model")
-    (tmp_path / "mine").write_text("mine")
-    for form in ("onnx", "saved-model"):
-        result = run_tagger("export", tmp_path / "mine", "--format", form, "--model", directory)
-        assert result.first_error.endswith(
-            "mine: already exists, expected a new name; choose another one, or remove it first"
-        )
-        result = run_tagger("export", tmp_path / "mine/in/it", "--format", form, "--model", directory)
-        assert "cannot be written: " in result.first_error
-    assert (tmp_path / "mine").read_text() == "mine"
-    assert run_tagger("export", tmp_path / "x", "--model", tmp_path / "no").first_error.endswith("with --model")
-
-
-def test_export_leaves_what_is_beside_it_alone_and_the_model_whole(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "model")
-    (tmp_path / ".served.new").mkdir()
-    (tmp_path / ".served.new/mine").write_text("mine")
-    assert run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory).exit_code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".served.new", "model", "served"]
-    assert (tmp_path / ".served.new/mine").read_text() == "mine"
-    result = run_tagger("export", directory / "x.onnx", "--model", directory)
-    assert "x.onnx: is inside the model directory, which may not hold other files" in result.first_error
-
-
-def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tagger.network import serving
-
-    directory = save_small_model(tmp_path / "model")
-    monkeypatch.setattr(serving, "_MOST_PROTOBUF_BYTES", 1000)
-    result = run_tagger("export", tmp_path / "x", "--model", directory)
-    assert "--format onnx: found " in result.first_error
-    assert "use --format saved-model" in result.first_error
-
-
-@pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
-def test_what_a_crf_has_learned_goes_with_the_graph(tmp_path: Path, scheme: str) -> None:
-    tags = {"IOB2": TAGS, "IOBES": ("O", "B-X", "E-X", "I-X", "S-X")}[scheme]
-    directory = save_small_model(tmp_path / "model", decoder="crf", scheme=scheme, tags=tags)
-    sentences, (ours, theirs) = random_sentences(40), (load_predictor(directory, threads=1), in_tensorflow(directory))
-    for found, expected in zip(ours.tag(sentences), theirs.tag(sentences), strict=True):
-        assert found.tags == expected.tags
-        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
-    plain = load_predictor(save_small_model(tmp_path / "plain", scheme=scheme, tags=tags), threads=1)
-    differ = [a.tags != b.tags for a, b in zip(ours.tag(sentences), plain.tag(sentences), strict=True)]
-    assert sum(differ) > 10, "what it has learned shows"
-    assert [tagged.probabilities for tagged in ours.tag(sentences, probabilities=False)] == [[]] * len(sentences)
-
-    assert run_tagger("export", tmp_path / "n.onnx", "--model", directory).exit_code == 0
-    session = onnxruntime.InferenceSession(tmp_path / "n.onnx", providers=["CPUExecutionProvider"])
-    inputs, expected = feed(directory)
-    logits, *scores = session.run(["logits", "transition", "start", "end"], inputs)
-    check_served(logits, inputs["lengths"], expected)
-    weights = load_model(directory, read_weights).network
-    rules = constraints_of(tags, scheme)
-    assert rules is not None
-    for name, found in zip(("transition", "start", "end"), scores, strict=True):
-        legal = getattr(rules, name) == 0
-        np.testing.assert_array_equal(found[legal], weights[f"crf.{name}"][legal])
-        assert (found[~legal] == -1e6).all()
-        assert name == "end" or not legal.all()
 
 
 @pytest.mark.parametrize("direction", ["both", "forward"])

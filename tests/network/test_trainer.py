@@ -19,7 +19,7 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from tagger.network.model import sequence_loss  # noqa: E402
-from tagger.network.optimizers import LossScale, rate_of  # noqa: E402
+from tagger.network.optimizers import rate_of  # noqa: E402
 from tagger.network.packing import join, pack, unpack  # noqa: E402
 from tagger.network.trainer import Stopped, Trainer, _groups, dropout_seed  # noqa: E402
 
@@ -238,22 +238,6 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves()
     assert scales[:-1] == [2.0 ** (23 - i) for i in range(len(scales) - 1)]
     assert scales[-1] == scales[-2] > 1
     assert len(scales) > 3
-
-
-def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() -> None:
-    scale = LossScale()
-    scale._good_steps.assign(1998)
-    values = []
-    for finite in (True, True, True, False):
-        scale.update(tf.constant(finite))
-        values.append(float(scale.scale))
-    assert values == [2.0**15, 2.0**16, 2.0**16, 2.0**15]
-    assert int(scale._good_steps) == 0
-    for bound, finite in ((2.0**24, True), (1.0, False)):
-        scale.scale.assign(bound)
-        scale._good_steps.assign(1999)
-        scale.update(tf.constant(finite))
-        assert float(scale.scale) == bound
 
 
 # --- Parts of a batch, label smoothing, steps of the rate ---------------------------------------------------------------

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import pytest
-from all_paths import AllPaths, all_paths
+from all_paths import AllPaths, all_paths, learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 
 from tagger.corpus.schemes import SCHEMES
-from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, learned_within
+from tagger.corpus.transitions import Transitions, constraints_of, learned_within
 from tagger.prediction import decoding
 from tagger.prediction.decoding import Logits, decode, log_softmax, marginals, tag_probabilities, viterbi
 
@@ -152,34 +152,6 @@ def test_long_sentences_stay_legal_and_as_good_as_in_double_precision() -> None:
     assert total == pytest.approx(float((best + constraints.end).max()), abs=0.5)
 
 
-# --- Constraints ---------------------------------------------------------------------------------------------------
-
-
-def test_the_constraints_of_iob2_by_hand() -> None:
-    constraints = constraints_for(["O", "B-a", "I-a", "I-b"], "IOB2")
-    illegal = -1e3  # far below any log-probability
-    assert (constraints.transition < illegal).tolist() == [
-        [False, False, True, True],  # from O
-        [False, False, False, True],  # from B-a
-        [False, False, False, True],  # from I-a
-        [False, False, True, False],  # from I-b
-    ]
-    assert (constraints.start < illegal).tolist() == [False, False, True, True]
-    assert (constraints.end < illegal).tolist() == [False] * 4
-    for array in (constraints.transition, constraints.start, constraints.end):
-        assert set(array[array >= illegal].tolist()) == {0.0}
-
-
-def test_a_sentence_must_not_end_inside_an_iobes_span() -> None:
-    constraints = constraints_for(["O", "B-a", "E-a", "I-a", "S-a"], "IOBES")
-    assert (constraints.start < -1e3).tolist() == [False, False, True, True, False]
-    assert (constraints.end < -1e3).tolist() == [False, True, False, True, False]
-
-
-def test_plain_tags_have_no_constraints() -> None:
-    assert constraints_of(["NN", "VB"], "none") is None
-
-
 # --- Argmax, probabilities -----------------------------------------------------------------------------------------
 
 
@@ -269,13 +241,6 @@ def test_argmax_is_taken_only_where_it_is_what_viterbi_finds(seed: int, scheme: 
 
 
 # --- A CRF: learned transitions ------------------------------------------------------------------------------------
-
-
-def learned(tags: list[str], scheme: str, seed: int, scale: float = 2.0) -> Transitions:
-    """Random weights, also where nothing is legal: there they must not count."""
-    rng = np.random.default_rng(seed)
-    shapes = (len(tags), len(tags)), len(tags), len(tags)
-    return learned_within(constraints_of(tags, scheme), *(rng.normal(size=shape) * scale for shape in shapes))
 
 
 CRF_TAGS = {"none": ["x", "y", "z", "w"], "IOB2": TAGS["IOB2"], "IOBES": TAGS["IOBES"][:5]}
@@ -413,42 +378,6 @@ def test_a_sentence_without_a_legal_path_is_scored_by_the_paths_that_break_least
     found = marginals(logits, lengths_of(1, 3), transitions)
     np.testing.assert_allclose(found[1], all_paths(logits[1], transitions).marginals, atol=1e-9)
     np.testing.assert_allclose(found[0, :1], all_paths(logits[0, :1], transitions, strict=False).marginals, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("tags", "scheme", "steps", "shortest", "unused"),
-    [
-        (["x", "y"], "none", 1, 1, []),
-        (["O", "B-a", "I-a"], "IOB2", 2, 1, []),
-        (["O", "B-a", "I-a", "E-a", "B-b", "E-b", "I-b"], "IOBES", 3, 1, []),
-        (["O", "B-a", "I-b"], "IOB2", 1, 1, ["I-b"]),
-        (["O", "B-a", "I-a"], "IOBES", 1, 1, ["B-a", "I-a"]),
-        (["B-a", "I-a", "E-a"], "IOBES", 3, 2, []),
-        (["B-a", "E-a"], "IOBES", None, None, []),  # they take turns: never can each follow each
-    ],
-)
-def test_how_far_apart_scores_may_lie_follows_from_the_rules(
-    tags: list[str], scheme: str, steps: int | None, shortest: int | None, unused: list[str]
-) -> None:
-    spread = learned(tags, scheme, 14).spread
-    assert [tag for tag, used in zip(tags, spread.used, strict=True) if not used] == unused
-    if steps is None:
-        assert spread.widest < 0
-    else:
-        assert (spread.widest, spread.shortest) == (pytest.approx(500 / steps), shortest)
-
-
-def test_weights_of_what_is_illegal_do_not_count() -> None:
-    tags = CRF_TAGS["IOB2"]
-    constraints = constraints_for(tags, "IOB2")
-    transitions = learned_within(constraints, np.full((5, 5), 7.0), np.full(5, 8.0), np.full(5, 9.0))
-    assert transitions.learned
-    assert not constraints.learned
-    for array, legal, weight in zip(
-        (transitions.transition, transitions.start, transitions.end), constraints.legal, (7.0, 8.0, 9.0), strict=True
-    ):
-        assert set(array[legal].tolist()) == {weight}
-        assert set(array[~legal].tolist()) <= {ILLEGAL}
 
 
 def test_which_paths_are_legal_is_said_of_each_by_itself_and_up_to_its_end() -> None:

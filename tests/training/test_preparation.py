@@ -1,7 +1,9 @@
-"""Every key of the config's data and vocabulary sections reaches what the network is trained on."""
+"""The config's data and vocabulary sections reach what the network is trained on, or are refused with a reason."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +12,14 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
-from tagger.training.preparation import Prepared, prepare, well_formed
+from tagger.errors import ConfigError, DataError, ModelError
+from tagger.model_dir import store
+from tagger.prediction.onnx_session import load_predictor
+from tagger.training import preparation
+from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
+from tagger.training.train import Parts, train
 
 pytestmark = pytest.mark.tensorflow
 
@@ -190,3 +198,62 @@ def test_the_model_section_reaches_the_manifest(prepared) -> None:
         "input_dropout": 0.25, "token_dropout": 0.25, "recurrent_dropout": 0.0,
         "decoder": "softmax",
     }  # fmt: skip
+
+
+# --- What cannot be trained here --------------------------------------------------------------------------------------
+
+
+def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(tiny_config, tmp_path: Path) -> None:
+    (tmp_path / "train").write_text("a B-X\nb O\n\n" + "c O\n" * 300 + "\nd O\n")
+    config = tiny_config("model.units=500", "data.max_length=100000")
+    with pytest.raises(ConfigError) as error:
+        train(config, TrainingProgress(), parts=Parts(available_memory=lambda: 10_000_000))
+    found = re.fullmatch(
+        r"data\.max_length: a batch of 3 sentences with the longest one would take (\d+) MB of memory, expected at most the"
+        r" 10 MB that are free; set it to (\d+) or less, or lower training\.batch_size",
+        error.value.message,
+    )
+    assert found, error.value.message
+    assert error.value.detail == (f"{tmp_path}/train:4: 300 tokens: c c c c c c …",)
+    fits = int(found[2])
+    assert 1 < fits < 300
+    # What is said to fit does, though there are more pieces then to fill a batch; and one more token does not.
+    text = "c O\n" * 300 + "\n"
+    (tmp_path / "train").write_text("a B-X\nb O\n\n" + text * 40)
+    for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
+        config = tiny_config("model.units=500", f"data.max_length={length}")
+        with expected:
+            check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
+    config = tiny_config("model.units=100000")
+    with pytest.raises(
+        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network would take"
+    ):
+        check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
+    check_memory(config.training, prepare(config, note=str, warn=str), None)
+
+
+@pytest.mark.parametrize("decoder", ["constrained", "crf"])
+def test_more_tags_than_a_transition_table_can_hold_are_refused(
+    tiny_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
+) -> None:
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(10)))
+    config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2")
+    monkeypatch.setattr(preparation, "MOST_TAGS", 9)
+    with pytest.raises(DataError) as error:
+        prepare(config, note=str, warn=str)
+    assert error.value.message == (
+        f"{tmp_path}/train: found 10 distinct tags, such as B-T7, B-T8, B-T9, expected at most 9; name the tag column with"
+        " data.columns, or set model.decoder to softmax"
+    )
+    assert len(prepare(tiny_config("model.decoder=softmax"), note=str, warn=str).tags) == 10
+    (tmp_path / "train").write_text("".join(f"a T{i}\n\n" for i in range(10)))
+    if decoder == "constrained":
+        assert len(prepare(config, note=str, warn=str).tags) == 10, "plain tags have no transitions"
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(9)))
+    assert len(prepare(config, note=str, warn=str).tags) == 9
+    # A model that somebody made with more is refused before the table is.
+    config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2", "output.model_dir=m")
+    train(config, TrainingProgress())
+    monkeypatch.setattr(store, "MOST_TAGS", 8)
+    with pytest.raises(ModelError, match=r"tags\.txt: found 9 tags, expected at most 8; train again"):
+        load_predictor(Path("m"))

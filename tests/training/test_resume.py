@@ -24,7 +24,7 @@ from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.training.history import EpochResult  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
-from tagger.training.resume import check_same, fingerprint_of  # noqa: E402
+from tagger.training.resume import check_same, checksum_of, fingerprint_of  # noqa: E402
 from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
 from tagger.training.train import Parts  # noqa: E402
 
@@ -468,3 +468,28 @@ def test_seeds_replace_no_files_of_strangers_however_late_these_come(configured)
     with Arriving() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is not part of a mod"):
         train_seeds(config, 1, progress)
     assert Path("m/thesis").read_text() == "precious"
+
+
+def test_a_checksum_of_workers_depends_on_data_and_settings_but_not_on_paths_and_threads(
+    tiny_config, tmp_path: Path
+) -> None:
+    def fingerprint(text: str, *settings: str) -> int:
+        (tmp_path / "train").write_text(text)
+        config = tiny_config(*settings)
+        return checksum_of(fingerprint_of(config, prepare(config, note=str, warn=str), Device("", Kernel.BLOCK)))
+
+    text = "a B-X\nb O\n\nc O\nd O\n"
+    first = fingerprint(text)
+    assert first == fingerprint(text) < 2**32
+    assert first == fingerprint(text, "training.threads=3", "output.model_dir=elsewhere")
+    others = [
+        fingerprint("a B-X\nb O\nc O\n\nd O\n"),  # another end of a sentence
+        fingerprint("a B-X\nb O\n\nc O\ne O\n"),
+        fingerprint("a B-Y\nb O\n\nc O\nd O\n"),
+        fingerprint("a B-X\nb B-X\n\nc O\nd O\n"),
+        *(fingerprint(text, f"{key}={value}") for key, value in {
+            "training.seed": 2, "training.batch_size": 5, "model.units": 3, "vocabulary.unk_probability": 0.1,
+            "data.max_length": 1, "training.learning_rate": 0.5,
+        }.items()),
+    ]  # fmt: skip
+    assert len({first, *others}) == 1 + len(others)

@@ -1,0 +1,20 @@
+"""Check a file of some content in the working directory, and compare its lines with those of a copy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tagger.check.files import CheckSettings, FileReport, check_file
+
+
+def check(data: str | bytes, path: str = "f.conll", **given_settings: Any) -> FileReport:
+    """Write a file into the working directory, and return the report about it."""
+    Path(path).write_bytes(data.encode() if isinstance(data, str) else data)
+    return check_file(path, CheckSettings(**given_settings))
+
+
+def split_lines(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return each line without its end, and its end."""
+    return [(m[1], m[2]) for m in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", data) if m[0]]

@@ -1,0 +1,183 @@
+"""The batches of an epoch: what is replaced by the unknown is drawn anew, and the same again for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tagger.inputs.batching import Batch
+from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout, generator
+from tagger.inputs.vocabulary import UNK_ID, TokenVocabulary
+
+
+def test_every_purpose_epoch_and_step_draws_its_own_numbers() -> None:
+    keys = [(s, e, t, p) for s in (1, 2) for e in (0, 1) for t in (0, 1) for p in Purpose]
+    draws = {key: tuple(generator(*key).random(3)) for key in keys}
+    assert len(set(draws.values())) == len(keys)
+    assert draws == {key: tuple(generator(*key).random(3)) for key in keys}
+
+
+# --- Unknown tokens --------------------------------------------------------------------------------------------------
+
+
+def training_set(*, probability: float, seed: int = 1, n: int = 200) -> TrainingSet:
+    """Sentences of the ids 2 to 21, of which the even ones are rare; the tag of a token is its id plus 100."""
+    rng = np.random.default_rng(7)
+    sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
+    rare = np.arange(22) % 2 == 0
+    word_dropout = WordDropout(rare=rare, unk_probability=probability)
+    tag_ids = [s + 100 for s in sentences]
+    return TrainingSet(sentences=sentences, tag_ids=tag_ids, word_dropout=word_dropout, batch_size=16, seed=seed)
+
+
+def flat(batches: list[Batch], name: str) -> list[int]:
+    return [int(i) for batch in batches for i in getattr(batch, name)[batch.mask]]
+
+
+def test_only_rare_tokens_are_replaced_and_about_as_often_as_asked() -> None:
+    batches = list(training_set(probability=0.3).batches(0))
+    replaced = rare = 0
+    for token, tag in zip(flat(batches, "token_ids"), flat(batches, "tag_ids"), strict=True):
+        original = tag - 100
+        assert token == original or (token == UNK_ID and original % 2 == 0)
+        rare += original % 2 == 0
+        replaced += token == UNK_ID
+    assert rare > 500
+    assert abs(replaced / rare - 0.3) < 0.06
+
+
+def test_the_reversed_copy_sees_the_same_replacements() -> None:
+    n_replaced = 0
+    for batch in training_set(probability=0.5).batches(0):
+        for tokens, backward, n in zip(batch.token_ids, batch.reversed_ids, batch.lengths, strict=True):
+            assert backward[:n].tolist() == tokens[:n].tolist()[::-1]
+            n_replaced += int((tokens[:n] == UNK_ID).sum())
+    assert n_replaced > 100
+
+
+def test_the_limits_of_the_probability() -> None:
+    never = list(training_set(probability=0.0).batches(0))
+    assert [t + 100 for t in flat(never, "token_ids")] == flat(never, "tag_ids")
+    always = list(training_set(probability=1.0).batches(0))
+    assert [t == UNK_ID for t in flat(always, "token_ids")] == [tag % 2 == 0 for tag in flat(always, "tag_ids")]
+
+
+def test_replacing_leaves_the_training_sentences_as_they_are() -> None:
+    data = training_set(probability=1.0)
+    before = [sentence.copy() for sentence in data.sentences]
+    list(data.batches(0))
+    assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
+
+
+def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
+    data = training_set(probability=0.0)
+    seen = [
+        (tokens[:n].tolist(), tags[:n].tolist())
+        for batch in data.batches(3)
+        for tokens, tags, n in zip(batch.token_ids, batch.tag_ids, batch.lengths, strict=True)
+    ]
+    expected = [(tokens.tolist(), tags.tolist()) for tokens, tags in zip(data.sentences, data.tag_ids, strict=True)]
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
+    def epoch_of(seed: int, epoch: int) -> list[list[list[int]]]:
+        return [batch.token_ids.tolist() for batch in training_set(probability=probability, seed=seed).batches(epoch)]
+
+    epochs = {key: epoch_of(*key) for key in ((1, 0), (1, 1), (2, 0))}
+    assert all(epochs[key] == epoch_of(*key) for key in epochs)
+    assert all(epochs[a] != epochs[b] for a in epochs for b in epochs if a != b)
+
+
+def test_other_tokens_are_replaced_in_another_epoch() -> None:
+    ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
+    word_dropout = WordDropout(rare=np.array([False, False, True]), unk_probability=0.5)
+    data = TrainingSet(sentences=ids_only, tag_ids=ids_only, word_dropout=word_dropout, batch_size=1, seed=1)
+    first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
+    assert first != second
+
+
+# --- Unknown features and characters ---------------------------------------------------------------------------------
+
+
+def a_set(**options: object) -> TrainingSet:
+    tokens = [f"t{i}" for i in range(20)]
+    encoder = Encoder(
+        TokenVocabulary(tuple(tokens)),
+        CharacterVocabulary(tuple("t0123456789")),
+        True,
+        (TokenVocabulary(("NNP", "VBZ")),),
+    )
+    rng = np.random.default_rng(1)
+    sentences = []
+    for _ in range(300):
+        words = [tokens[i] for i in rng.integers(0, 20, 9)]
+        sentences.append((words, [["NNP", "VBZ"][int(word[1:]) % 2] for word in words]))
+    encoded = encoder.encode(sentences)
+    rare = np.arange(22) < 12
+    word_dropout = {"rare": rare, "unk_probability": 0.3, **options}
+    return TrainingSet(
+        sentences=encoded.sentences,
+        tag_ids=[ids[:, 0] for ids in encoded.sentences],
+        word_dropout=WordDropout(**word_dropout),  # type: ignore[arg-type]
+        batch_size=30,
+        seed=1,
+        forms=encoded.forms,
+    )
+
+
+def tallies(data: TrainingSet) -> tuple[float, float, float, float]:
+    """How many of the rare tokens, of the others, of all features, of all characters were replaced."""
+    tokens, gold, features, characters = [], [], [], []
+    for batch in data.batches(0):
+        tokens.append(batch.token_ids[batch.mask])
+        gold.append(batch.tag_ids[batch.mask])
+        features.append(batch.feature_ids[batch.token_rows[batch.mask]][:, 0])
+        assert batch.forms is not None
+        characters.append(batch.forms.characters[1:])
+    was_replaced, rare = np.concatenate(tokens) == UNK_ID, np.concatenate(gold) < 12
+    return (
+        was_replaced[rare].mean(), was_replaced[~rare].mean(), (np.concatenate(features) == UNK_ID).mean(),
+        (np.concatenate(characters) == UNK_ID).mean(),
+    )  # fmt: skip
+
+
+def about(found: float, expected: float) -> bool:
+    return abs(found - expected) < 0.05 if expected else found == 0
+
+
+def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
+    keep, rare_nnp = np.arange(4, dtype=np.int32), np.array([0, 1, UNK_ID, 3], np.int32)
+    for options, expected in [
+        ({}, (0.3, 0, 0, 0)),
+        ({"unk_probability": 0.0}, (0, 0, 0, 0)),
+        ({"word_dropout": 0.2}, (0.3, 0.2, 0, 0)),
+        ({"word_dropout": 0.5}, (0.5, 0.5, 0, 0)),
+        ({"unknown_features": keep}, (0.3, 0, 0, 0)),
+        ({"unknown_features": rare_nnp}, (0.3, 0, 0.15, 0)),  # half of the tokens are NNP
+        ({"character_dropout": 0.4}, (0.3, 0, 0, 0.4)),
+        ({"rare_characters": np.ones(13, bool)}, (0.3, 0, 0, 0.3)),
+        ({"rare_characters": np.zeros(13, bool)}, (0.3, 0, 0, 0)),
+    ]:
+        found = tallies(a_set(**options))
+        assert all(map(about, found, expected)), (options, found)
+
+
+def test_what_is_replaced_is_drawn_anew_each_epoch_and_the_same_again() -> None:
+    data = a_set(character_dropout=0.4)
+    epochs = [[batch.forms.characters.tolist() for batch in data.batches(epoch) if batch.forms] for epoch in (0, 0, 1)]
+    assert epochs[0] == epochs[1] != epochs[2]
+    assert len(set(Purpose)) == len(Purpose)
+
+
+def test_replacing_leaves_the_training_set_as_it_is() -> None:
+    data = a_set(character_dropout=0.4, word_dropout=0.5, unknown_features=np.array([0, 1, 1, 1], np.int32))
+    before = [ids.copy() for ids in data.sentences]
+    assert data.forms is not None
+    characters = data.forms.characters.copy()
+    list(data.batches(0))
+    assert all((a == b).all() for a, b in zip(before, data.sentences, strict=True))
+    assert (data.forms.characters == characters).all()

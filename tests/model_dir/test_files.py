@@ -1,0 +1,120 @@
+"""The files of a model directory: verified when they are read, and named when they are damaged or missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored_model import load_model, save
+
+from tagger.errors import ModelError
+from tagger.model_dir.files import MODEL_FILES
+
+
+def test_the_manifest_names_the_checksum_of_every_other_file(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    values = json.loads((tmp_path / "model/manifest.json").read_text("utf-8"))
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == MODEL_FILES
+    assert set(values["files"]) == names - {"manifest.json"}
+    for name, expected in values["files"].items():
+        content = (tmp_path / "model" / name).read_bytes()
+        assert expected == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    save(directory)
+    rng = random.Random(1)
+    for name in (
+        "manifest.json",
+        "tokens.txt",
+        "tags.txt",
+        "characters.txt",
+        "features.txt",
+        "weights.safetensors",
+        "embeddings.bin",
+    ):
+        path = directory / name
+        content = path.read_bytes()
+        for _ in range(150):
+            changed = bytearray(content)
+            changed[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            with pytest.raises(ModelError, match=name):
+                load_model(directory)
+        path.write_bytes(content)
+    load_model(directory)
+
+
+def test_a_file_cut_short_or_missing_is_named(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    for name in (
+        "manifest.json",
+        "tokens.txt",
+        "tags.txt",
+        "characters.txt",
+        "features.txt",
+        "weights.safetensors",
+        "embeddings.bin",
+    ):
+        shutil.rmtree(directory, ignore_errors=True)
+        save(directory)
+        content = (directory / name).read_bytes()
+        (directory / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(ModelError, match=name):
+            load_model(directory)
+        (directory / name).unlink()
+        with pytest.raises(ModelError, match=f"found no {name}, expected one"):
+            load_model(directory)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.csv"])
+def test_what_prediction_does_not_read_is_not_verified(tmp_path: Path, name: str) -> None:
+    save(tmp_path / "model")
+    (tmp_path / "model" / name).unlink()
+    load_model(tmp_path / "model")
+
+
+def test_what_is_no_model_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nothing: no such model directory; train one with tagger train"):
+        load_model(tmp_path / "nothing")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ModelError, match="file: is a file, expected a model directory"):
+        load_model(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ModelError, match=r"empty: found no manifest\.json, expected one: this is not a model directory"
+    ):
+        load_model(tmp_path / "empty")
+
+
+def test_a_link_inside_the_directory_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    (tmp_path / "model/tokens.txt").rename(tmp_path / "tokens.txt")
+    (tmp_path / "model/tokens.txt").symlink_to(tmp_path / "tokens.txt")
+    with pytest.raises(ModelError, match=r"tokens\.txt: is a link, expected a file; copy"):
+        load_model(tmp_path / "model")
+
+
+def test_a_model_that_was_away_for_a_moment_only_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "model"
+    save(directory)
+    missing = iter([True])
+    open_, times = os.open, []
+
+    def opened(path: Any, *arguments: Any, **options: Any) -> int:
+        if path == directory and next(missing, False):  # between two renames; both are done before one looks again
+            times.append(1)
+            raise FileNotFoundError(path)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert load_model(directory).manifest.seed == 1
+    assert times == [1]

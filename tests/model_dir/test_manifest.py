@@ -1,0 +1,166 @@
+"""The manifest: what it holds comes back, and what does not fit is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from stored_model import a_manifest, load_model, rewrite_manifest, save
+
+from tagger.architecture import Merge
+from tagger.errors import ModelError
+from tagger.model_dir import store
+from tagger.model_dir.manifest import FORMAT_VERSION, Manifest
+from tagger.prediction.onnx_session import load_predictor
+
+
+def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", format_version=FORMAT_VERSION + 1)
+    with pytest.raises(
+        ModelError, match=r"format version 4, expected at most 3: .* update with git pull and pip install \."
+    ):
+        load_model(tmp_path / "model")
+
+
+def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", format_version=1)
+    with pytest.raises(ModelError, match=r"format version 1, expected 3: .* train again"):
+        load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": {}}, "layout.columns: found nothing, expected names with numbers"),
+        ({"layout": None}, "layout: found null, expected a mapping"),
+        ({"layout__columns": {"token": 1.5}}, 'layout.columns: found {"token": 1.5}, expected names with numbers'),
+        ({"layout__columns": {"tag": 0}}, "layout.columns: found {'tag': 0}, expected a `token` column"),
+        ({"layout__delimiter": 5}, "layout.delimiter: found 5, expected text"),
+        ({"layout__delimiter": "a\nb"}, "layout.delimiter: found 'a\\nb', expected some text without line ends"),
+        ({"layout__encoding": "utf-16"}, "layout.encoding: 'utf-16' is not compatible with ASCII"),
+        ({"layout__comments": 5}, "layout.comments: found 5, expected text or null"),
+        ({"layout__more": 5}, "an unknown key: "),
+        ({"notation": 3}, "notation: found 3, expected a mapping"),
+        ({"notation__scheme": "FOO"}, 'notation.scheme: found "FOO", expected one of IOB1, IOB2, '),
+        ({"notation__separator": None}, "notation.separator: found null, expected one of -, _, ."),
+        ({"notation__prefixes": {"B": 5}}, 'notation.prefixes: found {"B": 5}, expected letters of prefixes'),
+        ({"notation__outside": "x\ny"}, "notation.outside: found "),
+        ({"notation__bare": True}, "notation.bare: found true, expected false, because only IO may be bare"),
+        ({"scheme": None}, "scheme: found null, expected one of "),
+        ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
+        ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
+        ({"network__units": 1 << 62}, "network.units: found 4611686018427387904, expected a whole number"),
+        ({"network__direction": "foo"}, "network.direction: found 'foo', expected one of both, forward, backward"),
+        ({"decoder": "beam"}, 'decoder: found "beam", expected one of constrained, softmax'),
+        ({"max_length": True}, "max_length: found true, expected a whole number"),
+        ({"test": ["x"]}, 'test: found ["x"], expected text or null'),
+        ({"format_version": "1"}, "found no format_version"),
+        ({"format_version": 0}, "found no format_version"),
+        ({"format_version": True}, "found no format_version"),
+    ],
+)
+def test_a_manifest_with_wrong_content_is_an_error(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", **changes)
+    with pytest.raises(ModelError) as error:
+        load_model(tmp_path / "model")
+    assert error.value.message.startswith(f"{tmp_path}/model/manifest.json: {message}")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format_version":2,"a":"\\ud800"}', "[1]", "[" * 100_000, '{"format_version":2}', "{", ""]
+)
+def test_a_file_that_is_not_a_manifest_is_an_error(tmp_path: Path, text: str) -> None:
+    save(tmp_path / "model")
+    (tmp_path / "model/manifest.json").write_text(text)
+    with pytest.raises(ModelError, match=r"manifest\.json: "):
+        load_model(tmp_path / "model")
+
+
+def test_a_manifest_survives_json() -> None:
+    manifest = a_manifest()
+    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+    without_test = dataclasses.replace(manifest, test=None)
+    assert Manifest.from_json(without_test.to_json()) == without_test
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_models_of_older_formats_are_refused_with_a_remedy(version: int) -> None:
+    # Older versions of tagger wrote these models: tests/old_models/make.sh.
+    directory = ROOT / "tests/old_models" / str(version)
+    with pytest.raises(ModelError) as error:
+        load_predictor(directory)
+    assert error.value.message == (
+        f"{directory}/manifest.json: found format version {version}, expected {FORMAT_VERSION}: the model is from an older"
+        " tagger, which wrote another format; train again"
+    )
+
+
+# --- Keys of the network that are missing or unknown -------------------------------------------------------------------
+
+# Each key of "network" with a value that is not its default, and its default: what a network does whose manifest is
+# older than the key.
+NETWORK_KEYS = [
+    ("embedding_dim", 7, 100),
+    ("characters", "lstm", "none"),
+    ("character_dim", 8, 30),
+    ("character_units", 4, 50),
+    ("casing", True, False),
+    ("feature_dim", 3, 20),
+    ("units", 6, 100),
+    ("layers", 2, 1),
+    ("direction", "backward", "both"),
+    ("merge", "mul", "concat"),
+    ("dropout", 0.1, 0.0),
+    ("input_dropout", 0.2, 0.0),
+    ("token_dropout", 0.3, 0.0),
+    ("recurrent_dropout", 0.4, 0.0),
+]
+NETWORK = {key: value for key, value, _ in NETWORK_KEYS}
+
+
+def load_manifest(directory: Path) -> Manifest:
+    """Load a model whose weights need not fit its manifest."""
+    return store.load_model(directory, lambda *_: None).manifest
+
+
+def test_the_table_names_every_key_of_the_network(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    values = json.loads((tmp_path / "model/manifest.json").read_text("utf-8"))
+    assert set(values["network"]) == set(NETWORK)
+    rewrite_manifest(tmp_path / "model", network=NETWORK)
+    assert load_manifest(tmp_path / "model").network.to_json() == {**NETWORK, "decoder": "constrained"}
+
+
+@pytest.mark.parametrize(("key", "default"), [(key, default) for key, _, default in NETWORK_KEYS])
+def test_a_network_key_that_is_missing_has_its_default(tmp_path: Path, key: str, default: object) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", network={name: value for name, value in NETWORK.items() if name != key})
+    assert load_manifest(tmp_path / "model").network.to_json() == {**NETWORK, key: default, "decoder": "constrained"}
+
+
+def test_a_model_whose_manifest_lacks_network_keys_is_loaded_with_its_weights(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    network = a_manifest().network.to_json()
+    del network["decoder"], network["merge"], network["dropout"]
+    rewrite_manifest(tmp_path / "model", network=network)
+    model = load_model(tmp_path / "model")
+    assert model.manifest.network == dataclasses.replace(a_manifest().network, merge=Merge.CONCAT, dropout=0.0)
+    assert sorted(model.network) == ["embedding", "w"]
+
+
+@pytest.mark.parametrize("key", ["hidden", "unit", "Units", ""])
+def test_an_unknown_network_key_is_refused_by_name(tmp_path: Path, key: str) -> None:
+    save(tmp_path / "model")
+    rewrite_manifest(tmp_path / "model", network={**NETWORK, key: 5})
+    with pytest.raises(ModelError) as error:
+        load_model(tmp_path / "model")
+    assert error.value.message == (
+        f"{tmp_path}/model/manifest.json: network.{key}: is not a setting of a network; this tagger may be too old for"
+        " it; train again"
+    )

@@ -1,0 +1,21 @@
+"""What the tests of the training share: the config of a training that lasts a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tagger.config import Config, load_config
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Load a config, with `--set` settings, that trains on three tokens in a moment; `tmp_path` is the working directory."""
+    (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
+    (tmp_path / "c.yaml").write_text(
+        "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\ntraining: {epochs: 1}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return lambda *settings: load_config("c.yaml", settings)

@@ -16,7 +16,7 @@ from tagger.errors import DataError
 
 
 def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
-    """Replace the tags of a file with IOB2 tags that mean what conlleval reads in the file's own tags.
+    """Rewrite the tags of a file as IOB2 tags of the spans that conlleval reads from the file.
 
     A tag that only a person can fix is unchanged. So are the spans next to it, because they depend on it.
 

@@ -222,7 +222,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["predict", "--columns", "token"], b"", 2, "error: Invalid value for --columns: found 'token', expected NAME=INDEX, each name only once"),
         (["predict", "--columns", "token=1,token=0"], b"", 2, "error: Invalid value for --columns: found 'token=0', expected NAME=INDEX, each name only once"),
         (["predict", "--delimiter", "\n"], b"", 1, "error: --delimiter: found '\\n', expected some text without line ends"),
-        (["predict", "--delimiter", "│", "--encoding", "latin-1"], b"", 1, "error: --delimiter: found '│', which latin-1 cannot hold"),
+        (["predict", "--delimiter", "│", "--encoding", "latin-1"], b"", 1, "error: --delimiter: found '│', which latin-1 cannot encode"),
         (["eval", "-"], b"Ada\n", 1, "error: <standard input>:1: found 1 column"),
         (["check"], b"", 2, "error: found no FILE and no --config"),
         (["check", "a", "b", "--fix", "c"], b"", 2, "error: --fix: found 2 files, expected one"),

@@ -1,12 +1,12 @@
-# Everything runs in .venv, which the first target that needs it creates. Another Python: make PYTHON=python3.12 …
+# Everything runs in .venv, which the first target that needs it creates. For another Python: make PYTHON=python3.12 …
 PYTHON ?= python3
 VENV := .venv
 PREDICT_VENV := .venv-predict
 LOWEST_VENV := .venv-lowest
 SBOM_VENV := .venv-sbom
 BIN := $(VENV)/bin
-# Four processes at most: each that imports TensorFlow takes a gigabyte. The documented commands of tests/test_docs.py need
-# those before them: the tests of a file stay in one process.
+# Four processes at most, because each one that imports TensorFlow takes a gigabyte. The tests of a file stay in one
+# process, because the documented commands in tests/test_docs.py need the commands before them.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo predict-only test quick coverage mutation test-lowest lint format build sbom clean
@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	$(BIN)/tagger eval
 	$(BIN)/tagger predict < data/sample/test.conll | head -n 20
 
-# An environment without TensorFlow, beside the model of `make demo`.
+# Check an environment without TensorFlow, with the model of `make demo`.
 predict-only: $(PREDICT_VENV)/installed models/sample
 	$(PREDICT_VENV)/bin/python scripts/checks/check_prediction_only.py models/sample data/sample/test.conll
 
@@ -26,15 +26,15 @@ models/sample:
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# All tests that do without TensorFlow: about a minute.
+# All tests that do not need TensorFlow: about a minute.
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow'
 
-# Lines that no test runs, of what reads files and decides what is let in; fails below 95 %.
+# Show the lines that no test runs, in the code that reads files and decides what to accept; fails below 95 %.
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report term
 
-# Small mistakes put into the schemes, the batches and the decoder, one by one: each should make a test fail.
+# Mutation tests: a small error in the schemes, the batches or the decoder should make a test fail.
 mutation: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'mutmut>=3.8,<4'
 	$(BIN)/mutmut run
@@ -49,22 +49,22 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Twice, and compared.
+# Build the archives twice and compare them.
 build: $(VENV)/installed-dev
 	$(BIN)/python scripts/checks/build_twice.py
 
-# The tests with the lowest version of each dependency that pyproject.toml allows.
+# All tests with the lowest version of each dependency that pyproject.toml allows.
 test-lowest: $(LOWEST_VENV)/installed
 	$(LOWEST_VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
-# What an installation consists of, as CycloneDX JSON.
+# The packages of an installation, as CycloneDX JSON.
 sbom: $(VENV)/installed $(SBOM_VENV)/installed
 	$(SBOM_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json $(BIN)/python
 
 clean:
 	rm -rf $(VENV) $(PREDICT_VENV) $(LOWEST_VENV) $(SBOM_VENV) dist models mutants .coverage .tagger-model sbom.json
 
-# The stamps make a second `make` skip the installation until pyproject.toml changes.
+# The stamp files let a second `make` skip the installation until pyproject.toml changes.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .

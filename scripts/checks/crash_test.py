@@ -99,7 +99,7 @@ def is_whole(model: Path) -> bool:
     return {path.name for path in model.iterdir()} <= MODEL_FILES
 
 
-# --- Interruptions: each starts the training and returns whether it was interrupted, else it is finished --------------
+# --- Interruptions: each one starts the training and returns False if it ran to its end -------------------------------
 
 
 def by_kill(model: Path, rng: random.Random, reach: float) -> bool:

@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first target that needs it creates. Another Python: make PYTHON=python3.12 …
+# Everything runs in .venv, which the first target that needs it creates. For another Python: make PYTHON=python3.12 …
 PYTHON ?= python3
 VENV := .venv
 PREDICT_VENV := .venv-predict
@@ -6,8 +6,8 @@ LOWEST_VENV := .venv-lowest
 SBOM_VENV := .venv-sbom
 DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
-# Four processes at most: each that imports TensorFlow takes a gigabyte. The documented commands of tests/test_docs.py need
-# those before them: the tests of a file stay in one process.
+# Four processes at most, because each one that imports TensorFlow takes a gigabyte. The tests of a file stay in one
+# process, because the documented commands in tests/test_docs.py need the commands before them.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs build sbom clean
@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 	$(BIN)/tagger eval
 	$(BIN)/tagger predict < data/sample/test.conll | head -n 20
 
-# An environment without TensorFlow, beside the model of `make demo`.
+# Check an environment without TensorFlow, with the model of `make demo`.
 predict-only: $(PREDICT_VENV)/installed models/sample
 	$(PREDICT_VENV)/bin/python scripts/checks/check_prediction_only.py models/sample data/sample/test.conll
 
@@ -27,15 +27,15 @@ models/sample:
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# All tests that do without TensorFlow: about a minute.
+# All tests that need neither TensorFlow nor a package index: about a minute.
 quick: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow'
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow and not index'
 
-# Lines that no test runs, of what reads files and decides what is let in; fails below 95 %.
+# Show the lines that no test runs, in the code that reads files and decides what to accept; fails below 95 %.
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report term
 
-# Small mistakes put into the schemes, the batches and the decoder, one by one: each should make a test fail.
+# Mutation tests: a small error in the schemes, the batches or the decoder should make a test fail.
 mutation: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'mutmut>=3.8,<4'
 	$(BIN)/mutmut run
@@ -50,26 +50,26 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The website, in site/; fails for a broken link or anchor.
+# Build the website in site/; fails for a broken link or anchor.
 docs: $(DOCS_VENV)/installed
 	$(DOCS_VENV)/bin/zensical build --clean --strict
 
-# Twice, and compared.
+# Build the archives twice and compare them.
 build: $(VENV)/installed-dev
 	$(BIN)/python scripts/checks/build_twice.py
 
-# The tests with the lowest version of each dependency that pyproject.toml allows.
+# All tests with the lowest version of each dependency that pyproject.toml allows.
 test-lowest: $(LOWEST_VENV)/installed
 	$(LOWEST_VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
-# What an installation consists of, as CycloneDX JSON.
+# The packages of an installation, as CycloneDX JSON.
 sbom: $(VENV)/installed $(SBOM_VENV)/installed
 	$(SBOM_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json $(BIN)/python
 
 clean:
 	rm -rf $(VENV) $(PREDICT_VENV) $(LOWEST_VENV) $(SBOM_VENV) $(DOCS_VENV) dist site .cache models mutants .coverage .tagger-model sbom.json
 
-# The stamps make a second `make` skip the installation until pyproject.toml changes.
+# The stamp files let a second `make` skip the installation until pyproject.toml changes.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .

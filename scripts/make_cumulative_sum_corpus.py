@@ -1,12 +1,12 @@
-"""Write the cumulative-sum corpus: number sequences whose tag turns from 0 to 1 at a running sum.
+"""Write the cumulative-sum corpus: number sequences whose tag changes from 0 to 1 at a running sum.
 
-It is the smallest task for which a tagger needs a memory: the tokens are numbers in [0, 1), and the
-tag is `1` from the token on at which the sum of the sequence so far exceeds a quarter of its length.
-Nothing depends on the words that follow, so that reading forward alone is enough here; what a tagger
-gets wrong, it gets wrong for want of memory or of training, not for want of context.
+It is the smallest task for which a tagger needs a memory. The tokens are numbers in [0, 1), and the
+tag is `1` from the token at which the running sum exceeds a quarter of the sequence's length. No tag
+depends on later tokens, so reading forward is enough: an error of a tagger shows a lack of memory or
+of training, not a lack of context.
 
-All sums are taken in hundredths, as integers: a running sum of floats such as 0.1 + 0.2 may end up on
-either side of the threshold, and a wrong tag in the data would look like a mistake of the tagger.
+All sums are computed in hundredths, as integers. A running sum of floats such as 0.1 + 0.2 could end
+up on either side of the threshold, and a wrong tag in the data would look like an error of the tagger.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def tags(hundredths: Sequence[int]) -> list[str]:
 
 
 def make_file(rng: random.Random, sequences: int, length: int) -> str:
-    """Draw one file: a token, a tab and a tag a line, an empty line after each sequence."""
+    """Draw one file: a token, a tab and a tag on each line, and an empty line after each sequence."""
     lines: list[str] = []
     for _ in range(sequences):
-        # `random()` is the one method whose sequence Python promises to keep for a given seed.
+        # `random()` is the only method whose sequence Python promises to keep for a given seed.
         numbers = [int(rng.random() * 100) for _ in range(length)]
         lines.extend(f"0.{number:02d}\t{tag}\n" for number, tag in zip(numbers, tags(numbers), strict=True))
         lines.append("\n")
@@ -42,15 +42,15 @@ def make_file(rng: random.Random, sequences: int, length: int) -> str:
 
 
 def positive(text: str) -> int:
-    """Read a size; an empty file or an empty sequence would be of no use to anyone."""
+    """Read a size; an empty file or an empty sequence would be useless."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+        raise argparse.ArgumentTypeError(f"found {number}, expected at least 1")
     return number
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write train.conll, dev.conll and test.conll to the folder asked for."""
+    """Write train.conll, dev.conll and test.conll to the requested folder."""
     parser = argparse.ArgumentParser(description="Write the cumulative-sum corpus.")
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "cumulative_sum", help="folder to write to")
     parser.add_argument("--sentences", type=positive, default=5000, help="sequences in train (default 5000)")

@@ -2,17 +2,17 @@
 
 Real annotated news cannot be shipped with the project, and a random toy would not show why a tagger
 reads a sentence in both directions. This script therefore draws sentences from a small grammar with
-one property built in: most names may carry several types, and it is usually the words up to six
-places after a name that tell which; only in a smaller part the words before it do. A tagger that
-reads from left to right alone must guess there; one that reads both ways need not.
+one built-in property: most names may have several types, and usually the words up to six places after
+a name decide which; in a smaller part, the words before it decide. A tagger that only reads from left
+to right must guess there; one that reads in both directions need not.
 
 The notation of the grammar: `<x>` stands for one of the alternatives of rule x (or for a name from
 list x, or for a number), `[LOC` and a separate `]` enclose an entity, everything else is a token.
 Marks inside other marks do not count, so that a longer name may contain a shorter one. An
 alternative may begin with `*3` to count three times.
 
-Only `random.Random.random()` is used: it is the one method whose sequence Python promises to keep
-for a given seed, and the corpus must come out byte for byte the same on every supported version.
+Only `random.Random.random()` is used, because it is the only method whose sequence Python promises to
+keep for a given seed: the corpus must be the same, byte for byte, on every supported version.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Pair = tuple[str, str]
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"train": 1500, "dev": 250, "test": 250}
 UNSEEN_RATE = 0.15
-"""How often dev and test draw a name from the part of a list that train never sees."""
+"""How often dev and test draw a name from the part of a list that train never uses."""
 LOWER_RATE = 0.15
 CAPS_RATE = 0.07
-"""Shares of the sentences that are written without capitals, and in capitals only."""
+"""Shares of the sentences that are written in lower case only, and in capitals only."""
 
 
 def words(text: str) -> list[str]:
-    """Split a list of words; long lists are easier to read and to change without quotes and commas."""
+    """Split a list of words: long lists are easier to read and to change without quotes and commas."""
     return text.split()
 
 
 # --- names -------------------------------------------------------------------------------------
-# Names at the head of a list are drawn most often; the end of most lists is kept from train.
+# Names at the head of a list are drawn most often; train never draws the names at the end of most lists.
 
 # One word, both a person and a place.
 PER_OR_LOC = words("""Jordan Washington Paris Chelsea Austin Georgia Florence Lincoln Sydney Madison Hamilton Houston
@@ -68,14 +68,14 @@ STATE = words("Texas Ohio Illinois D.C. Ontario Bavaria Tuscany Nevada Oregon Qu
 AGENCY = words("Reuters Interfax Bloomberg Xinhua Tanjug Unicef Interpol Nato Fifa Opec")
 FEAST = words("Christmas Ramadan Easter Diwali Hanukkah Carnival")
 
-# Parts for names that exist nowhere: people, towns, companies that look their part ...
+# Parts of invented names: people, towns and companies that look like what they are ...
 SURNAME_STEM = words("Hart Ander Wil Rob Jen Peder Stan Black Whit Gold Stein Lind Berg Holm Kirk Mar")
 SURNAME_END = words("son well man ley sen ström berg wood")
 TOWN_STEM = words("Ash Brook Clay Dun Elm Fair Glen Haw King Lang Mill Oak Red Stone Win Wood")
 TOWN_END = words("ville burg ford mouth haven port bury stad")
 FIRM_STEM = words("Accu Bio Cyber Data Ener Flexi Global Hydro Inno Medi Nova Omni Quanta Tele Ultra Vita")
 FIRM_END = words("tech soft corp net gen com")
-# ... and coined words that might be anything at all.
+# ... and coined words that could be anything.
 COIN_START = words("Vel Tar Mor Kes Lu Bran Dar Sil Or Fen Zal Ri Gar Nor Em Cal Thes Ul Pra Hal")
 COIN_MIDDLE = words("mo ri da la ve no si ta ro ne")
 COIN_END = words("ra n th la s ris dor x nia ck")
@@ -90,7 +90,7 @@ mobile|phones;homes jersey|dresses;shirts nice|people;houses panama|hats;suits""
 DUAL_ORG = words("""apple|pies;trees shell|necklaces;beads orange|peels;trees target|dates;groups gap|years;fillers
 subway|stations;maps visa|applications;rules jaguar|cubs;tracks virgin|forests;soils""")
 
-# A first word that opens a longer name, or nothing: type and rest of each name, then everyday rests.
+# A first word that may open a longer name: the type and the rest of each name, then everyday continuations.
 OPENERS: list[tuple[str, str, str]] = [
     (
         "New",
@@ -116,12 +116,12 @@ OPENERS: list[tuple[str, str, str]] = [
     ("Lake", "LOC Superior;LOC <coin>;LOC Tahoe", "houses;boats"),
 ]
 
-# Origin adjectives: MISC by themselves, but longer names of any type begin with them too.
+# Adjectives of origin: they are MISC by themselves, but longer names of any type begin with them too.
 ORIGIN = words("""American French German British Spanish Swiss Italian Japanese Australian Dutch Danish Greek Irish
 Mexican""")
 
 # --- verbs: base, present, past, participle, -ing, then complements --------------------------------
-# "own" verbs tell the type of their subject at once, "shared" ones only with their complement.
+# "own" verbs show the type of their subject by themselves, "shared" verbs only with their complement.
 
 VERBS: dict[str, dict[str, str]] = {
     "per": {
@@ -379,7 +379,7 @@ NUMBERS: dict[str, tuple[int, int, Callable[[int], str]]] = {
 
 
 def build_rules() -> dict[str, list[str]]:
-    """Return the rules of RULES_TEXT and those that the tables of verbs and of ambiguous words stand for."""
+    """Return the rules of RULES_TEXT and the rules built from the tables of verbs and of ambiguous words."""
     text = re.sub(r"#.*|\n +", " ", RULES_TEXT)
     rules = {
         name: [alternative.strip() for alternative in body.split("|")]
@@ -420,25 +420,25 @@ def build_rules() -> dict[str, list[str]]:
             for name in names.split(";"):
                 kind, rest = name.split(" ", 1)
                 choices.append(f"*2 [{kind} {word} {rest} ]{ending.format(kind.lower())}")
-            # The word first, then what it opens: otherwise a word with few readings would be rare.
+            # Draw the word first and then its continuation; otherwise a word with few continuations would be rare.
             rules[f"{rule}_{word}"] = choices
             rules[rule].append(f"<{rule}_{word}>")
     return rules
 
 
 def shuffled(rng: random.Random, items: Sequence[str]) -> list[str]:
-    """Return `items` in a random order; `random.shuffle` might draw differently in another Python."""
+    """Return `items` in a random order; `random.shuffle` may draw differently in another version of Python."""
     rest = list(items)
     return [rest.pop(int(rng.random() * len(rest))) for _ in items]
 
 
 class Names:
-    """The lists of names, each cut into a common part and a part that train never draws from."""
+    """The lists of names, each divided into a common part and a part from which train never draws."""
 
     def __init__(self, rng: random.Random) -> None:
         self.common: dict[str, list[str]] = {}
         self.unseen: dict[str, list[str]] = {}
-        # A word in two lists could be unseen in one and common in the other, which would spoil the cut.
+        # No word is in two lists: it could be unseen in one of them and common in the other.
         self._taken: set[str] = set()
         for name, listed, unseen in (
             ("per_or_loc", PER_OR_LOC, 5), ("per_or_org", PER_OR_ORG, 4), ("loc_or_org", LOC_OR_ORG, 4),
@@ -461,7 +461,7 @@ class Names:
 
 
 class Grammar:
-    """Draws tagged sentences from the rules."""
+    """A grammar that draws tagged sentences from the rules."""
 
     def __init__(self, rng: random.Random, names: Names) -> None:
         self._rng = rng
@@ -469,7 +469,7 @@ class Grammar:
         self._rules = {name: [_weighed(text) for text in texts] for name, texts in build_rules().items()}
 
     def sentence(self, unseen_rate: float) -> list[Pair]:
-        """Draw one sentence; names that train does not know come up at `unseen_rate`."""
+        """Draw one sentence; names that train never uses occur at `unseen_rate`."""
         pairs = _tagged(self._expand("sentence", unseen_rate))
         style = self._rng.random()
         if style < LOWER_RATE:
@@ -480,10 +480,10 @@ class Grammar:
         return [(token[0].upper() + token[1:], tag), *pairs[1:]]
 
     def _expand(self, symbol: str, unseen_rate: float) -> list[str]:
-        """Return the tokens and marks that one random reading of `symbol` consists of."""
+        """Return the tokens and marks of one random expansion of `symbol`."""
         if symbol in self._names.common:
             unseen = self._names.unseen[symbol]
-            # The draw is made either way, so that the rate changes names only, not what follows them.
+            # Draw in any case, so that the rate only changes the names and nothing after them.
             rare = self._rng.random() < unseen_rate and bool(unseen)
             return [self._name(unseen if rare else self._names.common[symbol])]
         choices = self._rules[symbol]
@@ -504,12 +504,12 @@ class Grammar:
         return write(low + int(self._rng.random() * (high - low)))
 
     def _name(self, names: Sequence[str]) -> str:
-        """Draw a name, those at the head of the list most: as in real text, a few names are everywhere.
+        """Draw a name, most often from the head of the list: as in real text, a few names are everywhere.
 
-        It is these few that train shows with several types behind the very same word.
+        Train shows these few names with several types of the same word.
         """
         point = self._rng.random()
-        # Products and square roots are rounded alike on all machines; `**` need not be.
+        # Products and square roots are rounded identically on all machines; `**` may not be.
         return names[int(point * point * math.sqrt(point) * len(names))]
 
 
@@ -535,7 +535,7 @@ def _tagged(parts: Sequence[str]) -> list[Pair]:
             if depth == 0:
                 tag = "O"
         elif part.endswith("]"):
-            raise ValueError(f"a mark must be closed by a separate ']', not {part!r}")
+            raise ValueError(f"found {part!r}, expected a separate ']' to close a mark")
         else:
             pairs.append((part, tag))
             tag = tag.replace("B-", "I-", 1) if depth else "O"
@@ -548,14 +548,14 @@ def make_corpus(seed: int) -> dict[str, list[list[Pair]]]:
     grammar = Grammar(rng, Names(rng))
     corpus: dict[str, list[list[Pair]]] = {}
     known: set[str] = set()
-    # Train comes last: the few possible sentences of one word would be used up before dev and test.
+    # Train comes last, or else it would use up the few possible sentences of one word before dev and test.
     for name in ("test", "dev", "train"):
         sentences: list[list[Pair]] = []
         while len(sentences) < SIZES[name]:
             sentence = grammar.sentence(0.0 if name == "train" else UNSEEN_RATE)
             text = " ".join(token.lower() for token, _ in sentence)
             starts = [pair for pair in sentence if pair[1].startswith("B-")]
-            # "Paris and Paris" is possible in the grammar, and silly.
+            # The grammar allows "Paris and Paris", which makes no sense.
             if text not in known and len(set(starts)) == len(starts):
                 known.add(text)
                 sentences.append(sentence)
@@ -564,12 +564,12 @@ def make_corpus(seed: int) -> dict[str, list[list[Pair]]]:
 
 
 def conll(sentences: Sequence[Sequence[Pair]]) -> str:
-    """Write sentences as CoNLL text: a token, a tab and a tag a line, an empty line after each sentence."""
+    """Return sentences as CoNLL text: a token, a tab and a tag on each line, and an empty line after each sentence."""
     return "".join("".join(f"{token}\t{tag}\n" for token, tag in sentence) + "\n" for sentence in sentences)
 
 
 def readme(corpus: dict[str, list[list[Pair]]], seed: int) -> str:
-    """Describe the corpus beside it; the counts are taken from the files so that they cannot be stale."""
+    """Return the README of the corpus; the counts are taken from the files, so they cannot be outdated."""
     lines = [
         "# Sample corpus",
         "",
@@ -587,10 +587,10 @@ def readme(corpus: dict[str, list[list[Pair]]], seed: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the corpus and its README to the folder asked for."""
+    """Write the corpus and its README to the requested folder."""
     parser = argparse.ArgumentParser(description="Write the sample corpus (see data/sample/README.md).")
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "sample", help="folder to write to")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same bytes")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default 1)")
     options = parser.parse_args(arguments)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)

@@ -314,8 +314,8 @@ def test_documented_installation_is_the_makefiles() -> None:
 
 
 def documented_installations() -> list[str]:
-    """What `pip install` is told to install, in blocks, in running text and in the package's own messages."""
-    texts = [path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.rglob("tagger/**/*.py")]]
+    """What `pip install` is told to install, in blocks, in running text and in comments."""
+    texts = [path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py")]]
     return sorted({found for text in texts for found in re.findall(r"pip install(?: --no-deps)? '?([^\s'`\"]+)", text)})
 
 
@@ -330,6 +330,13 @@ def test_every_documented_installation_is_from_a_clone_or_of_a_package_that_exis
     }
 
 
+def test_nothing_says_to_install_from_an_index_what_is_not_there() -> None:
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py"), *ROOT.glob("tagger/**/*.py")]:
+        assert not re.search(rf"install\b[^\n]*{name}", path.read_text("utf-8")), path
+
+
+@pytest.mark.index
 @pytest.mark.parametrize("what", [what for what in documented_installations() if what.startswith(".")])
 def test_documented_installation_can_be_resolved(what: str) -> None:
     install = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", what]

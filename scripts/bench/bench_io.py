@@ -1,10 +1,10 @@
-"""Speed of reading and writing CoNLL alone.
+"""Measure the speed of reading and writing CoNLL alone.
 
     python scripts/bench/bench_io.py PATH [--rounds 5]
 
-Prints tokens a second of reading PATH (any CoNLL file) and writing it back with one more column, best and
-median of several rounds, beside the time that this machine takes to copy the same bytes line by line in Python (the
-floor).
+Prints how many tokens per second are read from PATH (any CoNLL file) and written back with one more column: the best
+and the median of several rounds. For comparison, it also prints how much longer this takes than the lower bound, which
+is to copy the same bytes line by line in Python.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def bench_speed(path: str, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", help="a CoNLL file, .gz too")
+    parser.add_argument("path", help="a CoNLL file, which may be .gz")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     bench_speed(arguments.path, arguments.rounds)

@@ -1,12 +1,12 @@
-"""Prediction with tagger, PyTorch, Keras and python-crfsuite: start, whole files, engines alone, latency, memory.
+"""Compare prediction with tagger, PyTorch, Keras and python-crfsuite: start, files, engines alone, latency, memory.
 
-    python scripts/bench/bench_prediction.py FILE                    # needs: pip install 'twobranch-tagger[bench]'
-    python scripts/bench/bench_prediction.py FILE --only start       # start | file | engine | latency | memory
+    python scripts/bench/bench_prediction.py FILE                # needs: pip install '.[bench]' in a clone of tagger
+    python scripts/bench/bench_prediction.py FILE --only start   # start | file | engine | latency | memory
     python scripts/bench/bench_prediction.py FILE --json bench.json --rounds 7
 
-The model is trained on FILE for an epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000 (sentences
-with a tag that is none of IOB2 are left out). Contenders take turns in processes of their own. Numbers are medians of
-the rounds; a ratio is the median of the rounds' ratios.
+The model is trained on FILE for one epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000. Sentences
+with a tag that is not IOB2 are left out. Contenders take turns in processes of their own. Numbers are medians of the
+rounds; a ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ PARTS = ["start", "file", "engine", "latency", "memory"]
 IMPORTS = "python -c 'import onnxruntime, numpy, click'"
 ONE_SENTENCE = b"The\nCity\nof\nLondon\nsaid\non\nMonday\nthat\nno\n.\n"
 V, LARGE_V = 20_000, 400_000
-FULL_RECIPE = ("model.decoder=crf", "embeddings.name=glove-6b-50d")  # beside the defaults
+FULL_RECIPE = ("model.decoder=crf", "embeddings.name=glove-6b-50d")  # on top of the defaults
 
 
 class Bench:
-    """The measurements; each prints a table and returns what it measured."""
+    """The measurements; each one prints a table and returns its numbers."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self.arguments, self.folder = arguments, folder
@@ -53,7 +53,7 @@ class Bench:
         self._train()
 
     def _write_corpus(self, path: str) -> list[list[str]]:
-        """FILE without the sentences that no training would read; returns its tokens."""
+        """Write FILE without the sentences that training would refuse; return the tokens of the others."""
         sentences = []
         with open_corpus(path) as stream, self.file.open("wb") as out:
             for sentence in read_sentences(stream, Layout(columns={"token": 0, "tag": -1}), path=path, gold=True):
@@ -80,13 +80,13 @@ class Bench:
         subprocess.run([sys.executable, *arguments], check=True, cwd=self.folder, stdout=sys.stderr)
 
     def _command(self, *arguments: str, model: Path | None = None) -> list[str]:
-        """`tagger` as it is installed: the script beside Python."""
+        """Return a command line of the installed `tagger`, which is the script beside Python."""
         options = ["--model", str(model)] if model else []
         return [str(Path(sys.executable).with_name("tagger")), *arguments, *options]
 
     def _race_of_commands(self, commands: dict[str, list[str]], **how: Any) -> dict[str, dict[str, list[float]]]:
         for command in commands.values():
-            run_timed(command, **how)  # bytecode is compiled, files are in memory
+            run_timed(command, **how)  # warm up: compiles bytecode and caches files
         found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "peak_mb": []} for name in commands}
         for i, name in turns(list(commands), self.arguments.rounds):
             cost = run_timed(commands[name], **how)
@@ -124,7 +124,7 @@ class Bench:
         return found
 
     def _large_model(self) -> Path:
-        """The same model with tokens added that never occur."""
+        """Make the same model with further tokens, which never occur."""
         from tagger.model_dir.store import load_model, read_weights, save_model
         from tagger.network.onnx_export import model_graph
 
@@ -223,15 +223,17 @@ class Bench:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="a CoNLL file with IOB2 tags, .gz too")
+    parser.add_argument("file", help="a CoNLL file with IOB2 tags, which may be .gz")
     parser.add_argument("--full", action="store_true", help="the full recipe: characters, casing, GloVe, CRF")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
-    parser.add_argument("--calls", type=int, default=2000, help="of the API, for `latency`")
-    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="of lines, for `memory`")
-    parser.add_argument("--crfsuite-sentences", type=int, default=5000, help="that python-crfsuite learns from")
-    parser.add_argument("--json", metavar="PATH", help="write everything that was measured there")
+    parser.add_argument("--calls", type=int, default=2000, help="calls of the API for `latency`")
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="millions of lines for `memory`")
+    parser.add_argument(
+        "--crfsuite-sentences", type=int, default=5000, help="sentences that python-crfsuite learns from"
+    )
+    parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
     packages = ["onnxruntime", "numpy"]
     packages += ["torch"] * any(name.startswith("pytorch") for name in arguments.rivals)

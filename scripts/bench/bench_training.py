@@ -1,12 +1,13 @@
-"""Training speed of tagger, PyTorch and Keras on the same network, data, batches and optimizer, in one run.
+"""Compare the training speed of tagger, PyTorch and Keras with the same network, data, batches and optimizer.
 
-    python scripts/bench/bench_training.py configs/fast.yaml              # needs: pip install 'twobranch-tagger[bench]'
+    python scripts/bench/bench_training.py configs/fast.yaml     # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
     python scripts/bench/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
-Every contender is a process of its own (training_contenders.py) with all cores; they take turns, so that a busy moment
-of the machine hits all of them. The first pass of each, which compiles, is not counted, nor are the ten steps with
-which a turn begins. Numbers are medians of the rounds; a ratio is the median of the rounds' ratios.
+Every contender is a process of its own (training_contenders.py) with all cores. The contenders take turns, so that a
+busy moment of the machine affects all of them. Two things are not counted: the first pass of each contender, in which
+it compiles, and the first ten steps of each turn. Numbers are medians of the rounds; a ratio is the median of the
+rounds' ratios.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ PARTS = ["speed", "vocabulary", "units", "step"]
 def train_in_turns(
     specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int
 ) -> dict[str, list[float]]:
-    """Tokens a second of each contender in each round."""
+    """Return the tokens per second of each contender in each round."""
 
     def run(name: str, worker: Worker, epoch: int) -> float:
         def tokens_per_second(steps: int | None) -> float:
@@ -43,22 +44,22 @@ def train_in_turns(
 
         if not epoch:
             return tokens_per_second(warm_up)
-        if specs[name]["contender"] != "tagger-train":  # which takes whole epochs only
-            tokens_per_second(10)  # it has waited for the others: warm up again
+        if specs[name]["contender"] != "tagger-train":  # it trains only whole epochs
+            tokens_per_second(10)  # warm up again after waiting for the others
         return tokens_per_second(steps)
 
     return race(CONTENDERS, specs, run, rounds=rounds)
 
 
 class Bench:
-    """The four measurements; each prints a table and returns what it measured."""
+    """The four measurements; each one prints a table and returns its numbers."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self.arguments, self.folder = arguments, folder
         self.n_tokens = self._write_data()
 
     def _write_data(self) -> int:
-        """What every contender trains on, as tagger prepares it; returns the size of its vocabulary."""
+        """Write the data that every contender trains on, as tagger prepares it; return the size of its vocabulary."""
         from tagger.training.preparation import prepare
 
         config = load_config(self.arguments.config, [*WORDS_ONLY, *self.arguments.settings])
@@ -118,7 +119,7 @@ class Bench:
             f"{name} V={size}": self.spec(name, spread=spread)
             for size, spread in sizes.items()
             for name in ["tagger", *self._pytorch()]
-            if name != "pytorch-dense" or size != "2e+06"  # seconds a step
+            if name != "pytorch-dense" or size != "2e+06"  # a step would take seconds
         }
         speeds = train_in_turns(specs, rounds=self.arguments.rounds, steps=60, warm_up=60)
         print("\nTime of a step as the vocabulary grows, relative to the same contender at V = 2·10⁴\n")
@@ -159,7 +160,10 @@ class Bench:
 
 
 def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
-    """What the matrix products alone would allow: 2 directions, forward and twice as much backward, no padding."""
+    """Measure the speed that the matrix products alone would allow.
+
+    They are those of two directions without padding; the backward pass takes twice the operations of the forward pass.
+    """
     a = np.random.default_rng(0).random((2048, 2048), np.float32)
     times = []
     for _ in range(9):
@@ -176,11 +180,11 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as in tagger train")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, help="of a round of `speed`; default: a whole epoch")
+    parser.add_argument("--steps", type=int, help="steps in each round of `speed`; default: a whole epoch")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-    parser.add_argument("--json", metavar="PATH", help="write everything that was measured there")
+    parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
     arguments.config = str(Path(arguments.config).resolve())
     packages = ["tensorflow", "keras", "numpy"] + ["torch"] * any(

@@ -1,11 +1,11 @@
-"""The same trained network computed by ONNX Runtime as `tagger predict` does, by PyTorch and by Keras.
+"""Run the same trained network with ONNX Runtime, as `tagger predict` does, with PyTorch, and with Keras.
 
-Run by bench_prediction.py: python scripts/bench/prediction_contenders.py '{"contender": "tagger", "model": …, …}'
+bench_prediction.py starts this script: python scripts/bench/prediction_contenders.py '{"contender": "tagger", …}'
 Each line on standard input asks for one pass over the sentences in the data file; each line on standard output answers
-with {"tokens": …, "seconds": …, "batch_tokens": …, "differs_by": …}. All contenders get the ids of the same sentences,
-sorted by length within as many as `tagger predict` reads ahead, and give back a tag for each token. The rivals' padded
-batches are made before the clock starts, and each rival first finds out which size of batch it is fastest with; tagger
-pads while the clock runs.
+with {"tokens": …, "seconds": …, "batch_tokens": …, "differs_by": …}. All contenders get the ids of the same sentences
+and return a tag for each token. The sentences are sorted by length within groups of the size of the read-ahead of
+`tagger predict`. The padded batches of the rivals are made before the clock starts, and each rival first finds the
+batch size with which it is fastest; tagger pads while the clock runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Batches = Sequence[Sequence[Ids]]
 
 
 class TaggerEngine:
-    """The engine alone, on as many threads as there are cores."""
+    """The engine of tagger alone, with one thread for each core."""
 
     def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
         del model
@@ -54,8 +54,9 @@ class TaggerEngine:
 class PyTorch:
     """`nn.LSTM(bidirectional=True)`.
 
-    `pytorch-packed` has tagger's results. `pytorch-padded` is faster and wrong: its backward direction reads the
-    padding first. It runs with all cores in one operator; `pytorch-padded-workers` with one core for each batch.
+    `pytorch-packed` has the same results as tagger. `pytorch-padded` is faster but wrong, because its backward
+    direction reads the padding first. It uses all cores for one operator; `pytorch-padded-workers` uses one core for
+    each batch.
     """
 
     def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
@@ -108,7 +109,7 @@ class PyTorch:
 class Keras:
     """`Embedding(mask_zero) → Bidirectional(LSTM) → Dense`, and `predict_on_batch`.
 
-    `predict` over a dataset of the same batches is a third as fast, and cannot give back batches of several lengths.
+    `predict` over a dataset of the same batches has a third of the speed and cannot return batches of several lengths.
     """
 
     def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
@@ -153,12 +154,12 @@ def load_sentences(path: str) -> list[Ids]:
 
 
 def batches_of(sentences: Sequence[Ids], batch_tokens: int) -> list[list[Ids]]:
-    """Sentences of like length within windows, as the predictor makes them."""
+    """Return batches of sentences of similar length within groups of the read-ahead, as the predictor makes them."""
     found = []
     for start in range(0, len(sentences), READ_AHEAD_SENTENCES):
-        window = sentences[start : start + READ_AHEAD_SENTENCES]
-        rows = batches_by_length([len(ids) for ids in window], 1 << 30, batch_tokens)
-        found += [[window[i] for i in some] for some in rows]
+        group = sentences[start : start + READ_AHEAD_SENTENCES]
+        rows = batches_by_length([len(ids) for ids in group], 1 << 30, batch_tokens)
+        found += [[group[i] for i in some] for some in rows]
     return found
 
 
@@ -169,7 +170,7 @@ def seconds(contender: Any, ready: Any) -> float:
 
 
 def fastest_size(contender: Any, sentences: Sequence[Ids]) -> int:
-    """Of a rival's batches, in tokens; tried on a few thousand sentences."""
+    """Return the batch size, in tokens, with which a rival is fastest on a few thousand sentences."""
     ready = {size: contender.prepare(batches_of(sentences[: 3 * READ_AHEAD_SENTENCES], size)) for size in SIZES}
     for batches in ready.values():
         contender.run(batches)
@@ -177,14 +178,14 @@ def fastest_size(contender: Any, sentences: Sequence[Ids]) -> int:
 
 
 def difference(contender: Any, reference: Any, sentences: Sequence[Ids]) -> float:
-    """The largest of the logits from those of tagger's engine."""
+    """Return the largest difference between the logits of a contender and those of tagger's engine."""
     lengths = np.array([len(ids) for ids in sentences], np.int32)
     return float(np.abs(contender.logits(sentences) - reference(sentences))[mask_of(lengths)].max())
 
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # output of libraries must not mix with the answers
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     model = load_model(Path(spec["model"]), read_weights)
     sentences = load_sentences(spec["data"])

@@ -1,7 +1,7 @@
-"""Where the time of a training step goes; run by bench_training.py, answers with one JSON object.
+"""Measure where the time of a training step goes; bench_training.py starts this script and reads one JSON object.
 
-Each part is timed as the difference between two compiled functions, one of which does one thing more. The functions
-take turns over the same batches.
+The time of each part is the difference between the times of two compiled functions, one of which does one thing more.
+The functions take turns on the same batches.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from training_contenders import Tagger, load_training_set
 from tagger.network.model import TwoBranchTagger, sequence_loss
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 
-import tensorflow as tf  # isort: skip (after tagger.network, which keeps its messages off the screen)
+import tensorflow as tf  # isort: skip (after tagger.network, which silences its messages)
 
 Step = Callable[..., Any]
 
 
 def stages(network: TwoBranchTagger, dense: list[tf.Variable]) -> dict[str, Step]:
-    """Functions of a batch, each of which does what the one before it does and one thing more."""
+    """Return functions of a batch; each one does the work of the function before it and one thing more."""
 
     def loss_of(table: Any, batch: BatchTensors) -> Any:
         total = sequence_loss(network(table, batch, training=True), batch.tag_ids, batch.lengths)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: contenders in processes of their own that take turns, commands that are timed, ratios."""
+"""The shared parts of the benchmarks: contenders that take turns in processes of their own, timed commands, ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Worker:
-    """A contender's process: a script that answers each line of JSON on its standard input with another."""
+    """The process of a contender: a script that answers each line of JSON on its standard input with another line."""
 
     def __init__(self, script: Path, spec: dict[str, Any]) -> None:
         command = [sys.executable, str(script), json.dumps(spec)]
@@ -26,7 +26,7 @@ class Worker:
     def ask(self, **question: Any) -> dict[str, Any]:
         print(json.dumps(question), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
-        assert answer, "the contender ended; its error stands above"
+        assert answer, "the contender ended; see its error above"
         return json.loads(answer)
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class Worker:
         self._process.communicate()
 
 
-# The network that both benchmarks compare: words only, E = H = 100, one layer. Settings of `tagger train`.
+# The network of both benchmarks, as settings of `tagger train`: words only, E = H = 100, one layer.
 WORDS_ONLY = (
     "model.characters=none", "model.casing=false", "model.units=100", "model.layers=1", "model.input_dropout=0.5",
     "model.token_dropout=0", "model.scheme=IOB2", "training.optimizer=adam", "training.ema=null",
@@ -48,7 +48,10 @@ def race(
     *,
     rounds: int,
 ) -> dict[str, list[float]]:
-    """What `run` measures of each contender in each round (0, the warm-up, is not counted); they take turns."""
+    """Return the results of `run` for each contender in each round; the contenders take turns.
+
+    Round 0 is a warm-up, which is not counted.
+    """
     with contextlib.ExitStack() as stack:
         workers = {}
         for name, spec in specs.items():
@@ -63,19 +66,19 @@ def race(
 
 
 def turns(names: Sequence[str], rounds: int) -> list[tuple[int, str]]:
-    """Whose turn it is, with the number of the round (from 1); another one goes first in each round."""
+    """Return the order of turns as rounds (from 1) and names; each round begins with another name."""
     return [(i, names[(i + position) % len(names)]) for i in range(1, rounds + 1) for position in range(len(names))]
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Of one run of a command."""
+    """The cost of one run of a command."""
 
     seconds: float
     peak_mb: float
 
 
-# A process starts with the peak memory of the one that it was forked from: so a small one starts the command.
+# A forked process inherits the peak memory of its parent, so a small process starts the command.
 _LAUNCHER = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
@@ -90,7 +93,7 @@ print(json.dumps([process.returncode, errors.decode(), seconds, peak]))
 
 
 def run_timed(command: Sequence[str], *, stdin: Path | None = None) -> Cost:
-    """Run a command whose output nobody needs."""
+    """Run a command, drop its output and return its cost."""
     with (stdin or Path(os.devnull)).open("rb") as source:
         launch = [sys.executable, "-S", "-c", _LAUNCHER, *command]
         done = subprocess.run(launch, stdin=source, stdout=subprocess.PIPE, check=True)
@@ -100,12 +103,12 @@ def run_timed(command: Sequence[str], *, stdin: Path | None = None) -> Cost:
 
 
 def ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """The median of the rounds' ratios."""
+    """Return the median of the ratios of the rounds."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
 def machine(packages: Sequence[str]) -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """Describe the machine and the versions of the packages."""
     names: list[str] = []
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,10 +1,10 @@
-"""python-crfsuite as its users run it: features in Python, one sentence after the other.
+"""Train and run python-crfsuite as its users do: features in Python, one sentence after the other.
 
     python scripts/bench/tag_with_crfsuite.py train TRAIN.conll MODEL [--sentences 5000]
     python scripts/bench/tag_with_crfsuite.py tag MODEL FILE > tagged.conll
 
-The features are the usual ones of its tutorial, without part of speech: the word, its end and its shape, and its
-neighbours' words and shapes.
+The features are those of its tutorial without parts of speech: the word, its ending and its shape, and the words and
+shapes of its neighbours.
 """
 
 from __future__ import annotations

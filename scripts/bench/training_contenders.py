@@ -1,9 +1,9 @@
-"""The same two-branch network trained by tagger, PyTorch and Keras, each in a process of its own.
+"""Train the same two-branch network with tagger, PyTorch or Keras, each in a process of its own.
 
-Run by bench_training.py:  python scripts/bench/training_contenders.py '{"contender": "tagger", "data": PATH, …}'
+bench_training.py starts this script: python scripts/bench/training_contenders.py '{"contender": "tagger", …}'
 Each line on standard input asks for one pass, {"epoch": 0, "steps": null}; each line on standard output answers with
-{"tokens": …, "seconds": …}. All contenders see the same batches. The rivals' are made before the clock starts; tagger
-makes them while it runs, as it does in a real training.
+{"tokens": …, "seconds": …}. All contenders see the same batches. The batches of the rivals are made before the clock
+starts; tagger makes them while the clock runs, as in a real training.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ import numpy as np
 from tagger.inputs.batching import Batch
 from tagger.inputs.training_set import TrainingSet, WordDropout
 
-RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # tagger's defaults, given to all
+RATE, CLIP_NORM, DROPOUT = 0.001, 5.0, 0.5  # the same for all contenders
 
 
 def load_training_set(path: str, spread: int) -> TrainingSet:
-    """The training data that bench_training.py wrote; with `spread` ids far apart, as those of a larger vocabulary."""
+    """Load the training data that bench_training.py wrote.
+
+    Args:
+        spread: a factor that puts the ids further apart, as in a vocabulary larger by this factor.
+    """
     with np.load(path) as data:
         cuts = np.cumsum(data["lengths"])[:-1]
         token_ids = np.split(data["token_ids"] * np.int32(spread), cuts)
@@ -74,7 +78,8 @@ class Tagger:
 class PyTorch:
     """`nn.LSTM(bidirectional=True)` over padded batches; rows of the embedding are updated densely or sparsely.
 
-    The fastest way to write it: its backward direction reads the padding first, sparse gradients are not clipped.
+    This is the fastest way to write it: the backward direction reads the padding first, and sparse gradients are not
+    clipped.
     """
 
     def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
@@ -131,7 +136,7 @@ class PyTorch:
 
 
 class KerasFit:
-    """`Embedding(mask_zero) → Bidirectional(LSTM) → Dense`, compiled and fitted as the Keras guides do."""
+    """`Embedding(mask_zero) → Bidirectional(LSTM) → Dense`, compiled and fitted as in the Keras guides."""
 
     def __init__(self, spec: dict[str, Any], n_tokens: int, n_tags: int) -> None:
         import keras
@@ -168,7 +173,7 @@ class KerasFit:
 
 
 class TaggerTrain:
-    """What `tagger train` runs and prints: `train_module.train`, held before each epoch until it is asked for."""
+    """The training that `tagger train` runs, which waits before each epoch until it is asked for."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         from tagger.config import load_config, with_model_dir
@@ -185,7 +190,7 @@ class TaggerTrain:
             train_module.train(config, self, device=device)
         except BaseException:
             traceback.print_exc()
-            os._exit(1)  # this is a thread: the process would wait for it for ever
+            os._exit(1)  # in a thread, an exception would leave the process waiting for ever
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -211,7 +216,7 @@ CONTENDERS = {"tagger": Tagger, "pytorch-dense": PyTorch, "pytorch-sparse": PyTo
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # output of libraries must not mix with the answers
     if spec["contender"] == "tagger-train":
         train = TaggerTrain(spec)
         run = lambda epoch, steps: train.epoch()  # noqa: E731

@@ -1,6 +1,6 @@
-"""Build wheel and sdist twice, from two copies whose files have other times, and compare: equal sources, equal bytes.
+"""Check that equal sources give equal archives: build wheel and sdist from two copies with different file times.
 
-python scripts/checks/build_twice.py        # the archives are in dist/ afterwards
+python scripts/checks/build_twice.py        # writes the archives to dist/
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sources() -> list[str]:
-    """What git knows, or everything where there is no git, as in an unpacked sdist."""
+    """Return the files that git tracks, or all files if there is no git, as in an unpacked sdist."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listed.returncode == 0:
         return [name for name in os.fsdecode(listed.stdout).split("\0") if name and (ROOT / name).exists()]
@@ -27,7 +27,11 @@ def sources() -> list[str]:
 
 
 def build(folder: Path, age: int) -> dict[str, str]:
-    """Build a copy whose files are that many seconds old; returns the SHA-256 of each archive."""
+    """Build a copy of the sources; return the SHA-256 of each archive.
+
+    Args:
+        age: how many seconds older than a fixed time the files of the copy are.
+    """
     for name in sources():
         copy = folder / "copy" / name
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""What requirements/predict.txt promises, checked from inside such an environment; run by `make predict-only`.
+"""Check the promises of requirements/predict.txt from inside such an environment; `make predict-only` runs this.
 
     python scripts/checks/check_prediction_only.py MODEL FILE
 
-Tags FILE by command and from Python, scores it, and makes sure that nothing here can train.
+Tags FILE with the command and from Python, scores it, and checks that nothing in the environment can train.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def tagger(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
 def main() -> None:
     model, file = sys.argv[1:]
     found = [name for name in TOO_MUCH if importlib.util.find_spec(name)]
-    assert not found, f"{found} are installed: this is no environment for prediction only"
+    assert not found, f"{found} are installed: this is not an environment for prediction only"
 
     scores = json.loads(tagger("eval", file, "--model", model, "--json").stdout)
     assert scores["f1"] > 0.5, scores

@@ -1,12 +1,12 @@
-"""Interrupt trainings at random in every way, resume them, and compare with the training that was never interrupted.
+"""Interrupt trainings at random in every way, resume them, and compare them with an uninterrupted training.
 
     python scripts/checks/crash_test.py                    # 100 kills, 30 failing writes, 20 full disks: half an hour
     python scripts/checks/crash_test.py --kills 3 --errors 2 --full 1 --seed 7
 
 Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
-writes, syncs and renames that fail at random (the last bytes may be missing), or by a file system that is full. After
-every interruption the model directory must be whole or missing; at the end all weights, the exported network and the
-history must be equal to the bit to those of the run without. Prints a line of JSON; exits with 1 if anything differs.
+writes, syncs and renames that fail at random (a write may be incomplete), or by a file system that is full. After every
+interruption the model directory must be whole or missing. At the end all weights, the exported network and the history
+must be equal, bit for bit, to those of an uninterrupted run. Prints a line of JSON; exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-# Every call of the training loop ends in a state, so that many moments are moments of a write.
+# Every call of the training loop writes a state, so that many kills hit a write.
 SETTINGS = {
     "training.epochs": "4", "training.checkpoint_minutes": "0.000001", "training.threads": "1",
     "model.units": "16", "model.embedding_dim": "16", "model.layers": "1", "model.decoder": "crf",
 }  # fmt: skip
-_MOST_TRIES = 60  # of one run; more means that it does not get on
+_MOST_TRIES = 60  # trainings in one run; a run that needs more makes no progress
 
 
 def command(model: Path) -> list[str]:
@@ -61,7 +61,11 @@ def start(model: Path, **environment: str) -> subprocess.Popen[str]:
 
 
 def content(model: Path) -> dict[str, Any]:
-    """What must be equal: all files, the history without its timing columns, the manifest without hashes of these."""
+    """Return the content of a model that must be equal in all runs.
+
+    It has all files but the config, the history without its columns of times, and the manifest without values that
+    depend on these two files or on the place of the model.
+    """
     found: dict[str, Any] = {}
     for path in sorted(model.iterdir()):
         if path.name == "history.csv":
@@ -76,7 +80,7 @@ def content(model: Path) -> dict[str, Any]:
 
 
 def is_whole(model: Path) -> bool:
-    """Whether a reader finds a model or nothing; every file is verified."""
+    """Whether a reader finds a whole model, in which every file is verified, or none."""
     if not model.exists():
         return True
     from tagger.errors import ModelError
@@ -95,16 +99,16 @@ def is_whole(model: Path) -> bool:
     return {path.name for path in model.iterdir()} <= MODEL_FILES
 
 
-# --- Interruptions: each starts the training and says whether it was interrupted; if not, it is done ------------------
+# --- Interruptions: each one starts the training and returns False if it ran to its end -------------------------------
 
 
 def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
-    """Kill it at a random moment: anywhere, or (mostly) after it has begun to train."""
+    """Kill the training at a random moment: usually after its network is built, else at any time."""
     process = start(model)
     lines = iter(process.stderr or ())
     if rng.random() < 0.9:
         for line in lines:
-            if line.startswith(("network: ", "going on")):
+            if line.startswith(("network: ", "continuing in epoch ")):
                 break
     timer = threading.Timer(rng.uniform(0, reach), process.kill)
     timer.start()
@@ -117,7 +121,7 @@ def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
 
 
 def by_failing_writes(model: Path, rng: random.Random, reach: float) -> bool:
-    """Make one write, sync or rename in so many fail."""
+    """Make a small share of the writes, syncs and renames fail."""
     del reach
     return fails(start(model, CRASH_TEST_SEED=str(rng.randrange(1 << 30))))
 
@@ -139,7 +143,7 @@ def fails(process: subprocess.Popen[str]) -> bool:
 
 @contextlib.contextmanager
 def small_file_system(folder: Path, n_bytes: int) -> Iterator[bool]:
-    """A tmpfs of this size; says whether this system lets us mount one."""
+    """Mount a tmpfs of this size; yield whether this system allows it."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -151,13 +155,13 @@ def small_file_system(folder: Path, n_bytes: int) -> Iterator[bool]:
 
 
 def on_full_file_systems(folder: Path, n: int, rng: random.Random, expected: dict[str, Any]) -> dict[str, Any]:
-    """Train where a file of others leaves too little room; when that is gone, resume."""
+    """Train on file systems on which another file leaves too little room; resume with more room."""
     found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0}
     while found["interruptions"] < n:
         place = folder / f"tmpfs-{found['runs']}"
         with small_file_system(place, 4 << 20) as mounted:
             if not mounted:
-                return {**found, "left out": "no tmpfs can be mounted here; the limit of a file's size stands for it"}
+                return {**found, "left out": "no tmpfs can be mounted here; the limit of file sizes is tested instead"}
             model, ballast = place / "m", place / "ballast"
             for _ in range(_MOST_TRIES):
                 free = rng.randrange(600_000)
@@ -178,12 +182,12 @@ def on_full_file_systems(folder: Path, n: int, rng: random.Random, expected: dic
 def interrupt(
     folder: Path, how: Any, n: int, rng: random.Random, reach: float, expected: dict[str, Any]
 ) -> dict[str, int]:
-    """Run trainings until there were n interruptions."""
+    """Run trainings until there have been n interruptions."""
     found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0}
     while found["interruptions"] < n:
         model = folder / f"{how.__name__}-{found['runs']}"
         for _ in range(_MOST_TRIES):
-            # The last training is let through to its end.
+            # After the last interruption, the training may run to its end.
             last = found["interruptions"] >= n
             interrupted = fails(start(model)) if last else how(model, rng, reach)
             found["unreadable"] += not is_whole(model)
@@ -191,14 +195,14 @@ def interrupt(
                 break
             found["interruptions"] += 1
         else:
-            raise SystemExit(f"{model}: does not come to an end")
+            raise SystemExit(f"{model}: found {_MOST_TRIES} interruptions, expected the training to end before")
         found["runs"] += 1
         found["different"] += content(model) != expected
         print(f"{how.__name__}: {found}", file=sys.stderr, flush=True)
     return found
 
 
-# --- The training process, with the faults that its environment asks for ----------------------------------------------
+# --- The training process, with the faults that the environment variables ask for -------------------------------------
 
 
 def train_with_faults() -> None:
@@ -214,7 +218,7 @@ def train_with_faults() -> None:
 
 
 def make_writes_fail(rng: random.Random) -> None:
-    """Let one in 60 of the calls that change files fail; of a write, a part may have been written."""
+    """Make one in 60 of the calls that change files fail; a failing write may write a part of its data."""
 
     def failing(call: Any) -> Any:
         def maybe(*arguments: Any, **named: Any) -> Any:
@@ -245,7 +249,7 @@ def make_writes_fail(rng: random.Random) -> None:
 
 
 class Wrapped:
-    """A file whose writing fails."""
+    """A file with another `write`, which fails."""
 
     def __init__(self, file: Any, write: Any) -> None:
         self._file, self.write = file, write
@@ -262,12 +266,12 @@ class Wrapped:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--errors", type=int, default=30, help="trainings ended by writes that fail")
+    parser.add_argument("--kills", type=int, default=100, help="interruptions by kill -9")
+    parser.add_argument("--errors", type=int, default=30, help="interruptions by failing writes")
     parser.add_argument(
-        "--full", type=int, default=20, help="trainings ended by a full disk, and by a limit of file sizes"
+        "--full", type=int, default=20, help="interruptions by a full disk, and as many by a limit of file sizes"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     arguments = parser.parse_args()
     rng, found = random.Random(arguments.seed), dict[str, Any]()
     with tempfile.TemporaryDirectory() as name:

@@ -1,12 +1,13 @@
-"""Load configs and model directories with random damage: each must be read or refused with a message, soon.
+"""Load configs and model directories with random damage: each must be read, or refused with a message, in little time.
 
     python scripts/checks/fuzz.py                     # 100,000 inputs: a quarter of an hour
     python scripts/checks/fuzz.py --inputs 500 --seed 7
 
-Half of the inputs are configs: bytes changed, lines mixed, values of other kinds put in. The other half are model
-directories: bytes changed (a checksum must notice), and, by somebody who signs what he changes, files and manifest
-values altered with right checksums. A model that loads must tag. Runs in a process with 2 GB of memory for the inputs;
-a traceback, 5 seconds for one input, or an exception that is no `TaggerError` ends it with 1. Prints a line of JSON.
+Half of the inputs are configs, with changed bytes, mixed lines and values of other types. The other half are model
+directories. Some of them have changed bytes, which a checksum must detect; in the others, files and manifest values are
+changed and signed with correct checksums, as an attacker would do. A model that loads must tag. The inputs get 2 GB of
+memory. A traceback, more than 5 seconds for one input, or an exception that is not a `TaggerError` is an error, with
+exit code 1. Prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY = 2 << 30  # bytes beside what the libraries take
+MEMORY = 2 << 30  # bytes, on top of the memory of the libraries
 SECONDS = 5
 ODD_VALUES: list[Any] = [
     None, True, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**400, 0.5, 1e308, -1e-300, "", "x", "..", "/etc/passwd",
@@ -73,7 +74,7 @@ def _yaml(value: Any) -> str:
 
 
 def damage_model(rng: random.Random, directory: Path, signed: bool) -> None:
-    """Change a copy of a model in one way; `signed`: put right all checksums afterwards."""
+    """Change a copy of a model in one way; with `signed`, correct all checksums afterwards."""
     names = sorted(path.name for path in directory.iterdir())
     name = rng.choice(names)
     path = directory / name
@@ -104,7 +105,7 @@ def damage_model(rng: random.Random, directory: Path, signed: bool) -> None:
 
 
 def put_odd_value(rng: random.Random, values: Any) -> None:
-    """Replace, delete or add one value somewhere in it."""
+    """Replace, delete or add one value somewhere in `values`."""
     while isinstance(values, dict) and values:
         key = rng.choice(sorted(values))
         if isinstance(values[key], dict) and values[key] and rng.random() < 0.8:
@@ -128,7 +129,7 @@ def write_manifest(directory: Path, values: Any) -> None:
 
 
 class TooSlowError(BaseException):
-    """An input took too long. Not an Exception, so that nothing takes it for one of its own."""
+    """An input took too long. This is not an Exception, so that no `except Exception` catches it."""
 
 
 def too_slow(_number: int, _frame: Any) -> None:
@@ -136,7 +137,7 @@ def too_slow(_number: int, _frame: Any) -> None:
 
 
 def attempt(action: Callable[[], Any], found: Counter[str], kind: str) -> str | None:
-    """Run one input; returns what is wrong, if anything."""
+    """Run one input; return a description of the problem, or None."""
     from tagger.errors import TaggerError
 
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
@@ -159,7 +160,7 @@ def attempt(action: Callable[[], Any], found: Counter[str], kind: str) -> str | 
 
 
 def make_models(folder: Path) -> list[Path]:
-    """Two small models, trained here: one of words, one with all that a network can read."""
+    """Train two small models: one reads only words, the other reads everything that a network can read."""
     import subprocess
 
     (folder / "train").write_text("".join(f"w{i} N B-X\nv{i} V O\n\n" for i in range(8)))

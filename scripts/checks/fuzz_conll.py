@@ -1,11 +1,11 @@
-"""Feed nasty inputs to predict, eval and check, with the stub model of the tests, and look for crashes and lost bytes.
+"""Feed malformed inputs to predict, eval and check, using the tests' stub model, to find crashes and lost bytes.
 
     python scripts/checks/fuzz_conll.py --inputs 200000 --seed 1
 
-Each input is a function of the seed and its number. Violations are: an exception that is no error for the user, an exit
-code other than 0, 1 and 2, an error message of several lines, a predicted file that is not the input with one more
-column, a repaired file that differs where nothing was repaired. The first one is printed with its input in hexadecimal
-and ends the run with exit code 1; `--first N --inputs 1` runs it again.
+Each input depends only on the seed and its number. Violations are: an exception that is not an error for the user, an
+exit code other than 0, 1 and 2, an error message of several lines, a predicted file that is not the input with one more
+column, and a repaired file that differs where nothing was repaired. The first violation is printed with its input in
+hexadecimal and ends the run with exit code 1; `--first N --inputs 1` repeats it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tagger.evaluation.evaluate import evaluate_file
 from tagger.prediction import stream
 from tagger.prediction.stream import tag_conll
 
-_VIA_COMMAND_LINE = 500  # every so many inputs go through click, with a file
+_VIA_COMMAND_LINE = 500  # one in this many inputs also goes through click, with a file
 
 # fmt: off
 TOKENS = ["EU", "German", "Peter", "Blackburn", "New York", "a", "#", "0", '"', "|", "||", "\u3000", "\u00a0", "日本",
@@ -63,7 +63,7 @@ FRAGMENTS = [b"\xff", b"\xc3", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"
              b"\0", b"\x1a", b"\r", b"\n", b"\t", b" ", b"\xa4\xc7", b"\x8e", b"\x8f\xa2", b"\x81\x5c", b"\x81\x7c",
              b"\x87\x90", b"\x84\x31\xa4\x37", b"#", b"# ", b"-DOCSTART-", b"-DOCSTART- O\n\n", b"\n\n\n\n",
              b"\r\n\r\n", b"O", b"B-PER", b"I-PER"]
-# What is sensible, and what is usually an error. The latter comes seldom: else every input is refused for something.
+# Sensible values, and values that are usually errors. The latter are rare, or else every input would be refused.
 ENCODINGS = ["utf-8"] * 6 + ["latin-1", "cp1252", "ascii", "euc_jp", "shift_jis", "cp932", "gb18030", "big5", "euc_kr"]
 ODD_ENCODINGS = ["utf-8-sig", "utf-16", "utf-7", "cp037", "klingon", "zip", "idna", "unicode_escape", "hz", "johab", ""]
 COLUMNS = ["token=0,tag=-1"] * 4 + ["token=0", "token=0,tag=1", "token=1,tag=0", " token = 0 , tag = 1 "]
@@ -97,12 +97,12 @@ PREDICTORS = [
 
 
 class Violation(Exception):  # noqa: N818
-    """What must not happen."""
+    """A result that must not occur."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One input and how it is read."""
+    """One input and the way it is read."""
 
     command: str  # predict | eval | check
     data: bytes
@@ -123,7 +123,7 @@ class Case:
 
 
 def make_case(seed: int, number: int) -> Case:
-    """Input `number` of a seed."""
+    """Make input `number` of a seed."""
     rng = random.Random(f"{seed}/{number}")
     command = rng.choice(["predict", "predict", "predict", "eval", "check"])
     encoding = choose(rng, ENCODINGS, ODD_ENCODINGS)
@@ -133,7 +133,7 @@ def make_case(seed: int, number: int) -> Case:
         data,
         columns=choose(rng, COLUMNS, ODD_COLUMNS),
         delimiter=choose(rng, SEPARATORS, ODD_SEPARATORS),
-        # Guessing an encoding is slow: it is tried on few inputs that are not UTF-8.
+        # Guessing an encoding is slow, so only a few inputs that are not UTF-8 need it.
         encoding=encoding if command != "check" or (rng.random() < 0.95 and not is_utf8(data)) else None,
         comments=choose(rng, COMMENTS, ODD_COMMENTS),
         scheme=rng.choice(SCHEMES_GIVEN),
@@ -159,8 +159,8 @@ def is_utf8(data: bytes) -> bool:
 
 
 def make_data(rng: random.Random, encoding: str) -> bytes:
-    """A corpus snippet, tidy or not, with a few mutations."""
-    tidy = rng.random() < 0.5  # one delimiter, one line end, one number of columns: else all is refused at once
+    """Make a piece of a corpus, tidy or not, with a few mutations."""
+    tidy = rng.random() < 0.5  # one delimiter, line end and number of columns; other files are soon refused
     delimiter, end, n_columns = (
         rng.choice(DELIMITERS),
         rng.choice(["\n", "\n", "\r\n", "\r"]),
@@ -216,7 +216,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 
 class Trickle(io.BytesIO):
-    """A stream that gives few bytes at a time."""
+    """A stream that returns few bytes at a time."""
 
     def __init__(self, data: bytes, block: int) -> None:
         super().__init__(data)
@@ -227,7 +227,7 @@ class Trickle(io.BytesIO):
 
 
 class Files:
-    """Stands in for the file system: every path is the input at hand."""
+    """A stand-in for the file system, in which every path is the current input."""
 
     data = b""
     block = 1 << 16
@@ -245,7 +245,7 @@ def install(files: Files) -> None:
 
 
 def run_case(case: Case, files: Files) -> str:
-    """What came of it: `accepted`, or the kind of refusal."""
+    """Run one input; return `accepted`, or the kind of refusal."""
     files.data, files.block = case.data, case.block
     stream.CHUNK_LINES = case.piece_lines
     try:
@@ -315,7 +315,11 @@ def split_lines(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def check_added_column(before: bytes, after: bytes, layout: Layout, scores: bool, tags: Sequence[str]) -> None:
-    """Every line that is neither blank nor a comment has one more column (or two), and nothing else has changed."""
+    """Check that every token line has one more column (two with `scores`), and that nothing else has changed.
+
+    Raises:
+        Violation: something else was added, or bytes were lost.
+    """
     before_lines, after_lines = split_lines(before), split_lines(after)
     if len(before_lines) != len(after_lines):
         raise Violation(f"{len(before_lines)} lines became {len(after_lines)}")
@@ -371,17 +375,17 @@ def run_check(case: Case, columns: dict[str, int]) -> None:
 
 
 def check_repaired_line(old: bytes, new: bytes, message: str, encoding: str) -> None:
-    """The new line is the old one with one tag in the place of another; `message` ends with both."""
-    spelled, _, mended = message.rpartition(": ")[2].partition(" → ")
+    """Check that the new line is the old one with one tag replaced; `message` ends with the old and the new tag."""
+    spelled, _, replacement = message.rpartition(": ")[2].partition(" → ")
     tag, places = spelled.encode(encoding), range(len(old))
     if not any(
-        old[i:].startswith(tag) and old[:i] + mended.encode(encoding) + old[i + len(tag) :] == new for i in places
+        old[i:].startswith(tag) and old[:i] + replacement.encode(encoding) + old[i + len(tag) :] == new for i in places
     ):
         raise Violation(f"a repair changed more than the tag: {message}: {old!r} became {new!r}")
 
 
 def run_command_line(case: Case, folder: Path) -> int:
-    """The same through click, with a file; raises Violation for an exit code that there is none."""
+    """Run the input through click, with a file; raise Violation for an exit code that does not exist."""
     path = folder / "fuzz.conll"
     path.write_bytes(case.data)
     flags = ["--columns", case.columns, "--delimiter", case.delimiter]
@@ -401,10 +405,10 @@ def run_command_line(case: Case, folder: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--inputs", type=int, default=200_000, metavar="N", help="how many (default 200000)")
+    parser.add_argument("--inputs", type=int, default=200_000, metavar="N", help="number of inputs (default 200000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="the number of the first (default 0)")
-    parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and go on")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first input (default 0)")
+    parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and continue")
     options = parser.parse_args()
     files = Files()
     original = dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample

@@ -1,11 +1,12 @@
-"""What each ingredient of the recommended recipe gains and costs: the runs behind docs/results.md.
+"""Measure what each ingredient of the recommended recipe gains and costs: the runs behind docs/results.md.
 
-    python scripts/results/ablate.py --runs docs/ablation.jsonl --jobs 2             # hours; stop and go on at any time
+    python scripts/results/ablate.py --runs docs/ablation.jsonl --jobs 2             # takes hours; stop it at any time
     python scripts/results/ablate.py --runs docs/ablation.jsonl --speeds docs/ablation-speeds.jsonl --table  # tables
 
-Every run is one line of JSON in the file; those that are there are skipped. Each trains with one thread, so that two
-side by side do not disturb each other's speed. The epoch is chosen on dev; the test file is scored once, at the end.
-Runs on all of the data have no dev set: they last as many epochs as the runs with one were best after.
+Every run is one line of JSON in the file; runs that are already there are skipped, so the same command continues.
+Each run trains with one thread, so that two parallel runs do not slow each other down. The epoch is chosen on dev, and
+the test file is scored once, at the end. Runs on all of the data have no dev set; their number of epochs is the one
+after which the runs with a dev set were best.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SEEDS = (1, 2, 3)
 FIVE_SEEDS = (1, 2, 3, 4, 5)
 
-# Where each corpus is; dev of CoNLL-2000 is a tenth of train, held out by seed. All have the same schema.
+# The files of each corpus, as settings. The dev set of CoNLL-2000 is a tenth of train, chosen by the seed.
 DATA: dict[str, dict[str, str]] = {
     "conll2000": {
         "data.train": "conll2000/train.txt",
@@ -45,7 +46,7 @@ DATA: dict[str, dict[str, str]] = {
 }
 GLOVE = {"embeddings.name": "glove-6b-50d"}
 CRF = {"model.decoder": "crf"}
-# The recipe; defaults are written down too, so that a row means the same when a default changes.
+# The recipe. It includes settings that are defaults, so that a row keeps its meaning when a default changes.
 FULL = {
     "model.characters": "cnn", "model.casing": "true", "model.layers": "2", "model.units": "150",
     "model.scheme": "IOBES", "model.decoder": "crf", "model.dropout": "0.5", "model.input_dropout": "0.25",
@@ -58,13 +59,13 @@ WORDS = FULL | {
     "model.scheme": "IOB2", "model.decoder": "constrained", "model.input_dropout": "0.5", "model.token_dropout": "0",
     "training.optimizer": "adam", "training.learning_rate": "0.001", "training.ema": "null", "training.patience": "5",
 }  # fmt: skip
-# Chosen on WNUT-17's dev set: it has a third of the sentences of CoNLL-2000, and small batches make more steps of them.
+# Chosen on the dev set of WNUT-17, which has a third of the sentences of CoNLL-2000: small batches give more steps.
 WNUT_DATA = {"vocabulary.lowercase": "true", "training.batch_size": "8", "training.learning_rate": "0.001"}
 WNUT = FULL | WNUT_DATA | {"model.characters": "lstm"}
-# The defaults as they are, and crf.yaml: what a file of tokens and tags gets.
+# The defaults, which crf.yaml changes only by its CRF: for a file of tokens and tags.
 DEFAULTS = FULL | {"data.columns": "{token: 0, tag: -1}", "model.decoder": "constrained", "training.patience": "5"}
-# What each step is measured from: the recipe with one layer, for as many epochs as were enough on dev, and on WNUT-17
-# a convolution and larger batches. It trains in two minutes, so that all of the steps take hours and not days.
+# The baselines of the steps: the recipe with one layer, for a number of epochs that was enough on dev, and on WNUT-17
+# with a convolution and larger batches. They train in two minutes, so that all of the steps take hours and not days.
 REFERENCE = "reference"
 REFERENCES = {
     "conll2000": FULL | {"model.layers": "1", "training.epochs": "8"},
@@ -96,7 +97,7 @@ STEPS: dict[str, dict[str, str]] = {
     "no clipping": {"training.clip_norm": "null"},
     "constrained softmax, labels smoothed by 0.1": {"model.decoder": "constrained", "training.label_smoothing": "0.1"},
 }
-# Those that only one of the two can take.
+# Steps that apply to only one of the two corpora.
 STEPS_OF: dict[str, dict[str, dict[str, str]]] = {
     "conll2000": {"no POS": {"data.columns": "{token: 0, tag: 2}"}, "GloVe": GLOVE},
     "wnut17": {
@@ -109,12 +110,12 @@ BOTH = ("wnut17/train.conll", "wnut17/dev.conll")
 
 
 def on_all(epochs: int, *files: str) -> dict[str, str]:
-    """No dev set; if it is a file of its own, it is trained on too."""
+    """Return the settings of a training without a dev set; if dev is a file of its own, `files` includes it."""
     return {"data.dev": "null", "training.epochs": str(epochs)} | ({"data.train": " ".join(files)} if files else {})
 
 
 def plan() -> Iterator[tuple[str, str, dict[str, str], int]]:
-    """Corpus, row, settings and seed of every run, the most wanted first."""
+    """Yield corpus, row, settings and seed of every run, the most important first."""
     for seed in FIVE_SEEDS:
         yield "conll2000", "full, no vectors, all of train", FULL | on_all(12), seed
         yield "conll2000", "full, GloVe, all of train", FULL | GLOVE | on_all(18), seed
@@ -193,7 +194,7 @@ def run_all(path: Path, more: dict[str, str], *, rows: str, jobs: int, most: int
 
 
 def table(runs: list[dict[str, Any]], speeds: list[dict[str, Any]]) -> str:
-    """Markdown tables for each corpus: F1 in percent, mean ± standard deviation of the seeds."""
+    """Return Markdown tables for each corpus: F1 in percent, mean ± standard deviation of the seeds."""
     ratios = {(found["corpus"], found["row"]): f"{statistics.median(found['ratios']):.2f}" for found in speeds}
     lines: list[str] = []
     order = {(corpus, row): i for i, (corpus, row, *_) in reversed(list(enumerate(plan())))}
@@ -224,13 +225,13 @@ def table(runs: list[dict[str, Any]], speeds: list[dict[str, Any]]) -> str:
 
 def result_line(row: str, runs: list[dict[str, Any]]) -> str:
     cells = [spread(run[key] for run in runs) for key in ("dev", "test", "test_strict")]
-    speed = max(run["tokens_per_second"] for run in runs)  # of the one that was disturbed least
+    speed = max(run["tokens_per_second"] for run in runs)  # the run that was disturbed least
     return f"| {row} | {len(runs)} | {' | '.join(cells)} | {speed:,.0f} |"
 
 
 def step_cells(row: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]]) -> str:
     dev, test = (spread(run[key] for run in runs) for key in ("dev", "test"))
-    # A seed decides which sentences dev has: seeds are compared with themselves.
+    # The seed chooses the sentences of dev, so only runs with the same seed are compared.
     same = {run["seed"]: run for run in reference}
     changes = (
         statistics.mean(100 * (run[key] - same[run["seed"]][key]) for run in runs if run["seed"] in same)
@@ -242,14 +243,14 @@ def step_cells(row: str, runs: list[dict[str, Any]], reference: list[dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, required=True, help="the file of runs, a line of JSON each")
-    parser.add_argument("--speeds", type=Path, help="with --table: what ablate_speed.py measured, a line of JSON each")
+    parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
+    parser.add_argument("--speeds", type=Path, help="file of ablate_speed.py, for --table")
     parser.add_argument("--table", action="store_true", help="print the tables and train nothing")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on one core")
-    parser.add_argument("--rows", default="", help="only those with this in `corpus row`, as in 'wnut17 full'")
-    parser.add_argument("--most", type=int, help="stop after so many runs")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel runs, each on one core")
+    parser.add_argument("--rows", default="", help="only runs with this text in `corpus row`, as in 'wnut17 full'")
+    parser.add_argument("--most", type=int, help="stop after this number of runs")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="on top of every run's settings")
-    parser.add_argument("--minutes", type=float, help="begin no run after so many minutes")
+    parser.add_argument("--minutes", type=float, help="start no run after this number of minutes")
     arguments = parser.parse_args()
     if arguments.table:
         print(table(load(arguments.runs), load(arguments.speeds) if arguments.speeds else []), end="")

@@ -1,9 +1,10 @@
-"""How fast each step of the ablation trains beside its reference: the column of speeds in docs/results.md.
+"""Measure how fast each step of the ablation trains beside its reference: the column of speeds in docs/results.md.
 
-    python scripts/results/ablate_speed.py --speeds docs/ablation-speeds.jsonl       # stop and go on at any time
+    python scripts/results/ablate_speed.py --speeds docs/ablation-speeds.jsonl       # stop it at any time
 
-The reference and a step are trained on one core each, in processes of their own that take turns epoch by epoch, on the
-first sentences of the corpus. Every step is one line of JSON in the file; those that are there are skipped.
+The reference and a step are trained on the first sentences of the corpus, on one core each, in processes of their own
+that take turns epoch by epoch. Every step is one line of JSON in the file; steps that are already there are skipped, so
+the same command continues.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def race_all(path: Path, *, rows: str, rounds: int) -> None:
 
 
 def begin(corpus: str, row: str, folder: Path, stack: contextlib.ExitStack) -> Worker:
-    """A step's training, which waits to be asked for its next epoch; the first, much of which is start-up, is over."""
+    """Start the training of a step and run its first epoch, which is mostly start-up; it waits for the next request."""
     settings = DATA[corpus] | REFERENCES[corpus] | steps_of(corpus)[row] | ALONE
     if settings.get("embeddings.name", "null") != "null":
-        settings["embeddings.max_rows"] = "0"  # a step's time does not depend on them, saving a model does
+        settings["embeddings.max_rows"] = "0"  # they cost no time in a step, only when a model is saved
     sentences = re.split(r"\n[ \t\r]*\n", (CORPORA / settings["data.train"]).read_text("utf-8"))
     for name, some in (("train", sentences[:SENTENCES]), ("dev", sentences[:DEV_SENTENCES])):
         settings[f"data.{name}"] = str(folder / name)
@@ -62,7 +63,7 @@ def begin(corpus: str, row: str, folder: Path, stack: contextlib.ExitStack) -> W
 
 
 def race(worker: Worker, reference: Worker, rounds: int) -> list[float]:
-    """How many times as fast as the reference, in each round; another one goes first in each."""
+    """Return the speed relative to the reference in each round; the two take turns at going first."""
     ratios = []
     for i in range(rounds):
         seconds = {}
@@ -74,8 +75,8 @@ def race(worker: Worker, reference: Worker, rounds: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--speeds", type=Path, required=True, help="the file of speeds, a line of JSON each")
-    parser.add_argument("--rows", default="", help="only those with this in `corpus row`, as in 'wnut17'")
+    parser.add_argument("--speeds", type=Path, required=True, help="file of speeds, one line of JSON each")
+    parser.add_argument("--rows", default="", help="only steps with this text in `corpus row`, as in 'wnut17'")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     race_all(arguments.speeds.resolve(), rows=arguments.rows, rounds=arguments.rounds)

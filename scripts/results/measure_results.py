@@ -2,7 +2,8 @@
 
     python scripts/results/measure_results.py configs/fast.yaml --seeds 1 2 3 --set data.train=PATH …
 
-Dev, where there is one, decides which epoch is kept; the test file is scored once a seed, with `tagger eval --json`.
+The dev set, if there is one, decides which epoch is kept. The test file is scored once for each seed, with
+`tagger eval --json`.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ def main() -> None:
             runs.append(measure(arguments.config.resolve(), given, Path(folder), stock=arguments.stock))
         print(json.dumps({"seed": seed} | runs[-1]), flush=True)
     seeds = " ".join(map(str, arguments.seeds))
-    print(f"{arguments.config.name}, seeds {seeds}, percent, mean ± standard deviation")
+    print(f"{arguments.config.name}, seeds {seeds}, in percent, mean ± standard deviation")
     for key in ("dev", "test", "test_strict"):
         print(f"  {key:12} {spread(run[key] for run in runs)}{extremes([run[key] for run in runs])}")
-    print(f"  tokens a second: {statistics.median(run['tokens_per_second'] for run in runs):,.0f} trained on")
-    print(f"  minutes a run: {max(run['minutes'] for run in runs):.1f} at most")
+    print(f"  training speed: {statistics.median(run['tokens_per_second'] for run in runs):,.0f} tokens per second")
+    print(f"  minutes per run: {max(run['minutes'] for run in runs):.1f} at most")
 
 
 def setting(text: str) -> tuple[str, str]:
-    """Key and value; paths from here, since the trainings run in folders of their own."""
+    """Return key and value; paths become absolute, because the trainings run in folders of their own."""
     key, is_setting, value = text.partition("=")
     if not is_setting:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected KEY=VALUE")

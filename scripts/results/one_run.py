@@ -1,4 +1,4 @@
-"""One training and its score on the test file, through the commands: what ablate.py and measure_results.py repeat."""
+"""One training and its score on the test file, by the commands; ablate.py and measure_results.py repeat it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ STOCK_TRAINING = [sys.executable, str(Path(__file__).resolve().with_name("train_
 def measure(
     config: Path, settings: dict[str, str], folder: Path, *, stock: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
-    """Train ``config`` with ``settings`` on top, in ``folder``; the test file is scored once, at the end.
+    """Train `config` with `settings` on top, in `folder`, and score the test file once, at the end.
 
-    Returns dev, test and test_strict (F1, or accuracy where tags are plain; None where there is none), the epoch that
-    was kept, the median tokens_per_second of the epochs, and minutes.
+    Args:
+        stock: train with stock Keras LSTM layers.
+        quiet: show the messages of the training only if it fails.
+
+    Returns:
+        dev, test and test_strict (F1, or accuracy if tags are plain; None if there is no such score), the epoch that
+        was kept, the median tokens_per_second of the epochs, and minutes.
 
     Raises:
-        SystemExit: A command failed, with what it said.
+        SystemExit: a command failed; the message has its exit code and output.
     """
     model = folder / "model"
     overrides = [f"--set={key}={value}" for key, value in settings.items()]
@@ -52,7 +57,7 @@ def run(command: list[str], folder: Path, **options: Any) -> str:
 
 
 def spread(shares: Iterable[float | None]) -> str:
-    """Mean ± standard deviation of a sample, in percent; a dash where there is nothing."""
+    """Return the mean ± standard deviation of a sample in percent, or a dash if the sample is empty."""
     values = [100 * share for share in shares if share is not None]
     if not values:
         return "–"

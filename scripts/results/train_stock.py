@@ -1,4 +1,4 @@
-"""`tagger train` with stock Keras LSTM layers in the place of the fused kernel; for measure_results.py --stock."""
+"""Run `tagger train` with stock Keras LSTM layers instead of the fused kernel, for measure_results.py --stock."""
 
 from __future__ import annotations
 

@@ -326,7 +326,6 @@ def test_every_documented_installation_is_from_a_clone_or_of_a_package_that_exis
         ".[glove]",
         ".[gpu]",
         "--requirement",
-        "onnxruntime-gpu",
     }
 
 

@@ -16,11 +16,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def available_memory() -> int | None:
-    """Return the bytes of memory that are free on the machine and in this container, or None if that is unknown."""
+def available_memory(*, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+    """Return the bytes of memory that are free on the machine and in this container, or None if that is unknown.
+
+    Args:
+        meminfo: the file in which Linux describes the memory of the machine.
+        cgroup: the directory in which Linux describes the control group of the container.
+    """
     bounds = []
     with contextlib.suppress(OSError, ValueError):
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMINFO.read_text("ascii"), re.MULTILINE)
+        found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
         if found:
             bounds.append(1024 * int(found[1]))
     # Control groups of version 2, then of version 1. `max`, which means no limit, is not a number and is skipped.
@@ -29,8 +34,8 @@ def available_memory() -> int | None:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         with contextlib.suppress(OSError, ValueError):
-            most, taken = (int((_CGROUP / name).read_text("ascii")) for name in (limit, usage))
+            most, taken = (int((cgroup / name).read_text("ascii")) for name in (limit, usage))
             # The usage includes cached files, which the system drops when the memory is needed.
-            cached = re.findall(r"^(?:in)?active_file (\d+)$", (_CGROUP / stat).read_text("ascii"), re.MULTILINE)
+            cached = re.findall(r"^(?:in)?active_file (\d+)$", (cgroup / stat).read_text("ascii"), re.MULTILINE)
             bounds.append(max(0, most - taken + sum(map(int, cached))))
     return min(bounds, default=None)

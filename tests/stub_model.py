@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,16 @@ def stub_predictor(
 
 
 @contextlib.contextmanager
-def stub_model(manifest: Manifest | None = None) -> Iterator[None]:
-    """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
+def stub_models(load: Callable[[str], Predictor]) -> Iterator[None]:
+    """Within it the commands use what `load` returns for the name of a model."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "_load_predictor", lambda *_: stub_predictor(manifest))
+        patch.setattr(commands, "_load_predictor", lambda name, *_: load(name))
         yield
+
+
+def stub_model(manifest: Manifest | None = None) -> contextlib.AbstractContextManager[None]:
+    """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
+    return stub_models(lambda _: stub_predictor(manifest))
 
 
 # --- A network that sees its neighbourhood ---------------------------------------------------------------------------

@@ -55,10 +55,9 @@ def main() -> None:
     for optimizer in ("adam", "nadam", "sgd"):
         shared, losses = trained(two, optimizer)
         single, expected = trained(Replicas(), optimizer)
-        variables = [v for group in (shared.optimizer._embedding, *shared.optimizer._dense) for v in group]
-        average = shared._average
-        assert average is not None
-        variables += [average._rows, *average._averages, average._steps, average._seen]
+        rows, others = shared.variables()
+        variables = [*rows.values(), *others.values()]
+        assert {"rows.0", "average.rows"} <= set(rows)
         with shared.saved_weights(), single.saved_weights():
             averages = shared.network.weights_as_arrays(), single.network.weights_as_arrays()
             in_use = [two.copies(weight.value) for weight in shared.network.trainable_variables]

@@ -184,14 +184,14 @@ def compare(
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--format",
-    "form",
+    "format_",
     type=click.Choice(["onnx", "saved-model"]),
     default="onnx",
     show_default=True,
     help="onnx: one file; saved-model: a directory for TensorFlow Serving.",
 )
 @click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP)
-def export(out: Path, form: str, model_dir: str | None) -> None:
+def export(out: Path, format_: str, model_dir: str | None) -> None:
     """Write a model's network to OUT, for other tools to serve.
 
     The inputs are the ids of the tokens and of everything else that the network reads; the output is a logit for each
@@ -200,7 +200,7 @@ def export(out: Path, form: str, model_dir: str | None) -> None:
     _require("tensorflow", "onnx")
     from tagger.network.serving import export_network
 
-    export_network(_model_path(model_dir), out, form)
+    export_network(_model_path(model_dir), out, format_)
     console.say(f"the network is in {out}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def why_no_gpu() -> list[str]:
         "cuda": str(build.get("cuda_version", "12")).split(".")[0],
         "cudnn": str(build.get("cudnn_version", "9")).split(".")[0],
     }
-    missing = [name for name in (pattern.format(**versions) for pattern in _CUDA_LIBRARIES) if not _loads(name)]
+    missing = [name for name in (pattern.format(**versions) for pattern in _CUDA_LIBRARIES) if not can_load(name)]
     if "libcuda.so.1" in missing:
         reason = "the NVIDIA driver is not installed; install it, or use --device cpu"
     elif missing:
@@ -147,11 +147,18 @@ def why_no_gpu() -> list[str]:
     return [reason, needs, *(f"cannot be loaded: {name}" for name in missing)]
 
 
-def _loads(library: str) -> bool:
+def can_load(library: str, *, load: Callable[[str], object] = ctypes.CDLL, packages: Path | None = None) -> bool:
+    """Return whether TensorFlow can load a library of CUDA.
+
+    Args:
+        library: the name of its file.
+        load: loads a library by its name or path; raises OSError.
+        packages: the directory with the installed packages; by default the one that TensorFlow is in.
+    """
     # Libraries installed by pip are beside TensorFlow, which finds them by itself; the system's loader does not.
-    beside = Path(tf.__file__).parents[1].glob(f"nvidia/*/lib/{library}")
+    beside = (packages or Path(tf.__file__).parents[1]).glob(f"nvidia/*/lib/{library}")
     for place in [library, *map(str, beside)]:
         with contextlib.suppress(OSError):
-            ctypes.CDLL(place)
+            load(place)
             return True
     return False

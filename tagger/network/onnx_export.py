@@ -24,7 +24,7 @@ from tagger.prediction.onnx_graph import FLOAT, INT32, OPSET, structure_of
 from tagger.prediction.predictor import Predictor
 
 IR_VERSION = 8  # belongs to opset 17; the onnx package would write its newest version, which older runtimes reject
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
 _SAMPLE_TOKENS = 2000
 
 
@@ -158,17 +158,22 @@ def _gates(rows: npt.NDArray[np.float32], units: int) -> npt.NDArray[np.float32]
     return np.concatenate([i, o, f, c])
 
 
-def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Columns]) -> None:
+def check_equal(
+    exported: Predictor, trained: Predictor, sentences: Sequence[Columns], *, tolerance: float = TOLERANCE
+) -> None:
     """Compare an exported network with the trained one on a few thousand tokens of real sentences.
 
+    Args:
+        tolerance: the largest difference of two logits, relative to the largest logit if that is above 1.
+
     Raises:
-        ModelError: their logits differ by more than 1e-4 (relative to the largest logit, if that is above 1), or their
-            tags differ although no two tags of a token have logits as close as that.
+        ModelError: their logits differ by more than that, or their tags differ although no two tags of a token have
+            logits as close as that.
         TaggerError: the trained network computes values that are not finite.
     """
     sample = _sample([columns for columns in sentences if columns[0]])
     learned = _transitions(exported), _transitions(trained)
-    if learned[0] is not None and learned[1] is not None and not learned[0].is_close(learned[1], _TOLERANCE):
+    if learned[0] is not None and learned[1] is not None and not learned[0].is_close(learned[1], tolerance):
         raise ModelError(f"{GRAPH}: its CRF has other transitions than the trained network; report this")
     given = [tokens for tokens, *_ in sample], [features for _, *features in sample]
     found, expected = exported.logits(*given), trained.logits(*given)
@@ -179,16 +184,16 @@ def check_equal(exported: Predictor, trained: Predictor, sentences: Sequence[Col
                 "the network computes values that are not finite: training diverged; lower training.learning_rate, or"
                 " set training.clip_norm"
             )
-        tolerance = _TOLERANCE * max(1.0, float(np.abs(theirs).max()))
+        most = tolerance * max(1.0, float(np.abs(theirs).max()))
         difference = float(np.abs(ours - theirs).max())
         best_two = np.sort(theirs, axis=-1)[:, -2:]
-        is_close_call = bool((best_two[:, -1] - best_two[:, 0] <= 2 * tolerance).any()) and theirs.shape[-1] > 1
+        is_close_call = bool((best_two[:, -1] - best_two[:, 0] <= 2 * most).any()) and theirs.shape[-1] > 1
         # Sums decide the best path under a CRF, so their parts must be compared instead.
         differ = our_tagged.tags != their_tagged.tags and not is_close_call and not _transitions(trained)
-        if difference > tolerance or differ:
+        if difference > most or differ:
             raise ModelError(
                 f"{GRAPH}: found a difference of {difference:.2g} between the results of ONNX Runtime and TensorFlow,"
-                f" expected at most {tolerance:.2g}; install other versions of both, and report this"
+                f" expected at most {most:.2g}; install other versions of both, and report this"
             )
 
 

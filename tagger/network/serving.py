@@ -23,7 +23,7 @@ from tagger.network.packing import BatchTensors
 _MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # an ONNX file is a protocol buffer, which must be smaller than 2 GiB
 
 
-def export_network(directory: Path, out: Path, form: str) -> None:
+def export_network(directory: Path, out: Path, format_: str) -> None:
     """Write the network of a model directory as `onnx` or `saved-model`.
 
     Raises:
@@ -39,10 +39,12 @@ def export_network(directory: Path, out: Path, form: str) -> None:
         network.assign_weights(model.network)
     except ModelError as error:
         raise ModelError(f"{directory}: {error.message}") from None
-    write = {"onnx": _write_onnx, "saved-model": _write_saved_model}[form]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(model, network, out)
+        if format_ == "onnx":
+            write_onnx(model, out)
+        else:
+            _write_saved_model(network, out)
     except (FileExistsError, NotADirectoryError):
         raise ModelError(f"{out}: cannot be written: a file is in the way; choose another place") from None
     except (OSError, tf.errors.OpError) as error:
@@ -50,10 +52,14 @@ def export_network(directory: Path, out: Path, form: str) -> None:
         raise ModelError(f"{out}: cannot be written: {reason}; choose another place") from None
 
 
-def _write_onnx(model: Model[Weights], network: TwoBranchTagger, out: Path) -> None:
-    del network
+def write_onnx(model: Model[Weights], out: Path, *, most_bytes: int = _MOST_PROTOBUF_BYTES) -> None:
+    """Write a network to an ONNX file.
+
+    Raises:
+        ModelError: its weights have more than `most_bytes` bytes.
+    """
     n_bytes = sum(weight.nbytes for weight in model.network.values())
-    if n_bytes > _MOST_PROTOBUF_BYTES:
+    if n_bytes > most_bytes:
         raise ModelError(
             f"--format onnx: found {n_bytes} bytes of weights, expected less than 2 GiB, which an ONNX file can hold;"
             " use --format saved-model"
@@ -84,8 +90,7 @@ def _metadata(model: Model[Weights]) -> dict[str, str]:
     }
 
 
-def _write_saved_model(model: Model[Weights], network: TwoBranchTagger, out: Path) -> None:
-    del model
+def _write_saved_model(network: TwoBranchTagger, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.", dir=out.parent) as fresh, muted_stderr():
         served = _Served(network)
         tf.saved_model.save(served, f"{fresh}/model", signatures={"serving_default": served.logits})

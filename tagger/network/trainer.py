@@ -195,7 +195,7 @@ class Trainer:
         Args:
             n_rows: the number of rows of the embedding to include, from the first on.
         """
-        rows, others = self._variables()
+        rows, others = self.variables()
         values = {name: self._replicas.copies(variable)[0].copy() for name, variable in others.items()}
         return values | {name: self._replicas.copies(variable)[0][:n_rows].copy() for name, variable in rows.items()}
 
@@ -205,7 +205,7 @@ class Trainer:
         Raises:
             ValueError: the state belongs to another network or optimizer.
         """
-        rows, others = self._variables()
+        rows, others = self.variables()
         if set(state) != {*rows, *others}:
             raise ValueError(f"found other numbers than this network's: {sorted(set(state) ^ {*rows, *others})[:4]}")
         for name, variable in {**rows, **others}.items():
@@ -216,7 +216,11 @@ class Trainer:
                 raise ValueError(f"{name}: found {value.dtype} {value.shape}, expected {dtype} {shape}")
             variable.assign(value)
 
-    def _variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
+    def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
+        """Return all variables that make up a state, by name.
+
+        The first mapping has the variables with one row for each row of the embedding, and the second has all others.
+        """
         rows, others = self.optimizer.variables()
         if self._average is not None:
             more_rows, more = self._average.variables()

@@ -9,10 +9,8 @@ from tagger.corpus.transitions import Transitions
 
 Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
-_VITERBI_NUMBERS = 1 << 22  # numbers held at a time: K² for each sentence
 _Doubles = npt.NDArray[np.float64]
-# Numbers held at a time by `marginals`: a few for each tag of each step, and with logarithms also K² for each sentence.
-_NUMBERS = 1 << 22
+_MOST_NUMBERS = 1 << 22  # numbers that `decode` and `marginals` hold at a time
 
 
 def log_softmax(logits: Logits) -> Logits:
@@ -103,6 +101,8 @@ def decode(
     logits: Logits,
     lengths: npt.NDArray[np.int32],
     transitions: Transitions | None,
+    *,
+    most_numbers: int = _MOST_NUMBERS,
 ) -> npt.NDArray[np.intp]:
     """Return the tag ids [B, T]; `tag_probabilities` returns how sure they are.
 
@@ -110,6 +110,7 @@ def decode(
         logits: [B, T, K].
         lengths: [B], 1 to T; values beyond a sentence's length are meaningless.
         transitions: the transitions of a scheme or of a CRF, for Viterbi; None for argmax.
+        most_numbers: how many numbers Viterbi holds at a time; it needs K² for each sentence.
     """
     tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     if transitions is None:
@@ -119,7 +120,7 @@ def decode(
     else:
         # The path through the best tag of each token is the best path if it is legal, and it usually is.
         wanted = np.flatnonzero(~are_legal(tag_ids, lengths, transitions))
-    most = max(1, _VITERBI_NUMBERS // logits.shape[-1] ** 2)
+    most = max(1, most_numbers // logits.shape[-1] ** 2)
     for start in range(0, len(wanted), most):
         rows = wanted[start : start + most]
         n_steps = lengths[rows].max()
@@ -148,7 +149,9 @@ def tag_probabilities(
     return np.exp(chosen)
 
 
-def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+def marginals(
+    logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions, *, most_numbers: int = _MOST_NUMBERS
+) -> _Doubles:
     """Return the probability of each tag at each step, summed over all tags of the other steps (forward-backward).
 
     Args:
@@ -156,6 +159,8 @@ def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Trans
         lengths: [B], 1 to T; values beyond a sentence's length are ignored.
         transitions: the weights of a CRF. If a sentence has no legal path, its paths with the fewest illegal
             transitions decide.
+        most_numbers: how many numbers are held at a time; each sentence needs a few for each tag of each step, and
+            with logarithms also K².
 
     Returns:
         [B, T, K], zeros beyond each sentence's length.
@@ -174,7 +179,7 @@ def marginals(logits: Logits, lengths: npt.NDArray[np.int32], transitions: Trans
         (np.flatnonzero(narrow), _by_products, 8 * n_steps * n_tags),
         (np.flatnonzero(~narrow), _by_logarithms, 8 * n_steps * n_tags + 2 * n_tags**2),
     ):
-        most = max(1, _NUMBERS // numbers)
+        most = max(1, most_numbers // numbers)
         for start in range(0, len(rows), most):
             some = rows[start : start + most]
             width = lengths[some].max()

@@ -50,6 +50,9 @@ class OnnxSession:
         self._shown = shown
         self.transitions: Transitions | None = None  # the transition weights of a CRF
         self.bytes_per_step = 0  # the approximate memory that each token of a batch takes
+        self.available_memory = (
+            available_memory  # returns how many bytes of memory are free, or None if that is unknown
+        )
         options = onnxruntime.SessionOptions()
         # One core per batch and several batches at a time are up to twice as fast as one batch on all cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -130,7 +133,7 @@ class OnnxSession:
         """Refuse a batch that cannot fit into memory, because the system would kill the process without a message."""
         if n_sentences * longest < _ALWAYS_FITS:
             return
-        wanted, available = self.bytes_per_step * n_sentences * longest, available_memory()
+        wanted, available = self.bytes_per_step * n_sentences * longest, self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
                 f"{self._shown}: {n_sentences} sentences of up to {longest} tokens would take {wanted / 1e9:.1f} GB of"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import run_tagger
-from stub_model import fixed_logits, stub_manifest, stub_predictor
+from stub_model import fixed_logits, stub_manifest, stub_models, stub_predictor
 
-from tagger.cli import commands
 from tagger.corpus.notation import Notation
 from tagger.inputs.batching import pad
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Models by name: `good`, `bad` (knows nothing), and others that learned from other kinds of file; a file."""
     table = np.zeros_like(fixed_logits())
     table[:, 0] = 1.0
@@ -27,11 +27,11 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "iobes": stub_predictor(stub_manifest(notation=Notation(scheme="IOBES"))),
         "plain": stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")),
     }
-    monkeypatch.setattr(commands, "_load_predictor", lambda name, *_: predictors[name])
     sentences = "EU\tB-ORG\nx\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n" * 20
     (tmp_path / "gold").write_text(f"{sentences}German\tO\nx\tO\n\n")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with stub_models(predictors.__getitem__):
+        yield tmp_path
 
 
 def test_models_are_compared_on_a_file(models: Path) -> None:

@@ -63,7 +63,7 @@ def test_only_the_wanted_gpus_are_visible_and_they_run_cudnn_with_growing_memory
     assert two_gpus == {"visible": visible, "growing": visible}
 
 
-def test_a_library_is_also_found_beside_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_is_also_found_beside_tensorflow(tmp_path: Path) -> None:
     loaded: list[str] = []
 
     def load(place: str) -> None:
@@ -71,12 +71,10 @@ def test_a_library_is_also_found_beside_tensorflow(tmp_path: Path, monkeypatch: 
         if "/" not in place:
             raise OSError(place)
 
-    monkeypatch.setattr(devices.ctypes, "CDLL", load)
-    monkeypatch.setattr(devices.tf, "__file__", str(tmp_path / "tensorflow/__init__.py"))
-    assert not devices._loads("libx.so.1")
+    assert not devices.can_load("libx.so.1", load=load, packages=tmp_path)
     (tmp_path / "nvidia/x/lib").mkdir(parents=True)
     (tmp_path / "nvidia/x/lib/libx.so.1").touch()
-    assert devices._loads("libx.so.1")
+    assert devices.can_load("libx.so.1", load=load, packages=tmp_path)
     assert loaded == ["libx.so.1", "libx.so.1", str(tmp_path / "nvidia/x/lib/libx.so.1")]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tagger.prediction.predictor import Predictor
+
 pytest.importorskip("tensorflow")
 
 from small_models import in_tensorflow, random_sentences, save_small_model, small_model
@@ -149,9 +151,8 @@ def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
 
 
 def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
-    theirs = in_tensorflow(save_small_model(tmp_path / "one"))
-    scorer = theirs._compute_logits
-    theirs._compute_logits = lambda *sentences: scorer(*sentences) * np.float32(np.nan)
+    model = in_tensorflow(save_small_model(tmp_path / "one")).model
+    theirs = Predictor(dataclasses.replace(model, network=lambda *some: model.network(*some) * np.float32(np.nan)))
     with pytest.raises(
         TaggerError,
         match=r"the network computes values that are not finite: training diverged; lower training\.learning",
@@ -160,10 +161,10 @@ def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
 
 
 def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
-    first = in_tensorflow(save_small_model(tmp_path / "one"))
+    model = in_tensorflow(save_small_model(tmp_path / "one")).model
     seen: list[int] = []
-    scorer = first._compute_logits
-    first._compute_logits = lambda *some: seen.extend(map(len, some[0])) or scorer(*some)
+    network = lambda *some: seen.extend(map(len, some[0])) or model.network(*some)  # noqa: E731
+    first = Predictor(dataclasses.replace(model, network=network))
     sentences = [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]]
     check_equal(load_predictor(tmp_path / "one"), first, columns(sentences))
     assert 300 in seen

@@ -65,7 +65,9 @@ def test_rows_that_are_not_looked_up_stay_as_they_are(name: str) -> None:
         optimizer.apply(tf.constant(touched, tf.int32), tf.constant(rows[touched]), [tf.constant(dense)])
     changed = np.abs(variable.numpy() - embedding).max(axis=1) > 0
     assert changed.tolist() == [True, False, True, False, False]
-    for slot in optimizer._embedding[1:]:
+    rows, _ = optimizer.variables()
+    assert len(rows) > 1
+    for slot in list(rows.values())[1:]:
         assert (np.abs(slot.numpy()).max(axis=1) > 0).tolist() == [True, False, True, False, False]
 
 
@@ -161,7 +163,7 @@ def trained(**settings: object) -> Trainer:
 def test_training_keeps_the_average_of_each_of_its_steps() -> None:
     # d = 0.5: the average is nearly that of the last few steps, so each of them shows, also within one call.
     averaged, plain = trained(ema=0.5), trained()
-    assert plain._average is None
+    assert not [name for name in plain.state(1) if name.startswith("average")]
     ours, theirs = averaged.network.weights_as_arrays(), plain.network.weights_as_arrays()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg="the average must not change the training")
@@ -171,7 +173,7 @@ def test_training_keeps_the_average_of_each_of_its_steps() -> None:
     for name in ours:
         np.testing.assert_array_equal(ours[name], after[name])
         assert np.abs(inside[name] - ours[name]).max() > 1e-4, name
-    assert int(averaged._average._steps) == 20
+    assert averaged.state(1)["average.steps"] == 20
     with plain.saved_weights():
         np.testing.assert_array_equal(plain.network.weights_as_arrays()["embedding"], theirs["embedding"])
 
@@ -190,15 +192,16 @@ def test_the_weights_of_training_come_back_after_an_error() -> None:
 
 def test_the_loss_scale_doubles_after_many_good_steps_and_stays_within_bounds() -> None:
     scale = LossScale()
-    scale._good_steps.assign(1998)
+    good_steps = scale.variables()["loss_scale.good_steps"]
+    good_steps.assign(1998)
     values = []
     for finite in (True, True, True, False):
         scale.update(tf.constant(finite))
         values.append(float(scale.scale))
     assert values == [2.0**15, 2.0**16, 2.0**16, 2.0**15]
-    assert int(scale._good_steps) == 0
+    assert int(good_steps) == 0
     for bound, finite in ((2.0**24, True), (1.0, False)):
         scale.scale.assign(bound)
-        scale._good_steps.assign(1999)
+        good_steps.assign(1999)
         scale.update(tf.constant(finite))
         assert float(scale.scale) == bound

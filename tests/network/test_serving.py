@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from helpers import run_tagger
 
+from tagger.errors import ModelError
+from tagger.model_dir.store import load_model, read_weights
+
 pytest.importorskip("tensorflow")
 
 import onnx
@@ -19,7 +22,6 @@ from small_models import TAGS, in_tensorflow, random_sentences, save_small_model
 
 from tagger.corpus.transitions import constraints_of
 from tagger.inputs.batching import pad
-from tagger.model_dir.store import load_model, read_weights
 from tagger.network import serving
 from tagger.prediction.onnx_session import graph_inputs, load_predictor
 
@@ -103,12 +105,11 @@ def test_export_leaves_what_is_beside_it_alone_and_the_model_whole(tmp_path: Pat
     assert "x.onnx: is inside the model directory, which may not hold other files" in result.first_error
 
 
-def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = save_small_model(tmp_path / "model")
-    monkeypatch.setattr(serving, "_MOST_PROTOBUF_BYTES", 1000)
-    result = run_tagger("export", tmp_path / "x", "--model", directory)
-    assert "--format onnx: found " in result.first_error
-    assert "use --format saved-model" in result.first_error
+def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path) -> None:
+    model = load_model(save_small_model(tmp_path / "model"), read_weights)
+    with pytest.raises(ModelError, match=r"^--format onnx: found \d+ bytes .*; use --format saved-model$"):
+        serving.write_onnx(model, tmp_path / "x", most_bytes=1000)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])

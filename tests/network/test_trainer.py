@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from tagger.inputs.training_set import TrainingSet, WordDropout
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
+from tagger.network.distributed import Replicas  # noqa: E402
 from tagger.network.model import sequence_loss  # noqa: E402
 from tagger.network.optimizers import rate_of  # noqa: E402
 from tagger.network.packing import join, pack, unpack  # noqa: E402
-from tagger.network.trainer import Stopped, Trainer, _groups, dropout_seed  # noqa: E402
+from tagger.network.trainer import Progress, Stopped, Trainer, _groups, dropout_seed  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -37,11 +39,24 @@ def a_training_set(seed: int = 0) -> TrainingSet:
     )
 
 
-def a_trainer(*, mixed_precision: bool = False, **settings: object) -> Trainer:
+def a_trainer(
+    *,
+    mixed_precision: bool = False,
+    replicas: Replicas | None = None,
+    frozen: np.ndarray | None = None,
+    **settings: object,
+) -> Trainer:
     network = small_network(
         n_tokens=V, n_tags=K, embedding_dim=8, units=8, dropout=0.2, seed=1, mixed_precision=mixed_precision
     )
-    return Trainer(network, TrainingConfig(**{"optimizer": "adam", "ema": None, **settings}))  # type: ignore[arg-type]
+    config = TrainingConfig(**{"optimizer": "adam", "ema": None, **settings})  # type: ignore[arg-type]
+    return Trainer(network, config, replicas, frozen=frozen)
+
+
+def calls_of(trainer: Trainer, batches: Iterable[Batch], epoch: int = 0) -> Iterator[tuple[int, Any]]:
+    """Yield the number of tokens and the arguments of each call of the compiled step."""
+    for _, n_tokens, arguments in trainer._calls(batches, epoch, 0, lambda: False):
+        yield n_tokens, arguments
 
 
 def losses(trainer: Trainer, epochs: int = 3) -> list[float]:
@@ -118,7 +133,7 @@ def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: 
     blocks = [SimpleNamespace(branches={"forward": branch, "backward": branch})] * layers
     trainer.network = SimpleNamespace(blocks=blocks)  # type: ignore[assignment]
     batches = list(a_training_set().batches(0)) * 4
-    tokens = [n for _, n, _ in trainer._calls(batches, 0, 0, lambda: False)]
+    tokens = [n for n, _ in calls_of(trainer, batches)]
     assert tokens == [sum(b.n_tokens for b in batches[i : i + steps]) for i in range(0, len(batches), steps)]
 
 
@@ -136,10 +151,11 @@ def test_a_call_ends_where_its_tokens_are_many_and_the_same_from_wherever_one_go
 def test_several_steps_in_one_call_equal_single_calls() -> None:
     batches = list(a_training_set().batches(0)) * 2 + list(a_training_set().batches(1))
     together, one_by_one = a_trainer(), a_trainer()
-    one_by_one.optimizer.learning_rate.assign(one_by_one.settings.learning_rate)
-    expected = 0.0
-    for step, batch in enumerate(batches):
-        expected += float(one_by_one._train_steps(*join([pack(batch, dropout_seed(1, 0, step))]))[0])
+    progress = Progress()
+    for batch in batches:
+        one_by_one.train_epoch([batch], 0, progress)
+    assert len(progress.losses) == progress.steps == len(batches)
+    expected = sum(progress.losses)
     loss = together.train_epoch(batches, 0)
     assert len(batches) % 16
     assert int(together.optimizer.steps) == len(batches)
@@ -178,16 +194,17 @@ def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:
 def test_every_call_carries_the_dropout_seeds_of_its_epoch_steps_and_replicas() -> None:
     def seeds(trainer: Trainer, epoch: int) -> list[tuple[int, ...]]:
         found = []
-        for *_, (packed, starts) in trainer._calls(a_training_set().batches(0), epoch, 0, lambda: False):
+        for _, (packed, starts) in calls_of(trainer, a_training_set().batches(0), epoch):
             for i in range(len(starts) - 1):
                 found.append(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
         return found
 
-    trainer = a_trainer()
+    replicas = Replicas()
+    trainer = a_trainer(replicas=replicas)
     first, second = seeds(trainer, 0), seeds(trainer, 1)
     assert first == [dropout_seed(1, 0, step) for step in range(5)]
     assert len(set(first + second)) == 10
-    trainer._replicas.n, trainer._replicas.local = 2, range(2)
+    replicas.n, replicas.local = 2, range(2)
     assert seeds(trainer, 0) == [dropout_seed(1, 0, step, replica) for step in range(5) for replica in range(2)]
     assert len({dropout_seed(1, e, s, r) for e in range(9) for s in range(50) for r in range(4)}) == 9 * 50 * 4
 
@@ -226,11 +243,12 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves()
     trainer = a_trainer(mixed_precision=True)
     before = trainer.network.weights_as_arrays()
     batch = next(iter(a_training_set().batches(0)))
-    trainer._scale.scale.assign(2.0**24)  # float16 ends at 65504
+    scale = trainer.variables()[1]["loss_scale"]
+    scale.assign(2.0**24)  # float16 ends at 65504
     scales = []
     for _ in range(30):
         trainer.train_epoch([batch], 0)
-        scales.append(float(trainer._scale.scale))
+        scales.append(float(scale))
         if int(trainer.optimizer.steps):
             break
         after = trainer.network.weights_as_arrays()
@@ -261,7 +279,7 @@ def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(part
 def test_parts_of_a_batch_draw_their_own_dropout() -> None:
     seeds = set()
     trainer = a_trainer(accumulate=3)
-    for *_, (packed, starts) in trainer._calls(list(a_training_set().batches(0))[:2], 0, 0, lambda: False):
+    for _, (packed, starts) in calls_of(trainer, list(a_training_set().batches(0))[:2]):
         for i in range(len(starts) - 1):
             seeds.add(tuple(unpack(packed, starts, i).dropout_seed.numpy().tolist()))
     assert len(seeds) == 6
@@ -298,9 +316,8 @@ def test_the_rate_of_an_epoch_by_hand() -> None:
 
 def test_frozen_rows_stay_and_all_others_move() -> None:
     frozen = np.arange(V) % 3 == 0
-    trainer = a_trainer()
+    trainer = a_trainer(frozen=frozen)
     before = trainer.network.weights_as_arrays()["embedding"]
-    trainer._moves = tf.constant(~frozen, tf.float32)
     batches = list(a_training_set().batches(0))
     trainer.train_epoch(batches, 0)
     after = trainer.network.weights_as_arrays()["embedding"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import numpy.typing as npt
@@ -212,20 +213,21 @@ def test_a_sentence_without_a_legal_path_does_not_touch_its_neighbours() -> None
     assert ids[1, 1:].tolist() == [0, 0, 0]
 
 
-def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time() -> None:
     tags = TAGS["IOB2"]
     constraints = constraints_for(tags, "IOB2")
     logits = np.zeros((3000, 2, len(tags)), np.float32)
     logits[::2, 0, tags.index("I-a")] = 5.0  # every other one begins with an inside tag
     logits[::2, 0, tags.index("B-a")] = 4.0
-    sizes: list[int] = []
-    plain = decoding.viterbi
-    monkeypatch.setattr(decoding, "viterbi", lambda scores, *rest: sizes.append(len(scores)) or plain(scores, *rest))
-    monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 100 * len(tags) ** 2)
-    ids = decode(logits, np.full(3000, 2, np.int32), constraints)
-    assert sizes == [100] * 15
-    assert set(ids[::2, 0].tolist()) == {tags.index("B-a")}
-    assert set(ids[1::2].ravel().tolist()) == {0}
+    peaks = []
+    for n_sentences in (10, 3000):
+        tracemalloc.start()
+        ids = decode(logits, np.full(3000, 2, np.int32), constraints, most_numbers=n_sentences * len(tags) ** 2)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert set(ids[::2, 0].tolist()) == {tags.index("B-a")}
+        assert set(ids[1::2].ravel().tolist()) == {0}
+    assert peaks[0] < 0.5 * peaks[1]
 
 
 @given(seed=st.integers(0, 10_000), scheme=st.sampled_from(list(SCHEMES)))
@@ -319,7 +321,7 @@ def test_of_equally_good_paths_always_the_one_of_the_lowest_tags_is_taken() -> N
     assert decode(logits, lengths, everything_alike)[1].tolist() == [1, 1, 1, 1]
 
 
-def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch() -> None:
     tags = CRF_TAGS["IOB2"]
     transitions = learned(tags, "IOB2", 8)
     logits = random_scores((6, 9, len(tags)), 9)
@@ -330,11 +332,10 @@ def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch(monkeypatch: pyte
         one = logits[row : row + 1, :n], lengths[row : row + 1]
         assert decode(*one, transitions)[0].tolist() == together[row, :n].tolist()
         np.testing.assert_allclose(marginals(*one, transitions)[0], scores[row, :n], atol=1e-12)
-    monkeypatch.setattr(decoding, "_VITERBI_NUMBERS", 2 * len(tags) ** 2)
-    monkeypatch.setattr(decoding, "_NUMBERS", 1)
     real = np.arange(9) < lengths[:, None]
-    assert decode(logits, lengths, transitions)[real].tolist() == together[real].tolist()
-    np.testing.assert_allclose(marginals(logits, lengths, transitions), scores, atol=1e-12)
+    two_by_two = decode(logits, lengths, transitions, most_numbers=2 * len(tags) ** 2)
+    assert two_by_two[real].tolist() == together[real].tolist()
+    np.testing.assert_allclose(marginals(logits, lengths, transitions, most_numbers=1), scores, atol=1e-12)
 
 
 def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:

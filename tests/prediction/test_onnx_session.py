@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from helpers import run_tagger, tag_files
 
+from tagger.prediction.predictor import Predictor
+
 pytest.importorskip("tensorflow")  # it makes the models; nothing here predicts with it
 
 from small_models import random_sentences, save_small_model, small_model
@@ -52,7 +54,7 @@ def test_tags_and_scores_depend_on_neither_batch_nor_order_nor_threads(directory
     for threads in (1, 2, 5):
         predictor = load_predictor(directory, threads=threads)
         for batch_tokens in (1, 50, 333, 1024, 8192):
-            predictor._batch_tokens = batch_tokens
+            predictor = Predictor(predictor.model, threads=threads, batch_tokens=batch_tokens)
             assert predictor.tag(sentences) == expected, (threads, batch_tokens)
             shuffled = predictor.tag([sentences[i] for i in order])
             assert shuffled == [expected[i] for i in order]
@@ -190,16 +192,18 @@ def test_the_size_of_the_embedding_is_looked_at_before_its_content(tmp_path: Pat
         load_predictor(saved)
 
 
-def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Path, monkeypatch) -> None:
+def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Path) -> None:
     predictor = load_predictor(save_small_model(tmp_path / "model", max_length=1 << 20))
     sentence = ["w1"] * 40_000
-    monkeypatch.setattr(onnx_session, "available_memory", lambda: 10_000_000)
+    network = predictor.model.network
+    assert isinstance(network, onnx_session.OnnxSession)
+    network.available_memory = lambda: 10_000_000
     with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens would take 0\.0 GB of mem"):
         predictor.tag([sentence])
     for free in (20_000_000_000, None):
-        monkeypatch.setattr(onnx_session, "available_memory", lambda free=free: free)
+        network.available_memory = lambda free=free: free
         assert len(predictor.tag([sentence], probabilities=False)[0].tags) == 40_000
-    monkeypatch.setattr(onnx_session, "available_memory", lambda: 0)
+    network.available_memory = lambda: 0
     assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "what is no more than usual is not asked about"
 
 

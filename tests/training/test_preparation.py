@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_models import save_small_model
+from stored_model import rewrite_manifest
 
 pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
 from tagger.errors import ConfigError, DataError, ModelError
-from tagger.model_dir import store
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training import preparation
 from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
 from tagger.training.train import Parts, train
 
@@ -233,27 +233,24 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
 
 
 @pytest.mark.parametrize("decoder", ["constrained", "crf"])
-def test_more_tags_than_a_transition_table_can_hold_are_refused(
-    tiny_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
-) -> None:
-    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(10)))
+def test_more_tags_than_a_transition_table_can_hold_are_refused(tiny_config, tmp_path: Path, decoder: str) -> None:
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(2001)))
     config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2")
-    monkeypatch.setattr(preparation, "MOST_TAGS", 9)
     with pytest.raises(DataError) as error:
         prepare(config, note=str, warn=str)
     assert error.value.message == (
-        f"{tmp_path}/train: found 10 distinct tags, such as B-T7, B-T8, B-T9, expected at most 9; name the tag column with"
+        f"{tmp_path}/train: found 2001 distinct tags, such as B-T997, B-T998, B-T999, expected at most 2000; name the tag column with"
         " data.columns, or set model.decoder to softmax"
     )
-    assert len(prepare(tiny_config("model.decoder=softmax"), note=str, warn=str).tags) == 10
-    (tmp_path / "train").write_text("".join(f"a T{i}\n\n" for i in range(10)))
+    assert len(prepare(tiny_config("model.decoder=softmax", "model.scheme=IOB2"), note=str, warn=str).tags) == 2001
+    (tmp_path / "train").write_text("".join(f"a T{i}\n\n" for i in range(2001)))
     if decoder == "constrained":
-        assert len(prepare(config, note=str, warn=str).tags) == 10, "plain tags have no transitions"
-    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(9)))
-    assert len(prepare(config, note=str, warn=str).tags) == 9
-    # A model that somebody made with more is refused before the table is.
-    config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2", "output.model_dir=m")
-    train(config, TrainingProgress())
-    monkeypatch.setattr(store, "MOST_TAGS", 8)
-    with pytest.raises(ModelError, match=r"tags\.txt: found 9 tags, expected at most 8; train again"):
-        load_predictor(Path("m"))
+        assert len(prepare(config, note=str, warn=str).tags) == 2001, "plain tags have no transitions"
+    (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(2000)))
+    assert len(prepare(config, note=str, warn=str).tags) == 2000
+    # A model with more tags, which training cannot write, is refused before the table is made.
+    tags = ("O", *(f"B-T{i}" for i in range(2000)))
+    directory = save_small_model(tmp_path / "m", tags=tags, scheme="IOB2", decoder="softmax")
+    rewrite_manifest(directory, decoder=decoder)
+    with pytest.raises(ModelError, match=r"tags\.txt: found 2001 tags, expected at most 2000; train again"):
+        load_predictor(directory)

@@ -93,7 +93,7 @@ class Bench:
         specs = {"tagger": self.spec("tagger"), **{name: self.spec(name) for name in arguments.rivals}}
         specs |= {"tagger, not deterministic": self.spec("tagger", deterministic=False), "`tagger train` itself": train}
         speeds = train_in_turns(specs, rounds=arguments.rounds, steps=arguments.steps, warm_up=100)
-        print(f"\nTokens a second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
+        print(f"\nTokens per second, E = H = 100; {100 * self.padding:.0f} % of the batches' cells are padding\n")
         print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
         for name, values in speeds.items():
             print(f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger'], values):.2f} |")
@@ -131,7 +131,7 @@ class Bench:
 
     def units(self) -> dict[str, Any]:
         found = {}
-        print("\nTokens a second as E = H grows\n")
+        print("\nTokens per second as E = H grows\n")
         print("| E = H | tagger | PyTorch (the faster) | ratio |\n|---|---|---|---|")
         for units in (50, 100, 200, 400):
             names = ["tagger", *self._pytorch()]

@@ -80,7 +80,7 @@ def content(model: Path) -> dict[str, Any]:
 
 
 def is_whole(model: Path) -> bool:
-    """Whether a reader finds a whole model, in which every file is verified, or none."""
+    """Whether a reader finds a whole model, with every file verified, or no model at all."""
     if not model.exists():
         return True
     from tagger.errors import ModelError

@@ -1,4 +1,4 @@
-"""One training and its score on the test file, by the commands; ablate.py and measure_results.py repeat it."""
+"""Train once and score the model on the test file, with the commands; for ablate.py and measure_results.py."""
 
 from __future__ import annotations
 

@@ -148,7 +148,10 @@ class ModelFiles:
             ) from None
         version = values.get("format_version") if isinstance(values, dict) else None
         if type(version) is not int or version < 1:
-            raise ModelError(f"{path}: found no format_version, expected a manifest of tagger; copy the model again")
+            raise ModelError(
+                f"{path}: found no format_version, expected a manifest of tagger: this is another file, or it was"
+                " altered; copy the model again"
+            )
         if version > FORMAT_VERSION:
             raise ModelError(
                 f"{path}: found format version {version}, expected at most {FORMAT_VERSION}: the model is from a"

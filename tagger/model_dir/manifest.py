@@ -101,7 +101,10 @@ class Manifest:
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest, to which the key `sha256` is added: the hash of all other keys, written alike."""
+    """Return the bytes of a manifest; this is the only way in which one is written.
+
+    The key `sha256` is added. It is the hash of all other keys, written in the same way.
+    """
     signed = {**values, "sha256": hashlib.sha256(_canonical(values)).hexdigest()}
     return _canonical(signed)
 

@@ -159,8 +159,8 @@ def _build_encoder(
     """Build the vocabularies of the training data.
 
     Returns:
-        The encoder with the vocabularies, the word dropout, which knows what is rare enough to be shown as unknown, and
-        the pretrained vectors, if any.
+        The encoder, which holds the vocabularies; the word dropout, which knows the rare ids that are shown as unknown;
+        and the pretrained vectors, or None.
     """
     settings = config.vocabulary
     tokens, counts = build_vocabulary(

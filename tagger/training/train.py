@@ -198,7 +198,7 @@ class Run:
             self._save_state()
 
     def _with_sentences(self, error: DivergedError) -> TaggerError:
-        """Add the sentences of the batch to an error, and what is left of the training."""
+        """Add to an error what remains of the training, and the sentences of the batch."""
         rows = self._prepared.training_set.order(self._at.epoch)[error.step]
         named = [f"in this batch: {self._prepared.names.of(i)}" for i in rows[:_MOST_NAMED]]
         more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
@@ -294,7 +294,7 @@ def train(
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
 
     Args:
-        resume: continue a training that was interrupted, to the bit; start one if there is nothing to continue.
+        resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
         parts: replacements for the usual parts.
 
     Raises:

@@ -120,6 +120,7 @@ def test_documented_measurement_runs(in_clone: Path, command: str) -> None:
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  test +\d+\.\d\d  \(min ", done.stdout, re.MULTILINE)
+    assert ("kernel of both branches: Keras LSTM" in done.stderr) == ("--stock" in command)
 
 
 def test_a_measurement_reads_paths_from_here_and_refuses_what_is_no_setting(

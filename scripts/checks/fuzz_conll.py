@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
 
+from tagger.architecture import Decoder, NetworkSpec
+from tagger.check import files as check_files
 from tagger.check import repair
 from tagger.check.files import CheckSettings, check_file
 from tagger.check.repair import repaired
@@ -86,11 +88,19 @@ NOTATIONS = [
     Notation(scheme="IOB2", typed=False),
 ]
 PREDICTORS = [
-    stub_predictor(stub_manifest(notation=notation, max_length=max_length, decoder=decoder))
+    stub_predictor(stub_manifest(notation=notation, max_length=max_length, network=NetworkSpec(decoder=decoder)))
     for notation, max_length, decoder in zip(
         NOTATIONS,
         [512, 512, 1, 3, 8, 16, 512],
-        ["constrained", "constrained", "softmax", "constrained", "softmax", "constrained", "softmax"],
+        [
+            Decoder.CONSTRAINED,
+            Decoder.CONSTRAINED,
+            Decoder.SOFTMAX,
+            Decoder.CONSTRAINED,
+            Decoder.SOFTMAX,
+            Decoder.CONSTRAINED,
+            Decoder.SOFTMAX,
+        ],
         strict=True,
     )
 ]
@@ -240,7 +250,7 @@ class Files:
 
 
 def install(files: Files) -> None:
-    dataset.open_corpus = files.open_corpus = repair.open_corpus = files.open  # type: ignore[assignment]
+    dataset.open_corpus = check_files.open_corpus = repair.open_corpus = files.open  # type: ignore[assignment]
     encodings._sample = files.sample  # type: ignore[assignment]
 
 
@@ -411,7 +421,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and continue")
     options = parser.parse_args()
     files = Files()
-    original = dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample
+    original = dataset.open_corpus, check_files.open_corpus, repair.open_corpus, encodings._sample
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     seen: set[str] = set()
     start = time.perf_counter()
@@ -420,7 +430,7 @@ def main() -> int:
             case = make_case(options.seed, number)
             try:
                 if number % _VIA_COMMAND_LINE == 0 and "\0" not in case.columns + case.delimiter:
-                    dataset.open_corpus, files.open_corpus, repair.open_corpus, encodings._sample = original
+                    dataset.open_corpus, check_files.open_corpus, repair.open_corpus, encodings._sample = original
                     stream.CHUNK_LINES = 8192
                     counts["command line"][f"exit code {run_command_line(case, Path(name))}"] += 1
                 install(files)

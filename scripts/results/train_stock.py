@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ from tagger.cli import commands
 from tagger.network import devices
 from tagger.network.bilstm import Kernel
 from tagger.training import train as train_module
+from tagger.training.train import Parts, train
 
 
 def choose_device(*arguments: Any, **options: Any) -> devices.Device:
@@ -17,5 +19,6 @@ def choose_device(*arguments: Any, **options: Any) -> devices.Device:
 
 
 if __name__ == "__main__":
-    train_module.choose_device = choose_device
+    # The command imports `train` when it runs, and so finds this one.
+    train_module.train = functools.partial(train, parts=Parts(choose_device=choose_device))
     sys.exit(commands.run(["train", *sys.argv[1:]]))

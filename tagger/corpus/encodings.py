@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from tagger.corpus.layout import check_encoding
+from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20
@@ -42,8 +43,6 @@ def _advice(path: str | Path, encoding: str) -> list[str]:
 
 
 def _sample(path: str | Path) -> bytes | None:
-    from tagger.corpus.lines import open_corpus
-
     if not Path(path).is_file():
         return None
     sample = b""

@@ -252,7 +252,7 @@ class Trainer:
         seed, n, parts = self.settings.seed, self._replicas.n, self.settings.accumulate
         n_units = sum(branch.units for block in self.network.blocks for branch in block.branches.values()) // 2
         most = max(1, min(_MOST_STEPS_PER_CALL, _UNITS_PER_CALL // max(1, n_units))) if n == 1 else 1
-        for group in _groups(enumerate(batches, first), most):
+        for group in call_groups(enumerate(batches, first), most):
             packed = [
                 pack(
                     batch.share(share, n * parts),
@@ -383,7 +383,7 @@ class Trainer:
         self._average.update(row_ids, old_rows)
 
 
-def _groups(numbered: Iterable[tuple[int, Batch]], most: int) -> Iterator[list[tuple[int, Batch]]]:
+def call_groups(numbered: Iterable[tuple[int, Batch]], most: int) -> Iterator[list[tuple[int, Batch]]]:
     """Yield the batches of each call: `most` batches, or fewer if they have `_TOKENS_PER_CALL` tokens.
 
     If the iteration starts again at the first batch of a group, it yields the same groups from there on.

@@ -23,7 +23,7 @@ from tagger.network.distributed import Replicas  # noqa: E402
 from tagger.network.model import sequence_loss  # noqa: E402
 from tagger.network.optimizers import rate_of  # noqa: E402
 from tagger.network.packing import join, pack, unpack  # noqa: E402
-from tagger.network.trainer import Progress, Stopped, Trainer, _groups, dropout_seed  # noqa: E402
+from tagger.network.trainer import Progress, Stopped, Trainer, call_groups, dropout_seed  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -140,7 +140,7 @@ def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: 
 def test_a_call_ends_where_its_tokens_are_many_and_the_same_from_wherever_one_goes_on() -> None:
     def groups(lengths: list[int], first: int = 0) -> list[list[int]]:
         batches = [SimpleNamespace(n_tokens=n) for n in lengths]
-        return [[step for step, _ in group] for group in _groups(enumerate(batches[first:], first), 3)]  # type: ignore[arg-type, type-var]
+        return [[step for step, _ in group] for group in call_groups(enumerate(batches[first:], first), 3)]  # type: ignore[arg-type, type-var]
 
     lengths = [1, 1, 1, 1, 4095, 1, 4096, 9000, 4000, 95, 1, 7]
     assert groups(lengths) == [[0, 1, 2], [3, 4], [5, 6], [7], [8, 9, 10], [11]]

@@ -335,8 +335,8 @@ def test_a_manifest_of_another_network_than_the_graphs_is_refused(tmp_path: Path
         ("characters.txt", b"w\n12\n", "found a line that is not a single character"),
         ("features.txt", b"", "is not the network"),
         ("features.txt", b"pos\tN\n" * 2, "a token occurs twice"),
-        ("features.txt", b"pos\n", "found the line 'pos', expected chunk or pos, TAB, a value"),
-        ("features.txt", b"x\tN\n", "found the line 'x\\tN', expected chunk or pos, TAB, a value"),
+        ("features.txt", b"pos\n", "found the line 'pos', expected chunk or pos, a TAB and a value"),
+        ("features.txt", b"x\tN\n", "found the line 'x\\tN', expected chunk or pos, a TAB and a value"),
     ],
 )
 def test_vocabularies_of_another_network_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -390,7 +390,7 @@ def test_no_memory_is_taken_for_a_file_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tokens\.txt: its checksum does not match"):
         load_predictor(directory)
     os.truncate(directory / "manifest.json", 1 << 40)
-    with pytest.raises(ModelError, match=r"manifest\.json: has more than \d+ bytes"):
+    with pytest.raises(ModelError, match=r"manifest\.json: found more than \d+ bytes"):
         load_predictor(directory)
 
 

@@ -1,0 +1,35 @@
+"""The scripts in scripts/ still fit the package: a few rounds of what otherwise runs for an hour."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "scripts").rglob("*.py"))
+# These import TensorFlow, PyTorch or python-crfsuite when they start, or do not have options.
+SILENT = {
+    "scripts/bench/racing.py", "scripts/bench/prediction_contenders.py", "scripts/bench/training_contenders.py",
+    "scripts/bench/tag_with_crfsuite.py", "scripts/bench/profile_step.py", "scripts/checks/build_twice.py", "scripts/checks/check_prediction_only.py",
+    "scripts/results/one_run.py", "scripts/results/train_stock.py",
+}  # fmt: skip
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script not in SILENT])
+def test_a_script_starts(script: str) -> None:
+    done = run(script, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+
+
+def test_the_fuzzer_of_inputs_runs_and_finds_nothing() -> None:
+    done = run("scripts/checks/fuzz_conll.py", "--inputs", "600", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "600 inputs" in done.stdout
+    assert "command line: " in done.stdout

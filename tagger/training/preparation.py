@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger import __version__
-from tagger.config import Config, TrainingConfig
+from tagger.architecture import Characters
+from tagger.config import Config, DataConfig, EmbeddingsConfig, TrainingConfig, VocabularyConfig
 from tagger.corpus.dataset import (
     Corpus,
     Piece,
@@ -26,6 +27,7 @@ from tagger.corpus.dataset import (
     unseen_tags,
 )
 from tagger.corpus.layout import Layout
+from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
@@ -114,7 +116,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     Raises:
         DataError: a corpus cannot be read.
     """
-    train, dev, manifest = _load_corpora(config, note, warn)
+    train, dev, layout, notation = _load_corpora(config.data, config.training.seed, note, warn)
+    manifest = _manifest_of(config, layout, notation)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
         note(
@@ -129,13 +132,13 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    encoder, word_dropout, vectors = _build_encoder(config, manifest, sentences, note)
+    encoder, word_dropout, vectors = _build_encoder(config.vocabulary, config.embeddings, manifest, sentences, note)
     if vectors is not None:
         dim = vectors.table.shape[1]
         if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
             raise ConfigError(
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
-                f" from {_source(config)}; delete the key"
+                f" from {_source(config.embeddings)}; delete the key"
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
@@ -154,7 +157,11 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
 
 
 def _build_encoder(
-    config: Config, manifest: Manifest, sentences: Sequence[Columns], note: Tell
+    settings: VocabularyConfig,
+    embeddings: EmbeddingsConfig,
+    manifest: Manifest,
+    sentences: Sequence[Columns],
+    note: Tell,
 ) -> tuple[Encoder, WordDropout, InitialVectors | None]:
     """Build the vocabularies of the training data.
 
@@ -162,7 +169,6 @@ def _build_encoder(
         The encoder, which holds the vocabularies; the word dropout, which knows the rare ids that are shown as unknown;
         and the pretrained vectors, or None.
     """
-    settings = config.vocabulary
     tokens, counts = build_vocabulary(
         (columns[0] for columns in sentences),
         manifest.normalization,
@@ -170,7 +176,7 @@ def _build_encoder(
         max_size=settings.max_size,
     )
     rare = counts == 1
-    tokens, vectors = _add_vectors(config, tokens, counts, note)
+    tokens, vectors = _add_vectors(embeddings, tokens, counts, note)
     if vectors is not None:
         # A token with a vector is never unknown in prediction, so training does not show it as unknown.
         rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
@@ -182,7 +188,7 @@ def _build_encoder(
         feature_ids.append(ids + sum(map(len, features)))
         features.append(vocabulary)
     characters, character_counts = None, np.zeros(0, np.int64)
-    if config.model.characters != "none":
+    if manifest.network.characters != Characters.NONE:
         characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
     word_dropout = WordDropout(
         rare=rare,
@@ -192,19 +198,18 @@ def _build_encoder(
         rare_characters=character_counts == 1 if characters is not None else None,
         unknown_features=np.concatenate(feature_ids).astype(np.int32) if features else None,
     )
-    return Encoder(tokens, characters, config.model.casing, tuple(features)), word_dropout, vectors
+    return Encoder(tokens, characters, manifest.network.casing, tuple(features)), word_dropout, vectors
 
 
 def _add_vectors(
-    config: Config, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
+    settings: EmbeddingsConfig, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
 ) -> tuple[TokenVocabulary, InitialVectors | None]:
     """Add the tokens of the pretrained vectors to the vocabulary, if the config asks for vectors."""
-    settings = config.embeddings
     if settings.path is None and settings.name is None:
         return tokens, None
     vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
     extension = extend_vocabulary(tokens, vectors, settings.max_rows)
-    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(config)}")
+    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(settings)}")
     for text in (*vectors.notes, *extension.notes):
         note(f"vectors: {text}")
     note(f"vectors: {extension.matches.coverage()}")
@@ -214,14 +219,14 @@ def _add_vectors(
     largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
     if largest > most:
         raise ConfigError(
-            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(config)} hold"
+            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(settings)} hold"
             f" numbers up to {largest:.6g}, but {settings.dtype} ends at {most:.6g}; delete the key"
         )
     return extension.vocabulary, InitialVectors(has_vector, table)
 
 
-def _source(config: Config) -> str:
-    return str(config.embeddings.name or Path(str(config.embeddings.path)).name)
+def _source(settings: EmbeddingsConfig) -> str:
+    return str(settings.name or Path(str(settings.path)).name)
 
 
 def well_formed(tags: list[str], scheme: str) -> list[str]:
@@ -232,8 +237,14 @@ def well_formed(tags: list[str], scheme: str) -> list[str]:
     return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
 
 
-def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Manifest]:
-    data = config.data
+def _load_corpora(
+    data: DataConfig, seed: int, note: Tell, warn: Tell
+) -> tuple[Corpus, Corpus | None, Layout, Notation]:
+    """Read the training and the dev set, whose layout and notation are those of the training file.
+
+    Args:
+        seed: decides which sentences are held out if `data.dev` is a fraction.
+    """
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
     layout = detect_layout(data.train, requested, data.comments)
     train, notation, notes = load_training(data.train, layout, data.scheme)
@@ -257,8 +268,8 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
     else:
-        train, dev = split_dev(train, data.dev, config.training.seed)
-        note(f"dev: {_describe(dev)}, held out of train by seed {config.training.seed}")
+        train, dev = split_dev(train, data.dev, seed)
+        note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
     only, *others = {tag for tags in train.tags for tag in tags}
     if not others:
         warn(f"{data.train}: found only the tag {only}, expected several; the model will write that tag everywhere")
@@ -269,7 +280,13 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now to show an error before the training and not after it.
         _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
-    manifest = Manifest(
+    return train, dev, layout, notation
+
+
+def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:
+    """Return the manifest of the model as far as it is known before the training."""
+    test, model_dir = config.data.test, str(config.output.model_dir)
+    return Manifest(
         layout=layout,
         notation=notation,
         scheme=NO_SCHEME if notation.scheme == NO_SCHEME else config.model.scheme,
@@ -277,14 +294,13 @@ def _load_corpora(config: Config, note: Tell, warn: Tell) -> tuple[Corpus, Corpu
         n_trained_tokens=None,
         embedding_dtype=config.embeddings.dtype,
         network=config.model.spec(),
-        max_length=data.max_length or DEFAULT_MAX_LENGTH,
+        max_length=config.data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},
         # realpath: a reader that starts from the model directory follows links too.
-        test=os.path.relpath(data.test, os.path.realpath(str(config.output.model_dir))) if data.test else None,
+        test=os.path.relpath(test, os.path.realpath(model_dir)) if test else None,
         versions=_versions(),
     )
-    return train, dev, manifest
 
 
 def _describe(corpus: Corpus) -> str:

@@ -143,7 +143,7 @@ def run_of(tiny_config, monkeypatch: pytest.MonkeyPatch, replicas: distributed.R
         return this.run().history
 
 
-def test_a_gpu_that_fails_is_an_error_that_says_how_to_go_on(tiny_config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_fails_is_an_error_that_says_how_to_continue(tiny_config, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def failing(*_: object) -> None:
@@ -155,7 +155,9 @@ def test_a_gpu_that_fails_is_an_error_that_says_how_to_go_on(tiny_config, monkey
     with pytest.raises(tf.errors.InternalError):  # on a CPU nothing can be gone: it is a mistake of ours
         train_module.train(tiny_config("output.model_dir=a"), TrainingProgress(), device="cpu", parts=on_cpu)
     on_gpu = Parts(evaluate=failing, choose_device=lambda *_, **__: gpu)  # type: ignore[arg-type]
-    with pytest.raises(DeviceError, match=r"^GPU, a model: failed .* --resume, there or with --device cpu") as error:
+    with pytest.raises(
+        DeviceError, match=r"^GPU, a model: failed .* --resume, on the same device or with --device cpu"
+    ) as error:
         train_module.train(tiny_config("output.model_dir=b"), TrainingProgress(), parts=on_gpu)
     assert error.value.detail == ("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure", "more")
     assert len(calls) == 2

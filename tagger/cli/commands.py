@@ -105,7 +105,10 @@ def eval_(
     threads: int | None,
     **layout_options: str | None,
 ) -> None:
-    """Score a model on FILE, or on the config's test file, with seqeval."""
+    """Score a model with seqeval.
+
+    FILE defaults to the test file of the model's config.
+    """
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
@@ -132,7 +135,10 @@ def predict(
     threads: int | None,
     **layout_options: str | None,
 ) -> None:
-    """Tag FILE or standard input: write every line back, with the tag as one more column."""
+    """Tag FILE or standard input.
+
+    Writes every line back, with the tag as one more column.
+    """
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll
 
@@ -159,11 +165,11 @@ def predict(
 def compare(
     first: str, second: str, file: str | None, as_json: bool, samples: int, seed: int, **layout_options: str | None
 ) -> None:
-    """Test whether model FIRST is better than model SECOND on FILE, or only luckier.
+    """Test whether one model is better than another, or only luckier.
 
-    Prints the F1 of both models (accuracy if the tags are plain), a bootstrap interval of the difference, and the
-    p-value of paired approximate randomisation. FILE defaults to the test file of FIRST's config. FILE cannot be a
-    pipe, because it is read twice.
+    Prints the F1 of FIRST and SECOND on FILE (accuracy if the tags are plain), a bootstrap interval of the
+    difference, and the p-value of paired approximate randomisation. FILE defaults to the test file of FIRST's
+    config. FILE cannot be a pipe, because it is read twice.
     """
     predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
     manifests = [predictor.model.manifest for predictor in predictors]
@@ -219,7 +225,7 @@ def check(
     delimiter: str | None,
     encoding: str | None,
 ) -> None:
-    """Show the format of CoNLL files, count what they contain, and list every problem.
+    """Show the format and contents of CoNLL files, and every problem.
 
     The first file counts as the training file: sentences of the other files that also occur in it are counted. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
@@ -257,9 +263,10 @@ def check(
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(as_json: bool) -> None:
-    """Print what a bug report needs: versions, devices, kernel, threads; test the kernel's gradient.
+    """Print what a bug report needs, and test the kernel.
 
-    Exits with 1 if the kernel computes wrong results on this machine.
+    The report lists versions, devices, threads and the kernel that training would use. Exits with 1 if the kernel
+    computes wrong results on this machine.
     """
     _require("tensorflow")
     from tagger.network.doctor import examine, format_facts

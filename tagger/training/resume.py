@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from tagger.config import Config
 from tagger.errors import ConfigError
+from tagger.inputs.encoder import Encoder
+from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.machine import available_cores
 from tagger.network.devices import Device
 from tagger.network.trainer import Progress, Trainer
@@ -117,7 +119,7 @@ def settings_of(config: Config) -> dict[str, Any]:
 def _data(prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
     manifest = prepared.manifest.to_json()  # predictions are written as the training file is
-    texts = repr((encoder.tokens, encoder.characters, encoder.features, prepared.tags))
+    texts = _text_of(encoder, prepared.tags)
     texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
     arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
     if training_set.forms is not None:  # the id of a token does not determine its letters
@@ -137,6 +139,25 @@ def _data(prepared: Prepared) -> dict[str, str]:
             f"{len(prepared.vectors.table)} vectors of size {prepared.vectors.table.shape[1]}, {content}"
         )
     return found
+
+
+def _text_of(encoder: Encoder, tags: TagVocabulary) -> str:
+    """Return the vocabularies as text.
+
+    States of this format hold a checksum of it, so it must stay the same whatever classes and fields are called.
+    """
+
+    def tokens_of(vocabulary: TokenVocabulary) -> str:
+        lowercase, digits = vocabulary.normalization.lowercase, vocabulary.normalization.normalize_digits
+        normalization = f"Normalization(lowercase={lowercase}, digits={digits})"
+        return (
+            f"TokenVocabulary(tokens={vocabulary.tokens!r}, normalization={normalization},"
+            f" n_trained={vocabulary.n_trained})"
+        )
+
+    characters = encoder.characters and f"CharacterVocabulary(characters={encoder.characters.characters!r})"
+    features = ", ".join(map(tokens_of, encoder.features)) + "," * (len(encoder.features) == 1)
+    return f"({tokens_of(encoder.tokens)}, {characters}, ({features}), TagVocabulary(tags={tags.tags!r}))"
 
 
 def _described(n_sentences: int, n_tokens: int, content: str) -> str:

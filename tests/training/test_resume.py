@@ -308,6 +308,41 @@ def test_every_change_of_the_training_data_is_noticed(
         check_same(first, fingerprint(after), "here")
 
 
+@pytest.mark.parametrize(
+    ("settings", "train", "dev"),
+    [
+        ((), "1d608801eb2876b0", "146000395aaccc19"),
+        (
+            ("vocabulary.normalize_digits=true", "data.columns={token: 0, pos: 1, tag: 3}"),
+            "087d644db440c28c",
+            "6f424ddcfefd00ca",
+        ),
+        (
+            (
+                "vocabulary.lowercase=true", "model.characters=none", "model.casing=false",
+                "data.columns={token: 0, pos: 1, y: 2, tag: 3}",
+            ),
+            "de49bb0bfafc7312",
+            "0ab9444adb62d8cb",
+        ),
+    ],
+)  # fmt: skip
+def test_states_of_earlier_versions_know_their_data_again(
+    tmp_path: Path, settings: tuple[str, ...], train: str, dev: str
+) -> None:
+    """The checksums are those that states of format 3 have held from the first; renaming a class must not change them."""
+    (tmp_path / "t").write_text("a N x B-X\nb1 V y O\n\nc\u00a0 N x O\nd V z I-X\n" * 2)
+    (tmp_path / "c.yaml").write_text("data: {train: t, dev: t}\n")
+    config = load_config(tmp_path / "c.yaml", settings)
+    prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
+    found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
+    assert found["format"] == 3, "a new format may have other checksums"
+    assert found["data"] == {
+        "data.train": f"3 sentences, 8 tokens, SHA-256 {train}",
+        "data.dev": f"3 sentences, 8 tokens, SHA-256 {dev}",
+    }
+
+
 def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_state(configured) -> None:
     config = configured("output.model_dir=m", "data.dev=null", "training.epochs=2")
     train(config)

@@ -1,4 +1,4 @@
-"""A command-line tagger for named entities, chunks and parts of speech, which learns from CoNLL files and tags CoNLL files.
+"""A command-line tagger for named entities, chunks and parts of speech that learns from CoNLL files.
 
 The interface for Python is `from tagger import Tagger`; see `tagger.api`.
 """

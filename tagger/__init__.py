@@ -1,4 +1,4 @@
-"""A command-line tagger for named entities and chunks, which learns from CoNLL files and tags CoNLL files.
+"""A command-line tagger for named entities and chunks that learns from CoNLL files and tags CoNLL files.
 
 The interface for Python is `from tagger import Tagger`; see `tagger.api`.
 """

@@ -111,7 +111,7 @@ class EmbeddingsConfig(_Section):
         if self.path is not None and self.name is not None:
             raise ValueError("found both path and name, expected one of them; delete the other")
         if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
-            raise ValueError("found trainable or max_rows without vectors, expected path or name too; add one")
+            raise ValueError("found trainable or max_rows without path or name, expected one of them; add one")
         return self
 
 
@@ -222,8 +222,8 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
-            " scores whole sequences, expected 0; delete the key, or set model.decoder to constrained"
+            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
+            " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
         )
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))

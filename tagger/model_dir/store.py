@@ -76,7 +76,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
         try:
             manifest = Manifest.from_json(values)
         except ModelError as error:
-            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
+            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; update tagger, or train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
         if len(tags) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):

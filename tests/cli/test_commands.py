@@ -244,7 +244,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["train", "config.yaml", "--set", "data.train=ragged"], b"", 1, "ragged:2: found 2 columns, expected 3 as on most lines"),
         (["train", "config.yaml", "--set", "model.unit=5"], b"", 1, "error: --set model.unit=5: model.unit: is not a known key; did you mean units?"),
         (["train", "config.yaml", "--device", "tpu"], b"", 2, "error: Invalid value for '--device': 'tpu' is not one of"),
-        (["train", "config.yaml", "--model", "."], b"", 1, "is or holds the working directory, expected a directory of its own"),
+        (["train", "config.yaml", "--model", "."], b"", 1, "found the working directory in it, expected a separate directory; choose another place with --model"),
         (["trian"], b"", 2, "error: No such command 'trian'"),
     ],
 )  # fmt: skip

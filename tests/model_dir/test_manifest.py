@@ -161,6 +161,6 @@ def test_an_unknown_network_key_is_refused_by_name(tmp_path: Path, key: str) -> 
     with pytest.raises(ModelError) as error:
         load_model(tmp_path / "model")
     assert error.value.message == (
-        f"{tmp_path}/model/manifest.json: network.{key}: is not a setting of a network; this tagger may be too old for"
-        " it; train again"
+        f"{tmp_path}/model/manifest.json: network.{key}: found an unknown setting, expected one of"
+        f" {', '.join(a_manifest().network.to_json())}; update tagger, or train again"
     )

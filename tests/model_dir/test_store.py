@@ -100,12 +100,12 @@ def test_files_of_the_user_are_never_replaced(tmp_path: Path) -> None:
 def test_the_working_directory_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "model")
     monkeypatch.chdir(tmp_path / "model")
-    with pytest.raises(ModelError, match="is or holds the working directory"):
+    with pytest.raises(ModelError, match="found the working directory in it, expected a separate directory"):
         save(Path())
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
-    with pytest.raises(ModelError, match="is or holds the working directory"):
+    with pytest.raises(ModelError, match="found the working directory in it, expected a separate directory"):
         check_place(empty)
 
 

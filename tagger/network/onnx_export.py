@@ -1,4 +1,4 @@
-"""The export of weights as an ONNX graph, for prediction and for other tools.
+"""Export of weights as an ONNX graph, for prediction and for other tools.
 
 A check compares what the graph computes with what the trained network computes.
 """

@@ -78,7 +78,7 @@ class OnnxSession:
         return self._session.get_outputs()[0].shape[-1]
 
     def check(self, expected: str) -> None:
-        """Raise ModelError unless the graph's own description of its network matches the rest of the model directory."""
+        """Raise ModelError unless the graph's own description of its network matches the rest of the directory."""
         try:
             found = self._session.get_modelmeta().custom_metadata_map.get("network")
         except UnicodeDecodeError:

@@ -98,6 +98,12 @@ def test_wrong_settings_are_named(write, setting: str, message: str) -> None:
     assert error.value.message.startswith(message)
 
 
+def test_a_key_below_a_value_is_named(write) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(MINIMAL), ["data.dev=0.5", "data.dev.x=1"])
+    assert error.value.message == "--set data.dev.x=1: dev: found 0.5, expected a section; name a key in a section"
+
+
 def test_settings_are_yaml_and_override_the_file(write) -> None:
     config = load_config(
         write(MINIMAL + "model: {units: 7}\n"),

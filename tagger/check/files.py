@@ -94,7 +94,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
 
     Args:
         path: the file to check.
-        settings: how to read it.
+        settings: the settings for reading it.
         like: a report on another file, whose layout and notation are used instead of the settings, as training reads
             its dev and test files.
 

@@ -110,7 +110,7 @@ def decode(
         logits: [B, T, K].
         lengths: [B], 1 to T; values beyond a sentence's length are meaningless.
         transitions: the transitions of a scheme or of a CRF, for Viterbi; None for argmax.
-        most_numbers: how many numbers Viterbi holds at a time; it needs K² for each sentence.
+        most_numbers: the largest count of numbers that Viterbi holds at a time; it needs K² for each sentence.
     """
     tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     if transitions is None:
@@ -159,8 +159,8 @@ def marginals(
         lengths: [B], 1 to T; values beyond a sentence's length are ignored.
         transitions: the weights of a CRF. If a sentence has no legal path, its paths with the fewest illegal
             transitions decide.
-        most_numbers: how many numbers are held at a time; each sentence needs a few numbers per tag and step, and
-            K² more if logarithms are used.
+        most_numbers: the largest count of numbers that are held at a time; each sentence needs a few numbers per tag
+            and step, and K² more if logarithms are used.
 
     Returns:
         [B, T, K], zeros beyond each sentence's length.

@@ -119,7 +119,7 @@ class Outcome:
     """The result of a training.
 
     Attributes:
-        model_dir: where the model is; None on a worker that is not the chief, because it writes nothing.
+        model_dir: the path of the model; None on a worker that is not the chief, because it writes nothing.
         history: the finished epochs.
         best: the best of them, or None if none was finished.
         stopped: whether the training was stopped before its end.

@@ -203,7 +203,7 @@ class Position:
         best: the best of them.
         best_weights: the weights after the best epoch, by name; before the first epoch is done, the initial ones.
         epoch: the epoch that is being trained, from 0.
-        progress: how far that epoch has come.
+        progress: the progress of that epoch.
     """
 
     best_weights: dict[str, npt.NDArray[np.float32]]

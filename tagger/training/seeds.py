@@ -128,7 +128,7 @@ def train_seeds(
 
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
-        parts: what to use instead of the usual parts.
+        parts: replacements for the usual parts.
 
     Raises:
         TaggerError: as `train`.

@@ -1,4 +1,4 @@
-"""The `tagger` command, also as `python -m tagger`."""
+"""The `tagger` command, which also runs as `python -m tagger`."""
 
 import os
 import signal

@@ -43,7 +43,8 @@ class Prediction:
 
     Attributes:
         tags: T tags as `tagger predict` writes them, in the training file's scheme and spelling.
-        scores: T fractions, the probability of each tag: by the softmax, or its marginal under a CRF.
+        scores: T fractions, the probability of each tag: its marginal probability with a CRF, otherwise that of the
+            softmax.
         spans: the spans of the tags in order, read as conlleval reads them; empty if tags are plain.
     """
 
@@ -68,7 +69,7 @@ class Tagger:
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], *, threads: int | None = None, device: str = "cpu") -> Tagger:
-        """Load a model directory; this needs no TensorFlow.
+        """Load a model directory. This does not need TensorFlow.
 
         Args:
             directory: the model directory.
@@ -78,7 +79,7 @@ class Tagger:
         Raises:
             tagger.errors.ModelError: the directory is missing, incomplete, altered, or of another format.
             tagger.errors.DeviceError: the GPU cannot be used.
-            ValueError: `threads` or `device` has another value.
+            ValueError: `threads` or `device` is not one of these values.
         """
         if threads is not None and (type(threads) is not int or threads < 1):
             raise ValueError(f"threads: found {threads!r}, expected a whole number from 1, or None for all cores")
@@ -130,7 +131,7 @@ class Tagger:
 
     def _stream(self, sentences: Iterable[Sequence[Token]], read_ahead: int) -> Iterator[Prediction]:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
-        # These sentences come from no file, so they have no lines.
+        # These sentences do not come from a file, so they do not have lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
         for group in tag_groups(self._predictor, stream, read_ahead, n_underway=0 if read_ahead == 1 else N_UNDERWAY):
             for _, tagged in group:

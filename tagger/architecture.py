@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 
+from tagger.errors import shortened
 from tagger.inputs.encoder import Sizes
 
 
 class Characters(enum.StrEnum):
-    """How a network reads the characters of a token."""
+    """The ways to read the characters of a token."""
 
     NONE = "none"
     CNN = "cnn"
@@ -24,7 +26,7 @@ class Characters(enum.StrEnum):
 
 
 class Direction(enum.StrEnum):
-    """Which branches a network has."""
+    """The branches of a network."""
 
     BOTH = "both"
     FORWARD = "forward"
@@ -37,7 +39,7 @@ class Direction(enum.StrEnum):
 
 
 class Merge(enum.StrEnum):
-    """How the outputs of two branches become one."""
+    """The ways to merge the outputs of two branches."""
 
     CONCAT = "concat"
     SUM = "sum"
@@ -46,7 +48,7 @@ class Merge(enum.StrEnum):
 
 
 class Decoder(enum.StrEnum):
-    """How logits become tags."""
+    """The decoders, which turn logits into tags."""
 
     CONSTRAINED = "constrained"
     SOFTMAX = "softmax"
@@ -63,7 +65,7 @@ class Range(NamedTuple):
         return f"a whole number from {self.least} to {self.most}"
 
     def allows(self, value: object) -> bool:
-        """Whether a value is one of the numbers; True and False are not."""
+        """Return whether a value is one of the numbers; True and False are not."""
         return type(value) is int and self.least <= value <= self.most
 
 
@@ -87,7 +89,7 @@ class Flag(NamedTuple):
         return type(value) is bool
 
 
-SIZE = Range(1, 1_000_000)  # beyond it a number is a mistake or an attack
+SIZE = Range(1, 1_000_000)  # a larger number is a mistake or an attack
 LAYERS = Range(1, 1000)
 CHARACTER_UNITS = Range(2, 1_000_000)
 RATE, FLAG = Rate(), Flag()
@@ -100,8 +102,8 @@ CRF_OUTPUTS = ("transition", "start", "end")  # the weights of a CRF, as a graph
 class NetworkSpec:
     """Everything about a network that the config decides; the config reference says what each setting does.
 
-    The default of a setting is what a network does whose manifest is older than the setting. A setting that is added
-    must therefore have the default "as before", whatever the config recommends.
+    The default of a setting applies to networks whose manifest is older than the setting. The default of a new setting
+    must therefore keep the old behavior, even if the config recommends another value.
 
     Raises:
         ValueError: a value is not allowed; the message begins with the name of the setting.
@@ -128,31 +130,33 @@ class NetworkSpec:
             value, allowed = getattr(self, name), getattr(kind, "__metadata__", (kind,))[0]
             if isinstance(allowed, Range | Rate | Flag):
                 if not allowed.allows(value):
-                    raise ValueError(f"{name}: found {value!r}, expected {allowed}")
+                    raise ValueError(f"{name}: found {_shown(value)}, expected {allowed}")
             elif value in list(allowed):
                 object.__setattr__(self, name, allowed(value))
             else:
-                raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(allowed)}")
+                raise ValueError(f"{name}: found {_shown(value)}, expected one of {', '.join(allowed)}")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Make a spec from plain values; a setting that they lack has its default.
+        """Build a spec from plain values. A missing setting takes its default.
 
         Raises:
             ValueError: a setting is unknown or a value is not allowed.
         """
         for name in values:
             if name not in _fields():
-                raise ValueError(f"{name}: is not a setting of a network; this tagger may be too old for it")
+                raise ValueError(
+                    f"{_shown(name).strip(chr(34))}: found an unknown setting, expected one of {', '.join(_fields())}"
+                )
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain values; the inverse of `from_json`."""
+        """Return the settings as plain values; the inverse of `from_json`."""
         return {name: str(value) if isinstance(value, enum.Enum) else value for name, value in vars(self).items()}
 
     @property
     def reads_forms(self) -> bool:
-        """Whether the network reads what the letters of a token say."""
+        """Whether the network reads the forms of tokens: their characters or their casing."""
         return self.characters != Characters.NONE or self.casing
 
     @property
@@ -160,7 +164,7 @@ class NetworkSpec:
         return self.decoder == Decoder.CRF
 
     def weighs_transitions(self, *, plain: bool) -> bool:
-        """Whether the decoder minds which tag follows which; with plain tags only a CRF does."""
+        """Return whether the decoder depends on which tag follows which; with plain tags only a CRF does."""
         return self.has_crf or (self.decoder == Decoder.CONSTRAINED and not plain)
 
     @property
@@ -168,24 +172,25 @@ class NetworkSpec:
         return len(self.direction.branches)
 
     def input_dim(self, sizes: Sizes) -> int:
-        """The size of what the network knows of a token by itself: the input of its first block."""
+        """Return the size of a token's representation, which is the input of the first block."""
         characters = self.character_units if self.characters != Characters.NONE else 0
         casing = CASING_DIM if self.casing else 0
         return self.embedding_dim + characters + casing + sizes.n_features * self.feature_dim
 
     def prediction_bytes(self, sizes: Sizes) -> int:
-        """About how many bytes one token of a batch takes in prediction.
+        """Return the approximate number of bytes that one token of a batch takes in prediction.
 
-        Counted are the gates and outputs of the branches, their input, logits and paths. Measured as the growth of the
-        process: 10.1 kB where this says 10.5 (150 units, 2 layers), 2.4 kB where it says 4.1.
+        This counts the gates and outputs of the branches, their input, the logits and the paths. In measurements, the
+        process grew by 10.1 kB per token where this returns 10.5 kB (150 units, 2 layers), and by 2.4 kB where it
+        returns 4.1 kB.
         """
         return _FLOAT_BYTES * (self.n_branches * 8 * self.units + 2 * self.embedding_dim + 6 * sizes.n_tags)
 
     def training_bytes(self, sizes: Sizes) -> int:
-        """About how many bytes one token of a batch takes in training.
+        """Return the approximate number of bytes that one token of a batch takes in training.
 
-        The process was measured to grow by 10 to 20 % less (CPU kernel, batches of 16,000 steps, 100 and 200 units, one
-        and two layers, 9 and 50 tags).
+        In measurements, the process grew by 10 to 20 % less (CPU kernel, batches of 16,000 steps, 100 and 200 units,
+        one and two layers, 9 and 50 tags).
         """
         units = _TRAINED_PER_UNIT * self.layers * self.n_branches * self.units
         inputs = _TRAINED_PER_INPUT * self.input_dim(sizes)
@@ -194,13 +199,21 @@ class NetworkSpec:
 
 
 _FLOAT_BYTES = 4
-# How many numbers training holds at once for each step. For each unit of a branch: seven outputs of the kernel, their
-# gradients, dropout, and what is merged.
+# The numbers that training holds at once for each step. For each unit of a branch, they are seven outputs of the
+# kernel, their gradients, the dropout and the merged output.
 _TRAINED_PER_UNIT = 12
 _TRAINED_PER_INPUT, _TRAINED_PER_TAG, _TRAINED_PER_CRF_TAG = 4, 6, 18
 
 
 @functools.cache
 def _fields() -> Mapping[str, Any]:
-    """The settings by name, each with its type, and in that what it may be."""
+    """Return the settings by name, each with its type, whose metadata holds the allowed values."""
     return get_type_hints(NetworkSpec, include_extras=True)
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, as JSON writes it."""
+    try:
+        return shortened(json.dumps(value))
+    except (TypeError, ValueError):
+        return shortened(repr(value))

@@ -1,6 +1,6 @@
 """Replace files and directories in one step.
 
-A reader sees the old one or the new one, never a mixture and never nothing.
+A reader always sees either the old or the new version, never a mixture and never a missing file.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 def publish_directory(
     target: Path, files: Mapping[str, bytes | memoryview], *, check: Callable[[Path], None] = lambda fresh: None
 ) -> None:
-    """Write `files` into a new directory beside `target` and put it in the place of `target` in one step.
+    """Write `files` into a new directory beside `target` and replace `target` with it in one step.
 
     Args:
         files: contents by name.
-        check: called with the new directory before it takes its place; if it raises, `target` stays as it was.
+        check: called with the new directory before it is put in place; if it raises, `target` stays as it was.
 
     Raises:
         ModelError: `target` cannot be written.
@@ -50,7 +50,10 @@ def publish_directory(
 
 
 def replace_directory(fresh: Path, target: Path) -> None:
-    """Put a directory in the place of another one beside it, in one step; the old one may remain as `fresh`."""
+    """Replace a directory with another one beside it, in one step.
+
+    The old directory may remain under the name of `fresh`.
+    """
     target = target.resolve()
     if target.exists():
         _exchange(fresh, target)
@@ -62,7 +65,8 @@ def replace_directory(fresh: Path, target: Path) -> None:
 def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:
     """Raise ModelError if replacing `target` would destroy anything but files of these names.
 
-    `marker` must be among the files, because without it they may be other files that happen to have the same names.
+    If `target` is not empty, it must contain the file `marker`. Without it, its files may only happen to have these
+    names.
     """
     try:
         entries = {entry.name: entry.is_dir() for entry in target.iterdir()}
@@ -75,7 +79,10 @@ def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> No
     except OSError as error:
         raise explain_not_writable(target, error) from None
     if Path.cwd().is_relative_to(target.resolve()):
-        raise ModelError(f"{target}: is or holds the working directory, expected a directory of its own")
+        raise ModelError(
+            f"{target}: found the working directory in it, expected a separate directory; choose another place with"
+            " --model"
+        )
     foreign = sorted(name for name, is_directory in entries.items() if name not in names or is_directory)
     if not foreign and entries and marker not in entries:
         foreign = sorted(entries)
@@ -104,7 +111,7 @@ def _fresh(target: Path) -> Path:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Clean up after processes that were killed while they wrote `target`; none may be writing it now.
+    """Clean up after processes that were killed while they wrote `target`; no process may be writing it now.
 
     Directories that they left beside `target` are removed. If one of them is the old `target`, and `target` itself is
     missing, it is put back.
@@ -164,7 +171,10 @@ def _sync_directory(path: Path) -> None:
 
 
 def _exchange(fresh: Path, target: Path) -> None:
-    """Swap two directories in one step if the system can (Linux), else replace the second one by two renames."""
+    """Swap two directories in one step if the system supports it; otherwise replace the second one with two renames.
+
+    Linux supports it.
+    """
     if not _renameat2_exchange(fresh, target):
         old = fresh.with_suffix(".old")
         target.rename(old)
@@ -179,6 +189,6 @@ def _renameat2_exchange(a: Path, b: Path) -> bool:
     if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
         return True
     code = ctypes.get_errno()
-    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system that cannot
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system that does not support it
         return False
     raise OSError(code, os.strerror(code), str(b))

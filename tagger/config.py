@@ -36,8 +36,15 @@ PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.m
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 N = TypeVar("N", bound=enum.StrEnum)
+
+
+def _name(value: object) -> object:
+    """Return a value that pydantic accepts only if it is text; outside strict mode it would also accept bytes."""
+    return repr(value) if isinstance(value, bytes) else value
+
+
 # In strict mode pydantic accepts only the member itself, but a config file holds its name.
-_Named = Annotated[N, Field(strict=False)]
+_Named = Annotated[N, Field(strict=False), pydantic.BeforeValidator(_name)]
 _Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]
 
 
@@ -111,7 +118,7 @@ class EmbeddingsConfig(_Section):
         if self.path is not None and self.name is not None:
             raise ValueError("found both path and name, expected one of them; delete the other")
         if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
-            raise ValueError("found trainable or max_rows without vectors, expected path or name too; add one")
+            raise ValueError("found trainable or max_rows without path or name, expected one of them; add one")
         return self
 
 
@@ -222,8 +229,8 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing} with a CRF, which"
-            " scores whole sequences, expected 0; delete the key, or set model.decoder to constrained"
+            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
+            " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
         )
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))

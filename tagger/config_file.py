@@ -20,7 +20,7 @@ _NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, Attribute
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe YAML loader that also reads `1e-3` as a number, as YAML 1.2 does and everybody expects."""
+    """A safe YAML loader that also reads `1e-3` as a number, as YAML 1.2 does and as users expect."""
 
 
 # Only decimal numbers are numbers: YAML 1.1 would read 010 as 8, 1:30 as 90 and 1:30.5 as 90.5.
@@ -67,7 +67,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        _check_size(node)
+        _check_size(node, str(path))
         if node is not None:
             for key, line in _key_lines(node, ""):
                 if key in lines:
@@ -89,8 +89,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     return values, lines
 
 
-def _check_size(node: yaml.Node | None) -> None:
-    """Raise YAMLError if the aliases of a document expand to too many values.
+def _check_size(node: yaml.Node | None, where: str) -> None:
+    """Raise ConfigError if the aliases of a document expand to too many values.
 
     Such aliases (`*a`) refer to other aliases, or to a collection that contains them.
     """
@@ -108,7 +108,9 @@ def _check_size(node: yaml.Node | None) -> None:
         return sizes[id(node)]
 
     if size(node) > _LARGEST:
-        raise yaml.YAMLError("its aliases expand to too many values, expected the values written out")
+        raise ConfigError(
+            f"{where}: found aliases that expand to too many values, expected at most {_LARGEST}; write the values out"
+        )
 
 
 def _key_lines(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
@@ -125,7 +127,8 @@ def parse_setting(setting: str) -> tuple[str, Any]:
     """Split a setting `key.path=value` into the key and the value, which is read as YAML.
 
     Raises:
-        ConfigError: the setting has no `=` or no key, or its value is not valid YAML.
+        ConfigError: the setting has no `=` or no key, or its value is not valid YAML or has aliases that expand to too
+            many values.
     """
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
@@ -133,7 +136,7 @@ def parse_setting(setting: str) -> tuple[str, Any]:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        _check_size(node)
+        _check_size(node, f"--set {setting}")
         return key.strip(), loader.construct_document(node) if node is not None else None
     except _NOT_VALID:
         raise ConfigError(f"--set {setting}: {text!r} is not valid YAML; quote it") from None
@@ -155,16 +158,21 @@ def put_setting(values: dict[str, Any], key: str, value: Any, setting: str) -> N
             inner = values[name] = {}
         if not isinstance(inner, dict):
             raise ConfigError(
-                f"--set {setting}: {name} is not a section, it holds {kind_of(inner)}; name a key in a section"
+                f"--set {setting}: {name}: found {kind_of(inner)}, expected a section; name a key in a section"
             )
         values = inner
     values[last] = value
 
 
 def kind_of(value: object) -> str:
-    """Describe a value for messages: `a list`, `a number (3)`, …"""
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    name = names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    """Describe a value for messages: `a list`, `text ('x')`, `nothing`; numbers, true and false as in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return shortened(value) if isinstance(value, int) or math.isfinite(value) else yaml.safe_dump(value).split()[0]
+    name = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(
+        type(value), type(value).__name__
+    )
     return name if isinstance(value, dict | list) or value is None else f"{name} ({shortened(value)!r})"
 
 
@@ -179,6 +187,8 @@ def config_error(
     problems: dict[str, str] = {}  # by key: a value that fits no member of a union is one problem
     for problem in error.errors():
         location = [str(part) for part in problem["loc"]]
+        if problem["type"] == "missing":
+            location = ["data", "train"]  # the only key without a default
         key = ".".join(location[:2])
         if key not in problems or "expected" not in problems[key]:
             problems[key] = _describe(problem, location, schema)
@@ -200,23 +210,23 @@ _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most
 
 def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "invalid_key"):
         section = schema.model_fields.get(location[0])
         known = list(schema.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
+    if kind == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         return f"is not a known key; {hint}"
     if kind == "missing":
-        return "is missing, expected a value; add it to the file or with --set"
+        return "is missing, expected a path; add it to the file or with --set"
     if kind == "finite_number":
-        return f"found {value}, expected a finite number"
+        return f"found {kind_of(value)}, expected a finite number; choose one"
     if kind == "invalid_key":
-        return f"is not a key, expected names such as {', '.join(list(schema.model_fields))}"
-    found = "nothing" if value is None else kind_of(value)
+        return f"found a key that is not text, expected one of {', '.join(known)}; rename it"
+    found = kind_of(value)
     if list(location[:2]) == ["training", "steps"]:
         return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
-        found = shortened(value) if isinstance(value, float | int) else found
         return f"found {found}, expected a path, a fraction above 0 and below 1, or null for no dev set"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:

@@ -1,4 +1,4 @@
-"""The errors that a user can meet.
+"""The errors that a user may see.
 
 `cli.main` is the only place that turns them into a message and an exit code.
 """

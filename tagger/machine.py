@@ -28,7 +28,8 @@ def available_memory(*, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
         if found:
             bounds.append(1024 * int(found[1]))
-    # Control groups of version 2, then of version 1. `max`, which means no limit, is not a number and is skipped.
+    # The files of control groups version 2 come first, then those of version 1. `max`, which means no limit, is not a
+    # number and is skipped.
     for limit, usage, stat in (
         ("memory.max", "memory.current", "memory.stat"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),

@@ -123,7 +123,7 @@ def test_a_setting_that_json_lacks_has_its_default(key: str) -> None:
 
 
 def test_unknown_settings_and_wrong_values_in_json_are_named() -> None:
-    with pytest.raises(ValueError, match=r"^unit: is not a setting of a network; this tagger may be too old for it$"):
+    with pytest.raises(ValueError, match=rf"^unit: found an unknown setting, expected one of {', '.join(DEFAULTS)}$"):
         NetworkSpec.from_json({**OTHERS, "unit": 5})
     with pytest.raises(ValueError, match=r"^units: found 0, expected a whole number from 1 to 1000000$"):
         NetworkSpec.from_json({**OTHERS, "units": 0})

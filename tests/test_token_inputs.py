@@ -239,13 +239,13 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
         (["embeddings.path=none.txt"], "none.txt"),
         (["embeddings.name=glove"], "embeddings.name: found 'glove', expected"),
         (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors from v.txt; delete the key"),
-        (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without vectors"),
+        (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without path or name, expected one of them; add one"),
         (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors from big.txt hold numbers up to 70000"),
         (["training.accumulate=9"], "training.accumulate: found 9, expected at most training.batch_size (8)"),
         (["training.steps=[1]"], "training.steps: found a list, expected epochs (from 1) with factors above 0, as in {20: 0.1}"),
         (["training.steps={0: 1.0}"], "training.steps: found"),
         (["embeddings.path=v.txt", "embeddings.max_rows=-1"], "embeddings.max_rows: found -1, expected at least 0"),
-        (["training.label_smoothing=0.1", "model.decoder=crf"], "--set training.label_smoothing=0.1: training.label_smoothing: found 0.1 with a CRF"),
+        (["training.label_smoothing=0.1", "model.decoder=crf"], "--set training.label_smoothing=0.1: training.label_smoothing: found 0.1, expected 0 with a CRF"),
         (["model.characters=lstm", "model.character_units=5"], "model.character_units: found 5, expected an even number"),
     ]:  # fmt: skip
         result = run_tagger("train", "c.yaml", "--model", "m", *(f"--set={setting}" for setting in settings))

@@ -1,1 +1,1 @@
-"""Checks that find what is wrong with a corpus, and a repaired copy of it."""
+"""Checks that find the problems of a corpus, and the writing of repaired copies."""

@@ -77,7 +77,10 @@ class FileReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckSettings:
-    """The settings for the files from the config or the options; None means that a setting is detected."""
+    """The settings for reading the files, from the config or the options.
+
+    A setting that is None is detected.
+    """
 
     columns: Mapping[str, int] | None = None
     delimiter: str = "auto"
@@ -91,7 +94,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
 
     Args:
         path: the file to check.
-        settings: how to read it.
+        settings: the settings for reading it.
         like: a report on another file, whose layout and notation are used instead of the settings, as training reads
             its dev and test files.
 
@@ -169,10 +172,15 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
         data = stream.read()
     fitting = suggest_encodings(data)
     if not fitting or fitting[0] == "utf-8":
-        return "utf-8"  # valid, or damaged, in which case each wrong byte is reported with its line
+        return "utf-8"  # valid UTF-8, or damaged UTF-8, whose wrong bytes are reported with their lines
     others = f" ({' and '.join(fitting[1:3])} would fit too)" if fitting[1:] else ""
     problems.append(
-        Problem(0, ERROR, f"not valid utf-8, read here as {fitting[0]}{others}; set data.encoding or pass --encoding")
+        Problem(
+            0,
+            ERROR,
+            f"the file is not valid utf-8; it is read here as {fitting[0]}{others}; set data.encoding or pass"
+            " --encoding",
+        )
     )
     return fitting[0]
 
@@ -205,7 +213,7 @@ def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
 
     token = 1 if usual > 2 and share(0, re.compile(r"\d+(?:[-.]\d+)?").fullmatch) == 1.0 else 0
     tagged = [i for i in range(usual - 1, token, -1) if share(i, looks_like_tag) >= _TAG_SHARE]
-    # A column with only one value, such as the empty ones of CoNLL-U, tells nothing.
+    # A column with only one value, such as the empty columns of CoNLL-U, is not evidence.
     varied = [i for i in tagged if len({fields[i] for fields in rows}) > 1] or tagged
     tag = varied[0] if varied else usual - 1
     return {"token": token, "tag": -1 if tag == usual - 1 else tag}
@@ -249,7 +257,10 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
 
 
 def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:
-    """Return canonical tags, with `O` in place of tags that are missing or do not fit; report each of the latter."""
+    """Return canonical tags, with `O` in place of tags that are missing or do not fit.
+
+    Each tag that does not fit is reported.
+    """
     spelled = {tag for sentence in sentences for tag in sentence.tags}
     cache = {tag: notation.canonical(tag) for tag in spelled if is_certain(tag, notation)}
     for sentence in sentences:

@@ -55,7 +55,7 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
 def _ill_formed(sentence: Sentence, i: int, pair: tuple[str, str], notation: Notation) -> Problem:
     before, after = (notation.spell(tag) for tag in pair)
     if i == len(sentence.tokens):
-        text = f"{before} ends the sentence, which {notation.scheme} does not allow; the span is read as it is"
+        text = f"{before} ends the sentence, which {notation.scheme} does not allow; the span is kept as it is"
         return Problem(sentence.line_number(i - 1), WARNING, text)
     where = "at the start of a sentence" if i == 0 else f"after {before}"
     text = f"{after} {where}, which {notation.scheme} does not allow; it is read as conlleval reads it"
@@ -98,7 +98,7 @@ def check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation:
     for sentence in sentences:
         for i, token in enumerate(sentence.tokens):
             if not token.strip(" \t"):
-                text = f"the token is {'empty' if not token else 'a blank'}; its tag is {sentence.tags[i]}"
+                text = f"the token is {'empty' if not token else 'blank'}; its tag is {sentence.tags[i]}"
                 problems.append(Problem(sentence.line_number(i), WARNING, text))
             elif token in typed and notation.scheme != NO_SCHEME:
                 text = f"the token {token!r} is a tag of this file; is the line's first column missing?"

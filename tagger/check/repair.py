@@ -24,7 +24,7 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
         The lines of the file with the new tags, and each change.
 
     Raises:
-        DataError: there are no spans, or the tags do not show whether they are spans.
+        DataError: the tags are plain, or it is unclear whether they mark spans.
     """
     if report.notation.scheme == NO_SCHEME:
         unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)

@@ -51,13 +51,14 @@ def cli() -> None:
     type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
     default="auto",
     show_default=True,
-    help="auto: a GPU if there is one; gpus: all GPUs, each with a share of every batch.",
+    help="auto uses a GPU if there is one; gpus uses all GPUs, each for a share of every batch.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train N times, with seeds from training.seed on; report mean and spread, keep the model that is best on dev.",
+    help="Train N times, with seeds from training.seed on; report the mean and the spread, and keep the model that is"
+    " best on dev.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
 def train(
@@ -86,7 +87,7 @@ def train(
         console.say(line)
     if outcome.stopped:
         console.say("to continue the training, give the same command with --resume")
-        # If another worker was asked to stop, this one has no exit code.
+        # If only another worker was asked to stop, this one does not have an exit code of its own.
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:
         _remember_model(os.path.relpath(outcome.model_dir))
@@ -158,7 +159,11 @@ def predict(
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option(
-    "--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Samples of each method."
+    "--samples",
+    type=click.IntRange(min=100),
+    default=10_000,
+    show_default=True,
+    help="Number of samples for each method.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the samples.")
 @layout_options
@@ -168,7 +173,7 @@ def compare(
     """Test whether one model is better than another, or only luckier.
 
     Prints the F1 of FIRST and SECOND on FILE (accuracy if the tags are plain), a bootstrap interval of the
-    difference, and the p-value of paired approximate randomisation. FILE defaults to the test file of FIRST's
+    difference, and the p-value of paired approximate randomization. FILE defaults to the test file of FIRST's
     config. FILE cannot be a pipe, because it is read twice.
     """
     predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
@@ -212,7 +217,11 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
 
 @cli.command()
 @click.argument("files", type=click.Path(), nargs=-1, metavar="[FILE]...")
-@click.option("--config", type=click.Path(path_type=Path), help="Check the files of this config, read as it says.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Check the files of this config, with its settings for reading them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
 @layout_options
@@ -227,7 +236,7 @@ def check(
 ) -> None:
     """Show the format and contents of CoNLL files, and every problem.
 
-    The first file counts as the training file: sentences of the other files that also occur in it are counted. Exits
+    The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
     """
     from tagger.check.files import check_files
@@ -277,8 +286,9 @@ def doctor(as_json: bool) -> None:
     console.write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
     if not test.passed:
         raise TaggerError(
-            f"the kernel {test.kernel} is off by {test.value_error:.2g} and its gradient by {test.gradient_error:.2g},"
-            " expected at most 1e-4; models that it trains are wrong: install another TensorFlow and report this"
+            f"{test.kernel}: found errors of {test.value_error:.2g} in its values and {test.gradient_error:.2g} in its"
+            " gradients, expected at most 1e-4: models trained with it would be wrong; install another version of"
+            " TensorFlow, and report this"
         )
 
 
@@ -314,8 +324,8 @@ def _require(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise TaggerError(
-                f"{package}: is not installed, expected it for this command: this is an installation for prediction"
-                " only; run pip install . in a clone of tagger to install everything"
+                f"{package}: not installed, but this command needs it: this is an installation for prediction only;"
+                " run pip install . in a clone of tagger to install everything"
             )
 
 

@@ -1,4 +1,4 @@
-"""The terminal side that all commands share: standard streams, signals, exit codes and error messages."""
+"""The code for the terminal that all commands share: standard streams, signals, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import click
 from tagger.errors import TaggerError
 
 INTERRUPTED, TERMINATED = 130, 143
-# By default Python searches for reference cycles after every 700 new objects. Sentences hold none, and the search would
-# take a third of the time that reading and writing a file takes.
+# By default Python searches for reference cycles after every 700 new objects. Sentences do not contain any, but the
+# search would take a third of the time of reading and writing a file.
 _GARBAGE = 100_000, 50, 100
 
 
 class StopRequest:
     """A context in which the first Ctrl-C or SIGTERM asks a training to stop, and the second ends the process at once.
 
-    The first one also ends the process at once as long as there is nothing to lose. A thread watches for the signals,
-    because Python calls signal handlers only between two of its own instructions, and TensorFlow may compile for
-    seconds.
+    As long as there is nothing to lose, the first signal also ends the process at once. A thread watches for the
+    signals, because Python calls signal handlers only between two of its own instructions, and TensorFlow may compile
+    for seconds.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,10 @@ class StopRequest:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as a kill would, which is safe because a kill cannot damage any file."""
+    """End the process immediately, as SIGKILL would.
+
+    This is safe, because files are only ever replaced in one step.
+    """
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
             sys.stderr.write("\x1b[?25h")  # show the cursor, which a progress bar hides
@@ -147,7 +150,7 @@ def say(text: str) -> None:
 def prepare_process() -> None:
     """Set up the process: signals, standard streams and garbage collection.
 
-    SIGTERM ends the process like an error, closed standard streams lead to the null device, and garbage is collected
+    SIGTERM raises SystemExit, closed standard streams are replaced with the null device, and garbage is collected
     rarely.
     """
     gc.set_threshold(*_GARBAGE)
@@ -214,7 +217,7 @@ def _run(command: click.Command, arguments: Sequence[str]) -> int:
         say(f"error: {error.name} cannot be imported: {error}; run pip install . in a clone of tagger to reinstall it")
         return 1
     except OSError as error:
-        say(f"error: {error.filename or 'standard output'}: {error.strerror}; make room or choose another place")
+        say(f"error: {error.filename or 'standard output'}: {error.strerror}; free some space or choose another place")
         return 1
     except MemoryError:
         say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")

@@ -28,7 +28,11 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
         command,
         click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP),
         click.option(
-            "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="gpu needs CUDA."
+            "--device",
+            type=click.Choice(["cpu", "gpu"]),
+            default="cpu",
+            show_default=True,
+            help="gpu needs onnxruntime-gpu.",
         ),
         click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all."),
     )
@@ -62,7 +66,7 @@ def chosen_layout(
     """Return the training file's layout, changed by the options.
 
     Args:
-        also: feature columns that may be named although this model does not read them, because another model does.
+        also: feature columns of another model, which may be named too although this model does not read them.
     """
     parsed = None if columns is None else parse_columns(columns)
     if parsed is not None:
@@ -136,8 +140,8 @@ def named_or_last_model(given: str | None) -> Path:
     except (OSError, ValueError) as error:
         raise ModelError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
     raise ModelError(
-        "--model: no model is named, $TAGGER_MODEL is not set, and no tagger train has finished in this folder;"
-        " name a model with --model, or train one"
+        "--model: found no model: the option and $TAGGER_MODEL are not set, and no training has finished in this"
+        " folder; name a model with --model, or train one"
     )
 
 

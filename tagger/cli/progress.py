@@ -25,7 +25,7 @@ class TrainingProgress:
     """A `training.history.Listener` that prints.
 
     Args:
-        on_begin: called after each step; the first call says that a training has begun.
+        on_begin: called after each step; the first call marks the beginning of the training.
     """
 
     def __init__(self, on_begin: Callable[[], None] = lambda: None) -> None:

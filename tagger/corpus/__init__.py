@@ -1,1 +1,1 @@
-"""CoNLL text to sentences: lines, columns and tag schemes. Every byte is kept."""
+"""Conversion of CoNLL text to sentences: lines, columns and tag schemes. Every byte is kept."""

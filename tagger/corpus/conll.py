@@ -28,15 +28,15 @@ class Sentence:
     """The tokens of one sentence and the raw lines that they came from.
 
     Attributes:
-        tokens: the token column, unchanged. It may be empty: lines that belong to no sentence, such as comments and
-            runs of blank lines, form sentences of their own.
+        tokens: the token column, unchanged. It may be empty: lines that do not belong to any sentence, such as
+            comments and runs of blank lines, form sentences of their own.
         tags: the tag column; empty unless the file was read with its gold tags.
         lines: all raw lines with their line ends, in file order.
         token_rows: the indices of the token lines: `lines[token_rows[i]]` holds `tokens[i]`.
         docstart_rows: the indices of the `-DOCSTART-` lines, which are not tokens.
         first_line: the number of `lines[0]` in the file, from 1.
-        delimiter: the text to put before an added column, if it is known to be the same on all token lines and these
-            lines are known to be consecutive and to end in LF; otherwise None.
+        delimiter: the text to put before an added column. It is None unless it is known to be the same on all token
+            lines, these lines are consecutive, and each of them ends in LF.
         continues: whether the sentence was cut because of its length and the next one continues it.
         features: the feature columns, in the order of `Layout.feature_names`, each as long as `tokens`.
     """
@@ -58,7 +58,10 @@ class Sentence:
 
     @property
     def follows_docstart(self) -> bool:
-        """Whether a `-DOCSTART-` line comes before the first token, so that this sentence continues no other."""
+        """Whether a `-DOCSTART-` line comes before the first token.
+
+        If so, this sentence does not continue another one.
+        """
         return bool(self.docstart_rows) and (not self.token_rows or self.docstart_rows[0] < self.token_rows[0])
 
     def line_number(self, index: int) -> int:
@@ -92,7 +95,8 @@ def read_sentences(
         n_columns: the column count of most lines, or None for that of the first line. If the tag is counted from the
             end, all token lines must have this count.
         report: a function that receives each error, after which reading continues: a wrong byte becomes U+FFFD, a
-            line without a token is skipped, and a token without a tag gets ``. Without it, the first error is raised.
+            line without a token is skipped, and a token without a tag gets an empty tag. If `report` is None, the first
+            error is raised.
         pauses: whether to yield `PAUSE` before waiting for a pipe or a terminal.
 
     Raises:
@@ -133,7 +137,7 @@ class _Reader:
         return itertools.chain.from_iterable(self.parse([group]) for group in groups)
 
     def parse_at_once(self, groups: list[LineGroup]) -> list[Sentence] | None:
-        """Return one sentence per group, or None unless parsing by line would certainly give the same."""
+        """Return one sentence per group, or None if parsing line by line might give another result."""
         lines: list[bytes] = []
         for group in groups:
             lines += group.lines[: group.n_filled]
@@ -177,7 +181,8 @@ class _Reader:
             return None
         if separator == " " and ("  " in text or "\n " in text or text[0] == " "):
             return None
-        # No encoding that contains ASCII has the bytes of a separator or a line end inside another character.
+        # In encodings that are compatible with ASCII, the bytes of TAB, space and LF never occur inside another
+        # character.
         shape = joined.translate(None, _ALL_BUT[separator])
         n_columns = shape.count(separator.encode()) // n_lines + 1
         if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns < self._n_needed:
@@ -246,7 +251,7 @@ class _Reader:
         return DOCSTART in line and DOCSTART in (*fields[:1], *fields[self._token_index : self._token_index + 1])
 
     def _tag(self, fields: list[str], number: int) -> str:
-        """Return the gold tag of a line, or `` if gold tags are not read.
+        """Return the gold tag of a line, or an empty string if gold tags are not read.
 
         Raises:
             DataError: a column that is needed is missing.
@@ -297,7 +302,7 @@ def _write_at_once(sentence: Sentence, columns: Sequence[Sequence[str]], delimit
     # A sentence has few distinct tags, so encoding each of them only once makes this fast.
     tails = {value: f"{delimiter}{value}\n".encode(encoding) for value in set(values)}
     if len(values) != n_tokens:
-        raise ValueError(f"a column of {len(values)} values is longer or shorter than a sentence of {n_tokens} tokens")
+        raise ValueError(f"found a column of {len(values)} values, expected {n_tokens}, one for each token")
     parts: list[bytes] = [b""] * (2 * n_tokens)
     parts[::2] = b"".join(sentence.lines[:n_tokens]).split(b"\n")[:n_tokens]
     parts[1::2] = map(tails.__getitem__, values)

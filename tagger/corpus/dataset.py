@@ -82,7 +82,7 @@ def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> L
         written_delimiter=_commonest(delimiters) or "\t",
     )
     if not all(map(looks_like_tag, known)):
-        # Plain tags have no form, so any is valid: in CoNLL-2000, the part of speech of # is #.
+        # Plain tags have no form, so any is valid: in CoNLL-2000, the token `#` has the part of speech `#`.
         known |= {layout.tag_of(fields) for line, fields in candidates if settled.has_usual_columns(line, fields)}
         settled = dataclasses.replace(settled, known_tags=frozenset(known))
     if comments == "auto" and not any(settled.is_comment(line, fields) for line, fields in candidates):
@@ -111,7 +111,8 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
         The corpus, its notation, and notes on what was found.
 
     Raises:
-        DataError: there are no sentences, or a tag fits no scheme; the detail shows up to three lines that have it.
+        DataError: there are no sentences, or a tag does not fit any scheme; the detail shows up to three lines that
+            have it.
     """
     sentences = _read_gold(path, layout, n_columns=layout.n_columns)
     try:
@@ -176,7 +177,7 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
     ]
     return DataError(
         f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; fix it, or set data.scheme"
-        " (none reads plain tags without spans)",
+        " ('none' means plain tags, which have no spans)",
         detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )

@@ -1,4 +1,4 @@
-"""Encodings that a file may be in, for the error that says it is not in the requested one."""
+"""Suggestions of encodings for a file that is not valid in the requested encoding."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20
-# Tried in this order. Encodings in which most byte sequences are invalid come first, because a fit means more there.
-# (charset-normalizer, which is asked too, misses EUC-JP.)
+# Tried in this order. Encodings in which most byte sequences are invalid come first, because a match with them is
+# stronger evidence. (charset-normalizer, which is asked too, misses EUC-JP.)
 _COMMON = ("utf-8", "euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
 _MANY = 0.02  # the largest share of wrong non-ASCII characters with which a sample still counts as damaged UTF-8
 
 
 def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
-    """Return the error for bytes of a line that are not valid in the encoding, with encodings that fit the file."""
+    """Return the error for a line with invalid bytes, which suggests encodings that fit the file."""
     return DataError(
         f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
         f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or fix the line",
@@ -58,7 +58,7 @@ def suggest_encodings(sample: bytes) -> list[str]:
     """Return common encodings in which the whole sample is valid text, the likeliest first.
 
     The list is empty if all but a few of its non-ASCII characters are valid UTF-8. The sample is then damaged UTF-8,
-    and it means nothing that a single-byte encoding accepts its bytes.
+    and the fact that a single-byte encoding accepts its bytes proves nothing.
     """
     fitting = [encoding for encoding in _COMMON if _fits(sample, encoding)]
     if fitting[:1] == ["utf-8"]:

@@ -69,7 +69,7 @@ class Layout:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of all columns other than token and tag, sorted: the order is the same wherever a file has them."""
+        """The names of all columns except token and tag, sorted, so that their order does not depend on the file."""
         return tuple(sorted(set(self.columns) - {"token", "tag"}))
 
     @property
@@ -95,8 +95,8 @@ class Layout:
         b'EU  NNP B-ORG '
         """
         # latin-1 maps each byte to one character, so nothing is lost. Blanks are the same bytes in every encoding that
-        # contains ASCII. Any other delimiter may be half of a character (such as | in Shift JIS), so that the line must
-        # be decoded as text.
+        # is compatible with ASCII. Any other delimiter may be half of a character (such as | in Shift JIS), so that the
+        # line must be decoded as text.
         codec = "latin-1"
         if self.separator not in (None, "\t", " "):
             with contextlib.suppress(UnicodeError):
@@ -114,7 +114,10 @@ class Layout:
         return (encoded or "").join(parts).encode(codec)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
-        """Return whether a line has the comment prefix, but not both the training file's columns and a valid tag."""
+        """Return whether a line begins with the comment prefix and is not a token line.
+
+        A token line has the columns of the training file and a valid tag.
+        """
         if self.comments is None or not line.startswith(self.comments):
             return False
         if not self.has_usual_columns(line, fields):
@@ -125,13 +128,13 @@ class Layout:
     def has_usual_columns(self, line: str, fields: list[str]) -> bool:
         """Return whether a line has the column count and the delimiter of the training file's lines.
 
-        In a file with four columns separated by TAB, `# sent_id = 0` has four words but none of these columns.
+        In a file with four columns separated by TAB, `# sent_id = 0` has four words but does not have these columns.
         """
         same_delimiter = self.separator is not None or ("\t" in line) == (self.written_delimiter == "\t")
         return same_delimiter and len(fields) == self.n_columns
 
     def tag_of(self, fields: list[str]) -> str:
-        """Return the tag column of a line, or `` if the line has none."""
+        """Return the tag column of a line, or an empty string if the line does not have one."""
         index = self.columns.get("tag")
         if index is None or not -len(fields) <= index < len(fields):
             return ""
@@ -153,7 +156,7 @@ def _split(line: str, separator: str) -> list[str]:
     if not line.strip(BLANKS):
         return []
     fields = line.split(separator)
-    while fields and not fields[-1]:  # a trailing delimiter does not begin a column
+    while fields and not fields[-1]:  # a trailing delimiter does not start another column
         fields.pop()
     return fields
 

@@ -1,4 +1,4 @@
-"""Byte streams as raw lines, and lines as groups that end with a blank line.
+"""Splitting of byte streams into raw lines, and of lines into groups that end with a blank line.
 
 Nothing is decoded, and nothing is lost.
 """
@@ -18,7 +18,8 @@ from typing import IO, BinaryIO
 from tagger.errors import DataError
 
 _BLOCK_BYTES = 1 << 16
-_PAUSE_SECONDS = 0.05  # no pause if a producer is only a little slower than the reader
+# Long enough that a producer slightly slower than the reader does not count as a pause.
+_PAUSE_SECONDS = 0.05
 _BLANKS_AND_ENDS = b" \t\r\n"
 _MOST_BLANK = 1024  # lines in a group of blank lines
 _SPACE = 0x20  # the largest byte that can begin a blank line
@@ -56,7 +57,9 @@ def shown_name(path: str | Path) -> str:
 def require_regular(path: str | Path) -> None:
     """Raise DataError for a pipe or a device, because input that is read more than once must be a regular file."""
     if str(path) == "-":
-        raise DataError("<standard input>: expected a file because it is read twice; write it to a file first")
+        raise DataError(
+            "<standard input>: found a stream, expected a file because it is read twice; write it to a file first"
+        )
     try:
         special = Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
     except (OSError, ValueError):
@@ -91,7 +94,9 @@ def read_line_blocks(
         try:
             block = read(_BLOCK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: cannot be read to its end: {error}; is the file damaged?") from None
+            raise DataError(
+                f"{path}: cannot be read to its end: {error}; check the disk, or get the file again"
+            ) from None
         if not block:
             break
         if pending and pending[-1].endswith(b"\r") and not block.startswith(b"\n"):
@@ -137,9 +142,10 @@ class LineGroup:
 
     Attributes:
         first_line: the number of `lines[0]` in the stream, from 1.
-        closed: whether the last line is the blank one. It is not if the stream ends first or the group was cut.
+        closed: whether the last line is blank, which it is not if the stream ended or the group was cut before a blank
+            line.
         continues: whether the group was cut because of its length and the next one continues it.
-        is_blank: whether the group is a run of blank lines that belong to no sentence.
+        is_blank: whether the group is a run of blank lines that do not belong to any sentence.
     """
 
     lines: list[bytes]

@@ -128,7 +128,8 @@ def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") ->
         The notation, and notes for the user on what was found and how unusual spellings are read.
 
     Raises:
-        DataError: the tags fit no scheme, or several. The error names no path; `dataset` adds the path and lines.
+        DataError: the tags do not fit any scheme, or fit several. The error does not name a path; `dataset`
+            adds the path and lines.
         BadTag: some tags do not fit the scheme; the caller locates the first of them.
     """
     counts = collections.Counter(itertools.chain.from_iterable(sentences))
@@ -164,7 +165,8 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
     letters = {prefix for prefix, entity_type in parsed.values() if prefix and entity_type}
     n_prefixed = sum(counts[tag] for tag, (prefix, entity_type) in parsed.items() if prefix and entity_type)
     few = n_prefixed <= sum(counts[tag] for tag in parsed) / 2
-    if not letters or (letters == {"I"} and few):  # I-x alone, if rare, may be a hyphenated part of speech
+    # If `I-x` is the only prefixed form and rare, it may be a hyphenated part of speech.
+    if not letters or (letters == {"I"} and few):
         bare = {prefix or "" for prefix, _ in parsed.values()}
         # Single letters can be plain tags too, so they are a scheme only if there are no other tags beside them.
         if "" in bare or not {"B", "I"} & bare:
@@ -191,7 +193,10 @@ def _detect_scheme(counts: Mapping[str, int], sentences: Sequence[Sequence[str]]
 
 
 def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
-    """Return IOB1 or IOB2, whichever has fewer ill-formed transitions in the file, so that a slip decides nothing."""
+    """Return IOB1 or IOB2, whichever has fewer ill-formed transitions in the file.
+
+    A single annotation error therefore does not decide.
+    """
     reader = Notation(scheme="IOB1")
 
     def canonical_or_outside(tag: str) -> str:
@@ -211,7 +216,7 @@ def _iob_version(sentences: Sequence[Sequence[str]]) -> str:
 
 
 def _spelling(scheme: str, counts: Mapping[str, int]) -> Notation:
-    """Return the notation with the commonest spelling of each part of a tag."""
+    """Return the notation with the most common spelling of each part of a tag."""
     outside: collections.Counter[str] = collections.Counter()
     separators: collections.Counter[str] = collections.Counter()
     letters: dict[str, collections.Counter[str]] = {}

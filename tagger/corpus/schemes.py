@@ -30,7 +30,8 @@ class Span:
 class Scheme:
     """The prefixes for a span of one token, and for the first, inner and last tokens of a longer span.
 
-    `first_after_same` and `single_after_same` are used instead if a span of the same type ends just before.
+    `first_after_same` and `single_after_same` are used instead of `first` and `single` if a span of the same type ends
+    directly before.
     """
 
     single: str
@@ -46,7 +47,7 @@ class Scheme:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    #                single first inner last, and after a span of the same type: single first
+    # columns: single, first, inner, last, single_after_same, first_after_same
     "IOB1": Scheme("I", "I", "I", "I", "B", "B"),
     "IOB2": Scheme("B", "B", "I", "I", "B", "B"),
     "IOBES": Scheme("S", "B", "I", "E", "S", "B"),
@@ -68,7 +69,7 @@ _BEGINS = {
 
 @functools.lru_cache(maxsize=1 << 16)
 def split_tag(tag: str) -> tuple[str, str]:
-    """Return the prefix and entity type of a canonical tag: `B-PER` → (`B`, `PER`), `O` → (`O`, ``)."""
+    """Return the prefix and entity type of a canonical tag: `B-PER` → (`B`, `PER`), `O` → (`O`, an empty string)."""
     prefix, _, entity_type = tag.partition("-")
     return prefix, entity_type
 
@@ -136,15 +137,16 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
 def legal_transitions(scheme: str) -> frozenset[tuple[str, str, bool]]:
     """Return all (prefix, next prefix, same type) that occur in well-formed tags; sentence edges count as `O`.
 
-    This needs no second table: `tags_from_spans` writes every sequence of three adjacent short spans of two types.
+    This does not need a second table: `tags_from_spans` writes every sequence of three adjacent short spans of two
+    types.
     """
     if scheme == NO_SCHEME:
         raise ValueError("plain tags have no illegal transitions")
     seen: set[tuple[str, str, bool]] = {(OUTSIDE, OUTSIDE, False)}
     shapes = [(length, entity_type) for length in (1, 2, 3, 4) for entity_type in ("a", "b")]
-    for neighbours in itertools.product(shapes, repeat=3):
+    for neighbors in itertools.product(shapes, repeat=3):
         spans, end = [], 1
-        for length, entity_type in neighbours:
+        for length, entity_type in neighbors:
             spans.append(Span(entity_type, end, end + length))
             end += length
         tags = [split_tag(tag) for tag in tags_from_spans(spans, end + 1, scheme)]

@@ -14,9 +14,9 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transition
 # Finite, so that a sentence without a legal path still gets the best of the paths that break the fewest rules. In
 # double precision, a sum over a long sentence still distinguishes log-probabilities.
 ILLEGAL = -1e6
-MOST_TAGS = 2000  # the transitions of K tags are a table [K, K]; a column of more values does not hold tags
+MOST_TAGS = 2000  # the transitions of K tags are a table [K, K]; a column with more distinct values is not a tag column
 _LOWEST = -500.0  # the logarithm of the smallest factor in a product; that of the smallest double is -708
-_MOST_STEPS = 16  # with more steps, the widest spread is so small that no network stays within it
+_MOST_STEPS = 16  # for larger d, the allowed spread per step is too small for any network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Transitions:
         transition: [K, K], the weights from the tag of a row to the tag of a column.
         start: [K], the weights of the first tag of a sentence.
         end: [K], the weights of the last tag of a sentence.
-        learned: whether the weights are those of a CRF, without which its logits mean nothing. Otherwise they are
-            penalties, which are 0 for legal transitions.
+        learned: true if a CRF learned the weights; its logits are then meaningless without them. If false, the weights
+            are penalties: 0 for legal transitions and `ILLEGAL` for others.
     """
 
     transition: npt.NDArray[np.float64]
@@ -63,9 +63,9 @@ class Transitions:
     def spread(self) -> Spread:
         """The conditions under which sums over paths with these transitions may be computed as products.
 
-        Suppose that any used tag can follow any other after exactly d steps. Then the best paths to two tags at a step
-        differ in at most their last d steps. Their totals, and the sums over all paths, therefore lie at most d spreads
-        apart.
+        A spread is the range of the values of one step. Suppose that any used tag can follow any other after exactly d
+        steps. Then the best paths to two tags at a step differ in at most their last d steps. Their totals, and the
+        sums over all paths, therefore lie at most d spreads apart.
         """
         legal, may_start, may_end = (which.astype(np.float64) for which in self.legal)
         reached = np.eye(len(legal)) + legal
@@ -90,11 +90,11 @@ class Spread:
     Otherwise they must be computed from logarithms, which is slower.
 
     Attributes:
-        widest: how far apart the values of one step, its logits and its legal transitions, may lie. A negative value
-            means that nothing is known about the products.
-        shortest: the length in tokens from which on every sentence has a legal path.
+        widest: the largest allowed range of the values of one step (logits and legal transition weights). If it is
+            negative, products must not be used.
+        shortest: the smallest length in tokens such that every sentence of at least that length has a legal path.
         used: [K], whether some legal path goes through each tag. The other tags must be left out of the products,
-            because a path that leads nowhere might outgrow all the rest.
+            because a path that cannot be completed might dominate the others.
     """
 
     widest: float

@@ -18,7 +18,7 @@ from tagger.prediction.stream import CHUNK_LINES, tag_stream
 
 
 def gold_file(model: Model[object], given: str | None) -> str:
-    """Return the file to score on: the given one, else the config's test file.
+    """Return the file to score: the given one, or else the config's test file.
 
     Raises:
         DataError: there is no such file.
@@ -26,7 +26,7 @@ def gold_file(model: Model[object], given: str | None) -> str:
     if given is not None:
         return given
     if model.manifest.test is None:
-        raise DataError("FILE: the model's config names no data.test; pass the file to score on")
+        raise DataError("FILE: found none, and the model's config does not set data.test; pass the file to score")
     path = model.directory / model.manifest.test
     if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
         raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
@@ -36,7 +36,7 @@ def gold_file(model: Model[object], given: str | None) -> str:
 def evaluate_file(
     predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
 ) -> Evaluation:
-    """Score exactly the tags that `tagger predict` writes.
+    """Score a model on a file, with exactly the tags that `tagger predict` would write.
 
     Args:
         look: called after each sentence; an exception that it raises ends the evaluation.

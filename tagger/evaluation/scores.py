@@ -1,8 +1,8 @@
 """Precision, recall and F1 by seqeval.
 
 There are two readings of tags, and every score names its reading. *Conlleval's* reading is seqeval's default mode: it
-reads ill-formed sequences as conlleval does. The *strict* reading is seqeval's strict mode: it counts only well-formed
-spans of the scheme, taken before any repair.
+reads ill-formed sequences as conlleval does. The *strict* reading is seqeval's strict mode: it counts only spans
+that are well-formed in the scheme, before any repair.
 """
 
 from __future__ import annotations
@@ -127,5 +127,5 @@ def _score(values: Sequence[Any]) -> Score:
 
 
 def _quiet() -> warnings.catch_warnings[None]:
-    # seqeval warns about types without spans and averages over nothing; both are zero in the result.
+    # seqeval warns if a type has no spans or an average is empty. Both scores are 0 in the result.
     return warnings.catch_warnings(action="ignore")

@@ -23,8 +23,9 @@ class Comparison:
         f1: the F1 of each model.
         difference: the F1 of the first model minus the F1 of the second.
         interval: the 95 % interval of the difference, by the bootstrap over sentences (Efron 1979; percentiles).
-        p_value: how often the difference is at least as large if a coin toss decides, for each sentence, whether the
-            two predictions change places: paired approximate randomisation, two-sided (Noreen 1989; for F1: Yeh 2000).
+        p_value: the p-value of paired approximate randomization (two-sided; Noreen 1989; for F1: Yeh 2000): the share
+            of samples whose difference is at least as large when the two predictions of each sentence are swapped at
+            random.
         samples: the number of samples of each method.
     """
 

@@ -1,1 +1,1 @@
-"""Sentences to arrays: vocabularies, characters, encoding and batches."""
+"""Conversion of sentences to arrays: vocabularies, characters, encoding and batches."""

@@ -41,7 +41,7 @@ class Batch:
         reversed_rows: [B, T], the same with each sentence reversed by its own length.
         lengths: [B], the sentence lengths, each at least 1 except in an empty share.
         tag_ids: [B, T], the gold tags; zeros at padding, and everywhere if there are no gold tags.
-        forms: the forms of the D distinct tokens; None if the network reads no forms.
+        forms: the forms of the D distinct tokens; None if the network does not read forms.
         feature_ids: [D, F], the feature ids of the distinct tokens.
     """
 
@@ -115,7 +115,7 @@ def pad(sentences: Sequence[Ids]) -> tuple[Ids, Ids]:
         The padded sentences [B, T, ...], and their lengths [B].
 
     Raises:
-        ValueError: there is no sentence, or a sentence has no tokens (a cuDNN LSTM fails on it).
+        ValueError: there are no sentences, or a sentence is empty (the cuDNN LSTM fails on empty sentences).
     """
     lengths = np.array([len(ids) for ids in sentences], np.int32)
     if not lengths.all() or not len(lengths):
@@ -175,9 +175,10 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], n_ahead: int = 2) -> Iterator[T]:
-    """Yield the same items, which another thread makes up to `n_ahead` in advance.
+    """Yield the items of an iterable, computed up to `n_ahead` items in advance by another thread.
 
-    The items must not depend on when they are made. An error in making an item is raised where that item is taken.
+    The items must not depend on the time at which they are computed. If computing an item fails, the error is raised
+    when that item is requested.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(n_ahead)
     abandoned = threading.Event()

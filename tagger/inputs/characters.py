@@ -1,4 +1,4 @@
-"""Word forms: the characters and the casing of a token, which its letters give whether or not the token is known.
+"""Word forms: the characters and the casing of a token. They are available even if the token is unknown.
 
 They depend on the letters alone, so they are computed only once for each distinct token.
 """
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from tagger.inputs.vocabulary import N_RESERVED, UNK_ID, Ids
 
-MAX_CHARACTERS = 64  # the network reads only the first and the last half of this number of a longer token
+MAX_CHARACTERS = 64  # of a longer token, the network reads only the first and the last 32 characters
 
 
 class Casing(enum.IntEnum):
-    """The shapes of a token that Reimers & Gurevych (2017) distinguish; digits of any script count."""
+    """The shapes of a token that Reimers & Gurevych (2017) distinguish; digits of any script are digits."""
 
     PADDING = 0
     NUMERIC = 1  # 1996
@@ -85,7 +85,7 @@ class CharacterVocabulary:
 
 
 def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.NDArray[np.int64]]:
-    """Return the vocabulary of all characters in the tokens, commonest first, and the count of each id."""
+    """Return the vocabulary of all characters in the tokens, the most frequent first, and the count of each id."""
     counts: collections.Counter[str] = collections.Counter()
     for token in tokens:
         counts.update(token)
@@ -98,7 +98,7 @@ def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.ND
 
 @dataclasses.dataclass(frozen=True)
 class WordForms:
-    """S distinct forms, the first of which is that of padding.
+    """S distinct forms; the first is the form of padding.
 
     Attributes:
         casing: [S], the `Casing` of each form.
@@ -131,8 +131,8 @@ def encode_forms(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) 
 
     Args:
         tokens: the distinct tokens.
-        vocabulary: the known characters; None if the network reads no characters. Each form then has one character,
-            which means nothing.
+        vocabulary: the known characters; None if the network does not read characters. Each form then has one
+            placeholder character.
     """
     casing = np.array([Casing.PADDING, *map(casing_of, tokens)], np.int32)
     if vocabulary is None:

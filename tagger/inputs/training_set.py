@@ -1,4 +1,7 @@
-"""Training sentences, batched anew for each epoch: their order, and the ids that are replaced by unknown ones."""
+"""Training sentences, batched again for each epoch: their order, and the ids that are replaced.
+
+The replacement is the id of unknown tokens, characters or feature values.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.G
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WordDropout:
-    """The replacement of some tokens, characters and features by unknown ones, which the network thus learns to read.
+    """The replacement of some tokens, characters and features with unknown ones, to train on unknown input too.
 
     Attributes:
         rare: [V], true at the token ids that are replaced with `unk_probability`.
@@ -41,8 +44,8 @@ class WordDropout:
         word_dropout: the probability with which any token is replaced, rare or not.
         character_dropout: the probability with which any character is replaced.
         rare_characters: [C], true at the character ids that are replaced with `unk_probability`.
-        unknown_features: [n feature ids], the id of its column's unknown value for a rare value, and otherwise the id
-            itself.
+        unknown_features: [n feature ids], for each feature id, the id that replaces it: that of its column's unknown
+            value if it is rare, otherwise the id itself.
     """
 
     rare: npt.NDArray[np.bool_]
@@ -79,12 +82,12 @@ class WordDropout:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Encoded training sentences, batched anew for each epoch.
+    """Encoded training sentences, batched again for each epoch.
 
     Attributes:
         sentences: one array per sentence, as `make_batch` takes them.
         tag_ids: one array [T_i] per sentence.
-        word_dropout: the replacement of tokens, characters and features by unknown ones.
+        word_dropout: the replacement of tokens, characters and features with unknown ones.
         forms: the forms that `sentences` refer to.
     """
 

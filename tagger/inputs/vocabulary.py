@@ -26,8 +26,8 @@ LOOKUPS = ("exactly", "in lower case", "with digits as 0", "with digits as #")
 def lookup_variants(token: str) -> Iterator[tuple[int, str]]:
     """Yield the variants under which a token may have a pretrained vector, best first, with indices into `LOOKUPS`.
 
-    Vectors trained on lower-cased text have no capitals. In some training texts, each digit was replaced by 0; in that
-    of word2vec's GoogleNews vectors, by #.
+    Vectors trained on lower-cased text have no capitals. Some training texts have each digit replaced with 0; that of
+    the GoogleNews vectors of word2vec has each digit replaced with #.
 
     >>> list(lookup_variants("B-52"))
     [(0, 'B-52'), (1, 'b-52'), (2, 'B-00'), (2, 'b-00'), (3, 'B-##'), (3, 'b-##')]
@@ -69,7 +69,8 @@ class TokenVocabulary:
         tokens: the tokens of the training data, then those that only the pretrained vectors have.
         normalization: the changes to a token before anything else is done with it.
         n_trained: the number of tokens from the training data; None without pretrained vectors. With pretrained
-            vectors, an unknown token is also looked up in its other variants (`lookup_variants`), as vectors are.
+            vectors, a token that is not found is also looked up in its other variants (`lookup_variants`), like the
+            tokens of the vectors.
 
     Raises:
         ValueError: a token occurs twice, or `n_trained` is greater than the number of tokens.
@@ -116,11 +117,11 @@ def build_vocabulary(
     min_count: int = 1,
     max_size: int | None = None,
 ) -> tuple[TokenVocabulary, npt.NDArray[np.int64]]:
-    """Build the vocabulary of tokens that occur at least `min_count` times, at most the `max_size` commonest of them.
+    """Build the vocabulary of tokens that occur at least `min_count` times, at most the `max_size` most frequent.
 
     Returns:
-        The vocabulary, with the commonest token first (ties in order of appearance), and the training count of each id,
-        [len(vocabulary)].
+        The vocabulary, with the most frequent token first (ties in order of appearance), and the training count of each
+        id, [len(vocabulary)].
     """
     counts: collections.Counter[str] = collections.Counter()
     for tokens in sentences:

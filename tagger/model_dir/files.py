@@ -48,7 +48,8 @@ def read_directory(directory: Path, read: Callable[[ModelFiles], T]) -> T:
         except _ReplacedError:
             if last:
                 raise ModelError(
-                    f"{directory}: is being replaced again and again, expected a model that stays; try again"
+                    f"{directory}: found a directory that is replaced repeatedly, expected a stable model; try again"
+                    " when training has finished"
                 ) from None
             time.sleep(0.01)
     raise AssertionError("unreachable")
@@ -88,7 +89,7 @@ class ModelFiles:
     def descriptor_path(self, name: str) -> str:
         """Return a path for libraries that open files by name.
 
-        The path goes through the descriptor if the system has such paths. Otherwise the directory may be replaced in
+        On systems with /proc/self/fd, the path goes through the descriptor. On others, the directory may be replaced in
         the meantime, and the caller must call `check_not_replaced` afterwards.
         """
         if sys.platform == "linux" and Path("/proc/self/fd").exists():
@@ -112,7 +113,7 @@ class ModelFiles:
 
     def _read(self, name: str, read: Callable[[BinaryIO], T]) -> T:
         def opener(path: str, flags: int) -> int:
-            # O_NONBLOCK: opening a pipe of that name would wait for ever.
+            # O_NONBLOCK: opening a pipe of that name would wait forever.
             return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._descriptor)
 
         try:
@@ -136,21 +137,21 @@ class ModelFiles:
         content = self._read(MANIFEST, lambda file: file.read(_LARGEST_MANIFEST + 1))
         if len(content) > _LARGEST_MANIFEST:
             raise ModelError(
-                f"{path}: found more than {_LARGEST_MANIFEST} bytes, expected a manifest of tagger; copy the model"
-                " again"
+                f"{path}: found more than {_LARGEST_MANIFEST} bytes, expected a manifest written by tagger; copy the"
+                " model again"
             )
         try:
             values: dict[str, Any] = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ModelError(
-                f"{path}: found no valid JSON ({error}), expected the manifest of a model: the file was altered; copy"
+                f"{path}: is not valid JSON ({error}), expected the manifest of a model: the file was altered; copy"
                 " the model again"
             ) from None
         version = values.get("format_version") if isinstance(values, dict) else None
         if type(version) is not int or version < 1:
             raise ModelError(
-                f"{path}: found no format_version, expected a manifest of tagger: this is another file, or it was"
-                " altered; copy the model again"
+                f"{path}: found no format_version, expected a manifest written by tagger: this is another file, or it"
+                " was altered; copy the model again"
             )
         if version > FORMAT_VERSION:
             raise ModelError(
@@ -185,7 +186,7 @@ class ModelFiles:
         """Return the size of a file in bytes.
 
         Raises:
-            ModelError: the manifest has another size for it.
+            ModelError: the size differs from that in the manifest.
         """
 
         def size(file: BinaryIO) -> int:

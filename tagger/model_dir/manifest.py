@@ -13,7 +13,7 @@ from tagger.architecture import Decoder, NetworkSpec
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
-from tagger.errors import ModelError, TaggerError
+from tagger.errors import ModelError, TaggerError, shortened
 from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
@@ -31,7 +31,8 @@ class Manifest:
         normalization: the changes made to a token before it is looked up.
         n_trained_tokens: the number of tokens from the training data, or None without pretrained vectors.
         embedding_dtype: the type of the numbers in `embeddings.bin`.
-        network: the architecture. In the file `decoder` is beside it, as in models older than `NetworkSpec`.
+        network: the architecture. In the file, `decoder` is a key beside `network`, as it was before `NetworkSpec`
+            existed.
         max_length: the number of tokens that the network sees at once.
         seed: the seed of the training.
         dev: epoch, precision, recall, f1 and accuracy of the saved weights on the dev set.
@@ -74,7 +75,10 @@ class Manifest:
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
-            raise ModelError("notation.bare: found true, expected false, because only IO may be bare")
+            raise ModelError(
+                f"notation.bare: found true with scheme {values['notation']['scheme']}, expected false: only tags in IO"
+                " can lack a prefix"
+            )
         if (values["notation"]["scheme"] == NO_SCHEME) != (values["scheme"] == NO_SCHEME):
             raise ModelError(
                 f"scheme: found {values['scheme']} and notation.scheme {values['notation']['scheme']}, expected both to"
@@ -85,6 +89,12 @@ class Manifest:
         except ValueError as error:
             raise ModelError(f"network.{error}") from None
         normalization = values["normalization"]
+        unknown = set(normalization) - {"lowercase", "digits"}
+        if unknown:
+            raise ModelError(
+                f"normalization: found the unknown key {shortened(json.dumps(min(unknown)))}, expected lowercase and"
+                " digits"
+            )
         layout = {**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])}
         try:
             parts = {
@@ -101,7 +111,7 @@ class Manifest:
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest; this is the only way in which one is written.
+    """Return the bytes of a manifest; manifests must not be written in any other way.
 
     The key `sha256` is added. It is the hash of all other keys, written in the same way.
     """
@@ -110,7 +120,7 @@ def dump_manifest(values: Mapping[str, Any]) -> bytes:
 
 
 def is_unaltered(content: bytes) -> bool:
-    """Whether the bytes of a manifest are exactly as `dump_manifest` wrote them."""
+    """Return whether the bytes of a manifest are exactly as `dump_manifest` wrote them."""
     line = _SIGNATURE.search(content)
     if line is None:
         return False

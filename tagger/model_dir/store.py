@@ -76,7 +76,7 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
         try:
             manifest = Manifest.from_json(values)
         except ModelError as error:
-            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; train again") from None
+            raise ModelError(f"{files.path(MANIFEST)}: {error.message}; update tagger, or train again") from None
         encoder = _read_encoder(files, manifest)
         tags = _checked_tags(files.path(TAGS), files.lines(TAGS), manifest.scheme)
         if len(tags) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
@@ -120,12 +120,14 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
     import safetensors.numpy
 
     del tags
+    file = WEIGHTS
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
+        file = EMBEDDINGS
         stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
         embedding = stored.reshape(len(encoder.tokens), manifest.network.embedding_dim).astype(np.float32)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{files.path(WEIGHTS)}, {EMBEDDINGS}: {error}; train again") from None
+        raise ModelError(f"{files.path(file)}: {error}; train again") from None
     weights = {**weights, "embedding": embedding}
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
@@ -182,7 +184,7 @@ def save_model(
         graph: the network as ONNX, which reads its embedding from the file `EMBEDDINGS`.
         config: the content of `CONFIG`.
         history: the content of `HISTORY`.
-        check: called with the new directory before that takes its place; if it raises, the old model stays.
+        check: called with the new directory before it is put in place; if it raises, the old model stays.
 
     Raises:
         ModelError: the directory holds something else, or cannot be written.

@@ -36,7 +36,7 @@ def make_branch(units: int, kernel: Kernel, **options: Any) -> Branch:
     """Return a branch of `units` LSTM units.
 
     Args:
-        options: further arguments of `keras.layers.LSTM`: initializers, name, dtype.
+        options: further arguments of `keras.layers.LSTM`, such as initializers, name and dtype.
     """
     layer = BlockLSTM if kernel is Kernel.BLOCK else Branch
     return layer(units, return_sequences=True, use_cudnn=kernel is Kernel.CUDNN, **options)
@@ -118,7 +118,7 @@ def _block_lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
 
 
 def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
-    """Return where each step of the reversed sentences comes from, as row numbers [T, B] of T·B steps.
+    """Return the source of each step of the reversed sentences, as row numbers [T, B] into T·B steps.
 
     Applying the reversal twice restores the original order. For one sentence of length 3 and T = 5 the result is
     [2 1 0 3 4]: the first three steps are reversed, and padding stays in its place.
@@ -133,8 +133,8 @@ def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:
 def reverse_by_length(x: Tensor, reversal: Tensor) -> tuple[Tensor, Any]:
     """Reverse each sentence of x [T, B, D] by its own length, with the row numbers `reversal` [T, B].
 
-    The operation is its own inverse, so its gradient is the reversed gradient. It needs no sum over rows, unlike the
-    gradient of a general gather.
+    The operation is its own inverse, so its gradient is the reversed gradient. It does not need a sum over rows, unlike
+    the gradient of a general gather.
     """
 
     def reverse(y: Tensor) -> Tensor:
@@ -149,8 +149,8 @@ def look_up_both(
 ) -> tuple[tuple[Tensor, Tensor], Any]:
     """Look up rows of table [D, E] for the sentences and for their reversed copies, [T, B, E] each.
 
-    The gradient first puts the gradient of the reversed copies back in order and adds it to that of the sentences, and
-    then sums by row. This halves the number of rows to sum.
+    The backward pass first restores the order of the reversed copies' gradient and adds it to the sentences' gradient.
+    Only then does it sum by row, which halves the number of rows to sum.
 
     Args:
         rows, reversed_rows: [T, B]; `reversed_rows` is `rows` with each sentence reversed.
@@ -196,10 +196,10 @@ class TwoBranchLSTM(keras.layers.Layer):
     Args:
         units: H, the number of units per direction.
         direction: the branches of the layer.
-        merge: how the outputs of two branches become one.
+        merge: the way to merge the outputs of two branches.
         kernel: the implementation that computes each branch.
         seed: the seed of the initial weights.
-        kwargs: further arguments of a Keras layer: name, dtype.
+        kwargs: further arguments of the Keras layer, such as name and dtype.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Emissions:
         logits: float64 [T, B, K], minus the largest logit of each step; zeros at padding.
         mask: [T, B], True at real steps.
         is_last: [T, B], True at the last step of each sentence.
-        order: [T, B], where each step of a reversed copy comes from: the result of `reversal`.
+        order: [T, B], the source of each step of a reversed copy: the result of `reversal`.
     """
 
     logits: Tensor
@@ -55,14 +55,16 @@ class Chain:
     """The results of both passes over a batch, in float64.
 
     Attributes:
-        is_narrow: whether the passes computed with probabilities instead of logarithms.
-        log_z: [B], the logarithm of the sum over all tag sequences, computed from the emissions instead of the logits.
+        is_narrow: whether the values of each step lie so close together that the passes could use probabilities instead
+            of logarithms.
+        log_z: [B], the log-partition function of the emissions (the logits after the shift in `Emissions`).
         marginals: [T, B, K], probabilities in both cases; zeros at padding.
         before: [T, B, K], the sum over all beginnings of the sentence that end in a tag at a step, up to a factor; its
             logarithm if `is_narrow` is false.
         after: [T, B, K], the sum over all ends of the sentence that begin with a tag at a step, up to a factor; its
-            logarithm if `is_narrow` is false. The factors are such that
-            before[t, b, i] · exp(transition[i, j]) · after[t + 1, b, j] is the probability of i and j at t and t + 1.
+            logarithm if `is_narrow` is false. The factors are chosen so that
+            before[t, b, i] · exp(transition[i, j]) · after[t + 1, b, j] is the joint probability of tag i at step t and
+            tag j at step t + 1.
     """
 
     is_narrow: Tensor
@@ -157,7 +159,7 @@ def _scan(step: Callable[[Tensor, Tensor], Tensor], first: Tensor, inputs: Tenso
 
 
 def expected_moves(chain: Chain, transition: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """Return how often the model expects each transition, [K, K], with each sentence counted by its weight [B]."""
+    """Return the expected number of each transition, [K, K], with sentences weighted by `weight` [B]."""
     moves = mask[1:, :, None]
     before = tf.where(moves, chain.before[:-1], 0.0)
 
@@ -191,7 +193,7 @@ class CRF(keras.layers.Layer):
         constraints: the transitions, first tags and last tags that are legal; None if all are. Illegal ones have a
             probability of exactly 0, and their weights are never trained.
         n_tags: K.
-        kwargs: further arguments of a Keras layer: name.
+        kwargs: further arguments of the Keras layer, such as name.
 
     Attributes:
         transition: [K, K], the weights from the tag of the row to the tag of the column.
@@ -238,7 +240,7 @@ class CRF(keras.layers.Layer):
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def compute(logits: Tensor, *weights: Tensor) -> tuple[Tensor, Any]:
-            # In float64, among other reasons because the result is a small difference between two large sums.
+            # The computation uses float64, because the result is a small difference between two large sums.
             transition, start, end = (tf.cast(weight, tf.float64) for weight in weights)
             emissions = Emissions.of(logits, lengths)
             chain = self._run(emissions, (transition, start, end))
@@ -290,7 +292,7 @@ def _gradients(
     """Return the gradients of the sum of the log-likelihoods, each weighted by its `weight` [B].
 
     They are the gradients with respect to the logits and to the weights of transitions, first tags and last tags. Each
-    is the count in the gold tags minus the count that the model expects, so no loop has to run a second time.
+    gradient is the gold count minus the expected count, so no loop has to run again.
     """
     mask = emissions.mask
     counts = tf.one_hot(tf.where(mask, gold, -1), transition.shape[0], dtype=tf.float64)  # zeros at padding

@@ -31,7 +31,7 @@ class Device:
         name: the name to show to users.
         kernel: the implementation that computes the LSTM branches on this device.
         n_gpus: the number of GPUs; 0 for the CPU.
-        threads: the number of TensorFlow's threads on the CPU; sums are rounded differently with another number.
+        threads: the number of TensorFlow's threads on the CPU; another number rounds sums differently.
     """
 
     name: str
@@ -44,7 +44,7 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
     """Choose the CPU (`cpu`), a GPU (`gpu`), all GPUs (`gpus`) or a GPU if there is one (`auto`); set the threads.
 
     Raises:
-        DeviceError: a GPU is requested and TensorFlow sees none; the message says what is missing.
+        DeviceError: a GPU is requested and TensorFlow does not see one; the message says what is missing.
     """
     n = threads or available_cores()
     _set_threads(n)
@@ -52,7 +52,7 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
         gpus = tf.config.list_physical_devices("GPU")
     if wanted in ("gpu", "gpus") and not gpus:
         reason, *detail = why_no_gpu()
-        raise DeviceError(f"--device {wanted}: TensorFlow sees no GPU: {reason}", detail=detail)
+        raise DeviceError(f"--device {wanted}: TensorFlow does not see a GPU: {reason}", detail=detail)
     chosen = [] if wanted == "cpu" else gpus if wanted == "gpus" else gpus[:1]
     with muted_stderr():
         tf.config.set_visible_devices(chosen, "GPU")
@@ -66,7 +66,7 @@ def choose_device(wanted: str, *, threads: int | None = None) -> Device:
 
 
 def make_deterministic() -> None:
-    """Make TensorFlow use operators that give the same bits every time."""
+    """Make TensorFlow use deterministic operators."""
     tf.config.experimental.enable_op_determinism()
 
 
@@ -107,8 +107,8 @@ def device_errors_explained(device: Device | None = None, *, n_workers: int = 1)
         if device is None or not device.n_gpus:
             raise
         raise DeviceError(
-            f"{device.name}: failed during the work, expected results; check it with nvidia-smi, then continue from the"
-            " last saved state with --resume, on the same device or with --device cpu",
+            f"{device.name}: the device failed during training; check it with nvidia-smi, then continue from the last"
+            " saved state with --resume, on the same device or with --device cpu",
             detail=_lines(error)[:3],
         ) from None
 
@@ -142,7 +142,7 @@ def why_no_gpu() -> list[str]:
     elif missing:
         reason = "CUDA libraries are missing; run pip install '.[gpu]' in a clone of tagger, or use --device cpu"
     else:
-        reason = "the CUDA libraries load, but no device answers; check it with nvidia-smi, or use --device cpu"
+        reason = "the CUDA libraries load, but no GPU responds; check it with nvidia-smi, or use --device cpu"
     needs = f"TensorFlow {tf.__version__} needs CUDA {build.get('cuda_version')} and cuDNN {build.get('cudnn_version')}"
     return [reason, needs, *(f"cannot be loaded: {name}" for name in missing)]
 

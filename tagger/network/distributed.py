@@ -1,11 +1,11 @@
-"""Several devices or machines that train one network together; one device is the simplest case.
+"""Training of one network on several devices or machines; a single device is the simplest case.
 
 Every worker makes the same batches from the same seed, and each replica takes its share of the sentences. The loss is
 divided by the number of sentences of the whole batch and the gradients are summed, so a step equals the step of one
-device with the whole batch. A share keeps all distinct ids of its batch. The gradients of embedding rows are therefore
-for the same rows on every replica and are summed like all other gradients. (Gathering each replica's own rows works
-too, but costs more. TensorFlow also accepts updates from each replica's own rows without gathering them, but then the
-replicas end up with different embeddings.)
+device with the whole batch. A share keeps all distinct ids of its batch. The gradient of the embedding therefore has
+the same rows on every replica and is summed like any other gradient. (Gathering each replica's own rows works too, but
+costs more. TensorFlow also accepts updates from each replica's own rows without gathering them, but then the replicas
+end up with different embeddings.)
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Replicas:
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set on any worker.
 
-        All workers must decide the same from it, because otherwise some would wait for the others forever.
+        All workers must make the same decision from the result; otherwise, some would wait forever for the others.
         """
         return self.total(float(flag)) > 0
 
@@ -193,8 +193,8 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
     if len(task.workers) > 1:
         with device_errors_explained(n_workers=len(task.workers)), muted_stderr():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        with contextlib.suppress(ValueError):  # outside the main thread there is no handler of ours to restore
-            # TensorFlow has replaced the handler of SIGTERM, to notice when a machine is about to be withdrawn.
+        with contextlib.suppress(ValueError):  # signal handlers can be set only in the main thread
+            # TensorFlow has replaced the handler of SIGTERM, to notice when a machine is about to be preempted.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         return Replicas(strategy, task)
     if gpus > 1 or devices:
@@ -203,7 +203,7 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
 
 
 def meet(workers: tuple[str, ...], index: int, should_stop: Callable[[], bool] = lambda: False) -> bool:
-    """Wait until all workers are present; return False if `should_stop` says so first.
+    """Wait until all workers are present; return False if `should_stop` returns true first.
 
     Args:
         workers: the addresses of all workers, `host:port`, the chief first.

@@ -1,4 +1,4 @@
-"""The representation of a token before the network reads its neighbours: one row for each distinct token of a batch."""
+"""The representation of a token before the network reads its neighbors: one row for each distinct token of a batch."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class CharacterCNN(CharacterNetwork):
         self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer="zeros")
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        # There are about a hundred distinct characters, but they occur in thousands of places. So each is multiplied
-        # with each column of the kernel once, and the value at a place is the sum of three rows.
+        # There are about a hundred distinct characters, but they occur in thousands of places. Therefore each character
+        # is multiplied once with each position of the kernel, and the value at a place is the sum of three rows.
         products = tf.einsum("ce,keo->kco", tf.convert_to_tensor(self.embedding), self.kernel)
         tokens = tf.repeat(tf.range(tf.shape(lengths)[0]), lengths)  # [N]: 0 0 0 1 2 2
-        is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next is of the same token
+        is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next character belongs to the same token
         before = tf.concat([[PAD_ID], characters[:-1] * is_same], axis=0)
         after = tf.concat([characters[1:] * is_same, [PAD_ID]], axis=0)
         places = tf.stack([before, characters, after], axis=1) + tf.range(WIDTH) * tf.shape(products)[1]  # [N, 3]

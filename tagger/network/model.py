@@ -255,7 +255,7 @@ def sequence_loss(logits: Tensor, tag_ids: Tensor, lengths: Tensor, *, label_smo
 
 
 class NetworkLogits:
-    """A function that computes logits with a network, without dropout; it is a `predictor.ComputeLogits`.
+    """A function that computes logits with a network, without dropout; it has the type `predictor.ComputeLogits`.
 
     Args:
         device: TensorFlow's name of the device to compute on; None leaves the choice to TensorFlow.

@@ -1,4 +1,4 @@
-"""The export of weights as an ONNX graph, for prediction and for other tools.
+"""Export of weights as an ONNX graph, for prediction and for other tools.
 
 A check compares what the graph computes with what the trained network computes.
 """
@@ -167,14 +167,16 @@ def check_equal(
         tolerance: the largest difference of two logits, relative to the largest logit if that is above 1.
 
     Raises:
-        ModelError: their logits differ by more than that, or their tags differ although no two tags of a token have
-            logits as close as that.
+        ModelError: the logits differ by more than `tolerance`, or the tags differ although no token's two best logits
+            are that close together.
         TaggerError: the trained network computes values that are not finite.
     """
     sample = _sample([columns for columns in sentences if columns[0]])
     learned = _transitions(exported), _transitions(trained)
     if learned[0] is not None and learned[1] is not None and not learned[0].is_close(learned[1], tolerance):
-        raise ModelError(f"{GRAPH}: its CRF has other transitions than the trained network; report this")
+        raise ModelError(
+            f"{GRAPH}: found other transition weights than those of the trained network, expected the same; report this"
+        )
     given = [tokens for tokens, *_ in sample], [features for _, *features in sample]
     found, expected = exported.logits(*given), trained.logits(*given)
     tags = zip(exported.tag(*given), trained.tag(*given), strict=True)

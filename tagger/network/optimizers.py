@@ -61,13 +61,13 @@ class Optimizer:
     """One rule that updates all weights: dense weights as a whole, the embedding row by row.
 
     It writes to variables through their handles, and each replica has its own copy of a variable. If all replicas are
-    given the same gradients, as they must be, their copies stay equal to the bit.
+    given the same gradients, as they must be, their copies stay equal bit for bit.
 
     Args:
         name: `adam`, `nadam` or `sgd`.
         embedding: [V, E], the variable whose rows a batch looks up.
         dense: all other variables.
-        clip_norm: the bound of the norm of all gradients together; None for no bound.
+        clip_norm: the largest global norm of the gradients; None: no clipping.
     """
 
     def __init__(self, name: str, embedding: tf.Variable, dense: list[tf.Variable], *, clip_norm: float | None) -> None:

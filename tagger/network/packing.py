@@ -1,4 +1,4 @@
-"""Batches in the form in which they are passed to TensorFlow: each is one vector of numbers, and several are joined.
+"""Packing of batches for TensorFlow: each batch becomes one vector of numbers, and several vectors are joined.
 
 Passing an array to TensorFlow costs about 20 µs and calling a compiled function costs half a millisecond, while a step
 takes about ten milliseconds. A batch is therefore passed as one vector, and several batches are passed in one call.
@@ -56,7 +56,7 @@ class BatchTensors(NamedTuple):
 def pack(
     batch: Batch, dropout_seed: tuple[int, int] = (0, 0), *, n_sentences: int | None = None, stop: bool = False
 ) -> Ids:
-    """Return a batch as one vector; `unpack` reads its layout."""
+    """Return a batch as one vector, in the layout that `unpack` reads."""
     nothing = np.zeros(0, np.int32)
     forms = batch.forms or WordForms(nothing, nothing, nothing)
     (n_tokens, n_features), (n_rows, n_steps) = batch.feature_ids.shape, batch.token_rows.shape

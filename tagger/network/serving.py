@@ -1,4 +1,4 @@
-"""The export of a model's network as one file or directory that other tools can serve; docs/serving.md specifies it."""
+"""Export of a model's network as one file or directory that other tools can serve; docs/serving.md specifies it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, u
 # as one step per call, and five are nearly as fast as 16. Larger networks and batches need fewer steps per call. Ctrl-C
 # waits for all steps of a call.
 _UNITS_PER_CALL, _MOST_STEPS_PER_CALL, _TOKENS_PER_CALL = 1600, 16, 4096
-# The loss per token beyond which training has diverged even if the loss is finite. The loss of chance is below 15.
+# The loss per token beyond which training has diverged even if the loss is finite. The loss of random guessing is below
+# 15.
 _MOST_LOSS = 1e6
 
 
@@ -151,8 +152,8 @@ class Trainer:
 
         Args:
             batches: the batches of the epoch that have not been trained on yet.
-            progress: the progress of the epoch so far; this function keeps it up to date. The result is equal to the
-                bit only if the epoch was interrupted between two calls of `on_step`.
+            progress: the progress of the epoch so far; this function keeps it up to date. A continued epoch gives
+                the same result bit for bit only if it was interrupted right after a call of `on_step`.
             on_step: called every few steps with the number of tokens that were trained on.
             should_stop: called every few steps; all workers stop after the same step.
 
@@ -168,7 +169,7 @@ class Trainer:
             loss, n_stops, n_good = self._compiled(*arguments).numpy()
             if not abs(loss) <= _MOST_LOSS * n_tokens:
                 raise DivergedError(
-                    epoch, f"loss {loss / n_tokens:.3g} a token", progress.steps + min(int(n_good), n_steps - 1)
+                    epoch, f"a loss of {loss / n_tokens:.3g} per token", progress.steps + min(int(n_good), n_steps - 1)
                 )
             progress.steps += n_steps
             progress.losses.append(float(loss))
@@ -184,13 +185,13 @@ class Trainer:
 
     def check_weights(self, epoch: int, progress: Progress) -> None:
         """Raise DivergedError if a weight is not finite: the last step can break the weights after a finite loss."""
-        # A sum is not finite if one of its terms is not, and it needs no second array of the embedding's size.
+        # A sum is not finite if one of its terms is not, and it does not need a second array of the embedding's size.
         for weight in self.network.trainable_variables:
             if not math.isfinite(weight.numpy().sum(dtype=np.float64)):
                 raise DivergedError(epoch, "weights that are not finite", progress.steps - 1)
 
     def state(self, n_rows: int) -> dict[str, npt.NDArray[Any]]:
-        """Return all numbers that the next step depends on, as `restore` takes them.
+        """Return everything that the next step depends on, in the form that `restore` takes.
 
         Args:
             n_rows: the number of rows of the embedding to include, from the first on.
@@ -207,7 +208,9 @@ class Trainer:
         """
         rows, others = self.variables()
         if set(state) != {*rows, *others}:
-            raise ValueError(f"found other numbers than this network's: {sorted(set(state) ^ {*rows, *others})[:4]}")
+            raise ValueError(
+                f"found arrays that do not match those of this network: {sorted(set(state) ^ {*rows, *others})[:4]}"
+            )
         for name, variable in {**rows, **others}.items():
             value, shape, dtype = state[name], tuple(variable.shape), variable.dtype.as_numpy_dtype
             if name in rows:
@@ -237,7 +240,7 @@ class Trainer:
         # Every worker must take part in the comparison even if its own replicas differ, because the others wait for it.
         if not self._replicas.are_same(crc) or not equal:
             raise DeviceError(
-                "replicas: found weights that differ, expected weights that are equal to the bit; use devices and"
+                "replicas: found weights that differ, expected weights that are equal bit for bit; use devices and"
                 " libraries of one kind, and report this"
             )
 
@@ -333,7 +336,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def saved_weights(self) -> Iterator[None]:
-        """Give the network, within this context, the weights that are saved and that must therefore be scored.
+        """Return a context in which the network has the weights that will be saved, so that these are scored.
 
         These are the moving average of the weights, if there is one, with the embedding rounded to the type in which it
         is stored.
@@ -386,7 +389,7 @@ class Trainer:
 def call_groups(numbered: Iterable[tuple[int, Batch]], most: int) -> Iterator[list[tuple[int, Batch]]]:
     """Yield the batches of each call: `most` batches, or fewer if they have `_TOKENS_PER_CALL` tokens.
 
-    If the iteration starts again at the first batch of a group, it yields the same groups from there on.
+    If iteration starts at the first batch of a group, the groups from there on are the same.
     """
     group: list[tuple[int, Batch]] = []
     for step, batch in numbered:

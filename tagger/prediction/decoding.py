@@ -1,4 +1,4 @@
-"""The decoding of logits to tag ids: by argmax, or by Viterbi with the transitions of a scheme or of a CRF."""
+"""Decoding of logits to tag ids, by argmax or by Viterbi with the transitions of a scheme or of a CRF."""
 
 from __future__ import annotations
 
@@ -104,13 +104,13 @@ def decode(
     *,
     most_numbers: int = _MOST_NUMBERS,
 ) -> npt.NDArray[np.intp]:
-    """Return the tag ids [B, T]; `tag_probabilities` returns how sure they are.
+    """Return the tag ids [B, T]; `tag_probabilities` returns their probabilities.
 
     Args:
         logits: [B, T, K].
         lengths: [B], 1 to T; values beyond a sentence's length are meaningless.
         transitions: the transitions of a scheme or of a CRF, for Viterbi; None for argmax.
-        most_numbers: how many numbers Viterbi holds at a time; it needs K² for each sentence.
+        most_numbers: the largest count of numbers that Viterbi holds at a time; it needs K² for each sentence.
     """
     tag_ids: npt.NDArray[np.intp] = logits.argmax(axis=-1)
     if transitions is None:
@@ -134,7 +134,7 @@ def tag_probabilities(
     tag_ids: npt.NDArray[np.intp],
     transitions: Transitions | None,
 ) -> Probabilities:
-    """Return the probability of each chosen tag, [B, T]: with a CRF the marginal, otherwise that of the softmax.
+    """Return the probability of each chosen tag, [B, T]: the marginal probability with a CRF, otherwise the softmax.
 
     Args:
         logits: [B, T, K].
@@ -159,8 +159,8 @@ def marginals(
         lengths: [B], 1 to T; values beyond a sentence's length are ignored.
         transitions: the weights of a CRF. If a sentence has no legal path, its paths with the fewest illegal
             transitions decide.
-        most_numbers: how many numbers are held at a time; each sentence needs a few for each tag of each step, and
-            with logarithms also K².
+        most_numbers: the largest count of numbers that are held at a time; each sentence needs a few numbers per tag
+            and step, and K² more if logarithms are used.
 
     Returns:
         [B, T, K], zeros beyond each sentence's length.
@@ -228,7 +228,7 @@ def _both_ways(emissions: _Doubles, lengths: npt.NDArray[np.int32]) -> tuple[_Do
     The sum over all paths after a step equals the sum over all paths before it in the reversed copy.
 
     Returns:
-        The stack, and where each step of a reversed copy comes from, [T, B].
+        The stack, and the source of each step of a reversed copy, [T, B].
     """
     steps = np.arange(emissions.shape[1])[:, None]
     order = np.where(steps < lengths, lengths - 1 - steps, steps)

@@ -55,8 +55,10 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
     for opset in model.get("opset_import", []):
         values = _message(opset, _OPSET)
         if (_text(values, "domain"), values.get("version")) != ("", [OPSET]):
+            version = values.get("version", [])
             raise ValueError(
-                f"found the operator set {_cut(_text(values, 'domain'))} {values.get('version')}, expected {OPSET}"
+                f"found version {_cut(version[0] if len(version) == 1 else version)} of the operator set"
+                f" {_cut(_text(values, 'domain'))}, expected version {OPSET} of ''"
             )
     for entry in model.get("metadata_props", []):
         _message(entry, _ENTRY)
@@ -76,7 +78,7 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
 
 
 def _described(value: _Message) -> tuple[str, Any, tuple[Any, ...]]:
-    """Return the name, the type of the elements and the axes of an input or output."""
+    """Return the name, the element type and the axes of an input or output."""
     tensor = _message(_one(_message(_one(value, "type"), _TYPE), "tensor_type"), _TENSOR_TYPE)
     axes = [_message(view, _DIMENSION) for view in _message(_one(tensor, "shape"), _SHAPE).get("dim", [])]
     lengths = tuple(_text(axis, "dim_param") if "dim_param" in axis else _one(axis, "dim_value") for axis in axes)

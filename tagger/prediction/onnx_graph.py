@@ -1,4 +1,6 @@
-"""The nodes of a network's ONNX graph as plain values. The export writes them, and no graph with other nodes is loaded.
+"""The nodes of a network's ONNX graph as plain values.
+
+The export writes these nodes, and prediction refuses a graph with any other nodes.
 
 The operator `LSTM` with `direction=bidirectional` and `sequence_lens` computes both branches. Its backward half reads
 each sentence reversed by its own length and puts its outputs back in order.
@@ -95,7 +97,7 @@ def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
 
 
 def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> int:
-    """Add the representation of each token before its neighbours are read, x_0 [T, B, D]; return D."""
+    """Add x_0 [T, B, D], the representation of each token before the network reads its neighbors; return D."""
     width = spec.embedding_dim
     name = "words" if spec.reads_forms or sizes.n_features else "x_0"
     steps = graph.node("Transpose", ["token_ids"], "steps", perm=(1, 0))
@@ -170,7 +172,7 @@ def _add_character_lstm(graph: Structure, spec: NetworkSpec, n_characters: int) 
     x = graph.node("Gather", [graph.weight("characters.embedding", n_characters, dim), steps], "character_x")
     constants = _lstm_weights(graph, "character_{}", 2, dim, units)
     attributes = {"hidden_size": units, "direction": "bidirectional"}
-    # The output that is used is not the states of all steps but the last state of each direction: [2, S, units].
+    # The node outputs the last state of each direction, [2, S, units], not the states of all steps.
     graph.nodes.append(Node("LSTM", (x, *constants, lengths), ("", "character_states"), attributes))
     by_form = graph.node("Transpose", ["character_states"], "character_pairs", perm=(1, 0, 2))
     shape = graph.number("character_shape", (0, 2 * units))
@@ -197,7 +199,7 @@ def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int) -> int:
         graph.node("Reshape", [f"H_{i}", graph.number(f"shape_{i}", (0, 0, 2 * units))], f"x_{i}")
         return 2 * int(units)
     operator = _MERGES[merge] if direction == Direction.BOTH else "Squeeze"
-    # The axes of these two operators are an input since opset 13, and those of the others only since a later opset.
+    # Since opset 13, these two operators take their axes as an input. The other operators do so only in later opsets.
     if operator in ("ReduceSum", "Squeeze"):
         attributes = {"keepdims": 0} if operator == "ReduceSum" else {}
         graph.node(operator, [f"Y_{i}", graph.number(f"axes_{i}", (1,))], f"x_{i}", **attributes)

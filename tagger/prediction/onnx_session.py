@@ -29,7 +29,8 @@ from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.predictor import Predictor
 
 _LARGEST_LOGIT = 1e30
-_ALWAYS_FITS = 1 << 15  # steps of a batch, which no batch reaches unless data.max_length is set
+# Steps of a batch that always fit; no batch reaches this number with the default data.max_length.
+_ALWAYS_FITS = 1 << 15
 _GPU_BATCH_TOKENS = 16384  # large, because a GPU computes each step for many sentences at once
 
 
@@ -77,12 +78,12 @@ class OnnxSession:
         return self._session.get_outputs()[0].shape[-1]
 
     def check(self, expected: str) -> None:
-        """Raise ModelError unless the graph describes itself as the rest of the model directory describes it."""
+        """Raise ModelError unless the graph's own description of its network matches the rest of the directory."""
         try:
             found = self._session.get_modelmeta().custom_metadata_map.get("network")
         except UnicodeDecodeError:
             found = None
-        if _completed(found) != json.loads(expected):
+        if _completed(found) != json.dumps(json.loads(expected), sort_keys=True):
             raise ModelError(
                 f"{self._shown}: is not the network that the manifest and the vocabularies describe; train again",
                 detail=[f"found    {found}", f"expected {expected}"],
@@ -96,14 +97,14 @@ class OnnxSession:
             arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # see __init__
             raise ModelError(
-                f"{self._shown}: the transitions of its CRF cannot be read: {_first_line(error)}; train again"
+                f"{self._shown}: the transition weights of its CRF cannot be read: {_first_line(error)}; train again"
             ) from None
         k = self.n_tags
         sound = all(np.abs(array).max(initial=0.0) <= _LARGEST_LOGIT for array in arrays)
         if [array.shape for array in arrays] != [(k, k), (k,), (k,)] or not sound:
             raise ModelError(
-                f"{self._shown}: found transitions of a wrong shape, or too large, or not finite, expected those of"
-                f" {k} tags; train again"
+                f"{self._shown}: found transition weights that have the wrong shape, are too large or are not finite,"
+                f" expected finite weights for {k} tags; train again"
             )
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
@@ -121,11 +122,11 @@ class OnnxSession:
                 f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
             ) from None
         expected = (*padded.shape[:2], self.n_tags)
-        # Logits above the limit would make sums overflow. `not … <=` finds NaN too, which `>` would not.
+        # Logits above the limit would make sums overflow. `not … <=` is also true for NaN, unlike `>`.
         if logits.shape != expected or not np.abs(logits).max(initial=0.0) <= _LARGEST_LOGIT:
             raise ModelError(
-                f"{self._shown}: found logits of the shape {logits.shape}, or too large, or not finite, expected the"
-                f" shape {expected} and logits below {_LARGEST_LOGIT:g}; train again"
+                f"{self._shown}: found logits of the shape {logits.shape} that have the wrong shape, are too large or"
+                f" are not finite, expected finite logits of the shape {expected} up to {_LARGEST_LOGIT:g}; train again"
             )
         return logits
 
@@ -136,20 +137,21 @@ class OnnxSession:
         wanted, available = self.bytes_per_step * n_sentences * longest, self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
-                f"{self._shown}: {n_sentences} sentences of up to {longest} tokens would take {wanted / 1e9:.1f} GB of"
-                f" memory, expected at most the {available / 1e9:.1f} GB that are free; use shorter sentences, or train"
+                f"{self._shown}: {n_sentences} sentences of up to {longest} tokens need {wanted / 1e9:.1f} GB of"
+                f" memory, expected at most the {available / 1e9:.1f} GB that is free; use shorter sentences, or train"
                 " with a smaller data.max_length"
             )
 
 
-def _completed(description: str | None) -> Any:
-    """Parse a graph's description of its network and add defaults for settings that are newer than the graph.
+def _completed(description: str | None) -> str | None:
+    """Add defaults to a graph's description of its network, for settings that are newer than the graph.
 
-    Return None if the description is not JSON.
+    Returns:
+        The description as JSON with sorted keys, or None if it is not JSON.
     """
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
         found = json.loads(str(description))
-        return {**NetworkSpec().to_json(), **found}
+        return json.dumps({**NetworkSpec().to_json(), **found}, sort_keys=True)
     return None
 
 

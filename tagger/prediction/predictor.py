@@ -1,4 +1,4 @@
-"""The prediction of tags for tokens.
+"""Prediction of tags for tokens.
 
 Sentences of similar length form batches, which run on all cores. The results are in the order of the sentences.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 DEFAULT_MAX_LENGTH = 512
-_CONTEXT_SHARE = 8  # an eighth of a window's tokens is context, on each side
+_CONTEXT_SHARE = 8  # on each side, an eighth of a window's tokens are context
 # Takes encoded sentences, none of them empty, and their forms; returns logits [B, T, K]. For a model with a CRF it also
 # has the attribute `transitions`, the weights of the CRF.
 ComputeLogits = Callable[[Sequence[Ids], WordForms | None], Logits]
@@ -81,8 +81,8 @@ class TaggedSentence:
 
     Attributes:
         tags: T canonical tags in the scheme of the training file.
-        probabilities: the probability of each tag, T fractions: with a CRF the marginal, otherwise that of the softmax;
-            empty if probabilities were not requested.
+        probabilities: T fractions, the probability of each tag: the marginal probability with a CRF, otherwise that of
+            the softmax; empty if probabilities were not requested.
     """
 
     tags: list[str]
@@ -281,7 +281,7 @@ class Started:
     def result(self) -> list[TaggedSentence]:
         """Return the tagged sentences in their original order; an empty sentence has no tags."""
         results: list[TaggedSentence | None] = [None] * self._n_sentences
-        here = self._futures and self._process == os.getpid()  # after a fork, no thread does them
+        here = self._futures and self._process == os.getpid()  # after a fork, the pool has no threads to run the jobs
         try:
             for rows, get in zip(
                 self._batches, [future.result for future in self._futures] if here else self._jobs, strict=True
@@ -293,6 +293,6 @@ class Started:
         return [tagged or TaggedSentence([], []) for tagged in results]
 
     def cancel(self) -> None:
-        """Cancel all work that has not begun; after an error or an interrupt nobody waits for it."""
+        """Cancel all work that has not started, because nobody waits for it after an error or an interrupt."""
         for future in self._futures:
             future.cancel()

@@ -1,4 +1,4 @@
-"""The tagging of streams: sentences are read ahead and tagged in groups.
+"""Tagging of streams: sentences are read ahead and tagged in groups.
 
 A CoNLL stream is returned with its tags as a further column.
 """
@@ -41,7 +41,7 @@ def tag_groups(
     """Tag sentences as they come, in order, up to `read_ahead` of them at a time.
 
     When the stream pauses, nothing is held back. A sentence that was cut during reading (`continues`) is tagged chunk
-    by chunk. Each chunk has the tokens of its neighbours as context, and its tags may follow the tags before it.
+    by chunk. Each chunk has the tokens of its neighbors as context, and its tags may follow the tags before it.
 
     Args:
         predictor: the predictor that tags the sentences.
@@ -118,8 +118,8 @@ def until_error(sentences: Iterable[Sentence], failures: list[Exception]) -> Ite
 def groups(stream: Iterable[Sentence], read_ahead: int) -> Iterator[tuple[list[Sentence], bool]]:
     """Yield groups of up to `read_ahead` sentences, or fewer if they are long, each with a mark.
 
-    The mark is true only for the first chunk of a sentence that was cut, which is a group of its own. At a pause, the
-    sentences read so far form a group, and an empty group follows.
+    The mark is true only if the group is the first chunk of a sentence that was cut; such a chunk is always a group of
+    its own. At a pause, the sentences read so far form a group, and an empty group follows.
     """
     group: list[Sentence] = []
     n_lines = 0
@@ -165,7 +165,7 @@ def tag_conll(
     scores: bool = False,
     line_buffered: bool = False,
 ) -> Iterator[bytes]:
-    """Tag a CoNLL stream: the predicted tag, and if requested its score, become further columns.
+    """Tag a CoNLL stream: add the predicted tag as one more column, and its probability if requested.
 
     When a pipe pauses, the complete sentences are yielded before this function waits for more input.
 
@@ -174,7 +174,7 @@ def tag_conll(
         stream: the CoNLL stream.
         layout: the layout of the stream.
         path: the name of the stream in messages.
-        scores: whether to write the score of each tag, which is its probability.
+        scores: whether to write the probability of each tag.
         line_buffered: tag each sentence as soon as it is read, for a stream that delivers its sentences slowly.
 
     Yields:

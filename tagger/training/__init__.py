@@ -1,1 +1,1 @@
-"""One training from a config to a model directory, its states, and several seeds."""
+"""Training: from a config to a model directory, saved states, and training with several seeds."""

@@ -1,7 +1,8 @@
-"""The states of an unfinished training, in DIR.training/ beside its model: all that is needed to continue to the bit.
+"""The states of an unfinished training, in DIR.training/ beside its model.
 
-A state is one safetensors file: arrays, and in its metadata a record as JSON and the SHA-256 of both. It is written
-to a temporary file, synced and renamed. The newest two are kept, so that a damaged one is not the end.
+They hold everything that is needed to continue bit for bit. A state is one safetensors file: arrays, and in its
+metadata a record as JSON and the SHA-256 of both. It is written to a temporary file, synced and renamed. The newest two
+are kept in case one of them is damaged.
 """
 
 from __future__ import annotations
@@ -79,11 +80,11 @@ class State:
             text, expected = metadata["facts"], metadata["sha256"]
             record = json.loads(text)
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"it is not a state: {error}") from None
+            raise ValueError(f"the file is not a state: {error}") from None
         if _digest(text, arrays) != expected:
             raise ValueError("its checksum does not match")
         if not isinstance(record, dict):
-            raise ValueError("it does not say how far the training had come")
+            raise ValueError("the file has no record of the training's progress")
         return cls(record, arrays)
 
 
@@ -126,7 +127,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other training away from the model directory; remove files that a killed one left half written.
+        """Keep every other training away from the model directory; remove partial files of a training that was killed.
 
         Raises:
             ModelError: another training holds the lock, something else is in the way, or nothing can be written.
@@ -157,7 +158,10 @@ class Checkpoints:
                 )
 
     def _hold(self) -> None:
-        """Take the lock, again if somebody has deleted the directory with the lock file since."""
+        """Take the lock.
+
+        Take it again if the directory with the lock file has been deleted in the meantime.
+        """
         while not self._is_held():
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -212,7 +216,7 @@ class Checkpoints:
             raise self._explain(error) from None
 
     def has_states(self) -> bool:
-        """Whether there are any states, damaged or not."""
+        """Return whether there are any states, damaged or not."""
         return bool(self._paths())
 
     def newest(self, warn: Callable[[str], None] = lambda text: None, *, remove_damaged: bool = False) -> State | None:
@@ -236,7 +240,7 @@ class Checkpoints:
                     f" {self.directory} to start over"
                 ) from None
             except ValueError as error:
-                warn(f"{path}: {error}; looking at the state before it")
+                warn(f"{path}: {error}; trying the previous state")
                 damaged.append(path)
                 continue
             if remove_damaged:

@@ -34,14 +34,20 @@ class EpochResult:
 
     @property
     def dev_score(self) -> float | None:
-        """The score that decides which epoch is best, or None without a dev set, when the last epoch is the best."""
+        """The score that decides which epoch is best.
+
+        Without a dev set it is None, and the last epoch counts as the best.
+        """
         return None if self.dev is None else score_of(self.dev)
 
     def beats(self, other: EpochResult | None) -> bool:
-        """Whether this epoch is better than an earlier one, or cannot be compared with it."""
+        """Return whether this epoch replaces an earlier one as the best.
+
+        It does if it has a better score, or if the two cannot be compared.
+        """
         if other is None or self.dev is None or other.dev is None:
             return True
-        # Accuracy breaks ties, such as between the first epochs of a network that finds no span yet.
+        # Accuracy breaks ties, such as between the first epochs of a network that does not find any span yet.
         return (score_of(self.dev), self.dev.accuracy) > (score_of(other.dev), other.dev.accuracy)
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +119,7 @@ class Outcome:
     """The result of a training.
 
     Attributes:
-        model_dir: where the model is; None on a worker that is not the chief, because it writes nothing.
+        model_dir: the path of the model; None on a worker that is not the chief, because it writes nothing.
         history: the finished epochs.
         best: the best of them, or None if none was finished.
         stopped: whether the training was stopped before its end.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger import __version__
-from tagger.architecture import Characters
+from tagger.architecture import SIZE, Characters
 from tagger.config import Config, DataConfig, EmbeddingsConfig, TrainingConfig, VocabularyConfig
 from tagger.corpus.dataset import (
     Corpus,
@@ -50,8 +50,8 @@ from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
 _FLOAT = 4  # bytes
-# How many copies of each weight of the embedding memory holds: the weight, two moments, the average, the best so far,
-# and the copies that are made while these are exchanged.
+# The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
+# far, and the copies that are made while these are exchanged.
 _PER_WEIGHT = 8
 _PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
@@ -76,7 +76,7 @@ class InitialVectors:
 
 
 class SentenceNames:
-    """The names by which errors call the sentences of the training set."""
+    """Descriptions of the training sentences for error messages."""
 
     def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
         self._path = path
@@ -139,6 +139,11 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             raise ConfigError(
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
                 f" from {_source(config.embeddings)}; delete the key"
+            )
+        if not SIZE.allows(dim):
+            raise ConfigError(
+                f"embeddings: found vectors of {dim} numbers in {_source(config.embeddings)}, expected at most"
+                f" {SIZE.most}; use other vectors"
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
@@ -278,7 +283,8 @@ def _load_corpora(
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
             warn(f"{dev.path}: dev has no spans, so accuracy decides which epoch is best, not F1")
     if data.test is not None:
-        # Only `tagger eval` uses it. It is read now to show an error before the training and not after it.
+        # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
+        # instead of after it.
         _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
     return train, dev, layout, notation
 
@@ -350,15 +356,16 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
         return
     if fixed + per_step > available:
         raise ConfigError(
-            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network would"
-            f" take {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that are free;"
-            " lower it, or vocabulary.max_size, embeddings.max_rows or training.batch_size"
+            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network need"
+            f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; lower it,"
+            " or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
-    n_of_pieces = -(-settings.batch_size // settings.accumulate)  # once sentences are cut, more pieces fill a batch
+    # After cutting there are more pieces, so batches may be fuller.
+    n_of_pieces = -(-settings.batch_size // settings.accumulate)
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
-        f"data.max_length: a batch of {n_sentences} sentences with the longest one would take"
-        f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that are free;"
+        f"data.max_length: a batch of {n_sentences} sentences with the longest one needs"
+        f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that is free;"
         f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
         detail=[name],
     )

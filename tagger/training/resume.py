@@ -1,4 +1,4 @@
-"""The fingerprint, which must stay the same for a training to continue bit for bit, and the position of a training."""
+"""The fingerprint of a training, which must be unchanged for it to continue, and its position."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
 from tagger.training.preparation import Prepared
 
-# These settings may change: the places of files, because their content is compared; settings that no weight depends on;
-# and the threads, which stay as they were whatever the config says.
+# These settings may change: paths of files, whose content is compared instead; settings that do not affect the weights;
+# and the number of threads, for which the state's value is used.
 _FREE = frozenset(
     {
         "data.train",
@@ -43,8 +43,8 @@ _VERSIONS = ("tagger", "tensorflow", "numpy")
 def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
     """Return the newest state if it is to be resumed.
 
-    Without `resume`, the state of a finished training counts as none. So does the state of `--seeds` if it ended before
-    the first seed had learned anything.
+    Without `resume`, the state of a finished training is ignored. So is a state of `--seeds` that was saved before the
+    first seed had learned anything.
 
     Raises:
         ConfigError: a training was interrupted and is not to be resumed, or cannot be resumed.
@@ -71,7 +71,7 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
 
 
 def _has_begun(state: State, model_dir: Path) -> bool:
-    """Whether the first of several seeds has learned anything."""
+    """Return whether the first of several seeds has learned anything."""
     return Checkpoints(directory_of(model_dir, state.record["settings"]["training.seed"])).has_states()
 
 
@@ -82,7 +82,7 @@ def _has_this_format(record: Mapping[str, Any]) -> bool:
 
 
 def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
-    """Return the config with the number of threads in a state, because another number would round sums differently."""
+    """Return the config with a state's number of threads, because sums are rounded differently with another number."""
     threads, now = state.record["threads"], config.training.threads or available_cores()
     if threads in (None, now):
         return config
@@ -176,7 +176,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) ->
     """Compare the fingerprint in a state with that of the training that is to continue from it.
 
     Returns:
-        Differences that are odd but do not prevent it: other versions, another device.
+        Differences that do not prevent resuming but may change the result: other versions, another device.
 
     Raises:
         ConfigError: settings or data differ; each difference is shown.
@@ -224,7 +224,7 @@ class Position:
         best: the best of them.
         best_weights: the weights after the best epoch, by name; before the first epoch is done, the initial ones.
         epoch: the epoch that is being trained, from 0.
-        progress: how far that epoch has come.
+        progress: the progress of that epoch.
     """
 
     best_weights: dict[str, npt.NDArray[np.float32]]
@@ -236,7 +236,7 @@ class Position:
     def to_state(
         self, fingerprint: Mapping[str, Any], trainer: Trainer, *, n_rows: int, epochs: int, finished: bool
     ) -> State:
-        """Return the position as a state; a finished training needs no arrays.
+        """Return the position as a state; a finished training does not need arrays.
 
         Args:
             n_rows: the number of rows of the embedding that training changes; the others are not stored.
@@ -277,7 +277,10 @@ class Position:
         trainer.restore(_part_of(state.arrays, "trainer."))
         best = _part_of(state.arrays, "best.")
         if set(best) != set(self.best_weights):
-            raise ValueError(f"found other weights: {sorted(set(best) ^ set(self.best_weights))[:4]}")
+            raise ValueError(
+                f"found the weights of another network: {sorted(set(best) ^ set(self.best_weights))[:4]}, expected"
+                " those of this one"
+            )
         for name, weights in self.best_weights.items():
             place = weights[:n_rows] if name == "embedding" else weights
             if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):

@@ -1,4 +1,4 @@
-"""The same training with several seeds: how much of a score is luck, and the best of the models.
+"""Training with several seeds, which shows how much scores vary and keeps the best model.
 
 Each seed is trained in a directory of its own beside the model's and can be resumed there. The results of the finished
 seeds are the state of the whole training.
@@ -58,7 +58,8 @@ class SeedsOutcome:
 
     Attributes:
         runs: the finished seeds.
-        best: the one whose model was kept: the best finished one, else an unfinished one, else None.
+        best: the seed whose model was kept. It is the best finished seed, or an unfinished one if none is finished, or
+            None.
         stopped: whether it was stopped before its end.
     """
 
@@ -79,7 +80,7 @@ class SeedsOutcome:
 def remove_seed(directory: Path) -> None:
     """Remove a seed's model and its states if the directory holds nothing else.
 
-    A link stays, because it leads to a directory of somebody else's.
+    A link is kept, because it points to a directory that belongs to somebody else.
     """
     if directory.is_symlink():
         return
@@ -100,7 +101,7 @@ class SeedsParts:
         train: trains one seed.
         evaluate_file: scores a model on the test file.
         checkpoints: opens the states beside a model directory.
-        publish: puts files in the place of a directory in one step.
+        publish: replaces a directory with files in one step.
         remove: removes the directory of one seed.
     """
 
@@ -126,8 +127,8 @@ def train_seeds(
     If the dev set is a fraction of the training data, each seed draws its own.
 
     Args:
-        resume: continue an interrupted training, to the bit; start one if there is nothing to continue.
-        parts: what to use instead of the usual parts.
+        resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
+        parts: replacements for the usual parts.
 
     Raises:
         TaggerError: as `train`.
@@ -137,13 +138,16 @@ def train_seeds(
     if len(read_task().workers) > 1:
         raise ConfigError("--seeds: found several workers in TF_CONFIG, expected one; train each seed by itself")
     if config.data.dev is None:
-        raise ConfigError("--seeds: found data.dev null, expected a dev set to choose the best model by; give one")
+        raise ConfigError(
+            "--seeds: found data.dev null, expected a dev set, which decides which model is best; set data.dev"
+        )
     model_dir = Path(str(config.output.model_dir))
     check_place(model_dir)
     first = config.training.seed
     if first + n > 1 << 31:
         raise ConfigError(
-            f"--seeds: found {n} from training.seed {first} on, expected seeds below {1 << 31}; take lower ones"
+            f"--seeds: found {n} seeds from training.seed {first} on, expected seeds below {1 << 31}; lower"
+            " training.seed"
         )
     checkpoints = parts.checkpoints(model_dir)
     with checkpoints.lock():
@@ -153,7 +157,7 @@ def train_seeds(
         fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
         if state is None:
             if resume:
-                listener.note(f"nothing to continue in {checkpoints.directory}: starting")
+                listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
             checkpoints.discard()
             for seed in range(first, first + n):
                 parts.remove(directory_of(model_dir, seed))
@@ -170,8 +174,8 @@ def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
         return [SeedRun(**run) for run in state.record["runs"]]
     except (TypeError, LookupError) as error:
         raise ConfigError(
-            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; delete that"
-            " directory and give the same command again"
+            f"--resume: the state in {checkpoints.directory} is not a state of a training with --seeds: {error}; delete"
+            " that directory and give the same command again"
         ) from None
 
 
@@ -189,9 +193,9 @@ def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpo
         _publish(own, model_dir, parts)
     elif not _is_model_of(best, model_dir):
         raise ModelError(
-            f"{model_dir}: found no whole model of seed {best.seed} with dev {100 * best.dev:.2f}, expected that, the"
-            f" best so far; put it back, or delete {checkpoints.directory} and give the same command again to start"
-            " over"
+            f"{model_dir}: found no complete model of seed {best.seed} (dev {100 * best.dev:.2f}), expected it because"
+            f" it is the best so far; restore it, or delete {checkpoints.directory} and give the same command again to"
+            " start over"
         )
 
 
@@ -204,8 +208,8 @@ def _is_model_of(run: SeedRun, directory: Path) -> bool:
 
 
 def _publish(directory: Path, model_dir: Path, parts: SeedsParts) -> None:
-    """Put a copy of a seed's model in the place of the model; the seed itself may not be finished."""
-    check_place(model_dir)  # the last check may be hours ago
+    """Replace the model with a copy of a seed's model; the seed itself may be unfinished."""
+    check_place(model_dir)  # the last check may have been hours ago
     parts.publish(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
 
 
@@ -269,7 +273,7 @@ class _Seeds:
         """Train the seeds that are not among the finished runs."""
         self._runs = runs
         if len(runs) == len(self._seeds):
-            self._listener.note("this training was finished before: nothing is left to do")
+            self._listener.note("this training is already finished; there is nothing left to do")
         elif not runs:
             self._save_state(finished=False)
         for seed in self._seeds[len(runs) :]:
@@ -297,7 +301,7 @@ class _Seeds:
                 _publish(directory, self._model_dir, self._parts)
             self._parts.remove(directory)
         self._save_state(finished=True)
-        for seed in self._seeds:  # an interruption may have left one that was finished
+        for seed in self._seeds:  # an interruption may have left the directory of a finished seed
             self._parts.remove(directory_of(self._model_dir, seed))
         return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
 

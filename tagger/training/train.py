@@ -91,8 +91,8 @@ class Run:
     Args:
         fingerprint: the settings and data that its states store.
         checkpoints: the place for its states.
-        reference: builds the network with given weights as the CPU computes it in float32. Needed after training on a
-            GPU, which rounds to fewer digits than the check of a saved model allows; None on a CPU.
+        reference: builds the network with the given weights for the CPU, in float32. It is needed after training on a
+            GPU, whose rounding errors exceed the tolerance of the check of a saved model. On a CPU it is None.
         parts: the parts that score, export and check the network.
     """
 
@@ -198,7 +198,7 @@ class Run:
             self._save_state()
 
     def _with_sentences(self, error: DivergedError) -> TaggerError:
-        """Add to an error what remains of the training, and the sentences of the batch."""
+        """Return the error with details: the model that was kept, and the sentences of the batch."""
         rows = self._prepared.training_set.order(self._at.epoch)[error.step]
         named = [f"in this batch: {self._prepared.names.of(i)}" for i in rows[:_MOST_NAMED]]
         more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
@@ -309,7 +309,7 @@ def train(
             stack.enter_context(checkpoints.lock())
             state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
             if resume and state is None:
-                listener.note(f"nothing to continue in {checkpoints.directory}: starting")
+                listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
@@ -359,8 +359,8 @@ def _continue(
         ended = run.continue_from(state)
     except (ValueError, TypeError, LookupError) as error:  # such as a state of mixed precision on a CPU
         raise ConfigError(
-            f"--resume: the state in {checkpoints.directory} does not fit what is trained here: {error}; continue"
-            " where it was saved, or delete that directory and give the same command again"
+            f"--resume: the state in {checkpoints.directory} does not belong to this network or device: {error};"
+            " continue where it was saved, or delete that directory and give the same command again"
         ) from None
     if ended is None:
         listener.note(
@@ -371,11 +371,11 @@ def _continue(
             load_predictor(ended.model_dir)
         except ModelError as error:
             raise ModelError(
-                f"{ended.model_dir}: found no whole model, expected that of a finished training; delete"
+                f"{ended.model_dir}: found no complete model, expected the model of a finished training; delete"
                 f" {checkpoints.directory} and give the same command again to start over",
                 detail=[error.message],
             ) from None
-        listener.note("this training was finished before: nothing is left to do")
+        listener.note("this training is already finished; there is nothing left to do")
     return ended
 
 

@@ -1,1 +1,1 @@
-"""Pretrained word vectors: how they are read, and how those of a vocabulary are found."""
+"""Pretrained word vectors: reading them, and finding the vectors of the tokens of a vocabulary."""

@@ -16,7 +16,7 @@ _NONE = -1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Matches:
-    """The places of the vectors of V tokens.
+    """The rows in the table of vectors that belong to V tokens.
 
     Attributes:
         rows: [V], the row of each token's vector, or -1 if the token has none.
@@ -49,7 +49,7 @@ class Matches:
 
 
 def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
-    """Find the vector of each token: that of the token itself, or else of the first of its variants that has one.
+    """Find the vector of each token: that of the token itself, or of the first variant that has one.
 
     A vocabulary with pretrained vectors looks tokens up in the same order at prediction.
     """
@@ -92,8 +92,8 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
     Args:
         vocabulary: the vocabulary of the training data.
         vectors: the pretrained vectors.
-        max_rows: the largest number of tokens to add. None adds all. 0 adds none, but training tokens still begin with
-            their vectors.
+        max_rows: the largest number of tokens to add. None adds all. 0 adds none, but training tokens are still
+            initialized with their vectors.
 
     Raises:
         ValueError: the vocabulary has already been extended.
@@ -123,7 +123,7 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
             f"vectors not used because vocabulary.lowercase or normalize_digits changes their token: {n_changed:,}"
         )
     if n_unwritable:
-        notes.append(f"vectors not used because their token has a line end or is not valid text: {n_unwritable:,}")
+        notes.append(f"vectors not used because their token contains a line end or is not valid text: {n_unwritable:,}")
     extended = TokenVocabulary((*vocabulary.tokens, *new), vocabulary.normalization, n_trained)
     return Extension(extended, rows, matches, tuple(notes))
 

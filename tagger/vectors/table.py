@@ -28,10 +28,10 @@ _NAMED = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Vectors:
-    """Word vectors.
+    """A table of word vectors and their tokens.
 
     Attributes:
-        tokens: N different tokens, none empty, in the order of the file. In most files, the commonest is first.
+        tokens: N different tokens, none empty, in the order of the file. In most files, the most frequent is first.
         table: [N, E], finite, float32 or float16; `table[i]` belongs to `tokens[i]`. It may be memory-mapped and
             read-only.
         notes: notes for the user on what was left out of the file, and why.
@@ -69,7 +69,9 @@ class Vectors:
 
 
 def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
-    """Read word vectors from a file. Its content shows its format, except for `.npy`, which its name shows.
+    """Read word vectors from a file.
+
+    The format is detected from the content, except for `.npy`, which is detected from the name.
 
     - Text in the format of GloVe has one line `token v1 … vE` per token. The format of word2vec and fastText has a line
       `N E` before them. Single spaces (or TABs) separate the fields. The last E fields are numbers, and everything
@@ -78,7 +80,7 @@ def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
       line. The array is memory-mapped unless its type must be changed or rows must be left out.
 
     Lines whose token is empty or is not valid UTF-8 are left out and counted in `notes`, because a repaired token would
-    equal no token of a corpus. Of several equal tokens, all but the first are left out and counted too.
+    not equal any token of a corpus. Of several equal tokens, all but the first are left out and counted too.
 
     Args:
         path: the file.
@@ -212,14 +214,14 @@ def _find_vocabulary(path: Path) -> Path:
     for suffix in VOCABULARY_SUFFIXES:
         if (beside := path.with_suffix(suffix)).exists():
             return beside
-    names = " or ".join(path.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
+    names = " nor ".join(path.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
     raise DataError(
-        f"expected its tokens beside it in {names}, one per line, found neither; write one of these files", path=path
+        f"found neither {names} beside it, expected one of them with one token per line; write it", path=path
     )
 
 
 def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
-    """Return the tokens of a file with one token per line (None for an unusable one), and notes."""
+    """Return the tokens of a file with one token per line (None for an unusable token), and notes."""
     require_regular(path)
     try:
         data = path.read_bytes()
@@ -248,7 +250,7 @@ def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequen
         if token is not None and rows.setdefault(token, row) != row:
             again.append(token)
     if not rows:
-        raise DataError("holds no usable token; is it UTF-8?", path=path, detail=notes)
+        raise DataError("found no usable token, expected tokens in UTF-8; convert the file", path=path, detail=notes)
     if again:
         repeated = f"repeated tokens, of which only the first vector is used: {len(again):,} (first: {again[0]!r})"
         notes = [*notes, repeated]

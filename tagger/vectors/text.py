@@ -28,7 +28,10 @@ _PEEKED_BYTES = 1 << 16
 _ALWAYS_UNPACKED, _MOST_RATIO = 100 << 20, 100
 _GZIP = b"\x1f\x8b"
 _WORD2VEC_HEADER = re.compile(rb"[0-9]+ [0-9]+")
-_AS_TEXT = "convert it to text first (word2vec: -binary 0; fastText: its .vec file; otherwise the tool that wrote it)"
+_AS_TEXT = (
+    "convert it to text first (word2vec: -binary 0; fastText: its .vec file; for other formats, use the tool that wrote"
+    " the file)"
+)
 _AS_UTF8 = "convert it to utf-8 first (for instance with iconv)"
 _BINARY = (
     (b"PK\x03\x04", "a zip archive", "unpack it first"),
@@ -91,7 +94,7 @@ def _opened(path: Path, *, packed: bool) -> BinaryIO:
 
 
 class _Unpacked(gzip.GzipFile):
-    """The content of a gzip file, within a limit: without one, a file of a few kilobytes could fill the memory."""
+    """The content of a gzip file, up to a limit. Without a limit, a small file could fill the memory."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -123,7 +126,7 @@ def read_vector_text(path: Path, max_rows: int | None) -> tuple[list[str | None]
     """Read the vectors of a text file.
 
     Returns:
-        The tokens (None for an unusable one), their vectors [N, E], and notes for the user.
+        The tokens (None for an unusable token), their vectors [N, E], and notes for the user.
 
     Raises:
         DataError: as in `table.read_vectors`.
@@ -215,7 +218,7 @@ def _check_promise(path: Path, n_found: int, n_promised: int | None, *, complete
 class _Slabs:
     """A table [N, E] that grows by a few large slabs.
 
-    Joining them takes the memory of one more slab, not that of the whole table again.
+    Joining them frees each slab as soon as it is copied, so memory grows by about one slab.
     """
 
     def __init__(self, n_columns: int) -> None:
@@ -248,17 +251,19 @@ class _Slabs:
 
 
 class _Parser:
-    """A parser of blocks of lines into tokens and numbers; it counts lines that are left out or odd for the notes."""
+    """A parser of blocks of lines into tokens and numbers.
+
+    For the notes, it counts the lines that are odd or left out."""
 
     def __init__(self, path: Path, n_numbers: int) -> None:
         self._path, self._n_numbers = path, n_numbers
         self._counts: dict[str, tuple[int, str]] = {}  # kind of line → how often it occurred, and the first case
 
     def parse(self, lines: Sequence[bytes], number: int, limit: int | None) -> tuple[list[str | None], Floats]:
-        """Return tokens (None for an unusable one) and values [N, E] of the first `limit` lines that are not blank.
+        """Return tokens (None for an unusable token) and values [N, E] of the first `limit` lines that are not blank.
 
         Args:
-            lines: raw lines; an empty one, which replaces a header, is skipped.
+            lines: raw lines; an empty bytes object, which stands for a removed header, is skipped.
             number: the number of the first line in the file.
             limit: the largest number of lines to parse; None: all.
 
@@ -291,7 +296,7 @@ class _Parser:
             raise self._error(f"found {n_separators + 1} columns", row, number)
         token = row.rsplit(b" ", self._n_numbers)[0]
         if token.strip(b" "):
-            # A token of several parts is unlikely to have only numbers after the first one: the line has too many.
+            # If everything after the first part of the token is a number, the line has too many numbers.
             if token.endswith(b" ") or all(map(_NUMBER.fullmatch, token.split(b" ")[1:])):
                 raise self._error(f"found {n_separators + 1} columns", row, number)
             self._count("tokens with spaces in them", f"line {number}: {_shown(token)}")
@@ -311,10 +316,12 @@ class _Parser:
     def _check_numbers(self, text: bytes, number: int) -> None:
         for i, field in enumerate(text.split(b" "), start=1):
             if not _NUMBER.fullmatch(field):
-                raise self._error(f"found {_shown(field)} as its number {i}", text, number)
+                raise self._error(f"found {_shown(field)} as number {i}", text, number)
             with np.errstate(over="ignore"):
                 if not np.isfinite(np.float32(float(field))):
-                    raise self._error(f"found {_shown(field)} as its number {i}, too large for 32 bits", text, number)
+                    raise self._error(
+                        f"found {_shown(field)} as number {i}, which is too large for 32 bits", text, number
+                    )
 
     def _error(self, found: str, row: bytes, number: int) -> DataError:
         hint = " (two separators in a row?)" if b"  " in row else ""

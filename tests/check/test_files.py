@@ -249,7 +249,7 @@ def test_empty_and_blank_tokens_are_told_apart_from_ideographic_spaces(folder: P
     report = check("\tO\n \tO\n\u3000\tO\n\u00a0\tB-X\na\tB-X\n")
     assert messages(report) == [
         "f:1: warning: the token is empty; its tag is O",
-        "f:2: warning: the token is a blank; its tag is O",
+        "f:2: warning: the token is blank; its tag is O",
     ]
 
 
@@ -321,7 +321,7 @@ def test_euc_jp_is_detected(corpora: Path) -> None:
     (found,) = json.loads(result.output)["files"]
     assert found["format"]["encoding"] == "euc_jp"
     assert [p["message"] for p in found["problems"] if p["severity"] == "error"] == [
-        "not valid utf-8, read here as euc_jp (gb18030 and cp1252 would fit too); set data.encoding or pass --encoding"
+        "the file is not valid utf-8; it is read here as euc_jp (gb18030 and cp1252 would fit too); set data.encoding or pass --encoding"
     ]
     assert (found["counts"]["sentences"], found["counts"]["tokens"]) == (216, 4772)
     clean = run_tagger("check", "--json", "--encoding", "euc_jp", corpora / "messy" / "japanese-eucjp.data")
@@ -332,7 +332,9 @@ def test_a_single_byte_encoding_is_an_error_that_names_what_fits(folder: Path) -
     data = "".join(f"{word}\tO\n" for word in _GERMAN.split())
     report = check(data.encode("latin-1"))
     assert report.n_errors == 1
-    assert report.problems[0].message.startswith(f"not valid utf-8, read here as {report.format['encoding']}")
+    assert report.problems[0].message.startswith(
+        f"the file is not valid utf-8; it is read here as {report.format['encoding']}"
+    )
     assert "cp1252" in report.problems[0].message
     assert report.sentences[0].tokens == _GERMAN.split()
     given_encoding = check(data.encode("latin-1"), encoding="latin-1")

@@ -244,7 +244,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["train", "config.yaml", "--set", "data.train=ragged"], b"", 1, "ragged:2: found 2 columns, expected 3 as on most lines"),
         (["train", "config.yaml", "--set", "model.unit=5"], b"", 1, "error: --set model.unit=5: model.unit: is not a known key; did you mean units?"),
         (["train", "config.yaml", "--device", "tpu"], b"", 2, "error: Invalid value for '--device': 'tpu' is not one of"),
-        (["train", "config.yaml", "--model", "."], b"", 1, "is or holds the working directory, expected a directory of its own"),
+        (["train", "config.yaml", "--model", "."], b"", 1, "found the working directory in it, expected a separate directory; choose another place with --model"),
         (["trian"], b"", 2, "error: No such command 'trian'"),
     ],
 )  # fmt: skip
@@ -267,7 +267,7 @@ def test_device_gpu_without_a_gpu_says_what_is_lacking(in_trained: Path) -> None
         pytest.skip("this machine has a GPU")
     result = run_tagger("train", "config.yaml", "--device", "gpu")
     assert result.exit_code == 1
-    assert result.first_error.startswith("error: --device gpu: TensorFlow sees no GPU: ")
+    assert result.first_error.startswith("error: --device gpu: TensorFlow does not see a GPU: ")
     assert "use --device cpu" in result.first_error
     assert re.search(r"\n  TensorFlow \S+ needs CUDA \S+ and cuDNN \S+\n", result.errors)
 
@@ -598,5 +598,5 @@ def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(trained: Path, tmp
         tmp_path / "m",
     )
     assert result.first_error.startswith(
-        "error: --seeds: found 2 from training.seed 2147483647 on, expected seeds below"
+        "error: --seeds: found 2 seeds from training.seed 2147483647 on, expected seeds below"
     )

@@ -72,7 +72,7 @@ def test_a_file_that_cannot_grow_is_one_error(
     assert done.returncode == 1, done.stderr
     model, error = done.stderr.splitlines()
     assert model.startswith("model: ")
-    assert error == "error: standard output: File too large; make room or choose another place"
+    assert error == "error: standard output: File too large; free some space or choose another place"
     written = (tmp_path / "out").read_bytes()
     assert written == expected[: len(written)]
 

@@ -188,7 +188,7 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
 
 
 def test_a_tag_that_does_not_fit_is_named_with_up_to_three_of_its_lines(corpus_file: Path) -> None:
-    remedy = "; fix it, or set data.scheme (none reads plain tags without spans)"
+    remedy = "; fix it, or set data.scheme ('none' means plain tags, which have no spans)"
     data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n"
     with pytest.raises(DataError) as caught:
         load(corpus_file, data)

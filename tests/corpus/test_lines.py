@@ -59,13 +59,16 @@ def test_a_damaged_gz_file_is_an_error_that_names_it(tmp_path: Path, damage: str
     with pytest.raises(DataError) as caught, open_corpus(path) as stream:
         list(read_sentences(stream, Layout(), path=path))
     assert caught.value.message.startswith(f"{path}: cannot be read to its end: ")
-    assert caught.value.message.endswith("; is the file damaged?")
+    assert caught.value.message.endswith("; check the disk, or get the file again")
 
 
 def test_a_stream_that_breaks_off_is_an_error() -> None:
     with pytest.raises(DataError) as caught:
         list(read_sentences(FailingStream(b"a O\n"), Layout(), path="-"))
-    assert caught.value.message == "-: cannot be read to its end: Input/output error; is the file damaged?"
+    assert (
+        caught.value.message
+        == "-: cannot be read to its end: Input/output error; check the disk, or get the file again"
+    )
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,9 +67,9 @@ def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
         (["good", "plain", "gold"], "gold: the two models read different sentences or spans in it, expected the same"),
         (["good", "bad", "one"], "one: found 1 sentence, expected at least two"),
         (["good", "bad", "none"], "none: no such file"),
-        (["good", "bad", "-"], "<standard input>: expected a file because it is read twice"),
+        (["good", "bad", "-"], "<standard input>: found a stream, expected a file because it is read twice"),
         (["good", "bad", "pipe"], "pipe: is not a regular file, expected one because it is read twice"),
-        (["good", "bad"], "FILE: the model's config names no data.test"),
+        (["good", "bad"], "FILE: found none, and the model's config does not set data.test"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(models: Path, arguments: list[str], message: str) -> None:

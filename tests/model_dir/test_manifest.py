@@ -50,7 +50,10 @@ def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
         ({"notation__separator": None}, "notation.separator: found null, expected one of -, _, ."),
         ({"notation__prefixes": {"B": 5}}, 'notation.prefixes: found {"B": 5}, expected letters of prefixes'),
         ({"notation__outside": "x\ny"}, "notation.outside: found "),
-        ({"notation__bare": True}, "notation.bare: found true, expected false, because only IO may be bare"),
+        (
+            {"notation__bare": True},
+            "notation.bare: found true with scheme IOB2, expected false: only tags in IO can lack a prefix",
+        ),
         ({"scheme": None}, "scheme: found null, expected one of "),
         ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
         ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
@@ -161,6 +164,6 @@ def test_an_unknown_network_key_is_refused_by_name(tmp_path: Path, key: str) -> 
     with pytest.raises(ModelError) as error:
         load_model(tmp_path / "model")
     assert error.value.message == (
-        f"{tmp_path}/model/manifest.json: network.{key}: is not a setting of a network; this tagger may be too old for"
-        " it; train again"
+        f"{tmp_path}/model/manifest.json: network.{key}: found an unknown setting, expected one of"
+        f" {', '.join(a_manifest().network.to_json())}; update tagger, or train again"
     )

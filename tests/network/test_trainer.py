@@ -168,7 +168,7 @@ def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
     trainer = a_trainer()
     trainer.network.softmax.bias.assign([np.nan] * K)
     with pytest.raises(
-        TaggerError, match=r"epoch 1: found loss nan a token at step 1: .*lower training\.learning_rate"
+        TaggerError, match=r"epoch 1: found a loss of nan per token at step 1: .*lower training\.learning_rate"
     ):
         trainer.train_epoch(a_training_set().batches(0), 0)
 

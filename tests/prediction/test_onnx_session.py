@@ -158,7 +158,8 @@ def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
     weights = {**model.network, "softmax.bias": np.array([0, np.nan, 0, 0, 0], np.float32)}
     replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
     with pytest.raises(
-        ModelError, match=r"model\.onnx: found logits of the shape \(2, 2, 5\), or too large, or not finite"
+        ModelError,
+        match=r"model\.onnx: found logits of the shape \(2, 2, 5\) that have the wrong shape, are too large or are not finite",
     ):
         load_predictor(saved).tag([["w2"], ["w2", "w3"]])
     result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
@@ -198,7 +199,7 @@ def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Pat
     network = predictor.model.network
     assert isinstance(network, onnx_session.OnnxSession)
     network.available_memory = lambda: 10_000_000
-    with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens would take 0\.0 GB of mem"):
+    with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens need 0\.0 GB of mem"):
         predictor.tag([sentence])
     for free in (20_000_000_000, None):
         network.available_memory = lambda free=free: free

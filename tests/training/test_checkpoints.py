@@ -150,5 +150,5 @@ def test_every_changed_byte_of_a_state_is_noticed() -> None:
             same += 1
     assert same < 100
     for n in range(0, len(content), 7):
-        with pytest.raises(ValueError, match="it is not a state"):
+        with pytest.raises(ValueError, match="the file is not a state"):
             State.from_bytes(content[:n])

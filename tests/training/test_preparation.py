@@ -209,8 +209,8 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
     with pytest.raises(ConfigError) as error:
         train(config, TrainingProgress(), parts=Parts(available_memory=lambda: 10_000_000))
     found = re.fullmatch(
-        r"data\.max_length: a batch of 3 sentences with the longest one would take (\d+) MB of memory, expected at most the"
-        r" 10 MB that are free; set it to (\d+) or less, or lower training\.batch_size",
+        r"data\.max_length: a batch of 3 sentences with the longest one needs (\d+) MB of memory, expected at most the"
+        r" 10 MB that is free; set it to (\d+) or less, or lower training\.batch_size",
         error.value.message,
     )
     assert found, error.value.message
@@ -225,9 +225,7 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
         with expected:
             check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     config = tiny_config("model.units=100000")
-    with pytest.raises(
-        ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network would take"
-    ):
+    with pytest.raises(ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network need"):
         check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     check_memory(config.training, prepare(config, note=str, warn=str), None)
 

@@ -219,7 +219,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(interrupted, capfd: p
     newest.write_bytes(content)
     assert not train(interrupted(), resume=True).stopped
     errors = capfd.readouterr().err
-    assert f"warning: {newest.absolute()}: its checksum does not match; looking at the state before it" in errors
+    assert f"warning: {newest.absolute()}: its checksum does not match; trying the previous state" in errors
     assert "continuing in epoch 2, after 0 steps of it" in errors
     whole = interrupted("output.model_dir=whole")
     train(whole)
@@ -262,7 +262,9 @@ def test_the_sentences_of_a_batch_whose_loss_is_no_number_are_named(configured) 
     Path("train").write_text(text)
     Path("vectors.txt").write_text("w1 1 1\nhuge 3e38 3e38\n")
     settings = ("embeddings.path=vectors.txt", "model.embedding_dim=2", "training.epochs=1")
-    with pytest.raises(TaggerError, match=r"epoch 1: found loss .* a token at step \d+: training diverged") as error:
+    with pytest.raises(
+        TaggerError, match=r"epoch 1: found a loss of .* per token at step \d+: training diverged"
+    ) as error:
         train(configured(*settings))
     line = len(text.splitlines()) - 1
     assert any(f"train:{line}: 2 tokens: huge w1" in detail for detail in error.value.detail), error.value.detail
@@ -367,7 +369,10 @@ def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_stat
     assert content("m") == expected
     # What is finished has no weights in its state any more.
     Path("m/model.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"m: found no whole model, .* delete .*m\.training and give") as error:
+    with pytest.raises(
+        ModelError,
+        match=r"m: found no complete model, expected the model of a finished training; delete .*m\.training and give",
+    ) as error:
         train(config, resume=True)
     assert "model.onnx" in error.value.detail[0]
 
@@ -479,7 +484,8 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
     Path("dev").write_bytes(dev)
     Path("parts").rename("away")
     with pytest.raises(
-        ModelError, match=r"parts: found no whole model of seed 1 with dev [0-9.]+, expected that, the best"
+        ModelError,
+        match=r"parts: found no complete model of seed 1 \(dev [0-9.]+\), expected it because it is the best",
     ):
         train_both("parts", resume=True)
     Path("away").rename("parts")
@@ -490,7 +496,7 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
     capfd.readouterr()
     again = train_both("parts", resume=True)
     assert (again.runs, again.stopped) == (whole.runs, False)
-    assert capfd.readouterr().err.split("\n", 1)[0] == "this training was finished before: nothing is left to do"
+    assert capfd.readouterr().err.split("\n", 1)[0] == "this training is already finished; there is nothing left to do"
 
 
 def test_seeds_replace_no_files_of_strangers_however_late_these_come(configured) -> None:

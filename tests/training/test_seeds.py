@@ -242,7 +242,7 @@ def test_another_model_of_the_same_seed_is_not_taken_for_the_best(in_second) -> 
     for name, data in model_files(1, 3).items():
         Path("m", name).write_bytes(data)
     with pytest.raises(
-        ModelError, match=r"m: found no whole model of seed 1 with dev 1\.98, expected that, the best so"
+        ModelError, match=r"m: found no complete model of seed 1 \(dev 1\.98\), expected it because it is the best so"
     ):
         train_three(config, resume=True)
     for name, data in model_files(1, 4).items():

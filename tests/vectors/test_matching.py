@@ -106,7 +106,7 @@ def test_tokens_that_a_file_of_lines_cannot_hold_are_left_out() -> None:
     extension = extend_vocabulary(TokenVocabulary(()), vectors, 6)
     assert extension.vocabulary.tokens == good
     assert extension.rows.tolist() == [-1, -1, 1, 2, 3, 6, 7, 8]
-    assert extension.notes == ("vectors not used because their token has a line end or is not valid text: 3",)
+    assert extension.notes == ("vectors not used because their token contains a line end or is not valid text: 3",)
 
 
 def test_a_vocabulary_is_extended_once() -> None:

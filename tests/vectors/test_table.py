@@ -63,7 +63,7 @@ def test_rows_of_an_array_whose_token_is_not_usable_are_left_out(tmp_path: Path)
 
 
 def test_a_damaged_array_is_refused(tmp_path: Path) -> None:
-    assert error_of(save(tmp_path, TABLE, None)) == "v.npy: expected its tokens beside it in v.txt or v.vocab, one per line, found neither; write one of these files"  # fmt: skip
+    assert error_of(save(tmp_path, TABLE, None)) == "v.npy: found neither v.txt nor v.vocab beside it, expected one of them with one token per line; write it"  # fmt: skip
     for vocabulary, n in (("a\nb\n", 2), ("a\nb\nc\nd\n", 4), ("", 0)):
         for max_rows in (None, 1):
             assert error_of(save(tmp_path, TABLE, vocabulary), max_rows) == f"v.txt: found {n} tokens for the 3 rows of v.npy, expected one per row; write both again"  # fmt: skip

@@ -121,32 +121,32 @@ def test_errors_name_the_line_in_any_block(write) -> None:
     lines[100] = lines[20000] = "\n"
     lines[25000] = "w 1 x\n"
     path = write("".join(lines))
-    assert error_of(path).startswith("v.txt:25001: found 'x' as its number 2, expected a token and 2 finite numbers")
+    assert error_of(path).startswith("v.txt:25001: found 'x' as number 2, expected a token and 2 finite numbers")
     assert len(read_vectors(path, max_rows=24998)) == 24998
     assert read_vectors(path, max_rows=24998).tokens[-1] == "w24999"
     assert read_vectors(path, max_rows=24998).notes == ("blank lines skipped: 2 (first: line 101)",)
 
 
 TEXT_ERRORS = [
-    ("a 1 2\nb 3 x\n", "v.txt:2: found 'x' as its number 2, expected a token and 2 finite numbers, separated by single spaces; fix or remove the line"),
-    ("a 1 2\nb nan 3\n", "v.txt:2: found 'nan' as its number 1, expected a token and 2 finite"),
-    ("a 1 nan\n", "v.txt:1: found 'nan' as its number 2,"),
-    ("a 1 2\nb 3 -Inf\n", "v.txt:2: found '-Inf' as its number 2,"),
-    ("a 1 2\nb 1e39 2\n", "v.txt:2: found '1e39' as its number 1, too large for 32 bits, expected"),
-    ("a 1 2\nb 1e999 2\n", "v.txt:2: found '1e999' as its number 1, too large for 32 bits, expected"),
-    ("a 1 2\nb 1_0 2\n", "v.txt:2: found '1_0' as its number 1,"),
-    ("a 1 2\nb 0x1 2\n", "v.txt:2: found '0x1' as its number 1,"),
-    ("a 1 2\nb 1 ٣\n", "v.txt:2: found '٣' as its number 2,"),
-    ("a 1 2\nb 1,5 2\n", "v.txt:2: found '1,5' as its number 1,"),
+    ("a 1 2\nb 3 x\n", "v.txt:2: found 'x' as number 2, expected a token and 2 finite numbers, separated by single spaces; fix or remove the line"),
+    ("a 1 2\nb nan 3\n", "v.txt:2: found 'nan' as number 1, expected a token and 2 finite"),
+    ("a 1 nan\n", "v.txt:1: found 'nan' as number 2,"),
+    ("a 1 2\nb 3 -Inf\n", "v.txt:2: found '-Inf' as number 2,"),
+    ("a 1 2\nb 1e39 2\n", "v.txt:2: found '1e39' as number 1, which is too large for 32 bits, expected"),
+    ("a 1 2\nb 1e999 2\n", "v.txt:2: found '1e999' as number 1, which is too large for 32 bits, expected"),
+    ("a 1 2\nb 1_0 2\n", "v.txt:2: found '1_0' as number 1,"),
+    ("a 1 2\nb 0x1 2\n", "v.txt:2: found '0x1' as number 1,"),
+    ("a 1 2\nb 1 ٣\n", "v.txt:2: found '٣' as number 2,"),
+    ("a 1 2\nb 1,5 2\n", "v.txt:2: found '1,5' as number 1,"),
     ("a 1 2\nb 3\n", "v.txt:2: found 2 columns, expected a token and 2 finite numbers"),
     ("a 1 2\nb\n", "v.txt:2: found 1 columns, expected"),
     ("a 1 2\n1 2\nc 1 2\n", "v.txt:2: found 2 columns, expected"),
     ("a 1 2\nc 1 2\nb 1 2 3\n", "v.txt:3: found 4 columns, expected a token and 2"),
     ("a 1 2\nc 1 2\nb 1  2\n", "v.txt:3: found 4 columns (two separators in a row?), expected a token and 2"),
     ("a 1 2\nc 1 2\nb  1 2\n", "v.txt:3: found 4 columns (two separators in a row?), expected a token and 2"),
-    ("a 1 2 3\nc 1 2 3\nb 1  2\n", "v.txt:3: found '' as its number 2 (two separators in a row?), expected"),
-    ("a 1 2\nb \u00a01 2\n", "v.txt:2: found '\\xa01' as its number 1,"),
-    ("a 1 2\nb 1 2#3\n", "v.txt:2: found '2#3' as its number 2,"),
+    ("a 1 2 3\nc 1 2 3\nb 1  2\n", "v.txt:3: found '' as number 2 (two separators in a row?), expected"),
+    ("a 1 2\nb \u00a01 2\n", "v.txt:2: found '\\xa01' as number 1,"),
+    ("a 1 2\nb 1 2#3\n", "v.txt:2: found '2#3' as number 2,"),
     ("5 0\na 1 2\nb 1 2\n", "v.txt:1: found 2 columns, expected a token and 2"),
     ("3 2\na 1 2\nb 3 4\n", "v.txt: is truncated: its first line promises 3 vectors, found 2; get the file again or fix its first line"),
     ("1 2\na 1 2\nb 3 4\n", "v.txt: does not match its header: its first line promises 1 vectors, found 2;"),
@@ -172,7 +172,7 @@ def test_a_damaged_text_file_is_refused_with_what_to_do(text: str | bytes, messa
 
 def test_max_rows_hides_no_error_before_it(write) -> None:
     path = write("a 1 2\nb x 2\nc 1 2\nd 1 2\n")
-    assert error_of(path, max_rows=2).startswith("v.txt:2: found 'x' as its number 1,")
+    assert error_of(path, max_rows=2).startswith("v.txt:2: found 'x' as number 1,")
     assert as_dict(read_vectors(path, max_rows=1)) == {"a": [1, 2]}
 
 
@@ -257,6 +257,7 @@ def test_what_is_left_out_or_odd_is_noted(text: bytes, expected: dict[str, list[
 
 def test_a_file_that_is_all_left_out_holds_no_vectors(write) -> None:
     with pytest.raises(
-        DataError, match=r"v\.txt: holds no usable token; is it UTF-8\?\n  lines left out .*: 1 \(first"
+        DataError,
+        match=r"v\.txt: found no usable token, expected tokens in UTF-8; convert the file\n  lines left out .*: 1 \(first",
     ):
         read_vectors(write(b"\xff 1 2\n"))

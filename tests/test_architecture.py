@@ -58,7 +58,9 @@ def test_a_whole_number_is_accepted_at_its_bounds_and_refused_beyond_them(field:
 @pytest.mark.parametrize("value", [True, 5.0, "5", None, [5], math.nan])
 def test_a_whole_number_is_nothing_else(field: str, value: object) -> None:
     least, most = WHOLE_NUMBERS[field]
-    assert error_of(field, value) == f"{field}: found {value!r}, expected a whole number from {least} to {most}"
+    assert (
+        error_of(field, value) == f"{field}: found {json.dumps(value)}, expected a whole number from {least} to {most}"
+    )
 
 
 @pytest.mark.parametrize("field", RATES)
@@ -66,7 +68,7 @@ def test_a_rate_is_at_least_0_and_below_1(field: str) -> None:
     for value in (0, 0.0, math.ulp(0), 0.5, JUST_BELOW_1):
         assert getattr(NetworkSpec(**{field: value}), field) == value  # type: ignore[arg-type]
     for value in (-math.ulp(0), -0.5, 1, 1.0, 2, math.inf, -math.inf, math.nan, True, False, "0.5", None):
-        assert error_of(field, value) == f"{field}: found {value!r}, expected a number from 0 to below 1"
+        assert error_of(field, value) == f"{field}: found {json.dumps(value)}, expected a number from 0 to below 1"
 
 
 @pytest.mark.parametrize("field", FLAGS)
@@ -74,7 +76,7 @@ def test_a_flag_is_true_or_false(field: str) -> None:
     for value in (True, False):
         assert getattr(NetworkSpec(**{field: value}), field) is value  # type: ignore[arg-type]
     for value in (0, 1, 1.0, "true", "", None):
-        assert error_of(field, value) == f"{field}: found {value!r}, expected true or false"
+        assert error_of(field, value) == f"{field}: found {json.dumps(value)}, expected true or false"
 
 
 @pytest.mark.parametrize("field", NAMES)
@@ -86,7 +88,7 @@ def test_a_name_is_one_of_its_kind_and_becomes_an_enum(field: str) -> None:
             assert type(found) is kind
             assert found == name
     for value in ("", names[0].upper(), f"{names[0]} ", f"{names[0]}{names[1]}", None, True, 0, [names[0]]):
-        assert error_of(field, value) == f"{field}: found {value!r}, expected one of {', '.join(names)}"
+        assert error_of(field, value) == f"{field}: found {json.dumps(value)}, expected one of {', '.join(names)}"
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 from helpers import run_tagger, tag_files
 
@@ -171,7 +172,7 @@ def test_logits_too_large_to_add_up_are_an_error(tmp_path: Path) -> None:
     model = small_model(tmp_path)
     weights = {**model.network, "softmax.bias": np.array([3e38, -3e38, 3e38, -3e38, 0], np.float32)}
     replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
-    with pytest.raises(ModelError, match="or too large"):
+    with pytest.raises(ModelError, match="are too large"):
         load_predictor(saved).tag([["w2"]])
 
 
@@ -219,7 +220,7 @@ def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None
     predictor = load_predictor(save_small_model(tmp_path / "model"))
     predictor.model.network._session = Constant()
     with pytest.raises(
-        ModelError, match=r"found logits of the shape \(1, 1, 5\), .* expected the shape \(1, 3, 5\) and logits"
+        ModelError, match=r"found logits of the shape \(1, 1, 5\) .*, expected finite logits of the shape \(1, 3, 5\)"
     ):
         predictor.tag([["w1", "w2", "w3"]])
 
@@ -344,6 +345,20 @@ def test_vocabularies_of_another_network_are_refused(tmp_path: Path, name: str, 
     directory = save_small_model(tmp_path / "model", characters="cnn", features=("pos", "chunk"))
     replace(directory, name, content)
     with pytest.raises(ModelError, match=re.escape(message)):
+        load_predictor(directory)
+
+
+@pytest.mark.parametrize(
+    "description", ["", "null", "[1]", "[" * 200_000, '{"a":' * 200_000, '{"a":' + "9" * 5000 + "}", "1 for true"]
+)
+def test_a_graph_that_describes_itself_in_another_way_is_refused(tmp_path: Path, description: str) -> None:
+    directory = save_small_model(tmp_path / "model", casing=True)
+    graph = onnx.load(directory / "model.onnx", load_external_data=False)
+    (found,) = (entry for entry in graph.metadata_props if entry.key == "network")
+    assert "true" in found.value
+    found.value = found.value.replace("true", "1") if description == "1 for true" else description
+    replace(directory, "model.onnx", graph.SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx: is not the network that the manifest and the vocab"):
         load_predictor(directory)
 
 

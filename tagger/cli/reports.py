@@ -47,7 +47,7 @@ def format_comparison(comparison: Comparison, names: tuple[str, str], what: str)
     rows += [
         f"difference {100 * comparison.difference:+.2f}",
         f"95 % interval {low:+.2f} to {high:+.2f} (bootstrap over sentences)",
-        f"p = {comparison.p_value:.4f} (paired approximate randomization, two-sided)",
+        f"p = {comparison.p_value:.4f} (paired approximate randomisation, two-sided)",
         f"{comparison.samples} samples each",
     ]
     return "\n".join(rows) + "\n"

@@ -124,9 +124,10 @@ class OnnxSession:
         expected = (*padded.shape[:2], self.n_tags)
         # Logits above the limit would make sums overflow. `not … <=` is also true for NaN, unlike `>`.
         if logits.shape != expected or not np.abs(logits).max(initial=0.0) <= _LARGEST_LOGIT:
+            values = ", some of them too large or not finite" if logits.shape == expected else ""
             raise ModelError(
-                f"{self._shown}: found logits of the shape {logits.shape} that have the wrong shape, are too large or"
-                f" are not finite, expected finite logits of the shape {expected} up to {_LARGEST_LOGIT:g}; train again"
+                f"{self._shown}: found logits of the shape {logits.shape}{values}, expected finite logits of the shape"
+                f" {expected} up to {_LARGEST_LOGIT:g}; train again"
             )
         return logits
 

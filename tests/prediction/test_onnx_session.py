@@ -160,7 +160,7 @@ def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
     replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
     with pytest.raises(
         ModelError,
-        match=r"model\.onnx: found logits of the shape \(2, 2, 5\) that have the wrong shape, are too large or are not finite",
+        match=r"model\.onnx: found logits of the shape \(2, 2, 5\), some of them too large or not finite",
     ):
         load_predictor(saved).tag([["w2"], ["w2", "w3"]])
     result = run_tagger("predict", "--model", saved, stdin=b"w2\n\nw3\n")
@@ -172,7 +172,7 @@ def test_logits_too_large_to_add_up_are_an_error(tmp_path: Path) -> None:
     model = small_model(tmp_path)
     weights = {**model.network, "softmax.bias": np.array([3e38, -3e38, 3e38, -3e38, 0], np.float32)}
     replace(saved, "model.onnx", model_graph(dataclasses.replace(model, network=weights)))
-    with pytest.raises(ModelError, match="are too large"):
+    with pytest.raises(ModelError, match="some of them too large or not finite"):
         load_predictor(saved).tag([["w2"]])
 
 
@@ -220,7 +220,8 @@ def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None
     predictor = load_predictor(save_small_model(tmp_path / "model"))
     predictor.model.network._session = Constant()
     with pytest.raises(
-        ModelError, match=r"found logits of the shape \(1, 1, 5\) .*, expected finite logits of the shape \(1, 3, 5\)"
+        ModelError,
+        match=r"found logits of the shape \(1, 1, 5\), expected finite logits of the shape \(1, 3, 5\) up to 1e\+30",
     ):
         predictor.tag([["w1", "w2", "w3"]])
 

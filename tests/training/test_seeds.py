@@ -256,7 +256,9 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None
     good = State.from_bytes(newest.read_bytes())
     for runs in ("x", [3], [{"seed": 1}], None, [{"seed": "x"}]):
         newest.write_bytes(State({**good.record, "runs": runs}, {}).to_bytes())
-        with pytest.raises(ConfigError, match=r"--resume: the state in .*m\.training does not fit"):
+        with pytest.raises(
+            ConfigError, match=r"--resume: the state in .*m\.training is not a state of a training with --seeds: "
+        ):
             train_three(config, resume=True)
 
 

@@ -156,7 +156,8 @@ def test_a_gpu_that_fails_is_an_error_that_says_how_to_continue(tiny_config, mon
         train_module.train(tiny_config("output.model_dir=a"), TrainingProgress(), device="cpu", parts=on_cpu)
     on_gpu = Parts(evaluate=failing, choose_device=lambda *_, **__: gpu)  # type: ignore[arg-type]
     with pytest.raises(
-        DeviceError, match=r"^GPU, a model: failed .* --resume, on the same device or with --device cpu"
+        DeviceError,
+        match=r"^GPU, a model: the device failed during training; .* --resume, on the same device or with --device cpu",
     ) as error:
         train_module.train(tiny_config("output.model_dir=b"), TrainingProgress(), parts=on_gpu)
     assert error.value.detail == ("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure", "more")

@@ -1,4 +1,4 @@
-"""The whole path as a user walks it: train, eval, predict, and what each says when something is wrong."""
+"""The commands as a user runs them: train, eval and predict, and the errors that they report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMALL = [
 
 
 def corpus() -> bytes:
-    """20 sentences with entities of one and two tokens."""
+    """Return 20 sentences with entities of one and two tokens."""
     lines = []
     for i in range(20):
         name, place = NAMES[i % 5], PLACES[(i // 2) % 5]
@@ -47,7 +47,7 @@ def corpus() -> bytes:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a model was trained until it knows its 20 sentences by heart."""
+    """Train a model until it tags all of its 20 training sentences correctly, and return the folder."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "train.conll").write_bytes(corpus())
     (folder / "config.yaml").write_text(
@@ -74,7 +74,7 @@ def in_trained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trained
 
 
-def test_twenty_sentences_are_learned_by_heart(in_trained: Path) -> None:
+def test_twenty_training_sentences_are_tagged_perfectly(in_trained: Path) -> None:
     scores = json.loads(run_tagger("eval", "--json").output)
     assert scores["f1"] == scores["strict"]["f1"] == scores["accuracy"] == 1.0
     assert scores["types"]["PER"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 20}
@@ -82,7 +82,7 @@ def test_twenty_sentences_are_learned_by_heart(in_trained: Path) -> None:
     assert list(scores) == ["precision", "recall", "f1", "accuracy", "strict", "types", "sentences", "tokens"]
 
 
-def test_training_says_what_it_found_and_how_it_goes(in_trained: Path) -> None:
+def test_training_logs_the_data_the_device_and_its_progress(in_trained: Path) -> None:
     log = (in_trained / "log").read_text()
     tokens = corpus().count(b"\t")
     assert f"train: 20 sentences, {tokens} tokens from train.conll, scheme IOB2 (detected)" in log
@@ -125,7 +125,7 @@ def test_predict_writes_every_line_back_with_one_more_column(in_trained: Path) -
     assert result.errors == "model: models/config\n"
 
 
-def test_predict_reads_a_file_as_it_reads_standard_input(in_trained: Path) -> None:
+def test_predict_reads_a_file_and_standard_input_alike(in_trained: Path) -> None:
     (in_trained / "input.txt").write_bytes(b"Grace\nleft\nSan\nMarino\n.\n")
     from_file = run_tagger("predict", "input.txt")
     assert from_file.output == run_tagger("predict", stdin=b"Grace\nleft\nSan\nMarino\n.\n").output
@@ -140,8 +140,8 @@ def test_scores_are_probabilities_after_the_tag(in_trained: Path) -> None:
     assert all(re.fullmatch(r"[01]\.\d{4}", row[2]) and 0.5 < float(row[2]) <= 1 for row in rows[1:])
 
 
-def test_predicted_file_scores_in_an_independent_scorer_as_eval_says(in_trained: Path) -> None:
-    # Gold tags that the model cannot know: other borders, other types, an ill-formed I- after O.
+def test_eval_agrees_with_an_independent_scorer_of_the_predicted_file(in_trained: Path) -> None:
+    # The model cannot know these gold tags: they have other boundaries, other types and an ill-formed I- after O.
     text = corpus().replace(b"York\tI-LOC", b"York\tB-LOC").replace(b"Oslo\tB-LOC", b"Oslo\tB-ORG")
     text = text.replace(b"San\tB-LOC", b"San\tO").replace(b"Ada\tB-PER", b"Ada\tO")
     (in_trained / "hard.conll").write_bytes(text)
@@ -162,7 +162,7 @@ def test_predicted_file_scores_in_an_independent_scorer_as_eval_says(in_trained:
 
 
 def conlleval_f1(gold: list[list[str]], pred: list[list[str]]) -> float:
-    """F1 by seqscore, which reads ill-formed sequences by its conlleval repair."""
+    """Return the F1 that seqscore computes with its conlleval repair of ill-formed sequences."""
     from seqscore.scoring import score_label_sequences
 
     classification, _ = score_label_sequences(pred, gold, "BIO", repair="conlleval")
@@ -170,7 +170,7 @@ def conlleval_f1(gold: list[list[str]], pred: list[list[str]]) -> float:
 
 
 @pytest.mark.parametrize("flag", [[], ["--json"]])
-def test_eval_uses_the_configs_test_file_or_says_that_it_is_gone(in_trained: Path, flag: list[str]) -> None:
+def test_eval_uses_the_configs_test_file_or_reports_that_it_is_missing(in_trained: Path, flag: list[str]) -> None:
     assert run_tagger("eval", *flag).output == run_tagger("eval", "train.conll", *flag).output
     (in_trained / "train.conll").rename(in_trained / "moved")
     try:
@@ -202,7 +202,7 @@ def test_unseen_gold_tags_count_as_errors(in_trained: Path) -> None:
     assert scores["types"]["ORG"]["support"] == 1
 
 
-def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_trained: Path) -> None:
+def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_trained: Path) -> None:
     text = "1|Ada|é|B-PER\n2|saw|é|O\n3|Oslo|é|B-LOC\n4|.|é|O\n".encode("latin-1")
     options = ["--columns", "token=1,tag=3", "--delimiter", "|", "--encoding", "latin-1"]
     predicted = run_tagger("predict", *options, stdin=text)
@@ -248,7 +248,7 @@ def test_columns_delimiter_and_encoding_read_a_file_laid_out_otherwise(in_traine
         (["trian"], b"", 2, "error: No such command 'trian'"),
     ],
 )  # fmt: skip
-def test_mistakes_are_one_clear_line(
+def test_each_mistake_is_reported_in_one_clear_line(
     in_trained: Path, arguments: list[str], stdin: bytes, code: int, message: str
 ) -> None:
     (in_trained / "one-column").write_bytes(b"Ada\n")
@@ -260,7 +260,7 @@ def test_mistakes_are_one_clear_line(
     assert result.exit_code == code
 
 
-def test_device_gpu_without_a_gpu_says_what_is_lacking(in_trained: Path) -> None:
+def test_device_gpu_without_a_gpu_says_what_is_missing(in_trained: Path) -> None:
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
@@ -283,7 +283,9 @@ def test_a_damaged_model_is_an_error(in_trained: Path, tmp_path: Path) -> None:
     assert result.output == b""
 
 
-def test_which_model_is_used(in_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_option_wins_over_the_environment_and_the_pointer(
+    in_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(in_trained / "models/config", tmp_path / "copy")
     assert run_tagger("predict", stdin=b"Ada\n").errors == "model: models/config\n"
     monkeypatch.setenv("TAGGER_MODEL", str(tmp_path / "copy"))
@@ -297,7 +299,7 @@ def test_which_model_is_used(in_trained: Path, tmp_path: Path, monkeypatch: pyte
     assert "$TAGGER_MODEL" in result.first_error
 
 
-def test_the_pointer_is_relative_and_a_folder_that_moved_still_finds_its_model(
+def test_the_pointer_is_relative_and_still_works_after_its_folder_is_moved(
     in_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (in_trained / ".tagger-model").read_text() == "models/config\n"
@@ -344,12 +346,12 @@ def test_plain_tags_have_accuracy_and_no_spans(tmp_path: Path) -> None:
     assert (scores["accuracy"], scores["f1"], scores["types"]) == (1.0, None, {})
 
 
-def test_dev_tags_that_training_never_saw_are_a_warning_that_names_them(tmp_path: Path) -> None:
+def test_a_warning_names_dev_tags_that_are_not_in_the_training_data(tmp_path: Path) -> None:
     log, _ = train_again(tmp_path, corpus(), "training.epochs=1", dev=corpus().replace(b"B-PER", b"B-GOD"))
     assert re.search(r"^warning: .*dev has tags that are not in the training data: B-GOD \(20\); they count", log, re.M)
 
 
-def test_a_second_training_gives_the_same_model_but_for_its_timings(tmp_path: Path) -> None:
+def test_a_second_training_gives_the_same_model_except_for_its_timings(tmp_path: Path) -> None:
     models = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -368,7 +370,7 @@ def test_a_new_process_predicts_the_same(in_trained: Path) -> None:
     assert there.stderr.decode() == "model: models/config\n"
 
 
-def test_a_closed_pipe_ends_quietly(in_trained: Path) -> None:
+def test_predict_exits_quietly_when_its_pipe_is_closed(in_trained: Path) -> None:
     (in_trained / "long.txt").write_bytes(b"Ada\nsaw\nOslo\n\n" * 20_000)
     command = f"{sys.executable} -m tagger predict long.txt | head -n 2; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
@@ -403,7 +405,7 @@ def test_a_signal_stops_the_training_and_keeps_the_best_epoch(
     assert process.returncode == code, rest
     assert "stopping after this step" in rest
     assert re.search(r"model of epoch \d+ \(dev .*\) is in models/config", rest)
-    assert not (tmp_path / ".tagger-model").exists()  # names what a *successful* training wrote
+    assert not (tmp_path / ".tagger-model").exists()  # only a successful training writes it
     assert run_tagger("predict", "--model", tmp_path / "models/config", stdin=b"Ada\n").exit_code == 0
 
 
@@ -428,7 +430,7 @@ def test_reading_and_scoring_need_no_tensorflow() -> None:
 
 
 @pytest.mark.corpora
-def test_predicting_a_real_test_set_changes_no_byte_of_it(in_trained: Path, corpora: Path) -> None:
+def test_predict_leaves_every_byte_of_a_real_test_set_unchanged(in_trained: Path, corpora: Path) -> None:
     original = (corpora / "conll2000/test.txt").read_bytes()
     predicted = run_tagger("predict", stdin=original).output
     restored = re.sub(rb" [^ \n]+\n", b"\n", predicted)
@@ -441,7 +443,7 @@ def test_predicting_a_real_test_set_changes_no_byte_of_it(in_trained: Path, corp
     assert evaluate([s.tags for s in sentences], [s.tags for s in sentences], "IOB2").sentences == 2012
 
 
-def test_a_sentence_is_tagged_before_the_next_is_read_if_asked_for(in_trained: Path) -> None:
+def test_line_buffered_tags_a_sentence_before_it_reads_the_next(in_trained: Path) -> None:
     command = [sys.executable, "-m", "tagger", "predict", "--line-buffered"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
@@ -461,7 +463,9 @@ def test_output_begins_before_input_ends(in_trained: Path) -> None:
         assert process.stdout is not None
         process.stdin.write(b"Ada\nsaw\n\n" * 1100)
         process.stdin.flush()
-        seen = [process.stdout.readline() for _ in range(3 * 1024)]  # all of the batch, though the stream goes on
+        seen = [
+            process.stdout.readline() for _ in range(3 * 1024)
+        ]  # the whole batch, although the stream is still open
         assert seen == [b"Ada\tB-PER\n", b"saw\tO\n", b"\n"] * 1024
         process.stdin.close()
         assert process.stdout.read() == b"Ada\tB-PER\nsaw\tO\n\n" * 76
@@ -481,7 +485,7 @@ def test_closed_streams_are_errors_and_not_tracebacks(in_trained: Path) -> None:
         assert done.stdout == ("Ada\tB-PER\n" if code == 0 else "")
 
 
-def test_one_slip_does_not_change_what_is_learned_from_an_iob1_file(tmp_path: Path) -> None:
+def test_one_b_tag_in_the_wrong_place_does_not_change_the_detected_scheme(tmp_path: Path) -> None:
     text = corpus().replace(b"B-", b"I-").replace(b"Paris\tI-LOC", b"Paris\tB-LOC", 1)
     log, model = train_again(tmp_path, text)
     assert "scheme IOB1 (detected)" in log
@@ -494,10 +498,10 @@ def test_ill_formed_training_tags_are_learned_as_spans(tmp_path: Path) -> None:
     assert run_tagger("predict", "--model", model, stdin=b"Ada\nsaw\n").output == b"Ada\tB-PER\nsaw\tO\n"
     scores = json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)
     assert scores["f1"] == 1.0
-    assert scores["strict"]["f1"] < 0.8, "strictly, a gold I-PER after O is no span"
+    assert scores["strict"]["f1"] < 0.8, "under strict scoring, a gold I-PER after O does not begin a span"
 
 
-def test_training_goes_on_when_nobody_reads_its_messages(in_trained: Path, tmp_path: Path) -> None:
+def test_training_continues_when_nobody_reads_its_messages(in_trained: Path, tmp_path: Path) -> None:
     shutil.copy(in_trained / "train.conll", tmp_path)
     shutil.copy(in_trained / "config.yaml", tmp_path)
     command = f"{sys.executable} -m tagger train config.yaml --set training.epochs=2 2>&1 | head -n 1; echo ${{PIPESTATUS[0]}}"
@@ -510,7 +514,7 @@ def test_training_goes_on_when_nobody_reads_its_messages(in_trained: Path, tmp_p
 
 
 @pytest.mark.tensorflow
-def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Path, tmp_path: Path) -> None:
+def test_seeds_are_trained_in_turn_and_the_best_model_is_kept(trained: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(
         f"data: {{train: {trained}/train.conll, dev: 0.4, test: {trained}/train.conll}}\n"
@@ -530,7 +534,7 @@ def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Pat
         assert f"seed {seed}: dev {scores[seed][0]:.2f} (epoch {manifest['dev']['epoch']}), test {100 * test:.2f}" in (
             result.errors
         )
-    assert len(set(scores.values())) == 3, "seeds that come to the same show nothing"
+    assert len(set(scores.values())) == 3, "seeds with equal scores would prove nothing"
     for i, name in enumerate(("dev", "test")):
         values = [pair[i] for pair in scores.values()]
         mean, spread = np.mean(values), np.std(values, ddof=1)
@@ -547,7 +551,7 @@ def test_seeds_are_trained_one_after_the_other_and_the_best_is_kept(trained: Pat
 
 
 @pytest.mark.tensorflow
-def test_seeds_need_a_dev_set_to_choose_by(trained: Path, tmp_path: Path) -> None:
+def test_seeds_need_a_dev_set(trained: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("data: {train: train, dev: null}\n")
     (tmp_path / "train").write_text("a B-X\nb O\n")
@@ -556,7 +560,7 @@ def test_seeds_need_a_dev_set_to_choose_by(trained: Path, tmp_path: Path) -> Non
     assert "--seeds: found data.dev null, expected a dev set" in result.first_error
 
 
-def test_seeds_touch_nothing_beside_the_model_and_follow_a_link_to_its_place(trained: Path, tmp_path: Path) -> None:
+def test_seeds_leave_files_beside_the_model_alone_and_follow_a_link(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "train.conll").write_bytes((trained / "train.conll").read_bytes())
     (tmp_path / "c.yaml").write_text("data: {train: train.conll, dev: 0.4, test: train.conll}\ntraining: {epochs: 1}\n")
     (tmp_path / ".m.seed-1").mkdir()
@@ -568,12 +572,14 @@ def test_seeds_touch_nothing_beside_the_model_and_follow_a_link_to_its_place(tra
     assert (tmp_path / ".m.seed-1/thesis").read_text() == "precious"
     assert {path.name for path in (tmp_path / "deep/er").iterdir()} == {"model", "model.training"}
     assert (tmp_path / "m").is_symlink()
-    assert run_tagger("eval", "--model", tmp_path / "m").exit_code == 0, "the test file is found from there"
+    assert run_tagger("eval", "--model", tmp_path / "m").exit_code == 0, (
+        "eval finds the test file relative to the linked directory"
+    )
     assert json.loads((tmp_path / "m/manifest.json").read_text())["test"] == "../../../train.conll"
 
 
 @pytest.mark.tensorflow
-def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(trained: Path, tmp_path: Path) -> None:
+def test_a_failed_seed_keeps_the_best_model_so_far_and_reports_it(trained: Path, tmp_path: Path) -> None:
     (tmp_path / ".m.seed-2.training").write_text("not a directory")
     (tmp_path / "c.yaml").write_text(f"data: {{train: {trained}/train.conll, dev: 0.4}}\ntraining: {{epochs: 1}}\n")
     result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m")
@@ -582,7 +588,7 @@ def test_a_seed_that_fails_leaves_the_best_so_far_and_says_so(trained: Path, tmp
     assert re.search(r"^  the model of seed 1, dev \d+\.\d\d, is in .*/m$", result.errors, re.MULTILINE)
     kept = {path.name for path in tmp_path.iterdir() if path.name != ".tagger-model"}
     assert kept == {"c.yaml", "m", "m.training", ".m.seed-2.training"}
-    # Once the reason is gone, it can continue.
+    # After the cause of the failure is removed, --resume continues the training.
     (tmp_path / ".m.seed-2.training").unlink()
     result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m", "--resume")
     assert result.exit_code == 0, result.errors

@@ -1,4 +1,4 @@
-"""Standard output as it is in the wild: unbuffered, slow, full; and signals."""
+"""Standard output under real conditions (unbuffered, a slow reader, a full disk), and signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tensorflow")  # it makes the model
+pytest.importorskip("tensorflow")  # needed to make the model
 
 from small_models import random_sentences, save_small_model
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """`tagger predict` on a file of some hundred kilobytes, far more than a pipe holds."""
+    """Return a `tagger predict` command whose output is some hundred kilobytes, far more than a pipe can hold."""
     folder = tmp_path_factory.mktemp("console")
     save_small_model(folder / "model")
     lines = ["\n".join(tokens) + "\n" for tokens in random_sentences(3000)]
@@ -41,7 +41,7 @@ def expected(command: list[str]) -> bytes:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_all_of_the_output_reaches_a_slow_reader_that_nobody_waits_for(
+def test_a_slow_reader_of_a_nonblocking_pipe_gets_all_of_the_output(
     command: list[str], expected: bytes, unbuffered: str
 ) -> None:
     assert len(expected) > 300_000
@@ -62,7 +62,7 @@ def test_all_of_the_output_reaches_a_slow_reader_that_nobody_waits_for(
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("kilobytes", [1, 100])
-def test_a_file_that_cannot_grow_is_one_error(
+def test_a_file_that_cannot_grow_is_reported_as_one_error(
     command: list[str], expected: bytes, tmp_path: Path, unbuffered: str, kilobytes: int
 ) -> None:
     limited = f"ulimit -f {kilobytes}; exec \"$@\" > '{tmp_path}/out'"
@@ -82,10 +82,10 @@ def test_a_file_that_cannot_grow_is_one_error(
 
 @pytest.fixture
 def left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The codes with which the process would have been left at once."""
+    """Record the exit codes with which the process would have exited immediately."""
     codes: list[int] = []
     monkeypatch.setattr(console, "_leave", codes.append)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with SIGINT ignored
     yield codes
     signal.signal(signal.SIGINT, before)
 
@@ -97,7 +97,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     assert condition()
 
 
-def test_the_first_request_to_stop_waits_for_the_step_and_the_second_for_nothing(left: list[int]) -> None:
+def test_the_first_request_to_stop_waits_for_the_step_and_the_second_does_not_wait(left: list[int]) -> None:
     with console.StopRequest() as stop:
         stop.begin()
         assert not stop.requested()
@@ -112,7 +112,7 @@ def test_the_first_request_to_stop_waits_for_the_step_and_the_second_for_nothing
         time.sleep(5)
 
 
-def test_where_nothing_can_be_lost_the_first_request_is_enough(left: list[int]) -> None:
+def test_the_first_request_exits_immediately_when_nothing_can_be_lost(left: list[int]) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with console.StopRequest():
             os.kill(os.getpid(), number)

@@ -33,7 +33,7 @@ def tagged(data: bytes, tag: str = "X", layout: Layout | None = None) -> bytes:
     return b"".join(write_sentence(s, [[tag] * len(s.tokens)], layout) for s in read(data, layout))
 
 
-# --- Generated files: every line is made with what must be read from it ---------------------------------------------
+# --- Generated files: each line records what the reader must find in it ---------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Line:
     delimiter: str | None = None
 
 
-# A blank, a line end or a byte-order mark in a token would be something else; all other characters are fair.
+# A token may hold any character except blanks, line ends and byte-order marks, which have a meaning of their own.
 _CHARACTERS = st.characters(exclude_characters=" \t\r\n\ufeff", exclude_categories=["Cs"])
 _PECULIAR = ["\u3000", "\u00a0", "\u2028", "\x85", "\x0b", "\x0c", "\x1e", "\x00", "e\u0301", "👩‍👩‍👧", "ł", "語", '"']
 _WORDS = st.one_of(st.sampled_from(_PECULIAR), st.text(_CHARACTERS, min_size=1, max_size=4)).filter(
@@ -55,7 +55,7 @@ _WORDS = st.one_of(st.sampled_from(_PECULIAR), st.text(_CHARACTERS, min_size=1, 
 @st.composite
 def token_lines(draw: st.DrawFn) -> Line:
     words = draw(st.lists(_WORDS, min_size=1, max_size=4))
-    if draw(st.booleans()):  # columns by TAB: the token may hold blanks
+    if draw(st.booleans()):  # TAB separates the columns: the token may hold blanks
         if draw(st.booleans()):
             words[0] += " " + words[0]
         trailing = draw(st.sampled_from(["", "", "\t", "\t\t"])) if len(words) > 1 else "\t"
@@ -79,7 +79,7 @@ _LINES = st.one_of(
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bool, list[tuple[Line, str]]]:
-    """Whether the file begins with a byte-order mark, and its lines with their line ends."""
+    """Draw whether the file begins with a byte-order mark, and its lines with their line ends."""
     lines = draw(st.lists(_LINES, max_size=12))
     ends = draw(
         st.one_of(
@@ -89,7 +89,7 @@ def files(draw: st.DrawFn) -> tuple[bool, list[tuple[Line, str]]]:
     )
     for i in range(1, len(lines)):
         if ends[i - 1] == "\r" and not lines[i].body:
-            lines[i] = Line(" ", "blank")  # an empty line after a lone CR would make a CRLF of the two line ends
+            lines[i] = Line(" ", "blank")  # with an empty line here, CR and LF would join to one CRLF
     if lines and lines[-1].body and draw(st.booleans()):
         ends[-1] = ""
     return draw(st.booleans()), list(zip(lines, ends, strict=True))
@@ -116,7 +116,7 @@ _COMMENTED = Layout(columns={"token": 0}, comments="#")
 @example((False, []))
 @example((True, []))
 @example((True, [(Line("-DOCSTART-", "docstart", "-DOCSTART-"), "\n"), (Line("a", "token", "a"), "")]))
-def test_the_lines_of_all_sentences_are_the_file(file: tuple[bool, list[tuple[Line, str]]]) -> None:
+def test_the_lines_of_all_sentences_make_up_the_file(file: tuple[bool, list[tuple[Line, str]]]) -> None:
     data = bytes_of(*file)
     for stream in (io.BytesIO(data), TricklingStream(data)):
         sentences = list(read_sentences(stream, _COMMENTED))
@@ -163,7 +163,7 @@ def test_a_written_file_is_read_with_the_same_tokens_and_the_added_column_last(
 
 
 @pytest.mark.parametrize("n_bytes", range((1 << 16) - 5, (1 << 16) + 2))
-def test_characters_and_line_ends_on_the_block_boundary_stay_whole(n_bytes: int) -> None:
+def test_characters_and_line_ends_at_a_block_boundary_stay_whole(n_bytes: int) -> None:
     data = b"a" * n_bytes + "語\r\n\r\nb\r".encode()
     sentences = read(data, Layout(columns={"token": 0}))
     assert [s.tokens for s in sentences] == [["a" * n_bytes + "語"], ["b"]]
@@ -171,7 +171,7 @@ def test_characters_and_line_ends_on_the_block_boundary_stay_whole(n_bytes: int)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252", "euc_jp", "shift_jis", "gb18030", "big5", "gbk"])
-def test_every_encoding_comes_back_byte_for_byte(encoding: str) -> None:
+def test_every_encoding_is_written_back_byte_for_byte(encoding: str) -> None:
     words = {"latin-1": "é\u00a0ß", "cp1252": "“ÿ”\u00a0"}.get(encoding, "日本語\u3000東京一丁")
     data = f"# {words}\n{words}\tB-PER\r\n{words}x\tO\r\r{words}\tO".encode(encoding)
     layout = Layout(encoding=encoding, comments="#")
@@ -182,11 +182,13 @@ def test_every_encoding_comes_back_byte_for_byte(encoding: str) -> None:
     assert written == f"# {words}\n{words}\tB-PER\tB-PER\r\n{words}x\tO\tO\r\r{words}\tO\tO".encode(encoding)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_token_and_is_written_back() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_token_and_is_written_back() -> None:
     for data in (b"\xef\xbb\xbfEU\tB-ORG\n", b"\xef\xbb\xbf-DOCSTART-\tO\n\nEU\tB-ORG\n"):
         assert [s.tokens for s in read(data) if s.tokens] == [["EU"]]
         assert tagged(data).startswith(b"\xef\xbb\xbf")
-    assert read("a O\n\ufeffb O\n".encode())[0].tokens == ["a", "\ufeffb"], "only the file's first character is a mark"
+    assert read("a O\n\ufeffb O\n".encode())[0].tokens == ["a", "\ufeffb"], (
+        "only the first character of a file can be a byte-order mark"
+    )
 
 
 def test_the_encoding_utf_8_sig_writes_no_mark_before_the_added_column() -> None:
@@ -233,7 +235,7 @@ def test_a_run_of_blank_lines_is_one_sentence_whatever_its_length() -> None:
         assert not any(sentence.continues for sentence in found)
 
 
-def test_a_docstart_line_is_known_by_its_first_or_its_token_column() -> None:
+def test_a_docstart_line_is_recognized_by_its_first_or_its_token_column() -> None:
     layout = Layout(columns={"token": 1, "tag": 2})
     for data in (b"0\t-DOCSTART-\tO\n\n1\ta\tO\n", b"-DOCSTART- -X- O\n1\ta\tO\n", b"-DOCSTART-\n1\ta\tO\n"):
         first, *_, last = read(data, layout, gold=True) * 2
@@ -264,12 +266,12 @@ def test_a_sentence_is_yielded_before_the_stream_ends() -> None:
     assert first.tokens == ["a"]
 
 
-def test_the_tag_column_is_left_alone_without_gold() -> None:
+def test_the_tag_column_is_ignored_without_gold() -> None:
     (sentence,) = read(b"a\nb c d\n")
     assert (sentence.tokens, sentence.tags, sentence.lines) == (["a", "b"], [], [b"a\n", b"b c d\n"])
 
 
-def test_blanks_around_a_gold_tag_are_no_part_of_it() -> None:
+def test_blanks_around_a_gold_tag_are_not_part_of_it() -> None:
     data = b"New York \t B-LOC \na\tO\t\n"
     (sentence,) = read(data, gold=True)
     assert (sentence.tokens, sentence.tags) == (["New York ", "a"], ["B-LOC", "O"])
@@ -293,7 +295,7 @@ def test_blanks_around_a_gold_tag_are_no_part_of_it() -> None:
         (b"a", Layout(delimiter=","), b"a,X"),
     ],
 )
-def test_the_added_column_follows_the_lines_own_delimiter(line: bytes, layout: Layout, expected: bytes) -> None:
+def test_the_added_column_uses_the_delimiter_of_its_line(line: bytes, layout: Layout, expected: bytes) -> None:
     for end in (b"\n", b"\r\n", b"\r", b""):
         assert tagged(line + end, layout=layout) == expected + end
 
@@ -306,7 +308,7 @@ def test_several_columns_are_added_in_order_and_docstart_lines_get_their_own() -
     assert written == b"-DOCSTART- 0 1\n\na\tA\tT1\t0.5\nb T2 0.25\n"
 
 
-def test_columns_of_another_length_than_the_sentence_are_refused() -> None:
+def test_a_column_whose_length_differs_from_the_sentence_is_refused() -> None:
     (sentence,) = read(b"a\nb\n")
     with pytest.raises(ValueError, match=r"^found a column of 1 values, expected 2, one for each token$"):
         write_sentence(sentence, [["T"]], Layout())
@@ -317,7 +319,7 @@ def test_columns_of_another_length_than_the_sentence_are_refused() -> None:
 # --- Errors: the exact first line ----------------------------------------------------------------------------------
 
 
-def test_a_wrong_byte_is_named_with_its_line_and_offset() -> None:
+def test_an_invalid_byte_is_named_with_its_line_and_offset() -> None:
     remedy = "; name the file's encoding with --encoding or data.encoding, or fix the line"
     assert first_line(b"a O\nb O\n\ncaf\xe9 O\n") == (
         "f.conll:4: byte 0xE9 at offset 3 of the line is not valid utf-8" + remedy
@@ -370,7 +372,7 @@ def test_gold_tags_need_a_tag_column() -> None:
 
 @pytest.mark.corpora
 @pytest.mark.parametrize(
-    ("name", "layout", "n_sentences", "n_tokens"),  # counted with awk: runs of lines that are not blank, and lines
+    ("name", "layout", "n_sentences", "n_tokens"),  # awk counted runs of nonblank lines, and nonblank lines
     [
         ("btc-f.conll", Layout(), 2000, 35427),
         ("europeana-de-sbb.bio", Layout(), 1, 47281),
@@ -380,7 +382,7 @@ def test_gold_tags_need_a_tag_column() -> None:
         ("basenp.data", Layout(), 77, 1896),
     ],
 )
-def test_messy_files_come_back_byte_for_byte(
+def test_messy_files_are_written_back_byte_for_byte(
     corpora: Path, name: str, layout: Layout, n_sentences: int, n_tokens: int
 ) -> None:
     path = corpora / "messy" / name
@@ -395,7 +397,7 @@ def test_messy_files_come_back_byte_for_byte(
 
 
 @pytest.mark.corpora
-def test_bytes_that_are_no_utf_8_are_refused_where_they_stand(corpora: Path) -> None:
+def test_invalid_utf_8_is_refused_with_its_line(corpora: Path) -> None:
     path = corpora / "messy" / "weibo-invalid-utf8.conll"
     lines = path.read_bytes().split(b"\n")
     number = next(i for i, line in enumerate(lines, start=1) if line.decode(errors="replace").encode() != line)
@@ -404,7 +406,7 @@ def test_bytes_that_are_no_utf_8_are_refused_where_they_stand(corpora: Path) -> 
     assert caught.value.message.startswith(f"{path}:{number}: byte 0x")
 
 
-# --- Parsing a group at once and line by line ------------------------------------------------------------------------
+# --- Parsing whole groups and parsing line by line -------------------------------------------------------------------
 
 
 _LAYOUTS = [
@@ -427,7 +429,7 @@ _FEW_CHARACTERS = st.lists(
 @given(_FEW_CHARACTERS, st.sampled_from(_LAYOUTS), st.booleans(), st.sampled_from([None, 1, 2]))
 @example("a\tO\n \n", Layout(), False, None)
 @example("a O\n\t\n", Layout(), True, None)
-def test_groups_parsed_at_once_read_as_they_do_by_line(
+def test_parsing_whole_groups_and_parsing_line_by_line_agree(
     text: str, layout: Layout, gold: bool, max_lines: int | None
 ) -> None:
     data = text.encode()
@@ -452,7 +454,7 @@ def test_groups_parsed_at_once_read_as_they_do_by_line(
 
 
 @pytest.mark.parametrize("delimiter", [" \t", "\t\t", "  "])
-def test_a_delimiter_of_several_blanks_is_one_text(delimiter: str) -> None:
+def test_a_delimiter_of_several_blanks_is_one_separator(delimiter: str) -> None:
     layout = Layout(delimiter=delimiter)
     data = f"a{delimiter}O\nb{delimiter}B-X\n".encode()
     (sentence,) = read(data, layout, gold=True)
@@ -460,13 +462,13 @@ def test_a_delimiter_of_several_blanks_is_one_text(delimiter: str) -> None:
     assert tagged(data, layout=layout) == data.replace(b"\n", delimiter.encode() + b"X\n")
 
 
-def test_an_ordinary_file_is_parsed_at_once() -> None:
+def test_an_ordinary_file_is_parsed_in_whole_groups() -> None:
     data = b"a\tO\nb\tO\n\nc\tO\n\t\n" + b"d O\ne O\n\n" + b"f\ng\n"
     assert [s.delimiter for s in read(data)] == ["\t", "\t", " ", "\t"]
     assert [s.delimiter for s in read(b"a\tO\nb O\n\nc\tO\r\n\nd  O\n\ne O\nf\n")] == [None] * 4
 
 
-def test_a_sentence_that_is_cut_says_that_it_goes_on() -> None:
+def test_a_sentence_that_is_cut_says_that_it_continues() -> None:
     data = b"a\nb\nc\nd\ne\n\nf\n"
     sentences = list(read_sentences(io.BytesIO(data), Layout(), max_lines=2))
     assert [(s.tokens, s.continues, s.first_line) for s in sentences] == [
@@ -475,7 +477,7 @@ def test_a_sentence_that_is_cut_says_that_it_goes_on() -> None:
     assert b"".join(line for s in sentences for line in s.lines) == data
 
 
-def test_errors_can_be_reported_instead_of_raised_and_reading_goes_on() -> None:
+def test_errors_can_be_reported_instead_of_raised_and_reading_continues() -> None:
     data = b"a O\nb\n\xff O\n\nc O O\nd O\n"
     errors: list[DataError] = []
     sentences = list(read_sentences(io.BytesIO(data), Layout(), path="f", gold=True, report=errors.append))

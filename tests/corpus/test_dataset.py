@@ -45,21 +45,21 @@ def corpus_of(*tags: str) -> Corpus:
 # --- Which lines are comments --------------------------------------------------------------------------------------
 
 
-def test_a_hash_sign_that_is_a_token_is_none_the_less_one(corpus_file: Path) -> None:
+def test_a_hash_sign_can_be_a_token(corpus_file: Path) -> None:
     data = "It PRP B-NP\n# # I-NP\n1 CD I-NP\n. . O\n\n# # B-NP\n"
     corpus, _, _ = load(corpus_file, data)
     assert tokens_of(corpus) == [["It", "#", "1", "."], ["#"]]
     assert detect(corpus_file, data).comments is None
 
 
-def test_a_hash_sign_is_a_token_also_where_another_column_is_the_tag(corpus_file: Path) -> None:
-    columns = {"token": 0, "tag": 1}  # part-of-speech tags, of which `#` is one
+def test_a_hash_sign_can_be_a_token_when_another_column_holds_the_tag(corpus_file: Path) -> None:
+    columns = {"token": 0, "tag": 1}  # part-of-speech tags; `#` is one of them
     corpus, _, _ = load(corpus_file, "It PRP B-NP\n# # I-NP\n1 CD I-NP\n. . O\n", scheme="none", columns=columns)
     assert tokens_of(corpus) == [["It", "#", "1", "."]]
     assert corpus.tags == [["PRP", "#", "CD", "."]]
 
 
-def test_a_hash_sign_is_a_token_of_plain_tags_also_beside_comments(corpus_file: Path) -> None:
+def test_a_hash_sign_with_a_plain_tag_is_a_token_even_beside_comments(corpus_file: Path) -> None:
     data = "# text = It cost # 1\nIt PRP\n# #\n1 CD\n"
     corpus, _, _ = load(corpus_file, data, scheme="none")
     assert detect(corpus_file, data).comments == "#"
@@ -67,7 +67,7 @@ def test_a_hash_sign_is_a_token_of_plain_tags_also_beside_comments(corpus_file: 
 
 
 @pytest.mark.parametrize(("tag", "scheme"), [("NN", "none"), ("PER", "IO"), ("B-PER", "auto")])
-def test_comments_of_as_many_words_as_a_tab_file_has_columns_are_comments(
+def test_comments_with_one_word_for_each_column_of_a_tab_file_are_comments(
     corpus_file: Path, tag: str, scheme: str
 ) -> None:
     data = f"# sent_id = s1\n1\ta\tx\t{tag}\n\n# sent_id = s2\n1\tb\tx\t{tag}\n"
@@ -76,7 +76,7 @@ def test_comments_of_as_many_words_as_a_tab_file_has_columns_are_comments(
     assert tokens_of(load(corpus_file, data, scheme=scheme, columns=columns)[0]) == [["a"], ["b"]]
 
 
-def test_a_docstart_line_says_nothing_about_tags(corpus_file: Path) -> None:
+def test_a_docstart_line_does_not_count_as_a_tag(corpus_file: Path) -> None:
     data = "-DOCSTART-\n\n# sent_id = 1\nEU NNP I-NP B-ORG\n\n# sent_id = 2\nb NN O O\n"
     layout = detect(corpus_file, data)
     assert (layout.comments, layout.known_tags) == ("#", {"B-ORG", "O"})
@@ -90,26 +90,26 @@ def test_hashtags_are_tokens(corpus_file: Path) -> None:
     assert detect(corpus_file, data).comments is None
 
 
-def test_lines_of_other_shape_that_begin_with_a_hash_are_comments(corpus_file: Path) -> None:
+def test_lines_that_begin_with_a_hash_and_lack_the_columns_are_comments(corpus_file: Path) -> None:
     data = "# newdoc id = d1\n# sent_id = 1\n# text = a O\n1\ta\tO\t-\tx\n2\t#\tB-PER\t-\tx\n\n# sent_id = 2\n1\tb\tO\t-\tx\n"
     columns = {"token": 1, "tag": 2}
     assert detect(corpus_file, data, columns=columns).comments == "#"
     assert tokens_of(load(corpus_file, data, columns=columns)[0]) == [["a", "#"], ["b"]]
 
 
-def test_one_comment_is_enough_and_hash_tokens_beside_it_stay_tokens(corpus_file: Path) -> None:
+def test_one_comment_is_detected_and_hash_tokens_beside_it_stay_tokens(corpus_file: Path) -> None:
     data = "# file:\t1\tx\na O\n# O\n#x B-PER\nb B-PER\n"
     assert detect(corpus_file, data).comments == "#"
     assert tokens_of(load(corpus_file, data)[0]) == [["a", "#", "#x", "b"]]
 
 
-def test_a_file_whose_every_line_begins_with_a_hash_is_read_by_its_tags(corpus_file: Path) -> None:
+def test_tags_decide_about_a_file_in_which_every_line_begins_with_a_hash(corpus_file: Path) -> None:
     assert detect(corpus_file, "#a\tO\n#b\tB-PER\n").comments is None
     assert tokens_of(load(corpus_file, "#a\tO\n#b\tB-PER\n")[0]) == [["#a", "#b"]]
     assert detect(corpus_file, "# nothing here\n# at all\n").comments == "#"
 
 
-def test_comments_none_makes_a_token_of_every_line(corpus_file: Path) -> None:
+def test_comments_none_makes_every_line_a_token(corpus_file: Path) -> None:
     layout = detect(corpus_file, "# NN O\n#\tNN\tX\n#\tNN\tX\n", comments="none")
     assert (layout.n_columns, layout.written_delimiter, layout.known_tags) == (3, "\t", {"O", "X"})
     layout = detect(corpus_file, "# text\na O\n", comments="none")
@@ -118,18 +118,18 @@ def test_comments_none_makes_a_token_of_every_line(corpus_file: Path) -> None:
         assert [s.tokens for s in read_sentences(stream, layout)] == [["#", "a"]]
 
 
-def test_a_prefix_of_the_users_choice_marks_comments(corpus_file: Path) -> None:
+def test_users_can_choose_the_prefix_of_comments(corpus_file: Path) -> None:
     layout = detect(corpus_file, "%% text of it\na O\n%% O\n# O\n", comments="%%")
     assert layout.comments == "%%"
     corpus, _, _ = load_training(corpus_file, layout, "auto")
     assert tokens_of(corpus) == [["a", "%%", "#"]]
-    assert detect(corpus_file, "a O\n", comments="%").comments == "%", "kept although none was seen"
+    assert detect(corpus_file, "a O\n", comments="%").comments == "%", "the prefix is kept although no comment was seen"
 
 
 # --- Column count and delimiter ------------------------------------------------------------------------------------
 
 
-def test_the_usual_column_count_the_tags_and_the_delimiter_are_settled(corpus_file: Path) -> None:
+def test_the_usual_column_count_the_tags_and_the_delimiter_are_detected(corpus_file: Path) -> None:
     layout = detect(corpus_file, "a NN O\nb NN B-PER\nc\tNN\tI-PER\nd\n")
     assert (layout.n_columns, layout.written_delimiter) == (3, " ")
     assert {"O", "B-PER", "I-PER"} <= layout.known_tags
@@ -138,7 +138,7 @@ def test_the_usual_column_count_the_tags_and_the_delimiter_are_settled(corpus_fi
     assert detect(corpus_file, "a\nb\n").written_delimiter == "\t"
 
 
-def test_detection_keeps_what_the_config_says(corpus_file: Path) -> None:
+def test_detection_keeps_the_settings_of_the_config(corpus_file: Path) -> None:
     layout = detect(corpus_file, "1 日 O\n".encode("euc_jp"), columns={"token": 1, "tag": 2}, encoding="euc_jp")
     assert (dict(layout.columns), layout.encoding, layout.delimiter) == ({"token": 1, "tag": 2}, "euc_jp", "auto")
 
@@ -149,7 +149,7 @@ def test_a_byte_order_mark_does_not_hide_a_comment(corpus_file: Path) -> None:
     assert tokens_of(load(corpus_file, data)[0]) == [["a"]]
 
 
-def test_detection_names_the_line_of_a_wrong_byte(corpus_file: Path) -> None:
+def test_detection_names_the_line_of_an_invalid_byte(corpus_file: Path) -> None:
     with pytest.raises(DataError) as caught:
         detect(corpus_file, b"a O\n\nb\xe4 O\n")
     assert caught.value.message == (
@@ -161,7 +161,7 @@ def test_detection_names_the_line_of_a_wrong_byte(corpus_file: Path) -> None:
 # --- Loading -------------------------------------------------------------------------------------------------------
 
 
-def test_training_tags_are_canonical_and_sentences_keep_what_the_file_says(corpus_file: Path) -> None:
+def test_training_tags_are_canonical_and_sentences_keep_the_tags_of_the_file(corpus_file: Path) -> None:
     corpus, notation, notes = load(corpus_file, "-DOCSTART- 0\n\na b_per\nb i_per\nc 0\n\n\nd b_loc\n\n# end\n")
     assert tokens_of(corpus) == [["a", "b", "c"], ["d"]]
     assert corpus.tags == [["B-per", "I-per", "O"], ["B-loc"]]
@@ -171,7 +171,7 @@ def test_training_tags_are_canonical_and_sentences_keep_what_the_file_says(corpu
 
 
 def test_a_dev_file_is_read_in_the_training_files_notation(corpus_file: Path) -> None:
-    corpus_file.write_text("a I-PER\nb I-PER\n", encoding="utf-8")  # on its own this would be IO
+    corpus_file.write_text("a I-PER\nb I-PER\n", encoding="utf-8")  # detection without the training file would find IO
     assert load_gold(corpus_file, Layout(), Notation(scheme="IOB2")).tags == [["I-PER", "I-PER"]]
     corpus_file.write_text("a\tPER\nb\t0\n", encoding="utf-8")
     assert load_gold(corpus_file, Layout(), Notation(scheme="IO", bare=True)).tags == [["I-PER", "O"]]
@@ -187,7 +187,7 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
     )
 
 
-def test_a_tag_that_does_not_fit_is_named_with_up_to_three_of_its_lines(corpus_file: Path) -> None:
+def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus_file: Path) -> None:
     remedy = "; fix it, or set data.scheme ('none' means plain tags, which have no spans)"
     data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n"
     with pytest.raises(DataError) as caught:
@@ -204,13 +204,13 @@ def test_a_tag_that_does_not_fit_is_named_with_up_to_three_of_its_lines(corpus_f
     assert caught.value.detail == ("line 2: b E-PER",)
 
 
-def test_a_bad_tag_does_not_hide_the_scheme_of_the_sentence_that_it_stands_in(corpus_file: Path) -> None:
-    with pytest.raises(DataError) as caught:  # a B- after O: IOB2, however little else the file holds
+def test_a_bad_tag_does_not_hide_the_scheme_of_its_sentence(corpus_file: Path) -> None:
+    with pytest.raises(DataError) as caught:  # one B- after O is enough to detect IOB2
         load(corpus_file, "a O\nb B-PER\nc X\n")
     assert caught.value.message.startswith(f"{corpus_file}:3: tag 'X' does not fit the scheme IOB2; ")
 
 
-def test_what_detection_cannot_tell_is_reported_with_the_file(corpus_file: Path) -> None:
+def test_an_ambiguous_scheme_is_reported_with_the_file(corpus_file: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(corpus_file, "a PER\nb O\n")
     assert caught.value.message.startswith(f"{corpus_file}: scheme: cannot tell whether")
@@ -221,7 +221,7 @@ def test_what_detection_cannot_tell_is_reported_with_the_file(corpus_file: Path)
 
 
 @given(n=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 5))
-def test_a_split_is_a_partition_in_file_order_drawn_by_seed(n: int, fraction: float, seed: int) -> None:
+def test_a_split_is_a_partition_in_file_order_and_depends_on_the_seed(n: int, fraction: float, seed: int) -> None:
     corpus = corpus_of(*(f"B-{i}" for i in range(n)))
     train, dev = split_dev(corpus, fraction, seed)
     train_tokens, dev_tokens = tokens_of(train), tokens_of(dev)
@@ -229,7 +229,7 @@ def test_a_split_is_a_partition_in_file_order_drawn_by_seed(n: int, fraction: fl
     for part in (train, dev):
         rows = [int(tags[0].removeprefix("B-")) for tags in part.tags]
         assert rows == sorted(rows)
-        assert tokens_of(part) == [corpus.sentences[i].tokens for i in rows], "tags went with other sentences"
+        assert tokens_of(part) == [corpus.sentences[i].tokens for i in rows], "a sentence lost its own tags"
     assert len(dev) == min(max(1, round(n * fraction)), n - 1)
     again, _ = split_dev(corpus, fraction, seed)
     assert tokens_of(again) == train_tokens
@@ -249,13 +249,13 @@ def test_one_sentence_cannot_be_split() -> None:
     )
 
 
-def test_tags_that_training_never_saw_are_counted_by_token() -> None:
+def test_tags_that_are_not_in_the_training_data_are_counted_by_token() -> None:
     train = corpus_of("B-PER O", "I-PER")
     assert unseen_tags(train, corpus_of("B-LOC O B-ORG", "B-ORG I-PER")) == {"B-ORG": 2, "B-LOC": 1}
     assert unseen_tags(train, corpus_of("O B-PER")) == {}
 
 
-# --- The benchmark corpora: the counts of their README -------------------------------------------------------------
+# --- The benchmark corpora and the counts in their README ----------------------------------------------------------
 
 README = [
     ("conll2000/train.txt", {"token": 0, "pos": 1, "tag": 2}, "IOB2", None, 3, " ", (8936, 211727, 106978)),
@@ -269,7 +269,7 @@ README = [
 
 
 def counts(corpus: Corpus) -> tuple[int, int, int]:
-    """Sentences, tokens, entities."""
+    """Return the numbers of sentences, tokens and entities."""
     return len(corpus), corpus.n_tokens, sum(len(spans_from_tags(tags)) for tags in corpus.tags)
 
 
@@ -279,7 +279,7 @@ def counts(corpus: Corpus) -> tuple[int, int, int]:
     README,
     ids=[row[0] for row in README],
 )
-def test_a_benchmark_corpus_has_the_sentences_tokens_and_entities_of_its_readme(
+def test_a_benchmark_corpus_has_the_counts_in_its_readme(
     corpora: Path,
     name: str,
     columns: dict[str, int],
@@ -297,21 +297,21 @@ def test_a_benchmark_corpus_has_the_sentences_tokens_and_entities_of_its_readme(
 
 
 @pytest.mark.corpora
-def test_nerkor_is_refused_for_its_one_bad_tag_and_read_once_that_is_mended(corpora: Path, tmp_path: Path) -> None:
+def test_nerkor_is_refused_for_its_one_bad_tag_and_read_after_the_tag_is_fixed(corpora: Path, tmp_path: Path) -> None:
     path = corpora / "nerkor" / "train.tsv.gz"
     with pytest.raises(DataError) as caught:
         load_training(path, Layout(), "auto")
     assert caught.value.message.startswith(f"{path}:297269: tag 'V' does not fit the scheme IOB2; ")
     assert caught.value.detail == ("line 297269: / V",)
-    mended = tmp_path / "train.tsv"
-    mended.write_bytes(gzip.decompress(path.read_bytes()).replace(b"/\tV\n", b"/\tO\n"))
-    corpus, notation, _ = load_training(mended, Layout(), "auto")
+    repaired_path = tmp_path / "train.tsv"
+    repaired_path.write_bytes(gzip.decompress(path.read_bytes()).replace(b"/\tV\n", b"/\tO\n"))
+    corpus, notation, _ = load_training(repaired_path, Layout(), "auto")
     assert notation == Notation(scheme="IOB2")
     assert counts(corpus) == (52771, 810656, 37064)
 
 
 @pytest.mark.corpora
-def test_part_of_speech_tags_of_conll2000_lose_no_token(corpora: Path) -> None:
+def test_no_token_of_conll2000_is_lost_with_part_of_speech_tags(corpora: Path) -> None:
     path = corpora / "conll2000" / "train.txt"
     columns = {"token": 0, "tag": 1}
     corpus, _, _ = load_training(path, detect_layout(path, Layout(columns=columns)), "none")
@@ -328,13 +328,13 @@ def test_part_of_speech_tags_of_conll2000_lose_no_token(corpora: Path) -> None:
         ("basenp.data", "utf-8", Notation(scheme="IOB2", typed=False), 77, 1896),
     ],
 )
-def test_messy_corpora_that_can_be_read(
+def test_valid_messy_corpora_are_read(
     corpora: Path, name: str, encoding: str, notation: Notation, n_sentences: int, n_tokens: int
 ) -> None:
     path = corpora / "messy" / name
     corpus, found, notes = load_training(path, detect_layout(path, Layout(encoding=encoding)), "auto")
     assert (found, notes) == (notation, [])
-    # Line by line without any of the code under test: every line that is not blank is a token, its last field a tag.
+    # Counted without the code under test: every nonblank line is a token, and its last field is the tag.
     rows = [line for line in path.read_text(encoding).split("\n") if line.strip(" \t")]
     tags = [row.replace("\t", " ").split(" ")[-1] for row in rows]
     assert collections.Counter(tag for s in corpus.sentences for tag in s.tags) == collections.Counter(tags)
@@ -342,7 +342,7 @@ def test_messy_corpora_that_can_be_read(
 
 
 @pytest.mark.corpora
-def test_messy_corpora_that_are_refused_say_where(corpora: Path) -> None:
+def test_errors_of_messy_corpora_name_the_line(corpora: Path) -> None:
     needs = (
         "a tag counted from the end (tag: -1) needs the same number on every line; fix the line, or give the tag column"
         " a fixed index"
@@ -358,7 +358,7 @@ def test_messy_corpora_that_are_refused_say_where(corpora: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_europeanas_comments_are_left_out_and_its_hash_tokens_are_not(corpora: Path) -> None:
+def test_comments_of_europeana_are_skipped_and_its_hash_tokens_are_kept(corpora: Path) -> None:
     path = corpora / "messy" / "europeana-de-sbb.bio"
     layout = detect_layout(path, Layout())
     assert (layout.comments, layout.n_columns, layout.written_delimiter) == ("#", 2, " ")
@@ -369,9 +369,7 @@ def test_europeanas_comments_are_left_out_and_its_hash_tokens_are_not(corpora: P
 
 
 @pytest.mark.corpora
-def test_swedish_is_io_without_prefixes_and_with_a_digit_outside_once_its_broken_line_is_gone(
-    corpora: Path, corpus_file: Path
-) -> None:
+def test_swedish_without_its_broken_line_is_bare_io_with_0_as_the_outside_tag(corpora: Path, corpus_file: Path) -> None:
     lines = (corpora / "messy" / "swedish-train.txt").read_text("utf-8").split("\n")
     del lines[90310 - 1]
     data = "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which encodings a file may be in."""
+"""Suggestions of the encodings that a file may have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.corpus.encodings import suggest_encodings
         ("Gęś żółć jaźń dąb ćma świt łódź", "cp1250"),
     ],
 )
-def test_the_right_encoding_is_among_those_suggested(text: str, encoding: str) -> None:
+def test_the_right_encoding_is_suggested(text: str, encoding: str) -> None:
     found = suggest_encodings(text.encode(encoding))
     assert encoding in found
     assert "utf-8" not in found

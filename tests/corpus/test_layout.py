@@ -12,7 +12,7 @@ from tagger.errors import DataError
 
 
 def error_of(**settings: object) -> str:
-    """The message of the error that a Layout with these settings raises."""
+    """Return the message of the error that a Layout with these settings raises."""
     with pytest.raises(DataError) as caught:
         Layout(**settings)  # type: ignore[arg-type]
     return caught.value.message
@@ -31,13 +31,13 @@ def test_the_docstring_examples_hold() -> None:
     ("delimiter", "line", "fields"),
     [
         ("auto", "EU NNP B-ORG", ["EU", "NNP", "B-ORG"]),
-        ("auto", "  EU   NNP  ", ["EU", "NNP"]),  # runs of blanks, at the ends too
-        ("auto", "New York\tB-LOC", ["New York", "B-LOC"]),  # TAB separates if the line has one
-        ("auto", " a \t b ", [" a ", " b "]),  # … and then blanks are text
+        ("auto", "  EU   NNP  ", ["EU", "NNP"]),  # runs of blanks, also at the ends
+        ("auto", "New York\tB-LOC", ["New York", "B-LOC"]),  # only TAB separates if the line has one
+        ("auto", " a \t b ", [" a ", " b "]),  # then blanks are text
         ("auto", "a\t\tO", ["a", "", "O"]),
         ("auto", "\tO", ["", "O"]),
         ("auto", " \tO", [" ", "O"]),
-        ("auto", "a\tO\t", ["a", "O"]),  # a trailing delimiter opens no column
+        ("auto", "a\tO\t", ["a", "O"]),  # a trailing delimiter does not begin a column
         ("auto", "a\tO\t\t", ["a", "O"]),
         ("auto", "a", ["a"]),
         ("auto", "\u3000 O", ["\u3000", "O"]),
@@ -54,7 +54,7 @@ def test_the_docstring_examples_hold() -> None:
         ("|||", "a|b|||O|||", ["a|b", "O"]),
     ],
 )
-def test_a_line_is_cut_by_the_delimiter(delimiter: str, line: str, fields: list[str]) -> None:
+def test_a_line_is_split_at_the_delimiter(delimiter: str, line: str, fields: list[str]) -> None:
     assert Layout(delimiter=delimiter).splitter()(line) == fields
 
 
@@ -65,12 +65,12 @@ def test_a_line_of_tabs_and_spaces_has_no_columns_whatever_the_delimiter(delimit
 
 
 @pytest.mark.parametrize("line", ["\u3000", "\u00a0", "\x0b", "\u2028", "\ufeff", "\x00"])
-def test_no_other_character_is_blank(line: str) -> None:
+def test_other_space_characters_are_not_blanks(line: str) -> None:
     assert Layout().splitter()(line) == [line]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=" \t\r\n"), min_size=1), min_size=1), st.data())
-def test_joined_columns_are_cut_back_into_the_same_columns(fields: list[str], data: st.DataObject) -> None:
+def test_joined_columns_are_split_into_the_same_columns(fields: list[str], data: st.DataObject) -> None:
     delimiter, text = data.draw(st.sampled_from([("auto", "\t"), ("auto", " "), ("tab", "\t"), ("space", " ")]))
     assert Layout(delimiter=delimiter).splitter()(text.join(fields)) == fields
 
@@ -96,8 +96,8 @@ def test_without_a_prefix_nothing_is_a_comment() -> None:
     [
         ("# text = a b c", True),
         ("#", True),
-        ("# # B-NP", False),  # three columns and a tag of the training file
-        ("# # I-NP", False),  # … or one that only looks like a tag
+        ("# # B-NP", False),  # three columns and a tag that occurs in the training file
+        ("# # I-NP", False),  # three columns and a string that looks like a tag
         ("# # NN", True),
         ("# B-NP", True),  # two columns
         ("# a b B-NP", True),
@@ -114,10 +114,10 @@ def test_a_line_with_the_prefix_is_a_comment_unless_it_has_all_columns_and_a_val
     )
 
 
-def test_a_known_plain_tag_makes_a_token_of_a_line_with_the_prefix() -> None:
+def test_a_line_with_the_prefix_and_a_known_plain_tag_is_a_token() -> None:
     layout = Layout(columns={"token": 0, "tag": 1}, comments="#", n_columns=2, known_tags=frozenset({"SYM"}))
     assert not comment("#\tSYM", layout)
-    assert not comment("#\tSYM ", layout), "blanks around a tag are no part of it"
+    assert not comment("#\tSYM ", layout), "blanks around a tag are not part of it"
     assert comment("#\tNN", layout)
 
 
@@ -129,7 +129,7 @@ def test_any_prefix_can_mark_comments() -> None:
     assert not comment("%%\tO", layout)
 
 
-def test_a_line_that_is_too_short_for_the_tag_column_is_a_comment_and_so_is_any_line_without_one() -> None:
+def test_a_line_that_has_no_tag_column_is_a_comment() -> None:
     assert comment("#\tO", Layout(columns={"token": 0, "tag": 2}, comments="#", n_columns=2))
     assert comment("#\tO", Layout(columns={"token": 0, "tag": -3}, comments="#", n_columns=2))
     assert comment("#\tO", Layout(columns={"token": 0}, comments="#", n_columns=2))
@@ -197,6 +197,6 @@ def test_encodings_that_contain_ascii_are_accepted(encoding: str) -> None:
         *["punycode", "idna", "rot13", "hex", "base64", "zip", "bz2", "uu", "quopri", "undefined"],
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # of unicode_escape itself
-def test_codecs_in_which_ascii_text_means_something_else_are_refused(encoding: str) -> None:
+@pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # unicode_escape itself emits it
+def test_codecs_that_are_not_compatible_with_ascii_are_refused(encoding: str) -> None:
     assert error_of(encoding=encoding).startswith(f"encoding: {encoding!r} is not compatible with ASCII")

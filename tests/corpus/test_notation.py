@@ -23,7 +23,7 @@ def test_the_docstring_examples_hold() -> None:
     assert results.failed == 0
 
 
-# --- What is detected ----------------------------------------------------------------------------------------------
+# --- Detection -----------------------------------------------------------------------------------------------------
 
 DETECTED = {
     "IOB1": (tags("I-PER I-PER O I-LOC B-LOC", "I-PER I-LOC"), Notation(scheme="IOB1")),
@@ -73,7 +73,7 @@ def test_tags_without_prefixes_and_without_o_are_plain_tags() -> None:
 
 
 @pytest.mark.parametrize("sentences", [tags("PER PER O"), tags("NN O"), tags("0 LOC"), tags("S U O"), tags("B I X O")])
-def test_tags_without_prefixes_beside_an_outside_tag_are_ambiguous(sentences: list[list[str]]) -> None:
+def test_tags_without_prefixes_together_with_an_outside_tag_are_ambiguous(sentences: list[list[str]]) -> None:
     with pytest.raises(DataError) as caught:
         detect_notation(sentences)
     assert caught.value.message == (
@@ -113,14 +113,14 @@ def test_the_first_tag_that_does_not_fit_is_named(text: str, scheme: str, bad_ta
     assert (caught.value.tag, caught.value.scheme) == (bad_tag, named_scheme)
 
 
-def test_the_users_word_on_the_scheme_is_taken() -> None:
+def test_the_scheme_that_the_user_names_is_used() -> None:
     assert detect_notation(tags("B-PER I-PER O"), "none") == (Notation(scheme=NO_SCHEME), [])
     assert detect_notation(tags("B-PER I-PER O"), "IOBES")[0].scheme == "IOBES"
     assert detect_notation(tags("I-PER O"), "IOB1")[0].scheme == "IOB1"
     assert detect_notation(tags("PER PER O LOC"), "IO") == (Notation(scheme="IO", bare=True), [])
 
 
-def test_the_commonest_spelling_is_written_and_the_others_are_noted() -> None:
+def test_the_most_common_spelling_is_written_and_a_note_names_the_others() -> None:
     notation, notes = detect_notation(tags("B-PER I-PER B_PER B.PER I-LOC O O 0", "B-LOC i-LOC"))
     assert notation == Notation(scheme="IOB2")
     assert notes == [
@@ -131,7 +131,7 @@ def test_the_commonest_spelling_is_written_and_the_others_are_noted() -> None:
     ]
 
 
-def test_what_is_commonest_is_counted_by_token() -> None:
+def test_spellings_are_counted_by_token() -> None:
     notation, notes = detect_notation(tags("B_PER B_PER B_PER B-LOC B-ORG b_PER 0 0 O"))
     assert notation == Notation(scheme="IOB2", outside="0", separator="_")
     assert notes == ["B-LOC is read as B_LOC", "B-ORG is read as B_ORG", "O is read as 0", "b_PER is read as B_PER"]
@@ -196,7 +196,7 @@ def test_an_unusual_spelling_is_described(notation: Notation, described: str) ->
     assert notation.describe() == described
 
 
-def test_an_empty_tag_fits_no_scheme() -> None:
+def test_an_empty_tag_does_not_fit_any_scheme() -> None:
     for scheme in SCHEMES:
         with pytest.raises(ValueError, match=r"^$"):
             Notation(scheme=scheme).canonical("")
@@ -204,17 +204,17 @@ def test_an_empty_tag_fits_no_scheme() -> None:
 
 @st.composite
 def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]]]:
-    """A scheme, canonical tags that name it beyond doubt, and the same tags in one spelling."""
+    """Draw a scheme, canonical tags from which only this scheme can be detected, and these tags in one spelling."""
     scheme = draw(st.sampled_from(list(SCHEMES)))
     typed = draw(st.booleans()) or scheme == "IO"
     types = ["PER", "loc", "art-film", "a_b", "语"] if typed else [UNTYPED]
-    spans, end = [Span(types[0], 1, 5)], 5  # every prefix of a longer span
+    spans, end = [Span(types[0], 1, 5)], 5  # has every prefix of a longer span
     for gap, length, entity_type in draw(
         st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(types)), max_size=5)
     ):
         spans.append(Span(entity_type, end + gap, end + gap + length))
         end += gap + length
-    # Then one of a single token, and a neighbour of the same type, the only place where IOB1 has a B.
+    # A span of a single token, directly followed by a span of the same type: only there does IOB1 use B.
     spans += [Span(types[0], end + 1, end + 2), Span(types[0], end + 2, end + 3)]
     canonical = tags_from_spans(spans, end + 4, scheme)
     separator = draw(st.sampled_from("-_."))
@@ -234,7 +234,7 @@ def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]
 
 
 @given(uniform_files())
-def test_a_uniform_file_is_read_canonically_and_spelled_back(
+def test_tags_in_one_spelling_become_canonical_and_are_spelled_as_before(
     file: tuple[str, list[list[str]], list[list[str]]],
 ) -> None:
     scheme, canonical, spelled = file
@@ -249,7 +249,7 @@ def test_a_uniform_file_is_read_canonically_and_spelled_back(
     st.lists(st.sampled_from(["PER", "loc", "L", "S", "E", "M", "U", "x", "a-b", "O"]), min_size=1, max_size=8),
     st.sampled_from(["O", "0", "o"]),
 )
-def test_bare_io_is_spelled_back_whatever_its_types_are_called(types: list[str], outside: str) -> None:
+def test_bare_io_is_spelled_as_before_for_any_names_of_its_types(types: list[str], outside: str) -> None:
     spelled = [outside if tag == "O" else tag for tag in types]
     notation, notes = detect_notation([spelled], "IO")
     canonical = [notation.canonical(tag) for tag in spelled]
@@ -258,7 +258,7 @@ def test_bare_io_is_spelled_back_whatever_its_types_are_called(types: list[str],
     assert [notation.spell(tag) for tag in canonical] == spelled
 
 
-def test_plain_tags_are_left_as_they_are() -> None:
+def test_plain_tags_are_not_changed() -> None:
     notation, _ = detect_notation(tags("B-x 0 o O NN"), "none")
     assert [notation.canonical(tag) for tag in ("B_x", "0", "o", "O")] == ["B_x", "0", "o", "O"]
     assert [notation.spell(tag) for tag in ("B_x", "0", "o", "O")] == ["B_x", "0", "o", "O"]

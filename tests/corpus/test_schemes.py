@@ -33,7 +33,7 @@ TYPES = ["PER", "LOC", "_", "art-film", "語"]
 
 @st.composite
 def sentences(draw: st.DrawFn) -> tuple[list[Span], int]:
-    """Spans in order, many of them neighbours, and the length of their sentence."""
+    """Draw spans in order, many of them adjacent, and the length of their sentence."""
     spans, end = [], 0
     for gap, length, entity_type in draw(
         st.lists(st.tuples(st.sampled_from([0, 0, 1, 2]), st.integers(1, 4), st.sampled_from(TYPES)), max_size=6)
@@ -44,13 +44,13 @@ def sentences(draw: st.DrawFn) -> tuple[list[Span], int]:
 
 
 def any_tags(prefixes: str) -> st.SearchStrategy[list[str]]:
-    """Tag sequences of these prefixes with no regard to what may follow what."""
+    """Return a strategy for tag sequences with these prefixes, legal or not."""
     tags = st.builds("{}-{}".format, st.sampled_from(prefixes), st.sampled_from(TYPES[:3]))
     return st.lists(st.one_of(st.just("O"), tags, tags, tags), max_size=9)
 
 
 def merged(spans: list[Span], length: int) -> list[Span]:
-    """What IO can say: each run of tokens of one type is one span."""
+    """Return the spans that IO can express: each run of tokens of one type becomes one span."""
     types: list[str | None] = [None] * length
     for span in spans:
         types[span.start : span.end] = [span.type] * (span.end - span.start)
@@ -95,12 +95,12 @@ SPANS = [Span("a", 0, 1), Span("a", 1, 4), Span("b", 4, 6), Span("a", 7, 8), Spa
         ("IO", "I-a I-a I-a I-a I-b I-b O I-a I-b I-b O"),
     ],
 )
-def test_spans_of_every_kind_written_in_each_scheme(scheme: str, tags: str) -> None:
+def test_every_kind_of_span_is_written_correctly_in_each_scheme(scheme: str, tags: str) -> None:
     assert tags_from_spans(SPANS, 11, scheme) == tags.split()
 
 
 @given(sentences())
-def test_tags_are_those_that_seqscore_writes(sentence: tuple[list[Span], int]) -> None:
+def test_tags_agree_with_seqscore(sentence: tuple[list[Span], int]) -> None:
     spans, length = sentence
     mentions = [Mention(SeqscoreSpan(span.start, span.end), span.type) for span in spans]
     for scheme, name in SEQSCORE_NAMES.items():
@@ -117,7 +117,7 @@ def test_tags_are_those_that_seqscore_writes(sentence: tuple[list[Span], int]) -
         [Span("a", -1, 1)],
     ],
 )
-def test_spans_that_no_sentence_can_have_are_refused(spans: list[Span]) -> None:
+def test_impossible_spans_are_refused(spans: list[Span]) -> None:
     with pytest.raises(ValueError, match="inside a sentence of 4 tokens"):
         tags_from_spans(spans, 4, "IOB2")
 
@@ -126,7 +126,7 @@ def test_spans_that_no_sentence_can_have_are_refused(spans: list[Span]) -> None:
 
 
 @given(sentences())
-def test_spans_come_back_from_their_tags(sentence: tuple[list[Span], int]) -> None:
+def test_spans_are_recovered_from_their_tags(sentence: tuple[list[Span], int]) -> None:
     spans, length = sentence
     for scheme in LOSSLESS:
         assert spans_from_tags(tags_from_spans(spans, length, scheme)) == spans
@@ -134,20 +134,20 @@ def test_spans_come_back_from_their_tags(sentence: tuple[list[Span], int]) -> No
 
 @given(sentences())
 @example(([Span("a", 0, 1), Span("a", 1, 2), Span("b", 2, 3)], 3))
-def test_io_merges_neighbours_of_one_type_and_nothing_else(sentence: tuple[list[Span], int]) -> None:
+def test_io_merges_only_adjacent_spans_of_one_type(sentence: tuple[list[Span], int]) -> None:
     spans, length = sentence
     assert spans_from_tags(tags_from_spans(spans, length, "IO")) == merged(spans, length)
 
 
 @given(any_tags("BIES"))
 @example(["E-PER", "I-PER", "E-PER", "E-PER", "S-PER", "I-PER", "E-LOC"])
-def test_any_iobes_letters_are_read_as_seqeval_reads_them(tags: list[str]) -> None:
+def test_any_iobes_tags_are_read_as_seqeval_reads_them(tags: list[str]) -> None:
     expected = [Span(entity_type, start, last + 1) for entity_type, start, last in get_entities(tags)]
     assert spans_from_tags(tags) == expected
 
 
 @given(any_tags("BILU"))
-def test_bilou_letters_are_read_as_the_iobes_letters_that_mean_the_same(tags: list[str]) -> None:
+def test_bilou_tags_are_read_like_the_corresponding_iobes_tags(tags: list[str]) -> None:
     same = [tag.replace("L-", "E-").replace("U-", "S-") if tag[0] in "LU" else tag for tag in tags]
     expected = [Span(entity_type, start, last + 1) for entity_type, start, last in get_entities(same)]
     assert spans_from_tags(tags) == expected
@@ -156,7 +156,9 @@ def test_bilou_letters_are_read_as_the_iobes_letters_that_mean_the_same(tags: li
 @pytest.mark.parametrize("encoding_name", ["BIO", "IOB"])
 @given(tags=any_tags("BI"))
 @example(tags=["I-PER", "B-PER", "I-LOC", "B-PER", "O", "I-PER", "I-PER"])
-def test_any_iob_tags_are_read_as_conlleval_does_in_seqscore(encoding_name: str, tags: list[str]) -> None:
+def test_any_iob_tags_are_read_as_seqscore_reads_them_with_conlleval_repair(
+    encoding_name: str, tags: list[str]
+) -> None:
     encoding = get_encoding(encoding_name)
     repaired = encoding.repair_labels(tags, "conlleval")
     mentions = encoding.decode_labels(repaired) if tags else []
@@ -167,7 +169,7 @@ def test_any_iob_tags_are_read_as_conlleval_does_in_seqscore(encoding_name: str,
 
 
 @given(sentences())
-def test_conversion_between_any_two_schemes_keeps_spans_and_is_undone_by_its_reverse(
+def test_conversion_between_any_two_schemes_keeps_spans_and_can_be_reversed(
     sentence: tuple[list[Span], int],
 ) -> None:
     spans, length = sentence
@@ -207,13 +209,13 @@ def test_conversion_of_ill_formed_tags_is_well_formed(target: str, tags: list[st
 
 
 def legal(tags: tuple[str, ...], scheme: str) -> bool:
-    """By the table: every pair of neighbours, the edges counting as O."""
+    """Return whether the table allows every pair of adjacent tags; O stands for both edges of the sentence."""
     transitions = legal_transitions(scheme)
     return all(is_legal(a, b, transitions) for a, b in itertools.pairwise(["O", *tags, "O"]))
 
 
 @pytest.mark.parametrize("scheme", list(SCHEMES))
-def test_tags_are_legal_exactly_if_their_spans_give_them_back(scheme: str) -> None:
+def test_tags_are_legal_exactly_if_their_spans_yield_the_same_tags(scheme: str) -> None:
     alphabet = ["O", *(f"{p}-{t}" for p in sorted(SCHEMES[scheme].prefixes) for t in "ab")]
     n_legal = 0
     for length in range(5):
@@ -228,7 +230,7 @@ def test_tags_are_legal_exactly_if_their_spans_give_them_back(scheme: str) -> No
 def test_tags_are_legal_exactly_if_seqscore_finds_them_valid(scheme: str) -> None:
     encoding = get_encoding(SEQSCORE_NAMES[scheme])
     alphabet = ["O", *(f"{p}-{t}" for p in sorted(SCHEMES[scheme].prefixes) for t in "ab")]
-    for length in range(5):  # an inner tag after another needs a span of four tokens
+    for length in range(5):  # two inner tags in a row need a span of four tokens
         for tags in itertools.product(alphabet, repeat=length):
             assert legal(tags, scheme) == validate_labels(tags, encoding).is_valid(), tags
 

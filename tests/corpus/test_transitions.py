@@ -1,4 +1,4 @@
-"""Which tag may follow which, and the weights that a CRF learns within these rules."""
+"""The legal transitions between tags, and the weights that a CRF learns for them."""
 
 from __future__ import annotations
 
@@ -43,10 +43,16 @@ def test_plain_tags_have_no_constraints() -> None:
         (["O", "B-a", "I-b"], "IOB2", 1, 1, ["I-b"]),
         (["O", "B-a", "I-a"], "IOBES", 1, 1, ["B-a", "I-a"]),
         (["B-a", "I-a", "E-a"], "IOBES", 3, 2, []),
-        (["B-a", "E-a"], "IOBES", None, None, []),  # they take turns: never can each follow each
+        (
+            ["B-a", "E-a"],
+            "IOBES",
+            None,
+            None,
+            [],
+        ),  # B and E alternate: no number of steps leads from every tag to every tag
     ],
 )
-def test_how_far_apart_scores_may_lie_follows_from_the_rules(
+def test_the_constraints_determine_how_far_scores_may_spread(
     tags: list[str], scheme: str, steps: int | None, shortest: int | None, unused: list[str]
 ) -> None:
     spread = learned(tags, scheme, 14).spread
@@ -57,7 +63,7 @@ def test_how_far_apart_scores_may_lie_follows_from_the_rules(
         assert (spread.widest, spread.shortest) == (pytest.approx(500 / steps), shortest)
 
 
-def test_weights_of_what_is_illegal_do_not_count() -> None:
+def test_weights_of_illegal_transitions_are_ignored() -> None:
     tags = ["O", "B-a", "B-b", "I-a", "I-b"]
     constraints = constraints_of(tags, "IOB2")
     transitions = learned_within(constraints, np.full((5, 5), 7.0), np.full(5, 8.0), np.full(5, 9.0))

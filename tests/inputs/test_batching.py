@@ -31,7 +31,7 @@ def ids(*values: int) -> Ids:
 
 
 def numbered(lengths: list[int], first: int = 10) -> list[Ids]:
-    """Sentences whose every token has another id, so that a swap shows."""
+    """Return sentences in which all token ids differ, so that a swap of tokens is detected."""
     ends = np.cumsum(lengths).tolist()
     return [np.arange(first + end - n, first + end, dtype=np.int32) for n, end in zip(lengths, ends, strict=True)]
 
@@ -44,7 +44,7 @@ def test_a_batch_of_ragged_sentences_by_hand() -> None:
         [ids(7, 8, 9), ids(5), ids(2, 3, 4, 5, 6), ids(8, 9)], [ids(1, 2, 0), ids(3), ids(1, 1, 2, 2, 1), ids(0, 4)]
     )
     assert batch.token_ids.tolist() == [[7, 8, 9, 0, 0], [5, 0, 0, 0, 0], [2, 3, 4, 5, 6], [8, 9, 0, 0, 0]]
-    # A flip of the padded rows would be [[0, 0, 9, 8, 7], [0, 0, 0, 0, 5], …]: padding before the first real step.
+    # Reversing the padded rows would put padding before the first token: [[0, 0, 9, 8, 7], [0, 0, 0, 0, 5], …].
     assert batch.reversed_ids.tolist() == [[9, 8, 7, 0, 0], [5, 0, 0, 0, 0], [6, 5, 4, 3, 2], [9, 8, 0, 0, 0]]
     assert batch.tag_ids.tolist() == [[1, 2, 0, 0, 0], [3, 0, 0, 0, 0], [1, 1, 2, 2, 1], [0, 4, 0, 0, 0]]
     assert batch.lengths.tolist() == [3, 1, 5, 2]
@@ -62,7 +62,7 @@ def test_without_gold_tags_the_tag_ids_are_zeros() -> None:
 
 
 @given(LENGTHS)
-def test_padding_is_on_the_right_and_loses_nothing(lengths: list[int]) -> None:
+def test_padding_is_on_the_right_and_no_token_is_lost(lengths: list[int]) -> None:
     sentences = numbered(lengths)
     batch = make_batch(sentences, [sentence + 100 for sentence in sentences])
     width = max(lengths)
@@ -77,9 +77,11 @@ def test_padding_is_on_the_right_and_loses_nothing(lengths: list[int]) -> None:
 
 
 @given(LENGTHS, st.integers(0, 3))
-def test_reversing_twice_is_doing_nothing_and_leaves_the_padding(lengths: list[int], extra: int) -> None:
+def test_reversing_twice_restores_the_rows_and_leaves_the_padding(lengths: list[int], extra: int) -> None:
     width = max(lengths) + extra
-    rows = np.arange(1, len(lengths) * width + 1, dtype=np.int32).reshape(len(lengths), width)  # padding not zero
+    rows = np.arange(1, len(lengths) * width + 1, dtype=np.int32).reshape(
+        len(lengths), width
+    )  # padding that is not zero
     once = reverse_by_length(rows, np.array(lengths, np.int32))
     for row, reversed_row, n in zip(rows.tolist(), once.tolist(), lengths, strict=True):
         assert reversed_row == row[:n][::-1] + row[n:]
@@ -107,17 +109,17 @@ def order_of(lengths: list[int], batch_size: int, seed: int = 1, epoch: int = 0)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 3))
-def test_every_sentence_stands_in_one_batch_of_at_most_the_batch_size(
+def test_every_sentence_is_in_one_batch_of_at_most_the_batch_size(
     lengths: list[int], batch_size: int, seed: int
 ) -> None:
     order = order_of(lengths, batch_size, seed)
     assert sorted(row for rows in order for row in rows) == list(range(len(lengths)))
     sizes = sorted(len(rows) for rows in order)
     assert sizes[-1] <= batch_size
-    assert len(order) == -(-len(lengths) // batch_size), "more than one batch is partly filled"
+    assert len(order) == -(-len(lengths) // batch_size), "more than one batch is only partly filled"
 
 
-def test_the_order_is_the_same_for_the_same_seed_and_epoch_and_another_otherwise() -> None:
+def test_the_order_depends_only_on_the_seed_and_the_epoch() -> None:
     lengths = np.random.default_rng(0).integers(1, 40, 500).tolist()
     orders = {(seed, epoch): order_of(lengths, 32, seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)}
     for (seed, epoch), order in orders.items():
@@ -125,8 +127,10 @@ def test_the_order_is_the_same_for_the_same_seed_and_epoch_and_another_otherwise
         assert [other for other in orders if orders[other] == order] == [(seed, epoch)]
 
 
-def test_batches_hold_sentences_of_like_length_and_are_shuffled() -> None:
-    lengths = np.random.default_rng(0).integers(1, 60, 1600).tolist()  # as many as are sorted together
+def test_batches_hold_sentences_of_similar_length_and_are_shuffled() -> None:
+    lengths = (
+        np.random.default_rng(0).integers(1, 60, 1600).tolist()
+    )  # the number of sentences that are sorted together
     order = order_of(lengths, 32)
     spreads = [max(lengths[i] for i in rows) - min(lengths[i] for i in rows) for rows in order]
     assert max(spreads) <= 3
@@ -135,7 +139,7 @@ def test_batches_hold_sentences_of_like_length_and_are_shuffled() -> None:
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5
 
 
-def test_sentences_of_one_length_do_not_always_meet_in_the_same_batch() -> None:
+def test_sentences_of_equal_length_are_batched_differently_in_each_epoch() -> None:
     first, second = (order_of([5] * 100, 10, epoch=epoch) for epoch in (0, 1))
     assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
 
@@ -144,27 +148,27 @@ def test_sentences_of_one_length_do_not_always_meet_in_the_same_batch() -> None:
 
 
 @given(st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_the_table_of_distinct_tokens_gives_back_every_id(sentences: list[list[int]]) -> None:
+def test_every_id_is_recovered_from_the_table_of_distinct_tokens(sentences: list[list[int]]) -> None:
     batch = make_batch([np.array(ids, np.int32) for ids in sentences])
     assert batch.distinct_ids.tolist() == [0, *sorted({i for ids in sentences for i in ids})]
     np.testing.assert_array_equal(batch.distinct_ids[batch.token_rows], batch.token_ids)
     np.testing.assert_array_equal(batch.distinct_ids[batch.reversed_rows], batch.reversed_ids)
 
 
-def test_rows_whose_numbers_would_overflow_are_told_apart_too() -> None:
-    # As one number of base 8 and 2³¹ the last two rows would be 2⁶⁴ apart.
+def test_distinct_rows_are_told_apart_even_if_their_numbers_would_overflow() -> None:
+    # If each row became one number in bases 8 and 2³¹, the last two numbers would differ by 2⁶⁴.
     rows = np.array([[2**31 - 1, 2**31 - 1, 7], [2**30, 5, 3], [0, 5, 3]], np.int32)
     batch = make_batch([rows])
     assert len(batch.id_rows) == 4
     assert batch.token_ids.tolist() == [[2**31 - 1, 2**30, 0]]
 
 
-def test_items_made_ahead_are_the_same_and_in_order() -> None:
+def test_prefetched_items_are_the_same_and_in_order() -> None:
     assert list(prefetch(iter(range(100)), n_ahead=3)) == list(range(100))
     assert list(prefetch([])) == []
 
 
-def test_an_error_in_making_an_item_is_raised_where_it_is_taken() -> None:
+def test_an_error_of_the_producer_is_raised_in_the_reader() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
@@ -175,7 +179,7 @@ def test_an_error_in_making_an_item_is_raised_where_it_is_taken() -> None:
         next(ahead)
 
 
-def test_no_more_than_asked_for_is_made_ahead_and_the_thread_ends_with_its_reader() -> None:
+def test_prefetch_respects_its_limit_and_its_thread_ends_with_the_reader() -> None:
     made: list[int] = []
 
     def items() -> Iterator[int]:
@@ -191,16 +195,16 @@ def test_no_more_than_asked_for_is_made_ahead_and_the_thread_ends_with_its_reade
     assert threading.active_count() == before
 
 
-def test_a_reader_slower_than_the_maker_gets_everything() -> None:
+def test_a_reader_slower_than_the_producer_gets_every_item() -> None:
     ahead = prefetch(iter(range(4)), n_ahead=1)
     taken = []
     for i in ahead:
-        time.sleep(0.25)  # longer than the maker waits for room at a time
+        time.sleep(0.25)  # longer than the producer waits for room in one try
         taken.append(i)
     assert taken == [0, 1, 2, 3]
 
 
-def test_a_reader_that_leaves_while_there_is_no_room_is_not_waited_for() -> None:
+def test_a_full_producer_stops_quickly_when_the_reader_closes() -> None:
     ahead = prefetch(itertools.count(), n_ahead=1)
     assert next(ahead) == 0
     time.sleep(0.3)
@@ -211,7 +215,7 @@ def test_a_reader_that_leaves_while_there_is_no_room_is_not_waited_for() -> None
 
 # --- Tokens with forms and features -----------------------------------------------------------------------------
 
-# Five forms, that of padding first, with one to three characters each.
+# Five forms of one to three characters each; the first is the form of padding.
 FORMS = WordForms(ids(0, 2, 3, 4, 5), ids(1, 7, 8, 9, 10, 11, 12, 13, 14), ids(1, 2, 3, 1, 2))
 
 
@@ -225,7 +229,7 @@ TOKENS = st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 3), st.i
 
 
 @given(st.lists(st.lists(TOKENS, min_size=1, max_size=6), min_size=1, max_size=5))
-def test_every_token_finds_what_it_is_in_the_tables(sentences: list[list[tuple[int, ...]]]) -> None:
+def test_the_tables_hold_the_id_form_and_features_of_every_token(sentences: list[list[tuple[int, ...]]]) -> None:
     batch = make_batch([np.array(rows, np.int32) for rows in sentences], forms=FORMS)
     distinct = sorted({(0, 0, 0, 0), *(token for tokens in sentences for token in tokens)})
     assert batch.distinct_ids.tolist() == sorted({token[0] for token in distinct})
@@ -250,9 +254,9 @@ def test_without_spellings_and_features_a_batch_has_none() -> None:
 
 
 @pytest.mark.parametrize("largest", [3, 2**20, 2**30, 2**31 - 1])
-def test_distinct_rows_are_those_of_numpy(largest: int) -> None:
+def test_distinct_rows_agree_with_numpy(largest: int) -> None:
     rng = np.random.default_rng(1)
-    # Of the sizes that are tried, some have just no product that fits a number of 64 bits, some just do.
+    # Some of the products of these sizes only just fit into 64 bits, and some only just do not.
     for n_columns in (2, 3, 4):
         values = np.array([0, 1, 2, largest - 1, largest], np.int32)
         rows = rng.choice(values, (200, n_columns))
@@ -277,14 +281,14 @@ def test_batches_by_length_hold_each_sentence_once_and_no_more_tokens_than_allow
         widest = [max(lengths[row] for row in rows) for rows in batches]
         assert widest == sorted(widest, reverse=True)
     padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches_by_length(lengths, 512, 1024))
-    assert padded < 1.1 * sum(lengths), "batches of any sentences would be padded to twice the tokens"
+    assert padded < 1.1 * sum(lengths), "batches of random sentences would be padded to twice the number of tokens"
 
 
 # --- Shares of a batch ----------------------------------------------------------------------------------------------
 
 
 @given(LENGTHS, st.integers(1, 4))
-def test_the_shares_of_a_batch_are_its_sentences(lengths: list[int], n: int) -> None:
+def test_a_share_of_a_batch_equals_a_batch_of_its_sentences(lengths: list[int], n: int) -> None:
     sentences = numbered(lengths)
     batch = make_batch(sentences, [sentence + 100 for sentence in sentences])
     for i in range(n):
@@ -305,7 +309,7 @@ def test_the_shares_of_a_batch_are_its_sentences(lengths: list[int], n: int) -> 
         assert share.tag_ids.tolist() == alone.tag_ids.tolist()
 
 
-def test_shares_hold_every_sentence_once_beside_all_distinct_ids() -> None:
+def test_the_shares_hold_every_sentence_once_and_share_all_distinct_ids() -> None:
     rng = np.random.default_rng(1)
     sentences = [rng.integers(2, 30, n).astype(np.int32) for n in (1, 2, 7, 3, 5)]
     batch = make_batch(sentences, [ids + 100 for ids in sentences])

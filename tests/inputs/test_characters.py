@@ -23,7 +23,7 @@ from tagger.inputs.vocabulary import UNK_ID
         ("٣٤", Casing.NUMERIC),
         ("1,000", Casing.MAINLY_NUMERIC),
         ("1990s", Casing.MAINLY_NUMERIC),
-        ("F1", Casing.CONTAINS_DIGIT),  # half of it is not more than half
+        ("F1", Casing.CONTAINS_DIGIT),  # half of the characters are not more than half
         ("B-52s", Casing.CONTAINS_DIGIT),
         ("says", Casing.LOWER),
         ("'s", Casing.LOWER),
@@ -44,7 +44,7 @@ def test_casings(token: str, casing: Casing) -> None:
     assert casing_of(token) is casing
 
 
-def test_the_casings_numbers_are_part_of_the_model_format() -> None:
+def test_the_numbers_of_the_casings_are_part_of_the_model_format() -> None:
     names = ["PADDING", "NUMERIC", "LOWER", "UPPER", "INITIAL_UPPER", "MAINLY_NUMERIC", "CONTAINS_DIGIT", "OTHER"]
     assert [casing.name for casing in sorted(Casing)] == names
 
@@ -52,7 +52,7 @@ def test_the_casings_numbers_are_part_of_the_model_format() -> None:
 # --- Characters -----------------------------------------------------------------------------------------------------
 
 
-def test_characters_are_counted_and_the_commonest_come_first() -> None:
+def test_characters_are_counted_and_the_most_frequent_come_first() -> None:
     vocabulary, counts = build_characters(["abba", "ab", "日"])
     assert vocabulary.characters == ("a", "b", "日")
     assert counts.tolist() == [0, 0, 3, 3, 1]
@@ -60,7 +60,7 @@ def test_characters_are_counted_and_the_commonest_come_first() -> None:
 
 
 @given(st.lists(st.characters(), unique=True), st.text())
-def test_ids_are_those_of_a_dictionary(characters: list[str], text: str) -> None:
+def test_ids_agree_with_a_dictionary(characters: list[str], text: str) -> None:
     text += "".join(characters[::2])
     ids = {character: i for i, character in enumerate(characters, start=2)}
     expected = [ids.get(character, UNK_ID) for character in text]
@@ -72,7 +72,7 @@ def test_lone_surrogates_are_unknown_characters() -> None:
 
 
 @pytest.mark.parametrize("characters", [("a", "a"), ("ab",), ("a", "")])
-def test_a_vocabulary_of_anything_but_different_characters_is_refused(characters: tuple[str, ...]) -> None:
+def test_a_vocabulary_must_hold_distinct_single_characters(characters: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="character"):
         CharacterVocabulary(characters)
 
@@ -88,11 +88,11 @@ def test_spellings_by_hand() -> None:
     assert forms.padded().tolist() == [[1, 0, 0], [4, 5, 0], [1, 0, 0], [2, 3, 1]]
 
 
-def test_a_nul_is_a_character_like_any_other() -> None:
+def test_nul_is_an_ordinary_character() -> None:
     assert encode_forms(["\0", ""], CharacterVocabulary(("\0",))).characters.tolist() == [UNK_ID, 2, UNK_ID]
 
 
-def test_of_a_long_token_both_ends_are_read() -> None:
+def test_both_ends_of_a_long_token_are_read() -> None:
     half = MAX_CHARACTERS // 2
     token = "a" * half + "b" * 1000 + "c" * half
     forms = encode_forms([token, "a" * MAX_CHARACTERS], CharacterVocabulary(("a", "b", "c")))
@@ -101,7 +101,7 @@ def test_of_a_long_token_both_ends_are_read() -> None:
 
 
 @given(st.lists(st.text("ab1", max_size=5), unique=True, min_size=1), st.data())
-def test_selected_spellings_are_those_asked_for(tokens: list[str], data: st.DataObject) -> None:
+def test_select_returns_the_chosen_spellings(tokens: list[str], data: st.DataObject) -> None:
     vocabulary = CharacterVocabulary(("a", "b", "1"))
     rows = data.draw(st.lists(st.integers(0, len(tokens)), min_size=1))
     chosen = encode_forms(tokens, vocabulary).select(np.array(rows))

@@ -25,7 +25,7 @@ def test_a_sentence_by_hand() -> None:
     assert FULL.sizes(9) == Sizes(n_tokens=4, n_tags=9, n_characters=10, n_features=2, n_feature_ids=7)
 
 
-def test_what_reads_tokens_alone_has_nothing_else_encoded() -> None:
+def test_an_encoder_of_tokens_alone_encodes_nothing_else() -> None:
     sentences, forms = Encoder(TOKENS).encode([(["EU", "x"],), ([],)])
     assert [ids.tolist() for ids in sentences] == [[2, UNK_ID], []]
     assert forms is None
@@ -39,13 +39,13 @@ SENTENCE = st.lists(st.tuples(WORDS, st.sampled_from(["NNP", "VBZ", "X"]), st.sa
 
 
 @given(st.lists(SENTENCE, min_size=1, max_size=5))
-def test_a_batch_gives_back_each_tokens_id_spelling_and_features(rows: list[list[tuple[str, str, str]]]) -> None:
+def test_a_batch_holds_the_id_spelling_and_features_of_each_token(rows: list[list[tuple[str, str, str]]]) -> None:
     sentences = [tuple(map(list, zip(*sentence, strict=True))) for sentence in rows]
     encoded = FULL.encode(sentences)
     batch = make_batch(encoded.sentences, None, encoded.forms)
     assert len(set(batch.distinct_ids.tolist())) == len(batch.distinct_ids)
     distinct = {row for sentence in rows for row in sentence}
-    assert len(batch.id_rows) == len(distinct) + 1, "each is there once"
+    assert len(batch.id_rows) == len(distinct) + 1, "each distinct token must occur once, after the padding"
     assert batch.forms is not None
     ends = np.cumsum(batch.forms.lengths)
     for i, sentence in enumerate(rows):

@@ -1,4 +1,4 @@
-"""The batches of an epoch: what is replaced by the unknown is drawn anew, and the same again for the same seed."""
+"""The batches of an epoch. Each epoch draws new replacements by the unknown id; the same seed repeats them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout, genera
 from tagger.inputs.vocabulary import UNK_ID, TokenVocabulary
 
 
-def test_every_purpose_epoch_and_step_draws_its_own_numbers() -> None:
+def test_every_seed_epoch_step_and_purpose_draws_different_numbers() -> None:
     keys = [(s, e, t, p) for s in (1, 2) for e in (0, 1) for t in (0, 1) for p in Purpose]
     draws = {key: tuple(generator(*key).random(3)) for key in keys}
     assert len(set(draws.values())) == len(keys)
@@ -23,7 +23,7 @@ def test_every_purpose_epoch_and_step_draws_its_own_numbers() -> None:
 
 
 def training_set(*, probability: float, seed: int = 1, n: int = 200) -> TrainingSet:
-    """Sentences of the ids 2 to 21, of which the even ones are rare; the tag of a token is its id plus 100."""
+    """Return sentences of the ids 2 to 21. Even ids are rare; the tag of a token is its id plus 100."""
     rng = np.random.default_rng(7)
     sentences = [rng.integers(2, 22, rng.integers(1, 12)).astype(np.int32) for _ in range(n)]
     rare = np.arange(22) % 2 == 0
@@ -36,7 +36,7 @@ def flat(batches: list[Batch], name: str) -> list[int]:
     return [int(i) for batch in batches for i in getattr(batch, name)[batch.mask]]
 
 
-def test_only_rare_tokens_are_replaced_and_about_as_often_as_asked() -> None:
+def test_only_rare_tokens_are_replaced_with_about_the_given_probability() -> None:
     batches = list(training_set(probability=0.3).batches(0))
     replaced = rare = 0
     for token, tag in zip(flat(batches, "token_ids"), flat(batches, "tag_ids"), strict=True):
@@ -48,7 +48,7 @@ def test_only_rare_tokens_are_replaced_and_about_as_often_as_asked() -> None:
     assert abs(replaced / rare - 0.3) < 0.06
 
 
-def test_the_reversed_copy_sees_the_same_replacements() -> None:
+def test_the_reversed_copy_has_the_same_replacements() -> None:
     n_replaced = 0
     for batch in training_set(probability=0.5).batches(0):
         for tokens, backward, n in zip(batch.token_ids, batch.reversed_ids, batch.lengths, strict=True):
@@ -57,14 +57,14 @@ def test_the_reversed_copy_sees_the_same_replacements() -> None:
     assert n_replaced > 100
 
 
-def test_the_limits_of_the_probability() -> None:
+def test_probability_0_replaces_no_token_and_1_replaces_every_rare_token() -> None:
     never = list(training_set(probability=0.0).batches(0))
     assert [t + 100 for t in flat(never, "token_ids")] == flat(never, "tag_ids")
     always = list(training_set(probability=1.0).batches(0))
     assert [t == UNK_ID for t in flat(always, "token_ids")] == [tag % 2 == 0 for tag in flat(always, "tag_ids")]
 
 
-def test_replacing_leaves_the_training_sentences_as_they_are() -> None:
+def test_replacing_tokens_does_not_change_the_training_sentences() -> None:
     data = training_set(probability=1.0)
     before = [sentence.copy() for sentence in data.sentences]
     list(data.batches(0))
@@ -83,7 +83,7 @@ def test_an_epoch_holds_every_sentence_once_with_its_own_tags() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5])
-def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
+def test_epochs_differ_and_each_can_be_repeated(probability: float) -> None:
     def epoch_of(seed: int, epoch: int) -> list[list[list[int]]]:
         return [batch.token_ids.tolist() for batch in training_set(probability=probability, seed=seed).batches(epoch)]
 
@@ -92,8 +92,8 @@ def test_epochs_differ_and_each_can_be_drawn_again(probability: float) -> None:
     assert all(epochs[a] != epochs[b] for a in epochs for b in epochs if a != b)
 
 
-def test_other_tokens_are_replaced_in_another_epoch() -> None:
-    ids_only = [np.full(50, 2, np.int32)]  # one sentence: its place in the order is always the same
+def test_each_epoch_replaces_different_tokens() -> None:
+    ids_only = [np.full(50, 2, np.int32)]  # one sentence, so that the order is always the same
     word_dropout = WordDropout(rare=np.array([False, False, True]), unk_probability=0.5)
     data = TrainingSet(sentences=ids_only, tag_ids=ids_only, word_dropout=word_dropout, batch_size=1, seed=1)
     first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
@@ -130,7 +130,7 @@ def a_set(**options: object) -> TrainingSet:
 
 
 def tallies(data: TrainingSet) -> tuple[float, float, float, float]:
-    """How many of the rare tokens, of the others, of all features, of all characters were replaced."""
+    """Return the fractions of rare tokens, other tokens, features and characters that were replaced."""
     tokens, gold, features, characters = [], [], [], []
     for batch in data.batches(0):
         tokens.append(batch.token_ids[batch.mask])
@@ -149,7 +149,7 @@ def about(found: float, expected: float) -> bool:
     return abs(found - expected) < 0.05 if expected else found == 0
 
 
-def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
+def test_each_option_replaces_only_its_own_ids_with_about_its_probability() -> None:
     keep, rare_nnp = np.arange(4, dtype=np.int32), np.array([0, 1, UNK_ID, 3], np.int32)
     for options, expected in [
         ({}, (0.3, 0, 0, 0)),
@@ -166,14 +166,14 @@ def test_only_what_is_asked_for_is_replaced_and_about_as_often() -> None:
         assert all(map(about, found, expected)), (options, found)
 
 
-def test_what_is_replaced_is_drawn_anew_each_epoch_and_the_same_again() -> None:
+def test_each_epoch_replaces_different_characters_and_can_be_repeated() -> None:
     data = a_set(character_dropout=0.4)
     epochs = [[batch.forms.characters.tolist() for batch in data.batches(epoch) if batch.forms] for epoch in (0, 0, 1)]
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(set(Purpose)) == len(Purpose)
 
 
-def test_replacing_leaves_the_training_set_as_it_is() -> None:
+def test_replacing_does_not_change_the_training_set() -> None:
     data = a_set(character_dropout=0.4, word_dropout=0.5, unknown_features=np.array([0, 1, 1, 1], np.int32))
     before = [ids.copy() for ids in data.sentences]
     assert data.forms is not None

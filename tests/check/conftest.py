@@ -1,4 +1,4 @@
-"""What the tests of `tagger check` share."""
+"""Fixtures that the tests of `tagger check` share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder the working directory."""
+    """Make a temporary folder the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""`tagger check`, files with real defects, and sentences that are tagged in pieces."""
+"""The reports of `tagger check`, and `tagger predict` on files with real defects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def messages(report: FileReport) -> list[str]:
 
 # --- The corpora -----------------------------------------------------------------------------------------------------
 
-COUNTS = {  # sentences, tokens, entities: as conlleval counts them
+COUNTS = {  # sentences, tokens and entities as conlleval counts them
     "conll2000/train.txt": (8936, 211727, 106978),
     "conll2000/test.txt": (2012, 47377, 23852),
     "wnut17/train.conll": (3394, 62730, 1975),
@@ -43,13 +43,13 @@ def test_check_counts_the_corpora_as_conlleval_does(corpora: Path, name: str) ->
     counts = found["counts"]
     assert (counts["sentences"], counts["tokens"], counts["entities"]) == COUNTS[name]
     errors = [(p["line"], p["message"]) for p in found["problems"] if p["severity"] == "error"]
-    # The one bad tag is read as O, and counts hold so.
+    # The one bad tag is read as O, which does not change the counts.
     bad = [(297269, "tag 'V' of '/' does not fit the scheme IOB2; fix it")] if "nerkor" in name else []
     assert errors == bad
     assert result.exit_code == bool(bad)
 
 
-_SEQSCORE = {  # the number of token lines, which are those that are neither blank nor comments
+_SEQSCORE = {  # the number of token lines: lines that are neither blank nor comments
     "samples/all_NAME.bio": 15,
     "samples/invalid.bio": 15,
     "samples/invalid_repair_conlleval.bio": 15,
@@ -99,7 +99,7 @@ _TAGGED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "basenp.data": (1896, ()),
     **{f"seqscore/{name}": (n_tokens, ()) for name, n_tokens in _SEQSCORE.items()},
 }
-_COMMENTED = ("europeana", "minimal_comments")  # in the other files a line that begins with # is a token
+_COMMENTED = ("europeana", "minimal_comments")  # in all other files, a line that begins with # is a token
 _REFUSED = {
     "weibo-invalid-utf8.conll": (5873, "byte 0xED at offset 0", "no common encoding fits the whole file"),
     "japanese-eucjp.data": (1, "byte 0xC9 at offset 0", "--encoding euc_jp"),
@@ -107,7 +107,7 @@ _REFUSED = {
 
 
 def n_with_added_column(before: bytes, after: bytes, tags: tuple[str, ...] = TAGS) -> int:
-    """How many lines got one more column; every other byte must be as before."""
+    """Return the number of lines with one added column; fail if any other byte has changed."""
     n_added = 0
     endings = tuple(f"{delimiter}{tag}".encode() for delimiter in "\t " for tag in tags)
     for (body, end), (new_body, new_end) in zip(split_lines(before), split_lines(after), strict=True):
@@ -121,11 +121,11 @@ def n_with_added_column(before: bytes, after: bytes, tags: tuple[str, ...] = TAG
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("name", _TAGGED)
-def test_predict_gives_a_messy_file_back_with_one_more_column(corpora: Path, name: str) -> None:
+def test_predict_changes_nothing_in_a_messy_file_but_adds_one_column(corpora: Path, name: str) -> None:
     path = corpora / "messy" / name
     n_tokens, flags = _TAGGED[name]
     comments = "#" if any(part in name for part in _COMMENTED) else None
-    delimiter = " " if "europeana" in name else "\t"  # so that `# O` is a token line of the file
+    delimiter = " " if "europeana" in name else "\t"  # with a space, `# O` is a token line
     layout = Layout(comments=comments, n_columns=2, known_tags=frozenset(TAGS), written_delimiter=delimiter)
     with stub_model(stub_manifest(layout)):
         result = run_tagger("predict", path, *flags)
@@ -135,7 +135,7 @@ def test_predict_gives_a_messy_file_back_with_one_more_column(corpora: Path, nam
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("name", _REFUSED)
-def test_predict_refuses_a_messy_file_where_its_first_wrong_byte_stands(corpora: Path, name: str) -> None:
+def test_predict_names_the_first_invalid_byte_of_a_messy_file(corpora: Path, name: str) -> None:
     path = corpora / "messy" / name
     line, what, advice = _REFUSED[name]
     with stub_model():
@@ -152,7 +152,7 @@ def test_every_messy_file_is_in_one_of_these_lists(corpora: Path) -> None:
     assert files == set(_TAGGED) | set(_REFUSED)
 
 
-# --- What is reported ------------------------------------------------------------------------------------------------
+# --- Reports ---------------------------------------------------------------------------------------------------------
 
 
 def test_all_problems_are_reported_in_the_order_of_the_file(folder: Path) -> None:
@@ -207,7 +207,7 @@ def test_standard_input_is_checked_or_refused_in_one_line(folder: Path) -> None:
         assert result.first_error.startswith("error: ")
 
 
-def test_sentences_of_later_files_that_stand_in_the_first_are_counted(folder: Path) -> None:
+def test_sentences_of_later_files_that_are_also_in_the_first_are_counted(folder: Path) -> None:
     Path("train.conll").write_text("a\tO\nb\tO\n\nc\tO\n\nd\tO\ne\tO\nf\tO\n")
     Path("dev.conll").write_text("x\tO\n\nd\tO\ne\tO\nf\tO\n\nc\tO\n\nc\tO\n\na\tO\n")
     Path("test.conll").write_text("b\tO\na\tO\n")
@@ -220,7 +220,7 @@ def test_sentences_of_later_files_that_stand_in_the_first_are_counted(folder: Pa
     ]
 
 
-def test_identical_sentences_with_other_tags_are_named_each(folder: Path) -> None:
+def test_each_repeated_sentence_with_other_tags_is_named(folder: Path) -> None:
     report = check("a\tO\nb\tB-X\n\na\tB-X\nb\tB-X\n\na\tO\nb\tB-X\n\na\tO\nb\tO\n")
     assert messages(report) == [
         "f:4: warning: repeats the sentence of line 1 with other tags: 'a' is B-X here and O there",
@@ -228,13 +228,13 @@ def test_identical_sentences_with_other_tags_are_named_each(folder: Path) -> Non
     ]
 
 
-def test_tags_that_occur_once_are_named_where_they_stand(folder: Path) -> None:
+def test_tags_that_occur_once_are_named_with_their_line(folder: Path) -> None:
     report = check("a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\n\ne\tB-X\nf\tO\n")
     assert messages(report) == ["f:2: warning: tag I-X occurs only here", "f:4: warning: tag B-Y occurs only here"]
-    assert not check("a\tB-X\n").problems, "in a file of one tag that says nothing"
+    assert not check("a\tB-X\n").problems, "a tag that occurs once is not worth a warning if it is the only tag"
 
 
-def test_a_line_without_a_tag_is_no_tag_that_occurs_once(folder: Path) -> None:
+def test_a_missing_tag_does_not_count_as_a_tag_that_occurs_once(folder: Path) -> None:
     assert [p.severity for p in check("a\tB-X\nb\nc\tB-X\n").problems] == ["error"]
 
 
@@ -242,10 +242,10 @@ def test_a_line_without_a_tag_is_no_tag_that_occurs_once(folder: Path) -> None:
 def test_a_token_that_is_a_tag_of_the_file_may_be_a_shifted_column(folder: Path, token: str) -> None:
     report = check(f"a\tB-X\nb\tI-X\nc\tO\n{token}\tO\nO\tO\nd\tB-X\ne\tI-X\n")
     text = f"the token '{token}' is a tag of this file; is the line's first column missing?"
-    assert messages(report) == [f"f:4: warning: {text}"], "the token O is a word"
+    assert messages(report) == [f"f:4: warning: {text}"], "the token O is an ordinary word"
 
 
-def test_empty_and_blank_tokens_are_told_apart_from_ideographic_spaces(folder: Path) -> None:
+def test_empty_and_blank_tokens_are_distinguished_from_ideographic_spaces(folder: Path) -> None:
     report = check("\tO\n \tO\n\u3000\tO\n\u00a0\tB-X\na\tB-X\n")
     assert messages(report) == [
         "f:1: warning: the token is empty; its tag is O",
@@ -254,7 +254,7 @@ def test_empty_and_blank_tokens_are_told_apart_from_ideographic_spaces(folder: P
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40))
-def test_percentiles_are_the_least_length_that_so_many_sentences_do_not_exceed(
+def test_a_percentile_is_the_smallest_length_that_covers_its_share_of_sentences(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "lengths.conll"
@@ -274,7 +274,7 @@ def test_percentiles_are_the_least_length_that_so_many_sentences_do_not_exceed(
         ("a B-NP B-X\nb B-NP O\n", {"token": 0, "tag": -1}, 3),
         ("1\ta\tB-X\t-\tme\n2\tb\tO\t-\tme\n", {"token": 1, "tag": 2}, 5),
         ("# id = 1\n1-2\ta\tB-X\t_\n1\tb\tO\t_\n2.1\tc\tO\t_\n", {"token": 1, "tag": 2}, 4),
-        ("1\tB-X\n2\tO\n", {"token": 0, "tag": -1}, 2),  # numbers are the tokens
+        ("1\tB-X\n2\tO\n", {"token": 0, "tag": -1}, 2),  # the numbers are tokens, because no other column is left
         ("a NNP\nb VB\n", {"token": 0, "tag": -1}, 2),
         ("a\nb\n", {"token": 0, "tag": -1}, 1),
         ("", {"token": 0, "tag": -1}, None),
@@ -292,7 +292,7 @@ def test_given_columns_and_delimiter_are_not_detected(folder: Path) -> None:
     assert [s.tokens for s in report.sentences] == [["x", "x"]]
 
 
-def test_line_ends_are_counted_and_mixtures_are_a_warning(folder: Path) -> None:
+def test_line_ends_are_counted_and_mixed_line_ends_are_a_warning(folder: Path) -> None:
     report = check("a\tO\r\nb\tO\r\n\r\nc\tO\n\nd\tO\re\tO")
     assert report.format["line_ends"] == {"CRLF": 3, "LF": 2, "CR": 1}
     assert report.format["final_newline"] is False
@@ -302,7 +302,7 @@ def test_line_ends_are_counted_and_mixtures_are_a_warning(folder: Path) -> None:
         assert (report.format["line_ends"], report.problems, report.format["final_newline"]) == ({name: 2}, [], True)
 
 
-def test_a_byte_order_mark_is_reported_and_read_past(folder: Path) -> None:
+def test_a_byte_order_mark_is_reported_and_skipped(folder: Path) -> None:
     report = check("\ufeffa\tO\nb\tO\n")
     assert report.format["byte_order_mark"] is True
     assert report.sentences[0].tokens == ["a", "b"]
@@ -328,7 +328,7 @@ def test_euc_jp_is_detected(corpora: Path) -> None:
     assert clean.exit_code == 0
 
 
-def test_a_single_byte_encoding_is_an_error_that_names_what_fits(folder: Path) -> None:
+def test_the_error_of_a_single_byte_encoding_names_encodings_that_fit(folder: Path) -> None:
     data = "".join(f"{word}\tO\n" for word in _GERMAN.split())
     report = check(data.encode("latin-1"))
     assert report.n_errors == 1
@@ -341,7 +341,7 @@ def test_a_single_byte_encoding_is_an_error_that_names_what_fits(folder: Path) -
     assert (given_encoding.format["encoding"], given_encoding.problems) == ("latin-1", [])
 
 
-def test_a_few_wrong_bytes_are_damage_and_no_other_encoding(folder: Path) -> None:
+def test_a_few_invalid_bytes_do_not_suggest_another_encoding(folder: Path) -> None:
     good = "".join(f"{word}\tO\n" for word in _GERMAN.split()) * 20
     report = check(good.encode() + b"Z\xfcrich\tO\n\xff\tO\n")
     assert report.format["encoding"] == "utf-8"
@@ -353,7 +353,7 @@ def test_a_few_wrong_bytes_are_damage_and_no_other_encoding(folder: Path) -> Non
 # --- The config's files ----------------------------------------------------------------------------------------------
 
 
-def test_the_configs_files_are_read_as_it_says(folder: Path) -> None:
+def test_the_files_of_a_config_are_read_with_its_settings(folder: Path) -> None:
     (folder / "sub").mkdir()
     Path("sub/train.conll").write_bytes("% x\nB-X|é\nO|b\nI-X|c\n\nB-X|d\nO|é\n".encode("latin-1"))
     Path("sub/test.conll").write_bytes("B-X|d\nO|é\n".encode("latin-1"))
@@ -375,7 +375,7 @@ def test_the_configs_files_are_read_as_it_says(folder: Path) -> None:
     assert "1 of 1 sentences (100.0 %) are also in" in files[1]["problems"][0]["message"]
 
 
-def test_options_win_over_the_config(folder: Path) -> None:
+def test_options_override_the_config(folder: Path) -> None:
     Path("train.conll").write_text("a O B-X\nb O O\n")
     Path("c.yaml").write_text("data: {train: train.conll, columns: {token: 0, tag: 1}}\n")
     for flags, tag in (([], 1), (["--columns", "token=0,tag=2"], 2)):
@@ -383,13 +383,13 @@ def test_options_win_over_the_config(folder: Path) -> None:
         assert file["format"]["columns"]["tag"] == tag
 
 
-def test_a_config_that_is_not_there_is_an_error(folder: Path) -> None:
+def test_a_missing_config_is_an_error(folder: Path) -> None:
     result = run_tagger("check", "--config", "absent.yaml")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: absent.yaml: ")
 
 
-# --- Beside errors ----------------------------------------------------------------------------------------------------
+# --- Further checks ---------------------------------------------------------------------------------------------------
 
 
 def test_a_byte_order_mark_does_not_hide_a_column_of_numbers(folder: Path) -> None:
@@ -397,18 +397,20 @@ def test_a_byte_order_mark_does_not_hide_a_column_of_numbers(folder: Path) -> No
     assert check(rows).layout.columns == check(b"\xef\xbb\xbf" + rows).layout.columns == {"token": 1, "tag": 2}
 
 
-def test_a_config_s_files_are_read_in_the_training_files_notation(folder: Path) -> None:
+def test_the_files_of_a_config_are_read_in_the_notation_of_the_training_file(folder: Path) -> None:
     Path("train").write_bytes(b"a\tB-X\nb\tI-X\nc\tO\n")
     Path("dev").write_bytes(b"a\tB-X\nb\tE-X\n# c d\n")
     Path("c.yaml").write_text("data: {train: train, dev: dev}\n")
     result = run_tagger("check", "--config", "c.yaml")
     assert result.exit_code == 1
     assert b"tag 'E-X' of 'b' does not fit the scheme IOB2; fix it" in result.output
-    assert result.output.count(b": error: ") == 2, "the comment is none in the training file's layout"
+    assert result.output.count(b": error: ") == 2, (
+        "the comment in dev counts as an error, because the training file has no comments"
+    )
     assert run_tagger("check", "train", "dev").exit_code == 0
 
 
-def test_one_malformed_first_line_is_the_only_one_blamed(folder: Path) -> None:
+def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:
     report = check(b"EU x B-ORG\n" + b"a O\nb B-PER\n" * 20)
     assert [problem.line for problem in report.problems if problem.severity == "error"] == [1]
     assert report.counts["entities"] == 20

@@ -1,4 +1,4 @@
-"""`tagger check --fix`: what is repaired, and that no other byte changes."""
+"""`tagger check --fix`: the repairs of tags, and the proof that no other byte changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.check.repair import repaired
 
 
 def fix(data: str | bytes, *flags: str) -> tuple[bytes, Result]:
-    """Return the file that `tagger check --fix` writes for a file of some content, and the result of the command."""
+    """Return the file that `tagger check --fix` writes for a file with this content, and the result of the command."""
     Path("f.conll").write_bytes(data.encode() if isinstance(data, str) else data)
     result = run_tagger("check", "--fix", "fixed.conll", "f.conll", *flags)
     assert "Traceback" not in result.errors
@@ -32,7 +32,7 @@ _IOB2_TAGS = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
 
 @st.composite
 def ill_formed_files(draw: st.DrawFn) -> tuple[list[list[str]], str]:
-    """The tags of each sentence, and a file that has them and all sorts of bytes besides."""
+    """Draw the tags of each sentence, and a file that holds them among many other kinds of bytes."""
     sentences = draw(st.lists(st.lists(_IOB2_TAGS, min_size=1, max_size=6), min_size=1, max_size=5))
     text = draw(st.sampled_from(["", "\ufeff"]))
     for tags in sentences:
@@ -49,7 +49,7 @@ def ill_formed_files(draw: st.DrawFn) -> tuple[list[list[str]], str]:
 @settings(max_examples=150)
 @given(ill_formed_files())
 @example(([["I-X", "I-Y", "O", "I-X"]], "a NN I-X\nb NN I-Y\nc NN O\n\ufeffd NN I-X"))
-def test_repairs_are_seqscores_and_no_other_byte_changes(
+def test_repairs_agree_with_seqscore_and_no_other_byte_changes(
     tmp_path_factory: pytest.TempPathFactory, file: tuple[list[list[str]], str]
 ) -> None:
     sentences, text = file
@@ -66,7 +66,7 @@ def test_repairs_are_seqscores_and_no_other_byte_changes(
     wanted, i = [], 0
     for body, end in split_lines(text.encode()):
         is_token = body.strip() and not body.startswith(b"-DOCSTART-")
-        if is_token:  # the tag is the last word of its line
+        if is_token:  # the tag is the last word on its line
             at = body.rindex(flat[i].encode())
             body = body[:at] + new[i].encode() + body[at + len(flat[i]) :]
             i += 1
@@ -86,21 +86,21 @@ def test_repairs_are_listed_with_line_token_and_tags(folder: Path) -> None:
     ]
 
 
-def test_a_file_without_slips_is_copied_as_it_is(folder: Path) -> None:
+def test_a_file_without_ill_formed_tags_is_copied_unchanged(folder: Path) -> None:
     data = b"\xef\xbb\xbf# x\r\na\tB-X\r\nb\tI-X\n\n\rc O"
     assert fix(data)[0] == data
 
 
-def test_gz_is_read_and_written_by_its_name(folder: Path) -> None:
-    data, mended = b"a\tB-X\nb\tO\nc\tI-X\nd\tB-X\n", b"a\tB-X\nb\tO\nc\tB-X\nd\tB-X\n"
+def test_a_name_that_ends_in_gz_is_read_and_written_as_gzip(folder: Path) -> None:
+    data, fixed = b"a\tB-X\nb\tO\nc\tI-X\nd\tB-X\n", b"a\tB-X\nb\tO\nc\tB-X\nd\tB-X\n"
     Path("f.conll.gz").write_bytes(gzip.compress(data))
     assert run_tagger("check", "f.conll.gz", "--fix", "out.conll").exit_code == 0
-    assert Path("out.conll").read_bytes() == mended
+    assert Path("out.conll").read_bytes() == fixed
     assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
-    assert gzip.decompress(Path("out.gz").read_bytes()) == mended
+    assert gzip.decompress(Path("out.gz").read_bytes()) == fixed
     first = Path("out.gz").read_bytes()
     assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
-    assert Path("out.gz").read_bytes() == first, "the same input gives the same bytes"
+    assert Path("out.gz").read_bytes() == first, "the same input must give the same bytes"
 
 
 @pytest.mark.parametrize("target", ["f.conll", "./f.conll", "sub/../f.conll", "link.conll"])
@@ -128,7 +128,7 @@ def test_a_copy_that_cannot_be_written_is_an_error(folder: Path, target: str) ->
 def test_a_pipe_or_a_device_is_not_replaced_by_the_copy(folder: Path) -> None:
     Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
     os.mkfifo("pipe")
-    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)  # whoever writes to it is not kept waiting
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)  # a writer does not block while a reader is open
     try:
         run_tagger("check", "f.conll", "--fix", "pipe")
     finally:
@@ -136,42 +136,42 @@ def test_a_pipe_or_a_device_is_not_replaced_by_the_copy(folder: Path) -> None:
     assert Path("pipe").is_fifo()
 
 
-def test_other_spellings_of_outside_become_O_whichever_is_commoner(folder: Path) -> None:
+def test_other_spellings_of_outside_become_O_even_if_they_are_more_common(folder: Path) -> None:
     for data in ("a\tB-X\nb\t0\nc\t0\nd\tO\n", "a\tB-X\nb\t0\nc\tO\nd\tO\n", "a\tB-X\nb\to\nc\tO\nd\tO\n"):
         assert fix(data)[0] == b"a\tB-X\nb\tO\nc\tO\nd\tO\n"
 
 
-def test_a_byte_order_mark_before_a_repaired_tag_stays(folder: Path) -> None:
+def test_a_byte_order_mark_before_a_repaired_tag_is_kept(folder: Path) -> None:
     assert fix("\ufeffI-X\ta\nB-X\tb\n", "--columns", "token=1,tag=0")[0] == "\ufeffB-X\ta\nB-X\tb\n".encode()
 
 
-def test_a_damaged_byte_beside_a_repaired_tag_stays(folder: Path) -> None:
+def test_a_damaged_byte_beside_a_repaired_tag_is_kept(folder: Path) -> None:
     good = "Zürich\tB-X\nwärmt\tO\n".encode() * 60
     assert fix(good + b"Z\xfcrich\tI-X\n")[0] == good + b"Z\xfcrich\tB-X\n"
 
 
-def test_bytes_that_their_encoding_would_write_otherwise_stay(folder: Path) -> None:
-    # cp932 has some characters twice: 0x8790 and 0x81E0 are both ≒, and Python writes the latter.
+def test_bytes_that_python_would_encode_differently_are_kept(folder: Path) -> None:
+    # cp932 encodes some characters in two ways: 0x8790 and 0x81E0 both mean ≒, and Python writes 0x81E0.
     data = b"\x87\x90\tI-X\n\x87\x90\tB-X\n"
     assert fix(data, "--encoding", "cp932")[0] == b"\x87\x90\tB-X\n\x87\x90\tB-X\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
-def test_a_tag_with_a_damaged_byte_is_left_to_a_person(folder: Path, encoding: str) -> None:
+def test_a_tag_with_a_damaged_byte_is_not_repaired(folder: Path, encoding: str) -> None:
     data = b"a\tB-X\nb\tO\n" * 60 + b"c\tI-\xffX\nd\tI-X\n"
     fixed, result = fix(data, "--json", "--encoding", encoding)
-    assert fixed == data, "and so is the tag beside it: what it continues is not known"
+    assert fixed == data, "the next tag must not be repaired either, because the tag before it is not known"
     assert json.loads(result.output)["repairs"] == []
 
 
-def test_a_delimiter_inside_a_character_separates_nothing(folder: Path) -> None:
+def test_a_delimiter_byte_inside_a_character_does_not_separate_columns(folder: Path) -> None:
     data = "−|I-X\n−|B-X\n".encode("shift_jis")  # − is 0x817C, and | is 0x7C
     assert fix(data, "--encoding", "shift_jis", "--delimiter", "|", "--columns", "token=0,tag=1")[0] == (
         "−|B-X\n−|B-X\n".encode("shift_jis")
     )
 
 
-def test_a_tag_beside_an_error_is_neither_repaired_nor_called_ill_formed(folder: Path) -> None:
+def test_a_tag_beside_an_error_is_neither_repaired_nor_reported_as_ill_formed(folder: Path) -> None:
     for wrong in ("York\tJ-LOC\n", "York x\tx\tI-LOC\n"):
         data = f"a\tO\nNew\tB-LOC\n{wrong}City\tI-LOC\n\nd\tO\ne\tI-LOC\n".encode()
         fixed, result = fix(data)
@@ -184,11 +184,11 @@ def test_untyped_spans_are_repaired_without_types(folder: Path) -> None:
     assert fix(b"a B\nb I\nc O\n\nd I\n")[0] == b"a B\nb I\nc O\n\nd B\n"
 
 
-def test_a_byte_order_mark_before_blanks_is_no_column(folder: Path) -> None:
+def test_a_byte_order_mark_before_blanks_is_not_a_column(folder: Path) -> None:
     assert fix(b"\xef\xbb\xbf  a  I-X\nb B-X\nc B-X\n")[0] == b"\xef\xbb\xbf  a  B-X\nb B-X\nc B-X\n"
 
 
-def test_two_schemes_in_one_file_are_named_as_what_hinders_a_repair(folder: Path) -> None:
+def test_a_file_with_the_prefixes_of_two_schemes_is_not_repaired(folder: Path) -> None:
     Path("f").write_bytes(b"a B-PER\nb E-PER\nc L-PER\n")
     result = run_tagger("check", "f", "--fix", "out")
     assert result.first_error.startswith(

@@ -1,4 +1,4 @@
-"""The files of a model directory: verified when they are read, and named when they are damaged or missing."""
+"""The files of a model directory: reading verifies them, and errors name damaged and missing files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_manifest_names_the_checksum_of_every_other_file(tmp_path: Path) -> 
         assert expected == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
+def test_a_changed_byte_in_any_file_is_an_error(tmp_path: Path) -> None:
     directory = tmp_path / "model"
     save(directory)
     rng = random.Random(1)
@@ -53,7 +53,7 @@ def test_a_changed_byte_is_an_error_wherever_it_is_read(tmp_path: Path) -> None:
     load_model(directory)
 
 
-def test_a_file_cut_short_or_missing_is_named(tmp_path: Path) -> None:
+def test_a_truncated_or_missing_file_is_named(tmp_path: Path) -> None:
     directory = tmp_path / "model"
     for name in (
         "manifest.json",
@@ -76,13 +76,13 @@ def test_a_file_cut_short_or_missing_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "history.csv"])
-def test_what_prediction_does_not_read_is_not_verified(tmp_path: Path, name: str) -> None:
+def test_files_that_prediction_does_not_read_are_not_verified(tmp_path: Path, name: str) -> None:
     save(tmp_path / "model")
     (tmp_path / "model" / name).unlink()
     load_model(tmp_path / "model")
 
 
-def test_what_is_no_model_directory_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_model_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing: no such model directory; train one with tagger train"):
         load_model(tmp_path / "nothing")
     (tmp_path / "file").write_text("x")
@@ -103,14 +103,16 @@ def test_a_link_inside_the_directory_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path / "model")
 
 
-def test_a_model_that_was_away_for_a_moment_only_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_is_missing_for_a_moment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = tmp_path / "model"
     save(directory)
     missing = iter([True])
     open_, times = os.open, []
 
     def opened(path: Any, *arguments: Any, **options: Any) -> int:
-        if path == directory and next(missing, False):  # between two renames; both are done before one looks again
+        if path == directory and next(
+            missing, False
+        ):  # the moment between two renames; both are done before the next try
             times.append(1)
             raise FileNotFoundError(path)
         return open_(path, *arguments, **options)

@@ -1,4 +1,4 @@
-"""The manifest: what it holds comes back, and what does not fit is refused by name."""
+"""The manifest: its values are written and read back, and errors name the values that do not fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tagger.model_dir.manifest import FORMAT_VERSION, Manifest
 from tagger.prediction.onnx_session import load_predictor
 
 
-def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
+def test_the_error_of_a_newer_format_says_to_update(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=FORMAT_VERSION + 1)
     with pytest.raises(
@@ -26,7 +26,7 @@ def test_a_newer_format_says_to_update(tmp_path: Path) -> None:
         load_model(tmp_path / "model")
 
 
-def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
+def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", format_version=1)
     with pytest.raises(ModelError, match=r"format version 1, expected 3: .* train again"):
@@ -94,7 +94,7 @@ def test_a_file_that_is_not_a_manifest_is_an_error(tmp_path: Path, text: str) ->
         load_model(tmp_path / "model")
 
 
-def test_a_manifest_survives_json() -> None:
+def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
     manifest = a_manifest()
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     without_test = dataclasses.replace(manifest, test=None)
@@ -113,10 +113,10 @@ def test_models_of_older_formats_are_refused_with_a_remedy(version: int) -> None
     )
 
 
-# --- Keys of the network that are missing or unknown -------------------------------------------------------------------
+# --- Missing and unknown keys of the network ---------------------------------------------------------------------------
 
-# Each key of "network" with a value that is not its default, and its default: what a network does whose manifest is
-# older than the key.
+# Each key of "network" with a value that is not its default, and its default. The default describes a network whose
+# manifest is older than the key.
 NETWORK_KEYS = [
     ("embedding_dim", 7, 100),
     ("characters", "lstm", "none"),
@@ -137,7 +137,7 @@ NETWORK = {key: value for key, value, _ in NETWORK_KEYS}
 
 
 def load_manifest(directory: Path) -> Manifest:
-    """Load a model whose weights need not fit its manifest."""
+    """Load the manifest of a model whose weights need not fit it."""
     return store.load_model(directory, lambda *_: None).manifest
 
 
@@ -150,7 +150,7 @@ def test_the_table_names_every_key_of_the_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "default"), [(key, default) for key, _, default in NETWORK_KEYS])
-def test_a_network_key_that_is_missing_has_its_default(tmp_path: Path, key: str, default: object) -> None:
+def test_a_missing_network_key_has_its_default(tmp_path: Path, key: str, default: object) -> None:
     save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", network={name: value for name, value in NETWORK.items() if name != key})
     assert load_manifest(tmp_path / "model").network.to_json() == {**NETWORK, key: default, "decoder": "constrained"}

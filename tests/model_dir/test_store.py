@@ -1,4 +1,4 @@
-"""The model directory: whole, verified, exchanged in one step."""
+"""The model directory: complete, verified and replaced in one step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.model_dir.files import MODEL_FILES
 from tagger.model_dir.store import check_place
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
     save(tmp_path / "model")
     model = load_model(tmp_path / "model")
     assert model.manifest == a_manifest()
@@ -36,7 +36,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "model/embeddings.bin").read_bytes() == np.ones((len(model.encoder.tokens), 3), "<f4").tobytes()
 
 
-def test_vocabulary_files_have_a_line_an_id(tmp_path: Path) -> None:
+def test_vocabulary_files_have_one_line_for_each_id(tmp_path: Path) -> None:
     save(tmp_path / "model")
     tokens = (tmp_path / "model/tokens.txt").read_bytes().decode().split("\n")
     assert tokens == [*TOKENS, "seed 1", ""]
@@ -44,7 +44,7 @@ def test_vocabulary_files_have_a_line_an_id(tmp_path: Path) -> None:
     assert (tmp_path / "model/tags.txt").read_bytes() == b"O\nB-X\nI-1\n"
 
 
-def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
     save(tmp_path / "a")
     save(tmp_path / "b")
     for name in MODEL_FILES:
@@ -67,7 +67,7 @@ def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
         ("weights.safetensors", save_tensors({"w": np.array([1, 2])}), "weights.safetensors: w: found int64 with 0 infinite or NaN values, expected finite float32"),
     ],
 )  # fmt: skip
-def test_a_file_with_wrong_content_is_an_error_though_its_checksum_is_right(
+def test_a_file_with_wrong_content_and_a_correct_checksum_is_an_error(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     save(tmp_path / "model")
@@ -91,7 +91,7 @@ def test_files_of_the_user_are_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a file, expected a model directory or nothing"):
         save(tmp_path / "file")
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/config.yaml").write_text("mine")  # a name that models have, but no model
+    (tmp_path / "mine/config.yaml").write_text("mine")  # a name that occurs in models, but this is not a model
     with pytest.raises(ModelError, match=r"holds config\.yaml, which is not part of a model"):
         save(tmp_path / "mine")
     assert (tmp_path / "mine/config.yaml").read_text() == "mine"
@@ -109,7 +109,7 @@ def test_the_working_directory_is_never_replaced(tmp_path: Path, monkeypatch: py
         check_place(empty)
 
 
-def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_found_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for place in (tmp_path / "file/model", tmp_path / ("long" * 100), Path("/proc/model")):
         with pytest.raises(ModelError, match=r"cannot be written: .* choose another place"):
@@ -126,7 +126,7 @@ def test_a_link_to_a_model_directory_is_followed(tmp_path: Path) -> None:
     assert load_model(tmp_path / "real").manifest.seed == 2
 
 
-def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ModelError, match="model: cannot be written: "):
         save(tmp_path / "file" / "model")
@@ -134,7 +134,7 @@ def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing_behind(tm
 
 
 @pytest.mark.parametrize("exchange", [True, False])
-def test_a_reader_sees_the_old_or_the_new_model_and_never_a_mixture(
+def test_a_reader_never_sees_a_mixture_of_the_old_and_the_new_model(
     tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchange:  # a system without renameat2

@@ -1,4 +1,4 @@
-"""Two models compared on a file, and files that cannot be used for it."""
+"""The comparison of two models on a file, and the files that it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.inputs.batching import pad
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Models by name: `good`, `bad` (knows nothing), and others that learned from other kinds of file; a file."""
+    """Provide a gold file and models by name: `good`, `bad` (always predicts O), `iobes` and `plain` (other schemes)."""
     table = np.zeros_like(fixed_logits())
     table[:, 0] = 1.0
     predictors = {
@@ -36,7 +36,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_models_are_compared_on_a_file(models: Path) -> None:
     found = json.loads(run_tagger("compare", "good", "bad", "gold", "--json", "--samples", "500").output)
-    assert found["f1"] == [pytest.approx(2 * 40 / 81), 0.0], "40 of 40 spans, and one that is none"
+    assert found["f1"] == [pytest.approx(2 * 40 / 81), 0.0], (
+        "the model finds all 40 gold spans and predicts one wrong span"
+    )
     assert found["difference"] == pytest.approx(2 * 40 / 81)
     assert (found["samples"], found["p_value"] < 0.01, found["interval"][0] > 0.9) == (500, True, True)
     text = run_tagger("compare", "good", "bad", "gold", "--samples", "500").output.decode().splitlines()
@@ -45,7 +47,7 @@ def test_models_are_compared_on_a_file(models: Path) -> None:
     assert text[4].startswith("p = 0.00")
 
 
-def test_a_model_is_no_better_than_itself_also_in_another_scheme(models: Path) -> None:
+def test_a_model_does_not_differ_from_itself_in_any_scheme(models: Path) -> None:
     text = run_tagger("compare", "good", "good", "gold", "--samples", "100").output.decode()
     assert "difference +0.00\n" in text
     assert "p = 1.0000 " in text
@@ -58,7 +60,7 @@ def test_a_model_is_no_better_than_itself_also_in_another_scheme(models: Path) -
 
 def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
     text = run_tagger("compare", "plain", "plain", "gold", "--samples", "100").output.decode()
-    assert text.startswith("plain  accuracy  98.78\n"), "81 of 82 tokens"
+    assert text.startswith("plain  accuracy  98.78\n"), "81 of 82 tokens must be correct"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
         (["good", "bad"], "FILE: found none, and the model's config does not set data.test"),
     ],
 )
-def test_what_cannot_be_compared_is_an_error(models: Path, arguments: list[str], message: str) -> None:
+def test_models_and_files_that_cannot_be_compared_are_errors(models: Path, arguments: list[str], message: str) -> None:
     (models / "one").write_text("EU\tB-ORG\n")
     os.mkfifo("pipe")
     result = run_tagger("compare", *arguments)

@@ -28,7 +28,7 @@ def numbers(score: Score | ClassificationScore | None) -> tuple[float, float, fl
 
 
 def ratio(n_correct: int, n_predicted: int, n_gold: int) -> tuple[float, float, float]:
-    """Precision, recall and F1 from counts."""
+    """Compute precision, recall and F1 from counts."""
     precision = n_correct / n_predicted if n_predicted else 0.0
     recall = n_correct / n_gold if n_gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
@@ -42,7 +42,7 @@ def any_tag(prefixes: str, types: Sequence[str] = ("PER", "LOC", "art-film")) ->
 
 @st.composite
 def pairs(draw: st.DrawFn, prefixes: str) -> tuple[Tags, Tags]:
-    """Gold and predicted tags of a few sentences, ill-formed ones too, alike in most places."""
+    """Draw gold and predicted tags of a few sentences; they agree in most places and may be ill-formed."""
     gold: Tags = []
     predicted: Tags = []
     for _ in range(draw(st.integers(1, 3))):
@@ -54,7 +54,7 @@ def pairs(draw: st.DrawFn, prefixes: str) -> tuple[Tags, Tags]:
 
 @st.composite
 def well_formed_pairs(draw: st.DrawFn) -> tuple[str, Tags, Tags]:
-    """Of any scheme, by way of IOB2 tags that may be ill-formed."""
+    """Draw a scheme and well-formed gold and predicted tags, converted from IOB2 tags that may be ill-formed."""
     scheme = draw(st.sampled_from(list(SCHEMES)))
     gold, predicted = draw(pairs("BI"))
     return (
@@ -76,11 +76,11 @@ def assert_as_seqscore(result: Evaluation, gold: Tags, predicted: Tags, encoding
         assert score.support == expected.type_scores[name].total_ref
 
 
-# --- conlleval's reading -------------------------------------------------------------------------------------------
+# --- Lenient scores, as conlleval counts ---------------------------------------------------------------------------
 
 
 @given(well_formed_pairs())
-def test_the_scores_of_well_formed_tags_are_seqscores(pair: tuple[str, Tags, Tags]) -> None:
+def test_the_scores_of_well_formed_tags_agree_with_seqscore(pair: tuple[str, Tags, Tags]) -> None:
     scheme, gold, predicted = pair
     assert_as_seqscore(evaluate(gold, predicted, scheme), gold, predicted, SEQSCORE_NAMES[scheme], None)
 
@@ -89,7 +89,7 @@ def test_the_scores_of_well_formed_tags_are_seqscores(pair: tuple[str, Tags, Tag
 @given(pair=pairs("BI"))
 @example(pair=(tags("I-PER I-PER O"), tags("B-PER I-PER O")))
 @example(pair=(tags("O I-LOC B-PER"), tags("O B-LOC I-PER")))
-def test_the_scores_of_ill_formed_tags_are_seqscores_with_conllevals_repair(
+def test_the_scores_of_ill_formed_tags_agree_with_seqscore_and_its_conlleval_repair(
     scheme: str, pair: tuple[Tags, Tags]
 ) -> None:
     gold, predicted = pair
@@ -136,12 +136,12 @@ def test_a_type_that_is_only_predicted_has_no_support() -> None:
     assert result.types == {"LOC": Score(0.0, 0.0, 0.0, 0), "PER": Score(1.0, 1.0, 1.0, 1)}
 
 
-def test_a_span_does_not_run_from_one_sentence_into_the_next() -> None:
+def test_a_span_does_not_continue_in_the_next_sentence() -> None:
     result = evaluate(tags("O B-PER", "I-PER O"), tags("O B-PER", "B-PER O"), "IOB2")
     assert result.overall == Score(1.0, 1.0, 1.0, 2)
 
 
-def test_untyped_spans_are_reported_as_an_underscore() -> None:
+def test_untyped_spans_are_reported_under_an_underscore() -> None:
     result = evaluate(tags("B-_ I-_ O B-_"), tags("B-_ I-_ O O"), "IOB2")
     assert result.types == {"_": Score(1.0, 0.5, pytest.approx(2 / 3), 2)}
     assert numbers(result.strict) == pytest.approx((1.0, 0.5, 2 / 3))
@@ -153,18 +153,18 @@ def test_untyped_spans_are_reported_as_an_underscore() -> None:
 @pytest.mark.parametrize(
     ("scheme", "gold", "predicted", "lenient", "strict"),
     [
-        # An I- without its B- begins a span for conlleval, but none for the strict reading.
+        # An I- without its B- begins a span in conlleval, but not under strict scoring.
         ("IOB2", "B-PER I-PER O B-LOC", "I-PER I-PER O B-LOC", (2, 2, 2), (1, 1, 2)),
         ("IOB2", "B-PER I-PER O", "B-PER I-LOC O", (0, 2, 1), (0, 1, 1)),
         ("IOB2", "B-PER O", "B-PER I-LOC", (1, 2, 1), (1, 1, 1)),
-        # Gold tags are not repaired either: of two spans one is left.
+        # Gold tags are not repaired either: one of the two spans remains.
         ("IOB2", "I-PER O B-LOC", "B-PER O B-LOC", (2, 2, 2), (1, 2, 1)),
         ("IOBES", "B-PER E-PER O S-LOC", "B-PER I-PER O S-LOC", (2, 2, 2), (1, 1, 2)),
         ("IOBES", "B-PER E-PER O S-LOC", "I-PER E-PER O B-LOC", (2, 2, 2), (0, 0, 2)),
         ("IOBES", "B-PER E-PER S-PER", "B-PER E-PER E-PER", (2, 2, 2), (1, 1, 2)),
         ("BILOU", "B-PER L-PER O U-LOC", "B-PER I-PER O U-LOC", (2, 2, 2), (1, 1, 2)),
         ("BILOU", "B-PER I-PER L-PER U-PER", "B-PER I-PER L-PER L-PER", (2, 2, 2), (1, 1, 2)),
-        # IOB1 and IO: well-formed tags are the same in both readings.
+        # In IOB1 and IO, well-formed tags have the same spans under both kinds of scoring.
         ("IOB1", "I-PER I-PER B-PER O I-LOC", "I-PER I-PER B-PER O O", (2, 2, 3), (2, 2, 3)),
         ("IO", "I-PER I-PER O I-LOC", "I-PER O O I-LOC", (1, 2, 2), (1, 2, 2)),
     ],
@@ -178,7 +178,7 @@ def test_strict_scores_by_hand(
 
 
 def well_formed_spans(sentence: list[str], scheme: str) -> set[Span]:
-    """Only what the scheme allows, found by regular expressions over one letter a token."""
+    """Find only the well-formed spans, by regular expressions over the prefixes of the tags."""
     first, last, single = {"IOB2": ("B", "I", "B"), "IOBES": ("B", "E", "S"), "BILOU": ("B", "L", "U")}[scheme]
     spans = set()
     for entity_type in {tag[2:] for tag in sentence if tag != "O"}:
@@ -205,7 +205,7 @@ def test_strict_and_lenient_scores_agree_on_well_formed_tags(pair: tuple[str, Ta
     assert numbers(result.strict) == pytest.approx(numbers(result.overall), abs=1e-12)
 
 
-# --- Plain tags, empties, pairing ----------------------------------------------------------------------------------
+# --- Plain tags, empty input, unequal lengths ----------------------------------------------------------------------
 
 
 def test_plain_tags_have_an_accuracy_and_no_spans() -> None:
@@ -225,7 +225,7 @@ def test_plain_tags_have_an_accuracy_and_no_spans() -> None:
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, "none"])
 @pytest.mark.parametrize("sentences", [[], [[]], [[], []]])
-def test_nothing_scores_zero(scheme: str, sentences: Tags) -> None:
+def test_empty_input_scores_zero(scheme: str, sentences: Tags) -> None:
     nothing = None if scheme == "none" else Score(0.0, 0.0, 0.0, 0)
     assert evaluate(sentences, sentences, scheme) == Evaluation(nothing, nothing, {}, 0.0, len(sentences), 0)
 
@@ -249,7 +249,7 @@ def test_gold_or_prediction_without_spans_scores_zero(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("gold", "predicted"), [(tags("O O"), tags("O")), (tags("O", "O"), tags("O")), (tags("O"), tags("O", "O"))]
 )
-def test_tags_that_do_not_pair_up_are_refused(gold: Tags, predicted: Tags) -> None:
+def test_gold_and_predicted_tags_of_unequal_length_are_refused(gold: Tags, predicted: Tags) -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         evaluate(gold, predicted, "IOB2")
 
@@ -287,7 +287,7 @@ def column(path: Path) -> Tags:
 
 
 @pytest.mark.corpora
-def test_the_sample_files_of_seqscore(corpora: Path) -> None:
+def test_scores_and_conversions_agree_with_the_sample_files_of_seqscore(corpora: Path) -> None:
     samples = corpora / "messy" / "seqscore" / "samples"
     invalid, repaired = (column(samples / name) for name in ("invalid.bio", "invalid_repair_conlleval.bio"))
     assert invalid != repaired

@@ -1,4 +1,4 @@
-"""Comparing two models: against seqeval, against all exchanges, against a bootstrap drawn by hand."""
+"""The comparison of two models, checked against seqeval, all exchanges and a separate bootstrap."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def random_counts(n: int, seed: int, better_by: float = 0.0) -> tuple[Counts, Co
 
 
 @given(gold=TAGS, data=st.data())
-def test_the_counts_make_the_f1_of_seqeval(gold: list[list[str]], data: st.DataObject) -> None:
+def test_the_counts_yield_the_f1_of_seqeval(gold: list[list[str]], data: st.DataObject) -> None:
     tag = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
     pred = [data.draw(st.lists(tag, min_size=len(tags), max_size=len(tags))) for tags in gold]
     overall = evaluate(gold, pred, "IOB2").overall
@@ -47,7 +47,7 @@ def test_counts_by_hand() -> None:
 
 
 def exact_p_value(first: Counts, second: Counts) -> float:
-    """Of all 2^S exchanges."""
+    """Compute the p-value from all 2^S exchanges of S sentences."""
     observed = f1(*first.sum(axis=0)) - f1(*second.sum(axis=0))
     found = []
     for exchanged in itertools.product([False, True], repeat=len(first)):
@@ -58,16 +58,18 @@ def exact_p_value(first: Counts, second: Counts) -> float:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_p_value_is_that_of_all_exchanges(seed: int) -> None:
+def test_the_p_value_agrees_with_all_exchanges(seed: int) -> None:
     first, second = random_counts(9, seed, better_by=0.3)
     exact = exact_p_value(first, second)
-    assert compare(first, second, samples=600).p_value == pytest.approx(exact, abs=1e-9), "all 512 are tried"
+    assert compare(first, second, samples=600).p_value == pytest.approx(exact, abs=1e-9), (
+        "all 512 exchanges must be tried"
+    )
     first, second = random_counts(12, seed, better_by=0.2)
     assert compare(first, second, samples=3000).p_value == pytest.approx(exact_p_value(first, second), abs=0.04)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_interval_is_that_of_sentences_drawn_by_hand(seed: int) -> None:
+def test_the_interval_agrees_with_a_separate_bootstrap(seed: int) -> None:
     first, second = random_counts(60, seed, better_by=0.1)
     rng = np.random.default_rng(5)
     differences = []
@@ -81,7 +83,7 @@ def test_the_interval_is_that_of_sentences_drawn_by_hand(seed: int) -> None:
     assert found.f1 == pytest.approx((f1(*first.sum(axis=0)), f1(*second.sum(axis=0))))
 
 
-def test_equal_models_do_not_differ_and_much_better_ones_do() -> None:
+def test_equal_models_do_not_differ_and_a_much_better_one_does() -> None:
     first, second = random_counts(300, 1, better_by=0.3)
     same = compare(first, first, samples=500)
     assert (same.difference, same.p_value, same.interval) == (0.0, 1.0, (0.0, 0.0))

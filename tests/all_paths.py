@@ -1,4 +1,4 @@
-"""An oracle for everything that is computed over paths: it lists them all."""
+"""A reference for all computations over tag paths: it enumerates every path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, lear
 
 @dataclass(frozen=True)
 class AllPaths:
-    """Every path of one sentence, in the order of its tag ids: tags [P, n] and scores [P], -inf where illegal."""
+    """All paths of one sentence, ordered by tag ids: tags [P, n] and scores [P]; illegal paths may score -inf."""
 
     tags: np.ndarray
     scores: np.ndarray
@@ -29,13 +29,13 @@ class AllPaths:
 
     @property
     def marginals(self) -> np.ndarray:
-        """[n, K]."""
+        """The probability of each tag at each token, [n, K]."""
         chosen = self.tags[..., None] == np.arange(self.n_tags)
         return np.einsum("p,ptk->tk", self.probabilities, chosen)
 
     @property
     def moves(self) -> np.ndarray:
-        """How often each tag is expected after each other, [K, K]."""
+        """The expected number of transitions from each tag to each tag, [K, K]."""
         chosen = (self.tags[..., None] == np.arange(self.n_tags)).astype(float)
         return np.einsum("p,pti,ptj->ij", self.probabilities, chosen[:, :-1], chosen[:, 1:])
 
@@ -45,10 +45,10 @@ class AllPaths:
 
 
 def all_paths(logits: np.ndarray, transitions: Transitions, *, strict: bool = True) -> AllPaths:
-    """All paths of a sentence of logits [n, K].
+    """Return all paths of a sentence with logits [n, K].
 
     Args:
-        strict: an illegal path's score is -inf; otherwise it is what the penalties add up to.
+        strict: whether the score of an illegal path is -inf; otherwise it is a sum that includes the penalties.
     """
     n, n_tags = logits.shape
     paths = np.array(list(itertools.product(range(n_tags), repeat=n)))
@@ -62,7 +62,7 @@ def all_paths(logits: np.ndarray, transitions: Transitions, *, strict: bool = Tr
 
 
 def learned(tags: list[str], scheme: str, seed: int, scale: float = 2.0) -> Transitions:
-    """Return transitions with random weights, also where nothing is legal: there they must not count."""
+    """Return transitions with random weights; illegal transitions get weights too, which must be ignored."""
     rng = np.random.default_rng(seed)
     shapes = (len(tags), len(tags)), len(tags), len(tags)
     return learned_within(constraints_of(tags, scheme), *(rng.normal(size=shape) * scale for shape in shapes))

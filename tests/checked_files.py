@@ -1,4 +1,4 @@
-"""Check a file of some content in the working directory, and compare its lines with those of a copy."""
+"""Check a file with given content in the working directory, and split files into lines to compare them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tagger.check.files import CheckSettings, FileReport, check_file
 
 
 def check(data: str | bytes, path: str = "f.conll", **given_settings: Any) -> FileReport:
-    """Write a file into the working directory, and return the report about it."""
+    """Write a file into the working directory, check it and return the report."""
     Path(path).write_bytes(data.encode() if isinstance(data, str) else data)
     return check_file(path, CheckSettings(**given_settings))
 
 
 def split_lines(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return each line without its end, and its end."""
+    """Return the body and the line end of each line."""
     return [(m[1], m[2]) for m in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", data) if m[0]]

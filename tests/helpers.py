@@ -1,4 +1,4 @@
-"""Run the command line inside the test process, as a user would see it: bytes in, bytes and an exit code out."""
+"""Run the command line inside the test process: bytes go in, bytes and an exit code come out, as for a user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Result:
 
     @property
     def first_error(self) -> str:
-        """The line that begins with `error:`; fails the test if there is none or a traceback."""
+        """The first line that begins with `error:`; the test fails if there is none, or a traceback."""
         assert "Traceback" not in self.errors, self.errors
         lines = [line for line in self.errors.splitlines() if line.startswith(("error: ", "Error: "))]
         assert lines, f"no error line in {self.errors!r}"
@@ -30,7 +30,7 @@ class Result:
 
 
 def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
-    """`tagger ARGUMENTS < stdin`, in this process: importing TensorFlow once is slow enough."""
+    """Run `tagger ARGUMENTS < stdin` in this process, because each new process would import TensorFlow again."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
@@ -46,7 +46,7 @@ def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
 
 
 def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:
-    """The tags of files of sentences; here, so that another process can call it without TensorFlow."""
+    """Return the tags of files of sentences; this module lets another process call it without TensorFlow."""
     from tagger.prediction.onnx_session import load_predictor
 
     predictor = load_predictor(Path(directory), threads=2)

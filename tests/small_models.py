@@ -40,14 +40,14 @@ def small_network(
     mixed_precision: bool = False,
     **settings: Any,
 ) -> TwoBranchTagger:
-    """A network with initial weights; settings of `NetworkSpec` and `Sizes` together."""
+    """Return a network with initial weights; `settings` takes the fields of `NetworkSpec` and of `Sizes`."""
     sizes = {name: settings.pop(name) for name in Sizes._fields if name in settings}
     spec = NetworkSpec(**settings)
     return TwoBranchTagger(spec, Sizes(**sizes), rules=rules, kernel=kernel, seed=seed, mixed_precision=mixed_precision)
 
 
 def random_weights(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
-    """Large enough for every one of them, and every token, to show in the logits."""
+    """Return random weights, so large that each weight and each token affects the logits."""
     shapes = build_network(manifest, encoder, tags, kernel=Kernel.PLAIN).weights_as_arrays()
     rng = np.random.default_rng(manifest.seed)
     scales = {"softmax.kernel": 5.0, "softmax.bias": 0.3}
@@ -71,7 +71,7 @@ def small_model(
     embedding_dtype: str = "float32",
     **network: Any,
 ) -> Model[Weights]:
-    """A model with the given architecture, not saved yet."""
+    """Return a model with the given architecture, without saving it."""
     columns = {"token": 0, **{name: i for i, name in enumerate(features, start=1)}, "tag": -1}
     manifest = Manifest(
         layout=Layout(columns=columns, known_tags=frozenset(tags)),
@@ -95,7 +95,7 @@ def small_model(
 
 
 def save_small_model(directory: Path, **options: Any) -> Path:
-    """A model directory as `tagger train` writes it."""
+    """Write a model directory as `tagger train` does, and return it."""
     model = small_model(directory, **options)
     graph = model_graph(model)
     save_model(model, graph=graph, config="", history="")
@@ -103,7 +103,7 @@ def save_small_model(directory: Path, **options: Any) -> Path:
 
 
 def random_sentences(n: int, *, longest: int = 40, seed: int = 0) -> list[list[str]]:
-    """Sentences of known and unknown tokens, lengths 1, 2 and `longest` among them."""
+    """Return sentences of known and unknown tokens; some have length 1, 2 and `longest`."""
     rng = np.random.default_rng(seed)
     lengths = [1, 2, longest, *rng.integers(1, longest + 1, n - 3).tolist()]
     return [[f"w{i}" for i in rng.integers(0, len(TOKENS) + 20, length)] for length in lengths]

@@ -1,4 +1,4 @@
-"""A model directory without a network: written, loaded, and its manifest edited. Needs no TensorFlow."""
+"""Write and load a model directory without a network, and edit its manifest. Does not need TensorFlow."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def a_manifest(seed: int = 1) -> Manifest:
 
 
 def save(directory: Path, seed: int = 1) -> None:
-    """Write a model without a graph; every file says which seed it is of, so that a mixture of two shows."""
+    """Write a model whose graph is a dummy; each file depends on the seed, so that a mixture of two models is detected."""
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
     characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
@@ -76,7 +76,7 @@ def load_model(directory: Path) -> Model[Weights]:
 
 
 def rewrite_manifest(directory: Path, **changes: object) -> None:
-    """Edit a manifest and make its checksum right again; `section__key=…` changes a key of a section."""
+    """Edit a manifest and update its checksum; `section__key=…` changes a key of a section."""
     values = json.loads((directory / "manifest.json").read_text("utf-8"))
     del values["sha256"]
     for name, value in changes.items():

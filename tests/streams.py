@@ -1,4 +1,4 @@
-"""Streams that behave badly."""
+"""Streams that return few bytes, lack a method or fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 
 class TricklingStream(io.BytesIO):
-    """Hands out 1 to 3 bytes a call, so that characters and CRLF pairs are torn apart."""
+    """A stream that returns 1 to 3 bytes a call, so that characters and CRLF pairs are split."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -28,7 +28,7 @@ class ReadOnlyStream:
 
 
 class FailingStream(io.BytesIO):
-    """Gives what it has, then fails as a disk does."""
+    """A stream that returns its bytes and then fails like a broken disk."""
 
     def read1(self, size: int | None = -1, /) -> bytes:
         block = super().read1(size)

@@ -1,8 +1,8 @@
-"""A model without a network: each known token has fixed logits, so that predictions are known by hand.
+"""A model without a network: each known token has fixed logits, so that predictions can be computed by hand.
 
-    EU → B-ORG    German → B-MISC    Peter → B-PER    Blackburn → I-PER, or B-PER where no span of a person goes before
+    EU → B-ORG    German → B-MISC    Peter → B-PER    Blackburn → I-PER, or B-PER if no PER span precedes it
 
-and a few strange tokens (see `TAG_OF_TOKEN`); every other token is O. Needs no TensorFlow.
+`TAG_OF_TOKEN` also holds some unusual tokens; every other token is O. Does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ TAG_OF_TOKEN: Mapping[str, str] = {
     "#": "B-MISC",
     "\u3000": "B-MISC",
     "\u00a0": "B-MISC",
-    "e\u0301": "B-MISC",  # not the composed é
+    "e\u0301": "B-MISC",  # decomposed, unlike é
     "👩\u200d👩\u200d👧": "B-PER",
     "שלום": "B-MISC",
     "a\0b": "B-MISC",
 }
-CHOSEN, SECOND = 4.0, 2.0  # logits of a token's tag, and of B-PER for Blackburn; all others are 0
+CHOSEN, SECOND = 4.0, 2.0  # logits: the token's tag, B-PER of Blackburn; the others are 0
 P_CHOSEN, P_INSIDE, P_SECOND = 0.8722, 0.7914, 0.1071  # their softmax: e⁴/(e⁴+8), e⁴/(e⁴+e²+7), e²/(e⁴+e²+7)
 
 
 def fixed_logits() -> Logits:
-    """[V, K]: the logits of every token id."""
+    """Return the logits of every token id, [V, K]."""
     table = np.zeros((len(TAG_OF_TOKEN) + N_RESERVED, len(TAGS)), np.float32)
     table[:N_RESERVED, TAGS.index("O")] = CHOSEN
     for row, tag in enumerate(TAG_OF_TOKEN.values(), start=N_RESERVED):
@@ -61,7 +61,7 @@ def fixed_logits() -> Logits:
 
 
 def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
-    """The manifest of the stub model, which learned from a file of the given layout."""
+    """Return the manifest of the stub model; `layout` is the layout of its training file."""
     manifest = Manifest(
         layout=layout or Layout(n_columns=2, known_tags=frozenset(TAGS)),
         notation=Notation(scheme="IOB2"),
@@ -82,7 +82,7 @@ def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:
 def stub_predictor(
     manifest: Manifest | None = None, score: ComputeLogits | None = None, tokens: tuple[str, ...] = tuple(TAG_OF_TOKEN)
 ) -> Predictor:
-    """The stub model's predictor; `score` replaces its fixed logits."""
+    """Return the predictor of the stub model; `score` replaces its fixed logits."""
     table = fixed_logits()
     return Predictor(
         Model(
@@ -97,28 +97,28 @@ def stub_predictor(
 
 @contextlib.contextmanager
 def stub_models(load: Callable[[str], Predictor]) -> Iterator[None]:
-    """Within it the commands use what `load` returns for the name of a model."""
+    """Make the commands load models with `load`, which takes the name of a model, inside the `with` block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "_load_predictor", lambda name, *_: load(name))
         yield
 
 
 def stub_model(manifest: Manifest | None = None) -> contextlib.AbstractContextManager[None]:
-    """Within it `tagger predict` and `tagger eval` use the stub model, and load nothing."""
+    """Make `tagger predict` and `tagger eval` use the stub model, without loading one, inside the `with` block."""
     return stub_models(lambda _: stub_predictor(manifest))
 
 
-# --- A network that sees its neighbourhood ---------------------------------------------------------------------------
+# --- A network with a limited context --------------------------------------------------------------------------------
 
 
 _WORDS = tuple(f"w{i}" for i in range(500))
 
 
 def _neighbourhood_score(radius: int) -> ComputeLogits:
-    """Return a scorer whose logits at a token depend on exactly the tokens up to `radius` away."""
+    """Return a scorer whose logits at each token depend exactly on the tokens at most `radius` away."""
     rng = np.random.default_rng(7)
     weights = rng.integers(1, 1000, (2 * radius + 1, 502, len(TAGS)))
-    weights[:, 0] = 0  # padding, and what lies beyond the window
+    weights[:, 0] = 0  # id 0: padding and all positions outside the sentence
 
     def score(sentences: Sequence[Ids], _: object) -> Logits:
         token_ids, _ = pad(sentences)
@@ -134,11 +134,11 @@ def _neighbourhood_score(radius: int) -> ComputeLogits:
 
 
 def neighbourhood_predictor(radius: int, max_length: int) -> Predictor:
-    """Return a predictor whose network sees `radius` tokens on either side, and `max_length` at once."""
+    """Return a predictor whose network sees `radius` tokens on each side and at most `max_length` tokens at once."""
     manifest = stub_manifest(max_length=max_length)
     return stub_predictor(manifest, _neighbourhood_score(radius), _WORDS)
 
 
 def long_sentence(n_tokens: int) -> list[str]:
-    """Return tokens that `neighbourhood_predictor` knows, at random."""
+    """Return random tokens from the vocabulary of `neighbourhood_predictor`."""
     return [_WORDS[i] for i in np.random.default_rng(3).integers(0, len(_WORDS), n_tokens)]

@@ -1,4 +1,4 @@
-"""`from tagger import Tagger`: what a program gets."""
+"""The Python interface, `from tagger import Tagger`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_tags_scores_and_spans_by_hand() -> None:
     assert single.tags == ["B-MISC"]
 
 
-def test_tags_have_the_training_files_spelling_and_spans_do_not_mind() -> None:
+def test_tags_use_the_spelling_of_the_training_file_and_spans_do_not_depend_on_it() -> None:
     spelled = a_tagger(separator="_", outside="0", prefixes={"B": "b"})
     (prediction,) = spelled.tag([SENTENCE])
     assert prediction.tags == ["b_ORG", "0", "b_PER", "I_PER"]
@@ -41,7 +41,7 @@ def test_tags_have_the_training_files_spelling_and_spans_do_not_mind() -> None:
     assert [(span.type, span.start, span.end) for span in prediction.spans] == [("ORG", 0, 1), ("PER", 2, 4)]
 
 
-def test_constraints_hold_and_the_score_is_that_of_the_chosen_tag() -> None:
+def test_tags_obey_the_constraints_and_the_score_belongs_to_the_chosen_tag() -> None:
     (prediction,) = a_tagger().tag([["Blackburn"]])
     assert prediction.tags == ["B-PER"]
     assert prediction.spans[0].score == pytest.approx(P_SECOND, abs=1e-4)
@@ -54,18 +54,18 @@ def test_plain_tags_have_no_spans() -> None:
     assert plain.tags == list(TAGS)
 
 
-def test_a_stream_is_tagged_in_order_and_no_further_than_asked_for() -> None:
+def test_a_stream_is_tagged_in_order_with_limited_read_ahead() -> None:
     taken: list[int] = []
 
     def sentences() -> Iterator[list[str]]:
         for i in range(50):
             taken.append(i)
-            yield ["EU"] * (i % 7)  # empty ones too
+            yield ["EU"] * (i % 7)  # some are empty
 
     found = []
     for prediction in a_tagger().tag_stream(sentences(), read_ahead=1):
         found.append(len(prediction.tags))
-        assert len(taken) == len(found), "each is tagged before the next is read"
+        assert len(taken) == len(found), "each sentence must be tagged before the next is read"
     assert found == [i % 7 for i in range(50)]
     taken.clear()
     stream = a_tagger().tag_stream(sentences(), read_ahead=5)
@@ -74,7 +74,7 @@ def test_a_stream_is_tagged_in_order_and_no_further_than_asked_for() -> None:
     assert [len(prediction.tags) for prediction in stream] == [i % 7 for i in range(1, 50)]
 
 
-def test_text_in_the_place_of_tokens_is_an_error() -> None:
+def test_text_instead_of_a_list_of_tokens_is_an_error() -> None:
     for wrong in ("EU rejects", b"EU"):
         with pytest.raises(
             TypeError, match=r"sentence 1: found the text b?'EU.*', expected a list of tokens; split it"
@@ -87,7 +87,7 @@ def test_text_in_the_place_of_tokens_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 5, {"EU": 1}, {"EU"}])
-def test_what_is_no_sentence_is_an_error_that_says_which(wrong: object) -> None:
+def test_a_value_that_is_not_a_sentence_is_an_error_with_its_index(wrong: object) -> None:
     with pytest.raises(TypeError, match=rf"sentence 1: found a {type(wrong).__name__}, expected a list of tokens"):
         a_tagger().tag([["EU"], wrong])  # type: ignore[list-item]
 
@@ -107,7 +107,7 @@ def test_options_of_load_are_checked(options: dict[str, Any], message: str) -> N
         Tagger.load("nothing", **options)
 
 
-def test_a_directory_that_cannot_be_is_a_model_error() -> None:
+def test_a_missing_or_impossible_directory_is_a_model_error() -> None:
     with pytest.raises(ModelError, match="nothing: no such model directory"):
         Tagger.load("nothing")
     with pytest.raises(ModelError, match="cannot be opened: embedded null byte"):
@@ -121,7 +121,7 @@ def test_subclasses_of_str_are_tokens() -> None:
     assert a_tagger().tag([[Token("EU")]])[0].tags == ["B-ORG"]
 
 
-def test_what_the_package_offers() -> None:
+def test_the_package_has_only_its_public_names() -> None:
     assert all(getattr(tagger, name) for name in tagger.__all__)
     with pytest.raises(AttributeError, match="module 'tagger' has no attribute 'nothing'"):
         _ = tagger.nothing  # type: ignore[attr-defined]

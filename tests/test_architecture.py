@@ -1,4 +1,4 @@
-"""The settings of a network: the values that each may have, their form in JSON, and the memory that a token costs."""
+"""The settings of a network: their allowed values, their form in JSON, and the memory that they cost per token."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def error_of(field: str, value: object) -> str:
     return str(error.value)
 
 
-def test_every_field_is_in_one_of_these_tables() -> None:
+def test_every_field_is_in_one_of_the_tables_above() -> None:
     fields = [field.name for field in dataclasses.fields(NetworkSpec)]
     assert sorted(fields) == sorted([*WHOLE_NUMBERS, *RATES, *FLAGS, *NAMES])
 
@@ -56,7 +56,7 @@ def test_a_whole_number_is_accepted_at_its_bounds_and_refused_beyond_them(field:
 
 @pytest.mark.parametrize("field", WHOLE_NUMBERS)
 @pytest.mark.parametrize("value", [True, 5.0, "5", None, [5], math.nan])
-def test_a_whole_number_is_nothing_else(field: str, value: object) -> None:
+def test_values_that_are_not_whole_numbers_are_refused(field: str, value: object) -> None:
     least, most = WHOLE_NUMBERS[field]
     assert (
         error_of(field, value) == f"{field}: found {json.dumps(value)}, expected a whole number from {least} to {most}"
@@ -80,7 +80,7 @@ def test_a_flag_is_true_or_false(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", NAMES)
-def test_a_name_is_one_of_its_kind_and_becomes_an_enum(field: str) -> None:
+def test_a_name_must_be_known_and_becomes_an_enum(field: str) -> None:
     kind, names = NAMES[field]
     for name in names:
         for value in (name, kind(name)):
@@ -105,21 +105,23 @@ OTHERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_the_defaults_are_what_a_network_did_before_a_setting_existed() -> None:
+def test_the_defaults_describe_a_network_from_before_each_setting_existed() -> None:
     assert NetworkSpec.from_json({}) == NetworkSpec()
     assert NetworkSpec().to_json() == DEFAULTS
 
 
 @pytest.mark.parametrize("values", [DEFAULTS, OTHERS], ids=["defaults", "others"])
-def test_json_gives_back_every_setting(values: dict[str, Any]) -> None:
+def test_every_setting_is_unchanged_after_writing_and_reading_json(values: dict[str, Any]) -> None:
     spec = NetworkSpec.from_json(json.loads(json.dumps(values)))
     assert spec.to_json() == values
     assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-    assert {type(value) for value in spec.to_json().values()} <= {str, int, float, bool}, "no enum is left"
+    assert {type(value) for value in spec.to_json().values()} <= {str, int, float, bool}, (
+        "the values must be plain JSON types, not enums"
+    )
 
 
 @pytest.mark.parametrize("key", DEFAULTS)
-def test_a_setting_that_json_lacks_has_its_default(key: str) -> None:
+def test_a_setting_that_is_missing_in_json_has_its_default(key: str) -> None:
     values = {name: value for name, value in OTHERS.items() if name != key}
     assert NetworkSpec.from_json(values).to_json() == {**OTHERS, key: DEFAULTS[key]}
 
@@ -131,14 +133,14 @@ def test_unknown_settings_and_wrong_values_in_json_are_named() -> None:
         NetworkSpec.from_json({**OTHERS, "units": 0})
 
 
-# --- What follows from the settings ----------------------------------------------------------------------------------
+# --- Values that follow from the settings ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("decoder", "of_spans", "of_plain_tags"),
     [("constrained", True, False), ("softmax", False, False), ("crf", True, True)],
 )
-def test_which_decoders_weigh_transitions(decoder: str, of_spans: bool, of_plain_tags: bool) -> None:
+def test_only_some_decoders_weigh_transitions(decoder: str, of_spans: bool, of_plain_tags: bool) -> None:
     spec = NetworkSpec(decoder=Decoder(decoder))
     assert spec.weighs_transitions(plain=False) is of_spans
     assert spec.weighs_transitions(plain=True) is of_plain_tags
@@ -165,7 +167,7 @@ def test_the_branches_of_a_direction(direction: str, branches: tuple[str, ...]) 
         ({"characters": Characters.CNN, "casing": True}, 2, 7 + 4 + 10 + 2 * 5, True),
     ],
 )
-def test_the_input_is_all_that_is_known_of_a_token(
+def test_the_input_size_is_the_sum_of_all_inputs_of_a_token(
     settings: dict[str, Any], n_features: int, input_dim: int, reads_forms: bool
 ) -> None:
     spec = NetworkSpec(embedding_dim=7, character_units=4, feature_dim=5, **settings)
@@ -173,7 +175,7 @@ def test_the_input_is_all_that_is_known_of_a_token(
     assert spec.reads_forms is reads_forms
 
 
-# --- The memory that a token costs -----------------------------------------------------------------------------------
+# --- Memory per token ------------------------------------------------------------------------------------------------
 
 
 def n_bytes(*shapes: tuple[int, ...]) -> int:
@@ -191,7 +193,7 @@ def test_the_memory_of_a_network_with_two_branches_by_hand() -> None:
         (6, 4),  # logits and paths of 4 tags
     ]
     training = [
-        (7, 3), (5, 3),  # forward branch: outputs of the kernel; gradients, dropout and what is merged
+        (7, 3), (5, 3),  # forward branch: outputs of the kernel; gradients, dropout and merged outputs
         (7, 3), (5, 3),  # backward branch
         (4, 5),  # input
         (6, 4),  # tags
@@ -220,7 +222,7 @@ def test_the_memory_of_a_network_with_two_layers_and_a_crf_by_hand() -> None:
     assert spec.training_bytes(sizes) == n_bytes(*training) == 872
 
 
-def test_the_memory_of_a_token_depends_on_no_size_of_a_vocabulary() -> None:
+def test_the_memory_per_token_does_not_depend_on_the_size_of_a_vocabulary() -> None:
     spec = NetworkSpec(characters=Characters.LSTM, casing=True, decoder=Decoder.CRF)
     small, large = Sizes(10, 9, 5, 1, 3), Sizes(1_000_000, 9, 5000, 1, 3000)
     assert spec.training_bytes(small) == spec.training_bytes(large)

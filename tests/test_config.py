@@ -1,4 +1,4 @@
-"""The config file: every mistake is named by file, line and key, and says what to do."""
+"""The config file: errors name the file, the line and the key of each mistake, and say what to do."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_mistakes_are_named(write, text: str, message: str) -> None:
     assert error.value.message == f"{path}{message}"
 
 
-def test_all_mistakes_are_told_at_once(write) -> None:
+def test_all_mistakes_are_reported_at_once(write) -> None:
     path = write(MINIMAL + "model:\n  units: 0\ntraining:\n  epoch: 5\n")
     with pytest.raises(ConfigError) as error:
         load_config(path, ["model.layers=x"])
@@ -74,7 +74,7 @@ def test_all_mistakes_are_told_at_once(write) -> None:
     ]
 
 
-def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_a_missing_file_and_invalid_utf_8_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.yaml: no such config file"):
         load_config(tmp_path / "no.yaml")
     (tmp_path / "bad.yaml").write_bytes(b"data: \xff")
@@ -120,7 +120,7 @@ def test_an_empty_section_keeps_its_defaults(write) -> None:
     assert load_config(write(MINIMAL + "model:\n"), ["model.units=3"]).model.units == 3
 
 
-def test_paths_in_the_file_are_relative_to_it_and_those_of_settings_to_the_working_directory(
+def test_paths_are_relative_to_the_file_or_for_settings_to_the_working_directory(
     write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -136,7 +136,7 @@ def test_paths_in_the_file_are_relative_to_it_and_those_of_settings_to_the_worki
     assert inside.data.train == str(elsewhere / "x.conll")
 
 
-def test_what_is_dumped_loads_as_the_same_config(write, tmp_path: Path) -> None:
+def test_a_dumped_config_loads_as_the_same_config(write, tmp_path: Path) -> None:
     config = load_config(write(MINIMAL), ["training.learning_rate=1e-7", "data.dev=0.25", "data.delimiter='|'"])
     (tmp_path / "again.yaml").write_text(dump_config(config), "utf-8")
     assert load_config(tmp_path / "again.yaml") == config
@@ -146,8 +146,8 @@ NAMES = [f"n{i}" for i in range(40)]
 NAMES[0] = "a"
 
 
-def test_defaults_are_those_of_the_contract() -> None:
-    """DESIGN's table, for the keys that exist so far; a default changes only with a CHANGELOG entry."""
+def test_defaults_match_the_contract() -> None:
+    """Compare all defaults with a fixed table; a default may change only together with a CHANGELOG entry."""
     contract = yaml.safe_load(
         """
         data: {dev: 0.1, test: null, columns: {token: 0, tag: -1}, delimiter: auto, comments: auto, scheme: auto,
@@ -187,7 +187,7 @@ def test_config_keys_lists_every_key_once() -> None:
     ],
     ids=["bomb", "itself", "a list in itself"],
 )
-def test_aliases_that_stand_for_too_much_are_refused(write, text: str) -> None:
+def test_aliases_that_expand_to_too_many_values_are_refused(write, text: str) -> None:
     path = write(text)
     with pytest.raises(ConfigError) as error:
         load_config(path)
@@ -208,7 +208,7 @@ def test_a_tag_that_does_not_fit_its_value_is_an_error(write, value: str) -> Non
         load_config(write(MINIMAL), [f"training.seed={value}"])
 
 
-def test_numbers_are_decimal_and_times_are_none(write) -> None:
+def test_only_decimal_numbers_are_read_as_numbers(write) -> None:
     for value, expected in (("1e-3", 0.001), ("0.5", 0.5), (".5", 0.5), ("1_0.5", 10.5), ("2.", 2.0)):
         assert load_config(write(MINIMAL), [f"training.learning_rate={value}"]).training.learning_rate == expected
     for value in ("1:30.5", "1:59:59.5", "0x10", "010"):
@@ -216,7 +216,7 @@ def test_numbers_are_decimal_and_times_are_none(write) -> None:
             load_config(write(MINIMAL), [f"training.learning_rate={value}"])
 
 
-def test_a_path_with_a_nul_byte_is_an_error_when_it_is_opened(write) -> None:
+def test_a_path_with_a_nul_byte_loads_because_only_opening_it_fails(write) -> None:
     assert load_config(write('data: {train: "~\\0"}\n')).data.train.endswith("~\0")
 
 
@@ -225,7 +225,7 @@ def test_aliases_may_be_used(write) -> None:
     assert load_config(write(text)).data.dev == load_config(write(text)).data.train
 
 
-def test_a_huge_file_or_a_pipe_is_no_config(tmp_path: Path) -> None:
+def test_a_huge_file_or_a_pipe_is_refused_as_a_config(tmp_path: Path) -> None:
     huge = tmp_path / "huge.yaml"
     huge.write_text("# " + "x" * (1 << 20))
     with pytest.raises(ConfigError, match=r"huge\.yaml: found more than 131072 characters, expected a config"):

@@ -61,7 +61,7 @@ def a_manifest(seed: int = 1) -> Manifest:
 
 
 def save(directory: Path, seed: int = 1) -> None:
-    """Write a model whose graph is a dummy; each file depends on the seed, so that a mixture of two models is detected."""
+    """Write a model with a dummy graph; its files depend on the seed, so that a mixture of two models is detected."""
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
     characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))

@@ -1,4 +1,4 @@
-"""The documentation is part of the product: its commands run, and its references match the code."""
+"""The documentation is tested like the code: its commands run, and its references match the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tagger.config import Config, config_keys, load_config
 
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
-# In the order in which a reader meets them: the commands of a page may use what those of earlier pages have made.
+# In reading order, because the commands on a page may use files that commands on earlier pages have made.
 PAGES = [
     "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "results", "benchmarks", "how-it-works",
     "model-directory", "architecture", "serving", "several-machines", "coming-from",
@@ -35,7 +35,7 @@ DOCUMENTS = [
     ROOT / "README.md", *(DOCS / f"{page}.md" for page in PAGES), *sorted((DOCS / "decisions").iterdir()),
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
-# One epoch of a small network: whether a documented command works does not depend on how long it trains.
+# One epoch of a small network is enough to show that a documented command works.
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 
@@ -48,7 +48,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """The lines of all `sh` blocks, and the lines after `$ ` of all `console` blocks (terminal sessions), each once."""
+    """Return the distinct lines of all `sh` blocks and of the `$ ` prompts in `console` blocks (terminal sessions)."""
     found: list[str] = []
     for path in DOCUMENTS:
         for language, block in re.findall(
@@ -61,7 +61,7 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a user has after cloning, as far as the commands need it, and the file that the tutorial has them write."""
+    """Copy the files of a clone that the commands need, and write the config file from the tutorial."""
     clone = tmp_path_factory.mktemp("work") / "tagger"
     for name in ("configs", "data", "docs", "scripts"):
         shutil.copytree(ROOT / name, clone / name)
@@ -84,7 +84,7 @@ def in_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     [command for command in commands() if re.match(r"(printf .*\| )?tagger |python scripts/make_", command)],
 )
 def test_documented_command_runs(in_clone: Path, command: str) -> None:
-    """Runs in the order of the documents, as a reader would type them: later ones use the models of earlier ones."""
+    """Run a command as a reader would type it, in the order of the documents: later ones use models of earlier ones."""
     stdin, stages = b"", [shlex.split(stage) for stage in re.split(r" \| (?=tagger|head|awk)", command)]
     for stage in stages:
         target = None
@@ -111,7 +111,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("command", [command for command in commands() if "measure_results" in command])
 def test_documented_measurement_runs(in_clone: Path, command: str) -> None:
-    # On the sample, and without GloVe, which is an extra.
+    # Use the sample corpus and no GloVe, because GloVe is an extra.
     data = {name: in_clone / f"data/sample/{name}.conll" for name in ("train", "dev", "test")}
     settings = [f"data.{name}={path}" for name, path in data.items() if f"data.{name}=null" not in command]
     settings += ["data.columns={token: 0, tag: 1}", "embeddings.name=null"]
@@ -123,13 +123,13 @@ def test_documented_measurement_runs(in_clone: Path, command: str) -> None:
     assert ("kernel of both branches: Keras LSTM" in done.stderr) == ("--stock" in command)
 
 
-def test_a_measurement_reads_paths_from_here_and_refuses_what_is_no_setting(
+def test_a_measurement_resolves_relative_paths_and_refuses_malformed_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     monkeypatch.chdir(tmp_path)
     setting = importlib.import_module("measure_results").setting
-    assert setting("data.dev=dev.conll") == ("data.dev", f"{tmp_path}/dev.conll"), "there or not"
+    assert setting("data.dev=dev.conll") == ("data.dev", f"{tmp_path}/dev.conll"), "the path need not exist"
     assert [setting(f"data.dev={value}")[1] for value in ("0.1", "null")] == ["0.1", "null"]
     assert setting("data.columns={a=1}") == ("data.columns", "{a=1}")
     with pytest.raises(argparse.ArgumentTypeError, match="found 'foo', expected KEY=VALUE"):
@@ -137,7 +137,7 @@ def test_a_measurement_reads_paths_from_here_and_refuses_what_is_no_setting(
 
 
 @pytest.mark.tensorflow
-def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
+def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
     in_clone: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = in_clone.parent / "shared"
@@ -147,7 +147,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
     first, speed, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
     committed = Path("docs/ablation.jsonl").read_text("utf-8")
     quick = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.layers=1", "--most", "1"]
-    for more in ([], ["--minutes", "0"]):  # the first of the plan; then none, since the time for the second is up
+    for more in ([], ["--minutes", "0"]):  # one run, then none because no time is left
         done = subprocess.run([sys.executable, *first, *quick, *more], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         lines = Path("docs/ablation.jsonl").read_text("utf-8")
@@ -159,7 +159,7 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
     ablate = importlib.import_module("ablate")
 
     done_keys = {ablate.key_of(run) for run in ablate.load(Path("docs/ablation.jsonl"))}
-    assert len(done_keys) == len(lines.splitlines()), "no run stands there twice"
+    assert len(done_keys) == len(lines.splitlines()), "each run must be recorded once"
     speeds = Path("docs/ablation-speeds.jsonl")
     every = [(corpus, row) for corpus in ablate.REFERENCES for row in ablate.steps_of(corpus)]
     assert sorted((found["corpus"], found["row"]) for found in ablate.load(speeds)) == sorted(every)
@@ -169,13 +169,13 @@ def test_the_documented_ablation_runs_skips_what_is_there_and_makes_its_table(
     *others, found = ablate.load(speeds)
     assert (len(others), found["corpus"], found["row"]) == (len(every) - 1, "conll2000", "reference")
     assert len(found["ratios"]) == 1
-    assert 0.2 < found["ratios"][0] < 5, "of the same with itself"
+    assert 0.2 < found["ratios"][0] < 5, "the ratio of a configuration to itself must be near 1"
     done = subprocess.run([sys.executable, *table], capture_output=True, text=True, check=True)
     assert "### conll2000" in done.stdout
     assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
 
 
-def test_the_results_tables_are_those_of_the_runs() -> None:
+def test_the_results_tables_match_the_runs() -> None:
     done = subprocess.run(
         [sys.executable, *next(shlex.split(command)[1:] for command in commands() if "--table" in command)],
         capture_output=True, text=True, check=True, cwd=ROOT,
@@ -193,7 +193,7 @@ def test_the_results_tables_are_those_of_the_runs() -> None:
         ("crf", "conll2000", "defaults with a CRF"),
     ],
 )
-def test_a_recipe_is_the_row_that_its_result_comes_from(
+def test_a_recipe_has_the_settings_of_the_row_with_its_result(
     recipe: str, corpus: str, row: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
@@ -216,7 +216,7 @@ def test_documented_training_with_two_workers_runs(in_clone: Path) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("command", [command for command in commands() if "bench_training" in command])
 def test_documented_training_benchmark_runs(in_clone: Path, command: str, tmp_path: Path) -> None:
-    # On the sample, in a round of two steps, without rivals: PyTorch is an extra.
+    # Use the sample corpus, one round of two steps and no rivals, because PyTorch is an extra.
     quick = ["--only", "speed", "step", "--rivals", "--rounds", "1", "--steps", "2", "--json", str(tmp_path / "found")]
     script, _, *options = shlex.split(command)[1:]
     arguments = [sys.executable, script, "configs/sample.yaml", *options, *quick]
@@ -232,7 +232,7 @@ def test_documented_training_benchmark_runs(in_clone: Path, command: str, tmp_pa
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("command", [command for command in commands() if "bench_prediction" in command])
 def test_documented_prediction_benchmark_runs(in_clone: Path, command: str, tmp_path: Path) -> None:
-    # On the sample, a round, without rivals: they are extras.
+    # Use the sample corpus, one round and no rivals, because the rivals are extras.
     script, _, *options = shlex.split(command)[1:]
     quick = ["--rivals", "--rounds", "1", "--calls", "20", "--millions", "0.02", "--json", str(tmp_path / "found")]
     arguments = [sys.executable, script, "data/sample/train.conll", *options, *quick]
@@ -240,7 +240,7 @@ def test_documented_prediction_benchmark_runs(in_clone: Path, command: str, tmp_
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found").read_text())
     assert set(found) == {"machine", "rounds", "start", "file", "engine", "latency", "memory"}
-    assert 20 < found["memory"]["0.02"] < 400, "in MB; not that of the benchmark itself"
+    assert 20 < found["memory"]["0.02"] < 400, "the memory in MB must not include the benchmark itself"
     for part in ("start", "file"):
         assert all(0.01 < cost["seconds"][0] < 60 for cost in found[part].values())
     assert found["engine"]["last"]["tagger"]["differs_by"] == 0.0
@@ -287,10 +287,10 @@ def test_documented_shell_completion_completes(shell: str) -> None:
 def test_documented_make_target_exists_and_is_run_by_ci(command: str) -> None:
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
     run_by_ci = (ROOT / ".ci/run").read_text("utf-8").splitlines()
-    assert command in run_by_ci or (command == "make quick" and "make test" in run_by_ci)  # of which it is a part
+    assert command in run_by_ci or (command == "make quick" and "make test" in run_by_ci)  # `make test` includes it
 
 
-def test_documented_installation_is_the_makefiles() -> None:
+def test_documented_installation_matches_the_makefile() -> None:
     installing = [command for command in commands() if "venv" in command or "pip" in command]
     assert installing == [
         "python3 -m venv .venv",
@@ -315,12 +315,12 @@ def test_documented_installation_is_the_makefiles() -> None:
 
 
 def documented_installations() -> list[str]:
-    """What `pip install` is told to install, in blocks, in running text and in comments."""
+    """Return the arguments of `pip install` in code blocks, in running text and in comments."""
     texts = [path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py")]]
     return sorted({found for text in texts for found in re.findall(r"pip install(?: --no-deps)? '?([^\s'`\"]+)", text)})
 
 
-def test_every_documented_installation_is_from_a_clone_or_of_a_package_that_exists() -> None:
+def test_every_documented_installation_is_from_a_clone() -> None:
     assert set(documented_installations()) == {
         ".",
         ".[bench]",
@@ -330,7 +330,7 @@ def test_every_documented_installation_is_from_a_clone_or_of_a_package_that_exis
     }
 
 
-def test_nothing_says_to_install_from_an_index_what_is_not_there() -> None:
+def test_nothing_tells_users_to_install_the_package_from_an_index() -> None:
     name = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
     for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py"), *ROOT.glob("tagger/**/*.py")]:
         assert not re.search(rf"install\b[^\n]*{name}", path.read_text("utf-8")), path
@@ -346,14 +346,14 @@ def test_documented_installation_can_be_resolved(what: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_prediction_requires_is_part_of_what_the_package_requires() -> None:
+def test_the_requirements_of_prediction_are_requirements_of_the_package() -> None:
     lines = (ROOT / "requirements/predict.txt").read_text("utf-8").splitlines()
     required = {line for line in lines if not line.startswith("#")}
     assert "onnxruntime>=1.20" in required
     assert required <= set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"])
 
 
-def test_every_documented_command_is_run_by_some_test() -> None:
+def test_every_documented_command_is_run_by_a_test() -> None:
     known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
@@ -379,7 +379,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> None:
+def test_every_config_is_valid_and_states_its_cost_or_its_data(path: Path) -> None:
     from tagger.config import load_config
 
     load_config(path)
@@ -387,7 +387,7 @@ def test_every_config_is_valid_and_says_what_it_costs_or_needs(path: Path) -> No
     assert re.search(r"^# .*(Costs|Make its files)", comment, re.MULTILINE)
 
 
-def test_the_readme_is_short_and_its_sections_come_in_the_readers_order() -> None:
+def test_the_readme_is_short_and_its_sections_are_in_reading_order() -> None:
     assert len(README.splitlines()) <= 150
     assert re.findall(r"^## (.*)$", README, re.MULTILINE) == [
         "Install", "Your own file", "Commands", "From Python", "Three numbers", "How it works",
@@ -398,13 +398,13 @@ def test_the_readme_is_short_and_its_sections_come_in_the_readers_order() -> Non
     assert diagram in page("how-it-works")
 
 
-def test_the_config_that_the_readme_shows_is_valid(tmp_path: Path) -> None:
+def test_the_config_in_the_readme_is_valid(tmp_path: Path) -> None:
     (config,) = blocks(README, "yaml")
     (tmp_path / "my.yaml").write_text(config, "utf-8")
     assert Path(load_config(tmp_path / "my.yaml").data.train) == tmp_path / "my-train.conll"
 
 
-def test_every_example_of_a_config_is_valid(tmp_path: Path) -> None:
+def test_every_config_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
     for name in PAGES:
         for example in blocks(page(name), "yaml"):
             values = yaml.safe_load(example)
@@ -413,12 +413,12 @@ def test_every_example_of_a_config_is_valid(tmp_path: Path) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """What GitHub and the website call the headings of a page."""
+    """Return the anchors that GitHub and the website make for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_existing_targets() -> None:
     n_anchors = 0
     for path in [*DOCUMENTS, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]:
         text = path.read_text("utf-8")

@@ -1,19 +1,19 @@
-"""One file of `golden/` per oddity: what goes in and exactly what comes out, byte for byte.
+"""Each file in `golden/` shows one special case: the input and the exact output, byte for byte.
 
-A golden file begins with lines that say what it shows. Sections follow:
+A golden file begins with lines that describe the case. Sections follow:
 
     === model          layout of the model's training file, as JSON (optional)
-    === flags          the command line; a word `input.conll` is the input as a file, else it is standard input
+    === flags          the command line; with a word `input.conll` the input is that file, otherwise standard input
     === input          the input's bytes
     === file NAME      the bytes of a further file (optional)
-    === output         standard output; none expected if the section is absent
-    === error          the first lines of standard error; none expected if the section is absent
-    === exit           the exit code, where it is not 0, or 1 with an error
+    === output         standard output; must be empty if the section is absent
+    === error          the first lines of standard error; it must be empty if the section is absent
+    === exit           the exit code; the default is 1 with an `error` section, otherwise 0
     === written NAME   the bytes of a file that the command writes (optional)
 
-Bytes are written with escapes for all that is invisible, line ends included, and the section's own line ends mean
-nothing: `\\t`, `\\r`, `\\n`, `\\xNN` (a byte), `\\uNNNN` and `\\UNNNNNNNN` (a character in UTF-8), `\\\\`. Golden files
-are written by hand; nothing here updates them.
+Escapes stand for all invisible bytes, line ends included; the line ends of the section itself have no meaning. The
+escapes are `\\t`, `\\r`, `\\n`, `\\xNN` (a byte), `\\uNNNN` and `\\UNNNNNNNN` (a character in UTF-8) and `\\\\`. Golden
+files are written by hand; nothing here updates them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ESCAPE = re.compile(r"\\(?:([trn\\])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8
 
 
 def decoded(lines: list[str]) -> bytes:
-    """The bytes that the lines of a section stand for."""
+    """Return the bytes that the lines of a section represent."""
     found = b""
     for line in lines:
         end = 0
@@ -59,7 +59,7 @@ def literal(text: str) -> bytes:
 
 
 def readable(data: bytes) -> list[str]:
-    """Bytes in the form of a section, one line a line."""
+    """Return bytes in the form of a section, with one string for each line."""
     lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data)
     return ["".join(map(shown, line.decode("utf-8", "surrogateescape"))) for line in lines]
 
@@ -99,7 +99,7 @@ class Golden:
 
 
 def differences(expected: bytes, found: bytes) -> str:
-    """Nothing if equal, else a diff that shows every byte."""
+    """Return a diff that shows every byte; it is empty if the bytes are equal."""
     return "\n".join(difflib.unified_diff(readable(expected), readable(found), "expected", "found", lineterm="", n=2))
 
 
@@ -111,8 +111,8 @@ def check_equal(what: str, expected: bytes, found: bytes) -> None:
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.txt")), ids=lambda path: path.stem)
 def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = Golden.read(path)
-    assert golden.purpose, "a golden file begins with what it shows"
-    folder = tmp_path / "here"  # messages name it
+    assert golden.purpose, "a golden file must begin with a description of its case"
+    folder = tmp_path / "here"  # the folder's name occurs in messages
     folder.mkdir()
     monkeypatch.chdir(folder)
     (arguments,) = golden.sections["flags"]
@@ -127,7 +127,7 @@ def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "Traceback" not in result.errors
     check_equal("standard output", golden.bytes_of("output"), result.output)
     expected_error = golden.bytes_of("error")
-    n_lines = len(readable(expected_error)) or None  # all of it, if there must be none
+    n_lines = len(readable(expected_error)) or None  # compare all lines if none is expected
     errors = b"".join(result.errors.encode().splitlines(keepends=True)[:n_lines])
     check_equal("standard error", expected_error, errors)
     exit_code = int("".join(golden.sections.get("exit", [])) or bool(expected_error))
@@ -142,7 +142,7 @@ def test_escapes_are_decoded_to_bytes() -> None:
     assert decoded(readable(data)) == data
 
 
-def test_a_failure_shows_each_byte_that_differs() -> None:
+def test_a_failure_shows_every_different_byte() -> None:
     assert differences(b"a\tO\r\n\n", b"a\tO\r\n\n") == ""
     shown_differences = differences(b"a\tO\r\nb \xff\n", b"a\tO\nb \xff\n").split("\n")
     assert shown_differences[3:] == [r"-a\tO\r\n", r"+a\tO\n", r" b \xff\n"]

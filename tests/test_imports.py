@@ -1,4 +1,4 @@
-"""Which module may import which: one chain of rooms, and heavy libraries in their own room only."""
+"""The rules of imports: the packages form one chain, and each heavy library is confined to its own package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-# Each room may import the rooms of the lines above its own, and its own modules.
+# Each room (a package or a top-level module of tagger) may import its own modules and the rooms on the lines above.
 CHAIN = (
     {"errors"},
     {"inputs", "machine"},
@@ -39,7 +39,7 @@ CONFINED = {
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package by its name, such as `corpus.lines`; those of the package itself left out."""
+    """Return all modules by name, such as `corpus.lines`, except `__init__` and `__main__` of tagger itself."""
     package = ROOT / "tagger"
     names = {path: path.relative_to(package).with_suffix("").parts for path in package.rglob("*.py")}
     return {
@@ -50,28 +50,28 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that is imported anywhere in a file: inside functions and for type checkers, too."""
+    """Return all modules that a file imports, including imports in functions and for type checkers."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
+            assert node.level == 0, f"{path}: found a relative import"
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
 def own_imports(path: Path) -> set[str]:
-    """The package's modules that a file imports, as `modules` names them."""
+    """Return the modules of tagger that a file imports, with the names that `modules` uses."""
     known = modules()
     named = {name.removeprefix("tagger.") for name in imports(path) if name.startswith("tagger.")}
     return {name for name in named if name in known and known[name] != path}
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
-def test_a_module_imports_only_what_comes_before_its_room(name: str) -> None:
+def test_a_module_imports_only_rooms_before_its_own(name: str) -> None:
     room = name.split(".")[0]
-    assert room in LEVELS, f"{room} has no place in the chain; give it one here and in docs/architecture.md"
+    assert room in LEVELS, f"{room} is not in the chain; add it here and to docs/architecture.md"
     for imported in own_imports(modules()[name]):
         other = imported.split(".")[0]
         assert other == room or LEVELS[other] < LEVELS[room], f"{name} imports {imported}"
@@ -84,14 +84,14 @@ def test_a_heavy_library_is_imported_only_in_its_room(name: str) -> None:
         assert name.split(".")[0] in CONFINED[library], f"{name} imports {library}"
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_imports_have_no_cycles() -> None:
     graph = {name: own_imports(path) for name, path in modules().items()}
     packages = {name for name, path in modules().items() if path.name == "__init__.py"}
     order = list(graphlib.TopologicalSorter({name: graph[name] - packages for name in graph}).static_order())
     assert set(order) == set(graph)
 
 
-def test_the_test_sees_what_it_forbids(tmp_path: Path) -> None:
+def test_the_tests_above_find_every_kind_of_import(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tagger.cli.commands import cli\n"

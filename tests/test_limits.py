@@ -1,4 +1,4 @@
-"""What is far too long is tagged or refused in bounded memory, and soon."""
+"""Extremely long tokens, lines, sentences and files are tagged quickly in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from small_models import save_small_model
 
 pytestmark = pytest.mark.tensorflow
 
-_MOST_MB = 400  # of which Python and ONNX Runtime take some 70
-# A small process between: what it starts would count the memory of this one, TensorFlow and all, as its own.
+_MOST_MB = 400  # Python and ONNX Runtime alone take about 70
+# A small process starts the command, which would otherwise be charged with the memory of this process and TensorFlow.
 _MEASURE = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tagged(model: Path, pieces: Iterable[bytes]) -> tuple[int, int, int]:
-    """Exit code, lines written and megabytes at most of `tagger predict` for a stream."""
+    """Return the exit code, the number of written lines and the peak megabytes of `tagger predict` on a stream."""
     command = [sys.executable, "-m", "tagger", "predict", "--model", str(model)]
     process = subprocess.Popen(
         [sys.executable, "-c", _MEASURE, *command],
@@ -53,7 +53,7 @@ def tagged(model: Path, pieces: Iterable[bytes]) -> tuple[int, int, int]:
         process.stdin.write(piece)  # type: ignore[union-attr]
     process.stdin.close()  # type: ignore[union-attr]
     reader.join()
-    process.stdin = None  # or `communicate` would flush it
+    process.stdin = None  # otherwise `communicate` would flush the closed stream
     _, errors = process.communicate()
     return process.returncode, n_lines, int(errors.splitlines()[-1]) // 1024
 
@@ -70,7 +70,7 @@ def tagged(model: Path, pieces: Iterable[bytes]) -> tuple[int, int, int]:
     ],
     ids=["long tokens", "long line", "no blank line", "only blank lines", "all unknown", "only documents"],
 )
-def test_what_is_far_too_long_is_tagged_in_bounded_memory(model: Path, pieces: list[bytes], n_lines: int) -> None:
+def test_extremely_long_input_is_tagged_in_bounded_memory(model: Path, pieces: list[bytes], n_lines: int) -> None:
     code, n_written, megabytes = tagged(model, pieces)
     assert (code, n_written) == (0, n_lines)
     assert megabytes < _MOST_MB

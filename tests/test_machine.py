@@ -1,4 +1,4 @@
-"""How much memory is free, from files that a system writes."""
+"""The amount of free memory, read from files of the operating system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tagger.machine import available_memory
 
 
-def test_free_memory_is_the_lesser_of_the_machine_and_the_container(
+def test_free_memory_is_the_smaller_amount_of_the_machine_and_the_container(
     tmp_path: Path,
 ) -> None:
     found = functools.partial(available_memory, meminfo=tmp_path / "meminfo", cgroup=tmp_path)

@@ -1,4 +1,4 @@
-"""The generated corpora: the committed sample is what its script writes, and has the promised properties."""
+"""The generated corpora: the script reproduces the committed sample, which has the promised properties."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sentence = list[tuple[str, str]]
 
 
 def run(script: str, *arguments: str, hash_seed: str = "0") -> None:
-    """Run a script as a user would; another hash seed would show an order taken from a set."""
+    """Run a script as a user would; different hash seeds would reveal an order that comes from a set."""
     subprocess.run(
         [sys.executable, str(ROOT / "scripts" / script), *arguments],
         check=True,
@@ -31,7 +31,7 @@ def run(script: str, *arguments: str, hash_seed: str = "0") -> None:
 
 
 def read(path: Path) -> list[Sentence]:
-    """Read a CoNLL file without the project's reader, which these tests are not about."""
+    """Read a CoNLL file without the reader of tagger, so that these tests do not depend on it."""
     text = path.read_bytes().decode("utf-8")
     assert text.endswith("\n\n")
     assert "\r" not in text
@@ -70,7 +70,7 @@ def test_the_script_writes_the_committed_files(tmp_path: Path, hash_seed: str) -
     assert written == ["README.md", "dev.conll", "test.conll", "train.conll"]
     for name in written:
         same = (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes()
-        assert same, f"data/sample/{name} is not what the script writes; regenerate it with: {REGENERATE}"
+        assert same, f"data/sample/{name} differs from the output of the script; regenerate it with: {REGENERATE}"
 
 
 def test_another_seed_gives_other_sentences(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_no_sentence_occurs_in_train(sample: dict[str, list[Sentence]], name: st
 
 
 @pytest.mark.parametrize("name", ["train", "dev", "test"])
-def test_short_and_unusually_written_sentences_occur(sample: dict[str, list[Sentence]], name: str) -> None:
+def test_short_uppercase_and_lowercase_sentences_occur(sample: dict[str, list[Sentence]], name: str) -> None:
     lengths = [len(sentence) for sentence in sample[name]]
     assert 1 in lengths
     assert 2 in lengths
@@ -133,7 +133,7 @@ def test_numbers_punctuation_and_non_ascii_tokens_occur(sample: dict[str, list[S
 
 
 @pytest.mark.parametrize("name", ["dev", "test"])
-def test_the_word_before_does_not_decide(sample: dict[str, list[Sentence]], name: str) -> None:
+def test_the_previous_word_does_not_determine_the_tag(sample: dict[str, list[Sentence]], name: str) -> None:
     tags: dict[tuple[str, str], set[str]] = defaultdict(set)
     for sentence in sample["train"]:
         before = ""
@@ -149,7 +149,7 @@ def test_the_word_before_does_not_decide(sample: dict[str, list[Sentence]], name
 
 
 @pytest.mark.parametrize("name", ["dev", "test"])
-def test_part_of_the_names_is_unknown_to_train(sample: dict[str, list[Sentence]], name: str) -> None:
+def test_some_names_do_not_occur_in_train(sample: dict[str, list[Sentence]], name: str) -> None:
     known = {token.lower() for sentence in sample["train"] for token, _ in sentence}
     unseen = [
         any(token.lower() not in known for token, _ in sentence[start:end])
@@ -179,8 +179,8 @@ def test_cumulative_sum_tags(tmp_path: Path, length: int) -> None:
         assert seen == {"0", "1"}
 
 
-def test_a_sum_of_exactly_a_quarter_is_not_past_it(tmp_path: Path) -> None:
-    """Sums on the threshold must occur in what the test above checks, or it would not tell > from >=."""
+def test_a_sum_of_exactly_a_quarter_does_not_exceed_the_threshold(tmp_path: Path) -> None:
+    """Check that some sums equal the threshold; otherwise no test could distinguish > from >=."""
     run("make_cumulative_sum_corpus.py", "--out", str(tmp_path), "--sentences", "2000")
     on_threshold = []
     for sequence in read(tmp_path / "train.conll"):

@@ -1,4 +1,4 @@
-"""What the bundled corpora are made to show, shown."""
+"""Training on the bundled corpora shows the effects that they were made to show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def scores_after_training(config: Path, folder: Path, *settings: str) -> dict[str, float]:
-    """The `eval --json` scores of a config's test file after training with settings."""
+    """Train a config with settings, and return the `eval --json` scores of its test file."""
     arguments = [argument for setting in settings for argument in ("--set", setting)]
     trained = run_tagger("train", config, "--model", folder / "model", *arguments)
     assert trained.exit_code == 0, trained.errors

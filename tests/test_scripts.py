@@ -1,4 +1,4 @@
-"""The scripts in scripts/ still fit the package: a few rounds of what otherwise runs for an hour."""
+"""The scripts in scripts/ still work with the package; the fuzzer, which usually runs for an hour, runs briefly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT
 
 SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "scripts").rglob("*.py"))
-# These import TensorFlow, PyTorch or python-crfsuite when they start, or do not have options.
+# These scripts import TensorFlow, PyTorch or python-crfsuite when they start, or have no options.
 SILENT = {
     "scripts/bench/racing.py", "scripts/bench/prediction_contenders.py", "scripts/bench/training_contenders.py",
     "scripts/bench/tag_with_crfsuite.py", "scripts/bench/profile_step.py", "scripts/checks/build_twice.py", "scripts/checks/check_prediction_only.py",

@@ -1,4 +1,4 @@
-"""What a network reads beside known tokens, from a config to the tags: spellings, feature columns, pretrained vectors."""
+"""The other inputs of a network (spellings, feature columns, pretrained vectors), from the config to the tags."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def in_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def write(path: str, rows: Sequence[Sequence[str]], *, length: int = 4) -> None:
-    """Sentences of so many tokens, one after the other."""
+    """Write the rows as a file of sentences with `length` tokens each."""
     lines = ["\t".join(row) + "\n" + "\n" * (i % length == length - 1) for i, row in enumerate(rows)]
     Path(path).write_text("".join(lines), "utf-8")
 
 
 def trained(config: str, *settings: str) -> str:
-    """Trains a model that reads tokens alone, but for what the settings say; returns what training said."""
+    """Train a model that reads only tokens unless the settings add inputs, and return the messages of the training."""
     settings = ("model.characters=none", "model.casing=false", *settings)
     Path("c.yaml").write_text(config)
     result = run_tagger("train", "c.yaml", "--model", "m", *(f"--set={setting}" for setting in settings))
@@ -57,12 +57,12 @@ def f1(path: str) -> float:
 # --- Feature columns ------------------------------------------------------------------------------------------------
 
 
-def test_a_feature_column_is_read_and_needed_at_prediction_too(in_folder: Path) -> None:
+def test_a_feature_column_is_read_in_training_and_required_for_prediction(in_folder: Path) -> None:
     rng = np.random.default_rng(1)
     rows = [(f"w{i}", ["N", "V"][i % 2], ["B-X", "O"][i % 2]) for i in rng.integers(0, 40, 400)]
     shuffled = [(token, pos, tag) for (token, _, _), (_, pos, tag) in zip(rows, rows[::-1], strict=True)]
     write("train", rows)
-    write("test", shuffled)  # the token says nothing, the column everything
+    write("test", shuffled)  # only the column predicts the tag
     trained(
         "data: {train: train, dev: test, columns: {token: 0, pos: 1, tag: 2}}\n"
         f"vocabulary: {{word_dropout: 0.5}}\n{QUICK}, feature_dim: 4, decoder: crf}}\n"
@@ -73,7 +73,7 @@ def test_a_feature_column_is_read_and_needed_at_prediction_too(in_folder: Path) 
     assert result.first_error.startswith(
         "error: <standard input>:2: found 1 column, expected at least 2: column 1 (pos) is missing; fix the line"
     )
-    assert result.output == b"", "the sentence with the mistake is not written in half"
+    assert result.output == b"", "no part of the sentence with the mistake may be written"
     result = run_tagger("predict", "--model", "m", "--columns", "token=0", stdin=b"w1\n")
     assert (result.exit_code, result.first_error) == (
         2,
@@ -100,7 +100,7 @@ def test_a_feature_column_is_read_and_needed_at_prediction_too(in_folder: Path) 
         tagger.tag([[("w1", 3)]])  # type: ignore[list-item]
 
 
-def test_feature_columns_are_found_by_name_wherever_a_file_has_them(in_folder: Path) -> None:
+def test_feature_columns_are_found_by_name_at_any_position(in_folder: Path) -> None:
     rng = np.random.default_rng(1)
     rows = [(f"w{i}", ["N", "V"][i % 2], ["N", "V"][i // 20], ["B-X", "O"][i % 2]) for i in rng.integers(0, 40, 400)]
     write("train", rows)
@@ -113,7 +113,7 @@ def test_feature_columns_are_found_by_name_wherever_a_file_has_them(in_folder: P
     assert json.loads(run_tagger("eval", "swapped", *options, "--json").output)["f1"] == 1.0
     tags = [line.split(b"\t")[-1] for line in run_tagger("predict", "swapped", *options).output.splitlines() if line]
     assert tags == [tag.encode() for *_, tag in rows]
-    # Beside a model that reads no features the same columns are given for both.
+    # `compare` accepts the same --columns for both models, although one of them does not read features.
     Path("m").rename("m2")
     trained(f"data: {{train: train, dev: test}}\n{QUICK}}}\n")
     result = run_tagger("compare", "m", "m2", "swapped", "--samples", "100", "--columns", "token=0,chunk=1,tag=2,pos=3")
@@ -124,14 +124,14 @@ def test_feature_columns_are_found_by_name_wherever_a_file_has_them(in_folder: P
 
 
 @pytest.mark.parametrize("setting", ["characters=cnn", "characters=lstm", "casing=true"])
-def test_spellings_say_what_an_unknown_token_is(in_folder: Path, setting: str) -> None:
+def test_spellings_determine_the_tag_of_an_unknown_token(in_folder: Path, setting: str) -> None:
     def rows(first: int) -> list[tuple[str, str]]:
         return [
             (f"{'Xa'[i % 2]}b{'z' * (i % 3)}{'vw'[i % 2]}{i:x}q", ["B-X", "O"][i % 2])
             for i in range(first, first + 300)
         ]
 
-    letters = str.maketrans("0123456789", "ghijklmnop")  # no digits: they would decide the casing
+    letters = str.maketrans("0123456789", "ghijklmnop")  # replace digits, because they would determine the casing
     for name, first in (("train", 0), ("test", 1000)):
         write(name, [(token.translate(letters), tag) for token, tag in rows(first)], length=3)
     trained(f"data: {{train: train, dev: test}}\n{QUICK}}}\n", f"model.{setting}")
@@ -147,7 +147,7 @@ def test_spellings_say_what_an_unknown_token_is(in_folder: Path, setting: str) -
 
 
 def write_vectors() -> None:
-    """Cities and men lie apart; 60 of each, of which the training data has the first 20."""
+    """Write well-separated vectors of 60 cities and 60 men; the training data has the first 20 of each."""
     rng = np.random.default_rng(2)
     lines = []
     for name, centre in (("city", [2, 0, 1]), ("man", [0, 2, 1])):
@@ -192,18 +192,18 @@ def given_vectors() -> dict[str, np.ndarray]:
     return {token: np.array(list(map(float, numbers)), np.float32) for token, *numbers in rows}
 
 
-def test_words_that_only_the_vectors_know_are_tagged_with_their_vectors(vectors: Path) -> None:
+def test_words_that_only_the_vectors_have_are_tagged_with_their_vectors(vectors: Path) -> None:
     said = trained(CONFIG, "embeddings.path=v.txt", "embeddings.trainable=false")
     assert f1("test") == 1.0
     assert "vectors: 120 of size 3 from v.txt" in said
     assert "tokens (100.0 %) have a vector: 40 exactly, " in said
     assert "in lower case" in said
-    # Frozen: each row is the file's, also where the training token was capitalised.
+    # Frozen vectors equal the vectors in the file, also for capitalised training tokens.
     found, given = embedding(), given_vectors()
     assert set(given) <= set(found)
     for token, vector in found.items():
         np.testing.assert_array_equal(vector, given[token.lower()])
-    # A spelling that is nowhere is looked up in lower case.
+    # A token that is not in the vocabulary is looked up in lower case.
     token = next(token for token in given if token.startswith("man") and token.upper() not in found)
     assert run_tagger("predict", "--model", "m", stdin=token.upper().encode() + b"\n").output.endswith(b"\tB-PER\n")
     config = Path("m/config.yaml").read_text()
@@ -211,7 +211,7 @@ def test_words_that_only_the_vectors_know_are_tagged_with_their_vectors(vectors:
     assert "embedding_dim: 3" in config
 
 
-def test_vectors_are_trained_on_unless_frozen_and_only_those_of_training_tokens(vectors: Path) -> None:
+def test_unless_frozen_only_vectors_of_training_tokens_are_trained_further(vectors: Path) -> None:
     trained(CONFIG, "embeddings.path=v.txt", "training.ema=0.5")
     found, given = embedding(), given_vectors()
     train = {line.split("\t")[0] for line in Path("train").read_text().splitlines() if line}
@@ -219,14 +219,14 @@ def test_vectors_are_trained_on_unless_frozen_and_only_those_of_training_tokens(
     assert moved == train
 
 
-def test_max_rows_bounds_what_is_added_and_float16_halves_it(vectors: Path) -> None:
+def test_max_rows_limits_the_added_vectors_and_float16_halves_their_size(vectors: Path) -> None:
     n_train = len({line.split("\t")[0] for line in Path("train").read_text().splitlines() if line})
     trained(CONFIG, "embeddings.path=v.txt", "embeddings.max_rows=7", "embeddings.dtype=float16")
     assert len(embedding()) == n_train + 7
     assert Path("m/embeddings.bin").stat().st_size == (2 + n_train + 7) * 3 * 2
     manifest = json.loads(Path("m/manifest.json").read_text())
     assert (manifest["embedding_dtype"], manifest["n_trained_tokens"]) == ("float16", n_train)
-    # What dev was scored with is what is saved.
+    # The saved vectors are those with which dev was scored.
     dev = run_tagger("eval", "dev", "--model", "m", "--json").output
     assert json.loads(dev)["f1"] == manifest["dev"]["f1"]
 

@@ -1,6 +1,6 @@
-"""Train with two replicas (two logical CPUs) and with one on the joint batches; print what came out as JSON.
+"""Train with two replicas (two logical CPUs) and with one replica on the joint batches; print the results as JSON.
 
-A process of its own, because devices are split before TensorFlow starts. Run by test_distribution.py.
+test_distribution.py runs this in a process of its own, because devices must be split before TensorFlow starts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPEC = NetworkSpec(embedding_dim=8, units=8)
 
 
 def batches() -> list[Batch]:
-    """Twenty steps; sentences of uneven lengths, and batches of which one replica gets one sentence or none."""
+    """Return 20 batches of sentences of uneven lengths; in some, one replica gets only one sentence or none."""
     rng = np.random.default_rng(3)
     made = []
     for n_sentences in [8] * 10 + [5, 1, 3, 1, 2] * 2:
@@ -42,7 +42,7 @@ def trained(replicas: Replicas, optimizer: str) -> tuple[Trainer, list[float]]:
         network = TwoBranchTagger(SPEC, Sizes(V, K), kernel=Kernel.BLOCK, seed=1)
         settings = TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0, ema=0.9)
         trainer = Trainer(network, settings, replicas)
-    # An epoch a batch: so the loss of every step shows.
+    # One epoch for each batch, so that the loss of every step is returned.
     return trainer, [trainer.train_epoch([batch], 0).loss for batch in batches()]
 
 
@@ -73,7 +73,7 @@ def main() -> None:
             "averages_moved": float(np.abs(averages[0]["embedding"] - ours["embedding"]).max()),
             "moved": float(np.abs(ours["embedding"] - a_fresh_embedding()).max()),
         }
-    # What one replica alone does to its copy is found at the end of the epoch.
+    # A change that one replica alone makes to its copy is detected at the end of the epoch.
     broken, _ = trained(two, "sgd")
     second = two._strategy.experimental_local_results(broken.network.embedding.value)[1]
     second.assign_add(tf.ones_like(second))

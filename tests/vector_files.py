@@ -1,4 +1,4 @@
-"""Read files of word vectors, and their errors."""
+"""Read files of word vectors and the errors that they cause."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def as_dict(vectors: Vectors) -> dict[str, list[float]]:
 
 
 def error_of(path: Path, max_rows: int | None = None) -> str:
-    """Return the error of reading a file: one line, without the folder of the path."""
+    """Return the error that reading a file raises, as one line without the folder of the path."""
     with pytest.raises(DataError) as caught:
         read_vectors(path, max_rows=max_rows)
     assert not caught.value.detail

@@ -18,7 +18,7 @@ from tagger.inputs.batching import pad
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Provide a gold file and models by name: `good`, `bad` (always predicts O), `iobes` and `plain` (other schemes)."""
+    """Provide a gold file and models by name: `good`, `bad` (predicts only O), `iobes` and `plain` (other schemes)."""
     table = np.zeros_like(fixed_logits())
     table[:, 0] = 1.0
     predictors = {

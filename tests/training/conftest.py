@@ -1,4 +1,4 @@
-"""What the tests of the training share: the config of a training that lasts a moment."""
+"""The fixture that the training tests share: the config of a training that takes a moment."""
 
 from __future__ import annotations
 

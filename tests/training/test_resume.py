@@ -38,8 +38,7 @@ vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
-# The settings, and for each part of the training the number n: the n-th time that it checks for a stop request, it
-# finds one.
+# The settings, and for each part of the training the number of the stop check that is the first to request a stop.
 VARIANTS = [
     ((), (3, 9, 1, 1000)),
     (("training.ema=null", "training.optimizer=adam", "training.accumulate=2", "data.dev=null"), (5, 1000)),

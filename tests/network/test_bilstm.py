@@ -1,4 +1,4 @@
-"""The kernels against Keras: same weights, same values, same gradients; reversals and dropout masks."""
+"""Compare the kernels with Keras (same weights, values and gradients), and check reversals and dropout masks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
     np.testing.assert_allclose(theoretical[0], numerical[0], atol=2e-3)
 
 
-def test_weights_are_those_of_keras_whichever_kernel_ran() -> None:
+def test_every_kernel_has_the_weights_of_keras() -> None:
     shapes = []
     for kernel in Kernel:
         layer = make_branch(4, kernel)
@@ -73,10 +73,10 @@ def test_weights_are_those_of_keras_whichever_kernel_ran() -> None:
 
 
 @pytest.mark.parametrize(("kernel", "use_cudnn"), [(Kernel.CUDNN, True), (Kernel.BLOCK, False), (Kernel.PLAIN, False)])
-def test_cudnn_is_asked_for_explicitly_or_not_at_all(kernel: Kernel, use_cudnn: bool) -> None:
+def test_only_the_cudnn_kernel_requests_cudnn(kernel: Kernel, use_cudnn: bool) -> None:
     branch = make_branch(4, kernel)
     assert branch.use_cudnn is use_cudnn
-    # what Keras's cuDNN path requires
+    # Keras's cuDNN path requires these settings.
     assert (branch.cell.activation, branch.cell.recurrent_activation) == (
         keras.activations.tanh,
         keras.activations.sigmoid,
@@ -103,7 +103,7 @@ def test_reversing_by_length_equals_the_batch_of_reversed_copies_and_is_its_own_
     np.testing.assert_array_equal(reverse_by_length(reversed_steps, order), steps)
 
 
-def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() -> None:
+def test_the_gradients_of_looking_up_and_reversing_equal_those_of_plain_gathers() -> None:
     batch, rng = a_batch(), np.random.default_rng(8)
     order = reversal(batch.lengths, batch.token_rows.shape[1])
     table = tf.constant(rng.normal(size=(len(batch.distinct_ids), 3)), tf.float32)
@@ -124,7 +124,7 @@ def test_the_gradients_of_looking_up_and_reversing_are_those_of_plain_gathers() 
     assert np.abs(expected).min() > 0.01
 
 
-def test_a_dropout_mask_is_decided_by_its_seed() -> None:
+def test_a_dropout_mask_depends_only_on_its_seed() -> None:
     mask = np.array(dropout_mask([50, 40], 0.4, tf.constant([1, 2])))
     assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
     assert (mask == 0).mean() == pytest.approx(0.4, abs=0.05)

@@ -1,4 +1,4 @@
-"""The CRF against a list of all paths, computed in double precision."""
+"""Compare the CRF with an enumeration of all paths, computed in double precision."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ TAGS = {
     "IOB2": ["O", "B-a", "I-a", "B-b", "I-b"],
     "IOBES": ["O", "B-a", "E-a", "I-a", "S-a"],
 }
-LENGTHS = (2, 5, 1, 0, 4)  # none of them in order
-WIDTH = 6  # one step that no sentence has
-SCALES = (2.0, 1e4)  # logits that products of probabilities can hold, and such that need logarithms
+LENGTHS = (2, 5, 1, 0, 4)  # deliberately not sorted
+WIDTH = 6  # one step more than the longest sentence has
+SCALES = (2.0, 1e4)  # small enough for products of probabilities, and so large that they need logarithms
 
 
 def a_crf(tags: list[str], scheme: str, seed: int = 1, scale: float = 1.0) -> tuple[CRF, Transitions]:
-    """With weights also where nothing is legal: they must not matter."""
+    """Return a CRF and its transitions; illegal moves have random weights too, which must not matter."""
     rng = np.random.default_rng(seed)
     crf = CRF(constraints_of(tags, scheme), len(tags))
     for weight in crf.weights:
@@ -43,7 +43,7 @@ def a_crf(tags: list[str], scheme: str, seed: int = 1, scale: float = 1.0) -> tu
 
 
 def some_logits(n_tags: int, scale: float = 2.0, seed: int = 2, lengths: tuple[int, ...] = LENGTHS) -> np.ndarray:
-    """[T, B, K], NaN at padding."""
+    """Return random logits [T, B, K] with NaN at padding."""
     logits = (np.random.default_rng(seed).normal(size=(WIDTH, len(lengths), n_tags)) * scale).astype(np.float32)
     for row, n in enumerate(lengths):
         logits[n:, row] = np.nan
@@ -51,12 +51,12 @@ def some_logits(n_tags: int, scale: float = 2.0, seed: int = 2, lengths: tuple[i
 
 
 def paths_of(logits: np.ndarray, transitions: Transitions) -> list[AllPaths | None]:
-    """Of each sentence; None for the one of length 0."""
+    """Enumerate all paths of each sentence; the result is None for the sentence of length 0."""
     return [all_paths(logits[:n, row], transitions) if n else None for row, n in enumerate(LENGTHS)]
 
 
 def gold_of(paths: list[AllPaths | None], seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """A legal path of each sentence [T, B], rubbish behind it, and its log-probability [B]."""
+    """Return a legal path of each sentence [T, B], padded with meaningless ids, and its log-probability [B]."""
     rng = np.random.default_rng(seed)
     gold, expected = np.full((WIDTH, len(paths)), 10_000, np.int32), np.zeros(len(paths))
     for row, every in enumerate(paths):
@@ -68,7 +68,10 @@ def gold_of(paths: list[AllPaths | None], seed: int = 3) -> tuple[np.ndarray, np
 
 
 def compiled(crf: CRF) -> Any:
-    """Log-likelihoods and the gradients of their weighted sum: to logits, transition, start and end; any shapes."""
+    """Compile a function that returns log-likelihoods and the gradients of their weighted sum.
+
+    The gradients are with respect to logits, transition, start and end. The function accepts any shapes.
+    """
     weights = [crf.transition.value, crf.start.value, crf.end.value]
 
     @tf.function(
@@ -91,7 +94,7 @@ def compiled(crf: CRF) -> Any:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("scheme", list(TAGS))
-def test_log_likelihoods_and_gradients_are_those_of_all_paths(scheme: str, scale: float) -> None:
+def test_log_likelihoods_and_gradients_equal_those_of_all_paths(scheme: str, scale: float) -> None:
     tags = TAGS[scheme]
     crf, transitions = a_crf(tags, scheme)
     logits = some_logits(len(tags), scale)
@@ -114,11 +117,11 @@ def test_log_likelihoods_and_gradients_are_those_of_all_paths(scheme: str, scale
             of_transition += weight * (counts[:-1].T @ counts[1:] - paths.moves)
     for ours, theirs in zip(gradients, (of_logits, of_transition, of_start, of_end), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
-        assert scale > 100 or np.abs(theirs).max() > 0.05, "a gradient that shows nothing"
+        assert scale > 100 or np.abs(theirs).max() > 0.05, "the gradient is too small to test anything"
 
 
 @pytest.mark.parametrize("scheme", list(TAGS))
-def test_products_and_logarithms_find_the_same(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_and_logarithms_give_the_same_results(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     crf, transitions = a_crf(TAGS[scheme], scheme)
     logits = some_logits(len(TAGS[scheme]))
     gold, _ = gold_of(paths_of(logits, transitions))
@@ -133,7 +136,7 @@ def test_products_and_logarithms_find_the_same(scheme: str, monkeypatch: pytest.
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("scale", [2.0, 90.0])  # the second one cannot be computed with products
+@pytest.mark.parametrize("scale", [2.0, 90.0])  # the second scale is too large for products
 @pytest.mark.parametrize("scheme", list(TAGS))
 def test_gradients_equal_those_of_a_plain_recurrence(scheme: str, scale: float) -> None:
     tags, n = TAGS[scheme], 5
@@ -163,7 +166,7 @@ def test_gradients_equal_those_of_a_plain_recurrence(scheme: str, scale: float) 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("scheme", list(TAGS))
-def test_marginals_are_those_of_all_paths_and_equal_what_prediction_computes(scheme: str, scale: float) -> None:
+def test_marginals_equal_those_of_all_paths_and_those_of_prediction(scheme: str, scale: float) -> None:
     tags = TAGS[scheme]
     crf, transitions = a_crf(tags, scheme)
     logits = some_logits(len(tags), scale)
@@ -173,17 +176,17 @@ def test_marginals_are_those_of_all_paths_and_equal_what_prediction_computes(sch
         if paths:
             np.testing.assert_allclose(found[:n, row], paths.marginals, atol=1e-6)
         assert not found[n:, row].any()
-    rows = np.flatnonzero(LENGTHS)  # prediction is given no empty sentence
+    rows = np.flatnonzero(LENGTHS)  # prediction never receives an empty sentence
     of_numpy = marginals(logits[:, rows].swapaxes(0, 1), np.array(LENGTHS)[rows], transitions)
     np.testing.assert_allclose(found[:, rows].swapaxes(0, 1), of_numpy, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
-def test_illegal_paths_have_no_probability_and_their_weights_no_gradient(scheme: str, scale: float) -> None:
+def test_illegal_paths_have_zero_probability_and_illegal_weights_zero_gradient(scheme: str, scale: float) -> None:
     tags, n = TAGS[scheme], 3
     crf, transitions = a_crf(tags, scheme)
-    for weight in crf.weights:  # what is illegal has the largest weight of all
+    for weight in crf.weights:  # even a large weight must not make an illegal move possible
         weight.assign(np.where(np.random.default_rng(5).random(weight.shape) < 0.5, 5.0, weight.numpy()))
     constraints = constraints_of(tags, scheme)
     assert constraints is not None
@@ -202,13 +205,13 @@ def test_illegal_paths_have_no_probability_and_their_weights_no_gradient(scheme:
     assert set(np.array(crf.marginals(logits, lengths))[0, :, illegal_start].ravel().tolist()) == {0.0}
 
 
-def test_a_step_less_trained_than_another_does_not_underflow() -> None:
-    # 40,000 apart, step by step in turns: the sum over paths must not lose the ones that are best in the end.
+def test_logits_that_are_far_apart_do_not_underflow() -> None:
+    # At each step one tag's logit is 40,000 above the rest. The sum must not lose the paths that are best in the end.
     crf, transitions = a_crf(TAGS["IOB2"], "IOB2", scale=3.0)
     logits = np.full((WIDTH, 1, 5), -2e4, np.float32)
     for t, tag in enumerate([1, 2, 0, 3, 4]):
         logits[t, 0, tag] = 2e4
-    logits[3, 0, 1] = 2e4  # two paths remain at first, one of them ends in an illegal tag
+    logits[3, 0, 1] = 2e4  # two paths remain up to this step; one of them then reaches an illegal tag
     every = all_paths(logits[:5, 0], transitions)
     gold = np.array([[1], [2], [0], [3], [4], [0]], np.int32)
     found, *_ = compiled(crf)(logits, gold, np.array([5], np.int32), np.ones(1, np.float32))
@@ -218,7 +221,7 @@ def test_a_step_less_trained_than_another_does_not_underflow() -> None:
 
 @pytest.mark.parametrize("tags", [["B-a", "E-a"], ["O", "B-a", "I-b"], ["B-a", "I-a", "E-a"], ["S-a", "B-a", "I-a"]])
 @pytest.mark.parametrize("n", [2, 4])
-def test_tags_that_lead_nowhere_or_only_in_turns_are_no_trouble(tags: list[str], n: int) -> None:
+def test_marginals_are_right_with_dead_ends_and_tags_that_only_alternate(tags: list[str], n: int) -> None:
     crf, transitions = a_crf(tags, "IOBES")
     logits = some_logits(len(tags), 3.0, lengths=(n, n))
     every = [all_paths(logits[:n, row], transitions) for row in range(2)]
@@ -228,7 +231,8 @@ def test_tags_that_lead_nowhere_or_only_in_turns_are_no_trouble(tags: list[str],
 
 
 def test_dead_ends_do_not_outgrow_the_rest() -> None:
-    # B- without E- never ends; by itself it would be e^10 better at each of 100 steps.
+    # Without E- a span that starts with B- cannot end, although its logits alone make it e^10 times better at each of
+    # the 100 steps.
     tags, n = ["O", "B-a", "I-a"], 100
     crf, _ = a_crf(tags, "IOBES", scale=0.0)
     logits = np.zeros((n, 1, 3), np.float32)
@@ -239,8 +243,8 @@ def test_dead_ends_do_not_outgrow_the_rest() -> None:
     assert not any(gradient.any() for gradient in gradients)
 
 
-def test_a_sentence_without_a_legal_path_spoils_no_other() -> None:
-    tags = ["B-a", "I-a", "E-a"]  # no path of a single tag
+def test_a_sentence_without_a_legal_path_does_not_affect_the_others() -> None:
+    tags = ["B-a", "I-a", "E-a"]  # no legal path has a single tag
     crf, transitions = a_crf(tags, "IOBES")
     logits = some_logits(3, lengths=(1, 4))
     gold = np.array([[0, 0], [0, 1], [0, 1], [0, 2], [0, 0], [0, 0]], np.int32)
@@ -253,7 +257,7 @@ def test_a_sentence_without_a_legal_path_spoils_no_other() -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_batch_of_nothing_has_no_loss_and_no_gradient(scale: float) -> None:
+def test_a_batch_of_empty_sentences_has_zero_loss_and_zero_gradient(scale: float) -> None:
     crf, _ = a_crf(TAGS["IOB2"], "IOB2")
     logits = some_logits(5, scale, lengths=(0,))[:1]
     found, *gradients = compiled(crf)(logits, np.zeros((1, 1), np.int32), np.zeros(1, np.int32), np.ones(1, np.float32))
@@ -261,7 +265,7 @@ def test_a_batch_of_nothing_has_no_loss_and_no_gradient(scale: float) -> None:
     assert not any(gradient.any() for gradient in gradients)
 
 
-def test_long_sentences_and_one_graph_for_all_lengths() -> None:
+def test_one_graph_computes_short_and_long_sentences() -> None:
     crf, transitions = a_crf(TAGS["IOB2"], "IOB2")
     compute = compiled(crf)
     for n in (1, 3, 700):
@@ -277,7 +281,7 @@ def test_long_sentences_and_one_graph_for_all_lengths() -> None:
         np.testing.assert_allclose(gradients[0].sum(axis=-1), 0.0, atol=1e-5)
 
 
-def test_the_same_bits_each_time_under_op_determinism() -> None:
+def test_results_are_bit_identical_under_op_determinism() -> None:
     crf, transitions = a_crf(TAGS["IOBES"], "IOBES")
     config.enable_op_determinism()
     try:
@@ -292,7 +296,7 @@ def test_the_same_bits_each_time_under_op_determinism() -> None:
         config.disable_op_determinism()
 
 
-def test_weights_exist_at_once_and_say_nothing_at_first() -> None:
+def test_weights_exist_from_the_start_and_have_no_effect_at_first() -> None:
     crf = CRF(None, 3, name="crf")
     assert [(weight.name, weight.shape, weight.dtype) for weight in crf.trainable_weights] == [
         ("transition", (3, 3), "float32"), ("start", (3,), "float32"), ("end", (3,), "float32")
@@ -302,7 +306,7 @@ def test_weights_exist_at_once_and_say_nothing_at_first() -> None:
     np.testing.assert_allclose(found[:5, 1], np.array(tf.nn.softmax(logits[:5, 1])), atol=1e-6)
 
 
-def test_scores_are_those_that_prediction_uses() -> None:
+def test_transition_weights_equal_those_that_prediction_uses() -> None:
     crf, transitions = a_crf(TAGS["IOBES"], "IOBES")
     for ours, theirs in zip(
         crf.transition_weights(), (transitions.transition, transitions.start, transitions.end), strict=True
@@ -310,6 +314,6 @@ def test_scores_are_those_that_prediction_uses() -> None:
         np.testing.assert_array_equal(np.array(ours), theirs.astype(np.float32))
 
 
-def test_constraints_of_other_tags_are_an_error() -> None:
+def test_constraints_for_another_number_of_tags_are_an_error() -> None:
     with pytest.raises(ValueError, match="found 5 tags, expected 4"):
         CRF(constraints_of(TAGS["IOB2"], "IOB2"), 4)

@@ -1,4 +1,4 @@
-"""The choice of a device and of its threads, the search for GPU libraries, and errors of a device."""
+"""Tests of the choice of device and threads, the search for GPU libraries, and device errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         ("cpu", devices.Device("CPU, 3 threads", Kernel.BLOCK, 0, 3), []),
     ],
 )
-def test_only_the_wanted_gpus_are_visible_and_they_run_cudnn_with_growing_memory(
+def test_only_the_requested_gpus_are_visible_and_use_cudnn_with_memory_growth(
     two_gpus: dict[str, list[str]], wanted: str, device: devices.Device, visible: list[str]
 ) -> None:
     assert devices.choose_device(wanted, threads=3) == device

@@ -1,4 +1,4 @@
-"""Several replicas train the network that one would, and stay equal to the bit."""
+"""Check that several replicas train the same network as a single one, and stay bit-identical."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ SETTINGS = [
 # --- Replicas in one process ---------------------------------------------------------------------------------------
 
 
-def test_several_gpus_are_replicas_and_a_single_device_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_gpu_is_a_replica_and_a_single_device_is_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     strategy = SimpleNamespace(num_replicas_in_sync=2)
     monkeypatch.setattr(distributed.tf.distribute, "MirroredStrategy", lambda devices: made.append(devices) or strategy)
     assert connect(Task(), 2).n == 2
     assert connect(Task(), 1).n == connect(Task(), 0).n == 1
-    assert made == [None]  # all that are visible
+    assert made == [None]  # None stands for all visible GPUs
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def two_replicas() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
-def test_two_replicas_have_the_losses_of_one_with_the_joint_batch(two_replicas: dict[str, Any], optimizer: str) -> None:
+def test_two_replicas_have_the_losses_of_one_with_the_whole_batch(two_replicas: dict[str, Any], optimizer: str) -> None:
     found = two_replicas[optimizer]
     np.testing.assert_allclose(found["losses"], found["expected"], atol=1e-4)
     assert len(found["losses"]) == 20
@@ -75,12 +75,12 @@ def test_two_replicas_have_the_losses_of_one_with_the_joint_batch(two_replicas: 
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
-def test_replicas_are_equal_to_the_bit_after_twenty_steps(two_replicas: dict[str, Any], optimizer: str) -> None:
+def test_replicas_are_bit_identical_after_twenty_steps(two_replicas: dict[str, Any], optimizer: str) -> None:
     assert set(two_replicas[optimizer]["replicas"]) == {2}
     assert two_replicas[optimizer]["equal"]
 
 
-def test_a_replica_that_went_its_own_way_is_found(two_replicas: dict[str, Any]) -> None:
+def test_a_replica_with_different_weights_is_detected(two_replicas: dict[str, Any]) -> None:
     assert two_replicas["broken"].startswith(
         "DeviceError: replicas: found weights that differ, expected weights that are equal"
     )
@@ -109,7 +109,7 @@ def losses(model: Path) -> list[float]:
         return [float(row["train_loss"]) for row in csv.DictReader(file)]
 
 
-def test_two_workers_train_what_one_does_and_only_the_chief_writes(corpus: Path) -> None:
+def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpus: Path) -> None:
     done = train_two_workers(corpus, *SETTINGS, "--model", "two")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -158,7 +158,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
         assert line.startswith("error: TF_CONFIG: another worker ended or cannot be reached; ")
         return
     assert "model of epoch " in errors[0]
-    # Only the chief wrote a state; after the next epoch their weights are compared.
+    # Only the chief wrote a state. The workers compare their weights after the next epoch.
     first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
     begun = list(itertools.takewhile(lambda line: not line.startswith("epoch "), second.stderr or ()))
     assert any(re.match(r"continuing in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
@@ -186,11 +186,11 @@ def free_addresses(n: int) -> list[str]:
     return addresses
 
 
-# --- Meeting before TensorFlow -------------------------------------------------------------------------------------
+# --- Meeting before TensorFlow starts --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_workers_meet_whoever_comes_first(order: tuple[int, ...]) -> None:
+def test_workers_meet_whichever_arrives_first(order: tuple[int, ...]) -> None:
     addresses = tuple(free_addresses(3))
     met: dict[int, bool] = {}
 
@@ -207,7 +207,7 @@ def test_workers_meet_whoever_comes_first(order: tuple[int, ...]) -> None:
     assert met == {0: True, 1: True, 2: True}
 
 
-def test_strangers_at_the_chiefs_port_are_no_workers() -> None:
+def test_strangers_at_the_chiefs_port_are_not_taken_for_workers() -> None:
     addresses = tuple(free_addresses(2))
     stop, met = threading.Event(), []
     chief = threading.Thread(target=lambda: met.append(meet(addresses, 0, stop.is_set)))
@@ -234,7 +234,7 @@ def test_a_worker_that_waits_for_the_others_can_be_stopped(index: int) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_a_port_that_is_taken_and_a_host_that_is_unknown_are_errors_that_name_them() -> None:
+def test_a_port_in_use_and_an_unknown_host_are_errors_that_name_them() -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -247,7 +247,7 @@ def test_a_port_that_is_taken_and_a_host_that_is_unknown_are_errors_that_name_th
         meet(("nowhere.invalid:1", *free_addresses(1)), 1)
 
 
-def test_a_lone_worker_is_ended_by_a_signal(corpus: Path) -> None:
+def test_a_worker_without_the_others_is_ended_by_a_signal(corpus: Path) -> None:
     config = json.dumps({"cluster": {"worker": free_addresses(2)}, "task": {"type": "worker", "index": 0}})
     command = [sys.executable, "-m", "tagger", "train", "config.yaml"]
     worker = subprocess.Popen(
@@ -262,7 +262,7 @@ def test_a_lone_worker_is_ended_by_a_signal(corpus: Path) -> None:
     assert "Traceback" not in errors
 
 
-# --- Which worker this is --------------------------------------------------------------------------------------------
+# --- Reading TF_CONFIG -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_lone_worker_is_ended_by_a_signal(corpus: Path) -> None:
         ),
     ],
 )
-def test_the_place_among_the_workers_is_read_from_tf_config(config: str, task: Task) -> None:
+def test_the_index_of_a_worker_is_read_from_tf_config(config: str, task: Task) -> None:
     assert read_task({"TF_CONFIG": config}) == task
     assert task.is_chief == (task.index == 0)
 

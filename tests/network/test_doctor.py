@@ -1,4 +1,4 @@
-"""What `tagger doctor` says, and that its test of the kernel can fail."""
+"""Check the report of `tagger doctor`, and that its self-test of the kernel can fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.network.devices import Device  # noqa: E402
 pytestmark = pytest.mark.tensorflow
 
 
-def test_doctor_says_versions_devices_kernel_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_versions_devices_kernel_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}')
@@ -43,7 +43,7 @@ def test_doctor_says_versions_devices_kernel_and_threads(monkeypatch: pytest.Mon
     assert text.count("\n") == len(text.splitlines())
 
 
-def test_a_malformed_tf_config_is_shown_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_tf_config_is_shown_and_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{")
     assert "workers: TF_CONFIG: found '{'" in run_tagger("doctor").output.decode()
 
@@ -67,7 +67,7 @@ def test_the_gradient_that_tensorflow_registers_fails_the_self_test(monkeypatch:
     assert test.gradient_error > 0.1
 
 
-def test_every_kernel_that_runs_here_passes_within_some_seconds() -> None:
+def test_every_kernel_that_runs_here_passes_within_seconds() -> None:
     for kernel in (Kernel.BLOCK, Kernel.PLAIN):
         test = doctor.check_kernel(Device("CPU", kernel))
         assert test.passed
@@ -75,7 +75,7 @@ def test_every_kernel_that_runs_here_passes_within_some_seconds() -> None:
         assert not np.isnan(test.gradient_error)
 
 
-def test_a_gradient_that_is_no_number_does_not_pass() -> None:
+def test_an_error_of_nan_does_not_pass_the_self_test() -> None:
     for value, gradient in ((1e-7, float("nan")), (float("nan"), 1e-7)):
         assert not doctor.SelfTest("kernel", value, gradient, 0.1).passed
     assert doctor.SelfTest("kernel", 1e-7, 1e-7, 0.1).passed

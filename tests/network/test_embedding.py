@@ -1,4 +1,4 @@
-"""What is known of a token by itself, against stock layers with the same weights."""
+"""Compare the representation of single tokens with stock layers that have the same weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def called(network: CharacterNetwork, forms: WordForms) -> Any:
 
 
 def by_convolution(network: CharacterCNN, ids: np.ndarray) -> Any:
-    """One token alone, padded by one character on each side."""
+    """Convolve a single token, padded by one character on each side."""
     x = tf.gather(network.embedding.value, np.pad(ids, 1))[None]
     return tf.reduce_max(tf.nn.conv1d(x, network.kernel.value, 1, "VALID") + network.bias.value, axis=1)[0]
 
@@ -55,7 +55,7 @@ def by_keras_lstm(network: CharacterLSTM, ids: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("kernel", [Kernel.PLAIN, Kernel.BLOCK])
-def test_both_say_of_each_token_what_stock_layers_say_of_it_alone(kernel: Kernel) -> None:
+def test_both_networks_equal_stock_layers_that_read_each_token_alone(kernel: Kernel) -> None:
     forms = encode_forms(TOKENS, VOCABULARY)
     one_by_one = np.split(forms.characters, np.cumsum(forms.lengths)[:-1])
     sizes = len(VOCABULARY), 5, 6
@@ -65,10 +65,12 @@ def test_both_say_of_each_token_what_stock_layers_say_of_it_alone(kernel: Kernel
     ]:
         expected = np.stack([oracle(network, ids) for ids in one_by_one])
         np.testing.assert_allclose(called(network, forms), expected, atol=1e-6)
-        assert len({row.tobytes() for row in expected.round(5)}) == len(TOKENS) - 1, "but for padding, '' and ?"
+        assert len({row.tobytes() for row in expected.round(5)}) == len(TOKENS) - 1, (
+            "only padding, '' and ? may have the same representation"
+        )
 
 
-def test_gradients_are_those_of_a_plain_convolution() -> None:
+def test_gradients_equal_those_of_a_plain_convolution() -> None:
     forms = encode_forms(["abc", "cab", "bbbb", "a"], VOCABULARY)
     one_by_one = np.split(forms.characters, np.cumsum(forms.lengths)[:-1])
     weights = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
@@ -87,7 +89,7 @@ def test_gradients_are_those_of_a_plain_convolution() -> None:
         assert np.abs(ours).max() > 0.1
 
 
-# --- Put together ---------------------------------------------------------------------------------------------------
+# --- The whole representation ---------------------------------------------------------------------------------------
 
 ENCODER = Encoder(
     TokenVocabulary(("a", "bc")), VOCABULARY, True, (TokenVocabulary(("N", "V")), TokenVocabulary(("x",)))
@@ -110,7 +112,7 @@ def represented(network: TwoBranchTagger, batch: Batch) -> Any:
     return network.representation(network.look_up(batch.distinct_ids), unpack(*join([pack(batch)]), 0))
 
 
-def test_parts_stand_side_by_side_each_of_its_own_token() -> None:
+def test_the_parts_of_each_token_are_concatenated() -> None:
     network, batch = a_network(), a_batch()
     table = np.array(represented(network, batch))
     assert table.shape == (6, network.representation.output_dim) == (6, 6 + 4 + 10 + 2 * 2)
@@ -152,8 +154,9 @@ def test_every_weight_has_a_gradient_and_no_two_start_equal() -> None:
         assert len(set(drawn)) == len(drawn)
 
 
-def test_token_dropout_drops_the_same_of_a_token_wherever_it_stands() -> None:
-    # Palindromes: with equal branches and summed, mirrored tokens have equal logits if they drop the same.
+def test_token_dropout_is_the_same_wherever_a_token_occurs() -> None:
+    # The sentence is a palindrome. If the branches are equal and summed, mirrored tokens have equal logits only if
+    # their dropout masks are equal.
     network = a_network(characters="none", casing=False, merge="sum", token_dropout=0.5)
     block = network.blocks[0]
     block.branches["backward"].set_weights(block.branches["forward"].get_weights())
@@ -169,7 +172,7 @@ def test_token_dropout_drops_the_same_of_a_token_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("kernel", [Kernel.PLAIN, Kernel.BLOCK])
-def test_recurrent_dropout_is_a_network_with_those_weights_at_zero(
+def test_recurrent_dropout_equals_a_network_with_masked_recurrent_weights(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tagger.network import model
@@ -197,7 +200,9 @@ def test_recurrent_dropout_is_a_network_with_those_weights_at_zero(
     expected = np.array(plain(plain.look_up(batch.distinct_ids), fed, training=True))
     for i, (columns, *_) in enumerate(SENTENCES):
         np.testing.assert_allclose(logits[: len(columns), i], expected[: len(columns), i], atol=1e-5)
-    assert network.blocks[0].branches["forward"].cell.recurrent_kernel is not None, "and it has its own again"
+    assert network.blocks[0].branches["forward"].cell.recurrent_kernel is not None, (
+        "the cell must get its own kernel back"
+    )
     again = np.array(network(network.look_up(batch.distinct_ids), fed))
     whole = a_network(layers=2, kernel=kernel)
     np.testing.assert_array_equal(again, np.array(whole(whole.look_up(batch.distinct_ids), fed)))

@@ -1,4 +1,4 @@
-"""The network against stock Keras: a masked Bidirectional LSTM with the same weights is the oracle."""
+"""Compare the network with stock Keras: a masked Bidirectional LSTM with the same weights is the oracle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LENGTHS = (1, 2, 7)
 
 
 def a_network(**options: Any) -> TwoBranchTagger:
-    """A network with weights large enough for every gradient to show, also through products and two layers."""
+    """Return a network whose weights are so large that every gradient shows, even through products and two layers."""
     network = small_network(n_tokens=V, n_tags=K, embedding_dim=E, units=H, seed=3, **options)
     rng = np.random.default_rng(4)
     for weight in network.named_weights().values():
@@ -44,7 +44,7 @@ def a_batch(seed: int = 0) -> Batch:
 def logits_of(
     network: TwoBranchTagger, batch: Batch, dropout_seed: tuple[int, int] = (7, 0), *, training: bool = False
 ) -> Any:
-    """[B, T, K]: the network itself has steps first."""
+    """Compute the logits [B, T, K]; the network itself returns them with the steps first."""
     rows = network.look_up(batch.distinct_ids)
     return tf.transpose(network(rows, fed(batch, dropout_seed), training=training), [1, 0, 2])
 
@@ -58,7 +58,7 @@ def loss_of(logits: Any, tag_ids: np.ndarray, lengths: np.ndarray) -> float:
 
 
 def masked_keras(network: TwoBranchTagger, merge: str) -> Any:
-    """The same network of stock layers, sharing the variables' values: Embedding(mask_zero) and Bidirectional."""
+    """Build the same network, with the same weights, from stock layers: Embedding(mask_zero) and Bidirectional."""
     mode = None if merge == "concat" else merge
     layers = [keras.layers.Embedding(V, E, mask_zero=True)]
     for _ in network.blocks:
@@ -101,12 +101,12 @@ def test_outputs_and_gradients_equal_a_masked_bidirectional_lstm(merge: str, lay
     assert len(our_gradients) == len(their_gradients) == 3 + 6 * layers
     for name, ours_, theirs_ in zip(network.named_weights(), our_gradients, their_gradients, strict=True):
         ours_, theirs_ = (np.array(tf.convert_to_tensor(gradient)) for gradient in (ours_, theirs_))
-        assert np.abs(theirs_).max() > 0.01, f"the gradient of {name} shows nothing"
+        assert np.abs(theirs_).max() > 0.01, f"the gradient of {name} is too small to test anything"
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(("direction", "half"), [("forward", slice(0, H)), ("backward", slice(H, 2 * H))])
-def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: str, half: slice) -> None:
+def test_one_direction_equals_its_half_of_a_masked_bidirectional_lstm(direction: str, half: slice) -> None:
     network, batch = a_network(direction=direction), a_batch()
     reference = keras.layers.Bidirectional(keras.layers.LSTM(H, return_sequences=True))
     x = network.embedding.numpy()[batch.token_ids]
@@ -119,7 +119,7 @@ def test_one_direction_is_that_half_of_a_masked_bidirectional_lstm(direction: st
 
 
 @pytest.mark.parametrize("direction", ["both", "forward", "backward"])
-def test_padding_reaches_no_real_logit_and_no_loss(direction: str) -> None:
+def test_padding_affects_neither_logits_nor_loss(direction: str) -> None:
     network, batch = a_network(layers=2, direction=direction), a_batch()
     logits = np.array(logits_of(network, batch))
     loss = loss_of(logits, batch.tag_ids, batch.lengths)
@@ -159,7 +159,7 @@ def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
     for row, n in enumerate(LENGTHS):
         for t in range(n):
             expected -= np.log(probabilities[row, t, batch.tag_ids[row, t]])
-    logits[~batch.mask] = np.nan  # what stands at padding must not matter, whatever it is
+    logits[~batch.mask] = np.nan  # logits at padding must not matter
     assert loss_of(logits, batch.tag_ids, batch.lengths) == pytest.approx(expected, rel=1e-5)
 
 
@@ -168,7 +168,7 @@ def test_loss_is_the_sum_of_cross_entropies_at_real_tokens() -> None:
     ("direction", "merge"),
     [*(("both", merge) for merge in ("concat", "sum", "mul", "ave")), ("forward", "sum"), ("backward", "concat")],
 )
-def test_dropout_masks_inputs_and_merged_outputs_constantly_over_time(
+def test_dropout_masks_of_inputs_and_merged_outputs_are_constant_over_time(
     direction: str, merge: str, layers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, batch = (
@@ -226,7 +226,7 @@ def test_both_branches_drop_the_same_inputs() -> None:
 
 
 @pytest.mark.parametrize("kernel", list(Kernel))
-def test_every_branch_is_told_which_kernel_to_use(kernel: Kernel) -> None:
+def test_every_branch_uses_the_given_kernel(kernel: Kernel) -> None:
     network = a_network(kernel=kernel, layers=2)
     branches = [branch for block in network.blocks for branch in block.branches.values()]
     assert [type(branch) is BlockLSTM for branch in branches] == [kernel is Kernel.BLOCK] * 4

@@ -1,4 +1,4 @@
-"""The exported network against the one in TensorFlow: the same logits, the same tags, on every corpus."""
+"""Compare the exported network with the one in TensorFlow: the same logits and the same tags on every corpus."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CORPORA = {
     "nerkor/train.tsv.gz": Layout(),
     "chinese/zh_gsd-ud-train.iob2": Layout(columns={"token": 1}, comments="#"),
     "messy/btc-f.conll": Layout(),
-    "messy/europeana-de-sbb.bio": Layout(comments="#"),  # one sentence, read in pieces
+    "messy/europeana-de-sbb.bio": Layout(comments="#"),  # one sentence, read in chunks
     "messy/swedish-train.txt": Layout(),
     "messy/japanese-eucjp.data": Layout(encoding="euc_jp"),
     "messy/japanese-seg.data": Layout(),
@@ -65,7 +65,7 @@ def of(architecture: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=of)
-def test_logits_are_those_of_tensorflow(tmp_path: Path, architecture: dict[str, object]) -> None:
+def test_logits_equal_those_of_tensorflow(tmp_path: Path, architecture: dict[str, object]) -> None:
     directory = save_small_model(tmp_path / "model", **architecture)
     sentences = random_sentences(40)
     ours, theirs = load_predictor(directory, threads=1), in_tensorflow(directory)
@@ -73,12 +73,12 @@ def test_logits_are_those_of_tensorflow(tmp_path: Path, architecture: dict[str, 
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=1e-5)
     spread = np.concatenate(theirs.logits(sentences)).std(axis=0)
-    assert (spread > 0.05).all(), "logits that hardly differ show nothing"
+    assert (spread > 0.05).all(), "the logits vary too little to test anything"
 
 
 @pytest.fixture(scope="module")
 def real_sentences(corpora: Path) -> list[list[str]]:
-    """The first sentences of every corpus, and the longest of each."""
+    """Return the first sentences of every corpus, and the longest sentence of each."""
     found = []
     for name, layout in CORPORA.items():
         with open_corpus(corpora / name) as stream:
@@ -98,7 +98,7 @@ def real_sentences(corpora: Path) -> list[list[str]]:
     ],
     ids=str,
 )
-def test_tags_are_those_of_tensorflow_on_every_corpus(
+def test_tags_equal_those_of_tensorflow_on_every_corpus(
     tmp_path: Path, real_sentences: list[list[str]], architecture: dict[str, object], decoder: str
 ) -> None:
     tokens = tuple(dict.fromkeys(token for tokens in real_sentences for token in tokens[::2] if "\n" not in token))
@@ -109,14 +109,16 @@ def test_tags_are_those_of_tensorflow_on_every_corpus(
     )
     assert [tagged.tags for tagged in ours] == [tagged.tags for tagged in theirs]
     assert np.allclose(*([score for t in some for score in t.probabilities] for some in (ours, theirs)), atol=1e-4)
-    assert len({tag for tagged in ours for tag in tagged.tags}) >= 4, "a network that says little shows little"
+    assert len({tag for tagged in ours for tag in tagged.tags}) >= 4, (
+        "the network predicts too few tags to test anything"
+    )
 
 
-# --- The check before a model takes its place -------------------------------------------------------------------------
+# --- The check before a model replaces another -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reads", READS, ids=of)
-def test_whatever_a_network_reads_the_graph_reads_too(tmp_path: Path, reads: dict[str, Any]) -> None:
+def test_the_graph_reads_every_input_of_the_network(tmp_path: Path, reads: dict[str, Any]) -> None:
     directory = save_small_model(tmp_path / "model", max_length=30, **reads)
     rng = np.random.default_rng(3)
     sentences = [*random_sentences(30), ["", "w1\u3000", "日本", "W7", "x" * 5000, "\ud800", "1996"], []]
@@ -124,11 +126,11 @@ def test_whatever_a_network_reads_the_graph_reads_too(tmp_path: Path, reads: dic
     ours, theirs = load_predictor(directory, threads=2), in_tensorflow(directory)
     expected = theirs.logits(sentences, features)
     for found, wanted in zip(ours.logits(sentences, features), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-4)  # of up to 15
+        np.testing.assert_allclose(found, wanted, atol=1e-4)  # the logits are up to 15
     tags = [tagged.tags for tagged in ours.tag(sentences, features)]
     assert tags == [tagged.tags for tagged in theirs.tag(sentences, features)]
     assert tags == [ours.tag([tokens], [its])[0].tags for tokens, its in zip(sentences, features, strict=True)]
-    # Each input shows in the logits: other casing and characters, or another value of the last feature.
+    # Each input changes the logits: casing and characters, or the value of the last feature.
     if reads["casing"] or reads["characters"] != "none":
         one, other = ours.logits([["unknown"], ["UNK 7"]], [[["f1"]] * len(reads["features"])] * 2)
         assert np.abs(one - other).max() > 1e-3
@@ -142,7 +144,7 @@ def columns(sentences: list[list[str]]) -> list[list[list[str]]]:
     return [[tokens] for tokens in sentences]
 
 
-def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
+def test_a_network_that_differs_is_detected(tmp_path: Path) -> None:
     first = in_tensorflow(save_small_model(tmp_path / "one"))
     other = load_predictor(save_small_model(tmp_path / "two", seed=2))
     with pytest.raises(ModelError, match=r"model\.onnx: found a difference of .* expected at most 0\.00"):
@@ -150,7 +152,7 @@ def test_a_network_that_differs_is_found(tmp_path: Path) -> None:
     check_equal(load_predictor(tmp_path / "one"), first, columns(random_sentences(5)))
 
 
-def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
+def test_a_network_with_nan_logits_is_detected(tmp_path: Path) -> None:
     model = in_tensorflow(save_small_model(tmp_path / "one")).model
     theirs = Predictor(dataclasses.replace(model, network=lambda *some: model.network(*some) * np.float32(np.nan)))
     with pytest.raises(
@@ -160,7 +162,7 @@ def test_a_network_without_numbers_is_found(tmp_path: Path) -> None:
         check_equal(load_predictor(tmp_path / "one"), theirs, columns(random_sentences(5)))
 
 
-def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
+def test_the_check_includes_the_longest_sentence(tmp_path: Path) -> None:
     model = in_tensorflow(save_small_model(tmp_path / "one")).model
     seen: list[int] = []
     network = lambda *some: seen.extend(map(len, some[0])) or model.network(*some)  # noqa: E731
@@ -168,17 +170,17 @@ def test_the_check_sees_the_longest_sentence(tmp_path: Path) -> None:
     sentences = [*[["w1", "w2"]] * 5000, ["w3"] * 300, [], ["w4"]]
     check_equal(load_predictor(tmp_path / "one"), first, columns(sentences))
     assert 300 in seen
-    assert sum(seen) < 2 * 3000, "not all of them: the check must be quick"
+    assert sum(seen) < 2 * 3000, "the check must be quick, so it must not read all sentences"
 
 
-def test_tags_that_differ_are_found_though_the_logits_are_equal(tmp_path: Path) -> None:
+def test_tags_that_differ_are_detected_even_if_the_logits_are_equal(tmp_path: Path) -> None:
     theirs = in_tensorflow(save_small_model(tmp_path / "one", decoder="constrained"))
     ours = load_predictor(save_small_model(tmp_path / "two", decoder="softmax"))
     with pytest.raises(ModelError, match=r"found a difference of .* between the results of ONNX Runtime"):
         check_equal(ours, theirs, columns(random_sentences(30)))
 
 
-def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path) -> None:
+def test_a_model_that_fails_the_check_does_not_replace_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
     (tmp_path / "c.yaml").write_text(
         "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\ntraining: {epochs: 1}\n"
@@ -207,7 +209,7 @@ def test_a_model_that_fails_the_check_does_not_take_its_place(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("direction", ["both", "forward"])
-def test_an_embedding_of_half_precision_is_the_same_network(tmp_path: Path, direction: str) -> None:
+def test_a_half_precision_embedding_changes_the_logits_only_by_rounding(tmp_path: Path, direction: str) -> None:
     half, whole = (
         save_small_model(tmp_path / dtype, embedding_dtype=dtype, direction=direction)
         for dtype in ("float16", "float32")
@@ -221,7 +223,7 @@ def test_an_embedding_of_half_precision_is_the_same_network(tmp_path: Path, dire
     ):
         np.testing.assert_allclose(found, expected, atol=2e-5)
         differences.append(float(np.abs(found - exact).max()))
-    assert 1e-4 < max(differences) < 0.1, "rounded, and no more than that"
+    assert 1e-4 < max(differences) < 0.1, "the logits must differ by rounding and no more"
 
 
 def test_equal_weights_give_an_equal_file(tmp_path: Path) -> None:

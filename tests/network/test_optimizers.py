@@ -1,4 +1,4 @@
-"""Row-wise updates and averages against Keras's dense ones, and the scale of a float16 loss."""
+"""Compare row-wise updates and averages with Keras's dense ones, and check the scale of a float16 loss."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def start() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("clip_norm", [None, 0.7])
 @pytest.mark.parametrize("name", ["adam", "nadam", "sgd"])
-def test_where_all_rows_are_touched_it_agrees_with_dense_keras(name: str, clip_norm: float | None) -> None:
+def test_updates_of_all_rows_agree_with_dense_keras(name: str, clip_norm: float | None) -> None:
     embedding, weight = start()
     ours = tf.Variable(embedding), tf.Variable(weight)
     theirs = keras.Variable(embedding), keras.Variable(weight)
@@ -55,7 +55,7 @@ def test_where_all_rows_are_touched_it_agrees_with_dense_keras(name: str, clip_n
 
 
 @pytest.mark.parametrize("name", ["adam", "nadam", "sgd"])
-def test_rows_that_are_not_looked_up_stay_as_they_are(name: str) -> None:
+def test_rows_that_are_not_looked_up_do_not_change(name: str) -> None:
     embedding, weight = start()
     variable = tf.Variable(embedding)
     optimizer = Optimizer(name, variable, [tf.Variable(weight)], clip_norm=5.0)
@@ -71,7 +71,7 @@ def test_rows_that_are_not_looked_up_stay_as_they_are(name: str) -> None:
         assert (np.abs(slot.numpy()).max(axis=1) > 0).tolist() == [True, False, True, False, False]
 
 
-def test_the_norm_that_is_clipped_is_that_of_all_gradients_together() -> None:
+def test_clipping_uses_the_norm_of_all_gradients_together() -> None:
     variable, weight = tf.Variable(np.zeros((2, 1), np.float32)), tf.Variable(np.zeros(1, np.float32))
     optimizer = Optimizer("sgd", variable, [weight], clip_norm=1.0)
     optimizer.learning_rate.assign(1.0)
@@ -98,7 +98,7 @@ def decay_at(step: int, decay: float) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
-def test_a_moving_average_of_touched_rows_equals_the_one_of_keras() -> None:
+def test_a_moving_average_of_updated_rows_equals_that_of_keras() -> None:
     embedding, weight = tf.Variable(random(N_AVERAGED, E)), tf.Variable(random(2, 2))
     theirs = [keras.Variable(random(N_AVERAGED, E)), keras.Variable(random(2, 2))]
     reference = keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.8)
@@ -112,7 +112,7 @@ def test_a_moving_average_of_touched_rows_equals_the_one_of_keras() -> None:
         average.update(tf.range(N_AVERAGED), old)
         reference.ema_momentum = decay_at(step + 1, 0.8)
         reference.apply(gradients, theirs)
-        if step == 0:  # Keras begins with the weights after the first step, not with the initial ones
+        if step == 0:  # Keras starts with the weights after the first step, not with the initial ones
             kept = reference._model_variables_moving_average
             for variable, ours, start in zip(
                 kept, (embedding, weight), (random(N_AVERAGED, E), random(2, 2)), strict=True
@@ -160,8 +160,8 @@ def trained(**settings: object) -> Trainer:
     return trainer
 
 
-def test_training_keeps_the_average_of_each_of_its_steps() -> None:
-    # d = 0.5: the average is nearly that of the last few steps, so each of them shows, also within one call.
+def test_training_averages_the_weights_of_every_step() -> None:
+    # With a decay of 0.5 the last few steps dominate the average, so each of them shows, even within one call.
     averaged, plain = trained(ema=0.5), trained()
     assert not [name for name in plain.state(1) if name.startswith("average")]
     ours, theirs = averaged.network.weights_as_arrays(), plain.network.weights_as_arrays()
@@ -178,7 +178,7 @@ def test_training_keeps_the_average_of_each_of_its_steps() -> None:
         np.testing.assert_array_equal(plain.network.weights_as_arrays()["embedding"], theirs["embedding"])
 
 
-def test_the_weights_of_training_come_back_after_an_error() -> None:
+def test_the_training_weights_are_restored_after_an_error() -> None:
     trainer = trained(ema=0.9)
     before = trainer.network.weights_as_arrays()
     with pytest.raises(RuntimeError), trainer.saved_weights():

@@ -1,4 +1,4 @@
-"""`tagger export`: a network for other tools gives the same logits."""
+"""Check that a network exported by `tagger export` for other tools gives the same logits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def feed(directory: Path, n_features: int = 0) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """What the graph asks for of padded sentences, and the logits that belong to them."""
+    """Return the inputs of the graph for padded sentences, and the expected logits of these sentences."""
     sentences, predictor = random_sentences(6), in_tensorflow(directory)
     features = [[[f"f{len(token) % 7}" for token in tokens]] * n_features for tokens in sentences]
     given = [[tokens, *its] for tokens, its in zip(sentences, features, strict=True)]
@@ -80,7 +80,7 @@ def test_a_saved_model_gives_the_same_logits(tmp_path: Path, options: dict[str, 
     check_served(logits, inputs["lengths"], expected)
 
 
-def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
+def test_export_overwrites_nothing_and_explains_what_is_wrong(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model")
     (tmp_path / "mine").write_text("mine")
     for form in ("onnx", "saved-model"):
@@ -94,7 +94,7 @@ def test_export_writes_over_nothing_and_says_what_is_wrong(tmp_path: Path) -> No
     assert run_tagger("export", tmp_path / "x", "--model", tmp_path / "no").first_error.endswith("with --model")
 
 
-def test_export_leaves_what_is_beside_it_alone_and_the_model_whole(tmp_path: Path) -> None:
+def test_export_changes_neither_other_files_nor_the_model(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model")
     (tmp_path / ".served.new").mkdir()
     (tmp_path / ".served.new/mine").write_text("mine")
@@ -113,7 +113,7 @@ def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
-def test_what_a_crf_has_learned_goes_with_the_graph(tmp_path: Path, scheme: str) -> None:
+def test_the_graph_includes_the_transition_weights_of_a_crf(tmp_path: Path, scheme: str) -> None:
     tags = {"IOB2": TAGS, "IOBES": ("O", "B-X", "E-X", "I-X", "S-X")}[scheme]
     directory = save_small_model(tmp_path / "model", decoder="crf", scheme=scheme, tags=tags)
     sentences, (ours, theirs) = random_sentences(40), (load_predictor(directory, threads=1), in_tensorflow(directory))
@@ -122,7 +122,7 @@ def test_what_a_crf_has_learned_goes_with_the_graph(tmp_path: Path, scheme: str)
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
     plain = load_predictor(save_small_model(tmp_path / "plain", scheme=scheme, tags=tags), threads=1)
     differ = [a.tags != b.tags for a, b in zip(ours.tag(sentences), plain.tag(sentences), strict=True)]
-    assert sum(differ) > 10, "what it has learned shows"
+    assert sum(differ) > 10, "the learned transition weights must change some tags"
     assert [tagged.probabilities for tagged in ours.tag(sentences, probabilities=False)] == [[]] * len(sentences)
 
     assert run_tagger("export", tmp_path / "n.onnx", "--model", directory).exit_code == 0

@@ -1,4 +1,4 @@
-"""The training loop: it learns, it is seeded, and it stops when told."""
+"""Check that the training loop learns, depends only on its seed, and stops when it is told to."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_optimizer_learns(optimizer: str, learning_rate: float) -> None:
     assert last < 0.7 * first
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_other_weights() -> None:
     trainers = [a_trainer(), a_trainer(), a_trainer(seed=2)]
     for trainer in trainers:
         losses(trainer)
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert (same != other).any()
 
 
-def test_loss_is_reported_per_token_and_summed_over_tokens_divided_by_sentences_when_trained() -> None:
+def test_the_reported_loss_is_per_token_and_the_trained_loss_per_sentence() -> None:
     trainer = a_trainer(optimizer="sgd", learning_rate=0.1, decay=0.0, clip_norm=None)
     trainer.network.spec = dataclasses.replace(trainer.network.spec, dropout=0.0)
     batch = next(iter(a_training_set().batches(0)))
@@ -114,7 +114,7 @@ def test_clipping_bounds_the_update() -> None:
     assert norm == pytest.approx(0.01, rel=1e-3)
 
 
-def test_a_stop_request_ends_the_epoch_after_the_steps_that_are_queued() -> None:
+def test_a_stop_request_ends_the_epoch_after_the_queued_steps() -> None:
     trainer, done = a_trainer(), list[int]()
     batches = [batch for epoch in range(10) for batch in a_training_set().batches(epoch)]
     with pytest.raises(Stopped):
@@ -127,7 +127,7 @@ def test_a_stop_request_ends_the_epoch_after_the_steps_that_are_queued() -> None
 @pytest.mark.parametrize(
     ("units", "layers", "steps"), [(8, 1, 16), (100, 1, 16), (400, 1, 4), (400, 2, 2), (5000, 1, 1)]
 )
-def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: int, layers: int, steps: int) -> None:
+def test_a_stop_request_waits_for_fewer_steps_of_a_larger_network(units: int, layers: int, steps: int) -> None:
     trainer = a_trainer()
     branch = SimpleNamespace(units=units)
     blocks = [SimpleNamespace(branches={"forward": branch, "backward": branch})] * layers
@@ -137,7 +137,7 @@ def test_the_larger_the_network_the_fewer_steps_a_stop_request_waits_for(units: 
     assert tokens == [sum(b.n_tokens for b in batches[i : i + steps]) for i in range(0, len(batches), steps)]
 
 
-def test_a_call_ends_where_its_tokens_are_many_and_the_same_from_wherever_one_goes_on() -> None:
+def test_a_call_ends_after_many_tokens_wherever_training_continues() -> None:
     def groups(lengths: list[int], first: int = 0) -> list[list[int]]:
         batches = [SimpleNamespace(n_tokens=n) for n in lengths]
         return [[step for step, _ in group] for group in call_groups(enumerate(batches[first:], first), 3)]  # type: ignore[arg-type, type-var]
@@ -164,7 +164,7 @@ def test_several_steps_in_one_call_equal_single_calls() -> None:
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
+def test_a_nan_loss_is_an_error_with_advice() -> None:
     trainer = a_trainer()
     trainer.network.softmax.bias.assign([np.nan] * K)
     with pytest.raises(
@@ -173,7 +173,7 @@ def test_a_loss_that_is_no_number_is_an_error_with_advice() -> None:
         trainer.train_epoch(a_training_set().batches(0), 0)
 
 
-def test_new_lengths_do_not_compile_the_step_again() -> None:
+def test_new_lengths_do_not_recompile_the_step() -> None:
     trainer = a_trainer()
 
     def of_length(n: int) -> Iterable[Batch]:
@@ -209,10 +209,10 @@ def test_every_call_carries_the_dropout_seeds_of_its_epoch_steps_and_replicas() 
     assert len({dropout_seed(1, e, s, r) for e in range(9) for s in range(50) for r in range(4)}) == 9 * 50 * 4
 
 
-def test_weights_that_are_no_numbers_are_found_though_no_loss_shows_it() -> None:
+def test_infinite_weights_are_detected_even_if_no_loss_shows_them() -> None:
     trainer = a_trainer()
     embedding = trainer.network.embedding.numpy()
-    embedding[1, 3] = np.inf  # UNK: not in a batch without replacements
+    embedding[1, 3] = np.inf  # the row of UNK, which occurs in no batch because no token is replaced
     trainer.network.embedding.assign(embedding)
     data = dataclasses.replace(a_training_set(), word_dropout=WordDropout(rare=np.ones(V, bool), unk_probability=0.0))
     with pytest.raises(TaggerError, match=r"epoch 1: found weights that are not finite at step 5: "):
@@ -229,7 +229,7 @@ def test_mixed_precision_trains_as_float32_does() -> None:
 
 
 def test_gradients_are_divided_by_the_loss_scale_again() -> None:
-    # Plain SGD without clipping, where a constant factor would show.
+    # A constant factor would show in plain SGD without clipping.
     settings = {"optimizer": "sgd", "learning_rate": 0.01, "clip_norm": None}
     full, mixed = (a_trainer(mixed_precision=mixed, **settings) for mixed in (False, True))
     for trainer in (full, mixed):
@@ -239,12 +239,12 @@ def test_gradients_are_divided_by_the_loss_scale_again() -> None:
         np.testing.assert_allclose(ours[name], theirs[name], atol=5e-3)
 
 
-def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves() -> None:
+def test_a_step_whose_gradients_overflow_is_skipped_and_the_loss_scale_halves() -> None:
     trainer = a_trainer(mixed_precision=True)
     before = trainer.network.weights_as_arrays()
     batch = next(iter(a_training_set().batches(0)))
     scale = trainer.variables()[1]["loss_scale"]
-    scale.assign(2.0**24)  # float16 ends at 65504
+    scale.assign(2.0**24)  # the largest float16 number is 65504
     scales = []
     for _ in range(30):
         trainer.train_epoch([batch], 0)
@@ -258,12 +258,13 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_loss_scale_halves()
     assert len(scales) > 3
 
 
-# --- Parts of a batch, label smoothing, steps of the rate ---------------------------------------------------------------
+# --- Parts of a batch, label smoothing, steps of the learning rate ---------------------------------------------------
 
 
 @pytest.mark.parametrize("parts", [3, 20])
-def test_gradients_accumulated_over_parts_of_a_batch_are_those_of_the_batch(parts: int) -> None:
-    # 8 sentences a batch: 3 parts are uneven, and of 20 most are empty. Plain SGD: its step is the gradient.
+def test_gradients_accumulated_over_parts_of_a_batch_equal_those_of_the_batch(parts: int) -> None:
+    # With 8 sentences in a batch, 3 parts are uneven, and most of 20 parts are empty. A step of plain SGD is the
+    # gradient.
     settings = {"optimizer": "sgd", "learning_rate": 0.1, "clip_norm": 1.0}
     whole, in_parts = a_trainer(**settings), a_trainer(**settings, accumulate=parts)
     results = []
@@ -285,7 +286,7 @@ def test_parts_of_a_batch_draw_their_own_dropout() -> None:
     assert len(seeds) == 6
 
 
-def test_label_smoothing_is_that_of_keras() -> None:
+def test_label_smoothing_equals_that_of_keras() -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(5, 3, K)).astype(np.float32)
     tags, lengths = rng.integers(0, K, (5, 3)).astype(np.int32), np.array([5, 1, 3], np.int32)
@@ -297,13 +298,13 @@ def test_label_smoothing_is_that_of_keras() -> None:
     assert found != pytest.approx(float(sequence_loss(logits, tags, lengths)), rel=1e-2)
 
 
-def test_label_smoothing_reaches_the_training() -> None:
+def test_label_smoothing_changes_the_training_loss() -> None:
     plain, smooth = a_trainer(), a_trainer(label_smoothing=0.3)
     losses = [trainer.train_epoch(a_training_set().batches(0), 0).loss for trainer in (plain, smooth)]
     assert losses[0] != losses[1]
 
 
-def test_the_rate_of_an_epoch_by_hand() -> None:
+def test_the_learning_rate_of_each_epoch_equals_the_one_computed_by_hand() -> None:
     settings = TrainingConfig(learning_rate=0.1, decay=0.5, steps={3: 0.5, 5: 0.1})
     rates = [rate_of(settings, epoch) for epoch in range(6)]
     expected = [0.1, 0.1 / 1.5, 0.5 * 0.1 / 2, 0.5 * 0.1 / 2.5, 0.05 * 0.1 / 3, 0.05 * 0.1 / 3.5]
@@ -314,7 +315,7 @@ def test_the_rate_of_an_epoch_by_hand() -> None:
         assert float(trainer.optimizer.learning_rate) == pytest.approx(rate)
 
 
-def test_frozen_rows_stay_and_all_others_move() -> None:
+def test_frozen_rows_stay_and_all_others_that_occur_change() -> None:
     frozen = np.arange(V) % 3 == 0
     trainer = a_trainer(frozen=frozen)
     before = trainer.network.weights_as_arrays()["embedding"]

@@ -38,7 +38,7 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def legal_paths(tags: list[str], scheme: str, length: int) -> list[tuple[int, ...]]:
-    """All tag sequences that seqscore finds valid, as ids."""
+    """Return all tag sequences that seqscore finds valid, as tag ids."""
     encoding = get_encoding(SEQSCORE_NAMES[scheme])
     paths = itertools.product(range(len(tags)), repeat=length)
     return [path for path in paths if validate_labels([tags[i] for i in path], encoding).is_valid()]
@@ -72,7 +72,7 @@ def test_viterbi_finds_the_best_of_all_legal_paths_of_ragged_sentences(scheme: s
             assert path[:n] == paths[n][totals.argmax()].tolist()
             assert path[n:] == [0] * (5 - n)
             n_repaired += path[:n] != scores[row, :n].argmax(axis=-1).tolist()
-    if scheme != "IO":  # where everything is legal
+    if scheme != "IO":  # every path is legal in IO
         assert n_repaired > 20
 
 
@@ -99,7 +99,7 @@ def test_viterbi_adds_up_start_transition_and_end_scores(n_tags: int, lengths: l
         assert total(row, tuple(found[row, :n].tolist())) == pytest.approx(best, abs=1e-4)
 
 
-def test_a_sentence_is_decoded_alike_alone_and_in_any_batch() -> None:
+def test_a_sentence_is_decoded_the_same_alone_and_in_any_batch() -> None:
     tags = TAGS["IOB2"]
     constraints = constraints_for(tags, "IOB2")
     logits = random_scores((6, 9, len(tags)), 3)
@@ -114,7 +114,7 @@ def test_a_sentence_is_decoded_alike_alone_and_in_any_batch() -> None:
         assert alone_scores[0].tolist() == scores[row, :n].tolist()
 
 
-def test_what_lies_beyond_a_sentence_is_ignored() -> None:
+def test_logits_beyond_the_end_of_a_sentence_are_ignored() -> None:
     tags = TAGS["IOBES"]
     constraints = constraints_for(tags, "IOBES")
     logits = random_scores((3, 6, len(tags)), 4)
@@ -139,7 +139,7 @@ def test_constrained_tags_are_always_legal(scheme: str, data: st.DataObject) -> 
         assert validate_labels(decoded, get_encoding(SEQSCORE_NAMES[scheme])).is_valid(), decoded
 
 
-def test_long_sentences_stay_legal_and_as_good_as_in_double_precision() -> None:
+def test_paths_of_long_sentences_are_legal_and_as_good_as_in_double_precision() -> None:
     tags, n = TAGS["IOB2"], 20_000
     constraints = constraints_for(tags, "IOB2")
     scores = log_softmax(random_scores((1, n, len(tags)), 5))
@@ -166,7 +166,7 @@ def test_without_constraints_each_token_gets_its_best_tag() -> None:
 
 
 @pytest.mark.parametrize("constrained", [False, True])
-def test_the_score_of_a_tag_is_its_softmax_probability(constrained: bool) -> None:
+def test_the_probability_of_a_tag_is_its_softmax_probability(constrained: bool) -> None:
     tags = TAGS["IOB2"]
     logits = random_scores((4, 6, len(tags)), 7)
     lengths = lengths_of(6, 1, 2, 5)
@@ -179,7 +179,7 @@ def test_the_score_of_a_tag_is_its_softmax_probability(constrained: bool) -> Non
         for t in range(n):
             assert float(scores[row, t]) == pytest.approx(probabilities[t, ids[row, t]], abs=1e-6)
             best += bool(ids[row, t] == probabilities[t].argmax())
-    assert (best < 14) == constrained, "the constraints should have overruled some tag"
+    assert (best < 14) == constrained, "some tag must be overruled with constraints, and none without"
 
 
 def test_log_softmax_is_exact_and_does_not_overflow() -> None:
@@ -195,8 +195,8 @@ def test_log_softmax_is_exact_and_does_not_overflow() -> None:
 # --- Sentences without a legal path --------------------------------------------------------------------------------
 
 
-def test_a_sentence_without_a_legal_path_gets_its_best_scored_tags() -> None:
-    tags = ["I-a", "I-b"]  # no O and no B-: nothing may begin a sentence
+def test_a_sentence_without_a_legal_path_still_gets_its_best_path() -> None:
+    tags = ["I-a", "I-b"]  # without O and B- no tag may begin a sentence
     constraints = constraints_for(tags, "IOB2")
     logits = np.array([[[0, 5], [0, 5], [1, 5]], [[5, 0], [0, 4], [5, 0]], [[0, 5], [9, 9], [9, 9]]], np.float32)
     ids = decode(logits, lengths_of(3, 3, 1), constraints)
@@ -205,19 +205,19 @@ def test_a_sentence_without_a_legal_path_gets_its_best_scored_tags() -> None:
     assert scores[0].tolist() == pytest.approx(softmax(logits[0])[:, 1].tolist(), abs=1e-6)
 
 
-def test_a_sentence_without_a_legal_path_does_not_touch_its_neighbours() -> None:
-    tags = ["B-a", "I-b"]  # S- and E- are missing: every path of IOBES is illegal
+def test_a_sentence_without_a_legal_path_does_not_affect_the_others() -> None:
+    tags = ["B-a", "I-b"]  # every path is illegal in IOBES without S- and E-
     ids = decode(random_scores((3, 4, 2), 9), lengths_of(4, 1, 3), constraints_for(tags, "IOBES"))
     assert ids.shape == (3, 4)
     assert set(ids.ravel().tolist()) <= {0, 1}
     assert ids[1, 1:].tolist() == [0, 0, 0]
 
 
-def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time() -> None:
+def test_illegal_sentences_of_a_large_batch_are_repaired_a_few_at_a_time() -> None:
     tags = TAGS["IOB2"]
     constraints = constraints_for(tags, "IOB2")
     logits = np.zeros((3000, 2, len(tags)), np.float32)
-    logits[::2, 0, tags.index("I-a")] = 5.0  # every other one begins with an inside tag
+    logits[::2, 0, tags.index("I-a")] = 5.0  # every other sentence begins with an inside tag
     logits[::2, 0, tags.index("B-a")] = 4.0
     peaks = []
     for n_sentences in (10, 3000):
@@ -232,7 +232,7 @@ def test_every_illegal_sentence_of_a_large_batch_is_repaired_a_few_at_a_time() -
 
 @given(seed=st.integers(0, 10_000), scheme=st.sampled_from(list(SCHEMES)))
 @settings(max_examples=60)
-def test_argmax_is_taken_only_where_it_is_what_viterbi_finds(seed: int, scheme: str) -> None:
+def test_argmax_is_used_only_where_it_equals_viterbi(seed: int, scheme: str) -> None:
     constraints = constraints_for(TAGS[scheme], scheme)
     logits = random_scores((6, 5, len(TAGS[scheme])), seed)
     lengths = lengths_of(5, 1, 3, 2, 5, 4)
@@ -274,7 +274,7 @@ def test_a_crf_finds_the_best_of_all_paths_and_their_marginals(scheme: str, scal
     assert n_other > 5 or (scheme == "none" and scale > 100)
 
 
-def test_legal_best_tags_may_still_not_be_the_best_path_of_a_crf() -> None:
+def test_the_best_path_of_a_crf_may_differ_from_the_best_tags_even_if_these_are_legal() -> None:
     tags = CRF_TAGS["IOB2"]
     transitions = learned_within(constraints_of(tags, "IOB2"), -9.0 * np.eye(5), np.zeros(5), np.zeros(5))
     logits = np.array([[[1.0, 0.5, 0.0, 0.0, 0.0]] * 2], np.float32)
@@ -283,7 +283,7 @@ def test_legal_best_tags_may_still_not_be_the_best_path_of_a_crf() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
-def test_a_piece_is_decoded_as_if_the_tag_before_it_were_given(scheme: str) -> None:
+def test_a_chunk_is_decoded_given_the_tag_before_it(scheme: str) -> None:
     tags, n, cut = CRF_TAGS[scheme], 5, 2
     transitions = learned(tags, scheme, 4)
     logits = random_scores((1, n, len(tags)), 5)
@@ -302,7 +302,7 @@ def test_a_piece_is_decoded_as_if_the_tag_before_it_were_given(scheme: str) -> N
 
 
 @pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
-def test_the_first_piece_may_end_in_any_tag(scheme: str) -> None:
+def test_the_first_chunk_may_end_in_any_tag(scheme: str) -> None:
     tags, n = CRF_TAGS[scheme], 3
     transitions = learned(tags, scheme, 6)
     first = transitions.of_chunk(None, continues=True)
@@ -312,7 +312,7 @@ def test_the_first_piece_may_end_in_any_tag(scheme: str) -> None:
     np.testing.assert_allclose(marginals(logits, lengths_of(n), first)[0], every.marginals, atol=1e-9)
 
 
-def test_of_equally_good_paths_always_the_one_of_the_lowest_tags_is_taken() -> None:
+def test_among_equally_good_paths_the_lowest_tag_ids_win() -> None:
     everything_alike = Transitions(np.zeros((3, 3)), np.zeros(3), np.zeros(3), learned=True)
     lengths = lengths_of(2, 4, 1)
     logits = np.zeros((3, 4, 3), np.float32)
@@ -321,11 +321,11 @@ def test_of_equally_good_paths_always_the_one_of_the_lowest_tags_is_taken() -> N
     assert decode(logits, lengths, everything_alike)[1].tolist() == [1, 1, 1, 1]
 
 
-def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch() -> None:
+def test_a_crf_decodes_a_sentence_the_same_alone_and_in_any_batch() -> None:
     tags = CRF_TAGS["IOB2"]
     transitions = learned(tags, "IOB2", 8)
     logits = random_scores((6, 9, len(tags)), 9)
-    logits[4] *= 1e4  # whose marginals need logarithms
+    logits[4] *= 1e4  # so large that the marginals need logarithms
     lengths = lengths_of(9, 1, 4, 2, 9, 7)
     together, scores = decode(logits, lengths, transitions), marginals(logits, lengths, transitions)
     for row, n in enumerate(lengths.tolist()):
@@ -338,7 +338,7 @@ def test_a_crf_decodes_a_sentence_alike_alone_and_in_any_batch() -> None:
     np.testing.assert_allclose(marginals(logits, lengths, transitions, most_numbers=1), scores, atol=1e-12)
 
 
-def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:
+def test_a_crf_decodes_a_long_sentence_as_well_as_a_plain_recurrence() -> None:
     tags, n = CRF_TAGS["IOBES"], 8192
     transitions = learned(tags, "IOBES", 10)
     logits = random_scores((1, n, len(tags)), 11)
@@ -356,7 +356,7 @@ def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:
     at_end = np.exp(summed + transitions.end - np.logaddexp.reduce(summed + transitions.end))
     np.testing.assert_allclose(found[-1], at_end, atol=1e-9)
     np.testing.assert_allclose(found.sum(axis=-1), 1.0, atol=1e-9)
-    # In the middle: what comes before by the recurrence above, what comes after by the same, backwards.
+    # In the middle, the recurrence above covers the tokens before, and the same recurrence backwards those after.
     after = transitions.end
     for t in range(n - 1, n // 2, -1):
         after = np.logaddexp.reduce(transitions.transition + logits[0, t] + after, axis=1)
@@ -365,15 +365,16 @@ def test_a_long_sentence_of_a_crf_is_as_good_as_in_a_plain_recurrence() -> None:
 
 
 def test_tags_that_never_end_do_not_outgrow_the_rest() -> None:
-    # B- without E-: by itself it would be e^10 better at each of 100 steps.
+    # Without E- a span that starts with B- cannot end, although its logits alone make it e^10 times better at each of
+    # the 100 steps.
     transitions = learned(["O", "B-a", "I-a"], "IOBES", 0, scale=0.0)
     logits = np.zeros((1, 100, 3), np.float32)
     logits[..., 1:] = 10.0
     assert marginals(logits, lengths_of(100), transitions).tolist() == [[[1.0, 0.0, 0.0]] * 100]
 
 
-def test_a_sentence_without_a_legal_path_is_scored_by_the_paths_that_break_least() -> None:
-    tags = ["B-a", "I-a", "E-a"]  # no path of one tag
+def test_marginals_without_a_legal_path_use_the_paths_with_the_smallest_penalties() -> None:
+    tags = ["B-a", "I-a", "E-a"]  # no legal path has a single tag
     transitions = learned(tags, "IOBES", 12)
     logits = random_scores((2, 3, 3), 13)
     found = marginals(logits, lengths_of(1, 3), transitions)
@@ -381,7 +382,7 @@ def test_a_sentence_without_a_legal_path_is_scored_by_the_paths_that_break_least
     np.testing.assert_allclose(found[0, :1], all_paths(logits[0, :1], transitions, strict=False).marginals, atol=1e-9)
 
 
-def test_which_paths_are_legal_is_said_of_each_by_itself_and_up_to_its_end() -> None:
+def test_each_path_is_checked_separately_and_only_up_to_its_end() -> None:
     tags = TAGS["IOBES"]
     rules = constraints_of(tags, "IOBES")
     o, b, e, i, s = (tags.index(tag) for tag in ("O", "B-a", "E-a", "I-a", "S-a"))
@@ -391,7 +392,7 @@ def test_which_paths_are_legal_is_said_of_each_by_itself_and_up_to_its_end() -> 
         ([s, b], False), ([b, e], True), ([b], False), ([s], True), ([o], True),
     ]  # fmt: skip
     lengths = np.array([len(path) for path, _ in paths], np.int32)
-    for beyond in range(len(tags)):  # what lies beyond an end means nothing
+    for beyond in range(len(tags)):  # the ids beyond the end of a path must not matter
         ids = np.full((len(paths), 4), beyond, np.intp)
         for row, (path, _) in zip(ids, paths, strict=True):
             row[: len(path)] = path

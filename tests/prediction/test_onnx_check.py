@@ -1,4 +1,4 @@
-"""Only the graph that a manifest describes is given to ONNX Runtime."""
+"""Check that only the graph that a manifest describes reaches ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NETWORKS: list[dict[str, Any]] = [
 
 
 def written(tmp_path: Path, **options: Any) -> tuple[bytes, Any, dict[str, str]]:
-    """A graph, and what `check_graph` must be given to accept it."""
+    """Return a graph and the arguments with which `check_graph` accepts it."""
     model = small_model(tmp_path, **options)
     structure = structure_of(model.manifest.network, model.encoder.sizes(len(model.tags)))
     size = model.network["embedding"].size * (2 if model.manifest.embedding_dtype == "float16" else 4)
@@ -47,7 +47,7 @@ def written(tmp_path: Path, **options: Any) -> tuple[bytes, Any, dict[str, str]]
 
 
 @pytest.mark.parametrize("options", NETWORKS)
-def test_what_export_writes_is_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_exported_graphs_are_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
     content, structure, external = written(tmp_path, **options)
     check_graph(content, structure, external=external)
 
@@ -159,7 +159,7 @@ def named(model: Any, name: str) -> Any:
     return tensor
 
 
-def a_hundred_thousand_axes(model: Any) -> None:  # ONNX Runtime ends the process
+def a_hundred_thousand_axes(model: Any) -> None:  # ONNX Runtime would end the process
     kernel = named(model, "softmax.kernel")
     kernel.dims[:] = [1] * 100_000 + list(kernel.dims)
 
@@ -232,7 +232,7 @@ def test_any_other_graph_is_refused(tmp_path: Path, change: Callable[[Any], None
     assert len(str(error.value)) < 1000
 
 
-def test_damaged_bytes_are_a_refusal_or_of_no_consequence(tmp_path: Path) -> None:
+def test_damaged_graphs_are_refused_or_have_the_same_operators(tmp_path: Path) -> None:
     content, structure, external = written(tmp_path, layers=1)
     for n in range(0, len(content) - 1, 11):
         with pytest.raises(ValueError, match=r"found |codec"):
@@ -245,7 +245,8 @@ def test_damaged_bytes_are_a_refusal_or_of_no_consequence(tmp_path: Path) -> Non
             check_graph(bytes(changed), structure, external=external)
         except ValueError:
             continue
-        # A weight, a name of no meaning or what ONNX Runtime finds itself: the operators are the same.
+        # The change is in a weight, in a name without meaning or in something that ONNX Runtime itself checks, so the
+        # operators are the same.
         try:
             nodes = [onnx.ModelProto.FromString(data).graph.node for data in (content, bytes(changed))]
         except DecodeError:

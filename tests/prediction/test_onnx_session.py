@@ -1,4 +1,4 @@
-"""Prediction in ONNX Runtime: what is loaded is verified, what comes out does not depend on how it was computed."""
+"""Check that ONNX Runtime loads only verified files, and that results do not depend on how they are computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from helpers import run_tagger, tag_files
 
 from tagger.prediction.predictor import Predictor
 
-pytest.importorskip("tensorflow")  # it makes the models; nothing here predicts with it
+pytest.importorskip("tensorflow")  # TensorFlow builds the models; nothing here predicts with it
 
 from small_models import random_sentences, save_small_model, small_model
 
@@ -44,11 +44,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_small_model(tmp_path_factory.mktemp("models") / "model", units=20, embedding_dim=16, max_length=30)
 
 
-# --- The same tags, however they are computed -------------------------------------------------------------------------
+# --- The same tags, however they are computed ------------------------------------------------------------------------
 
 
-def test_tags_and_scores_depend_on_neither_batch_nor_order_nor_threads(directory: Path) -> None:
-    sentences = random_sentences(300, longest=45)  # some are tagged in windows
+def test_tags_and_probabilities_do_not_depend_on_batches_order_or_threads(directory: Path) -> None:
+    sentences = random_sentences(300, longest=45)  # some sentences are tagged in windows
     expected = [load_predictor(directory, threads=1).tag([tokens])[0] for tokens in sentences]
     assert len({tag for tagged in expected for tag in tagged.tags}) == 5
     order = np.random.default_rng(1).permutation(len(sentences))
@@ -85,7 +85,7 @@ def test_threads_share_a_tagger(directory: Path) -> None:
 def test_a_forked_process_can_use_the_tagger_of_its_parent(directory: Path) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("this system does not fork")
-    # In a process of its own: TensorFlow, which these tests have imported, does not survive a fork.
+    # The code runs in a separate process because TensorFlow, which these tests import, does not survive a fork.
     code = (
         "import sys, os, json, multiprocessing; from tagger import Tagger;"
         "tagger = Tagger.load(sys.argv[1], threads=2); sentences = json.loads(sys.argv[2]);"
@@ -101,10 +101,10 @@ def test_a_forked_process_can_use_the_tagger_of_its_parent(directory: Path) -> N
     assert done.stdout == f"{[True] * 8}\n", done.stderr
 
 
-# --- What is loaded ---------------------------------------------------------------------------------------------------
+# --- Verification of files -------------------------------------------------------------------------------------------
 
 
-def test_a_changed_byte_is_found(tmp_path: Path) -> None:
+def test_a_changed_byte_is_detected(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     rng = np.random.default_rng(1)
     for name in ("model.onnx", "embeddings.bin", "tokens.txt", "tags.txt", "manifest.json"):
@@ -123,7 +123,7 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
 
 
 def replace(saved: Path, name: str, content: bytes) -> None:
-    """Another content of a file, with its checksum in the manifest made right."""
+    """Replace the content of a file, and correct its checksum in the manifest."""
     (saved / name).write_bytes(content)
     values = json.loads((saved / "manifest.json").read_text("utf-8"))
     del values["sha256"]
@@ -131,7 +131,7 @@ def replace(saved: Path, name: str, content: bytes) -> None:
     (saved / "manifest.json").write_bytes(dump_manifest(values))
 
 
-def test_files_that_do_not_fit_each_other_are_errors_though_their_checksums_are_right(tmp_path: Path) -> None:
+def test_files_that_do_not_match_are_errors_even_if_their_checksums_are_right(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     graph, table = (saved / "model.onnx").read_bytes(), (saved / "embeddings.bin").read_bytes()
     replace(saved, "embeddings.bin", table[:-4])
@@ -153,7 +153,7 @@ def test_files_that_do_not_fit_each_other_are_errors_though_their_checksums_are_
         load_predictor(saved)
 
 
-def test_numbers_that_are_none_are_an_error_and_no_tags(tmp_path: Path) -> None:
+def test_nan_logits_are_an_error(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     model = small_model(tmp_path)
     weights = {**model.network, "softmax.bias": np.array([0, np.nan, 0, 0, 0], np.float32)}
@@ -176,7 +176,7 @@ def test_logits_too_large_to_add_up_are_an_error(tmp_path: Path) -> None:
         load_predictor(saved).tag([["w2"]])
 
 
-def test_a_manifest_whose_parts_do_not_agree_is_an_error(tmp_path: Path) -> None:
+def test_a_manifest_that_contradicts_itself_is_an_error(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     values = json.loads((saved / "manifest.json").read_text("utf-8"))
     del values["sha256"]
@@ -186,15 +186,15 @@ def test_a_manifest_whose_parts_do_not_agree_is_an_error(tmp_path: Path) -> None
         load_predictor(saved)
 
 
-def test_the_size_of_the_embedding_is_looked_at_before_its_content(tmp_path: Path) -> None:
+def test_the_size_of_the_embedding_is_checked_before_its_content(tmp_path: Path) -> None:
     saved = save_small_model(tmp_path / "model")
     with (saved / "embeddings.bin").open("r+b") as file:
-        file.truncate(1 << 40)  # it would take an hour to read
+        file.truncate(1 << 40)  # reading this file would take an hour
     with pytest.raises(ModelError, match=r"embeddings\.bin: its checksum does not match"):
         load_predictor(saved)
 
 
-def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Path) -> None:
+def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(tmp_path: Path) -> None:
     predictor = load_predictor(save_small_model(tmp_path / "model", max_length=1 << 20))
     sentence = ["w1"] * 40_000
     network = predictor.model.network
@@ -206,10 +206,10 @@ def test_a_sentence_that_cannot_fit_is_refused_before_it_is_tagged(tmp_path: Pat
         network.available_memory = lambda free=free: free
         assert len(predictor.tag([sentence], probabilities=False)[0].tags) == 40_000
     network.available_memory = lambda: 0
-    assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "what is no more than usual is not asked about"
+    assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "memory is not checked for a batch of usual size"
 
 
-def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None:
+def test_logits_of_another_shape_are_an_error(tmp_path: Path) -> None:
     class Constant:
         def get_outputs(self) -> list[SimpleNamespace]:
             return [SimpleNamespace(shape=("B", "T", 5))]
@@ -226,7 +226,7 @@ def test_a_graph_that_answers_something_else_is_an_error(tmp_path: Path) -> None
         predictor.tag([["w1", "w2", "w3"]])
 
 
-def test_a_stream_that_crosses_a_fork_goes_on_in_both(directory: Path) -> None:
+def test_a_stream_continues_in_both_processes_after_a_fork(directory: Path) -> None:
     code = (
         "import os, sys; from tagger import Tagger; tagger = Tagger.load(sys.argv[1], threads=2)\n"
         "stream = tagger.tag_stream([['w1', 'w2']] * 20000); next(stream)\n"
@@ -242,7 +242,7 @@ def test_a_stream_that_crosses_a_fork_goes_on_in_both(directory: Path) -> None:
 def test_the_graph_is_read_through_the_descriptor_of_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A directory that takes the place of the one that is read, just before ONNX Runtime opens its files by name.
+    # Another directory replaces the one that is being read, just before ONNX Runtime opens its files by name.
     save_small_model(tmp_path / "model")
     save_small_model(tmp_path / "other", seed=2)
     (expected,) = load_predictor(tmp_path / "other").tag([["w1", "w2", "w3"]])
@@ -268,7 +268,7 @@ def test_a_directory_whose_name_is_not_utf_8_is_loaded(tmp_path: Path) -> None:
     assert load_predictor(saved).tag([["w1"]])
 
 
-# --- The device -------------------------------------------------------------------------------------------------------
+# --- The device ------------------------------------------------------------------------------------------------------
 
 
 def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pyt
     assert result.first_error.startswith(
         "error: --device gpu: this ONNX Runtime was built for the CPU; replace it with onnxruntime-gpu"
     )
-    # One that has the provider, which then does not load: ONNX Runtime goes on with the CPU and only warns.
+    # If ONNX Runtime has the provider but cannot load it, it continues with the CPU and only warns.
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnx_session.onnxruntime, "get_available_providers", lambda: providers)
     build = onnx_session.onnxruntime.InferenceSession
@@ -289,7 +289,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error(directory: Path, monkeypatch: pyt
         load_predictor(directory, device="gpu")
 
 
-# --- How light it is --------------------------------------------------------------------------------------------------
+# --- Imports ---------------------------------------------------------------------------------------------------------
 
 
 def test_predict_and_eval_import_only_what_they_need(directory: Path, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_without_onnxruntime_the_error_says_what_to_install(directory: Path, mon
         ("layout.columns", {"token": 0, "pos": 1, "tag": -1}), ("layout.columns", {"token": 0, "tag": -1}),
     ],
 )  # fmt: skip
-def test_a_manifest_of_another_network_than_the_graphs_is_refused(tmp_path: Path, key: str, value: object) -> None:
+def test_a_manifest_that_does_not_match_the_graph_is_refused(tmp_path: Path, key: str, value: object) -> None:
     directory = save_small_model(
         tmp_path / "model", decoder="crf", characters="cnn", casing=True, features=("pos", "chunk")
     )
@@ -352,7 +352,7 @@ def test_vocabularies_of_another_network_are_refused(tmp_path: Path, name: str, 
 @pytest.mark.parametrize(
     "description", ["", "null", "[1]", "[" * 200_000, '{"a":' * 200_000, '{"a":' + "9" * 5000 + "}", "1 for true"]
 )
-def test_a_graph_that_describes_itself_in_another_way_is_refused(tmp_path: Path, description: str) -> None:
+def test_a_graph_with_another_description_of_itself_is_refused(tmp_path: Path, description: str) -> None:
     directory = save_small_model(tmp_path / "model", casing=True)
     graph = onnx.load(directory / "model.onnx", load_external_data=False)
     (found,) = (entry for entry in graph.metadata_props if entry.key == "network")
@@ -364,7 +364,7 @@ def test_a_graph_that_describes_itself_in_another_way_is_refused(tmp_path: Path,
 
 
 def change_manifest(directory: Path, key: str, value: object) -> None:
-    """Another value, and the checksum that goes with it."""
+    """Change a value of the manifest, and correct its checksum."""
     path = directory / "manifest.json"
     values = json.loads(path.read_text("utf-8"))
     del values["sha256"]
@@ -379,7 +379,7 @@ def change_manifest(directory: Path, key: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("network.layers", 3), ("network.units", 7), ("decoder", "crf"), ("network.characters", "none")]
 )
-def test_a_manifest_of_other_weights_is_not_exported(tmp_path: Path, key: str, value: object) -> None:
+def test_a_manifest_that_does_not_match_the_weights_is_not_exported(tmp_path: Path, key: str, value: object) -> None:
     directory = save_small_model(tmp_path / "model", characters="cnn")
     change_manifest(directory, key, value)
     for form in ("onnx", "saved-model"):
@@ -388,7 +388,7 @@ def test_a_manifest_of_other_weights_is_not_exported(tmp_path: Path, key: str, v
         assert not (tmp_path / "out").exists()
 
 
-def test_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_a_file_is_an_error_and_does_not_block(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model")
     for name in ("tokens.txt", "manifest.json", "embeddings.bin"):
         content = (directory / name).read_bytes()
@@ -401,9 +401,9 @@ def test_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait(tmp_path: Path) -
     load_predictor(directory)
 
 
-def test_no_memory_is_taken_for_a_file_of_another_size(tmp_path: Path) -> None:
+def test_no_memory_is_allocated_for_a_file_of_another_size(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model")
-    os.truncate(directory / "tokens.txt", 1 << 40)  # a hole takes no room on the disk
+    os.truncate(directory / "tokens.txt", 1 << 40)  # a sparse file takes no space on the disk
     with pytest.raises(ModelError, match=r"tokens\.txt: its checksum does not match"):
         load_predictor(directory)
     os.truncate(directory / "manifest.json", 1 << 40)
@@ -411,20 +411,20 @@ def test_no_memory_is_taken_for_a_file_of_another_size(tmp_path: Path) -> None:
         load_predictor(directory)
 
 
-def test_no_changed_bit_of_a_model_gives_another_answer(tmp_path: Path) -> None:
+def test_every_changed_bit_of_a_model_is_detected(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model", decoder="crf", characters="lstm", casing=True, features=("pos",))
     rng = random.Random(1)
     n_refused = 0
     for path in sorted(directory.iterdir()):
         content = path.read_bytes()
-        # Every byte of the small files, a sample of the large ones.
+        # Change every byte of the small files, and a sample of the large ones.
         places = range(len(content)) if len(content) < 500 else sorted(rng.sample(range(len(content)), 500))
         for i in places:
             changed = bytearray(content)
             changed[i] ^= 1 << rng.randrange(8)
             path.write_bytes(changed)
             if path.name in ("config.yaml", "history.csv"):
-                break  # nothing of them is read to tag or to export
+                break  # neither tagging nor exporting reads these files
             with pytest.raises(ModelError):
                 if path.name == "weights.safetensors":
                     load_model(directory, read_weights)
@@ -436,7 +436,7 @@ def test_no_changed_bit_of_a_model_gives_another_answer(tmp_path: Path) -> None:
     load_predictor(directory)
 
 
-def test_a_thousand_files_in_threads_and_processes_are_tagged_as_one_by_one(directory: Path) -> None:
+def test_a_thousand_files_have_the_same_tags_in_threads_and_processes_as_one_by_one(directory: Path) -> None:
     sentences = random_sentences(3000, longest=12, seed=3)
     files = [sentences[3 * i : 3 * i + 3] for i in range(1000)]
     expected = tag_files(str(directory), files)

@@ -1,4 +1,4 @@
-"""From tokens to tags: windows over long sentences, and a network that fails."""
+"""Tests of the predictor: windows over long sentences, and a network that fails."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_windows_give_the_logits_of_the_whole_sentence(max_length: int, radius: 
     assert nothing.shape == (0, len(TAGS))
 
 
-def test_a_neighbourhood_wider_than_the_context_shows_in_the_logits() -> None:
+def test_a_neighbourhood_wider_than_the_context_changes_the_logits() -> None:
     tokens = long_sentence(2000)
     (expected,), (found,) = (neighbourhood_predictor(65, n).logits([tokens]) for n in (4096, 512))
     assert (found != expected).any()
@@ -61,7 +61,7 @@ def test_the_context_is_an_eighth_of_the_window() -> None:
 # --- Errors ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_failure_of_the_network_stops_everything_at_once() -> None:
+def test_a_failure_of_the_network_stops_all_work_at_once() -> None:
     begun: list[int] = []
 
     def failing(sentences: Sequence[Ids], _: object) -> Logits:
@@ -79,7 +79,7 @@ def test_a_failure_of_the_network_stops_everything_at_once() -> None:
         n_begun = len(begun)
         assert n_begun < 20
         time.sleep(0.1)
-        assert len(begun) <= n_begun + threads, "batches that had not begun never do"
+        assert len(begun) <= n_begun + threads, "batches that had not started must never start"
         begun.clear()
         blocks: list[bytes] = []
         with pytest.raises(ModelError, match="broken"):

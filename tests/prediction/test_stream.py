@@ -1,4 +1,4 @@
-"""A stream of sentences: read ahead, tagged in pieces, written in order."""
+"""Tests of a stream of sentences: read ahead, tagged in chunks and written in order."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from tagger.prediction.predictor import ComputeLogits, Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_conll, tag_groups, tag_stream
 
 
-# A window of 64 tokens has 8 tokens of context: what lies farther away it cannot see, in pieces or not.
+# A window of 64 tokens has 8 tokens of context, so it cannot see tokens farther away, whether in chunks or not.
 @pytest.mark.parametrize(("max_length", "radius"), [(512, 20), (64, 8)])
-def test_a_sentence_read_in_pieces_has_the_tags_of_the_whole(max_length: int, radius: int) -> None:
+def test_a_sentence_read_in_chunks_has_the_tags_of_the_whole_sentence(max_length: int, radius: int) -> None:
     predictor = neighbourhood_predictor(radius, max_length)
     tokens = long_sentence(30_000)
     data = "".join(f"{token}\n" for token in tokens).encode()
@@ -53,7 +53,7 @@ def test_a_sentence_read_in_pieces_has_the_tags_of_the_whole(max_length: int, ra
     assert len(set(expected.tags)) == len(TAGS)
 
 
-def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags() -> None:
+def test_sentences_around_one_that_is_read_in_chunks_keep_their_order_and_tags() -> None:
     predictor = neighbourhood_predictor(20, 512)
     sentences = [long_sentence(n) for n in (3, CHUNK_LINES, 1, 9000, CHUNK_LINES + 1, 5)]
     data = "\n".join("".join(f"{token}\n" for token in tokens) for tokens in sentences).encode()
@@ -65,7 +65,7 @@ def test_sentences_around_one_that_is_read_in_pieces_keep_their_order_and_tags()
     assert [tags for tags in found if tags] == [tagged.tags for tagged in predictor.tag(sentences)]
 
 
-def test_a_docstart_line_ends_a_sentence_also_where_a_piece_begins() -> None:
+def test_a_docstart_line_ends_a_sentence_even_where_a_chunk_begins() -> None:
     for n_before in (CHUNK_LINES - 1, CHUNK_LINES, CHUNK_LINES + 1):
         data = b"Peter\n" * n_before + b"-DOCSTART-\nBlackburn\n"
         with stub_model():
@@ -73,7 +73,7 @@ def test_a_docstart_line_ends_a_sentence_also_where_a_piece_begins() -> None:
 
 
 class RecordingStream(io.RawIOBase):
-    """Hands out one block a call, and records when it is asked for."""
+    """A stream that returns one block per call, and records when it is read."""
 
     def __init__(self, blocks: list[bytes], events: list[bytes | str]) -> None:
         self._blocks, self._events = iter(blocks), events
@@ -83,7 +83,7 @@ class RecordingStream(io.RawIOBase):
         return next(self._blocks, b"")
 
 
-def test_each_sentence_is_written_before_more_is_read_if_asked_for() -> None:
+def test_line_buffering_writes_each_sentence_before_more_is_read() -> None:
     blocks = [b"Peter\nBlack", b"burn\n\nEU\n", b"\nGerman\n"]
     written = [b"Peter\tB-PER\nBlackburn\tI-PER\n\n", b"EU\tB-ORG\n\n", b"German\tB-MISC\n"]
     events: list[bytes | str] = []
@@ -100,7 +100,7 @@ def tagged_blocks(stream: Any, *, line_buffered: bool) -> Iterator[bytes]:
     return tag_conll(stub_predictor(), stream, Layout(), path="-", line_buffered=line_buffered)
 
 
-def test_a_piece_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
+def test_a_chunk_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
     data = b"Peter\n-DOCSTART-\nBlackburn\n"
     sentences = read_sentences(io.BytesIO(data), Layout(), max_lines=1)
     tags = [tag for _, tagged in tag_stream(stub_predictor(), sentences) for tag in tagged.tags]
@@ -111,7 +111,7 @@ def test_a_piece_that_is_only_a_docstart_line_ends_the_sentence_too() -> None:
 
 
 def slow_and_recorded(delays: list[float], calls: list[int]) -> ComputeLogits:
-    """The stub's scorer, whose batches take turns in being slow; records the size of each."""
+    """Return a function that computes the stub's logits with the delays in turn, and records the size of each batch."""
     table, waits = fixed_logits(), itertools.cycle(delays)
 
     def score(sentences: Sequence[Ids], _: object) -> Logits:
@@ -139,7 +139,7 @@ def test_sentences_come_back_in_order_however_long_their_batches_take() -> None:
     assert max(calls) > 1
 
 
-def test_what_was_read_before_an_error_comes_out_first_and_nothing_after_it() -> None:
+def test_sentences_before_an_error_are_written_first_and_nothing_after_it() -> None:
     good, bad = b"EU\tx\n\n", b"\xff\n\n"
     for n in (0, 1, 30, 5000):
         blocks: list[bytes] = []
@@ -149,7 +149,7 @@ def test_what_was_read_before_an_error_comes_out_first_and_nothing_after_it() ->
         assert b"".join(blocks) == b"EU\tx\tB-ORG\n\n" * n
 
 
-def test_work_that_nobody_waits_for_is_not_begun() -> None:
+def test_no_batch_starts_after_the_stream_is_closed() -> None:
     calls: list[int] = []
     predictor = Predictor(stub_predictor(score=slow_and_recorded([0.01], calls)).model, threads=2, batch_tokens=1)
     sentences = (Sentence(["EU"], [], [], range(0), [], 0) for _ in range(1000))
@@ -183,7 +183,7 @@ class PausingStream(io.RawIOBase):
         os.close(self._read_end)
 
 
-def test_when_a_pipe_pauses_all_sentences_that_have_ended_are_written() -> None:
+def test_when_a_pipe_pauses_all_complete_sentences_are_written() -> None:
     stream = PausingStream()
     blocks = tag_conll(stub_predictor(), stream, Layout(), path="-")
     stream.write_block(b"EU\n\nPeter\nBlack")
@@ -196,7 +196,7 @@ def test_when_a_pipe_pauses_all_sentences_that_have_ended_are_written() -> None:
     stream.discard()
 
 
-def test_a_pause_inside_a_sentence_that_is_read_in_pieces_changes_nothing() -> None:
+def test_a_pause_inside_a_sentence_that_is_read_in_chunks_changes_nothing() -> None:
     stream = PausingStream()
     blocks = tag_conll(stub_predictor(), stream, Layout(), path="-")
     found: list[bytes] = []
@@ -212,7 +212,7 @@ def test_a_pause_inside_a_sentence_that_is_read_in_pieces_changes_nothing() -> N
     assert b"".join(found) == b"Peter\tB-PER\n" + b"Blackburn\tI-PER\n" * (2 * CHUNK_LINES)
 
 
-def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+def test_a_non_blocking_pipe_is_read_to_its_end() -> None:
     stream = PausingStream()
     os.set_blocking(stream.fileno(), False)
     stream.write_block(b"EU\n\n")
@@ -228,15 +228,15 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
     assert found == [b"EU\tB-ORG\n\n", b"German\tB-MISC\n"]
 
 
-def test_a_window_holds_few_long_sentences() -> None:
+def test_the_read_ahead_holds_few_long_sentences() -> None:
     data = (b"EU\n" * 8000 + b"\n") * 30
     sizes = [len(group) for group in tag_groups(stub_predictor(), read_sentences(io.BytesIO(data), Layout()))]
-    assert sizes == [9, 9, 9, 3], "no more than 65,536 lines and the sentence that exceeds them"
+    assert sizes == [9, 9, 9, 3], "a group ends with the sentence that exceeds 65,536 lines"
     tokens_only = (Sentence(["EU"] * 8000, [], [], range(0), [], 0) for _ in range(30))
     assert [len(group) for group in tag_groups(stub_predictor(), tokens_only)] == [9, 9, 9, 3]
 
 
-def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
+def test_an_error_of_the_caller_is_raised_after_the_sentences_before_it() -> None:
     def sentences() -> Iterator[Sentence]:
         for _ in range(9000):
             yield Sentence(["EU"], [], [], range(0), [], 0)
@@ -252,7 +252,7 @@ def test_an_error_of_the_caller_comes_after_the_sentences_before_it() -> None:
     assert len(found) == 9000
 
 
-# --- Where a sentence was cut ----------------------------------------------------------------------------------------
+# --- The cuts between chunks -----------------------------------------------------------------------------------------
 
 
 def pieces_of(data: bytes, predictor: Predictor, max_lines: int) -> list[str]:
@@ -260,23 +260,23 @@ def pieces_of(data: bytes, predictor: Predictor, max_lines: int) -> list[str]:
     return [tag for _, tagged in tag_stream(predictor, sentences) for tag in tagged.tags]
 
 
-def test_the_tag_before_a_piece_is_that_of_the_piece_before_and_not_of_its_context() -> None:
-    # The second piece's context, up to 64 tokens into the third, ends with O; what Blackburn follows is Peter.
+def test_the_tag_before_a_chunk_comes_from_the_previous_chunk_and_not_from_its_context() -> None:
+    # The context of the second chunk, up to 64 tokens into the third, ends with O, but Blackburn follows Peter.
     data = b"x\n" * 99 + b"Peter\n" + b"Blackburn\n" + b"x\n" * 250
     assert pieces_of(data, stub_predictor(), 100)[98:102] == ["O", "B-PER", "I-PER", "O"]
 
 
-def test_no_context_reaches_over_a_docstart_line_between_pieces() -> None:
+def test_no_context_crosses_a_docstart_line_between_chunks() -> None:
     predictor = neighbourhood_predictor(5, 64)
     first, second = long_sentence(100), long_sentence(160)[100:]
     lines = [*first, "-DOCSTART-", *second]
     found = pieces_of("".join(f"{token}\n" for token in lines).encode(), predictor, 100)
     expected = [tag for tagged in predictor.tag([first, second]) for tag in tagged.tags]
     assert found == expected
-    assert predictor.tag([first + second])[0].tags != expected, "the context would show"
+    assert predictor.tag([first + second])[0].tags != expected, "context across the line would change the tags"
 
 
-def test_a_window_too_small_for_context_is_scored_once_and_cut_spans_go_on() -> None:
+def test_a_window_too_small_for_context_is_computed_once_and_cut_spans_continue() -> None:
     table, counted = fixed_logits(), []
 
     def score(sentences: Sequence[Ids], _: object) -> Logits:
@@ -289,8 +289,8 @@ def test_a_window_too_small_for_context_is_scored_once_and_cut_spans_go_on() -> 
     assert sum(counted) == 302, "without context each token is seen once"
 
 
-def test_the_rule_of_a_sentences_end_holds_at_its_end_only() -> None:
-    # In IOBES a span may not end with B-: but it may at a cut, where the sentence goes on.
+def test_the_rule_for_the_end_of_a_sentence_applies_only_there() -> None:
+    # In IOBES a span may not end with B-, except at a cut, where the sentence continues.
     tags = ("O", "B-X", "E-X", "I-X", "S-X")
     logits = {"b": [0, 9, 0, 0, 8], "e": [0, 0, 9, 0, 8]}
     table = np.array([[9, 0, 0, 0, 0]] * 2 + [logits["b"], logits["e"]], np.float32)

@@ -1,4 +1,4 @@
-"""What the tests of the training share: the config of a training that lasts a moment."""
+"""The fixture that the training tests share: the config of a training that takes a moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tagger.config import Config, load_config
 
 @pytest.fixture
 def tiny_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    """Load a config, with `--set` settings, that trains on three tokens in a moment; `tmp_path` is the working directory."""
+    """Return a loader of a config, with `--set` settings, that trains on three tokens in a moment.
+
+    The working directory is `tmp_path`.
+    """
     (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
     (tmp_path / "c.yaml").write_text(
         "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\ntraining: {epochs: 1}\n"

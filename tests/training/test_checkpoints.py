@@ -1,4 +1,4 @@
-"""The directory of an unfinished training's states: whole, one training's own, and nobody else's."""
+"""Tests of the state directory of an unfinished training: its states are whole and belong to this training alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tagger.training.checkpoints import Checkpoints, State
 
 @pytest.fixture
 def states(tmp_path: Path) -> Checkpoints:
-    """Three were saved; two are left."""
+    """Save three states, of which two are kept."""
     checkpoints = Checkpoints(tmp_path / "m")
     with checkpoints.lock():
         for i in range(3):
@@ -33,7 +33,7 @@ def test_the_newest_two_are_kept(states: Checkpoints) -> None:
     assert newest.arrays["a"].tolist() == [2, 2]
 
 
-def test_numbers_go_on_however_large(states: Checkpoints) -> None:
+def test_state_numbers_continue_however_large_they_are(states: Checkpoints) -> None:
     newest = states.directory / "state-000003.safetensors"
     newest.rename(states.directory / "state-999999999999.safetensors")
     with states.lock():
@@ -44,7 +44,7 @@ def test_numbers_go_on_however_large(states: Checkpoints) -> None:
     assert found.record == {"i": 3}
 
 
-def test_a_damaged_one_stays_until_somebody_goes_on_from_the_one_before(states: Checkpoints) -> None:
+def test_a_damaged_state_stays_until_training_continues_from_the_previous_one(states: Checkpoints) -> None:
     newest = states.directory / "state-000003.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
     warnings: list[str] = []
@@ -57,7 +57,7 @@ def test_a_damaged_one_stays_until_somebody_goes_on_from_the_one_before(states: 
     assert not newest.exists()
 
 
-def test_one_that_cannot_be_read_is_not_taken_for_damaged(states: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_state_is_not_taken_for_damaged(states: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     newest, read = states.directory / "state-000003.safetensors", Path.read_bytes
 
     def refusing(path: Path) -> bytes:
@@ -74,7 +74,7 @@ def test_one_that_cannot_be_read_is_not_taken_for_damaged(states: Checkpoints, m
 @pytest.mark.parametrize(
     "name", ["thesis", "manifest.json", "state-000009.safetensors/", ".state-1.safetensors.2.new/"]
 )
-def test_what_is_not_of_a_training_is_not_touched(tmp_path: Path, name: str) -> None:
+def test_files_that_do_not_belong_to_a_training_are_not_touched(tmp_path: Path, name: str) -> None:
     stranger = tmp_path / "m.training" / name
     if name.endswith("/"):
         stranger.mkdir(parents=True)
@@ -92,7 +92,7 @@ def test_what_is_not_of_a_training_is_not_touched(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])
-def test_what_is_in_the_way_is_said(tmp_path: Path, make) -> None:
+def test_a_file_or_a_link_in_the_way_is_an_error(tmp_path: Path, make) -> None:
     make(tmp_path / "m.training")
     with (
         pytest.raises(
@@ -103,13 +103,13 @@ def test_what_is_in_the_way_is_said(tmp_path: Path, make) -> None:
         pytest.fail("it was locked")
 
 
-def test_without_states_nothing_is_left(tmp_path: Path) -> None:
+def test_without_states_the_directory_is_removed(tmp_path: Path) -> None:
     with Checkpoints(tmp_path / "m").lock():
         assert names(tmp_path) == ["m.training"]
     assert names(tmp_path) == []
 
 
-def test_what_killed_trainings_left_is_removed_or_put_back(tmp_path: Path) -> None:
+def test_leftovers_of_killed_trainings_are_removed_or_put_back(tmp_path: Path) -> None:
     model = tmp_path / "m"
     for name in (".m.12.new", ".m.13.old", ".m.x.new", ".mm.12.new", "m.training"):
         (tmp_path / name).mkdir()
@@ -118,7 +118,7 @@ def test_what_killed_trainings_left_is_removed_or_put_back(tmp_path: Path) -> No
     (tmp_path / "m.training/state-000002.safetensors").write_text("whole")
     (tmp_path / "m.training/.state-000003.safetensors.99.new").write_text("half")
     with Checkpoints(model).lock():
-        assert (model / "file").read_text() == ".m.13.old", "it was on its way to be exchanged"
+        assert (model / "file").read_text() == ".m.13.old", "a model that was about to be replaced must be put back"
     assert {path.name for path in tmp_path.iterdir()} == {"m", ".m.x.new", ".mm.12.new", "m.training"}
     assert {path.name for path in (tmp_path / "m.training").iterdir()} == {
         "lock",
@@ -126,7 +126,7 @@ def test_what_killed_trainings_left_is_removed_or_put_back(tmp_path: Path) -> No
     }
 
 
-def test_every_changed_byte_of_a_state_is_noticed() -> None:
+def test_every_changed_byte_of_a_state_is_detected() -> None:
     arrays = {"a": np.arange(3, dtype=np.float32), "b": np.zeros((), np.int64), "empty": np.zeros((0, 2), np.float32)}
     state = State({"epoch": 3, "text": "ä\ud800"}, arrays)
     content = state.to_bytes()
@@ -144,7 +144,7 @@ def test_every_changed_byte_of_a_state_is_noticed() -> None:
                 found = State.from_bytes(bytes(changed))
             except ValueError:
                 continue
-            # A blank of the header's JSON may have become another one.
+            # One blank in the header's JSON may have become another kind of blank.
             assert found.record == state.record
             assert all(np.array_equal(found.arrays[name], array) for name, array in arrays.items())
             same += 1

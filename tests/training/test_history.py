@@ -1,4 +1,4 @@
-"""Which epoch of a training is the best."""
+"""Tests of the choice of the best epoch."""
 
 from __future__ import annotations
 

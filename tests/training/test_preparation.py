@@ -1,4 +1,4 @@
-"""The config's data and vocabulary sections reach what the network is trained on, or are refused with a reason."""
+"""Check that the config's data and vocabulary sections reach the training set, or are refused with a reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAIN = (
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Callable[..., tuple[Prepared, list[str], list[str]]]:
-    """Prepares a config with settings; also what was noted and warned of."""
+    """Return a function that prepares a config with settings, and returns the result, the notes and the warnings."""
 
     def prepared(*settings: str, train: str | bytes = TRAIN, dev: str = TRAIN) -> tuple[Prepared, list[str], list[str]]:
         (tmp_path / "train").write_bytes(train if isinstance(train, bytes) else train.encode())
@@ -111,7 +111,7 @@ def test_columns_delimiter_comments_and_encoding_are_those_of_the_file(prepared)
     assert prepared("data.comments=none", train="# B-PER\n", dev="# O\n")[0].manifest.layout.comments is None
 
 
-def test_the_scheme_is_detected_or_what_the_config_says(prepared) -> None:
+def test_the_scheme_is_detected_or_taken_from_the_config(prepared) -> None:
     assert prepared()[0].manifest.notation.scheme == "IOB2"
     plain, _, _ = prepared("data.scheme=none")
     assert (plain.manifest.notation.scheme, plain.manifest.scheme) == ("none", "none")
@@ -142,12 +142,12 @@ def test_long_sentences_are_cut_between_spans_without_overlap_and_counted(prepar
     assert decoded == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"]]
     assert "train: cut 1 sentence of more than 3 tokens (data.max_length); training sees 4 pieces" in notes
     decoded = [len(ids) for ids in prepared("data.max_length=5", train=train)[0].training_set.sentences]
-    assert decoded == [5, 2, 1], "after e, where no span is split"
+    assert decoded == [5, 2, 1], "the cut is after e, where it splits no span"
     decoded = [
         len(ids)
         for ids in prepared("data.max_length=4", train="a O\nb O\nc O\nd B-X\ne I-X\n")[0].training_set.sentences
     ]
-    assert decoded == [3, 2], "moved back to before the span"
+    assert decoded == [3, 2], "the cut moves back to before the span"
     assert prepared()[0].manifest.max_length == 512
 
 
@@ -182,7 +182,7 @@ def test_a_single_tag_is_a_warning(prepared, train: str, only: str, tmp_path: Pa
     )
 
 
-def test_the_test_path_is_relative_to_where_the_model_really_is(prepared, tmp_path: Path) -> None:
+def test_the_test_path_is_relative_to_the_resolved_model_directory(prepared, tmp_path: Path) -> None:
     (tmp_path / "deep/er/real").mkdir(parents=True)
     (tmp_path / "link").symlink_to("deep/er/real")
     result, _, _ = prepared(f"data.test={tmp_path}/dev", f"output.model_dir={tmp_path}/link")
@@ -200,7 +200,7 @@ def test_the_model_section_reaches_the_manifest(prepared) -> None:
     }  # fmt: skip
 
 
-# --- What cannot be trained here --------------------------------------------------------------------------------------
+# --- Data too large to train on --------------------------------------------------------------------------------------
 
 
 def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(tiny_config, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
     assert error.value.detail == (f"{tmp_path}/train:4: 300 tokens: c c c c c c …",)
     fits = int(found[2])
     assert 1 < fits < 300
-    # What is said to fit does, though there are more pieces then to fill a batch; and one more token does not.
+    # The suggested length fits, although there are then enough pieces to fill a batch. One more token does not fit.
     text = "c O\n" * 300 + "\n"
     (tmp_path / "train").write_text("a B-X\nb O\n\n" + text * 40)
     for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
@@ -246,7 +246,7 @@ def test_more_tags_than_a_transition_table_can_hold_are_refused(tiny_config, tmp
         assert len(prepare(config, note=str, warn=str).tags) == 2001, "plain tags have no transitions"
     (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(2000)))
     assert len(prepare(config, note=str, warn=str).tags) == 2000
-    # A model with more tags, which training cannot write, is refused before the table is made.
+    # Training cannot write a model with more tags. Such a model is refused before the table is made.
     tags = ("O", *(f"B-T{i}" for i in range(2000)))
     directory = save_small_model(tmp_path / "m", tags=tags, scheme="IOB2", decoder="softmax")
     rewrite_manifest(directory, decoder=decoder)

@@ -1,4 +1,4 @@
-"""An interrupted training continues as if nothing had happened: to the bit."""
+"""Check that an interrupted training continues bit for bit as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ from tagger.training.train import Parts  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
-# Small, with everything that a state must hold: moments by row, a moving average, every kind of random draw, ...
+# A small network with everything that a state must hold, such as moments by row, a moving average and every kind of
+# random draw.
 CONFIG = """
 data: {train: train, dev: dev, columns: {token: 0, pos: 1, tag: 2}}
 vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
-# When to ask for a stop: the n-th time that training looks whether somebody does, of each part.
+# The settings, and for each part of the training the number of the stop check that is the first to request a stop.
 VARIANTS = [
     ((), (3, 9, 1, 1000)),
     (("training.ema=null", "training.optimizer=adam", "training.accumulate=2", "data.dev=null"), (5, 1000)),
@@ -70,13 +71,16 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def stop_after(n: int) -> Callable[[], bool]:
-    """Asks to stop from the n-th question on."""
+    """Return a function that requests a stop from its n-th call on."""
     asked = iter(range(1, n))
     return lambda: next(asked, None) is None
 
 
 def content(model: str) -> dict[str, object]:
-    """All that must be equal: every file, the history without its timing columns, the manifest without the hash of it."""
+    """Return all contents that must be equal: every file except config.yaml.
+
+    The history comes without its timing columns, and the manifest without the hash of the history and its own.
+    """
     found: dict[str, object] = {}
     for path in Path(model).iterdir():
         if path.name == "history.csv":
@@ -96,7 +100,7 @@ def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **opti
 
 
 @pytest.mark.parametrize(("settings", "stops"), VARIANTS)
-def test_stopped_anywhere_and_resumed_is_as_never_stopped(
+def test_a_training_that_is_stopped_anywhere_and_resumed_equals_one_that_never_stopped(
     configured, settings: tuple[str, ...], stops: tuple[int, ...]
 ) -> None:
     train(configured(*settings, "output.model_dir=whole"))
@@ -109,7 +113,7 @@ def test_stopped_anywhere_and_resumed_is_as_never_stopped(
     outcome = outcomes[-1]
     assert [outcome.stopped for outcome in outcomes] == [n < 1000 for n in stops]
     assert content("parts") == expected
-    # What was finished stays so, and is no hindrance to the next training.
+    # A finished training stays finished, and does not prevent the next training.
     assert len(list(Path("parts.training").glob("state-*"))) == 1
     if settings:
         return
@@ -120,7 +124,7 @@ def test_stopped_anywhere_and_resumed_is_as_never_stopped(
     assert content("parts") == expected
 
 
-def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(configured) -> None:
+def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> None:
     train(configured("output.model_dir=whole"))
     epoch, n_left = 0, 0
 
@@ -139,7 +143,7 @@ def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(configured) 
         assert epoch < 3, "the dev set of the third epoch was scored to its end"
         return evaluate(*arguments)
 
-    # After the last step of the third epoch the trainer asks once; the next to ask is who scores the dev set.
+    # After the last step of the third epoch the trainer asks once. The scoring of the dev set asks next.
     trainer_asks = iter([False])
     outcome = train(
         configured("output.model_dir=parts"),
@@ -156,21 +160,21 @@ def test_a_stop_while_dev_is_scored_does_not_wait_for_the_end_of_it(configured) 
 
 @pytest.fixture
 def interrupted(configured):
-    """A training that was stopped in its second epoch; how to get its config."""
+    """Stop a training in its second epoch, and return a function that loads its config."""
     train(configured("output.model_dir=m"), should_stop=stop_after(30))
     assert len(list(Path("m.training").glob("state-*"))) == 2
     return lambda *settings: configured("output.model_dir=m", *settings)
 
 
 def moved_end(text: str) -> str:
-    """The same lines in as many sentences, the first of which begins with a line more of its own."""
+    """Move the first line of the second sentence to the end of the first sentence."""
     first, second, rest = text.split("\n\n", 2)
     line, *others = second.split("\n")
     assert others, "the second sentence must keep a token"
     return "\n\n".join([f"{first}\n{line}", "\n".join(others), rest])
 
 
-def test_what_changed_is_named_when_another_training_is_to_continue(interrupted) -> None:
+def test_resuming_with_other_settings_or_data_names_the_changes(interrupted) -> None:
     def message(config) -> tuple[str, list[str]]:
         with pytest.raises(ConfigError) as error:
             train(config, resume=True)
@@ -195,7 +199,7 @@ def test_what_changed_is_named_when_another_training_is_to_continue(interrupted)
     train_text = Path("train").read_text()
     Path("train").write_text(train_text.replace("w1 ", "w2 ", 1))
     assert message(interrupted())[0].startswith("--resume: data.train: found 50 sentences, ")
-    # Elsewhere, with the same content, they are the same data; and how often to save may change.
+    # Files elsewhere with the same content are the same data, and the interval between states may change.
     Path("train").write_text(train_text)
     for name in ("train", "dev"):
         Path(name).rename(f"moved-{name}")
@@ -212,7 +216,7 @@ def test_an_interrupted_training_is_not_started_over_by_accident(interrupted) ->
     )
 
 
-def test_a_damaged_state_is_passed_over_for_the_one_before(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
+def test_training_continues_from_the_state_before_a_damaged_one(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
     older, newest = sorted(Path("m.training").glob("state-*"))
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
@@ -256,8 +260,8 @@ def test_a_state_is_written_within_an_epoch_too(configured) -> None:
     assert saved == [(1, 0), (1, 0)]
 
 
-def test_the_sentences_of_a_batch_whose_loss_is_no_number_are_named(configured) -> None:
-    # Infinity is a number that one batch brings along: a vector which only one sentence has.
+def test_the_sentences_of_a_batch_whose_loss_is_not_finite_are_named(configured) -> None:
+    # One batch yields infinity because of a vector that only one sentence has.
     text = Path("train").read_text() + "huge N O\nw1 V O\n"
     Path("train").write_text(text)
     Path("vectors.txt").write_text("w1 1 1\nhuge 3e38 3e38\n")
@@ -283,16 +287,16 @@ def test_two_trainings_cannot_write_one_model(configured) -> None:
 @pytest.mark.parametrize(
     ("settings", "before", "after"),
     [
-        # Ids that do not tell the letters, which the network reads too.
+        # The token ids do not show the letters, but the network also reads these.
         (("vocabulary.normalize_digits=true",), "w136 N O", "w361 N O"),
         (("vocabulary.max_size=5",), "unheard N O", "uNheard N O"),
         (("vocabulary.min_count=2",), "unheard N O", "unehard N O"),
-        # What predictions will look like.
+        # The change affects how predictions are written.
         (("data.dev=null",), "x N B-X", "x N U-X"),
         (("data.dev=null",), "x N O", "x\tN\tO"),
     ],
 )
-def test_every_change_of_the_training_data_is_noticed(
+def test_every_change_of_the_training_data_is_detected(
     configured, settings: tuple[str, ...], before: str, after: str
 ) -> None:
     def fingerprint(text: str) -> dict[str, object]:
@@ -329,10 +333,10 @@ def test_every_change_of_the_training_data_is_noticed(
         ),
     ],
 )  # fmt: skip
-def test_states_of_earlier_versions_know_their_data_again(
+def test_states_of_earlier_versions_recognize_their_data(
     tmp_path: Path, settings: tuple[str, ...], train: str, dev: str
 ) -> None:
-    """The checksums are those that states of format 3 have held from the first; renaming a class must not change them."""
+    """Check the checksums that states of format 3 have always held; renaming a class must not change them."""
     (tmp_path / "t").write_text("a N x B-X\nb1 V y O\n\nc\u00a0 N x O\nd V z I-X\n" * 2)
     (tmp_path / "c.yaml").write_text("data: {train: t, dev: t}\n")
     config = load_config(tmp_path / "c.yaml", settings)
@@ -345,7 +349,7 @@ def test_states_of_earlier_versions_know_their_data_again(
     }
 
 
-def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_state(configured) -> None:
+def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(configured) -> None:
     config = configured("output.model_dir=m", "data.dev=null", "training.epochs=2")
     train(config)
     expected = content("m")
@@ -354,7 +358,7 @@ def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_stat
     class Killed(Checkpoints):
         def save(self, state: State, **options: int) -> None:
             if len(state.record["history"]) == 2:
-                raise KeyboardInterrupt  # between the model and the state
+                raise KeyboardInterrupt  # after the model and before the state is written
             super().save(state, **options)
 
     shutil.rmtree("m")
@@ -363,11 +367,13 @@ def test_a_model_that_is_gone_or_of_a_later_epoch_is_written_again_from_the_stat
     assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 2}
     outcome = train(config, resume=True, should_stop=lambda: True)
     assert (outcome.stopped, outcome.best.epoch if outcome.best else None) == (True, 1)
-    assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 1}, "what is said and what is there"
+    assert json.loads(Path("m/manifest.json").read_text())["dev"] == {"epoch": 1}, (
+        "the model on disk must be the one that the outcome names"
+    )
     shutil.rmtree("m")
     train(config, resume=True)
     assert content("m") == expected
-    # What is finished has no weights in its state any more.
+    # The state of a finished training no longer holds weights.
     Path("m/model.onnx").write_bytes(b"")
     with pytest.raises(
         ModelError,
@@ -392,7 +398,7 @@ HOSTILE = {
 }
 
 
-def test_a_state_of_another_form_is_an_error_and_no_traceback(interrupted) -> None:
+def test_a_malformed_state_is_an_error_without_a_traceback(interrupted) -> None:
     newest = sorted(Path("m.training").glob("state-*"))[-1]
     good = State.from_bytes(newest.read_bytes())
     assert "best.softmax.kernel" in good.arrays
@@ -405,7 +411,7 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(interrupted) -> No
         assert newest.exists(), what
 
 
-def test_a_training_that_cannot_begin_leaves_what_was_finished_and_no_litter(configured) -> None:
+def test_a_training_that_cannot_start_keeps_the_finished_state_and_leaves_no_files(configured) -> None:
     config = configured("output.model_dir=m", "training.epochs=1")
     train(config)
     state = next(Path("m.training").glob("state-*")).read_bytes()
@@ -417,7 +423,7 @@ def test_a_training_that_cannot_begin_leaves_what_was_finished_and_no_litter(con
     assert not list(Path().glob("n*"))
 
 
-def test_threads_stay_as_they_were(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_training_keeps_its_number_of_threads(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
     threads = State.from_bytes(sorted(Path("m.training").glob("state-*"))[-1].read_bytes()).record["threads"]
     train(interrupted(f"training.threads={threads + 1}", "training.epochs=6"), resume=True, should_stop=lambda: True)
     expected = (
@@ -427,7 +433,7 @@ def test_threads_stay_as_they_were(interrupted, capfd: pytest.CaptureFixture[str
     assert f"threads: {threads}\n" in Path("m/config.yaml").read_text()
 
 
-def test_a_deleted_directory_of_states_comes_back_but_not_its_lock_if_another_has_it(configured) -> None:
+def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_lock(configured) -> None:
     config, epochs = configured("output.model_dir=m", "training.epochs=2"), []
 
     class Deleting(TrainingProgress):
@@ -456,7 +462,7 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
 
     whole = train_both("whole")
     assert not whole.stopped
-    assert len({run.dev for run in whole.runs}) == 2, "seeds that come to the same show nothing"
+    assert len({run.dev for run in whole.runs}) == 2, "the seeds must give different results to test anything"
 
     stopped = train_both("parts", should_stop=stop_after(3))
     assert (stopped.stopped, stopped.best) == (True, None)
@@ -499,7 +505,7 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
     assert capfd.readouterr().err.split("\n", 1)[0] == "this training is already finished; there is nothing left to do"
 
 
-def test_seeds_replace_no_files_of_strangers_however_late_these_come(configured) -> None:
+def test_seeds_do_not_replace_foreign_files_even_if_they_appear_late(configured) -> None:
     class Arriving(TrainingProgress):
         def end_epoch(self, result: EpochResult) -> None:
             Path("m").mkdir()
@@ -524,7 +530,7 @@ def test_a_checksum_of_workers_depends_on_data_and_settings_but_not_on_paths_and
     assert first == fingerprint(text) < 2**32
     assert first == fingerprint(text, "training.threads=3", "output.model_dir=elsewhere")
     others = [
-        fingerprint("a B-X\nb O\nc O\n\nd O\n"),  # another end of a sentence
+        fingerprint("a B-X\nb O\nc O\n\nd O\n"),  # the sentence ends elsewhere
         fingerprint("a B-X\nb O\n\nc O\ne O\n"),
         fingerprint("a B-Y\nb O\n\nc O\nd O\n"),
         fingerprint("a B-X\nb B-X\n\nc O\nd O\n"),

@@ -1,4 +1,4 @@
-"""`tagger train --seeds`: what is lost if it ends somewhere (nothing), and what is left behind (nothing)."""
+"""Check that an interrupted `tagger train --seeds` loses nothing and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def train_quickly(
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Stand in for `train`: random weights, and the same traces on the disk. Higher seeds win."""
+    """Stand in for `train`: write the same files with random weights. Higher seeds have better scores."""
     model_dir, seed = Path(str(config.output.model_dir)), config.training.seed
     tags = [["O"] * 100]
     tags[0][:seed] = ["B-X"] * seed
@@ -147,7 +147,7 @@ def test_a_seed_that_is_killed_at_its_end_loses_nothing(configured, part: str, w
     assert not litter()
 
 
-def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_back(configured) -> None:
+def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_restored(configured) -> None:
     config = configured("output.model_dir=m", "data.test=other")
     Path("other").write_text(CORPUS)
     n = itertools.count(1)
@@ -167,7 +167,7 @@ def test_a_missing_test_file_leaves_the_best_model_in_place_and_can_be_given_bac
     assert train_three(config, resume=True, parts=parts).best.seed == 3
 
 
-def test_seeds_that_learned_nothing_are_in_nobodys_way(configured) -> None:
+def test_seeds_without_a_finished_step_do_not_block_another_training(configured) -> None:
     class Interrupted(TrainingProgress):
         start_epoch = interrupt
 
@@ -175,7 +175,7 @@ def test_seeds_that_learned_nothing_are_in_nobodys_way(configured) -> None:
         with pytest.raises(KeyboardInterrupt):
             train_three(configured("output.model_dir=m"), resume=resume, listener=Interrupted)
     assert Checkpoints(Path("m")).has_states()
-    for resume in (False, True):  # a plain training asks in the same way
+    for resume in (False, True):  # a training without --seeds makes the same check
         assert state_to_begin_with(Checkpoints(Path("m")), resume=resume, warn=pytest.fail) is None
     assert not train_three(configured("output.model_dir=m", "model.units=7")).stopped
 
@@ -186,18 +186,18 @@ def test_a_stop_scores_no_test_file(configured) -> None:
     assert (stopped.stopped, stopped.runs, stopped.best and stopped.best.seed) == (True, [], 1)
     (line,) = stopped.summary()
     assert re.fullmatch(r"model of seed 1 \(dev \d\.\d\d\), which was not finished, is in m", line)
-    # Asked while the test file is scored, it is not scored to its end.
+    # A stop request during the scoring of the test file ends the scoring early.
     looks: list[bool] = []
 
     def asked() -> bool:
         looks.append(True)
-        return len(looks) > 4  # of the first: training, three sentences; of the second: training; its first sentence
+        return len(looks) > 4  # seed 1: training and three sentences; seed 2: training, then its first sentence
 
     looks.clear()
     stopped = train_three(configured("output.model_dir=m"), resume=True, should_stop=asked)
     assert stopped.stopped
     assert [run.seed for run in stopped.runs] == [1]
-    assert stopped.summary() == ["model of seed 1 (dev 1.98) is in m"], "of one there is no deviation"
+    assert stopped.summary() == ["model of seed 1 (dev 1.98) is in m"], "a single seed has no standard deviation"
     resumed = train_three(configured("output.model_dir=m"), resume=True)
     assert [run.seed for run in resumed.runs] == [1, 2, 3]
     assert resumed.summary()[0].startswith("3 seeds   mean ± sd")
@@ -205,7 +205,7 @@ def test_a_stop_scores_no_test_file(configured) -> None:
 
 @pytest.fixture
 def in_second(configured) -> Callable[[], Config]:
-    """Three seeds, stopped in the second."""
+    """Return a function that trains three seeds and stops in the second, and returns the config."""
 
     def stop(*settings: str) -> Config:
         config, looks = configured("output.model_dir=m", *settings), itertools.count(1)
@@ -232,7 +232,7 @@ def test_following_the_advice_for_a_damaged_seed_works(in_second) -> None:
 
 def test_a_finished_seed_whose_model_is_lost_can_be_trained_again(configured) -> None:
     config, looks = configured("output.model_dir=m"), itertools.count(1)
-    train_three(config, should_stop=lambda: next(looks) > 5)  # while the second one's test file is scored
+    train_three(config, should_stop=lambda: next(looks) > 5)  # while the test file is scored for the second seed
     shutil.rmtree(".m.seed-2.training")
     assert train_three(config, resume=True).best.seed == 3
 
@@ -250,7 +250,7 @@ def test_another_model_of_the_same_seed_is_not_taken_for_the_best(in_second) -> 
     assert train_three(config, resume=True).best.seed == 3
 
 
-def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None:
+def test_a_malformed_state_is_an_error_without_a_traceback(in_second) -> None:
     config = in_second()
     newest = sorted(Path("m.training").glob("state-*"))[-1]
     good = State.from_bytes(newest.read_bytes())
@@ -262,7 +262,7 @@ def test_a_state_of_another_form_is_an_error_and_no_traceback(in_second) -> None
             train_three(config, resume=True)
 
 
-def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, configured) -> None:
+def test_leftovers_of_seeds_are_named_and_foreign_files_stay(in_second, configured) -> None:
     config = in_second()
     with pytest.raises(ConfigError, match=r"delete that directory \(and \.m\.seed-\* beside it\) to start over"):
         train_three(config)
@@ -282,7 +282,7 @@ def test_what_is_left_of_seeds_is_named_and_files_of_strangers_stay(in_second, c
     assert {str(path) for path in litter()} == {".m.seed-5", ".m.seed-7", ".m.seed-8", ".m.seed-9.training"}
     assert all(Path(name).read_text() == "mine" for name in strangers - {".m.seed-1/config.yaml"})
     assert load_predictor(Path(".m.seed-5")).model.manifest.seed == 1
-    # Ending well, too, it removes only what is its own.
+    # A training that ends normally also removes only its own files.
     config = configured("output.model_dir=m", "training.seed=8")
     with pytest.raises(ModelError, match=r"\.m\.seed-8: holds config\.yaml"):
         train_three(config)

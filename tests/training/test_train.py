@@ -1,4 +1,4 @@
-"""A training as a whole: which parts it calls with what, when it stops, and which epoch it saves."""
+"""Tests of a whole training: how it calls its parts, when it stops, and which epoch it saves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(tiny_config, mo
 
     def network(_: object, device: devices.Device, **options: object) -> None:
         seen.append(device.kernel)
-        raise KeyboardInterrupt  # what is asked for is seen; a cuDNN network cannot run here
+        raise KeyboardInterrupt  # the request has been recorded, and a cuDNN network cannot run here
 
     parts = Parts(choose_device=choose, build_network=network)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
@@ -48,7 +48,7 @@ def test_the_device_decides_the_kernel_and_threads_are_passed_on(tiny_config, mo
 def test_mixed_precision_is_for_gpus(
     tiny_config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n_gpus: int, mixed: bool
 ) -> None:
-    # On a CPU that is said to be a GPU: the plain kernel can compute in float16 anywhere.
+    # This CPU poses as a GPU, since the plain kernel can compute in float16 anywhere.
     seen: list[object] = []
 
     def network(*given: object, **options: object) -> object:
@@ -65,8 +65,8 @@ def test_mixed_precision_is_for_gpus(
     assert ("warning: training.mixed_precision: only a GPU benefits from it" in errors) == (not mixed)
 
 
-def test_what_a_gpu_computes_in_fewer_digits_is_checked_in_float32(tiny_config) -> None:
-    # As above. In float16 the logits are some 1e-4 from those in float32, which agree to 1e-6.
+def test_a_model_trained_in_mixed_precision_is_checked_in_float32(tiny_config) -> None:
+    # The CPU poses as a GPU again. Logits in float16 differ by about 1e-4 from those in float32, which agree to 1e-6.
     device = devices.Device("a device", Kernel.PLAIN, 1)
     settings = ("training.mixed_precision=true", "training.learning_rate=0.3", "training.epochs=5", "model.units=30")
     compared: list[float] = []
@@ -90,7 +90,7 @@ def test_operators_are_deterministic(tiny_config, monkeypatch: pytest.MonkeyPatc
 
 
 class _OfTwoWorkers(distributed.Replicas):
-    """One of two workers, where the other says what it is told to."""
+    """One of two workers; the other one is simulated, and stops if `other_stops` is true."""
 
     def __init__(self, index: int, *, other_stops: bool) -> None:
         super().__init__(task=distributed.Task(("a:1", "b:2"), index))
@@ -117,7 +117,7 @@ def test_workers_stop_when_another_one_does(tiny_config, monkeypatch: pytest.Mon
 
 
 def run_of(tiny_config, monkeypatch: pytest.MonkeyPatch, replicas: distributed.Replicas) -> list[EpochResult]:
-    """Six epochs with a patience of one, of which the second is best."""
+    """Train for at most six epochs with a patience of one, of which the second is best, and return the history."""
     config = tiny_config("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
     device = devices.Device("CPU", Kernel.BLOCK)
@@ -152,7 +152,7 @@ def test_a_gpu_that_fails_is_an_error_that_says_how_to_continue(tiny_config, mon
 
     gpu = devices.Device("GPU, a model", Kernel.BLOCK, n_gpus=1)
     on_cpu = Parts(evaluate=failing)  # type: ignore[arg-type]
-    with pytest.raises(tf.errors.InternalError):  # on a CPU nothing can be gone: it is a mistake of ours
+    with pytest.raises(tf.errors.InternalError):  # a CPU device cannot be lost, so the error is a bug
         train_module.train(tiny_config("output.model_dir=a"), TrainingProgress(), device="cpu", parts=on_cpu)
     on_gpu = Parts(evaluate=failing, choose_device=lambda *_, **__: gpu)  # type: ignore[arg-type]
     with pytest.raises(
@@ -164,14 +164,14 @@ def test_a_gpu_that_fails_is_an_error_that_says_how_to_continue(tiny_config, mon
     assert len(calls) == 2
 
 
-def test_a_place_that_is_taken_is_found_before_anything_else(tiny_config, tmp_path: Path) -> None:
-    (tmp_path / "train").unlink()  # would be the next error
+def test_a_model_path_that_is_taken_is_reported_before_anything_else(tiny_config, tmp_path: Path) -> None:
+    (tmp_path / "train").unlink()  # the missing file would be the next error
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(ModelError, match="taken: is a file"):
         train_module.train(tiny_config("output.model_dir=taken"), TrainingProgress())
 
 
-def test_what_is_scored_and_saved_is_the_moving_average(tiny_config) -> None:
+def test_the_moving_average_is_scored_and_saved(tiny_config) -> None:
     def saved(*settings: str) -> dict[str, np.ndarray]:
         outcome = train_module.train(
             tiny_config("training.epochs=1", "training.batch_size=1", *settings), TrainingProgress()
@@ -185,7 +185,9 @@ def test_what_is_scored_and_saved_is_the_moving_average(tiny_config) -> None:
     assert max(np.abs(averaged[name] - array).max() for name, array in plain.items()) > 1e-4
 
 
-def test_without_a_dev_set_all_of_train_is_learnt_and_the_last_epoch_kept(tiny_config, tmp_path: Path, capfd) -> None:
+def test_without_a_dev_set_training_uses_all_of_train_and_keeps_the_last_epoch(
+    tiny_config, tmp_path: Path, capfd
+) -> None:
     settings = "training.epochs=3", "training.patience=1", "data.dev=null"
     for name, more in (("last", ()), ("with dev", ("data.dev=train",)), ("two", ("training.epochs=2",))):
         config = tiny_config(*settings, *more, f"output.model_dir={name}")
@@ -201,6 +203,6 @@ def test_without_a_dev_set_all_of_train_is_learnt_and_the_last_epoch_kept(tiny_c
         for name in ("last", "with dev")
     ]
     assert [score for _, _, score in rows[0]] == ["", "", ""]
-    # The same training with a dev set that is no part of it; how many epochs it lasts is the dev set's to say.
+    # A dev set that is not held out of train leaves the losses as they are, and decides only the number of epochs.
     assert [loss for _, loss, _ in rows[0]][: len(rows[1])] == [loss for _, loss, _ in rows[1]]
     assert Path("last", "weights.safetensors").read_bytes() != Path("two", "weights.safetensors").read_bytes()

@@ -23,6 +23,7 @@ from test_imports import CHAIN
 
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
+from tagger.training.schedule import schedule_of
 
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -175,32 +176,41 @@ def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
     assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
 
 
-def test_the_results_tables_match_the_runs() -> None:
+@pytest.mark.parametrize("script", ["ablate.py", "small_data.py"])
+def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, *next(shlex.split(command)[1:] for command in commands() if "--table" in command)],
+        [sys.executable, *next(shlex.split(command)[1:] for command in commands() if f"{script} " in command and "--table" in command)],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
+    assert "|---|" in done.stdout
     assert done.stdout in (ROOT / "docs/results.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("recipe", "corpus", "row"),
+    ("recipe", "corpus", "row", "n_sentences"),
     [
-        ("best-no-vectors", "conll2000", "full, no vectors"),
-        ("best-glove", "conll2000", "full, GloVe"),
-        ("wnut17", "wnut17", "full, GloVe"),
-        ("fast", "conll2000", "words only"),
-        ("crf", "conll2000", "defaults with a CRF"),
+        ("best-no-vectors", "conll2000", "full, no vectors", 8042),
+        ("best-glove", "conll2000", "full, GloVe", 8042),
+        ("wnut17", "wnut17", "full, GloVe", 3394),
+        ("fast", "conll2000", "words only", 8042),
+        ("crf", "conll2000", "defaults with a CRF", 8042),
     ],
 )
 def test_a_recipe_has_the_settings_of_the_row_with_its_result(
-    recipe: str, corpus: str, row: str, monkeypatch: pytest.MonkeyPatch
+    recipe: str, corpus: str, row: str, n_sentences: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     ablate = importlib.import_module("ablate")
     measured = next(settings for *names, settings, _seed in ablate.plan() if names == [corpus, row])
     config = ROOT / f"configs/{recipe}.yaml"
-    assert load_config(config) == load_config(config, [f"{key}={value}" for key, value in measured.items()])
+    trained, documented = (
+        load_config(config),
+        load_config(config, [f"{key}={value}" for key, value in measured.items()]),
+    )
+    schedules = [schedule_of(each.training, n_sentences) for each in (trained, documented)]
+    assert [(each.batch_size, each.epochs) for each in schedules] == [(schedules[1].batch_size, 30)] * 2
+    chosen = {f"training.{name}": getattr(schedules[0], name) for name in schedules[0].chosen}
+    assert load_config(config, [f"{key}={value}" for key, value in chosen.items()]) == documented
 
 
 @pytest.mark.tensorflow

@@ -46,6 +46,7 @@ from tagger.training.resume import (
     state_to_begin_with,
     with_threads_of,
 )
+from tagger.training.schedule import Schedule
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences that an error names
@@ -58,7 +59,7 @@ def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool
         prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
     )
     if prepared.vectors is not None:
-        prepared.vectors.put_into(network.embedding)
+        network.set_embedding_rows(prepared.vectors.blocks())
     return network
 
 
@@ -154,7 +155,7 @@ class Run:
 
     def _is_done(self) -> bool:
         # The scores of the chief decide for all workers.
-        return self._at.epoch >= self._config.training.epochs or self._replicas.any(
+        return self._at.epoch >= self._prepared.schedule.epochs or self._replicas.any(
             self._is_chief and self._has_lost_patience()
         )
 
@@ -167,7 +168,7 @@ class Run:
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
         n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
-        self._listener.start_epoch(at.epoch + 1, self._config.training.epochs, n_tokens)
+        self._listener.start_epoch(at.epoch + 1, self._prepared.schedule.epochs, n_tokens)
         try:
             loss = self._trainer.train_epoch(
                 training_set.batches(at.epoch, at.progress.steps),
@@ -232,7 +233,7 @@ class Run:
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:
             return
-        epochs = self._config.training.epochs
+        epochs = self._prepared.schedule.epochs
         state = self._at.to_state(
             self._fingerprint, self._trainer, n_rows=self._n_rows, epochs=epochs, finished=finished
         )
@@ -247,7 +248,7 @@ class Run:
         save_model(
             model,
             graph=self._parts.model_graph(model),
-            config=dump_config(_as_used(self._config, manifest, self._model_dir)),
+            config=dump_config(_as_used(self._config, self._prepared.schedule, manifest, self._model_dir)),
             history=format_history(self._at.history),
             check=check,
         )
@@ -265,8 +266,8 @@ class Run:
         return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
 
 
-def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
-    """Return the config as the model directory stores it: paths relative to it, and the size of the vectors."""
+def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
+    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
 
     def relative(path: str | float | None) -> str | float | None:
         # realpath: a reader of the file follows links too.
@@ -277,6 +278,7 @@ def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
         "data": data,
         "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
+        "training": config.training.model_copy(update={"epochs": schedule.epochs, "batch_size": schedule.batch_size}),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }
     return config.model_copy(update=changed)
@@ -396,7 +398,7 @@ def _trainer(
     )
     if replicas.n > 1:
         listener.note(
-            f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is divided among them"
+            f"{replicas.n} replicas; each batch of {prepared.schedule.batch_size} sentences is divided among them"
         )
     sizes = prepared.encoder.sizes(len(prepared.tags))
     listener.note(f"network: {sizes.n_tokens} token ids, {sizes.n_tags} tags, {network.count_params()} weights")

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from tagger.config import TrainingConfig
+from tagger.wording import counted
 
 _SENTENCES_PER_BATCH_SIZE = 50  # a training set is divided into about this number of batches, or into more
 _LEAST_BATCH, MOST_BATCH = 4, 32
@@ -30,7 +31,7 @@ class Schedule:
         if not self.chosen:
             return None
         shown = " and ".join(f"training.{name}: {getattr(self, name)}" for name in self.chosen)
-        return f"{shown}, chosen for {n_sentences} training sentence{'s' if n_sentences != 1 else ''}"
+        return f"{shown}, chosen for {counted(n_sentences, 'training sentence')}"
 
 
 def schedule_of(settings: TrainingConfig, n_sentences: int) -> Schedule:

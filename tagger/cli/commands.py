@@ -116,7 +116,7 @@ def eval_(
         from tagger.cli.reports import format_report
         from tagger.evaluation.evaluate import evaluate_file, gold_file
 
-    evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout)
+    evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout, note=console.say)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 

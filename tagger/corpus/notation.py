@@ -22,8 +22,9 @@ _OUTSIDE_WORDS = frozenset({"_", "-", "other", "no", "none", "nil", "null", "out
 _LETTERS = "BIESLUM"
 # Letters that exclude each other. M (as in BMES) is another name for the inner prefix of IOBES.
 _SCHEME_OF_LETTER = {"E": "IOBES", "S": "IOBES", "M": "IOBES", "L": "BILOU", "U": "BILOU"}
-# If several schemes fit a file equally well, the first of them is taken.
-_BY_PREFERENCE = ("IOB2", "IO", "IOB1", "IOBES", "BILOU", "BIOS", "IOE2", "IOE1", "BIOE")
+# If several schemes fit a file equally well, the first of them is taken. A rare one must fit better than all others.
+_COMMON = ("IOB2", "IO", "IOB1", "IOBES", "BILOU")
+_RARE = ("BIOS", "IOE2", "IOE1", "BIOE")
 _MOST_ODD = 0.2  # in a file that is read as spans without being asked: the largest share of tokens whose tag is odd
 _MOST_RARE = 0.1  # the largest share of tokens whose prefix is another scheme's by mistake
 _FEW = 5  # odd tokens that prove nothing
@@ -154,6 +155,35 @@ def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") ->
     return notation, _notes(notation, tags)
 
 
+def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> Notation:
+    """Return the notation of a dev or test file: that of the training file, unless it clearly has another one.
+
+    Raises:
+        BadTag: some tags do not fit the notation of the training file, and no other notation fits them all.
+    """
+    if trained.scheme == NO_SCHEME:
+        return trained
+    counts = collections.Counter(itertools.chain.from_iterable(sentences))
+    canonical = {tag: trained.canonical(tag) for tag in counts if trained.fits(tag)}
+    bad = [tag for tag in counts if tag not in canonical]
+    pairs = _pairs_of(sentences)
+    n_odd = _n_ill_formed(pairs, {OUTSIDE: OUTSIDE, **canonical}, trained.scheme)
+    n_tagged = sum(n for tag, n in counts.items() if canonical.get(tag) != OUTSIDE)
+    if not bad and n_odd <= max(_FEW, _MOST_ODD * n_tagged):
+        return trained
+    try:
+        own, _ = detect_notation(sentences)
+    except (BadTag, DataError):
+        own = Notation(scheme=NO_SCHEME)
+    if own.scheme != NO_SCHEME:
+        n_own_odd = _n_ill_formed(pairs, {tag: own.canonical(tag) for tag in (OUTSIDE, *counts)}, own.scheme)
+        if bad or 2 * n_own_odd <= n_odd:
+            return own
+    if bad:
+        raise BadTag(bad, trained.scheme)
+    return trained
+
+
 class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the caller locates it and raises DataError)
     """Tags that do not fit the scheme, in the order in which they occur.
 
@@ -213,33 +243,45 @@ class _Tags:
         return sum(self.counts[tag] for tag, (prefix, entity_type) in self.parsed.items() if prefix and entity_type)
 
     @functools.cached_property
-    def fit(self) -> tuple[str, int]:
-        """The scheme that fits best, and the number of tokens whose tag does not fit it or is ill-formed there.
+    def fit(self) -> tuple[str, int, int]:
+        """The scheme that fits best, and how many tags do not fit it, or follow each other in a way that it forbids.
 
         A few annotation errors therefore do not decide.
         """
-        pairs: collections.Counter[tuple[str, str]] = collections.Counter()
-        for tags in self.sentences:
-            pairs.update(itertools.pairwise([OUTSIDE, *tags, OUTSIDE]))
+        pairs = _pairs_of(self.sentences)
 
-        def oddness(scheme: str) -> tuple[int, int]:
-            legal, prefixes = legal_transitions(scheme), SCHEMES[scheme].prefixes
+        def oddness(scheme: str) -> tuple[int, bool, int, int]:
+            prefixes = SCHEMES[scheme].prefixes
             canonical = dict.fromkeys((OUTSIDE, *self.outside), OUTSIDE)
             for tag, (prefix, entity_type) in self.parsed.items():
                 letter = "I" if prefix == "M" else prefix
                 if letter in prefixes:
                     canonical[tag] = f"{letter}-{entity_type or UNTYPED}"
             n_unfit = sum(n for tag, n in self.counts.items() if tag not in canonical)
-            n_ill_formed = sum(
-                n
-                for (tag, after), n in pairs.items()
-                if tag in canonical and after in canonical and not is_legal(canonical[tag], canonical[after], legal)
-            )
-            return n_unfit + n_ill_formed, n_unfit
+            n_ill_formed = _n_ill_formed(pairs, canonical, scheme)
+            return n_unfit + n_ill_formed, scheme in _RARE, n_unfit, n_ill_formed
 
-        odd = {scheme: oddness(scheme) for scheme in _BY_PREFERENCE}
+        odd = {scheme: oddness(scheme) for scheme in (*_COMMON, *_RARE)}
         best = min(odd, key=lambda scheme: odd[scheme])
-        return best, odd[best][0]
+        return best, *odd[best][2:]
+
+
+def _pairs_of(sentences: Sequence[Sequence[str]]) -> collections.Counter[tuple[str, str]]:
+    """Count the tags that follow each other; the edges of a sentence count as `O`."""
+    pairs: collections.Counter[tuple[str, str]] = collections.Counter()
+    for tags in sentences:
+        pairs.update(itertools.pairwise([OUTSIDE, *tags, OUTSIDE]))
+    return pairs
+
+
+def _n_ill_formed(pairs: Mapping[tuple[str, str], int], canonical: Mapping[str, str], scheme: str) -> int:
+    """Count the transitions that a scheme does not allow, among the tags that have a canonical form."""
+    legal = legal_transitions(scheme)
+    return sum(
+        n
+        for (tag, after), n in pairs.items()
+        if tag in canonical and after in canonical and not is_legal(canonical[tag], canonical[after], legal)
+    )
 
 
 def _divided(sentences: Sequence[Sequence[str]], scheme: str) -> _Tags:
@@ -249,7 +291,7 @@ def _divided(sentences: Sequence[Sequence[str]], scheme: str) -> _Tags:
     suffixed = _with_outside_word(dataclasses.replace(tags, suffix=True), scheme)
     # Plain tags may end in such letters too, as in `N-M`.
     if suffixed.n_prefixed > tags.n_prefixed and suffixed.outside and suffixed.letters & {"B", "I"}:
-        if scheme == "auto" and suffixed.fit[1] <= _MOST_ODD * suffixed.n_tagged:
+        if scheme == "auto" and sum(suffixed.fit[1:]) <= _MOST_ODD * suffixed.n_tagged:
             return suffixed
         if scheme != "auto" and suffixed.letters <= SCHEMES[scheme].prefixes | {"M"}:
             return suffixed
@@ -272,7 +314,7 @@ def _with_outside_word(tags: _Tags, scheme: str) -> _Tags:
         # Without prefixes, rare words may be plain tags.
         if tags.letters or _are_prefixes(bare) or scheme != "auto" or tags.counts[found] >= half:
             return dataclasses.replace(tags, outside=(found,))
-    if tags.letters and len(without) == 1 and tags.counts[without[0]] >= half:
+    if tags.letters and len(without) == 1 and tags.counts[without[0]] >= max(half, 2 * _FEW):
         return dataclasses.replace(tags, outside=(without[0],))
     return tags
 
@@ -307,8 +349,11 @@ def _detect_scheme(tags: _Tags) -> str:
             " data.scheme, or fix the tags",
             detail=[f"tags found: {', '.join(sorted(tags.counts)[:20])}"],
         )
-    scheme, n_odd = tags.fit
-    return NO_SCHEME if not tags.outside and n_odd > max(_FEW, _MOST_ODD * tags.n_tagged) else scheme
+    scheme, _, n_ill_formed = tags.fit
+    few = few and tags.n_tagged > 2 * _FEW
+    if not tags.outside and tags.letters and (few or n_ill_formed > max(_FEW, _MOST_ODD * tags.n_prefixed)):
+        return NO_SCHEME
+    return scheme
 
 
 def _spelling(scheme: str, tags: _Tags) -> Notation:

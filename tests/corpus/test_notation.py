@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.corpus import notation as notation_module
-from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, SCHEMES, UNTYPED, Span, tags_from_spans
 from tagger.errors import DataError
 
@@ -117,7 +117,7 @@ PARTS_OF_SPEECH = ["N-sg S-x B-pl S-x S-x", "S-x N-sg B-pl S-x", "B-pl S-x S-x",
 
 
 def test_parts_of_speech_with_hyphens_are_plain_tags() -> None:
-    for sentences in (tags(*PARTS_OF_SPEECH * 5), tags("NN VB-S NN S-x I-x DT") * 20, tags("S-x B-pl B-pl") * 20):
+    for sentences in (tags(*PARTS_OF_SPEECH * 5), tags("NN VB-S NN S-x I-x DT") * 20, tags("S-x B-pl S-y B-pl") * 20):
         notation, notes = detect_notation(sentences)
         assert notation == Notation(scheme=NO_SCHEME)
         assert notes == ["most tags do not fit a scheme: read as plain tags (scheme none)"]
@@ -130,7 +130,7 @@ def test_plain_tags_that_end_in_letters_of_a_scheme_are_no_suffixes() -> None:
         assert notes == ["the tags have no prefixes: read as plain tags (scheme none)"]
 
 
-@pytest.mark.parametrize("text", ["S-x S-x N-sg", "B-PER X X X O"])
+@pytest.mark.parametrize("text", ["S-x S-x N-sg", "B-PER X X X O", "S-x B-pl B-pl S-x B-pl B-pl"])
 def test_where_plain_tags_are_likely_the_remedy_names_them_first(text: str) -> None:
     with pytest.raises(BadTag) as caught:
         detect_notation(tags(text))
@@ -140,14 +140,17 @@ def test_where_plain_tags_are_likely_the_remedy_names_them_first(text: str) -> N
 
 
 def test_an_unknown_word_for_outside_is_read_and_noted() -> None:
-    notation, notes = detect_notation(tags("Leer Leer B-PER I-PER Leer"))
+    notation, notes = detect_notation(tags("Leer Leer B-PER I-PER Leer") * 4)
     assert notation == Notation(scheme="IOB2", outside="Leer")
     assert notes == ["Leer is read as the outside tag: it is the only tag without a prefix"]
     assert notation.canonical("Leer") == "O"
-    for text in ("Leer B-PER I-PER B-LOC", "Leer Leer O B-PER", "Leer Leer Voll B-PER"):
+    assert detect_notation(tags("Leer Leer Voll B-PER") * 10)[0] == Notation(scheme=NO_SCHEME)
+    for text in ("Leer B-PER I-PER B-LOC", "Leer Leer O B-PER"):
         with pytest.raises(BadTag) as caught:
-            detect_notation(tags(text))
+            detect_notation(tags(text) * 10)
         assert caught.value.tag == "Leer"
+    with pytest.raises(BadTag):  # too few to be sure
+        detect_notation(tags("Leer Leer B-PER I-PER Leer"))
 
 
 def test_words_for_outside_without_prefixed_tags_are_ambiguous_only_if_common() -> None:
@@ -227,6 +230,54 @@ def test_spellings_are_counted_by_token() -> None:
     notation, notes = detect_notation(tags("B_PER B_PER B_PER B-LOC B-ORG b_PER 0 0 O"))
     assert notation == Notation(scheme="IOB2", outside="0", separator="_")
     assert notes == ["B-LOC is read as B_LOC", "B-ORG is read as B_ORG", "O is read as 0", "b_PER is read as B_PER"]
+
+
+# --- The notation of a dev or test file --------------------------------------------------------------------------------
+
+DEV = [Span("PER", 0, 2), Span("LOC", 3, 4), Span("LOC", 4, 5), Span("ORG", 6, 9)]
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "IO"])
+def test_a_dev_file_in_another_scheme_is_read_in_its_own(scheme: str) -> None:
+    for trained in SCHEMES:
+        found = notation_of_other([tags_from_spans(DEV, 10, scheme)] * 10, Notation(scheme=trained))
+        assert found == Notation(scheme=scheme)
+
+
+def test_a_dev_file_in_io_is_read_in_io_unless_the_scheme_of_the_training_file_fits_too() -> None:
+    sentences = [tags_from_spans([Span("PER", 0, 2), Span("LOC", 3, 4)], 10, "IO")] * 10
+    found = {scheme: notation_of_other(sentences, Notation(scheme=scheme)).scheme for scheme in SCHEMES}
+    assert found == {scheme: scheme if scheme in ("IOB1", "IOE1") else "IO" for scheme in SCHEMES}
+
+
+def test_a_dev_file_may_be_spelled_in_another_way() -> None:
+    trained = Notation(scheme="IOB2", suffix=True, outside="_")
+    assert notation_of_other(tags("B-PER I-PER O"), trained) == Notation(scheme="IOB2")
+    assert notation_of_other(tags("PER_B PER-I O"), trained) == trained, "the separator and O fit any notation"
+
+
+def test_a_dev_file_that_is_too_small_to_tell_takes_the_notation_of_the_training_file() -> None:
+    for text in ("I-PER I-PER O I-LOC", "O O", "B-PER", "I-LOC O I-LOC O I-LOC O I-LOC O I-LOC"):
+        assert notation_of_other(tags(text), Notation(scheme="IOB2")) == Notation(scheme="IOB2")
+
+
+def test_an_ill_formed_dev_file_keeps_the_scheme_of_the_training_file() -> None:
+    sentences = [tags_from_spans(DEV, 10, "IOB2"), *tags("O I-PER O B-LOC O I-LOC")] * 10
+    assert notation_of_other(sentences, Notation(scheme="IOB2")) == Notation(scheme="IOB2")
+
+
+def test_a_stray_tag_of_a_dev_file_is_named_in_the_scheme_of_the_training_file() -> None:
+    for stray, scheme in (("S-PER", "IOB2"), ("X", "IOBES"), ("", "IOB2")):
+        sentences = [*[tags_from_spans(DEV, 10, scheme)] * 20, ["O", stray]]
+        with pytest.raises(BadTag) as caught:
+            notation_of_other(sentences, Notation(scheme=scheme))
+        assert (caught.value.tags, caught.value.scheme) == ((stray,), scheme)
+
+
+def test_a_dev_file_of_plain_tags_stays_plain() -> None:
+    assert notation_of_other(tags("B-PER I-PER O"), Notation(scheme=NO_SCHEME)) == Notation(scheme=NO_SCHEME)
+    with pytest.raises(BadTag):
+        notation_of_other(tags("NN VB NN"), Notation(scheme="IOB2"))
 
 
 # --- Reading and spelling ------------------------------------------------------------------------------------------

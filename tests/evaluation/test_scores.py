@@ -107,9 +107,7 @@ def test_the_scores_of_ill_formed_tags_agree_with_seqscore_and_its_conlleval_rep
 
 @pytest.mark.parametrize(("scheme", "prefixes"), PREFIXES)
 @given(data=st.data())
-def test_the_scores_of_ill_formed_tags_count_their_spans(
-    scheme: str, prefixes: str, data: st.DataObject
-) -> None:
+def test_the_scores_of_ill_formed_tags_count_their_spans(scheme: str, prefixes: str, data: st.DataObject) -> None:
     gold, predicted = data.draw(pairs(prefixes))
     gold_spans = {(i, span) for i, s in enumerate(gold) for span in spans_from_tags(s)}
     pred_spans = {(i, span) for i, s in enumerate(predicted) for span in spans_from_tags(s)}

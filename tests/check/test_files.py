@@ -372,7 +372,7 @@ def test_the_files_of_a_config_are_read_with_its_settings(folder: Path) -> None:
         assert (found["columns"], found["delimiter"], found["scheme"]) == ({"token": 1, "tag": 0}, "|", "IOB1")
         assert found["encoding"] == "latin-1"
     assert [(file["counts"]["sentences"], file["counts"]["tokens"]) for file in files] == [(2, 5), (1, 2)]
-    assert "1 of 1 sentences (100.0 %) are also in" in files[1]["problems"][0]["message"]
+    assert "1 of 1 sentence (100.0 %) is also in" in files[1]["problems"][0]["message"]
 
 
 def test_options_override_the_config(folder: Path) -> None:

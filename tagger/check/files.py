@@ -288,8 +288,8 @@ def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
     return Problem(
         0,
         WARNING,
-        f"{len(shared)} of {counted(len(other.sentences), 'sentence')} ({share:.1f} %) {'is' if len(shared) == 1 else 'are'}"
-        f" also in {first.path}; the longest is on"
+        f"{len(shared)} of {counted(len(other.sentences), 'sentence')} ({share:.1f} %)"
+        f" {'is' if len(shared) == 1 else 'are'} also in {first.path}; the longest is on"
         f" line {longest.line_number(0)} ({counted(len(longest.tokens), 'token')})",
         "overlap",
     )

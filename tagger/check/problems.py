@@ -18,9 +18,10 @@ _MOST_SHOWN = 60  # characters of a token or tag in a message
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """Something wrong (`error`), odd (`warning`) or changed (`repair`) on a line of a file; line 0 stands for the whole file.
+    """Something wrong (`error`), odd (`warning`) or changed (`repair`) in a file.
 
     Attributes:
+        line: the number of the line, from 1; 0 stands for the whole file.
         message: the text for one line. It is safe for a terminal, and bounded whatever the file holds.
         kind: a word that all problems of one cause share, whatever tokens and tags they are about.
         common: the message without what differs from line to line; equal for problems that are reported as one. Empty
@@ -137,9 +138,7 @@ def check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation:
             elif token in typed and notation.scheme != NO_SCHEME:
                 rest = "is a tag of this file; is the line's first column missing?"
                 text, common = f"the token {quoted(token)} {rest}", f"the token {rest}"
-                problems.append(
-                    Problem(sentence.line_number(i), WARNING, text, "tag-as-token", common, quoted(token))
-                )
+                problems.append(Problem(sentence.line_number(i), WARNING, text, "tag-as-token", common, quoted(token)))
     return problems
 
 

@@ -12,19 +12,22 @@ from tagger.check.groups import format_problems
 from tagger.check.problems import Problem, shown
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
-from tagger.wording import counted
+from tagger.wording import as_text, cell, counted, visible
 
 _MOST_TYPES = 30  # in a summary
+_NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
 
 
 def format_report(evaluation: Evaluation) -> str:
     """Return a table of precision, recall and F1 in percent; plain tags have accuracy only."""
-    head = f"{evaluation.sentences} sentences, {evaluation.tokens} tokens, accuracy {100 * evaluation.accuracy:.2f}"
+    sizes = f"{counted(evaluation.sentences, 'sentence')}, {counted(evaluation.tokens, 'token')}"
+    head = f"{sizes}, accuracy {100 * evaluation.accuracy:.2f}"
     if evaluation.overall is None or evaluation.strict is None:
-        return f"{head}\n"
-    width = max(len("all, strict"), *(len(name) for name in evaluation.types)) if evaluation.types else 11
+        return as_text([head])
+    names = {name: cell(name, _NAME_WIDTH) for name in evaluation.types}
+    width = max(map(len, ["all, strict", *names.values()]))
     rows = [f"{'':{width}}  precision  recall      F1  support"]
-    rows += [_row(name, score, width) for name, score in evaluation.types.items()]
+    rows += [_row(names[name], score, width) for name, score in evaluation.types.items()]
     rows.append(_row("all", evaluation.overall, width))
     strict = evaluation.strict
     rows.append(
@@ -34,7 +37,7 @@ def format_report(evaluation: Evaluation) -> str:
             width,
         )
     )
-    return "\n".join([head, "scores by seqeval: conlleval's reading, and strict mode", "", *rows]) + "\n"
+    return as_text([head, "scores by seqeval: conlleval's reading, and strict mode", "", *rows])
 
 
 def _row(name: str, score: Score, width: int) -> str:
@@ -46,6 +49,7 @@ def _row(name: str, score: Score, width: int) -> str:
 
 def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:
     """Return the F1 (or accuracy) of two models in percent, and how significant their difference is."""
+    names = (_end_of(names[0]), _end_of(names[1]))
     width = max(map(len, names))
     low, high = (100 * end for end in comparison.interval)
     rows = [f"{name:{width}}  {what} {100 * f1:6.2f}" for name, f1 in zip(names, comparison.f1, strict=True)]
@@ -55,7 +59,13 @@ def format_comparison(comparison: Comparison, names: tuple[str, str], what: str)
         f"p = {comparison.p_value:.4f} (paired approximate randomisation, two-sided)",
         f"{comparison.samples} samples each",
     ]
-    return "\n".join(rows) + "\n"
+    return as_text(rows)
+
+
+def _end_of(path: str) -> str:
+    """Return the end of a path, which tells models apart, if the whole of it does not fit in a line."""
+    shown = visible(path)
+    return shown if len(shown) <= _NAME_WIDTH else f"…{shown[1 - _NAME_WIDTH :]}"
 
 
 def format_check(
@@ -79,7 +89,7 @@ def format_check(
         problems = format_problems([*report.problems, *(changes or ())], report.path, one_by_one=all_problems)
         summary = _summary(report, None if changes is None else len(changes))
         blocks.append([*problems, *([""] if problems else []), *summary])
-    return "\n".join("\n".join(block) + "\n" for block in blocks)
+    return "\n".join(map(as_text, blocks))
 
 
 def _summary(report: FileReport, n_repairs: int | None) -> list[str]:

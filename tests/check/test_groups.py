@@ -82,9 +82,7 @@ _USUAL = "a\tB-X\nb\tO\n\n" * 1000  # lines 1 to 3000
         (lambda i: f"v\tO\nw{i}\tI-X\n", "900 × I-X after O, which IOB2 does not allow; "),
     ],
 )
-def test_a_systematic_fault_is_one_line_of_the_report(
-    folder: Path, wrong: Callable[[int], str], expected: str
-) -> None:
+def test_a_systematic_fault_is_one_line_of_the_report(folder: Path, wrong: Callable[[int], str], expected: str) -> None:
     found = report_of(_USUAL + "".join(wrong(i) for i in range(900)))
     assert expected in found[0]
     assert found[1] == ""

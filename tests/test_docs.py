@@ -176,6 +176,28 @@ def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
     assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.tensorflow
+def test_the_documented_runs_on_small_data_skip_finished_runs(in_clone: Path, corpora: Path) -> None:
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    first = next(shlex.split(command)[1:] for command in commands() if "small_data.py" in command)
+    committed = Path("docs/small-data.jsonl").read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in committed if '"corpus": "wnut17", "size": 100, "row": "chosen", "seed": 1' not in line]
+    assert len(kept) == len(committed) - 1
+    Path("docs/small-data.jsonl").write_text("".join(kept), "utf-8")
+    quick = ["--set", "model.units=8", "--set", "model.layers=1", "--set", "training.epochs=1", "--rows", "wnut17 100 "]
+    for _ in range(2):  # the second time, all runs are there
+        done = subprocess.run([sys.executable, *first, *quick], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert Path("docs/small-data.jsonl").read_text("utf-8").startswith("".join(kept))
+        run = json.loads(Path("docs/small-data.jsonl").read_text("utf-8").splitlines()[-1])
+        assert len(Path("docs/small-data.jsonl").read_text("utf-8").splitlines()) == len(committed)
+    assert (run["corpus"], run["size"], run["row"], run["seed"]) == ("wnut17", 100, "chosen", 1)
+    assert (run["sentences"], run["settings"]["batch_size"], run["epochs_trained"]) == (100, 4, 1)
+
+
 @pytest.mark.parametrize("script", ["ablate.py", "small_data.py"])
 def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
@@ -364,7 +386,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

@@ -68,7 +68,7 @@ def plan() -> Iterator[tuple[int, int, str, str]]:
                     yield size, seed, corpus, CHOSEN
 
 
-def run_all(path: Path, *, rows: str, minutes: float | None) -> None:
+def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) -> None:
     done = {(run["size"], run["seed"], run["corpus"], run["row"]) for run in load(path)}
     end = None if minutes is None else time.monotonic() + 60 * minutes
     for key in plan():
@@ -77,13 +77,13 @@ def run_all(path: Path, *, rows: str, minutes: float | None) -> None:
             continue
         if end is not None and time.monotonic() > end:
             return
-        found = {"corpus": corpus, "size": size, "row": row, "seed": seed} | one_run(corpus, size, row, seed)
+        found = {"corpus": corpus, "size": size, "row": row, "seed": seed} | one_run(corpus, size, row, seed, more)
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
         print(f"{corpus:10} {size:6} {row:7} seed {seed}  F1 {100 * found['f1']:.2f}", flush=True)
 
 
-def one_run(corpus: str, size: int, row: str, seed: int) -> dict[str, Any]:
+def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dict[str, Any]:
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
     from tagger.training.train import Parts, train
@@ -98,7 +98,7 @@ def one_run(corpus: str, size: int, row: str, seed: int) -> dict[str, Any]:
         (folder / "c.yaml").write_text("data: {train: train, dev: dev}\n")
         given = [f"training.{key}={value}" for key, value in settings.items()]
         given += [f"training.seed={seed}", "training.threads=1", f"output.model_dir={folder / 'm'}"]
-        config, start = load_config(folder / "c.yaml", given), time.perf_counter()
+        config, start = load_config(folder / "c.yaml", [*given, *more]), time.perf_counter()
         # Nobody uses the models of the epochs, so their check is left out, which saves a third of the time.
         outcome = train(config, Silent(), device="cpu", parts=Parts(check_equal=lambda *models: None))
         minutes = (time.perf_counter() - start) / 60
@@ -162,12 +162,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
     parser.add_argument("--rows", default="", help="only runs with this text in `corpus size seed S row`")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="on top of every run's settings")
     parser.add_argument("--minutes", type=float, help="start no run after this number of minutes")
     arguments = parser.parse_args()
     if arguments.table:
         print(table(load(arguments.runs)), end="")
         return
-    run_all(arguments.runs.resolve(), rows=arguments.rows, minutes=arguments.minutes)
+    run_all(arguments.runs.resolve(), arguments.settings, rows=arguments.rows, minutes=arguments.minutes)
 
 
 if __name__ == "__main__":

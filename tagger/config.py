@@ -149,6 +149,11 @@ class NetworkConfig(_Section):
             raise ValueError(f"found {units}, expected an even number: half of the units read the token backwards")
         return units
 
+    @pydantic.model_validator(mode="after")
+    def _size(self) -> Self:
+        self.spec()  # raises ValueError if a machine cannot hold the network
+        return self
+
     def spec(self) -> NetworkSpec:
         """Return the architecture that these settings describe."""
         return NetworkSpec(**self.model_dump(exclude={"scheme"}))

@@ -20,9 +20,9 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores, available_memory
-from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
+from tagger.model_dir.files import EMBEDDINGS, GRAPH, ModelFiles
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import description, load_model
+from tagger.model_dir.store import check_embedding_size, description, load_model
 from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
 from tagger.prediction.onnx_graph import structure_of
@@ -184,14 +184,8 @@ def open_session(
         ModelError: a file has been altered, or the files do not fit together.
         DeviceError: the device cannot be used.
     """
-    dim, sizes = manifest.network.embedding_dim, encoder.sizes(len(tags))
-    expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
-    found = files.size_of(EMBEDDINGS)
-    if found != expected:
-        raise ModelError(
-            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
-            f" {dim} numbers; train again"
-        )
+    sizes = encoder.sizes(len(tags))
+    expected = check_embedding_size(files, manifest, encoder)
     files.verify(EMBEDDINGS)
     structure = structure_of(manifest.network, sizes)
     try:

@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT
 from stored_model import a_manifest, load_model, rewrite_manifest, save
 
-from tagger.architecture import Merge
+from tagger.architecture import Direction
 from tagger.errors import ModelError
 from tagger.model_dir import store
 from tagger.model_dir.manifest import FORMAT_VERSION, Manifest
@@ -61,11 +61,13 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ),
         (
             {"network__units": ["x" * 500]},
-            f'network.units: found ["{"x" * 78}, expected a whole number from 1 to 1000000',
+            f'network.units: found ["{"x" * 78}, expected a whole number from 1 to 8192',
         ),
         ({"network__a\nb": 1}, "network.a\\nb: found an unknown setting, expected one of "),
         ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
         ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
+        ({"network__units": 12_000}, "network.units: found 12000, expected a whole number from 1 to 8192"),
+        ({"network__layers": 64, "network__units": 8000}, "network.layers: found 64 layers of 8000 units, which are"),
         ({"network__units": 1 << 62}, "network.units: found 4611686018427387904, expected a whole number"),
         ({"network__direction": "foo"}, 'network.direction: found "foo", expected one of both, forward, backward'),
         ({"decoder": "beam"}, 'decoder: found "beam", expected one of constrained, softmax'),
@@ -159,11 +161,11 @@ def test_a_missing_network_key_has_its_default(tmp_path: Path, key: str, default
 def test_a_model_whose_manifest_lacks_network_keys_is_loaded_with_its_weights(tmp_path: Path) -> None:
     save(tmp_path / "model")
     network = a_manifest().network.to_json()
-    del network["decoder"], network["merge"], network["dropout"]
+    del network["decoder"], network["direction"], network["dropout"]
     rewrite_manifest(tmp_path / "model", network=network)
     model = load_model(tmp_path / "model")
-    assert model.manifest.network == dataclasses.replace(a_manifest().network, merge=Merge.CONCAT, dropout=0.0)
-    assert sorted(model.network) == ["embedding", "w"]
+    assert model.manifest.network == dataclasses.replace(a_manifest().network, direction=Direction.BOTH, dropout=0.0)
+    assert "block_1.backward.kernel" in model.network
 
 
 @pytest.mark.parametrize("key", ["hidden", "unit", "Units", ""])

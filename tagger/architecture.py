@@ -222,6 +222,15 @@ class NetworkSpec:
         """
         return _FLOAT_BYTES * (self.n_branches * 8 * self.units + 2 * self.embedding_dim + 6 * sizes.n_tags)
 
+    @property
+    def prediction_bytes_of_a_character(self) -> int:
+        """The approximate number of bytes that one character takes in prediction, padding included.
+
+        Each distinct token of a batch has as many characters as the longest of them.
+        """
+        arrays = {Characters.NONE: 0, Characters.CNN: 4, Characters.LSTM: 8}[self.characters]
+        return _FLOAT_BYTES * arrays * self.character_units
+
     def training_bytes(self, sizes: Sizes) -> int:
         """Return the approximate number of bytes that one token of a batch takes in training.
 

@@ -64,7 +64,7 @@ class DataConfig(_Section):
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOBES", "BILOU", "IO", "none"] = "auto"
     encoding: str = "utf-8"
-    max_length: _Count | None = None
+    max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
 
     @pydantic.field_validator("columns")
     @classmethod

@@ -40,6 +40,7 @@ from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
+_MARKS = (MANIFEST, TOKENS, TAGS, GRAPH)  # a directory that has these is a model, or was one
 # Opens the network, in the form that the reader needs, from its files.
 OpenNetwork = Callable[[ModelFiles, Manifest, Encoder, TagVocabulary], Network]
 
@@ -194,6 +195,12 @@ def check_place(directory: Path) -> None:
     """
     check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
     check_writable(directory)
+
+
+def surrounding_model(path: Path) -> Path | None:
+    """Return the model directory that a path is in, at any depth, or None."""
+    folders = [path.parent.resolve(), *path.parent.resolve().parents]
+    return next((folder for folder in folders if all((folder / name).exists() for name in _MARKS)), None)
 
 
 def save_model(

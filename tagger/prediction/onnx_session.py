@@ -113,7 +113,7 @@ class OnnxSession:
         """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         padded, lengths = pad(sentences)
         feeds = graph_inputs(padded, lengths, forms)
-        self._check_memory(*padded.shape[:2], feeds.get("characters"))
+        self._check_memory(len(padded), padded.shape[1], feeds.get("characters"))
         try:
             logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
         except Exception as error:  # see __init__; running out of memory is one of them

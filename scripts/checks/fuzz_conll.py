@@ -401,7 +401,7 @@ def run_command_line(case: Case, folder: Path) -> int:
     flags = ["--columns", case.columns, "--delimiter", case.delimiter]
     flags += ["--encoding", case.encoding] if case.encoding is not None else []
     flags += ["--scores"] if case.scores and case.command == "predict" else []
-    flags += ["--fix", str(folder / "fixed.conll")] if case.repair and case.command == "check" else []
+    flags += ["--fix", str(folder / "fixed.conll"), "--force"] if case.repair and case.command == "check" else []
     with stub_model():
         result = run_tagger(case.command, path, *flags)
     if result.exit_code not in (0, 1, 2):

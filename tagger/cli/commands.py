@@ -235,12 +235,14 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
+@click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
 @layout_options
 def check(
     files: tuple[str, ...],
     config: Path | None,
     as_json: bool,
     fix: str | None,
+    force: bool,
     columns: str | None,
     delimiter: str | None,
     encoding: str | None,
@@ -272,11 +274,13 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    if force and fix is None:
+        raise click.UsageError("--force: found no --fix OUT, expected one; it replaces an existing OUT")
     console.refuse_own_output(*files)
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None)
-    changes = None if fix is None else fix_file(reports[0], fix)
+    changes = None if fix is None else fix_file(reports[0], fix, force=force)
     console.write(format_check(reports, changes, as_json=as_json).encode())
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)

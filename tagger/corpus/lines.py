@@ -152,6 +152,15 @@ def shown_name(path: str | Path) -> str:
     return "<standard input>" if str(path) == "-" else str(path)
 
 
+def file_stamp(path: str | Path) -> tuple[int, ...] | None:
+    """Return numbers that change when a file is replaced or written to; None if there is no such file."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def require_regular(path: str | Path) -> None:
     """Raise DataError for a pipe or a device, because input that is read more than once must be a regular file."""
     if str(path) == "-":

@@ -107,13 +107,18 @@ class Manifest:
             raise ModelError(f"an unknown key: {error}") from None
         except TaggerError as error:
             raise ModelError(f"layout.{error.message}") from None
-        if layout.written_delimiter not in ("\t", " ", layout.separator):
-            raise ModelError(
-                f"layout.written_delimiter: found {_show(layout.written_delimiter)}, expected a TAB, a space or"
-                " layout.delimiter"
-            )
+        check_written_delimiter(layout)
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**({name: values[name] for name in names} | parts | {"network": network}))
+
+
+def check_written_delimiter(layout: Layout) -> None:
+    """Raise ModelError unless the delimiter of added columns is one that training would have stored."""
+    if layout.written_delimiter not in ("\t", " ", layout.separator):
+        raise ModelError(
+            f"layout.written_delimiter: found {_show(layout.written_delimiter)}, expected a TAB, a space or"
+            " layout.delimiter"
+        )
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:

@@ -128,13 +128,7 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
         raise ModelError(f"{files.path(WEIGHTS)}: {error}; train again") from None
     stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
     weights = {**weights, "embedding": stored.reshape(expected["embedding"]).astype(np.float32)}
-    for name in sorted({*weights, *expected}):
-        found = weights[name].shape if name in weights else None
-        if found != expected.get(name):
-            raise ModelError(
-                f"{files.path(WEIGHTS)}: {name[:80]}: found {_shape(found)}, expected {_shape(expected.get(name))} for"
-                f" the network that {MANIFEST} describes; train again"
-            )
+    check_shapes(weights, expected, files.path(WEIGHTS))
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
@@ -143,6 +137,17 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
                 " again"
             )
     return weights
+
+
+def check_shapes(weights: Weights, expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raise ModelError unless there are exactly the expected weights, with the expected shapes."""
+    for name in sorted({*weights, *expected}):
+        found = weights[name].shape if name in weights else None
+        if found != expected.get(name):
+            raise ModelError(
+                f"{path}: {name[:80]}: found {_shape(found)}, expected {_shape(expected.get(name))} for the network"
+                f" that {MANIFEST} describes; train again"
+            )
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

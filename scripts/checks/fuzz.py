@@ -10,10 +10,10 @@ checksums, as an attacker would do. What is read must be what was written: a gra
 original (the onnx package says so), weights have the shapes of the manifest, a model that loads must tag, and each line
 gets one more column. No input may run code, open a connection, or write or read a file elsewhere.
 
-The inputs get 2 GB of memory. A traceback, an exception that is not a `TaggerError`, more than 5 seconds (30 of
-waiting) for one input, or an error of ONNX Runtime (which must only see graphs that it can load) is wrong. A second process ends
-an input that hangs in native code, and counts one that crashes. Prints a line of JSON; exit code 1 means that something
-was wrong.
+The inputs get 2 GB of memory. Wrong is: a traceback, an exception that is not a `TaggerError`, more than 5 seconds (30
+of waiting) for one input, and an error of ONNX Runtime, which must only see graphs that it can load. A second process
+ends an input that hangs in native code, and counts one that crashes. Prints a line of JSON; exit code 1 means that
+something was wrong.
 """
 
 from __future__ import annotations
@@ -39,7 +39,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from hostile_files import MOST_CHARACTERS, corpus_file, damaged, damaged_config, put_odd_value, vector_files
+from hostile_files import (
+    MOST_CHARACTERS,
+    corpus_file,
+    damaged,
+    damaged_config,
+    put_odd_value,
+    vector_files,
+    with_odd_numbers,
+)
 from hostile_models import ROOT, Target, make_models, signature
 from switches import MODELS, SWITCHES
 
@@ -48,6 +56,7 @@ SECONDS, WAITING = 5, 30  # of the processor, and of the clock, which other proc
 MOST_WRONG = 20
 # Files that tagging reads, and those that exporting reads instead of the graph.
 OF_WEIGHTS = {"weights.safetensors"}
+OF_NUMBERS = {*OF_WEIGHTS, "embeddings.bin"}
 UNREAD = {"config.yaml", "history.csv"}
 FORBIDDEN = {
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pickle.find_class",
@@ -166,7 +175,8 @@ class Attacker:
         names = sorted(set(target.files) - UNREAD - {"manifest.json", "model.onnx"})
         name = rng.choice([*names, "tags.txt", "weights.safetensors"])
         with target.restored():
-            target.write_signed(name, damaged(rng, target.files[name]))
+            change = with_odd_numbers if name in OF_NUMBERS and rng.random() < 0.5 else damaged
+            target.write_signed(name, change(rng, target.files[name]))
             self.use(target, weights=name in OF_WEIGHTS)
 
     def signed_manifest(self, rng: random.Random) -> None:
@@ -185,7 +195,8 @@ class Attacker:
         from hostile_graphs import crafted, essence
 
         target = rng.choice(self.targets)
-        content = crafted(rng, target.files["model.onnx"])
+        change = with_odd_numbers if rng.random() < 0.1 else crafted
+        content = change(rng, target.files["model.onnx"])
         with target.restored():
             target.write_signed("model.onnx", content)
             self.use(target, weights=False)

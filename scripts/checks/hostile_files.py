@@ -104,6 +104,15 @@ def damaged(rng: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
+def with_odd_numbers(rng: random.Random, content: bytes) -> bytes:
+    """Write numbers that are not finite, or too large, over some in the second half of a file."""
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 2, 40])):
+        at = len(data) - 4 * rng.randint(1, max(1, len(data) // 8))
+        data[at : at + 4] = np.array(rng.choice([np.nan, np.inf, -np.inf, 3e38]), "<f4").tobytes()
+    return bytes(data)
+
+
 # --- Corpora ---------------------------------------------------------------------------------------------------------
 
 _CORPUS = "".join(f"w{i}\tN\tB-X\nw{i * i}\tV\tO\n\n" for i in range(60)).encode()

@@ -3,9 +3,9 @@
     python scripts/checks/switch_off.py                        # all checks: some minutes
     python scripts/checks/switch_off.py --checks graph links
 
-A fuzzer that never finds anything proves nothing. So each promise in SECURITY.md has a check here (`switches.py`). It is
-replaced, in the process of the fuzzer only, by one that accepts everything. The fuzzer must then find an input that goes
-wrong, among its first 10,000. Prints a line for each check, and exits with 1 if one of them was not missed.
+A fuzzer that never finds anything proves nothing. So each promise in SECURITY.md has a check here (`switches.py`). In
+the process of the fuzzer only, it is replaced by one that accepts everything. The fuzzer must then find an input that
+goes wrong among its first 10,000. Prints a line for each check, and exits with 1 if one was not missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def first_wrong_input(check: str, inputs: int, seed: int) -> tuple[int | None, str]:
-    """Return the number of the first input that a fuzzer finds without a check, and what it says; None if it finds none."""
+    """Return the number of the first input that goes wrong without a check, and how; None if a fuzzer finds none."""
     script, options = ("fuzz.py", ["--stop-at-first"]) if check in MODELS else ("fuzz_conll.py", [])
     command = [sys.executable, str(FOLDER / script), "--inputs", str(inputs), "--seed", str(seed), "--without", check]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

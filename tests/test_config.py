@@ -43,7 +43,6 @@ def write(tmp_path: Path):
         (MINIMAL + "model:\n  merge: concatt\n", ":4: model.merge: found text ('concatt'), expected 'concat', 'sum', 'mul' or 'ave'; did you mean concat?"),
         (MINIMAL + "model: 3\n", ":3: model: found 3, expected a mapping of keys"),
         (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found .inf, expected a finite number; choose one"),
-        (MINIMAL + "  columns: {tag: 1}\n", ":3: data.columns: columns: found {'tag': 1}, expected a `token` column, as in {token: 0, tag: -1}"),
         (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),
         (MINIMAL + "  columns: {token: 1, tag: 1}\n", ":3: data.columns: columns: found {'token': 1, 'tag': 1}, expected a different index for each name"),
         (MINIMAL + "  columns: {token: 0, tag: 2, a b: 1}\n", ":3: data.columns: found the name 'a b', expected letters, digits, _ and -, as in {token: 0, pos: 1}"),

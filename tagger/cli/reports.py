@@ -8,6 +8,7 @@ from typing import Any
 
 from tagger.check.files import FileReport
 from tagger.check.problems import Problem
+from tagger.corpus.dataset import shown_sentences
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
 
@@ -84,6 +85,11 @@ def _format_file(report: FileReport) -> list[str]:
         f" {counts['entities']} entities, {counts['tags']} tags",
         *([f"  entities: {types}"] if types else []),
         f"  sentence lengths: {lengths}",
+        *(
+            f"  {'read as:' if i == 0 else '        '} {text}"
+            for i, text in enumerate(shown_sentences(report.sentences))
+        ),
+        *(f"  note: {text}" for text in report.notes),
         f"  {report.n_errors} errors, {n_warnings} warnings",
         *(problem.format(report.path) for problem in report.problems),
     ]

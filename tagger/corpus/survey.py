@@ -140,7 +140,7 @@ class _TokenCount:
         self._columns = list(range(_MOST_NUMBERED))  # those that may still number the tokens
         self._n_conforming = [0] * _MOST_NUMBERED
         self._previous = [-1] * _MOST_NUMBERED
-        self._starts = True
+        self._starts = [True] * _MOST_NUMBERED
         self._longest = [0] * _MOST_NUMBERED
 
     def add(self, fields: list[str]) -> None:
@@ -153,16 +153,16 @@ class _TokenCount:
             value = fields[i]
             if value.isdecimal() and value.isascii() and len(value) <= 6:
                 number = int(value)
-                self._n_conforming[i] += number == self._previous[i] + 1 or (self._starts and number in (0, 1))
+                self._n_conforming[i] += number == self._previous[i] + 1 or (self._starts[i] and number in (0, 1))
                 self._previous[i] = number
+                self._starts[i] = False
                 self._longest[i] = max(self._longest[i], number)
             elif SUBTOKEN_NUMBER.fullmatch(value):
                 self._n_conforming[i] += 1
                 self._longest[i] = max(self._longest[i], 2)
-        self._starts = False
 
     def end_sentence(self) -> None:
-        self._starts = True
+        self._starts = [True] * _MOST_NUMBERED
 
     def numbered_columns(self) -> list[int]:
         """Return the columns in which (nearly) every line continues the count of its sentence."""

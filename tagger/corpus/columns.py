@@ -20,7 +20,7 @@ _BEGINNINGS = ("B", "I", "S", "U")
 _TAG_SHARE = 0.95  # the smallest share of a tag column's lines whose value is a tag
 _MOST_DESCRIBED = 6  # columns in a note
 _COVERED = 0.9  # the smallest share of the tokens of nested spans that are inside an outer span
-_MOST_TAGS = 1000  # a column with more values, and more than a tenth of the lines, holds no tags
+_FEW_TAGS, _MOST_TAGS = 50, 1000  # between them, a column holds tags if its values repeat three times on average
 _TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text"))
 _TAG_NAME = re.compile(r"(?:^|[-_. #])(?:tags?|ner|ne|labels?|iob\d?|bio|bioes|pos|chunk|entity|entities)(?:$|[-_. ])")
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
@@ -71,8 +71,7 @@ def choose_columns(
         columns = [_without_header(values, name) for values, name in zip(columns, header, strict=True)]
     n = len(columns)
     names = _Names(columns, header)
-    numbered = next((i for i in found.numbered if i < n - 1 and i != given.get("token")), None)
-    index = numbered if numbered is not None and n > 2 else None
+    index = next((i for i in found.numbered if i != given.get("token") and _precedes_tokens(columns, i)), None)
     if "token" in given and "tag" in given:
         return Columns(columns=dict(given), index_column=index, tag_key=tag_key)
     if n == 0:
@@ -106,6 +105,11 @@ def choose_columns(
         notes=names.notes(token, tag, tags, index),
         doubts=tuple(doubts),
     )
+
+
+def _precedes_tokens(columns: Sequence[Values], i: int) -> bool:
+    """Return whether a column of numbers has a token and a tag after it, and nothing but document names before it."""
+    return i + 2 < len(columns) and all(2 * len(values) < len(columns[i + 1]) for values in columns[:i])
 
 
 def _token_beside(columns: Sequence[Values], tag: int) -> int:
@@ -280,7 +284,7 @@ def _cannot_be_tags(values: Values) -> bool:
         return True
     if all(re.fullmatch(r"-?[0-9.,:]+", value) for value in values):
         return True
-    return len(values) > min(_MOST_TAGS, total / 3) and len(values) > total / 10
+    return len(values) > max(_FEW_TAGS, min(_MOST_TAGS, total / 3))
 
 
 def holds_brackets(values: Values) -> bool:

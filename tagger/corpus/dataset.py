@@ -17,8 +17,10 @@ from tagger.corpus.lines import open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
+from tagger.wording import cell
 
-_SHOWN_SENTENCES, _SHOWN_WIDTH = 3, 64  # how many sentences are shown as proof of the reading, and their width
+_SHOWN_SENTENCES = 3  # as proof of how a file was read
+_SHOWN_WIDTH, _SHOWN_TEXT = 64, 24  # of a sentence, and of a token or tag in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +94,12 @@ def _shown_sentence(sentence: Sentence) -> str:
     shown: list[str] = []
     width = 0
     for token, tag in zip(sentence.tokens, sentence.tags, strict=True):
-        pair = f"{_shortened(token)}→{_shortened(tag)}"
+        pair = f"{cell(token, _SHOWN_TEXT)}→{cell(tag, _SHOWN_TEXT)}"
         width += len(pair) + 2
         if shown and width > _SHOWN_WIDTH:
             return "  ".join([*shown, "…"])
         shown.append(pair)
     return "  ".join(shown)
-
-
-def _shortened(text: str) -> str:
-    printable = "".join(c if c.isprintable() or c == "\u3000" else f"\\u{ord(c):04x}" for c in text[:24])
-    return f"{printable}…" if len(text) > 24 else printable
 
 
 def _read_gold(

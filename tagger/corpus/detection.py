@@ -18,6 +18,7 @@ from tagger.corpus.layout import Layout, is_plain_comment, looks_like_tag
 from tagger.corpus.lines import require_regular
 from tagger.corpus.survey import COMMENT_PREFIX, Shape, Survey, survey
 from tagger.errors import DataError
+from tagger.wording import counted
 
 _FEWEST_FOR_PREFIX = 10  # token lines that must share a prefix such as `en:` before it counts as one
 _MOST_SHOWN_COMMENT = 60
@@ -183,8 +184,7 @@ def _with_comments(found: Survey, layout: Layout, requested: str, prefix: str | 
     if not comments or not certain:
         return dataclasses.replace(layout, comments=prefix if requested not in ("auto", "none") else None), []
     shown = " and ".join(f"{line[:_MOST_SHOWN_COMMENT]!r} (line {number})" for number, line in comments[:2])
-    n = len(comments)
-    return layout, [f"{n:,} line{'s are comments' if n > 1 else ' is a comment'}: {shown}"]
+    return layout, [f"{counted(len(comments), 'line is a comment', 'lines are comments')}: {shown}"]
 
 
 def _token_prefix(found: Survey, layout: Layout) -> str:
@@ -192,7 +192,7 @@ def _token_prefix(found: Survey, layout: Layout) -> str:
     token = layout.columns["token"]
     tokens = [value for shape in found.shapes.values() if token < len(shape.values) for value in shape.values[token]]
     tokens = [value for value in tokens if value]
-    if len(tokens) < _FEWEST_FOR_PREFIX:
+    if found.n_lines < _FEWEST_FOR_PREFIX or len(tokens) < 2:
         return ""
     language, colon, _ = tokens[0].partition(":")
     prefix = language + colon

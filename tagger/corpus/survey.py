@@ -141,7 +141,8 @@ class _TokenCount:
         self._n_conforming = [0] * _MOST_NUMBERED
         self._previous = [-1] * _MOST_NUMBERED
         self._starts = [True] * _MOST_NUMBERED
-        self._longest = [0] * _MOST_NUMBERED
+        self._smallest = [1] * _MOST_NUMBERED
+        self._largest = [0] * _MOST_NUMBERED
 
     def add(self, fields: list[str]) -> None:
         self._n_lines += 1
@@ -156,10 +157,11 @@ class _TokenCount:
                 self._n_conforming[i] += number == self._previous[i] + 1 or (self._starts[i] and number in (0, 1))
                 self._previous[i] = number
                 self._starts[i] = False
-                self._longest[i] = max(self._longest[i], number)
+                self._smallest[i] = min(self._smallest[i], number)
+                self._largest[i] = max(self._largest[i], number)
             elif SUBTOKEN_NUMBER.fullmatch(value):
                 self._n_conforming[i] += 1
-                self._longest[i] = max(self._longest[i], 2)
+                self._largest[i] = max(self._largest[i], 2)
 
     def end_sentence(self) -> None:
         self._starts = [True] * _MOST_NUMBERED
@@ -167,7 +169,7 @@ class _TokenCount:
     def numbered_columns(self) -> list[int]:
         """Return the columns in which (nearly) every line continues the count of its sentence."""
         least = self._n_lines * _CONFORMING
-        return [i for i in self._columns if self._n_lines and self._n_conforming[i] >= least and self._longest[i] > 1]
+        return [i for i in self._columns if self._n_lines and self._n_conforming[i] >= least and self._largest[i] > self._smallest[i]]
 
 
 def decoded_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:

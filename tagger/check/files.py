@@ -24,6 +24,7 @@ from tagger.check.problems import (
     check_tokens,
     check_types,
     is_certain,
+    quoted,
 )
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import shown_sentences
@@ -34,6 +35,7 @@ from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
+from tagger.wording import counted
 
 _PERCENTILES = (50, 90, 99, 100)
 
@@ -74,7 +76,7 @@ class FileReport:
             "counts": self.counts,
             "notes": list(self.notes),
             "first_sentences": shown_sentences(self.sentences),
-            "problems": [dataclasses.asdict(problem) for problem in self.problems],
+            "problems": [problem.to_json() for problem in self.problems],
         }
 
 
@@ -131,11 +133,12 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     notation = like.notation if like is not None else _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
     signs = [*detected.doubts] or signs_of_misreading(sentences, tags, layout, notation)
-    problems += [Problem(0, WARNING, sign) for sign in signs]
+    problems += [Problem(0, WARNING, sign, "misread") for sign in signs]
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
         problems += check(sentences, tags, notation)
     if not sentences:
-        problems.append(Problem(0, ERROR, "found no sentence, expected lines with a token and a tag"))
+        text = "found no sentence, expected lines with a token and a tag"
+        problems.append(Problem(0, ERROR, text, "no-sentence"))
     return FileReport(
         path,
         _format(layout, notation, bytes_found),
@@ -177,11 +180,12 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
                 if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
                     delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
                 if b"\0" in body:
-                    problems.append(Problem(number, WARNING, "the line contains a NUL byte; is this a text file?"))
+                    text = "the line contains a NUL byte; is this a text file?"
+                    problems.append(Problem(number, WARNING, text, "nul-byte"))
     final_newline = not ends.pop("none", 0)
     if len(ends) > 1:
         listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
-        problems.append(Problem(0, WARNING, f"mixed line ends: {listed}"))
+        problems.append(Problem(0, WARNING, f"mixed line ends: {listed}", "line-ends"))
     return _Bytes(dict(ends), dict(delimiters), mark, final_newline, problems)
 
 
@@ -198,6 +202,7 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
             ERROR,
             f"the file is not valid utf-8; it is read here as {fitting[0]}{others}; set data.encoding or pass"
             " --encoding",
+            "encoding",
         )
     )
     return fitting[0]
@@ -220,7 +225,7 @@ def _detect(path: str, settings: CheckSettings, encoding: str) -> Detected:
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
-        problems.append(Problem(error.line, ERROR, error.text))
+        problems.append(Problem(error.line, ERROR, error.text, error.kind, error.common))
 
     with open_corpus(path) as stream:
         read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
@@ -240,10 +245,10 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
-            problems.append(Problem(0, ERROR, error.message))
+            problems.append(Problem(0, ERROR, error.message, "scheme"))
             return Notation(scheme=NO_SCHEME)
         else:
-            problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
+            problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]
             return notation
 
 
@@ -257,8 +262,9 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
-                text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; fix it"
-                problems.append(Problem(sentence.line_number(i), ERROR, text))
+                rest = f"does not fit the scheme {notation.scheme}; fix it"
+                text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
+                problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
 
 
@@ -273,8 +279,10 @@ def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
     return Problem(
         0,
         WARNING,
-        f"{len(shared)} of {len(other.sentences)} sentences ({share:.1f} %) are also in {first.path}; the longest is on"
-        f" line {longest.line_number(0)} ({len(longest.tokens)} tokens)",
+        f"{len(shared)} of {counted(len(other.sentences), 'sentence')} ({share:.1f} %)"
+        f" {'is' if len(shared) == 1 else 'are'} also in {first.path}; the longest is on"
+        f" line {longest.line_number(0)} ({counted(len(longest.tokens), 'token')})",
+        "overlap",
     )
 
 

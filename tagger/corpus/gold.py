@@ -86,6 +86,7 @@ class GoldColumn:
                 path=self._path,
                 line=number,
                 detail=[_show(number, fields)],
+                kind="empty-tag",
             )
         return tag
 
@@ -113,7 +114,11 @@ class GoldColumn:
             detail.append(f"counted from the start: token {fields[self._token]}, tag {fields[left]}")
             detail.append(f"counted from the end: tag {fields[right]}")
         return DataError(
-            f"found {_count(len(fields))}, {expected}: {text}", path=self._path, line=number, detail=detail
+            f"found {_count(len(fields))}, {expected}: {text}",
+            path=self._path,
+            line=number,
+            detail=detail,
+            kind="column-count",
         )
 
 
@@ -142,6 +147,7 @@ def missing_column(path: str | Path, number: int, name: str, index: int, fields:
         path=path,
         line=number,
         detail=[_show(number, fields)],
+        kind="missing-column",
     )
 
 

@@ -169,7 +169,11 @@ class _TokenCount:
     def numbered_columns(self) -> list[int]:
         """Return the columns in which (nearly) every line continues the count of its sentence."""
         least = self._n_lines * _CONFORMING
-        return [i for i in self._columns if self._n_lines and self._n_conforming[i] >= least and self._largest[i] > self._smallest[i]]
+        return [
+            i
+            for i in self._columns
+            if self._n_lines and self._n_conforming[i] >= least and self._largest[i] > self._smallest[i]
+        ]
 
 
 def decoded_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:

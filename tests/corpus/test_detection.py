@@ -34,7 +34,10 @@ def pairs(found: Detected, data: str) -> list[list[str]]:
 
 # --- Which column is the tag -----------------------------------------------------------------------------------------
 
-NESTED = "1\tKiel\tB-LOC\tB-LOC\n2\t.\tO\tO\n\n1\tHanna\tB-PER\tO\n2\tbesucht\tO\tO\n3\tKieler\tB-ORG\tB-LOC\n4\tHafen\tI-ORG\tO\n\n" * 3
+NESTED = (
+    "1\tKiel\tB-LOC\tB-LOC\n2\t.\tO\tO\n\n1\tHanna\tB-PER\tO\n2\tbesucht\tO\tO\n3\tKieler\tB-ORG\tB-LOC\n4\tHafen\tI-ORG\tO\n\n"
+    * 3
+)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from tagger.corpus.dataset import shown_sentences
 from tagger.corpus.detection import Detected, Requested, detect_layout
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout, own_delimiter
-from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
+from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
@@ -52,6 +52,7 @@ class FileReport:
         tags: their canonical tags, with `O` in place of tags that do not fit the scheme.
         notation, layout: the notation and the layout that the file was read with.
         notes: what was chosen in reading the file, and what else was possible.
+        stamp: the `file_stamp` of the file before it was read.
     """
 
     path: str
@@ -63,6 +64,7 @@ class FileReport:
     notation: Notation = dataclasses.field(repr=False)
     layout: Layout = dataclasses.field(repr=False)
     notes: Sequence[str] = ()
+    stamp: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def n_errors(self) -> int:
@@ -122,6 +124,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         DataError: the file cannot be opened, or a setting is unusable.
     """
     require_regular(path)
+    stamp = file_stamp(path)
     problems: list[Problem] = []
     detected = Detected(layout=like.layout) if like is not None else None
     if detected is None:
@@ -152,6 +155,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         notation,
         layout,
         notes=detected.notes,
+        stamp=stamp,
     )
 
 

@@ -20,6 +20,7 @@ BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
 SUBTOKEN_NUMBER = re.compile(r"[0-9]{1,6}[-.][0-9]{1,6}")
 # Lines that can be nothing but comments: `# text`, `#key = value`, `#` alone, and CoNLL-2012's `#begin document`.
 _PLAIN_COMMENT = re.compile(r"#+(?:\s|$)|#\S*?\s*=|#(?:begin|end) document\b")
+_LONGEST = 100  # characters of a delimiter or comment prefix; it may be written on every line
 _LOOKS_LIKE_TAG = re.compile(r"(?:[BIOESLUM0]|[BIESLUM][-_.].+)", re.IGNORECASE)
 
 
@@ -77,11 +78,14 @@ class Layout:
             object.__setattr__(self, "encoding", "utf-8")
         if self.delimiter == "\\t":
             raise DataError("delimiter: found a backslash and a t, expected the word tab")
-        for name, text in (("delimiter", self.delimiter), ("comments", self.comments)):
+        for name in ("delimiter", "comments", "written_delimiter"):
+            text = getattr(self, name)
             if text is None:
                 continue
             if not text or set(text) & {"\n", "\r"}:
                 raise DataError(f"{name}: found {text!r}, expected some text without line ends")
+            if len(text) > _LONGEST:
+                raise DataError(f"{name}: found {len(text)} characters, expected at most {_LONGEST}; choose another")
             try:
                 text.encode(self.encoding)
             except UnicodeEncodeError:

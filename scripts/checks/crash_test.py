@@ -69,7 +69,7 @@ def content(model: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(model.iterdir()):
         if path.name == "history.csv":
-            found[path.name] = [line.split(",")[:3] for line in path.read_text("utf-8").splitlines()]
+            found[path.name] = [_without_times(line) for line in path.read_text("utf-8").splitlines()]
         elif path.name == "manifest.json":
             values = json.loads(path.read_text("utf-8"))
             del values["files"]["history.csv"], values["files"]["config.yaml"], values["sha256"], values["test"]
@@ -77,6 +77,11 @@ def content(model: Path) -> dict[str, Any]:
         elif path.name != "config.yaml":  # paths in it are relative to the model
             found[path.name] = path.read_bytes()
     return found
+
+
+def _without_times(line: str) -> list[str]:
+    epoch, loss, score, _seconds, _tokens_per_second, *others = line.split(",")
+    return [epoch, loss, score, *others]
 
 
 def is_whole(model: Path) -> bool:

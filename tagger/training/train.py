@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from tagger.config import Config, dump_config
 from tagger.errors import ConfigError, DeviceError, ModelError, TaggerError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
+from tagger.inputs.vocabulary import Ids
 from tagger.machine import available_memory
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model, Weights, check_place, save_model
@@ -32,12 +34,12 @@ from tagger.network.devices import (
 from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
 from tagger.network.onnx_export import check_equal, model_graph
-from tagger.network.trainer import DivergedError, Progress, Stopped, Trainer
+from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
-from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history
-from tagger.training.preparation import Prepared, check_memory, prepare
+from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
+from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
 from tagger.training.resume import (
     Position,
     check_same,
@@ -119,6 +121,7 @@ class Run:
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
         self._n_rows = prepared.training_set.n_rows
+        self._dev_tags = _known_tags(prepared)
         self._at = Position(trainer.network.weights_as_arrays())
         self._last_state = time.monotonic()
         self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
@@ -150,7 +153,10 @@ class Run:
         return self._outcome(stopped=False) if state.record["finished"] else None
 
     def _outcome(self, *, stopped: bool) -> Outcome:
-        return Outcome(self._model_dir if self._is_chief else None, self._at.history, self._at.best, stopped)
+        rising = not stopped and self._is_still_rising()
+        return Outcome(
+            self._model_dir if self._is_chief else None, self._at.history, self._at.best, stopped, still_rising=rising
+        )
 
     def _is_done(self) -> bool:
         # The scores of the chief decide for all workers.
@@ -159,10 +165,16 @@ class Run:
         )
 
     def _has_lost_patience(self) -> bool:
-        patience, best = self._config.training.patience, self._at.best
-        if patience is None or best is None or not best.dev_score:
-            return False  # if entities are rare, the first epochs may find none, which is not a reason to stop
-        return len(self._at.history) - best.epoch >= patience
+        patience, history = self._config.training.patience, self._at.history
+        if patience is None or self._prepared.dev is None:
+            return False
+        return len(history) - last_progress(history) >= patience
+
+    def _is_still_rising(self) -> bool:
+        best, history = self._at.best, self._at.history
+        if best is None or best.dev_score in (None, 1.0) or self._has_lost_patience():
+            return False
+        return last_progress(history) >= self._config.training.epochs - 1
 
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
@@ -179,8 +191,10 @@ class Run:
         except DivergedError as error:
             raise self._with_sentences(error) from None
         with self._trainer.saved_weights():
-            dev = self._evaluate_dev()
-            result = EpochResult(at.epoch + 1, loss, dev, best=True)
+            dev, dev_loss = self._evaluate_dev()
+            if dev_loss is not None:
+                self._check_loss(dev_loss)
+            result = EpochResult(at.epoch + 1, loss, dev, best=True, dev_loss=dev_loss)
             if not result.beats(at.best):
                 result = dataclasses.replace(result, best=False)
             at.history.append(result)
@@ -207,11 +221,22 @@ class Run:
         last = f"to start over with other settings, delete {self._checkpoints.directory}: it holds the last good state"
         return TaggerError(error.message, detail=[kept, *([last] if self._at.history else []), *named, *more])
 
-    def _evaluate_dev(self) -> Evaluation | None:
+    def _check_loss(self, dev_loss: float) -> None:
+        """Raise TaggerError if the last step of an epoch broke the network, which its training loss cannot show."""
+        if not dev_loss <= MOST_LOSS:
+            found = f"a loss of {dev_loss:.3g} per token on dev"
+            error = DivergedError(self._at.epoch, found, self._at.progress.steps - 1)
+            raise self._with_sentences(error)
+
+    def _evaluate_dev(self) -> tuple[Evaluation | None, float | None]:
+        """Return the scores and the loss on the dev set.
+
+        The loss leaves out sentences with a tag that the training data do not have.
+        """
         dev = self._prepared.dev
         if dev is None:
-            return None
-        tags: list[list[str]] = []
+            return None, None
+        tags, losses = list[list[str]](), list[float]()
         for start in range(0, len(dev), _AT_ONCE):
             self._stop_if_asked()
             some = dev.sentences[start : start + _AT_ONCE]
@@ -219,10 +244,14 @@ class Run:
                 [sentence.tokens for sentence in some],
                 [sentence.features for sentence in some],
                 probabilities=False,
+                gold=self._dev_tags[start : start + _AT_ONCE],
             )
             tags += (sentence.tags for sentence in tagged)
+            losses += (sentence.loss for sentence in tagged)
         self._stop_if_asked()
-        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
+        n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
+        loss = math.fsum(losses) / n_tokens if n_tokens else None
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme), loss
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.
@@ -263,6 +292,13 @@ class Run:
     def _model(self, network: N) -> Model[N]:
         prepared = self._prepared
         return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
+
+
+def _known_tags(prepared: Prepared) -> list[Ids | None]:
+    """Return the ids of the gold tags of each dev sentence; None if the training data lack one of its tags."""
+    known, scheme = frozenset(prepared.tags.tags), prepared.manifest.scheme
+    converted = (well_formed(tags, scheme) for tags in prepared.dev.tags) if prepared.dev is not None else ()
+    return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]
 
 
 def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:

@@ -97,12 +97,15 @@ def test_training_logs_the_data_the_device_and_its_progress(in_trained: Path) ->
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(in_trained: Path) -> None:
     with (in_trained / "models/config/history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["epoch", "train_loss", "dev_f1", "seconds", "tokens_per_second"]
+    assert list(rows[0]) == ["epoch", "train_loss", "dev_f1", "seconds", "tokens_per_second", "dev_loss"]
     scores = [float(row["dev_f1"]) for row in rows]
     best = scores.index(max(scores)) + 1
     manifest = json.loads((in_trained / "models/config/manifest.json").read_text())
-    assert manifest["dev"]["epoch"] == best
+    kept = manifest["dev"]["epoch"]
     assert manifest["dev"]["f1"] == pytest.approx(max(scores), abs=1e-6)
+    assert scores[kept - 1] == max(scores)
+    losses = {i: float(row["dev_loss"]) for i, row in enumerate(rows, start=1) if scores[i - 1] == max(scores)}
+    assert losses[kept] == min(losses.values()), "equal scores are decided by the loss on dev"
     assert len(rows) == best + 3 < 40
 
 

@@ -84,7 +84,7 @@ def content(model: str) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in Path(model).iterdir():
         if path.name == "history.csv":
-            found[path.name] = [line.split(",")[:3] for line in path.read_text().splitlines()]
+            found[path.name] = [_without_times(line) for line in path.read_text().splitlines()]
         elif path.name == "manifest.json":
             values = json.loads(path.read_text())
             del values["files"]["history.csv"], values["sha256"]
@@ -92,6 +92,11 @@ def content(model: str) -> dict[str, object]:
         elif path.name != "config.yaml":
             found[path.name] = path.read_bytes()
     return found
+
+
+def _without_times(line: str) -> list[str]:
+    epoch, loss, score, _seconds, _tokens_per_second, *others = line.split(",")
+    return [epoch, loss, score, *others]
 
 
 def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **options) -> train_module.Outcome:

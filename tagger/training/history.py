@@ -151,6 +151,8 @@ class Outcome:
         best: the best of them, or None if none was finished.
         stopped: whether the training was stopped before its end.
         still_rising: whether the last epochs were still getting better when the epochs ran out.
+        not_replaced: whether the model in the directory is still the one from before the training.
+        previous: the place of the model that was replaced; None if there was none, or it was not kept.
     """
 
     model_dir: Path | None
@@ -158,6 +160,8 @@ class Outcome:
     best: EpochResult | None
     stopped: bool
     still_rising: bool = False
+    not_replaced: bool = False
+    previous: Path | None = None
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
@@ -167,7 +171,14 @@ class Outcome:
             return ["the model is written by the chief worker"]
         score = self.best.dev_score
         why = "the last" if score is None else f"dev {100 * score:.2f}"
+        if self.not_replaced:
+            return [
+                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
+                f" epoch so far is {self.best.epoch} ({why})"
+            ]
         lines = [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
+        if self.previous is not None:
+            lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
         if self.still_rising:
             lines.append("dev was still getting better in the last epochs; raise training.epochs to train longer")
         return lines

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
 from tagger.errors import ConfigError, DeviceError, ModelError, TaggerError
 from tagger.evaluation.scores import Evaluation, evaluate
@@ -21,7 +22,7 @@ from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.machine import available_memory
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import Model, Weights, check_place, save_model
+from tagger.model_dir.store import Model, Weights, model_files
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import (
     CPU,
@@ -40,6 +41,7 @@ from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
 from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
+from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     Position,
     check_same,
@@ -93,6 +95,7 @@ class Run:
     Args:
         fingerprint: the settings and data that its states store.
         checkpoints: the place for its states.
+        place: the place for its model.
         reference: builds the network with the given weights for the CPU, in float32. It is needed after training on a
             GPU, whose rounding errors exceed the tolerance of the check of a saved model. On a CPU it is None.
         parts: the parts that score, export and check the network.
@@ -109,6 +112,7 @@ class Run:
         *,
         fingerprint: Mapping[str, Any],
         checkpoints: Checkpoints,
+        place: Place | None = None,
         reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
         parts: Parts | None = None,
     ) -> None:
@@ -117,6 +121,9 @@ class Run:
         self._trainer, self._replicas = trainer, replicas
         self._fingerprint, self._checkpoints = fingerprint, checkpoints
         self._reference, self._parts = reference, parts or Parts()
+        self._place = place or Place(self._model_dir)
+        self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
+        self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
@@ -137,9 +144,9 @@ class Run:
                     raise Stopped
         except Stopped:
             stopped = True
-        if self._at.best is not None and self._n_in_model != len(self._at.history):
-            # Save once more: for the epochs after the best one, or because an interrupted training left another model.
-            self._save_model(self._at.best)
+        best = self._at.best
+        if best is not None and (not stopped or self._place.would_improve(dev_scores(best), self._origin)):
+            self._save_last_model(best)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
 
@@ -155,7 +162,13 @@ class Run:
     def _outcome(self, *, stopped: bool) -> Outcome:
         rising = not stopped and self._is_still_rising()
         return Outcome(
-            self._model_dir if self._is_chief else None, self._at.history, self._at.best, stopped, still_rising=rising
+            self._model_dir if self._is_chief else None,
+            self._at.history,
+            self._at.best,
+            stopped,
+            still_rising=rising,
+            not_replaced=stopped and self._place.replaced is not None,
+            previous=self._previous,
         )
 
     def _is_done(self) -> bool:
@@ -200,7 +213,7 @@ class Run:
             at.history.append(result)
             if result.best:
                 at.best, at.best_weights = result, self._trainer.network.weights_as_arrays()
-                self._save_model(result, check=self._check)
+                self._save_best(result)
         at.epoch, at.progress = at.epoch + 1, Progress()
         self._save_state()
         self._listener.end_epoch(result)
@@ -218,6 +231,8 @@ class Run:
         more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
         best = self._at.best
         kept = f"the model of epoch {best.epoch} is in {self._model_dir}" if best else "no model was written"
+        if self._place.replaced is not None:
+            kept = f"the model in {self._model_dir} is still the one from before this training"
         last = f"to start over with other settings, delete {self._checkpoints.directory}: it holds the last good state"
         return TaggerError(error.message, detail=[kept, *([last] if self._at.history else []), *named, *more])
 
@@ -263,24 +278,48 @@ class Run:
             return
         epochs = self._config.training.epochs
         state = self._at.to_state(
-            self._fingerprint, self._trainer, n_rows=self._n_rows, epochs=epochs, finished=finished
+            {**self._fingerprint, **self._place.to_json()},
+            self._trainer,
+            n_rows=self._n_rows,
+            epochs=epochs,
+            finished=finished,
         )
         self._checkpoints.save(state, n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
+    def _save_last_model(self, best: EpochResult) -> None:
+        """Save the best model once more unless the one in place is equal.
+
+        It differs if there were epochs after the best one, or if an interrupted training left another model.
+        """
+        if self._n_in_model != len(self._at.history):
+            self._save_model(best)
+
+    def _save_best(self, best: EpochResult) -> None:
+        """Check a new best model, and put it in place unless the model there is to stay until the training ends."""
+        if not self._is_chief:
+            return
+        if self._place.replaced is None:
+            self._save_model(best, check=self._check)
+        else:
+            with directory_beside(self._model_dir, self._files_of(best)) as directory:
+                self._check(directory)
+
     def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
         if not self._is_chief:
             return
-        manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best))
+        self._previous = self._place.publish(self._files_of(best), check=check)
+        self._n_in_model = len(self._at.history)
+
+    def _files_of(self, best: EpochResult) -> Mapping[str, bytes | memoryview]:
+        manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best), origin=self._origin)
         model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
-        save_model(
+        return model_files(
             model,
             graph=self._parts.model_graph(model),
             config=dump_config(_as_used(self._config, manifest, self._model_dir)),
             history=format_history(self._at.history),
-            check=check,
         )
-        self._n_in_model = len(self._at.history)
 
     def _check(self, directory: Path) -> None:
         """Compare the saved model with the network as it stands now."""
@@ -325,12 +364,16 @@ def train(
     device: str = "auto",
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    replacing: Replacing | None = None,
     parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
 
+    If the directory holds a finished model, it is written only at the end.
+
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
+        replacing: the rules for a model that is already there.
         parts: replacements for the usual parts.
 
     Raises:
@@ -338,14 +381,18 @@ def train(
             resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
-    checkpoints, state = parts.checkpoints(model_dir), None
+    checkpoints, place, state = parts.checkpoints(model_dir), Place(model_dir, replacing), None
     with contextlib.ExitStack() as stack:
         if task.is_chief:
-            check_place(model_dir)
+            place.check()
             stack.enter_context(checkpoints.lock())
             state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
             if resume and state is None:
                 listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
+            if state is None:
+                place.begin(config)
+            else:
+                place.resume(state.record)
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
@@ -373,7 +420,7 @@ def train(
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
-            fingerprint=fingerprint, checkpoints=checkpoints, reference=reference, parts=parts,
+            fingerprint=fingerprint, checkpoints=checkpoints, place=place, reference=reference, parts=parts,
         )  # fmt: skip
         if state is not None:
             ended = _continue(run, state, fingerprint, checkpoints, listener)

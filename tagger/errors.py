@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tagger.wording import abridged, counted, visible
+
+_MOST_DETAILS = 50  # lines
+
 
 def shortened(value: object, most: int = 80) -> str:
     """Return the first `most` characters of a value as text for a message."""
@@ -21,16 +25,23 @@ class TaggerError(Exception):
     """An error that the user can fix.
 
     `message` is one line. It says where the error is (file, line, key or option), what was found, what was expected,
-    and what to do. The lines of `detail` are shown below it, indented.
+    and what to do. The lines of `detail` are shown below it, indented. Data and paths may be part of both, so control
+    characters are escaped, and what is too long or too much to read is left out.
     """
 
     def __init__(self, message: str, *, detail: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.detail = tuple(detail)
+        self.message = _line(message)
+        super().__init__(self.message)
+        left_out = len(detail) - _MOST_DETAILS
+        more = [f"and {counted(left_out, 'more line')}"] if left_out > 0 else []
+        self.detail = (*map(_line, detail[:_MOST_DETAILS]), *more)
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  {line}" for line in self.detail)])
+
+
+def _line(text: str) -> str:
+    return visible(abridged(text))
 
 
 class DataError(TaggerError):
@@ -42,7 +53,7 @@ class DataError(TaggerError):
     def __init__(self, text: str, *, path: str | Path | None = None, line: int = 0, detail: Sequence[str] = ()) -> None:
         where = "" if path is None else f"{path}:{line}: " if line else f"{path}: "
         super().__init__(where + text, detail=detail)
-        self.text, self.line = text, line
+        self.text, self.line = _line(text), line
 
 
 class ConfigError(TaggerError):

@@ -12,6 +12,7 @@ from helpers import ROOT
 
 # Each room (a package or a top-level module of tagger) may import its own modules and the rooms on the lines above.
 CHAIN = (
+    {"wording"},
     {"errors"},
     {"inputs", "machine"},
     {"architecture", "atomic", "corpus", "config_file"},

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -29,8 +29,15 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of definition; click would sort them
 
+    def invoke(self, ctx: click.Context) -> Any:
+        console.require_working_directory()
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:  # click would take it for the end of an answer to a question, and exit silently
+            raise TaggerError(f"a compressed file is incomplete: {error}; get it again") from None
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, prog_name="tagger")
 def cli() -> None:
     """Learn from CoNLL files and tag CoNLL files: named entities, chunks, parts of speech."""
@@ -139,7 +146,9 @@ def eval_(
         from tagger.cli.reports import format_report
         from tagger.evaluation.evaluate import evaluate_file, gold_file
 
-    evaluation = evaluate_file(predictor, gold_file(predictor.model, file), layout)
+    path = gold_file(predictor.model, file)
+    console.refuse_own_output(path)
+    evaluation = evaluate_file(predictor, path, layout)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -166,6 +175,7 @@ def predict(
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll
 
+    console.refuse_own_output(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
@@ -208,10 +218,11 @@ def compare(
     from tagger.evaluation.evaluate import compare_on_file, gold_file
 
     path = gold_file(predictors[0].model, file)
+    console.refuse_own_output(path)
     found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
-    console.write(text.encode("utf-8", "surrogateescape"))
+    console.write(text.encode())
 
 
 @cli.command()
@@ -275,6 +286,7 @@ def check(
         _require("pydantic", "yaml")
         from tagger.config import load_config
 
+        console.refuse_own_output(config)
         data = load_config(config).data
         files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
         from_config = {name: getattr(data, name) for name in ("columns", "delimiter", "encoding", "comments", "scheme")}
@@ -283,11 +295,12 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    console.refuse_own_output(*files)
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None)
     changes = None if fix is None else fix_file(reports[0], fix)
-    console.write(format_check(reports, changes, as_json=as_json).encode("utf-8", "surrogateescape"))
+    console.write(format_check(reports, changes, as_json=as_json).encode())
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
 
@@ -302,11 +315,12 @@ def doctor(as_json: bool) -> None:
     """
     _require("tensorflow")
     from tagger.network.doctor import examine, format_facts
+    from tagger.wording import as_text
 
     facts, test = examine()
     numbers = {name: None if value != value else value for name, value in dataclasses.asdict(test).items()}
     facts["self-test"] = numbers | {"passed": test.passed}  # JSON has no NaN
-    console.write((json.dumps(facts) + "\n" if as_json else format_facts(facts)).encode("utf-8", "surrogateescape"))
+    console.write((json.dumps(facts) + "\n" if as_json else as_text(format_facts(facts).splitlines())).encode())
     if not test.passed:
         raise TaggerError(
             f"{test.kernel}: found errors of {test.value_error:.2g} in its values and {test.gradient_error:.2g} in its"

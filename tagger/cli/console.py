@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
 import signal
+import stat
 import sys
+import textwrap
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import click
 
 from tagger.errors import TaggerError
+from tagger.wording import abridged, visible
 
 INTERRUPTED, TERMINATED = 130, 143
 # By default Python searches for reference cycles after every 700 new objects. Sentences do not contain any, but the
@@ -118,8 +123,8 @@ def write(data: bytes) -> None:
             n_written = sys.stdout.buffer.write(rest) or 0
         except BlockingIOError as error:
             n_written = error.characters_written
-        except BrokenPipeError:
-            raise _ReaderGoneError from None
+        except OSError as error:
+            raise _not_written(error) from None
         rest = rest[n_written:]
         if rest:
             _wait_for_reader()
@@ -133,18 +138,97 @@ def flush() -> None:
             return
         except BlockingIOError:
             _wait_for_reader()
-        except BrokenPipeError:
-            raise _ReaderGoneError from None
+        except OSError as error:
+            raise _not_written(error) from None
+
+
+def _not_written(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return _ReaderGoneError()
+    return TaggerError(f"standard output: {error.strerror}; free some space or choose another place")
 
 
 def _wait_for_reader() -> None:
     select.select([], [sys.stdout], [])
 
 
-def say(text: str) -> None:
-    """Print a message on standard error."""
+def say(text: str, *details: str) -> None:
+    """Print a message on standard error, and its details below it, indented."""
     with contextlib.suppress(OSError):  # the work continues even if nobody reads the messages
-        click.echo(text, err=True)
+        click.echo(laid_out(text, *details), err=True)
+
+
+def laid_out(text: str, *details: str) -> str:
+    """Return a message as standard error shows it: safe for a terminal, and on a terminal wrapped at words.
+
+    Elsewhere each line stays whole, because programs read it.
+    """
+    width = _terminal_width()
+    lines = []
+    for indent, line in (("", text), *(("  ", detail) for detail in details)):
+        line = indent + visible(abridged(line))
+        if width is not None and len(line) > width:
+            wrapper = textwrap.TextWrapper(
+                width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+            )
+            lines += wrapper.wrap(line)
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _terminal_width() -> int | None:
+    """Return the width of the terminal that shows standard error, or None if that is not a terminal."""
+    try:
+        if not sys.stderr.isatty():
+            return None
+        return max(40, os.get_terminal_size(sys.stderr.fileno()).columns or 80)
+    except (OSError, ValueError, AttributeError):  # standard error is closed, or has no descriptor
+        return None
+
+
+def refuse_own_output(*paths: str | os.PathLike[str]) -> None:
+    """Raise TaggerError if standard output goes to one of the files that are to be read; `-` is standard input.
+
+    Reading would never end with `>>`, and with `>` the shell has already emptied the file.
+    """
+    output = _regular_file(sys.stdout)
+    if output is None:
+        return
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):  # opening the file will say what is wrong with it
+            found = _regular_file(sys.stdin) if str(path) == "-" else os.stat(path)  # noqa: PTH116 (an open file)
+            if found is None or (found.st_dev, found.st_ino) != (output.st_dev, output.st_ino):
+                continue
+            name = "<standard input>" if str(path) == "-" else path
+            if output.st_size == 0:
+                raise TaggerError(
+                    f"{name}: is also standard output, so the shell has emptied it before it could be read, expected"
+                    " another file for the result; restore the file, then redirect to another name"
+                )
+            raise TaggerError(
+                f"{name}: is also standard output, so reading it would never end, expected another file for the result;"
+                " redirect to another name"
+            )
+
+
+def require_working_directory() -> None:
+    """Raise TaggerError if the working directory has been deleted: no relative path would lead anywhere."""
+    try:
+        os.getcwd()  # noqa: PTH109 (only its error matters)
+    except OSError as error:
+        raise TaggerError(
+            f"the working directory: {error.strerror}, it may have been deleted; change to a directory that exists"
+        ) from None
+
+
+def _regular_file(stream: IO[str] | None) -> os.stat_result | None:
+    """Return what the system knows about a stream's file, or None if it is not a regular file."""
+    try:
+        found = os.fstat(stream.fileno()) if stream is not None else None
+    except (OSError, ValueError):  # a stream without a descriptor
+        return None
+    return found if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
 def prepare_process() -> None:
@@ -190,35 +274,71 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     return code
 
 
+_OUT_OF_MEMORY = (
+    "error: out of memory: close other programs or raise the memory limit (ulimit -v); otherwise use shorter sentences,"
+    " a smaller training.batch_size or a smaller network"
+)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of the system, or of a library that it could not load, comes from too little memory."""
+    text = str(error).lower()
+    return getattr(error, "errno", None) == errno.ENOMEM or "cannot allocate" in text or "failed to map segment" in text
+
+
+def _explained(error: OSError) -> str:
+    """Return what failed and what to do, for an error of the system that no other part has explained."""
+    if "temporary directory" in str(error):
+        return "temporary files: no directory can be written; free some space, or set TMPDIR to a directory that can"
+    remedies = {
+        errno.ENOSPC: "free some space or choose another place",
+        errno.EDQUOT: "free some space or choose another place",
+        errno.EFBIG: "free some space or choose another place",
+        errno.EMFILE: "allow more open files (ulimit -n)",
+        errno.ENFILE: "close other programs",
+        errno.ENOENT: "check the path",
+    }
+    what = error.filename if error.filename is not None else "a file"
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = remedies.get(error.errno or 0, "check the disk and its permissions")
+    return f"{what}: cannot be read or written: {reason}; {remedy}"
+
+
 def _run(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         result = command.main(list(arguments), prog_name="tagger", standalone_mode=False)
         flush()
         return result if isinstance(result, int) else 0
     except TaggerError as error:
-        say(f"error: {error}")
+        say(f"error: {error.message}", *error.detail)
         return 1
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        say(f"error: {error.format_message()}")
         context = getattr(error, "ctx", None)
-        if context is not None:
-            say(f"  {context.get_usage()}\n  see {context.command_path} --help")
+        usage = [] if context is None else [*context.get_usage().split("\n"), f"see {context.command_path} --help"]
+        say(f"error: {error.format_message()}", *usage)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except _ReaderGoneError:
         return 0
     except ImportError as error:
-        if (error.name or "tagger").startswith("tagger"):
+        if _is_out_of_memory(error):
+            say(_OUT_OF_MEMORY)
+        elif (error.name or "tagger").startswith("tagger"):
             raise  # a bug in tagger
-        say(f"error: {error.name} cannot be imported: {error}; run pip install . in a clone of tagger to reinstall it")
+        else:
+            remedy = "run pip install . in a clone of tagger to reinstall it"
+            say(f"error: {error.name} cannot be imported: {error}; {remedy}")
         return 1
     except OSError as error:
-        say(f"error: {error.filename or 'standard output'}: {error.strerror}; free some space or choose another place")
+        say(_OUT_OF_MEMORY if _is_out_of_memory(error) else f"error: {_explained(error)}")
+        return 1
+    except zlib.error as error:
+        say(f"error: a compressed file is damaged: {error}; get it again")
         return 1
     except MemoryError:
-        say("error: out of memory; use shorter sentences, a smaller training.batch_size or a smaller network")
+        say(_OUT_OF_MEMORY)
         return 1

@@ -10,16 +10,21 @@ from tagger.check.files import FileReport
 from tagger.check.problems import Problem
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
+from tagger.wording import as_text, cell, counted, visible
+
+_NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
 
 
 def format_report(evaluation: Evaluation) -> str:
     """Return a table of precision, recall and F1 in percent; plain tags have accuracy only."""
-    head = f"{evaluation.sentences} sentences, {evaluation.tokens} tokens, accuracy {100 * evaluation.accuracy:.2f}"
+    sizes = f"{counted(evaluation.sentences, 'sentence')}, {counted(evaluation.tokens, 'token')}"
+    head = f"{sizes}, accuracy {100 * evaluation.accuracy:.2f}"
     if evaluation.overall is None or evaluation.strict is None:
-        return f"{head}\n"
-    width = max(len("all, strict"), *(len(name) for name in evaluation.types)) if evaluation.types else 11
+        return as_text([head])
+    names = {name: cell(name, _NAME_WIDTH) for name in evaluation.types}
+    width = max(map(len, ["all, strict", *names.values()]))
     rows = [f"{'':{width}}  precision  recall      F1  support"]
-    rows += [_row(name, score, width) for name, score in evaluation.types.items()]
+    rows += [_row(names[name], score, width) for name, score in evaluation.types.items()]
     rows.append(_row("all", evaluation.overall, width))
     strict = evaluation.strict
     rows.append(
@@ -29,7 +34,7 @@ def format_report(evaluation: Evaluation) -> str:
             width,
         )
     )
-    return "\n".join([head, "scores by seqeval: conlleval's reading, and strict mode", "", *rows]) + "\n"
+    return as_text([head, "scores by seqeval: conlleval's reading, and strict mode", "", *rows])
 
 
 def _row(name: str, score: Score, width: int) -> str:
@@ -41,6 +46,7 @@ def _row(name: str, score: Score, width: int) -> str:
 
 def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:
     """Return the F1 (or accuracy) of two models in percent, and how significant their difference is."""
+    names = (_end_of(names[0]), _end_of(names[1]))
     width = max(map(len, names))
     low, high = (100 * end for end in comparison.interval)
     rows = [f"{name:{width}}  {what} {100 * f1:6.2f}" for name, f1 in zip(names, comparison.f1, strict=True)]
@@ -50,7 +56,13 @@ def format_comparison(comparison: Comparison, names: tuple[str, str], what: str)
         f"p = {comparison.p_value:.4f} (paired approximate randomisation, two-sided)",
         f"{comparison.samples} samples each",
     ]
-    return "\n".join(rows) + "\n"
+    return as_text(rows)
+
+
+def _end_of(path: str) -> str:
+    """Return the end of a path, which tells models apart, if the whole of it does not fit in a line."""
+    shown = visible(path)
+    return shown if len(shown) <= _NAME_WIDTH else f"…{shown[1 - _NAME_WIDTH :]}"
 
 
 def format_check(reports: Sequence[FileReport], changes: Sequence[Problem] | None, *, as_json: bool) -> str:
@@ -63,12 +75,13 @@ def format_check(reports: Sequence[FileReport], changes: Sequence[Problem] | Non
     blocks = [_format_file(report) for report in reports]
     if changes:
         blocks.append([change.format(reports[0].path) for change in changes])
-    return "\n".join("\n".join(block) + "\n" for block in blocks)
+    return "\n".join(map(as_text, blocks))
 
 
 def _format_file(report: FileReport) -> list[str]:
     found, counts = report.format, report.counts
     ends = ", ".join(found["line_ends"]) or "none"
+    n_columns = counted(found["n_columns"], "column") if found["n_columns"] else "no columns"
     columns = ", ".join(f"{name} {index}" for name, index in found["columns"].items())
     lengths = ", ".join(f"{name} {n}" for name, n in counts["lengths"].items())
     types = ", ".join(f"{name} {n}" for name, n in counts["types"].items())
@@ -78,12 +91,13 @@ def _format_file(report: FileReport) -> list[str]:
         report.path,
         f"  encoding {found['encoding']}{', byte-order mark' if found['byte_order_mark'] else ''}; line ends {ends}"
         f"{'' if found['final_newline'] else ', no newline at the end'}",
-        f"  {found['n_columns'] or 'no'} columns by {found['delimiter']}: {columns};"
+        f"  {n_columns} by {found['delimiter']}: {columns};"
         f" comments {found['comments'] or 'none'}; scheme {found['scheme']}{outside}",
-        f"  {counts['sentences']} sentences, {counts['tokens']} tokens ({counts['distinct_tokens']} distinct),"
-        f" {counts['entities']} entities, {counts['tags']} tags",
+        f"  {counted(counts['sentences'], 'sentence')}, {counted(counts['tokens'], 'token')}"
+        f" ({counts['distinct_tokens']} distinct), {counted(counts['entities'], 'entity', 'entities')},"
+        f" {counted(counts['tags'], 'tag')}",
         *([f"  entities: {types}"] if types else []),
         f"  sentence lengths: {lengths}",
-        f"  {report.n_errors} errors, {n_warnings} warnings",
+        f"  {counted(report.n_errors, 'error')}, {counted(n_warnings, 'warning')}",
         *(problem.format(report.path) for problem in report.problems),
     ]

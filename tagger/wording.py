@@ -1,0 +1,58 @@
+"""Pieces of messages: counted nouns, text cut to a readable length, and text without control characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MOST_CHARACTERS = 1000  # in a message or one line of its details
+
+# Characters that could move the cursor, recolor or reorder a terminal's text, or that cannot be seen: the C0 and C1
+# controls, line separators, bidirectional and other invisible format characters, tags, surrogates and byte-order marks.
+# The joiners U+200C and U+200D stay, because scripts and emoji need them.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff"
+    "\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: `1 sentence`, `2 sentences`, `0 entities`."""
+    return f"{n} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def visible(text: str) -> str:
+    """Return text that is safe for a terminal: ESC becomes `\\x1b`, a bidirectional override `\\u202e`.
+
+    A byte of a path that is not UTF-8 becomes `\\xff`. Visible text stays as it is, so a second pass changes nothing.
+    """
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(sign: re.Match[str]) -> str:
+    code = ord(sign.group())
+    if 0xDC80 <= code <= 0xDCFF:  # the form in which Python keeps a byte that it cannot decode
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def abridged(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return text of at most about `most` characters: its beginning, its length if it is cut, and its end.
+
+    The end of a message says what to do, so the middle is left out.
+    """
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end]} … ({len(text)} characters) … {text[-end:]}"
+
+
+def cell(text: str, most: int) -> str:
+    """Return text for a column of a table: safe for a terminal, and with `…` at the end if it is too long."""
+    shown = visible(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def as_text(rows: Iterable[str]) -> str:
+    """Return rows as lines that are safe for a terminal."""
+    return "".join(f"{visible(abridged(row))}\n" for row in rows)

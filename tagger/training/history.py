@@ -180,5 +180,8 @@ class Outcome:
         if self.previous is not None:
             lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
         if self.still_rising:
-            lines.append("dev was still getting better in the last epochs; raise training.epochs to train longer")
+            lines.append(
+                f"dev was still getting better in the last epochs; continue with --epochs-more"
+                f" {max(1, len(self.history) // 2)}, or raise training.epochs"
+            )
         return lines

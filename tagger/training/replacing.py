@@ -157,6 +157,10 @@ class Place:
         if self.replaced is not None and not self._rules.force:
             _check_origin(self.replaced.origin, origin_of(config, self._rules.config_file), self.directory)
 
+    def extend(self) -> None:
+        """Continue a finished training: its model stays in place until the additional epochs are done."""
+        self.replaced = None if self._rules.at_once else standing_in(self.directory)
+
     def resume(self, record: Mapping[str, Any]) -> None:
         """Continue a training; `record` is that of its state."""
         expected, found = record.get("replaces"), standing_in(self.directory)

@@ -48,6 +48,7 @@ from tagger.training.resume import (
     checksum_of,
     fingerprint_of,
     state_to_begin_with,
+    with_epochs_of,
     with_threads_of,
 )
 
@@ -157,7 +158,22 @@ class Run:
             ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
         """
         self._at.restore(state, self._trainer, n_rows=self._n_rows)
-        return self._outcome(stopped=False) if state.record["finished"] else None
+        if not state.record["finished"]:
+            return None
+        if self._is_done():
+            return self._outcome(stopped=False)
+        self._place.extend()
+        return None
+
+    def patience_lost(self) -> str | None:
+        """Return why more epochs would not make the training longer; None if they would."""
+        if not self._has_lost_patience():
+            return None
+        patience = self._config.training.patience
+        return (
+            f"training.patience: found {patience}, which ended the training in epoch {self._at.epoch}, expected more:"
+            " more epochs do not make it longer; raise training.patience"
+        )
 
     def _outcome(self, *, stopped: bool) -> Outcome:
         rising = not stopped and self._is_still_rising()
@@ -363,6 +379,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    epochs_more: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
     parts: Parts | None = None,
@@ -373,6 +390,7 @@ def train(
 
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
+        epochs_more: continue a finished training for this number of epochs, as if it had had them from the start.
         replacing: the rules for a model that is already there.
         parts: replacements for the usual parts.
 
@@ -381,12 +399,20 @@ def train(
             resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
+    epochs_in_config, option = config.training.epochs, "--resume" if epochs_more is None else "--epochs-more"
+    if epochs_more is not None and len(task.workers) > 1:
+        raise ConfigError(
+            "--epochs-more: found several workers in TF_CONFIG, expected one; raise training.epochs and pass --resume"
+            " to all of them"
+        )
     checkpoints, place, state = parts.checkpoints(model_dir), Place(model_dir, replacing), None
     with contextlib.ExitStack() as stack:
         if task.is_chief:
             place.check()
             stack.enter_context(checkpoints.lock())
-            state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
+            extend = epochs_more is not None
+            state = state_to_begin_with(checkpoints, resume=resume or extend, warn=listener.warn)
+            config = with_epochs_of(state, config, epochs_more, checkpoints)
             if resume and state is None:
                 listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
             if state is None:
@@ -395,7 +421,7 @@ def train(
                 place.resume(state.record)
         threads = config.training.threads
         if state is not None:
-            config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
+            config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
@@ -408,7 +434,7 @@ def train(
                 return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
         stack.enter_context(device_errors_explained(chosen, n_workers=len(task.workers)))
         replicas = connect(task, chosen.n_gpus)
-        fingerprint = fingerprint_of(config, prepared, chosen)
+        fingerprint = fingerprint_of(config, prepared, chosen, epochs_in_config)
         if not replicas.are_same(checksum_of(fingerprint)):
             raise DeviceError(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
@@ -423,7 +449,7 @@ def train(
             fingerprint=fingerprint, checkpoints=checkpoints, place=place, reference=reference, parts=parts,
         )  # fmt: skip
         if state is not None:
-            ended = _continue(run, state, fingerprint, checkpoints, listener)
+            ended = _continue(run, state, fingerprint, checkpoints, listener, option)
             if ended is not None:
                 return ended
             state = None  # frees its arrays, which take as much memory as the trainer's
@@ -433,33 +459,55 @@ def train(
 
 
 def _continue(
-    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener
+    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener, option: str
 ) -> Outcome | None:
     """Continue from a state; return how the training ended if it was finished before."""
-    for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
-        listener.warn(f"--resume: {text}; the result may differ in its last bits")
+    for text in check_same(state.record, fingerprint, str(checkpoints.directory), option=option):
+        listener.warn(f"{option}: {text}; the result may differ in its last bits")
     try:
         ended = run.continue_from(state)
     except (ValueError, TypeError, LookupError) as error:  # such as a state of mixed precision on a CPU
         raise ConfigError(
-            f"--resume: the state in {checkpoints.directory} does not belong to this network or device: {error};"
+            f"{option}: the state in {checkpoints.directory} does not belong to this network or device: {error};"
             " continue where it was saved, or delete that directory and give the same command again"
         ) from None
+    if ended is None and state.record["finished"] and not state.arrays:
+        raise ConfigError(
+            f"{option}: the state in {checkpoints.directory} was written by an older version of tagger, which left no"
+            " weights to continue from; train again with more training.epochs"
+        )
     if ended is None:
         listener.note(
             f"continuing in epoch {state.record['epoch'] + 1}, after {state.record['progress']['steps']} steps of it"
         )
-    elif ended.model_dir is not None:
-        try:
-            load_predictor(ended.model_dir)
-        except ModelError as error:
-            raise ModelError(
-                f"{ended.model_dir}: found no complete model, expected the model of a finished training; delete"
-                f" {checkpoints.directory} and give the same command again to start over",
-                detail=[error.message],
-            ) from None
-        listener.note("this training is already finished; there is nothing left to do")
+        return None
+    lost = run.patience_lost()
+    if lost is not None and option == "--epochs-more":
+        raise ConfigError(lost)
+    if ended.model_dir is not None and not _has_model(ended.model_dir, checkpoints, may_restore=bool(state.arrays)):
+        listener.note(f"found no complete model in {ended.model_dir}; writing it again")
+        return None
+    listener.note("this training is already finished; there is nothing left to do")
     return ended
+
+
+def _has_model(model_dir: Path, checkpoints: Checkpoints, *, may_restore: bool) -> bool:
+    """Return whether the directory of a finished training has a model.
+
+    Raises:
+        ModelError: it has not, and the state has no weights to restore it from.
+    """
+    try:
+        load_predictor(model_dir)
+    except ModelError as error:
+        if may_restore:
+            return False
+        raise ModelError(
+            f"{model_dir}: found no complete model, expected the model of a finished training; delete"
+            f" {checkpoints.directory} and give the same command again to start over",
+            detail=[error.message],
+        ) from None
+    return True
 
 
 def _trainer(

@@ -6,9 +6,9 @@
 Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
 writes, syncs and renames that fail at random (a write may be incomplete), or by a file system that is full. After every
 interruption the model directory must be whole or missing. At the end all weights, the exported network and the history
-must be equal, bit for bit, to those of an uninterrupted run. With --replacing, a finished model of another seed is in the
-directory before: after every kill, that model or the finished new one must be there, bit for bit, and at the end the old one
-beside it. Prints a line of JSON; exits with 1 if anything differs.
+must be equal, bit for bit, to those of an uninterrupted run. With --replacing, a finished model of another seed is in
+the directory before: after every kill, that model or the finished new one must be there, bit for bit, and at the end
+the old one beside it. Prints a line of JSON; exits with 1 if anything differs.
 """
 
 from __future__ import annotations

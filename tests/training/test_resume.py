@@ -179,7 +179,7 @@ def test_epochs_can_be_added_only_where_that_makes_a_training_longer(configured)
         ConfigError, match=r"^--resume: training\.epochs: found 1, expected 9, as in the training so far"
     ):
         train(fewer, resume=True)
-    longer = configured("output.model_dir=m", "training.epochs=3", "training.patience=2")
+    longer = configured("output.model_dir=m", "training.epochs=3", "training.patience=5")
     scores = iter([empty])
     assert [result.best for result in train(longer, resume=True, parts=parts).history] == [True, False, False]
     # The state of an older version holds no weights.

@@ -254,7 +254,7 @@ def test_resuming_with_other_settings_or_data_names_the_changes(interrupted) -> 
             train(config, resume=True)
         return error.value.message, error.value.detail
 
-    what, detail = message(interrupted("training.epochs=1", "model.dropout=0.5"))
+    what, detail = message(interrupted("training.patience=1", "model.dropout=0.5"))
     assert what == (
         "--resume: model.dropout: found 0.5, expected 0.2, as in the training so far; change it back, or delete"
         f" {Path('m.training').absolute()} and train again without --resume"

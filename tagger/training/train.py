@@ -282,7 +282,7 @@ class Run:
         self._stop_if_asked()
         n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
         loss = math.fsum(losses) / n_tokens if n_tokens else None
-        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme), loss
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme), loss
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.

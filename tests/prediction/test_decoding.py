@@ -207,7 +207,7 @@ def test_the_loss_without_a_crf_is_the_cross_entropy_of_the_softmax(constrained:
 
 
 @pytest.mark.parametrize("scale", [2.0, 200.0])
-@pytest.mark.parametrize("scheme", list(SCHEMES))
+@pytest.mark.parametrize("scheme", list(TAGS))
 def test_the_loss_with_a_crf_is_that_of_all_legal_paths(scheme: str, scale: float) -> None:
     tags = TAGS[scheme]
     transitions = learned(tags, scheme, 5, scale)

@@ -66,12 +66,20 @@ class InitialVectors:
 
     Attributes:
         rows: [V], the row of the table that belongs to each id, or -1 if none does.
-        table: [N, E], the table of the pretrained vectors. A copy in the order of the ids would take as much memory
-            again.
+        table: [N, E], the table of the pretrained vectors if most of them are used, because a copy in the order of the
+            ids would take as much memory again.
     """
 
     rows: npt.NDArray[np.int64]
     table: npt.NDArray[np.floating]
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.int64], table: npt.NDArray[np.floating]) -> InitialVectors:
+        """Return the initial vectors; they do not keep a table of which they need only a small part."""
+        has_vector = rows >= 0
+        if 4 * has_vector.sum() > len(table):
+            return cls(rows, table)
+        return cls(np.where(has_vector, has_vector.cumsum() - 1, -1), np.asarray(table[rows[has_vector]]))
 
     @property
     def has_vector(self) -> npt.NDArray[np.bool_]:
@@ -234,7 +242,7 @@ def _add_vectors(
         note(f"vectors: {text}")
     note(f"vectors: {extension.matches.coverage()}")
     note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
-    initial = InitialVectors(extension.rows, vectors.table)
+    initial = InitialVectors.of(extension.rows, vectors.table)
     largest = max((float(np.abs(values).max()) for _, values in initial.blocks()), default=0.0)
     most = float(np.finfo(settings.dtype).max)
     if largest > most:

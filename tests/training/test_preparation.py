@@ -101,6 +101,12 @@ def test_the_vectors_of_a_training_take_little_more_memory_than_their_table(prep
     assert ids.tolist() == [2 + i for i in has_vector] + list(range(12, 12 + len(others)))
     np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + others])
     assert result.vectors.has_vector.tolist() == [i in set(ids.tolist()) for i in range(len(result.encoder.tokens))]
+    # A few vectors do not keep the whole table in memory.
+    result, _, _ = prepared(setting, "embeddings.max_rows=3")
+    assert result.vectors.table.shape == (8, dim)
+    ids, vectors = (np.concatenate(parts) for parts in zip(*result.vectors.blocks(), strict=True))
+    assert ids.tolist() == [2 + i for i in has_vector] + [12, 13, 14]
+    np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + [1, 2, 3]])
 
 
 def test_the_network_may_have_a_scheme_of_its_own(prepared) -> None:

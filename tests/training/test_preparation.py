@@ -64,8 +64,8 @@ def test_defaults(prepared) -> None:
     ) == (0.3, 4, 1)
     assert (result.schedule.batch_size, result.schedule.epochs) == (4, 100)
     assert not warnings
-    assert len(notes) == 3
-    assert notes[2] == "training.batch_size: 4 and training.epochs: 100, chosen for 4 training sentences"
+    assert len(notes) == 7
+    assert notes[-1] == "training.batch_size: 4 and training.epochs: 100, chosen for 4 training sentences"
 
 
 def test_the_schedule_is_chosen_from_the_pieces_that_training_sees(prepared) -> None:

@@ -28,16 +28,17 @@ from tagger.check.problems import (
 )
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import detect_layout
-from tagger.corpus.encodings import suggest_encodings
+from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
 from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
-from tagger.wording import counted
+from tagger.wording import counted, with_options
 
 _TAG_SHARE = 0.9  # a column with at least this share of values that look like tags may be the tag column
 _SAMPLE_LINES = 20_000  # the number of lines from which the columns are guessed
+_OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -174,20 +175,17 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
 def _detect_encoding(path: str, problems: list[Problem]) -> str:
     with open_corpus(path) as stream:
         data = stream.read()
-    fitting = suggest_encodings(data)
-    if not fitting or fitting[0] == "utf-8":
+    readings = suggest_readings(data)
+    if not readings or readings[0].encoding == "utf-8":
         return "utf-8"  # valid UTF-8, or damaged UTF-8, whose wrong bytes are reported with their lines
-    others = f" ({' and '.join(fitting[1:3])} would fit too)" if fitting[1:] else ""
-    problems.append(
-        Problem(
-            0,
-            ERROR,
-            f"the file is not valid utf-8; it is read here as {fitting[0]}{others}; set data.encoding or pass"
-            " --encoding",
-            "encoding",
-        )
+    encoding, words = readings[0]
+    others = "; or ".join(f"{other} would read {', '.join(forms)}" for other, forms in readings[1:])
+    text = (
+        f"the file is not valid utf-8; it is read here as {encoding}, with words such as {', '.join(words)}"
+        f"{f' ({others})' if others else ''}; name the encoding with --encoding"
     )
-    return fitting[0]
+    problems.append(Problem(0, ERROR, text, "encoding"))
+    return encoding
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -234,7 +232,8 @@ def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
-        problems.append(Problem(error.line, ERROR, error.text, error.kind, error.common))
+        text, common = (with_options(message, _OPTIONS) for message in (error.text, error.common))
+        problems.append(Problem(error.line, ERROR, text, error.kind, common))
 
     with open_corpus(path) as stream:
         read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
@@ -254,7 +253,7 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
-            problems.append(Problem(0, ERROR, error.message, "scheme"))
+            problems.append(Problem(0, ERROR, with_options(error.message, _OPTIONS), "scheme"))
             return Notation(scheme=NO_SCHEME)
         else:
             problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]

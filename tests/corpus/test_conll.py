@@ -320,7 +320,7 @@ def test_a_column_whose_length_differs_from_the_sentence_is_refused() -> None:
 
 
 def test_an_invalid_byte_is_named_with_its_line_and_offset() -> None:
-    remedy = "; name the file's encoding with --encoding or data.encoding, or fix the line"
+    remedy = "; name the file's encoding with data.encoding, or fix the line"
     assert first_line(b"a O\nb O\n\ncaf\xe9 O\n") == (
         "f.conll:4: byte 0xE9 at offset 3 of the line is not valid utf-8" + remedy
     )

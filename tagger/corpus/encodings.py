@@ -22,8 +22,8 @@ _LONGEST_SHOWN = 24  # characters of a word
 # The bytes of blanks never occur inside a character of an encoding that is compatible with ASCII.
 _FOREIGN_WORD = re.compile(rb"[^ \t\r\n]*[\x80-\xff][^ \t\r\n]*")
 _NO_TEXT = re.compile("[\x80-\x9f\ue000-\uf8ff]")  # control characters, and characters that have no meaning
-# A reading is not shown if the logarithm of its probability is lower than the best one's by more than this for each byte
-# beyond ASCII.
+# A reading is not shown if the logarithm of its probability is lower than the best one's by more than this for each
+# byte beyond ASCII.
 _WORSE = 3.5
 _MANY = 0.02  # the largest share of wrong non-ASCII characters with which a sample still counts as damaged UTF-8
 

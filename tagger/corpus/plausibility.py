@@ -1,7 +1,8 @@
-"""How plausible it is that bytes are text in an encoding, judged by the letters of the languages that are written in it.
+"""How plausible it is that bytes are text in an encoding, judged by the letters of the languages written in it.
 
 A wrong encoding turns the letters of a language into rare letters, symbols, capitals inside words or a mixture of
-scripts. The frequencies are rough: the letters of each language are listed by how common they are, and the rank decides.
+scripts. The frequencies are rough: the letters of each language are listed by how common they are, and the rank
+decides.
 """
 
 from __future__ import annotations

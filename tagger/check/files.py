@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tagger.check.characters import check_characters
 from tagger.check.problems import (
     ERROR,
     WARNING,
@@ -26,6 +27,7 @@ from tagger.check.problems import (
     is_certain,
     quoted,
 )
+from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import detect_layout
 from tagger.corpus.encodings import suggest_readings
@@ -33,6 +35,7 @@ from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
 from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
+from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import counted, with_options
 
@@ -121,7 +124,8 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     else:
         notation = _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
-    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
+    problems += check_sentence_ends(sentences) + check_marks(sentences, layout.encoding)
+    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences, check_characters):
         problems += check(sentences, tags, notation)
     if not sentences:
         text = "found no sentence, expected lines with a token and a tag"
@@ -281,7 +285,9 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
-                rest = f"does not fit the scheme {notation.scheme}; fix it"
+                signs = signs_in_tag(tag)
+                held = f" (it holds {named(signs)})" if signs else ""
+                rest = f"does not fit the scheme {notation.scheme}{held}; fix it"
                 text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
                 problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tagger.corpus.languages import ENCODINGS, plausibility
 from tagger.corpus.lines import open_corpus
-from tagger.corpus.plausibility import ENCODINGS, plausibility
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20

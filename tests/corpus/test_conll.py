@@ -186,9 +186,6 @@ def test_a_byte_order_mark_is_not_part_of_the_first_token_and_is_written_back() 
     for data in (b"\xef\xbb\xbfEU\tB-ORG\n", b"\xef\xbb\xbf-DOCSTART-\tO\n\nEU\tB-ORG\n"):
         assert [s.tokens for s in read(data) if s.tokens] == [["EU"]]
         assert tagged(data).startswith(b"\xef\xbb\xbf")
-    assert read("a O\n\ufeffb O\n".encode())[0].tokens == ["a", "\ufeffb"], (
-        "only the first character of a file can be a byte-order mark"
-    )
 
 
 def test_the_encoding_utf_8_sig_writes_no_mark_before_the_added_column() -> None:

@@ -59,24 +59,27 @@ class DataConfig(_Section):
     train: str
     dev: Annotated[float, Field(gt=0, lt=1)] | str | None = 0.1
     test: str | None = None
-    columns: dict[str, int] = {"token": 0, "tag": -1}
-    delimiter: Annotated[str, Field(min_length=1)] = "auto"
+    columns: dict[str, int | str] = {}
+    delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
-    max_length: _Count | None = None
+    tag_key: Annotated[str, Field(min_length=1)] | None = None
+    several_tags: Literal["first", "last"] | None = None
+    ragged: bool | None = None
+    trust: bool = False
+    max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
 
     @pydantic.field_validator("columns")
     @classmethod
-    def _columns(cls, columns: dict[str, int]) -> dict[str, int]:
+    def _columns(cls, columns: dict[str, int | str]) -> dict[str, int | str]:
         for name in columns:
             if not re.fullmatch(r"[^\W\d][\w-]*", name):
                 raise ValueError(
                     f"found the name {name!r}, expected letters, digits, _ and -, as in {{token: 0, pos: 1}}"
                 )
-        if "tag" not in columns:
-            raise ValueError("found no tag column, expected one to learn from, as in {token: 0, tag: -1}")
-        return _checked(check_columns, columns)
+        _checked(check_columns, {name: index for name, index in columns.items() if isinstance(index, int)})
+        return columns
 
     @pydantic.field_validator("encoding")
     @classmethod
@@ -148,6 +151,11 @@ class NetworkConfig(_Section):
         if others.data.get("characters") == Characters.LSTM and units % 2:
             raise ValueError(f"found {units}, expected an even number: half of the units read the token backwards")
         return units
+
+    @pydantic.model_validator(mode="after")
+    def _size(self) -> Self:
+        self.spec()  # raises ValueError if a machine cannot hold the network
+        return self
 
     def spec(self) -> NetworkSpec:
         """Return the architecture that these settings describe."""
@@ -232,13 +240,23 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
             " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
         )
+    for key in PATH_KEYS:
+        section, _, name = key.partition(".")
+        found = getattr(getattr(config, section), name)
+        if isinstance(found, str):
+            _check_path(found, f"{where_set(key, path, lines, origins)}: {key}")
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))
     return config
 
 
 def with_model_dir(config: Config, model_dir: str | Path) -> Config:
-    """Return the config with another model directory, relative to the working directory."""
+    """Return the config with another model directory, relative to the working directory.
+
+    Raises:
+        ConfigError: no directory can have this name.
+    """
+    _check_path(str(model_dir), "--model")
     return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
 
 
@@ -268,6 +286,19 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
     inner = values.get(section)
     if key in PATH_KEYS and isinstance(inner, dict) and isinstance(inner.get(name), str):
         inner[name] = _absolute(inner[name], base)
+
+
+def _check_path(path: str, where: str) -> None:
+    """Raise ConfigError for text that the system cannot take as a path."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        code = ord(path[error.start])
+        raise ConfigError(
+            f"{where}: found U+{code:04X} in the path, expected a path without it; choose another"
+        ) from None
+    if "\0" in path:
+        raise ConfigError(f"{where}: found a NUL character in the path, expected a path without it; choose another")
 
 
 def _absolute(path: str | Path, base: Path) -> str:

@@ -12,7 +12,7 @@ from tagger.corpus.signs import named
 from tagger.wording import counted
 
 _FEWEST = 10  # sentences of one token that are no accident
-_LONG = 200  # tokens of a sentence that needs an explanation
+_LONG, _LONGEST = 200, 2000  # tokens of a sentence that needs an explanation; training stops at longer ones anyway
 _MARK = "\ufeff"
 
 
@@ -39,7 +39,7 @@ def check_sentence_ends(sentences: Sequence[Sentence]) -> list[Problem]:
         )
         return [Problem(first, WARNING, text, "sentences")]
     longest = max(len(sentence.tokens) for sentence in sentences)
-    if longest > _LONG and not any(is_blank(line) for sentence in sentences for line in sentence.lines):
+    if _LONG < longest <= _LONGEST and not any(is_blank(line) for sentence in sentences for line in sentence.lines):
         text = (
             f"the file has no blank line, and {longest} tokens are one sentence; put a blank line after each sentence"
         )

@@ -6,7 +6,6 @@ import codecs
 import contextlib
 import itertools
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +15,9 @@ from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
 
 _SAMPLE_BYTES = 1 << 20
-_MOST_JUDGED = 1000  # words
+_MOST_JUDGED, _LONGEST_JUDGED = 1000, 200  # words, and bytes of a word
 _SHOWN, _SHOWN_WORDS = 3, 3
 _LONGEST_SHOWN = 24  # characters of a word
-# The bytes of blanks never occur inside a character of an encoding that is compatible with ASCII.
-_FOREIGN_WORD = re.compile(rb"[^ \t\r\n]*[\x80-\xff][^ \t\r\n]*")
 _NO_TEXT = re.compile("[\x80-\x9f\ue000-\uf8ff]")  # control characters, and characters that have no meaning
 # A reading is not shown if the logarithm of its probability is lower than the best one's by more than this for each
 # byte beyond ASCII.
@@ -56,8 +53,6 @@ def _advice(path: str | Path, encoding: str) -> list[str]:
     sample = _sample(path)
     if sample is None:
         return []
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ["the file begins like UTF-16: convert it to utf-8 first (for instance with iconv)"]
     # If the encoding that failed fits the sample, the wrong byte only lies beyond the sample.
     found = [
         reading for reading in suggest_readings(sample) if codecs.lookup(reading.encoding) != codecs.lookup(encoding)
@@ -72,7 +67,7 @@ def _sample(path: str | Path) -> bytes | None:
         return None
     sample = b""
     # A damaged .gz is an error of its own, which is raised where the file is read.
-    with contextlib.suppress(OSError, EOFError, zlib.error), open_corpus(path) as stream:
+    with contextlib.suppress(DataError), open_corpus(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
         if len(sample) == _SAMPLE_BYTES:  # cut at a line end, so that no character is cut
             sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]
@@ -127,7 +122,8 @@ def _telling_words(readings: Sequence[Sequence[str]]) -> list[int]:
 
 def _foreign_words(sample: bytes) -> list[bytes]:
     """Return the first distinct words that hold a byte beyond ASCII."""
-    found = (match.group() for match in _FOREIGN_WORD.finditer(sample))
+    # The bytes of blanks never occur inside a character of an encoding that is compatible with ASCII.
+    found = (word[:_LONGEST_JUDGED] for word in sample.split() if not word.isascii())
     return list(itertools.islice(dict.fromkeys(itertools.islice(found, 20 * _MOST_JUDGED)), _MOST_JUDGED))
 
 

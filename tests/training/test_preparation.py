@@ -259,7 +259,7 @@ def test_faults_of_sentences_are_warnings_with_the_remedy(prepared) -> None:
     *_, warnings = prepared(train=data.encode(), dev="\ufeffa O\n\n\ufeffb B-LOC\n")
     train_warning, dev_warning = (text.split(": ", 1)[1] for text in warnings[:2])
     assert train_warning == (
-        "line 1: 11 lines end in \\r\\r\\n, which is a line end and a blank line: all 11 sentences have one token; write"
+        "line 1: 12 lines end in \\r\\r\\n, which is a line end and a blank line: all 12 sentences have one token; write"
         " each line end once (tr -d '\\r' < FILE > COPY)"
     )
     assert dev_warning.startswith("line 3: the line begins with U+FEFF ZERO WIDTH NO-BREAK SPACE, a byte-order mark")

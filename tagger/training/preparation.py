@@ -45,6 +45,7 @@ from tagger.inputs.vocabulary import (
     build_vocabulary,
 )
 from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
@@ -54,6 +55,7 @@ _FLOAT = 4  # bytes
 # The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
 # far, and the copies that are made while these are exchanged.
 _PER_WEIGHT = 8
+_MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 _PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
 
@@ -148,6 +150,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+    check_savable(manifest, encoder, tag_vocabulary)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
@@ -257,6 +260,7 @@ def _load_corpora(
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     for text in notes:
         note(f"train: {text}")
+    _refuse_empty_tokens(train, layout, warn)
     n_ill_formed = sum(
         tag != repaired
         for tags in train.tags
@@ -291,6 +295,35 @@ def _load_corpora(
         _note_notation(test, notation, "test", note)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
+
+
+def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
+    """Warn of a few empty tokens.
+
+    Raises:
+        DataError: there are more, so the columns are not what they are taken for.
+    """
+    where = [
+        (sentence.line_number(i), sentence)
+        for sentence in train.sentences
+        for i, token in enumerate(sentence.tokens)
+        if not token
+    ]
+    if not where:
+        return
+    line, sentence = where[0]
+    body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
+    found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
+    if len(where) > _MOST_EMPTY * train.n_tokens:
+        column = layout.columns["token"]
+        raise DataError(
+            f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
+            " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
+            path=train.path,
+            line=line,
+            detail=[f"line {line}: {body!r:.200}"],
+        )
+    warn(f"{train.path}:{line}: {found}, the first one here; tagger check lists them")
 
 
 def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:

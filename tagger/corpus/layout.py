@@ -67,6 +67,12 @@ class Layout:
                     f"{name}: found {text!r}, which {self.encoding} cannot encode; choose another"
                 ) from None
 
+    def describe(self) -> str:
+        """Return the columns and the delimiter in words, to compare files."""
+        between = self.delimiter if self.delimiter != "auto" else {"\t": "TAB", " ": "space"}[self.written_delimiter]
+        columns = ", ".join(f"{name} {index}" for name, index in self.columns.items())
+        return f"{_count(self.n_columns or 0)} by {between} ({columns})"
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The names of all columns except token and tag, sorted, so that their order does not depend on the file."""

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from tagger.corpus.dataset import (
     load_gold,
     load_training,
     note_on_notation,
+    one_layout,
     split_dev,
     unseen_tags,
 )
@@ -51,6 +52,7 @@ from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 _FLOAT = 4  # bytes
 # The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
 # far, and the copies that are made while these are exchanged.
@@ -81,14 +83,15 @@ class InitialVectors:
 class SentenceNames:
     """Descriptions of the training sentences for error messages."""
 
-    def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
-        self._path = path
-        self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._sentences = [
+            (f"{piece.path}:{piece.line}", len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces
+        ]
 
     def of(self, i: int) -> str:
         """Return the file, line, length and first tokens of sentence `i`."""
-        line, n, start = self._sentences[i]
-        return f"{self._path}:{line}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
+        where, n, start = self._sentences[i]
+        return f"{where}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +164,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         forms=encoded.forms,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
-    names = SentenceNames(train.path, pieces)
+    names = SentenceNames(pieces)
     return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
 
 
@@ -255,7 +258,7 @@ def _load_corpora(
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
     requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
-    layout = detect_layout(data.train, requested, data.comments)
+    layout = one_layout(data.train, lambda path: detect_layout(path, requested, data.comments))
     train, notation, notes = load_training(data.train, layout, data.scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     for text in notes:
@@ -274,7 +277,7 @@ def _load_corpora(
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
-    elif isinstance(data.dev, str):
+    elif not isinstance(data.dev, float):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
         _note_notation(dev, notation, "dev", note)
@@ -283,7 +286,7 @@ def _load_corpora(
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
     only, *others = {tag for tags in train.tags for tag in tags}
     if not others:
-        warn(f"{data.train}: found only the tag {only}, expected several; the model will write that tag everywhere")
+        warn(f"{train.path}: found only the tag {only}, expected several; the model will write that tag everywhere")
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
@@ -312,6 +315,7 @@ def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
     if not where:
         return
     line, sentence = where[0]
+    path = sentence.path
     body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
     found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
     if len(where) > _MOST_EMPTY * train.n_tokens:
@@ -319,11 +323,11 @@ def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
         raise DataError(
             f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
             " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
-            path=train.path,
+            path=path,
             line=line,
             detail=[f"line {line}: {body!r:.200}"],
         )
-    warn(f"{train.path}:{line}: {found}, the first one here; tagger check lists them")
+    warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
 
 
 def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:
@@ -341,9 +345,16 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         seed=config.training.seed,
         dev={},
         # realpath: a reader that starts from the model directory follows links too.
-        test=os.path.relpath(test, os.path.realpath(model_dir)) if test else None,
+        test=relative_to(os.path.realpath(model_dir), test) if test else None,
         versions=_versions(),
     )
+
+
+def relative_to(directory: str, paths: T) -> T:
+    """Return one path, or several, relative to a directory; anything else stays as it is."""
+    if isinstance(paths, str):
+        return os.path.relpath(paths, directory)  # type: ignore[return-value]
+    return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
 
 
 def _describe(corpus: Corpus) -> str:

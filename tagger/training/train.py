@@ -37,7 +37,7 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history
-from tagger.training.preparation import Prepared, check_memory, prepare
+from tagger.training.preparation import Prepared, check_memory, prepare, relative_to
 from tagger.training.resume import (
     Position,
     check_same,
@@ -268,14 +268,11 @@ class Run:
 def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
     """Return the config as the model directory stores it: paths relative to it, and the size of the vectors."""
 
-    def relative(path: str | float | None) -> str | float | None:
-        # realpath: a reader of the file follows links too.
-        return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
-
-    data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
+    base = os.path.realpath(directory)  # a reader of the file follows links too
+    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     changed = {
-        "data": data,
-        "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
+        "data": config.data.model_copy(update=files),
+        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }

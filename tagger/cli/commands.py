@@ -237,6 +237,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--all", "all_problems", is_flag=True, help="Show each problem, instead of equal ones in one line.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
+@click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
 @click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
 @layout_options
 def check(
@@ -245,6 +246,7 @@ def check(
     as_json: bool,
     all_problems: bool,
     fix: str | None,
+    force: bool,
     scheme: str | None,
     columns: str | None,
     delimiter: str | None,
@@ -283,11 +285,13 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    if force and fix is None:
+        raise click.UsageError("--force: found no --fix OUT, expected one; it replaces an existing OUT")
     console.refuse_own_output(*files)
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None, n_train=n_train)
-    changes = None if fix is None else fix_file(reports[0], fix)
+    changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     console.write(text.encode())
     if any(report.n_errors for report in reports):

@@ -18,14 +18,15 @@ _MOST_BYTES = 200_000  # of each corpus
 
 def prepared(path: Path, *settings: str, warn: Callable[[str], None] = lambda text: None) -> Prepared:
     config = path.with_name("c.yaml")
-    config.write_text(f"data: {{train: {path.name}, dev: null}}\nmodel: {{embedding_dim: 2}}\n")
+    config.write_text(f"data: {{train: {path.name}, dev: null}}\nmodel: {{embedding_dim: 2, units: 2}}\n")
     return prepare(load_config(config, settings), note=lambda text: None, warn=warn)
 
 
 def saved(found: Prepared, directory: Path) -> Model[Weights]:
     """Save a model without a network, and read it back."""
-    table = np.zeros((len(found.encoder.tokens), 2), np.float32)
-    model = Model(directory, found.manifest, found.encoder, found.tags, {"embedding": table})
+    shapes = found.manifest.network.weight_shapes(found.encoder.sizes(len(found.tags)))
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    model = Model(directory, found.manifest, found.encoder, found.tags, weights)
     save_model(model, graph=b"", config="", history="")
     return load_model(directory, read_weights)
 

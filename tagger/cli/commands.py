@@ -260,7 +260,7 @@ def check(
     from tagger.check.files import check_files
     from tagger.check.repair import fix_file
     from tagger.cli.reports import format_check
-    from tagger.corpus.dataset import files_of
+    from tagger.corpus.lines import files_of
 
     n_train = 1
     settings = {
@@ -279,7 +279,8 @@ def check(
             n_train = len(files_of(data.train))
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
             files = tuple(path for paths in given_paths for path in files_of(paths))
-        from_config = {name: getattr(data, name) for name in ("columns", "delimiter", "encoding", "comments", "scheme")}
+        names = ("columns", "delimiter", "encoding", "comments", "scheme", "tag_key", "several_tags", "ragged")
+        from_config = {name: getattr(data, name) for name in names}
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:
         raise click.UsageError("found no FILE and no --config, expected the files to check")

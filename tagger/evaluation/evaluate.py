@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tagger.corpus.dataset import Files, files_of, load_gold, names_of, note_on_notation
+from tagger.corpus.dataset import load_gold, note_on_notation
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import require_regular
+from tagger.corpus.lines import Files, files_of, names_of, require_regular
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate

@@ -19,7 +19,7 @@ from typing import Any
 from tagger import __version__
 from tagger.atomic import check_replaceable, publish_directory
 from tagger.config import Config, with_model_dir
-from tagger.corpus.dataset import files_of
+from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation

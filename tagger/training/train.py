@@ -270,8 +270,10 @@ def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
 
     base = os.path.realpath(directory)  # a reader of the file follows links too
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
+    layout = manifest.layout
+    found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
     changed = {
-        "data": config.data.model_copy(update=files),
+        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
         "output": config.output.model_copy(update={"model_dir": "."}),

@@ -421,8 +421,8 @@ def test_all_training_files_of_a_config_are_checked(folder: Path) -> None:
     output = run_tagger("check", "--config", "c.yaml").output.decode()
     where = Path.cwd()
     assert f"{where}/b: error: found tags in IOBES, expected IOB2 as in {where}/a: training files must have" in output
-    assert f"1 of 1 sentences (100.0 %) are also in {where}/b" in output
-    assert f"are also in {where}/a" in output
+    assert f"1 of 1 sentence (100.0 %) is also in {where}/b" in output
+    assert f"is also in {where}/a" in output
 
 
 def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:

@@ -126,7 +126,7 @@ def eval_(
 
     path = gold_file(predictor.model, file)
     console.refuse_own_output(path)
-    evaluation = evaluate_file(predictor, path, layout, note=console.say)
+    evaluation = evaluate_file(predictor, path, layout, note=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -159,7 +159,8 @@ def predict(
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
         path = shown_name(file)
-        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
+        blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
+        for block in blocks:
             console.write(block)
             console.flush()
 
@@ -332,6 +333,10 @@ def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> 
         from tagger.prediction.onnx_session import load_predictor
 
         return load_predictor(path, threads=threads, device=device)
+
+
+def _warn(text: str) -> None:
+    console.say(f"warning: {text}")
 
 
 def _remember_model(model_dir: str) -> None:

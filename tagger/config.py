@@ -165,8 +165,8 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """The way the network is trained."""
 
-    epochs: _Count = 30
-    batch_size: _Count = 32
+    epochs: _Count | None = None
+    batch_size: _Count | None = None
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     decay: Annotated[float, Field(ge=0)] = 0.05
@@ -228,11 +228,12 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise config_error(error, Config, path, lines, origins) from None
-    if config.training.accumulate > config.training.batch_size:
+    batch_size = config.training.batch_size
+    if batch_size is not None and config.training.accumulate > batch_size:
         key = "training.accumulate"
         raise ConfigError(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
-            f" training.batch_size ({config.training.batch_size}): each part needs a sentence; use fewer parts"
+            f" training.batch_size ({batch_size}): each part needs a sentence; use fewer parts"
         )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"

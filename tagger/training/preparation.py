@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +48,13 @@ from tagger.inputs.vocabulary import (
 )
 from tagger.model_dir.manifest import Manifest
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
+from tagger.training.schedule import MOST_BATCH, Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
 _FLOAT = 4  # bytes
+_BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
 # The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
 # far, and the copies that are made while these are exchanged.
 _PER_WEIGHT = 8
@@ -65,18 +66,33 @@ class InitialVectors:
     """The pretrained vectors that are the initial values of some rows of the embedding.
 
     Attributes:
-        has_vector: [V], true at the ids that have a vector.
-        table: [n, E], the vectors of these ids.
+        rows: [V], the row of the table that belongs to each id, or -1 if none does.
+        table: [N, E], the table of the pretrained vectors if most of them are used, because a copy in the order of the
+            ids would take as much memory again.
     """
 
-    has_vector: npt.NDArray[np.bool_]
-    table: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+    table: npt.NDArray[np.floating]
 
-    def put_into(self, embedding: Any) -> None:
-        """Set the rows of an embedding, a variable [V, E]; the rows without a vector stay as they are."""
-        rows = embedding.numpy().copy()
-        rows[self.has_vector] = self.table
-        embedding.assign(rows)
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.int64], table: npt.NDArray[np.floating]) -> InitialVectors:
+        """Return the initial vectors; they do not keep a table of which they need only a small part."""
+        has_vector = rows >= 0
+        if 4 * has_vector.sum() > len(table):
+            return cls(rows, table)
+        return cls(np.where(has_vector, has_vector.cumsum() - 1, -1), np.asarray(table[rows[has_vector]]))
+
+    @property
+    def has_vector(self) -> npt.NDArray[np.bool_]:
+        """[V], true at the ids that have a vector."""
+        return self.rows >= 0
+
+    def blocks(self) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Yield the ids that have a vector, [n], and their vectors, [n, E], some thousand at a time, in order."""
+        ids, step = np.flatnonzero(self.has_vector), max(1, _BLOCK_VALUES // self.table.shape[1])
+        for start in range(0, len(ids), step):
+            some = ids[start : start + step]
+            yield some, np.asarray(self.table[self.rows[some]], np.float32)
 
 
 class SentenceNames:
@@ -107,6 +123,7 @@ class Prepared:
     encoder: Encoder
     tags: TagVocabulary
     manifest: Manifest
+    schedule: Schedule
     vectors: InitialVectors | None = None
 
 
@@ -151,18 +168,21 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+    schedule = schedule_of(config.training, len(pieces))
+    if (text := schedule.note(len(pieces))) is not None:
+        note(text)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
         tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
         word_dropout=word_dropout,
-        batch_size=config.training.batch_size,
+        batch_size=schedule.batch_size,
         seed=config.training.seed,
         forms=encoded.forms,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(train.path, pieces)
-    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
+    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, vectors)
 
 
 def _build_encoder(
@@ -223,15 +243,15 @@ def _add_vectors(
         note(f"vectors: {text}")
     note(f"vectors: {extension.matches.coverage()}")
     note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
-    has_vector = extension.rows >= 0
-    table = np.asarray(vectors.table[extension.rows[has_vector]], np.float32)
-    largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
+    initial = InitialVectors.of(extension.rows, vectors.table)
+    largest = max((float(np.abs(values).max()) for _, values in initial.blocks()), default=0.0)
+    most = float(np.finfo(settings.dtype).max)
     if largest > most:
         raise ConfigError(
             f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(settings)} hold"
             f" numbers up to {largest:.6g}, but {settings.dtype} ends at {most:.6g}; delete the key"
         )
-    return extension.vocabulary, InitialVectors(has_vector, table)
+    return extension.vocabulary, initial
 
 
 def _source(settings: EmbeddingsConfig) -> str:
@@ -394,7 +414,8 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     fixed = _FLOAT * n_numbers * spec.embedding_dim
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
-    n_sentences = -(-min(settings.batch_size, len(lengths)) // settings.accumulate)
+    batch_size = prepared.schedule.batch_size
+    n_sentences = -(-min(batch_size, len(lengths)) // settings.accumulate)
     one = spec.training_bytes(sizes)
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
@@ -405,8 +426,8 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
             f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; lower it,"
             " or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
-    # After cutting there are more pieces, so batches may be fuller.
-    n_of_pieces = -(-settings.batch_size // settings.accumulate)
+    # After cutting there are more pieces, so batches may be fuller, or larger if their size is chosen.
+    n_of_pieces = -(-(MOST_BATCH if "batch_size" in prepared.schedule.chosen else batch_size) // settings.accumulate)
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
         f"data.max_length: a batch of {n_sentences} sentences with the longest one needs"

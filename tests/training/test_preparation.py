@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,17 +61,56 @@ def test_defaults(prepared) -> None:
         result.training_set.word_dropout.unk_probability,
         result.training_set.batch_size,
         result.training_set.seed,
-    ) == (
-        0.3,
-        32,
-        1,
-    )
+    ) == (0.3, 4, 1)
+    assert (result.schedule.batch_size, result.schedule.epochs) == (4, 100)
     assert not warnings
     assert notes[1:3] == [
         "train: token in column 0, tag in the last column; read as:",
         "  The→O  City→B-ORG  of→I-ORG  Rome→I-ORG",
     ]
-    assert len(notes) == 6
+    assert len(notes) == 7
+    assert notes[-1] == "training.batch_size: 4 and training.epochs: 100, chosen for 4 training sentences"
+
+
+def test_the_schedule_is_chosen_from_the_pieces_that_training_sees(prepared) -> None:
+    many = "a O\nb B-X\n" * 600
+    result, notes, _ = prepared("data.max_length=4", train=many)
+    assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (8, 8, 37)
+    assert notes[-1] == "training.batch_size: 8 and training.epochs: 37, chosen for 300 training sentences"
+    result, notes, _ = prepared("data.max_length=4", "training.batch_size=32", "training.epochs=2", train=many)
+    assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (32, 32, 2)
+    assert not any("chosen" in note for note in notes)
+
+
+def test_the_vectors_of_a_training_take_little_more_memory_than_their_table(prepared, tmp_path: Path) -> None:
+    n, dim = 6000, 300
+    table = np.random.default_rng(4).normal(size=(n, dim)).astype(np.float32)
+    np.save(tmp_path / "v.npy", table.astype(np.float64))
+    (tmp_path / "v.vocab").write_text("".join(f"{token}\n" for token in ["Rome", *map(str, range(n - 2)), "city"]))
+    setting = f"embeddings.path={tmp_path / 'v.npy'}"
+    prepared(setting)  # loads what it needs
+    tracemalloc.start()
+    try:
+        result, _, _ = prepared(setting)
+        _, peak = tracemalloc.get_traced_memory()
+        blocks = list(result.vectors.blocks())
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.5 * table.nbytes, f"{peak / table.nbytes:.2f} times the table"
+    ids, vectors = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    tokens = ["of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27"]
+    in_order = [n - 1 if token in ("City", "city") else int(token) + 1 if token.isdigit() else 0 for token in tokens]
+    has_vector = [i for i, token in enumerate(tokens) if token in ("Rome", "City", "city", "19", "27")]
+    others = [row for row in range(1, n - 1) if str(row - 1) not in ("19", "27")]
+    assert ids.tolist() == [2 + i for i in has_vector] + list(range(12, 12 + len(others)))
+    np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + others])
+    assert result.vectors.has_vector.tolist() == [i in set(ids.tolist()) for i in range(len(result.encoder.tokens))]
+    # A few vectors do not keep the whole table in memory.
+    result, _, _ = prepared(setting, "embeddings.max_rows=3")
+    assert result.vectors.table.shape == (8, dim)
+    ids, vectors = (np.concatenate(parts) for parts in zip(*result.vectors.blocks(), strict=True))
+    assert ids.tolist() == [2 + i for i in has_vector] + [12, 13, 14]
+    np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + [1, 2, 3]])
 
 
 def test_the_network_may_have_a_scheme_of_its_own(prepared) -> None:
@@ -133,7 +173,7 @@ def test_the_dev_fraction_is_held_out_by_seed(prepared) -> None:
         dev = {sentence.tokens[0] for sentence in result.dev.sentences}
         assert dev.isdisjoint(result.encoder.tokens.tokens), "the vocabulary comes from the training part alone"
         assert len(dev) + len(result.training_set.sentences) == 50
-        assert "held out of train by seed" in notes[-1]
+        assert any("held out of train by seed" in note for note in notes)
         held_out.append(dev)
     assert held_out[0] == held_out[1] != held_out[2]
     assert [len(dev) for dev in held_out] == [10, 10, 10, 25]

@@ -162,7 +162,7 @@ def eval_(
 
     paths = gold_files(predictor.model, file)
     console.refuse_own_output(*paths)
-    evaluation = evaluate_file(predictor, paths, layout, note=console.say)
+    evaluation = evaluate_file(predictor, paths, layout, note=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -195,7 +195,8 @@ def predict(
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
         path = shown_name(file)
-        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
+        blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
+        for block in blocks:
             console.write(block)
             console.flush()
 
@@ -373,6 +374,10 @@ def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> 
         from tagger.prediction.onnx_session import load_predictor
 
         return load_predictor(path, threads=threads, device=device)
+
+
+def _warn(text: str) -> None:
+    console.say(f"warning: {text}")
 
 
 def _remember_model(model_dir: str) -> None:

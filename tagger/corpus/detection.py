@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tagger.corpus.columns import choose_columns, header_of
+from tagger.corpus.columns import choose_columns, header_of, numbers_as_tags
 from tagger.corpus.foreign import foreign_format
 from tagger.corpus.layout import Layout, is_plain_comment, looks_like_tag
 from tagger.corpus.lines import Files, files_of, require_regular
@@ -101,7 +101,10 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
     foreign = foreign_format(found)
     if foreign is not None:  # notes on its columns would only be noise
         return Detected(layout=layout, doubts=(foreign,))
-    return Detected(layout=layout, notes=tuple(notes), doubts=chosen.doubts)
+    tag = layout.columns.get("tag", -1)
+    tags = found.columns[tag] if -len(found.columns) <= tag < len(found.columns) else collections.Counter[str]()
+    numbers = numbers_as_tags(tags) if layout.tag_key is None else None
+    return Detected(layout=layout, notes=tuple(notes), doubts=(*chosen.doubts, *([numbers] if numbers else [])))
 
 
 def detect_layouts(paths: Files, requested: Requested) -> Detected:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tagger.corpus.dataset import load_gold, note_on_notation
-from tagger.corpus.layout import Layout
+from tagger.corpus.dataset import Corpus, load_gold, note_on_notation
+from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.lines import Files, files_of, names_of, require_regular
+from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
 from tagger.model_dir.store import Model
+from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_stream
 
@@ -89,6 +91,36 @@ def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
     return [some if scheme == NO_SCHEME else spans_from_tags(some) for some in tags]
 
 
+def _doubts_of_gold(corpus: Corpus, layout: Layout, trained: Notation) -> list[str]:
+    """Return a note on which column is gold if the one before or after it holds tags of the model too.
+
+    In the output of `tagger predict` on a gold file, the last column is the model's own prediction.
+    """
+    if layout.tag_key is not None or trained.scheme == NO_SCHEME:
+        return []
+    split = layout.splitter()
+    others: dict[int, list[str]] = {-1: [], 1: []}
+    gold: list[str] = []
+    for sentence in corpus.sentences:
+        for i, row in enumerate(sentence.token_rows):
+            fields = split(sentence.lines[row].decode(layout.encoding, "replace").strip("\ufeff\r\n"))
+            index = layout.columns["tag"] % len(fields)
+            gold.append(sentence.tags[i])
+            for side, values in others.items():
+                place = index + side
+                values.append(fields[place] if place != layout.columns["token"] and 0 <= place < len(fields) else "")
+    notes = []
+    for side, values in others.items():
+        if all(tag in layout.known_tags and looks_like_tag(tag) for tag in values) and len(set(values)) > 1:
+            where = "before" if side < 0 else "after"
+            text = f"the tag column (tag: {layout.columns['tag']}) is taken as gold; the column {where} it also holds"
+            text += " tags of the model"
+            if values == gold:
+                text += ", and the two are equal on every line: is one of them a prediction?"
+            notes.append(f"{text}; pass --columns to choose the gold column, as in token=0,tag=1")
+    return notes
+
+
 def _gold_and_pred(
     predictor: Predictor,
     paths: Files,
@@ -109,6 +141,10 @@ def _gold_and_pred(
     corpus = load_gold(paths, layout, trained, max_lines=CHUNK_LINES)
     if (text := note_on_notation(corpus, trained)) is not None:
         note(f"{corpus.path}: {text}")
+    for doubt in _doubts_of_gold(corpus, layout, trained):
+        note(f"{corpus.path}: {doubt}")
+    for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, note).watch(corpus.sentences):
+        pass
     for tags, (sentence, tagged) in zip(
         corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
     ):

@@ -55,6 +55,15 @@ def _spelling_variants(token: str) -> Iterator[tuple[int, str]]:
                 yield lookup, _DIGIT.sub(digit, lower)
 
 
+def is_line(text: str) -> bool:
+    """Return whether a text can be a line of a file in UTF-8, as the tokens and tags of a model are."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return "\n" not in text
+
+
 @dataclasses.dataclass(frozen=True)
 class Normalization:
     """The changes to a token before it is looked up."""

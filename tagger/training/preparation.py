@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,9 @@ from tagger.corpus.dataset import (
     split_dev,
     unseen_tags,
 )
-from tagger.corpus.detection import Requested, detect_layout
+from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
+from tagger.corpus.lines import names_of
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.corpus.transitions import MOST_TAGS
@@ -47,17 +49,20 @@ from tagger.inputs.vocabulary import (
     build_vocabulary,
 )
 from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.schedule import MOST_BATCH, Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 _FLOAT = 4  # bytes
 _BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
 # The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
 # far, and the copies that are made while these are exchanged.
 _PER_WEIGHT = 8
+_MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 _PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
 
@@ -98,14 +103,15 @@ class InitialVectors:
 class SentenceNames:
     """Descriptions of the training sentences for error messages."""
 
-    def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
-        self._path = path
-        self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._sentences = [
+            (f"{piece.path}:{piece.line}", len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces
+        ]
 
     def of(self, i: int) -> str:
         """Return the file, line, length and first tokens of sentence `i`."""
-        line, n, start = self._sentences[i]
-        return f"{self._path}:{line}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
+        where, n, start = self._sentences[i]
+        return f"{where}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +174,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+    check_savable(manifest, encoder, tag_vocabulary)
     schedule = schedule_of(config.training, len(pieces))
     if (text := schedule.note(len(pieces))) is not None:
         note(text)
@@ -181,7 +188,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
         forms=encoded.forms,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
-    names = SentenceNames(train.path, pieces)
+    names = SentenceNames(pieces)
     return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, vectors)
 
 
@@ -274,9 +281,9 @@ def _load_corpora(
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    detected = detect_layout(data.train, requested_layout(data))
+    detected = detect_layouts(data.train, requested_layout(data))
     layout, complain = detected.layout, warn if data.trust else None
-    stop_or_warn(data.train, detected.doubts, complain)
+    stop_or_warn(names_of(data.train), detected.doubts, complain)
     train, notation, notes = load_training(data.train, layout, data.scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
@@ -284,6 +291,7 @@ def _load_corpora(
         note(f"  {text}")
     for text in (*detected.notes, *notes):
         note(f"train: {text}")
+    _refuse_empty_tokens(train, layout, warn)
     _warn_of_sentences(train, layout, warn)
     n_ill_formed = sum(
         tag != repaired
@@ -298,7 +306,7 @@ def _load_corpora(
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
-    elif isinstance(data.dev, str):
+    elif not isinstance(data.dev, float):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
         _note_notation(dev, notation, "dev", note)
@@ -321,6 +329,36 @@ def _load_corpora(
         _note_notation(test, notation, "test", note)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
+
+
+def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
+    """Warn of a few empty tokens.
+
+    Raises:
+        DataError: there are more, so the columns are not what they are taken for.
+    """
+    where = [
+        (sentence.line_number(i), sentence)
+        for sentence in train.sentences
+        for i, token in enumerate(sentence.tokens)
+        if not token
+    ]
+    if not where:
+        return
+    line, sentence = where[0]
+    path = sentence.path
+    body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
+    found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
+    if len(where) > _MOST_EMPTY * train.n_tokens:
+        column = layout.columns["token"]
+        raise DataError(
+            f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
+            " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
+            path=path,
+            line=line,
+            detail=[f"line {line}: {body!r:.200}"],
+        )
+    warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
 
 
 def requested_layout(data: DataConfig) -> Requested:
@@ -357,9 +395,16 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         seed=config.training.seed,
         dev={},
         # realpath: a reader that starts from the model directory follows links too.
-        test=os.path.relpath(test, os.path.realpath(model_dir)) if test else None,
+        test=relative_to(os.path.realpath(model_dir), test) if test else None,
         versions=_versions(),
     )
+
+
+def relative_to(directory: str, paths: T) -> T:
+    """Return one path, or several, relative to a directory; anything else stays as it is."""
+    if isinstance(paths, str):
+        return os.path.relpath(paths, directory)  # type: ignore[return-value]
+    return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
 
 
 def _describe(corpus: Corpus) -> str:

@@ -178,7 +178,7 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in _FREE
     }
-    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str) else {})
+    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 
 def _schedule(prepared: Prepared) -> dict[str, int]:

@@ -40,7 +40,7 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
-from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
+from tagger.training.preparation import Prepared, check_memory, prepare, relative_to, well_formed
 from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     Position,
@@ -360,17 +360,13 @@ def _known_tags(prepared: Prepared) -> list[Ids | None]:
 def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
     """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
 
-    def relative(path: str | float | None) -> str | float | None:
-        # realpath: a reader of the file follows links too.
-        return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
-
-    data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
+    base = os.path.realpath(directory)  # a reader of the file follows links too
+    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
-    data = data.model_copy(update={**found, "delimiter": layout.delimiter})
     changed = {
-        "data": data,
-        "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
+        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
+        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
         "training": config.training.model_copy(update={"epochs": schedule.epochs, "batch_size": schedule.batch_size}),
         "output": config.output.model_copy(update={"model_dir": "."}),

@@ -233,6 +233,29 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> 
     assert content("parts") == content("whole")
 
 
+def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None:
+    first, second = "a B-X\nb O\n\n", "c O\nd B-X\n\ne O\n"
+    for name, text in {"whole": first + second, "1.txt": first, "2.txt": second}.items():
+        (tmp_path / name).write_text(text)
+    found = []
+    for paths in ("whole", "[1.txt, 2.txt]", "'*.txt'", "[2.txt, 1.txt]"):
+        (tmp_path / "c.yaml").write_text(f"data: {{train: {paths}, dev: {paths}}}\n")
+        config = load_config(tmp_path / "c.yaml")
+        prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
+        found.append(fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK)))
+    assert found[0] == found[1] == found[2]
+    assert found[0]["settings"] == found[3]["settings"]
+    assert {key for key, value in found[0]["data"].items() if value != found[3]["data"][key]} == {
+        "data.train", "data.dev",
+    }  # fmt: skip
+    names = [prepared.names.of(i) for i in range(3)]
+    assert names == [
+        f"{tmp_path}/2.txt:1: 2 tokens: c d",
+        f"{tmp_path}/2.txt:4: 1 token: e",
+        f"{tmp_path}/1.txt:1: 2 tokens: a b",
+    ]
+
+
 @pytest.fixture
 def interrupted(configured):
     """Stop a training in its second epoch, and return a function that loads its config."""

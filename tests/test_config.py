@@ -43,7 +43,6 @@ def write(tmp_path: Path):
         (MINIMAL + "model:\n  merge: concatt\n", ":4: model.merge: found text ('concatt'), expected 'concat', 'sum', 'mul' or 'ave'; did you mean concat?"),
         (MINIMAL + "model: 3\n", ":3: model: found 3, expected a mapping of keys"),
         (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found .inf, expected a finite number; choose one"),
-        (MINIMAL + "  columns: {tag: 1}\n", ":3: data.columns: columns: found {'tag': 1}, expected a `token` column, as in {token: 0, tag: -1}"),
         (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),
         (MINIMAL + "  columns: {token: 1, tag: 1}\n", ":3: data.columns: columns: found {'token': 1, 'tag': 1}, expected a different index for each name"),
         (MINIMAL + "  columns: {token: 0, tag: 2, a b: 1}\n", ":3: data.columns: found the name 'a b', expected letters, digits, _ and -, as in {token: 0, pos: 1}"),
@@ -150,8 +149,8 @@ def test_defaults_match_the_contract() -> None:
     """Compare all defaults with a fixed table; a default may change only together with a CHANGELOG entry."""
     contract = yaml.safe_load(
         """
-        data: {dev: 0.1, test: null, columns: {token: 0, tag: -1}, delimiter: auto, comments: auto, scheme: auto,
-               encoding: utf-8, max_length: null}
+        data: {dev: 0.1, test: null, columns: {}, delimiter: null, comments: auto, scheme: auto,
+               encoding: utf-8, tag_key: null, several_tags: null, ragged: null, trust: false, max_length: null}
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}

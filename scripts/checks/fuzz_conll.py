@@ -389,6 +389,8 @@ def run_check(case: Case, columns: dict[str, int]) -> None:
 def check_repaired_line(old: bytes, new: bytes, message: str, encoding: str) -> None:
     """Check that the new line is the old one with one tag replaced; `message` ends with the old and the new tag."""
     spelled, _, replacement = message.rpartition(": ")[2].partition(" → ")
+    if {"…", "\\"} & set(spelled + replacement):
+        return  # messages abridge long tags and escape invisible characters
     tag, places = spelled.encode(encoding), range(len(old))
     if not any(
         old[i:].startswith(tag) and old[:i] + replacement.encode(encoding) + old[i + len(tag) :] == new for i in places

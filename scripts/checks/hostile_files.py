@@ -20,14 +20,14 @@ ODD_VALUES: list[Any] = [
     "crf", "lstm", "\n", "\t", " ", "ascii", 12_000, 1000, 64, "a\tb",
 ]  # fmt: skip
 YAML_PARTS = [
-    "&a", "*a", "<<: *a", "!!python/object/apply:os.system [ls]", "!!binary AAAA", "---", "...", "? x", "- -", "{", "}",
+    "&a", "*a", "<<: *a", "!!python/object/apply:os.system ['true']", "!!binary AAAA", "---", "...", "? x", "- -", "{", "}",
     "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
     '!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!null x", "!!omap x", "1:59:59.5", ".inf", ".nan", "0x1F",
     "1_000", "1:30", "\u2028", "\ufeff", "'", '"', "~", "on", "1e3", "9" * 5000, "data: {train: x}",
     "model: {units: 1e999}", "training: {steps: {1: 2}}", '"a\\0b"', '"\\ud800"',
-    '!!python/name:os.system ""', "!!python/object/new:os.system [true]",
+    '!!python/name:os.system ""', "!!python/object/apply:os.system ['true']",
 ]  # fmt: skip
-_BOMB = "data:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+ALIAS_BOMB = "data:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
 MOST_CHARACTERS = 1 << 17  # of a config, as SECURITY.md says
@@ -38,8 +38,8 @@ def damaged_config(rng: random.Random, texts: list[str]) -> bytes:
     if kind < 0.002:  # longer than a config may be, and otherwise valid
         return b"data: {train: t}\n#" + b"x" * rng.randrange(MOST_CHARACTERS, 2 * MOST_CHARACTERS) + b"\n"
     if kind < 0.004:
-        return _BOMB.encode()
-    if kind < 0.02:  # a valid config with a value that would run code, or a path that no file can have
+        return ALIAS_BOMB.encode()
+    if kind < 0.04:  # a valid config with a value that would run code, or a path that no file can have
         value = rng.choice([part for part in YAML_PARTS if part.startswith(("!!", '"'))])
         key = rng.choice(
             ["data: {train: t, dev: %s}", "data: {train: %s}", "data: {train: t}\noutput: {model_dir: %s}"]

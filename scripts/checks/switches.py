@@ -172,7 +172,7 @@ def _aliases() -> None:
 def _config_size() -> None:
     from tagger import config_file
 
-    config_file._LARGEST = 1 << 40
+    config_file._LARGEST = 1 << 24
 
 
 def _paths() -> None:

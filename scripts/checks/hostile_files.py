@@ -20,8 +20,8 @@ ODD_VALUES: list[Any] = [
     "crf", "lstm", "\n", "\t", " ", "ascii", 12_000, 1000, 64, "a\tb",
 ]  # fmt: skip
 YAML_PARTS = [
-    "&a", "*a", "<<: *a", "!!python/object/apply:os.system ['true']", "!!binary AAAA", "---", "...", "? x", "- -", "{", "}",
-    "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
+    "&a", "*a", "<<: *a", "!!python/object/apply:os.system ['true']", "!!binary AAAA", "---", "...", "? x", "- -",
+    "{", "}", "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
     '!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!null x", "!!omap x", "1:59:59.5", ".inf", ".nan", "0x1F",
     "1_000", "1:30", "\u2028", "\ufeff", "'", '"', "~", "on", "1e3", "9" * 5000, "data: {train: x}",
     "model: {units: 1e999}", "training: {steps: {1: 2}}", '"a\\0b"', '"\\ud800"',

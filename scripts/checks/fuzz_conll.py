@@ -46,7 +46,9 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import TaggerError
 from tagger.evaluation.evaluate import evaluate_file
+from tagger.inputs.vocabulary import TagVocabulary
 from tagger.prediction import stream
+from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import tag_conll
 
 _ENOUGH = 500  # inputs after which each command must have accepted one
@@ -105,6 +107,13 @@ PREDICTORS = [
         strict=True,
     )
 ]
+
+
+# One more model, whose tags few encodings can represent.
+FOREIGN_TAGS = tuple(tag.replace("LOC", "日本") for tag in TAGS)
+PREDICTORS.append(
+    Predictor(dataclasses.replace(PREDICTORS[0].model, tags=TagVocabulary(FOREIGN_TAGS)))  # with the same logits
+)
 
 
 class Violation(Exception):  # noqa: N818
@@ -321,8 +330,9 @@ def run_predict(case: Case, layout: Layout) -> None:
         scores=case.scores,
         line_buffered=case.line_buffered,
     )
-    types = {tag[2:] for tag in TAGS if tag != "O"}
-    prefixes = SCHEMES[NOTATIONS[case.predictor].scheme].prefixes
+    is_foreign = case.predictor == len(NOTATIONS)
+    types = {tag[2:] for tag in (FOREIGN_TAGS if is_foreign else TAGS) if tag != "O"}
+    prefixes = SCHEMES["IOB2" if is_foreign else NOTATIONS[case.predictor].scheme].prefixes
     tags = {predictor.spell("O"), *(predictor.spell(f"{prefix}-{name}") for prefix in prefixes for name in types)}
     check_added_column(case.data, b"".join(blocks), layout, case.scores, sorted(tags))
 

@@ -110,7 +110,7 @@ PREDICTORS = [
 
 
 # One more model, whose tags few encodings can represent.
-FOREIGN_TAGS = tuple(tag.replace("LOC", "日本") for tag in TAGS)
+FOREIGN_TAGS = tuple(tag.replace("PER", "日本") for tag in TAGS)
 PREDICTORS.append(
     Predictor(dataclasses.replace(PREDICTORS[0].model, tags=TagVocabulary(FOREIGN_TAGS)))  # with the same logits
 )

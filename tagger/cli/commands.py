@@ -152,17 +152,17 @@ def eval_(
 ) -> None:
     """Score a model with seqeval.
 
-    FILE defaults to the test file of the model's config.
+    FILE defaults to the test files of the model's config.
     """
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
         from tagger.cli.reports import format_report
-        from tagger.evaluation.evaluate import evaluate_file, gold_file
+        from tagger.evaluation.evaluate import evaluate_file, gold_files
 
-    path = gold_file(predictor.model, file)
-    console.refuse_own_output(path)
-    evaluation = evaluate_file(predictor, path, layout, note=console.say)
+    paths = gold_files(predictor.model, file)
+    console.refuse_own_output(*paths)
+    evaluation = evaluate_file(predictor, paths, layout, note=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -195,7 +195,8 @@ def predict(
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
     with open_corpus(file) as stream:
         path = shown_name(file)
-        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
+        blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
+        for block in blocks:
             console.write(block)
             console.flush()
 
@@ -229,11 +230,11 @@ def compare(
     layouts = [chosen_layout(manifest, known, **layout_options) for manifest in manifests]
     from tagger.cli.reports import format_comparison
     from tagger.corpus.schemes import NO_SCHEME
-    from tagger.evaluation.evaluate import compare_on_file, gold_file
+    from tagger.evaluation.evaluate import compare_on_file, gold_files
 
-    path = gold_file(predictors[0].model, file)
-    console.refuse_own_output(path)
-    found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
+    paths = gold_files(predictors[0].model, file)
+    console.refuse_own_output(*paths)
+    found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
     console.write(text.encode())
@@ -296,7 +297,9 @@ def check(
     from tagger.check.files import check_files
     from tagger.check.repair import fix_file
     from tagger.cli.reports import format_check
+    from tagger.corpus.lines import files_of
 
+    n_train = 1
     settings = {
         "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
@@ -309,7 +312,10 @@ def check(
 
         console.refuse_own_output(config)
         data = load_config(config).data
-        files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
+        if not files:
+            n_train = len(files_of(data.train))
+            given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
+            files = tuple(path for paths in given_paths for path in files_of(paths))
         names = ("columns", "delimiter", "encoding", "comments", "scheme", "tag_key", "several_tags", "ragged")
         from_config = {name: getattr(data, name) for name in names}
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
@@ -322,7 +328,7 @@ def check(
     console.refuse_own_output(*files)
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
-        reports = check_files(files, given, as_training=config is not None)
+        reports = check_files(files, given, as_training=config is not None, n_train=n_train)
     changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     console.write(text.encode())
@@ -368,6 +374,10 @@ def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> 
         from tagger.prediction.onnx_session import load_predictor
 
         return load_predictor(path, threads=threads, device=device)
+
+
+def _warn(text: str) -> None:
+    console.say(f"warning: {text}")
 
 
 def _remember_model(model_dir: str) -> None:

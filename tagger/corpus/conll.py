@@ -339,10 +339,13 @@ def write_sentence(
         *zip(sentence.token_rows, zip(*columns, strict=True), strict=True),
         *((row, docstart_columns) for row in sentence.docstart_rows),
     ]
+    boundaries = set(sentence.docstart_rows)
     for row, values in rows:
         raw = lines[row]
         body = raw.rstrip(b"\r\n")
-        delimiter = layout.separator or own_delimiter(body) or layout.written_delimiter
+        # Spaces may separate the columns of a -DOCSTART- line even where TABs separate those of the tokens.
+        fixed = None if row in boundaries and layout.separator == "\t" else layout.separator
+        delimiter = fixed or own_delimiter(body) or layout.written_delimiter
         lines[row] = body + "".join(delimiter + value for value in values).encode(layout.encoding) + raw[len(body) :]
     return b"".join(lines)
 

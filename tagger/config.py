@@ -74,8 +74,8 @@ class DataConfig(_Section):
                 raise ValueError(
                     f"found the name {name!r}, expected letters, digits, _ and -, as in {{token: 0, pos: 1}}"
                 )
-        if "tag" not in columns:
-            raise ValueError("found no tag column, expected one to learn from, as in {token: 0, tag: -1}")
+        if "token" in columns and "tag" not in columns:
+            columns = {**columns, "tag": -1}  # as without the key
         return _checked(check_columns, columns)
 
     @pydantic.field_validator("encoding")
@@ -201,7 +201,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         ConfigError: the config is not valid; the message names the file, line and key, or the setting.
     """
     path = Path(path)
-    values, lines = read_yaml(path)
+    values, lines = read_yaml(path, Config.model_fields)
     origins: dict[str, str] = {}
     for key in PATH_KEYS:
         _make_absolute(values, key, path.parent)

@@ -18,7 +18,15 @@ import click
 
 from tagger import __version__
 from tagger.cli import console
-from tagger.cli.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
+from tagger.cli.options import (
+    MODEL_HELP,
+    chosen_layout,
+    engine_options,
+    layout_options,
+    options_named,
+    parse_columns,
+    require_corpus,
+)
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -117,6 +125,7 @@ def eval_(
 
     FILE defaults to the test file of the model's config.
     """
+    _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
@@ -124,7 +133,7 @@ def eval_(
         from tagger.evaluation.evaluate import evaluate_file, gold_file
 
     path = gold_file(predictor.model, file)
-    console.refuse_own_output(path)
+    _require_input(path)
     evaluation = evaluate_file(predictor, path, layout)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
@@ -152,7 +161,7 @@ def predict(
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll
 
-    console.refuse_own_output(file)
+    _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
@@ -195,7 +204,7 @@ def compare(
     from tagger.evaluation.evaluate import compare_on_file, gold_file
 
     path = gold_file(predictors[0].model, file)
-    console.refuse_own_output(path)
+    _require_input(path)
     found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
@@ -272,7 +281,9 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
-    console.refuse_own_output(*files)
+    for file in files:
+        console.refuse_own_output(file)
+        require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None)
@@ -304,6 +315,13 @@ def doctor(as_json: bool) -> None:
             " gradients, expected at most 1e-4: models trained with it would be wrong; install another version of"
             " TensorFlow, and report this"
         )
+
+
+def _require_input(file: str | None) -> None:
+    """Refuse a FILE that is also standard output, or that is something else than a corpus; `-` and None are none."""
+    if file is not None:
+        console.refuse_own_output(file)
+        require_corpus(file, model=f"name the model with --model {file}", config="name the corpus itself")
 
 
 def _model_path(given: str | None) -> Path:

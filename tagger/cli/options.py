@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagger.errors import ModelError, TaggerError
+from tagger.errors import DataError, ModelError, TaggerError
 
 if TYPE_CHECKING:
     from tagger.corpus.layout import Layout
     from tagger.model_dir.manifest import Manifest
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+_CONFIG_BYTES = 1 << 17  # of a file that may be a config
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
 
 
@@ -46,6 +47,29 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--delimiter", help="Separator of FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
     )
+
+
+def require_corpus(path: str, *, model: str, config: str) -> None:
+    """Raise DataError if a model directory or a config stands where a corpus belongs.
+
+    Args:
+        model, config: how to name these two instead, for the message.
+    """
+    place = Path(path)
+    try:
+        is_model = (place / "manifest.json").is_file()
+        is_config = place.suffix in (".yaml", ".yml") and place.is_file() and _holds_data_section(place)
+    except (OSError, ValueError):
+        return  # opening it will say what is wrong
+    if is_model:
+        raise DataError(f"found a model directory, expected a CoNLL file; {model}", path=path)
+    if is_config:
+        raise DataError(f"found a config, expected a CoNLL file; {config}", path=path)
+
+
+def _holds_data_section(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.search(rb"(?m)^data:", file.read(_CONFIG_BYTES)) is not None
 
 
 def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
@@ -108,7 +132,10 @@ def options_named() -> Iterator[None]:
 
 
 def parse_columns(text: str) -> dict[str, int]:
-    """Parse the columns of an option: `token=0,pos=1,tag=-1` gives {"token": 0, "pos": 1, "tag": -1}."""
+    """Parse the columns of an option: `token=0,pos=1,tag=-1` gives {"token": 0, "pos": 1, "tag": -1}.
+
+    Without a tag column, the last one is the tag, as in a config.
+    """
     columns = {}
     for part in text.split(","):
         name, equals, index = part.partition("=")
@@ -121,6 +148,8 @@ def parse_columns(text: str) -> dict[str, int]:
                 f"found {part!r}, expected NAME=INDEX, each name only once, as in token=0,tag=-1",
                 param_hint="--columns",
             )
+    if "token" in columns:
+        columns.setdefault("tag", -1)
     return columns
 
 

@@ -234,7 +234,6 @@ def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_train
         (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found pos=1, expected the columns that the model knows: token and tag"),
         (["predict", "--columns", "tag=1"], b"", 1, "error: --columns: found {'tag': 1}, expected a `token` column"),
         (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
-        (["eval", "--columns", "token=0", "train.conll"], b"", 1, "error: train.conll: columns: found {'token': 0}, expected a tag column"),
         (["eval", "one-column"], b"", 1, "error: one-column:1: found 1 column, expected at least 2: column -1 (tag) is missing"),
         (["eval", "bad-tag"], b"", 1, "error: bad-tag:2: tag 'X-PER' does not fit the scheme IOB2; fix it"),
         (["eval", "empty"], b"", 1, "error: empty: found no sentence, expected lines with a token and a tag"),

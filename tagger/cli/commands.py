@@ -9,7 +9,9 @@ import dataclasses
 import functools
 import json
 import os
+import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,9 +30,12 @@ from tagger.cli.options import (
     require_corpus,
 )
 from tagger.errors import TaggerError
+from tagger.wording import counted
 
 if TYPE_CHECKING:
     from tagger.prediction.predictor import Predictor
+    from tagger.training.history import Outcome
+    from tagger.training.seeds import SeedsOutcome
 
 
 class _Commands(click.Group):
@@ -84,6 +89,8 @@ def train(
     The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
     continues the training as if it had never been interrupted.
     """
+    start = time.monotonic()
+    console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
 
@@ -95,7 +102,8 @@ def train(
         from tagger.training.seeds import train_seeds
         from tagger.training.train import train as train_one
 
-        with TrainingProgress(on_begin=stop.begin) as progress:
+        with TrainingProgress(on_begin=stop.begin, n_trainings=seeds or 1) as progress:
+            progress.note("reading the data")
             chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
             outcome = chosen(loaded, listener=progress, device=device, resume=resume, should_stop=stop.requested)
     for line in outcome.summary():
@@ -105,7 +113,38 @@ def train(
         # If only another worker was asked to stop, this one does not have an exit code of its own.
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:
-        _remember_model(os.path.relpath(outcome.model_dir))
+        place = os.path.relpath(outcome.model_dir)
+        _remember_model(place)
+        _show_results(outcome, place, loaded.data.test)
+        console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
+        console.say(f"next: tagger predict FILE --model {shlex.quote(place)}")
+
+
+def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, test: str | None) -> None:
+    """Show the scores of a finished training by type; those of several seeds have been shown before."""
+    from tagger.cli.reports import format_results
+    from tagger.training.history import Outcome
+
+    if not isinstance(outcome, Outcome) or outcome.best is None:
+        return
+    sets = {} if outcome.best.dev is None else {"dev": outcome.best.dev}
+    if test is not None:
+        from tagger.evaluation.evaluate import evaluate_file
+        from tagger.prediction.onnx_session import load_predictor
+
+        try:
+            predictor = load_predictor(Path(model_dir))
+            sets["test"] = evaluate_file(predictor, test, predictor.model.manifest.layout)
+        except TaggerError as error:  # the model is finished all the same
+            console.say(f"warning: the test file cannot be scored: {error.message}", *error.detail)
+    for row in format_results(sets).splitlines():
+        console.say(row)
+    if "test" in sets:
+        console.say("the test file had no part in choosing the model")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
 
 
 @cli.command(name="eval")
@@ -164,7 +203,9 @@ def predict(
     _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
-    line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
+    if file == "-" and sys.stdin is not None and sys.stdin.isatty():
+        line_buffered = True
+        console.say("type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input")
     with open_corpus(file) as stream:
         path = shown_name(file)
         for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):

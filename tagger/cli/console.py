@@ -69,11 +69,19 @@ class StopRequest:
                 code = codes.get(signal.Signals(number[0]))
                 if code is None:
                     continue
+                _clear_line()
                 if self.exit_code or not self._begun:
                     say("stopped")
                     _leave(code)
                 self.exit_code = code
                 say("stopping after this step; press Ctrl-C again to stop at once")
+
+
+def _clear_line() -> None:
+    """Remove the `^C` that a terminal shows, and the progress bar that it is attached to; the bar is drawn again."""
+    if _terminal_width() is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), b"\n" if os.environ.get("TERM") == "dumb" else b"\r\x1b[K")
 
 
 def _leave(code: int) -> NoReturn:

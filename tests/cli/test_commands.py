@@ -87,11 +87,35 @@ def test_training_logs_the_data_the_device_and_its_progress(in_trained: Path) ->
     tokens = corpus().count(b"\t")
     assert f"train: 20 sentences, {tokens} tokens from train.conll, scheme IOB2 (detected)" in log
     assert re.search(r"^device: CPU, \d+ threads; kernel of both branches: fused CPU LSTM", log, re.MULTILINE)
-    assert re.search(
-        r"^epoch +1  loss \d\.\d{4}  dev precision +[\d.]+  recall +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE
-    )
+    assert re.search(r"^epoch +1  loss \d\.\d{4}  dev P +[\d.]+  R +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE)
     assert re.search(r"tokens/s  \*$", log, re.MULTILINE)
-    assert re.search(r"^model of epoch \d+ \(dev 100\.00\) is in models/config$", log, re.MULTILINE)
+    assert max(map(len, re.findall(r"^epoch.*", log, re.MULTILINE))) <= 80
+
+
+def test_training_ends_with_scores_the_time_the_files_and_the_next_command(in_trained: Path) -> None:
+    lines = (in_trained / "log").read_text().splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("model of epoch"))
+    model, head, *rows, test, took, following = lines[begin:]
+    assert re.fullmatch(r"model of epoch \d+ \(dev 100\.00\) is in models/config", model)
+    assert head.split() == ["dev", "P", "R", "F1", "support", "test", "P", "R", "F1", "support"]
+    perfect = ["100.00"] * 3
+    assert [row.split() for row in rows] == [
+        ["LOC", *perfect, "20", *perfect, "20"],
+        ["PER", *perfect, "20", *perfect, "20"],
+        ["all", *perfect, "40", *perfect, "40"],
+    ]
+    assert test == "the test file had no part in choosing the model"
+    assert re.fullmatch(r"it took [\d.]+ (minutes|seconds?); the epochs are in models/config/history\.csv", took)
+    assert (in_trained / took.split()[-1]).is_file()
+    assert following == "next: tagger predict FILE --model models/config"
+
+
+def test_a_test_file_that_cannot_be_scored_is_a_warning_because_the_model_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "test").write_bytes(b"Ada\tX-PER\n")
+    log, model = train_again(tmp_path, corpus(), "training.epochs=1", f"data.test={tmp_path}/test")
+    assert re.search(r"^warning: the test file cannot be scored: .*test:1: tag 'X-PER' does not fit", log, re.MULTILINE)
+    assert "had no part" not in log
+    assert (model / "manifest.json").exists()
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(in_trained: Path) -> None:

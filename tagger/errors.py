@@ -47,13 +47,23 @@ def _line(text: str) -> str:
 class DataError(TaggerError):
     """An error in a data file, such as a corpus file that cannot be read as the layout says.
 
-    If `path` and `line` (from 1) are given, the message begins with them: `path:line: text`.
+    If `path` and `line` (from 1) are given, the message begins with them: `path:line: text`. `kind` and `common` group
+    equal errors in a report, as in `check.problems.Problem`.
     """
 
-    def __init__(self, text: str, *, path: str | Path | None = None, line: int = 0, detail: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        path: str | Path | None = None,
+        line: int = 0,
+        detail: Sequence[str] = (),
+        kind: str = "",
+        common: str = "",
+    ) -> None:
         where = "" if path is None else f"{path}:{line}: " if line else f"{path}: "
         super().__init__(where + text, detail=detail)
-        self.text, self.line = _line(text), line
+        self.text, self.line, self.kind, self.common = _line(text), line, kind, common
 
 
 class ConfigError(TaggerError):

@@ -24,6 +24,7 @@ from tagger.check.problems import (
     check_tokens,
     check_types,
     is_certain,
+    quoted,
 )
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import detect_layout
@@ -33,6 +34,7 @@ from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
+from tagger.wording import counted
 
 _TAG_SHARE = 0.9  # a column with at least this share of values that look like tags may be the tag column
 _SAMPLE_LINES = 20_000  # the number of lines from which the columns are guessed
@@ -71,7 +73,7 @@ class FileReport:
             "path": self.path,
             "format": self.format,
             "counts": self.counts,
-            "problems": [dataclasses.asdict(problem) for problem in self.problems],
+            "problems": [problem.to_json() for problem in self.problems],
         }
 
 
@@ -118,7 +120,8 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
         problems += check(sentences, tags, notation)
     if not sentences:
-        problems.append(Problem(0, ERROR, "found no sentence, expected lines with a token and a tag"))
+        text = "found no sentence, expected lines with a token and a tag"
+        problems.append(Problem(0, ERROR, text, "no-sentence"))
     return FileReport(
         path,
         _format(layout, notation, bytes_found),
@@ -159,11 +162,12 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
                 if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
                     delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
                 if b"\0" in body:
-                    problems.append(Problem(number, WARNING, "the line contains a NUL byte; is this a text file?"))
+                    text = "the line contains a NUL byte; is this a text file?"
+                    problems.append(Problem(number, WARNING, text, "nul-byte"))
     final_newline = not ends.pop("none", 0)
     if len(ends) > 1:
         listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
-        problems.append(Problem(0, WARNING, f"mixed line ends: {listed}"))
+        problems.append(Problem(0, WARNING, f"mixed line ends: {listed}", "line-ends"))
     return _Bytes(dict(ends), dict(delimiters), mark, final_newline, problems)
 
 
@@ -180,6 +184,7 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
             ERROR,
             f"the file is not valid utf-8; it is read here as {fitting[0]}{others}; set data.encoding or pass"
             " --encoding",
+            "encoding",
         )
     )
     return fitting[0]
@@ -229,7 +234,7 @@ def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
-        problems.append(Problem(error.line, ERROR, error.text))
+        problems.append(Problem(error.line, ERROR, error.text, error.kind, error.common))
 
     with open_corpus(path) as stream:
         read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
@@ -249,10 +254,10 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
-            problems.append(Problem(0, ERROR, error.message))
+            problems.append(Problem(0, ERROR, error.message, "scheme"))
             return Notation(scheme=NO_SCHEME)
         else:
-            problems += [Problem(0, WARNING, note) for note in notes if notation.scheme != NO_SCHEME]
+            problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]
             return notation
 
 
@@ -266,8 +271,9 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
-                text = f"tag {tag!r} of {sentence.tokens[i]!r} does not fit the scheme {notation.scheme}; fix it"
-                problems.append(Problem(sentence.line_number(i), ERROR, text))
+                rest = f"does not fit the scheme {notation.scheme}; fix it"
+                text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
+                problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
 
 
@@ -282,8 +288,10 @@ def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
     return Problem(
         0,
         WARNING,
-        f"{len(shared)} of {len(other.sentences)} sentences ({share:.1f} %) are also in {first.path}; the longest is on"
-        f" line {longest.line_number(0)} ({len(longest.tokens)} tokens)",
+        f"{len(shared)} of {counted(len(other.sentences), 'sentence')} ({share:.1f} %)"
+        f" {'is' if len(shared) == 1 else 'are'} also in {first.path}; the longest is on"
+        f" line {longest.line_number(0)} ({counted(len(longest.tokens), 'token')})",
+        "overlap",
     )
 
 

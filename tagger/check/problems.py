@@ -10,21 +10,52 @@ from collections.abc import Sequence
 from tagger.corpus.conll import Sentence
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions
+from tagger.wording import abridged, counted, visible
 
-ERROR, WARNING = "error", "warning"
+ERROR, WARNING, REPAIR = "error", "warning", "repair"
+_MOST_SHOWN = 60  # characters of a token or tag in a message
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """Something wrong (`error`) or odd (`warning`) on a line of a file; line 0 stands for the whole file."""
+    """Something wrong (`error`), odd (`warning`) or changed (`repair`) in a file.
+
+    Attributes:
+        line: the number of the line, from 1; 0 stands for the whole file.
+        message: the text for one line. It is safe for a terminal, and bounded whatever the file holds.
+        kind: a word that all problems of one cause share, whatever tokens and tags they are about.
+        common: the message without what differs from line to line; equal for problems that are reported as one. Empty
+            if that is the message itself.
+        example: what differs, such as the tag; empty if it is not worth showing.
+    """
 
     line: int
     severity: str
     message: str
+    kind: str
+    common: str = ""
+    example: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", visible(abridged(self.message)))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the part of the output of `tagger check --json` that describes this problem."""
+        return {"line": self.line, "severity": self.severity, "kind": self.kind, "message": self.message}
 
     def format(self, path: str) -> str:
         where = f"{path}:{self.line}" if self.line else path
         return f"{where}: {self.severity}: {self.message}"
+
+
+def shown(text: str) -> str:
+    """Return a token or tag of the file for a message: bounded, with its invisible characters escaped."""
+    return visible(abridged(text, _MOST_SHOWN))
+
+
+def quoted(text: str) -> str:
+    """Return a token or tag of the file in quotation marks, bounded and escaped."""
+    return repr(abridged(text, _MOST_SHOWN))
 
 
 def is_certain(spelled: str, notation: Notation) -> bool:
@@ -53,13 +84,13 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
 
 
 def _ill_formed(sentence: Sentence, i: int, pair: tuple[str, str], notation: Notation) -> Problem:
-    before, after = (notation.spell(tag) for tag in pair)
+    before, after = (shown(notation.spell(tag)) for tag in pair)
     if i == len(sentence.tokens):
         text = f"{before} ends the sentence, which {notation.scheme} does not allow; the span is kept as it is"
-        return Problem(sentence.line_number(i - 1), WARNING, text)
+        return Problem(sentence.line_number(i - 1), WARNING, text, "ill-formed")
     where = "at the start of a sentence" if i == 0 else f"after {before}"
     text = f"{after} {where}, which {notation.scheme} does not allow; it is read as conlleval reads it"
-    return Problem(sentence.line_number(i), WARNING, text)
+    return Problem(sentence.line_number(i), WARNING, text, "ill-formed")
 
 
 def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> list[Problem]:
@@ -71,10 +102,10 @@ def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: 
                 continue
             n, line = where.get(tag, (0, sentence.line_number(i)))
             where[tag] = (n + 1, line)
+    rare = [(line, shown(notation.spell(tag))) for tag, (n, line) in where.items() if n == 1 and len(where) > 1]
     problems = [
-        Problem(line, WARNING, f"tag {notation.spell(tag)} occurs only here")
-        for tag, (n, line) in where.items()
-        if n == 1 and len(where) > 1
+        Problem(line, WARNING, f"tag {tag} occurs only here", "rare-tag", "the tag occurs only once", tag)
+        for line, tag in rare
     ]
     totals: collections.Counter[str] = collections.Counter()
     first: dict[str, int] = {}
@@ -86,8 +117,11 @@ def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: 
     for name, _ in totals.most_common():
         usual = commonest.setdefault(name.casefold(), name)
         if usual != name:
-            text = f"{name} ({totals[name]} tokens) differs from {usual} ({totals[usual]}) only in case"
-            problems.append(Problem(first[name], WARNING, text))
+            text = (
+                f"{shown(name)} ({counted(totals[name], 'token')}) differs from {shown(usual)} ({totals[usual]})"
+                " only in case"
+            )
+            problems.append(Problem(first[name], WARNING, text, "case"))
     return problems
 
 
@@ -98,11 +132,13 @@ def check_tokens(sentences: Sequence[Sentence], tags: list[list[str]], notation:
     for sentence in sentences:
         for i, token in enumerate(sentence.tokens):
             if not token.strip(" \t"):
-                text = f"the token is {'empty' if not token else 'blank'}; its tag is {sentence.tags[i]}"
-                problems.append(Problem(sentence.line_number(i), WARNING, text))
+                common = f"the token is {'empty' if not token else 'blank'}"
+                text = f"{common}; its tag is {shown(sentence.tags[i])}"
+                problems.append(Problem(sentence.line_number(i), WARNING, text, "empty-token", common))
             elif token in typed and notation.scheme != NO_SCHEME:
-                text = f"the token {token!r} is a tag of this file; is the line's first column missing?"
-                problems.append(Problem(sentence.line_number(i), WARNING, text))
+                rest = "is a tag of this file; is the line's first column missing?"
+                text, common = f"the token {quoted(token)} {rest}", f"the token {rest}"
+                problems.append(Problem(sentence.line_number(i), WARNING, text, "tag-as-token", common, quoted(token)))
     return problems
 
 
@@ -115,9 +151,11 @@ def check_repeated_sentences(sentences: Sequence[Sentence], tags: list[list[str]
         other_tags, other_line = seen.setdefault(tuple(sentence.tokens), (sentence_tags, line))
         if other_tags != sentence_tags:
             i = next(i for i, pair in enumerate(zip(other_tags, sentence_tags, strict=True)) if pair[0] != pair[1])
+            here, there = (shown(notation.spell(found[i])) for found in (sentence_tags, other_tags))
             text = (
-                f"repeats the sentence of line {other_line} with other tags: {sentence.tokens[i]!r} is"
-                f" {notation.spell(sentence_tags[i])} here and {notation.spell(other_tags[i])} there"
+                f"repeats the sentence of line {other_line} with other tags: {quoted(sentence.tokens[i])} is"
+                f" {here} here and {there} there"
             )
-            problems.append(Problem(line, WARNING, text))
+            common = "repeats an earlier sentence with other tags"
+            problems.append(Problem(line, WARNING, text, "repeated-sentence", common))
     return problems

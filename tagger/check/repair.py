@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.atomic import write_atomically
 from tagger.check.files import FileReport
-from tagger.check.problems import Problem, is_certain
+from tagger.check.problems import REPAIR, Problem, is_certain, quoted, shown
 from tagger.corpus.lines import open_corpus, read_line_blocks
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
@@ -49,7 +49,9 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
                 mark = codecs.BOM_UTF8 if number == 1 and raw.startswith(codecs.BOM_UTF8) else b""
                 body = raw[len(mark) :].rstrip(b"\r\n")
                 lines[number - 1] = mark + report.layout.replace_tag(body, old, new) + raw[len(mark) + len(body) :]
-                changes.append(Problem(number, "repair", f"{sentence.tokens[i]!r}: {old} → {new}"))
+                change = f"{shown(old)} → {shown(new)}"
+                text = f"{quoted(sentence.tokens[i])}: {change}"
+                changes.append(Problem(number, REPAIR, text, "repair", change))
     return lines, changes
 
 

@@ -29,6 +29,7 @@ from tagger.cli.options import (
     parse_columns,
     require_corpus,
 )
+from tagger.corpus.schemes import SCHEME_NAMES
 from tagger.errors import TaggerError
 from tagger.wording import counted
 
@@ -284,18 +285,22 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     help="Check the files of this config, with its settings for reading them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--all", "all_problems", is_flag=True, help="Show each problem, instead of equal ones in one line.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
+@click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
 @layout_options
 def check(
     files: tuple[str, ...],
     config: Path | None,
     as_json: bool,
+    all_problems: bool,
     fix: str | None,
+    scheme: str | None,
     columns: str | None,
     delimiter: str | None,
     encoding: str | None,
 ) -> None:
-    """Show the format and contents of CoNLL files, and every problem.
+    """Show the problems of CoNLL files, their format and what they contain.
 
     The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
@@ -308,6 +313,7 @@ def check(
         "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
         "encoding": encoding,
+        "scheme": scheme,
     }
     if config is not None:
         _require("pydantic", "yaml")
@@ -329,7 +335,8 @@ def check(
     with options_named():
         reports = check_files(files, given, as_training=config is not None)
     changes = None if fix is None else fix_file(reports[0], fix)
-    console.write(format_check(reports, changes, as_json=as_json).encode())
+    text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
+    console.write(text.encode())
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagger.check.files import FileReport
-from tagger.check.problems import Problem
+from tagger.check.groups import format_problems
+from tagger.check.problems import Problem, shown
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
 from tagger.wording import as_text, cell, counted, visible
 
+_MOST_TYPES = 30  # in a summary
 _NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
 _TYPE_WIDTH = 14  # of a type in a table of two sets
-_MOST_TYPES = 20  # in the table at the end of a training
+_MOST_ROWS = 20  # in a table of two sets
 
 
 def format_report(evaluation: Evaluation) -> str:
@@ -56,7 +59,7 @@ def format_results(sets: Mapping[str, Evaluation]) -> str:
     support: collections.Counter[str] = collections.Counter()
     for found in spans.values():
         support.update({name: score.support for name, score in found.types.items()})
-    shown = sorted(name for name, _ in support.most_common(_MOST_TYPES))
+    shown = sorted(name for name, _ in support.most_common(_MOST_ROWS))
     columns = "".join(f"{name + ' P':>9} {'R':>6} {'F1':>6} {'support':>7}" for name in spans)
     rows.append(f"{'':{_TYPE_WIDTH}}{columns}")
     for name in shown:
@@ -95,28 +98,40 @@ def _end_of(path: str) -> str:
     return shown if len(shown) <= _NAME_WIDTH else f"…{shown[1 - _NAME_WIDTH :]}"
 
 
-def format_check(reports: Sequence[FileReport], changes: Sequence[Problem] | None, *, as_json: bool) -> str:
-    """Return the output of `tagger check`; `changes` are the repairs of `--fix`, or None without it."""
+def format_check(
+    reports: Sequence[FileReport], changes: Sequence[Problem] | None, *, as_json: bool, all_problems: bool = False
+) -> str:
+    """Return the output of `tagger check`.
+
+    Args:
+        reports: the reports on the files.
+        changes: the repairs of `--fix`, or None without it.
+        as_json: whether to return one JSON object with every problem.
+        all_problems: whether to show each problem on a line of its own instead of grouping equal ones.
+    """
     if as_json:
         found: dict[str, Any] = {"files": [report.to_json() for report in reports]}
         if changes is not None:
             found["repairs"] = [{"line": change.line, "message": change.message} for change in changes]
         return json.dumps(found) + "\n"
-    blocks = [_format_file(report) for report in reports]
-    if changes:
-        blocks.append([change.format(reports[0].path) for change in changes])
+    blocks = []
+    for report in reports:
+        problems = format_problems([*report.problems, *(changes or ())], report.path, one_by_one=all_problems)
+        summary = _summary(report, None if changes is None else len(changes))
+        blocks.append([*problems, *([""] if problems else []), *summary])
     return "\n".join(map(as_text, blocks))
 
 
-def _format_file(report: FileReport) -> list[str]:
+def _summary(report: FileReport, n_repairs: int | None) -> list[str]:
     found, counts = report.format, report.counts
     ends = ", ".join(found["line_ends"]) or "none"
-    n_columns = counted(found["n_columns"], "column") if found["n_columns"] else "no columns"
     columns = ", ".join(f"{name} {index}" for name, index in found["columns"].items())
     lengths = ", ".join(f"{name} {n}" for name, n in counts["lengths"].items())
-    types = ", ".join(f"{name} {n}" for name, n in counts["types"].items())
     outside = "" if found["outside"] in ("O", None) else f", outside {found['outside']}"
-    n_warnings = len(report.problems) - report.n_errors
+    n_columns = counted(found["n_columns"], "column") if found["n_columns"] else "no columns"
+    totals = [counted(report.n_errors, "error"), counted(len(report.problems) - report.n_errors, "warning")]
+    if n_repairs is not None:
+        totals.append(counted(n_repairs, "repair"))
     return [
         report.path,
         f"  encoding {found['encoding']}{', byte-order mark' if found['byte_order_mark'] else ''}; line ends {ends}"
@@ -126,8 +141,14 @@ def _format_file(report: FileReport) -> list[str]:
         f"  {counted(counts['sentences'], 'sentence')}, {counted(counts['tokens'], 'token')}"
         f" ({counts['distinct_tokens']} distinct), {counted(counts['entities'], 'entity', 'entities')},"
         f" {counted(counts['tags'], 'tag')}",
-        *([f"  entities: {types}"] if types else []),
+        *([f"  entities: {_types(counts['types'])}"] if counts["types"] else []),
         f"  sentence lengths: {lengths}",
-        f"  {counted(report.n_errors, 'error')}, {counted(n_warnings, 'warning')}",
-        *(problem.format(report.path) for problem in report.problems),
+        f"  {', '.join(totals)}",
     ]
+
+
+def _types(counts: Mapping[str, int]) -> str:
+    """Return the commonest entity types with their numbers."""
+    listed = [f"{shown(name)} {n}" for name, n in itertools.islice(counts.items(), _MOST_TYPES)]
+    n_left = len(counts) - len(listed)
+    return ", ".join([*listed, f"and {counted(n_left, 'more type')}"] if n_left > 0 else listed)

@@ -240,7 +240,7 @@ class _Reader:
         try:
             line = self._decode(content)[0]
         except UnicodeDecodeError as error:
-            problem = wrong_byte(self._path, number, error)
+            problem = wrong_byte(self._path, number, error, advise=self._report is None)
             if self._report is None:
                 raise problem from None
             self._report(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 import zlib
 from pathlib import Path
 
@@ -14,18 +15,25 @@ from tagger.errors import DataError
 _SAMPLE_BYTES = 1 << 20
 # Tried in this order. Encodings in which most byte sequences are invalid come first, because a match with them is
 # stronger evidence. (charset-normalizer, which is asked too, misses EUC-JP.)
-_COMMON = ("utf-8", "euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
+_COMMON = ("euc_jp", "shift_jis", "euc_kr", "big5", "gb18030", "cp1252", "cp1251", "cp1250")
+_CONTROL = re.compile("[\x80-\x9f]")
 _MANY = 0.02  # the largest share of wrong non-ASCII characters with which a sample still counts as damaged UTF-8
 
 
-def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError) -> DataError:
-    """Return the error for a line with invalid bytes, which suggests encodings that fit the file."""
+def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError, *, advise: bool = True) -> DataError:
+    """Return the error for a line with invalid bytes.
+
+    Args:
+        advise: whether to read the beginning of the file and suggest encodings that fit it, which takes a while.
+    """
+    rest = f"is not valid {error.encoding}; name the file's encoding with --encoding or data.encoding, or fix the line"
     return DataError(
-        f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line is not valid"
-        f" {error.encoding}; name the file's encoding with --encoding or data.encoding, or fix the line",
+        f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line {rest}",
         path=path,
         line=number,
-        detail=_advice(path, error.encoding),
+        detail=_advice(path, error.encoding) if advise else (),
+        kind="wrong-byte",
+        common=f"a byte of the line {rest}",
     )
 
 
@@ -60,9 +68,9 @@ def suggest_encodings(sample: bytes) -> list[str]:
     The list is empty if all but a few of its non-ASCII characters are valid UTF-8. The sample is then damaged UTF-8,
     and the fact that a single-byte encoding accepts its bytes proves nothing.
     """
-    fitting = [encoding for encoding in _COMMON if _fits(sample, encoding)]
-    if fitting[:1] == ["utf-8"]:
+    if _fits(sample, "utf-8"):
         return ["utf-8"]
+    fitting = [encoding for encoding in _COMMON if _fits(sample, encoding)]
     text = sample.decode("utf-8", "replace")
     n_foreign = sum(character > "\x7f" for character in text)
     if text.count("\ufffd") <= _MANY * n_foreign:
@@ -76,7 +84,7 @@ def _fits(sample: bytes, encoding: str) -> bool:
         text = sample.decode(encoding)
     except UnicodeDecodeError:
         return False
-    return not any("\x80" <= character < "\xa0" for character in text)  # text has no control characters
+    return _CONTROL.search(text) is None  # text has no control characters
 
 
 def _charset_normalizer(sample: bytes) -> str | None:

@@ -255,6 +255,7 @@ class GoldColumn:
                     path=self._path,
                     line=number,
                     detail=[_show(number, fields)],
+                    kind="column-count",
                 )
             self._n_columns, self._counted_on = n_columns, f"line {number}"
         index = self._index if self._index >= 0 else n_columns + self._index
@@ -269,6 +270,7 @@ class GoldColumn:
                 path=self._path,
                 line=number,
                 detail=[_show(number, fields)],
+                kind="empty-tag",
             )
         return tag
 
@@ -282,6 +284,7 @@ def missing_column(path: str | Path, number: int, name: str, index: int, fields:
         path=path,
         line=number,
         detail=[_show(number, fields)],
+        kind="missing-column",
     )
 
 

@@ -372,7 +372,7 @@ def test_the_files_of_a_config_are_read_with_its_settings(folder: Path) -> None:
         assert (found["columns"], found["delimiter"], found["scheme"]) == ({"token": 1, "tag": 0}, "|", "IOB1")
         assert found["encoding"] == "latin-1"
     assert [(file["counts"]["sentences"], file["counts"]["tokens"]) for file in files] == [(2, 5), (1, 2)]
-    assert "1 of 1 sentences (100.0 %) are also in" in files[1]["problems"][0]["message"]
+    assert "1 of 1 sentence (100.0 %) is also in" in files[1]["problems"][0]["message"]
 
 
 def test_options_override_the_config(folder: Path) -> None:
@@ -419,3 +419,21 @@ def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:
 def test_many_distinct_bad_tags_are_found_in_one_pass(folder: Path) -> None:
     data = b"a\tB-X\nb\tO\n" * 2000 + b"".join(b"v\tbad%d\n" % i for i in range(1500))
     assert check(data).n_errors == 1500
+
+
+@pytest.mark.parametrize(("scheme", "n_errors"), [(None, 0), ("auto", 0), ("IOBES", 0), ("IOB2", 2), ("none", 0)])
+def test_the_scheme_of_check_can_be_named(folder: Path, scheme: str | None, n_errors: int) -> None:
+    Path("f").write_text("a\tB-X\nb\tE-X\nc\tO\n\nd\tS-X\ne\tO\n")
+    result = run_tagger("check", "--json", "f", *([] if scheme is None else ["--scheme", scheme]))
+    (file,) = json.loads(result.output)["files"]
+    assert file["format"]["scheme"] == ("IOBES" if scheme in (None, "auto") else scheme)
+    assert sum(problem["severity"] == "error" for problem in file["problems"]) == n_errors
+    assert result.exit_code == bool(n_errors)
+
+
+def test_the_scheme_option_wins_over_the_config(folder: Path) -> None:
+    Path("f").write_text("a\tI-X\nb\tO\nc\tB-X\nd\tO\n")
+    Path("c.yaml").write_text("data: {train: f, scheme: IOB1}\n")
+    for flags, scheme in (([], "IOB1"), (["--scheme", "IOB2"], "IOB2")):
+        (file,) = json.loads(run_tagger("check", "--config", "c.yaml", "--json", *flags).output)["files"]
+        assert file["format"]["scheme"] == scheme

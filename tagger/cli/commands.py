@@ -300,7 +300,7 @@ def check(
     delimiter: str | None,
     encoding: str | None,
 ) -> None:
-    """Show the problems of CoNLL files, their format and what they contain.
+    """Show the problems, the format and the contents of CoNLL files.
 
     The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.

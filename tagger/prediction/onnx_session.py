@@ -19,7 +19,7 @@ from tagger.inputs.batching import pad
 from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
-from tagger.machine import available_cores, available_memory
+from tagger.machine import available_cores, available_memory, raise_if_out_of_memory
 from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import description, load_model
@@ -63,6 +63,7 @@ class OnnxSession:
         except DeviceError:
             raise
         except Exception as error:  # ONNX Runtime's own exceptions have no common base class
+            raise_if_out_of_memory(error)
             version = onnxruntime.__version__
             raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
         self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
@@ -96,6 +97,7 @@ class OnnxSession:
         try:
             arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # see __init__
+            raise_if_out_of_memory(error)
             raise ModelError(
                 f"{self._shown}: the transition weights of its CRF cannot be read: {_first_line(error)}; train again"
             ) from None
@@ -116,10 +118,11 @@ class OnnxSession:
         feeds = graph_inputs(padded, lengths, forms)
         try:
             logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
-        except Exception as error:  # see __init__; running out of memory is one of them
+        except Exception as error:  # see __init__
+            raise_if_out_of_memory(error)
             raise ModelError(
                 f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
-                f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
+                f" {_first_line(error)}; train again"
             ) from None
         expected = (*padded.shape[:2], self.n_tags)
         # Logits above the limit would make sums overflow. `not … <=` is also true for NaN, unlike `>`.

@@ -259,6 +259,9 @@ def run_failing(error: BaseException) -> list[str]:
         (MemoryError(), "error: out of memory: "),
         (OSError(12, "Cannot allocate memory"), "error: out of memory: "),
         (ImportError("libx.so: failed to map segment from shared object", name="numpy"), "error: out of memory: "),
+        (ImportError("Exception caught: std::bad_alloc"), "error: out of memory: "),
+        (RuntimeError("can't start new thread"), "error: out of memory: "),
+        (ValueError("OOM when allocating tensor with shape[9,9]"), "error: out of memory: "),
         (ImportError("No module named 'x'", name="x"), "error: x cannot be imported: "),
         (TaggerError("what", detail=["more"]), "error: what"),
     ],
@@ -267,6 +270,21 @@ def test_an_error_of_the_system_is_never_blamed_on_standard_output(error: BaseEx
     said = run_failing(error)
     assert said[0].startswith(expected)
     assert "standard output" not in said[0]
+
+
+def test_an_error_that_nobody_expects_keeps_its_traceback() -> None:
+    for error in (ValueError("x"), ImportError("no name", name="tagger.x")):
+        with pytest.raises(type(error)):
+            run_failing(error)
+
+
+@pytest.mark.parametrize("megabytes", [60, 110, 200])
+def test_too_little_memory_is_no_traceback(tmp_path: Path, megabytes: int) -> None:
+    (tmp_path / "in").write_bytes(b"a\tO\nb\tB-X\n\n" * 100_000)
+    done = in_shell(f"ulimit -v {megabytes * 1024}; tagger check in > /dev/null", tmp_path)
+    assert "Traceback" not in done.stderr
+    # Below a third of these limits, OpenBLAS ends the process itself, with a message of its own.
+    assert done.returncode == 0 or "error: out of memory" in done.stderr or "OpenBLAS" in done.stderr
 
 
 def test_a_deleted_working_directory_is_named(tmp_path: Path) -> None:

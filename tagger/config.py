@@ -62,7 +62,7 @@ class DataConfig(_Section):
     columns: dict[str, int] = {"token": 0, "tag": -1}
     delimiter: Annotated[str, Field(min_length=1)] = "auto"
     comments: Annotated[str, Field(min_length=1)] = "auto"
-    scheme: Literal["auto", "IOB1", "IOB2", "IOBES", "BILOU", "IO", "none"] = "auto"
+    scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
     max_length: _Count | None = None
 

@@ -31,7 +31,7 @@ from tagger.corpus.dataset import detect_layout
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
 from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
-from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
 from tagger.wording import counted
@@ -115,7 +115,10 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     bytes_found = _scan_bytes(path, layout)
     problems += bytes_found.problems
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
-    notation = like.notation if like is not None else _detect_notation(sentences, settings.scheme, problems)
+    if like is not None:
+        notation = _notation_of_other(sentences, like.notation)
+    else:
+        notation = _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
         problems += check(sentences, tags, notation)
@@ -259,6 +262,14 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         else:
             problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]
             return notation
+
+
+def _notation_of_other(sentences: Sequence[Sentence], trained: Notation) -> Notation:
+    """Return the notation of a dev or test file, as training and scoring read it."""
+    try:
+        return notation_of_other([[tag for tag in sentence.tags if tag] for sentence in sentences], trained)
+    except BadTag:  # `_canonical_tags` reports it
+        return trained
 
 
 def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems: list[Problem]) -> list[list[str]]:

@@ -174,7 +174,7 @@ def eval_(
 
     path = gold_file(predictor.model, file)
     _require_input(path)
-    evaluation = evaluate_file(predictor, path, layout)
+    evaluation = evaluate_file(predictor, path, layout, note=console.say)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 

@@ -15,8 +15,8 @@ from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag, own_delimiter
 from tagger.corpus.lines import open_corpus, read_lines, require_regular, shown_name
-from tagger.corpus.notation import BadTag, Notation, detect_notation
-from tagger.corpus.schemes import OUTSIDE
+from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
+from tagger.corpus.schemes import OUTSIDE, split_tag
 from tagger.errors import DataError
 
 T = TypeVar("T", int, str)
@@ -31,11 +31,13 @@ class Corpus:
         path: the file that the sentences were read from.
         sentences: the sentences as read.
         tags: their canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
+        notation: the file's own notation.
     """
 
     path: str
     sentences: list[Sentence]
     tags: list[list[str]]
+    notation: Notation
 
     @property
     def n_tokens(self) -> int:
@@ -125,7 +127,7 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
 
 
 def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines: int | None = None) -> Corpus:
-    """Read a dev or test file in the notation of the training file.
+    """Read a dev or test file in the notation of the training file, or in its own if that is clearly another one.
 
     Args:
         path: the dev or test file.
@@ -137,7 +139,23 @@ def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines
     Raises:
         DataError: as in `load_training`.
     """
-    return _corpus(shown_name(path), _read_gold(path, layout, max_lines), notation)
+    path, sentences = shown_name(path), _read_gold(path, layout, max_lines)
+    try:
+        own = notation_of_other([sentence.tags for sentence in sentences], notation)
+    except BadTag as bad:
+        raise _bad_tag_error(path, sentences, bad) from None
+    return _corpus(path, sentences, own)
+
+
+def note_on_notation(corpus: Corpus, trained: Notation) -> str | None:
+    """Return a note if a dev or test file has another notation than the training file."""
+    own = corpus.notation
+    if own == trained:
+        return None
+    text = f"its tags are {own.describe()}, those of the training data {trained.describe()}; their spans are compared"
+    if trained.scheme == "IO" and own.scheme == "IOB1" and not trained.bare:
+        text += "; training with data.scheme IOB1 would read both in the same way"
+    return text
 
 
 def _read_gold(
@@ -165,7 +183,7 @@ def _corpus(path: str | Path, sentences: list[Sentence], notation: Notation) -> 
             tags.append([cache.get(tag) or cache.setdefault(tag, notation.canonical(tag)) for tag in sentence.tags])
         except ValueError as error:
             raise _bad_tag_error(path, sentences, BadTag([str(error)], notation.scheme)) from None
-    return Corpus(str(path), sentences, tags)
+    return Corpus(str(path), sentences, tags, notation)
 
 
 def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
@@ -176,8 +194,7 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
         if tag == bad.tag
     ]
     return DataError(
-        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; fix it, or set data.scheme"
-        " ('none' means plain tags, which have no spans)",
+        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; {bad.remedy}",
         detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
@@ -209,7 +226,9 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
 
     def part(chosen: np.ndarray) -> Corpus:
         rows = np.flatnonzero(chosen)
-        return Corpus(corpus.path, [corpus.sentences[i] for i in rows], [corpus.tags[i] for i in rows])
+        return dataclasses.replace(
+            corpus, sentences=[corpus.sentences[i] for i in rows], tags=[corpus.tags[i] for i in rows]
+        )
 
     return part(~dev), part(dev)
 
@@ -245,7 +264,11 @@ def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
 
 
 def unseen_tags(train: Corpus, other: Corpus) -> dict[str, int]:
-    """Return the tags of another corpus that training never saw, each with the number of tokens that have it."""
-    known = {tag for tags in train.tags for tag in tags}
-    counts = collections.Counter(tag for tags in other.tags for tag in tags if tag not in known)
+    """Return the tags of another corpus that training never saw, each with the number of tokens that have it.
+
+    If the corpus has another scheme, its types are compared instead.
+    """
+    of = (lambda tag: tag) if train.notation.scheme == other.notation.scheme else (lambda tag: split_tag(tag)[1])
+    known = {of(tag) for tags in train.tags for tag in tags}
+    counts = collections.Counter(name for tags in other.tags for tag in tags if (name := of(tag)) not in known | {""})
     return dict(counts.most_common())

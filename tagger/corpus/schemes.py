@@ -30,29 +30,33 @@ class Span:
 class Scheme:
     """The prefixes for a span of one token, and for the first, inner and last tokens of a longer span.
 
-    `first_after_same` and `single_after_same` are used instead of `first` and `single` if a span of the same type ends
-    directly before.
+    `after_same` replaces the prefix of a span's first token if a span of the same type ends directly before it, and
+    `before_same` that of a span's last token if a span of the same type begins directly after it.
     """
 
     single: str
     first: str
     inner: str
     last: str
-    single_after_same: str
-    first_after_same: str
+    after_same: str | None = None
+    before_same: str | None = None
 
     @property
     def prefixes(self) -> frozenset[str]:
-        return frozenset(dataclasses.astuple(self))
+        return frozenset(prefix for prefix in dataclasses.astuple(self) if prefix is not None)
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    # columns: single, first, inner, last, single_after_same, first_after_same
-    "IOB1": Scheme("I", "I", "I", "I", "B", "B"),
-    "IOB2": Scheme("B", "B", "I", "I", "B", "B"),
-    "IOBES": Scheme("S", "B", "I", "E", "S", "B"),
-    "BILOU": Scheme("U", "B", "I", "L", "U", "B"),
-    "IO": Scheme("I", "I", "I", "I", "I", "I"),  # merges two adjacent spans of one type, which it cannot express
+    # columns: single, first, inner, last, after_same, before_same
+    "IOB1": Scheme("I", "I", "I", "I", after_same="B"),
+    "IOB2": Scheme("B", "B", "I", "I"),
+    "IOE1": Scheme("I", "I", "I", "I", before_same="E"),
+    "IOE2": Scheme("E", "I", "I", "E"),
+    "IOBES": Scheme("S", "B", "I", "E"),
+    "BILOU": Scheme("U", "B", "I", "L"),
+    "BIOS": Scheme("S", "B", "I", "I"),
+    "BIOE": Scheme("B", "B", "I", "E"),
+    "IO": Scheme("I", "I", "I", "I"),  # merges two adjacent spans of one type, which it cannot express
 }
 NO_SCHEME = "none"  # plain tags (parts of speech, …) without prefixes and spans
 SCHEME_NAMES = (*SCHEMES, NO_SCHEME)
@@ -112,12 +116,12 @@ def tags_from_spans(spans: Iterable[Span], length: int, scheme: str) -> list[str
     for span in spans:
         if not before.end <= span.start < span.end <= length:
             raise ValueError(f"{span} does not follow {before} inside a sentence of {length} tokens")
-        after_same = before.type == span.type and before.end == span.start
-        if span.end - span.start == 1:
-            prefixes = [table.single_after_same if after_same else table.single]
-        else:
-            first = table.first_after_same if after_same else table.first
-            prefixes = [first, *[table.inner] * (span.end - span.start - 2), table.last]
+        n_inner = span.end - span.start - 2
+        prefixes = [table.single] if n_inner < 0 else [table.first, *[table.inner] * n_inner, table.last]
+        if before.type == span.type and before.end == span.start:
+            prefixes[0] = table.after_same or prefixes[0]
+            if table.before_same:
+                tags[span.start - 1] = f"{table.before_same}-{span.type}"
         tags[span.start : span.end] = [f"{prefix}-{span.type}" for prefix in prefixes]
         before = span
     return tags

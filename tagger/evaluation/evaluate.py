@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tagger.corpus.dataset import load_gold
+from tagger.corpus.dataset import load_gold, note_on_notation
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import require_regular
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
@@ -34,17 +34,23 @@ def gold_file(model: Model[object], given: str | None) -> str:
 
 
 def evaluate_file(
-    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
+    predictor: Predictor,
+    path: str,
+    layout: Layout,
+    look: Callable[[], None] = lambda: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Score a model on a file, with exactly the tags that `tagger predict` would write.
 
     Args:
         look: called after each sentence; an exception that it raises ends the evaluation.
+        note: called with what the user should know about the file.
 
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    return evaluate(*_gold_and_pred(predictor, path, layout, look), predictor.model.manifest.notation.scheme)
+    gold, pred, gold_scheme = _gold_and_pred(predictor, path, layout, look, note)
+    return evaluate(gold, pred, predictor.model.manifest.notation.scheme, gold_scheme)
 
 
 def compare_on_file(
@@ -59,7 +65,7 @@ def compare_on_file(
     require_regular(path)
     counts = []
     for predictor, layout in zip((first, second), layouts, strict=True):
-        gold, pred = _gold_and_pred(predictor, path, layout)
+        gold, pred, _ = _gold_and_pred(predictor, path, layout)
         counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
     (gold, ours), (other_gold, theirs) = counts
     schemes = [predictor.model.manifest.notation.scheme for predictor in (first, second)]
@@ -81,17 +87,25 @@ def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
 
 
 def _gold_and_pred(
-    predictor: Predictor, path: str, layout: Layout, look: Callable[[], None] = lambda: None
-) -> tuple[list[list[str]], list[list[str]]]:
+    predictor: Predictor,
+    path: str,
+    layout: Layout,
+    look: Callable[[], None] = lambda: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[list[list[str]], list[list[str]], str]:
     """Tag a gold file.
 
     Returns:
-        Gold tags and predicted tags of each sentence, canonical and in the scheme of the model's training file.
+        Gold tags in the file's scheme and predicted tags in the scheme of the model's training file, canonical, for
+        each sentence; and the file's scheme.
     """
     gold: list[list[str]] = []
     pred: list[list[str]] = []
     continues = False
-    corpus = load_gold(path, layout, predictor.model.manifest.notation, max_lines=CHUNK_LINES)
+    trained = predictor.model.manifest.notation
+    corpus = load_gold(path, layout, trained, max_lines=CHUNK_LINES)
+    if (text := note_on_notation(corpus, trained)) is not None:
+        note(f"{corpus.path}: {text}")
     for tags, (sentence, tagged) in zip(
         corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
     ):
@@ -102,4 +116,4 @@ def _gold_and_pred(
         pred[-1] += tagged.tags
         continues = sentence.continues
         look()
-    return [tags for tags in gold if tags], [tags for tags in pred if tags]
+    return [tags for tags in gold if tags], [tags for tags in pred if tags], corpus.notation.scheme

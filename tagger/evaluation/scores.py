@@ -8,11 +8,12 @@ that are well-formed in the scheme, before any repair.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tagger.corpus.schemes import NO_SCHEME, convert, spans_from_tags
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, convert, spans_from_tags
 
 _Tags = Sequence[Sequence[str]]
 
@@ -67,23 +68,29 @@ class Evaluation:
         }
 
 
-def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str) -> Evaluation:
-    """Score canonical tags of one scheme (`none`: accuracy only).
+def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_scheme: str | None = None) -> Evaluation:
+    """Score canonical tags (`none`: accuracy only).
+
+    Args:
+        scheme: the scheme of the predicted tags.
+        gold_scheme: the scheme of the gold tags if it is another one. Their spans then count, written in `scheme`.
 
     Raises:
         ValueError: gold and predicted tags differ in their numbers of sentences or tokens.
     """
-    pairs = [pair for gold, pred in zip(gold_tags, pred_tags, strict=True) for pair in zip(gold, pred, strict=True)]
+    gold_scheme = gold_scheme or scheme
+    written = [convert(tags, gold_scheme, scheme) for tags in gold_tags]
+    pairs = [pair for gold, pred in zip(written, pred_tags, strict=True) for pair in zip(gold, pred, strict=True)]
     accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
     if scheme == NO_SCHEME:
         return Evaluation(None, None, {}, accuracy, len(gold_tags), len(pairs))
-    gold_tags, pred_tags = [list(tags) for tags in gold_tags], [list(tags) for tags in pred_tags]
-    gold_iob2 = [convert(tags, scheme, "IOB2") for tags in gold_tags]
+    gold_iob2 = [convert(tags, gold_scheme, "IOB2") for tags in gold_tags]
     pred_iob2 = [convert(tags, scheme, "IOB2") for tags in pred_tags]
     overall, types = _conlleval_scores(gold_iob2, pred_iob2)
-    strict = (
-        _strict_score(gold_iob2, pred_iob2, "IOB2") if scheme == "IO" else _strict_score(gold_tags, pred_tags, scheme)
-    )
+    if scheme == "IO":  # in which every sequence is well-formed
+        strict = _strict_score(gold_iob2, pred_iob2, "IOB2")
+    else:
+        strict = _strict_score(written, [list(tags) for tags in pred_tags], scheme)
     return Evaluation(overall, strict, types, accuracy, len(gold_tags), len(pairs))
 
 
@@ -113,12 +120,43 @@ def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
         prefix, hyphen, entity_type = tag.partition("-")
         return f"{prefix}-{names.setdefault(entity_type, f'T{len(names)}')}" if hyphen else tag
 
-    gold, pred = ([[safe(tag) for tag in tags] for tags in side] for side in (gold, pred))
+    known, translate = _IN_SEQEVAL.get(scheme, (scheme, list))
+    gold, pred = ([translate([safe(tag) for tag in tags]) for tags in side] for side in (gold, pred))
     with _quiet():
         values = precision_recall_fscore_support(
-            gold, pred, average="micro", scheme=getattr(seqeval_schemes, scheme), zero_division=0
+            gold, pred, average="micro", scheme=getattr(seqeval_schemes, known), zero_division=0
         )
     return _score([*values[:3], 0])
+
+
+def _backwards(tags: Sequence[str]) -> list[str]:
+    """Return tags of IOE1 or IOE2 from the last to the first, as tags of IOB1 or IOB2."""
+    return [tag.replace("E-", "B-", 1) if tag.startswith("E-") else tag for tag in reversed(tags)]
+
+
+def _with_ends(tags: Sequence[str]) -> list[str]:
+    """Return tags of BIOS as tags of IOBES, whose spans are well-formed where those of BIOS are."""
+    return [
+        f"E{tag[1:]}" if tag.startswith("I-") and after != tag else tag
+        for tag, after in itertools.pairwise([*tags, OUTSIDE])
+    ]
+
+
+def _with_singles(tags: Sequence[str]) -> list[str]:
+    """Return tags of BIOE as tags of IOBES, whose spans are well-formed where those of BIOE are."""
+    return [
+        f"S{tag[1:]}" if tag.startswith("B-") and after not in (f"I{tag[1:]}", f"E{tag[1:]}") else tag
+        for tag, after in itertools.pairwise([*tags, OUTSIDE])
+    ]
+
+
+# The schemes that seqeval reads by another one: it does not know BIOS and BIOE, and it misses spans of IOE1.
+_IN_SEQEVAL: Mapping[str, tuple[str, Callable[[Sequence[str]], list[str]]]] = {
+    "IOE1": ("IOB1", _backwards),
+    "IOE2": ("IOB2", _backwards),
+    "BIOS": ("IOBES", _with_ends),
+    "BIOE": ("IOBES", _with_singles),
+}
 
 
 def _score(values: Sequence[Any]) -> Score:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from tagger.architecture import Decoder, NetworkSpec
-from tagger.corpus.layout import Layout
+from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.errors import ModelError, TaggerError, shortened
@@ -61,6 +61,8 @@ class Manifest:
             values[field.name] = _plain(value) if dataclasses.is_dataclass(value) else _plain_item(value)
         values["network"] = self.network.to_json()
         values["decoder"] = values["network"].pop("decoder")
+        if not values["notation"]["suffix"]:  # so that older versions can read the manifest
+            del values["notation"]["suffix"]
         # The file has used this name since the first version.
         values["normalization"]["digits"] = values["normalization"].pop("normalize_digits")
         return values
@@ -72,6 +74,8 @@ class Manifest:
         Raises:
             ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
+        if type(values.get("notation")) is dict:
+            values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
@@ -183,7 +187,10 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "layout.known_tags": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of tags"),
     "layout.written_delimiter": _TEXT,
     "notation.scheme": _one_of(*SCHEME_NAMES),
-    "notation.outside": _one_of("O", "o", "0"),
+    "notation.outside": (
+        lambda value: _is_text(value) and value.strip(BLANKS) == value != "" and not set(value) & {"\n", "\r"},
+        "a word for outside",
+    ),
     "notation.separator": _one_of("-", "_", "."),
     "notation.prefixes": (
         _is_mapping(lambda item: type(item) is str and len(item) == 1 and item in _PREFIX_LETTERS),
@@ -191,6 +198,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     ),
     "notation.typed": _BOOL,
     "notation.bare": _BOOL,
+    "notation.suffix": _BOOL,
     "scheme": _one_of(*SCHEMES, NO_SCHEME),
     "normalization.lowercase": _BOOL,
     "normalization.digits": _BOOL,

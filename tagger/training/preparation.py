@@ -23,6 +23,7 @@ from tagger.corpus.dataset import (
     detect_layout,
     load_gold,
     load_training,
+    note_on_notation,
     split_dev,
     unseen_tags,
 )
@@ -272,6 +273,7 @@ def _load_corpora(
     elif isinstance(data.dev, str):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
+        _note_notation(dev, notation, "dev", note)
     else:
         train, dev = split_dev(train, data.dev, seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
@@ -285,7 +287,9 @@ def _load_corpora(
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
-        _warn_of_unseen_tags(train, load_gold(data.test, layout, notation), "test", warn)
+        test = load_gold(data.test, layout, notation)
+        _note_notation(test, notation, "test", note)
+        _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
 
 
@@ -313,13 +317,20 @@ def _describe(corpus: Corpus) -> str:
     return f"{len(corpus)} sentences, {corpus.n_tokens} tokens from {Path(corpus.path).name}"
 
 
+def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> None:
+    text = note_on_notation(corpus, trained)
+    if text is not None:
+        note(f"{name}: {text}")
+
+
 def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:
     unseen = unseen_tags(train, other)
     if unseen:
+        what = "tags" if train.notation.scheme == other.notation.scheme else "types"
         listed = ", ".join(f"{tag} ({n})" for tag, n in list(unseen.items())[:10])
         more = f" and {len(unseen) - 10} more" if len(unseen) > 10 else ""
         warn(
-            f"{other.path}: {name} has tags that are not in the training data: {listed}{more}; they count as errors"
+            f"{other.path}: {name} has {what} that are not in the training data: {listed}{more}; they count as errors"
             " in the scores"
         )
 

@@ -222,7 +222,7 @@ class Run:
             )
             tags += (sentence.tags for sentence in tagged)
         self._stop_if_asked()
-        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme)
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme)
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.

@@ -349,12 +349,21 @@ def train_again(folder: Path, train: bytes, *settings: str, dev: bytes | None = 
         (lambda text: text.replace(b"-", b"_"), b"Ada\tB_PER\nsaw\tO\nSan\tB_LOC\nMarino\tI_LOC\n"),
         (lambda text: text.replace(b"\tO", b"\t0"), b"Ada\tB-PER\nsaw\t0\nSan\tB-LOC\nMarino\tI-LOC\n"),
         (lambda text: text.replace(b"B-", b"I-"), b"Ada\tI-PER\nsaw\tO\nSan\tI-LOC\nMarino\tI-LOC\n"),
+        (
+            lambda text: re.sub(rb"B-(?!LOC\n\w+\tI)", b"S-", text),
+            b"Ada\tS-PER\nsaw\tO\nSan\tB-LOC\nMarino\tI-LOC\n",
+        ),
+        (
+            lambda text: re.sub(rb"([BI])-(\w+)", rb"\2_\1", text).replace(b"\tO", b"\tOTHER"),
+            b"Ada\tPER_B\nsaw\tOTHER\nSan\tLOC_B\nMarino\tLOC_I\n",
+        ),
     ],
 )
 def test_predict_writes_the_training_files_scheme_and_spelling(tmp_path: Path, rewrite, expected: bytes) -> None:
     _, model = train_again(tmp_path, rewrite(corpus()))
     assert run_tagger("predict", "--model", model, stdin=b"Ada\nsaw\nSan\nMarino\n").output == expected
-    assert json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)["f1"] == 1.0
+    scores = json.loads(run_tagger("eval", tmp_path / "train", "--model", model, "--json").output)
+    assert (scores["f1"], scores["strict"]["f1"], scores["accuracy"]) == (1.0, 1.0, 1.0)
 
 
 def test_plain_tags_have_accuracy_and_no_spans(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import gzip
 from pathlib import Path
 
@@ -10,10 +11,18 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.dataset import Corpus, detect_layout, load_gold, load_training, split_dev, unseen_tags
+from tagger.corpus.dataset import (
+    Corpus,
+    detect_layout,
+    load_gold,
+    load_training,
+    note_on_notation,
+    split_dev,
+    unseen_tags,
+)
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.corpus.schemes import NO_SCHEME, Span, spans_from_tags
 from tagger.errors import DataError
 
 
@@ -39,7 +48,7 @@ def corpus_of(*tags: str) -> Corpus:
     sentences = [
         Sentence([f"s{i}t{j}" for j in range(len(row.split()))], [], [], [], [], 1) for i, row in enumerate(tags)
     ]
-    return Corpus("f.conll", sentences, [row.split() for row in tags])
+    return Corpus("f.conll", sentences, [row.split() for row in tags], Notation(scheme="IOB2"))
 
 
 # --- Which lines are comments --------------------------------------------------------------------------------------
@@ -189,7 +198,7 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
 
 def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus_file: Path) -> None:
     remedy = "; fix it, or set data.scheme ('none' means plain tags, which have no spans)"
-    data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n"
+    data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n" + "i B-PER\n" * 9
     with pytest.raises(DataError) as caught:
         load(corpus_file, data)
     assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme IOB2" + remedy
@@ -197,11 +206,18 @@ def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus
     with pytest.raises(DataError) as caught:
         load_gold(corpus_file, Layout(), Notation(scheme="BILOU"))
     assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme BILOU" + remedy
-    corpus_file.write_text("a O\nb E-PER\n", encoding="utf-8")
+    corpus_file.write_text("a B-PER\nb O\nc E-PER\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
         load_gold(corpus_file, Layout(), Notation(scheme="IOB2"))
-    assert caught.value.message == f"{corpus_file}:2: tag 'E-PER' does not fit the scheme IOB2" + remedy
-    assert caught.value.detail == ("line 2: b E-PER",)
+    assert caught.value.message == f"{corpus_file}:3: tag 'E-PER' does not fit the scheme IOB2" + remedy
+    assert caught.value.detail == ("line 3: c E-PER",)
+    corpus_file.write_text("a X\nb B-PER\nc Y\nd O\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_training(corpus_file, Layout(), "auto")
+    assert caught.value.message == (
+        f"{corpus_file}:1: tag 'X' does not fit the scheme IOB2; set data.scheme to none if these are plain tags, which"
+        " have no spans; otherwise fix it"
+    )
 
 
 def test_a_bad_tag_does_not_hide_the_scheme_of_its_sentence(corpus_file: Path) -> None:
@@ -215,6 +231,40 @@ def test_an_ambiguous_scheme_is_reported_with_the_file(corpus_file: Path) -> Non
         load(corpus_file, "a PER\nb O\n")
     assert caught.value.message.startswith(f"{corpus_file}: scheme: cannot tell whether")
     assert caught.value.detail == ("tags found: O, PER", "line 1: a PER")
+
+
+# --- A dev or test file in another notation -----------------------------------------------------------------------
+
+
+def test_a_dev_file_in_another_scheme_is_read_by_its_spans_with_a_note(corpus_file: Path) -> None:
+    corpus_file.write_text("a B-PER\nb E-PER\nc S-LOC\nd O\n\ne S-ORG\n", encoding="utf-8")
+    trained = Notation(scheme="IOB2")
+    corpus = load_gold(corpus_file, Layout(), trained)
+    assert corpus.notation == Notation(scheme="IOBES")
+    assert [spans_from_tags(tags) for tags in corpus.tags] == [
+        [Span("PER", 0, 2), Span("LOC", 2, 3)],
+        [Span("ORG", 0, 1)],
+    ]
+    assert note_on_notation(corpus, trained) == (
+        "its tags are IOBES, those of the training data IOB2; their spans are compared"
+    )
+    assert note_on_notation(corpus, Notation(scheme="IOBES")) is None
+
+
+def test_the_note_on_iob1_beside_io_names_iob1(corpus_file: Path) -> None:
+    corpus_file.write_text("a I-PER\nb B-PER\nc O\n", encoding="utf-8")
+    corpus = load_gold(corpus_file, Layout(), Notation(scheme="IO"))
+    assert corpus.notation.scheme == "IOB1"
+    assert note_on_notation(corpus, Notation(scheme="IO")) == (
+        "its tags are IOB1, those of the training data IO; their spans are compared; training with data.scheme IOB1"
+        " would read both in the same way"
+    )
+
+
+def test_in_another_scheme_the_types_that_training_never_saw_are_counted() -> None:
+    train = corpus_of("B-PER I-PER O")
+    other = dataclasses.replace(corpus_of("B-PER E-PER S-LOC O B-ORG E-ORG"), notation=Notation(scheme="IOBES"))
+    assert unseen_tags(train, other) == {"ORG": 2, "LOC": 1}
 
 
 # --- Holding out a dev set -----------------------------------------------------------------------------------------

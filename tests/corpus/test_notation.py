@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.corpus import notation as notation_module
-from tagger.corpus.notation import BadTag, Notation, detect_notation
+from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, SCHEMES, UNTYPED, Span, tags_from_spans
 from tagger.errors import DataError
 
@@ -52,6 +52,22 @@ DETECTED = {
         tags("b_per m_per e_per s_loc 0"),
         Notation(scheme="IOBES", outside="0", separator="_", prefixes={"B": "b", "I": "m", "E": "e", "S": "s"}),
     ),
+    "IOE1": (tags("I-PER I-PER O I-LOC E-LOC I-LOC", "I-PER I-LOC"), Notation(scheme="IOE1")),
+    "IOE2": (tags("I-PER E-PER O E-LOC E-LOC"), Notation(scheme="IOE2")),
+    "IOE2, only E": (tags("O E-LOC O"), Notation(scheme="IOE2")),
+    "BIOS": (tags("B-PER I-PER O S-LOC", "B-PER I-PER S-PER"), Notation(scheme="BIOS")),
+    "BIOE": (tags("B-PER I-PER E-PER O B-LOC", "B-PER B-PER E-PER"), Notation(scheme="BIOE")),
+    "IOBES without S": (tags("B-PER I-PER E-PER O B-LOC E-LOC"), Notation(scheme="IOBES")),
+    "PER-B": (tags("PER-B PER-I O LOC-B"), Notation(scheme="IOB2", suffix=True)),
+    "PER_I, - outside": (tags("PER_I PER_I - LOC_I"), Notation(scheme="IO", suffix=True, separator="_", outside="-")),
+    "art-film.s": (
+        tags("art-film.b art-film.e _ U-S.s _"),
+        Notation(scheme="IOBES", suffix=True, separator=".", outside="_", prefixes={"B": "b", "E": "e", "S": "s"}),
+    ),
+    "_ outside": (tags("_ B-PER _"), Notation(scheme="IOB2", outside="_")),
+    "OTHER outside": (tags("OTHER B-PER I-PER"), Notation(scheme="IOB2", outside="OTHER")),
+    "no outside": (tags("no b-PER no"), Notation(scheme="IOB2", outside="no", prefixes={"B": "b"})),
+    "the commoner of two words is outside only": (tags("NO NO B-PER NO"), Notation(scheme="IOB2", outside="NO")),
     "0 outside": (tags("0 B-PER 0"), Notation(scheme="IOB2", outside="0")),
     "only O": (tags("O O", "O"), Notation(scheme="IOB2")),
     "only 0": (tags("0 0"), Notation(scheme="IOB2", outside="0")),
@@ -63,6 +79,85 @@ DETECTED = {
 def test_notations_are_detected(case: str) -> None:
     sentences, expected = DETECTED[case]
     assert detect_notation(sentences) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "stray"),
+    [
+        ("IOB2", "S-PER"),
+        ("IOB2", "L-PER"),
+        ("IOBES", "U-PER"),
+        ("BILOU", "E-PER"),
+        ("BIOS", "E-PER"),
+        ("IOE2", "B-PER"),
+    ],
+)
+def test_a_stray_tag_does_not_change_the_scheme(scheme: str, stray: str) -> None:
+    spans = [Span("PER", 0, 1), Span("LOC", 2, 5), Span("PER", 5, 7), Span("PER", 7, 8)]
+    sentences = [tags_from_spans(spans, 9, scheme) for _ in range(20)]
+    assert detect_notation(sentences)[0].scheme == scheme
+    with pytest.raises(BadTag) as caught:
+        detect_notation([*sentences, ["O", stray, "O"]])
+    assert (caught.value.tags, caught.value.scheme) == ((stray,), scheme)
+    assert caught.value.remedy.startswith("fix it, or")
+
+
+@pytest.mark.parametrize(
+    "spans", [[Span("PER", 0, 2), Span("LOC", 3, 4)], [Span("PER", 0, 1), Span("PER", 1, 3), Span("PER", 3, 4)]]
+)
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "IO"])
+def test_a_few_ill_formed_tags_do_not_change_the_scheme(scheme: str, spans: list[Span]) -> None:
+    spans = [*spans, Span("LOC", 5, 8), Span("LOC", 8, 9)]
+    sentences = [tags_from_spans(spans, 10, scheme) for _ in range(20)]
+    odd = {"BIOS": "B-LOC", "IOB1": "B-LOC", "IOE1": "E-LOC"}.get(scheme, "I-LOC")
+    assert detect_notation([*sentences, ["O", odd, "O"], [odd]])[0].scheme == scheme
+
+
+PARTS_OF_SPEECH = ["N-sg S-x B-pl S-x S-x", "S-x N-sg B-pl S-x", "B-pl S-x S-x", "N-sg B-pl S-x B-pl"]
+
+
+def test_parts_of_speech_with_hyphens_are_plain_tags() -> None:
+    for sentences in (tags(*PARTS_OF_SPEECH * 5), tags("NN VB-S NN S-x I-x DT") * 20, tags("S-x B-pl S-y B-pl") * 20):
+        notation, notes = detect_notation(sentences)
+        assert notation == Notation(scheme=NO_SCHEME)
+        assert notes == ["most tags do not fit a scheme: read as plain tags (scheme none)"]
+
+
+def test_plain_tags_that_end_in_letters_of_a_scheme_are_no_suffixes() -> None:
+    for text in ("N-M V-S A-M", "N-B V-I A-S", "N-F V-S A-I N-B"):
+        notation, notes = detect_notation(tags(text) * 20)
+        assert notation == Notation(scheme=NO_SCHEME)
+        assert notes == ["the tags have no prefixes: read as plain tags (scheme none)"]
+
+
+@pytest.mark.parametrize("text", ["S-x S-x N-sg", "B-PER X X X O", "S-x B-pl B-pl S-x B-pl B-pl"])
+def test_where_plain_tags_are_likely_the_remedy_names_them_first(text: str) -> None:
+    with pytest.raises(BadTag) as caught:
+        detect_notation(tags(text))
+    assert caught.value.remedy == (
+        "set data.scheme to none if these are plain tags, which have no spans; otherwise fix it"
+    )
+
+
+def test_an_unknown_word_for_outside_is_read_and_noted() -> None:
+    notation, notes = detect_notation(tags("Leer Leer B-PER I-PER Leer") * 4)
+    assert notation == Notation(scheme="IOB2", outside="Leer")
+    assert notes == ["Leer is read as the outside tag: it is the only tag without a prefix"]
+    assert notation.canonical("Leer") == "O"
+    assert detect_notation(tags("Leer Leer Voll B-PER") * 10)[0] == Notation(scheme=NO_SCHEME)
+    for text in ("Leer B-PER I-PER B-LOC", "Leer Leer O B-PER"):
+        with pytest.raises(BadTag) as caught:
+            detect_notation(tags(text) * 10)
+        assert caught.value.tag == "Leer"
+    with pytest.raises(BadTag):  # too few to be sure
+        detect_notation(tags("Leer Leer B-PER I-PER Leer"))
+
+
+def test_words_for_outside_without_prefixed_tags_are_ambiguous_only_if_common() -> None:
+    assert detect_notation(tags("NN _ VB - DT OTHER"))[0] == Notation(scheme=NO_SCHEME)
+    with pytest.raises(DataError, match="cannot tell"):
+        detect_notation(tags("_ PER PER _ _"))
+    assert detect_notation(tags("_ PER PER _ _ LOC"), "IO")[0] == Notation(scheme="IO", outside="_", bare=True)
 
 
 def test_tags_without_prefixes_and_without_o_are_plain_tags() -> None:
@@ -137,6 +232,54 @@ def test_spellings_are_counted_by_token() -> None:
     assert notes == ["B-LOC is read as B_LOC", "B-ORG is read as B_ORG", "O is read as 0", "b_PER is read as B_PER"]
 
 
+# --- The notation of a dev or test file --------------------------------------------------------------------------------
+
+DEV = [Span("PER", 0, 2), Span("LOC", 3, 4), Span("LOC", 4, 5), Span("ORG", 6, 9)]
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "IO"])
+def test_a_dev_file_in_another_scheme_is_read_in_its_own(scheme: str) -> None:
+    for trained in SCHEMES:
+        found = notation_of_other([tags_from_spans(DEV, 10, scheme)] * 10, Notation(scheme=trained))
+        assert found == Notation(scheme=scheme)
+
+
+def test_a_dev_file_in_io_is_read_in_io_unless_the_scheme_of_the_training_file_fits_too() -> None:
+    sentences = [tags_from_spans([Span("PER", 0, 2), Span("LOC", 3, 4)], 10, "IO")] * 10
+    found = {scheme: notation_of_other(sentences, Notation(scheme=scheme)).scheme for scheme in SCHEMES}
+    assert found == {scheme: scheme if scheme in ("IOB1", "IOE1") else "IO" for scheme in SCHEMES}
+
+
+def test_a_dev_file_may_be_spelled_in_another_way() -> None:
+    trained = Notation(scheme="IOB2", suffix=True, outside="_")
+    assert notation_of_other(tags("B-PER I-PER O"), trained) == Notation(scheme="IOB2")
+    assert notation_of_other(tags("PER_B PER-I O"), trained) == trained, "the separator and O fit any notation"
+
+
+def test_a_dev_file_that_is_too_small_to_tell_takes_the_notation_of_the_training_file() -> None:
+    for text in ("I-PER I-PER O I-LOC", "O O", "B-PER", "I-LOC O I-LOC O I-LOC O I-LOC O I-LOC"):
+        assert notation_of_other(tags(text), Notation(scheme="IOB2")) == Notation(scheme="IOB2")
+
+
+def test_an_ill_formed_dev_file_keeps_the_scheme_of_the_training_file() -> None:
+    sentences = [tags_from_spans(DEV, 10, "IOB2"), *tags("O I-PER O B-LOC O I-LOC")] * 10
+    assert notation_of_other(sentences, Notation(scheme="IOB2")) == Notation(scheme="IOB2")
+
+
+def test_a_stray_tag_of_a_dev_file_is_named_in_the_scheme_of_the_training_file() -> None:
+    for stray, scheme in (("S-PER", "IOB2"), ("X", "IOBES"), ("", "IOB2")):
+        sentences = [*[tags_from_spans(DEV, 10, scheme)] * 20, ["O", stray]]
+        with pytest.raises(BadTag) as caught:
+            notation_of_other(sentences, Notation(scheme=scheme))
+        assert (caught.value.tags, caught.value.scheme) == ((stray,), scheme)
+
+
+def test_a_dev_file_of_plain_tags_stays_plain() -> None:
+    assert notation_of_other(tags("B-PER I-PER O"), Notation(scheme=NO_SCHEME)) == Notation(scheme=NO_SCHEME)
+    with pytest.raises(BadTag):
+        notation_of_other(tags("NN VB NN"), Notation(scheme="IOB2"))
+
+
 # --- Reading and spelling ------------------------------------------------------------------------------------------
 
 
@@ -151,6 +294,10 @@ def test_spellings_are_counted_by_token() -> None:
         (Notation(scheme="IOB2", typed=False), {"B": "B-_", "I": "I-_", "O": "O"}),
         (Notation(scheme="IOB2", typed=False, prefixes={"B": "b"}, outside="o"), {"b": "B-_", "o": "O"}),
         (Notation(scheme="IO", bare=True), {"PER": "I-PER", "B": None, "O": "O", "0": None, "I-PER": None, "L": "I-L"}),
+        (Notation(scheme="IOB2", suffix=True), {"PER-B": "B-PER", "a-I-I": "I-a-I", "B-I": "I-B", "O": "O"}),
+        (Notation(scheme="IOBES", suffix=True, separator="_", prefixes={"E": "e"}), {"a_e": "E-a", "a_b_S": "S-a_b"}),
+        (Notation(scheme="IOB2", outside="OTHER"), {"OTHER": "O", "B-OTHER": "B-OTHER", "O": None}),
+        (Notation(scheme="IO", bare=True, outside="-"), {"OTHER": "I-OTHER", "-": "O"}),
         (Notation(scheme=NO_SCHEME), {"NN": "NN", "O": "O", "0": "0", "B_x": "B_x", "": ""}),
     ],
 )
@@ -189,6 +336,8 @@ def test_a_tag_that_does_not_fit_is_refused(scheme: str, tag: str) -> None:
         (Notation(scheme="IOBES", prefixes={"I": "M"}), "IOBES, spelled M-PER"),
         (Notation(scheme="IOB2", typed=False), "IOB2, spelled B and I"),
         (Notation(scheme="IO", bare=True), "IO, spelled PER"),
+        (Notation(scheme="BIOS", suffix=True, outside="-"), "BIOS, spelled PER-B and PER-I and -"),
+        (Notation(scheme="IOE1"), "IOE1"),
         (Notation(scheme="none"), "none"),
     ],
 )
@@ -214,11 +363,12 @@ def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]
     ):
         spans.append(Span(entity_type, end + gap, end + gap + length))
         end += gap + length
-    # A span of a single token, directly followed by a span of the same type: only there does IOB1 use B.
+    # A span of a single token, directly followed by a span of the same type: only there does IOB1 use B, and IOE1 E.
     spans += [Span(types[0], end + 1, end + 2), Span(types[0], end + 2, end + 3)]
     canonical = tags_from_spans(spans, end + 4, scheme)
     separator = draw(st.sampled_from("-_."))
-    outside = draw(st.sampled_from(["O", "o", "0"]))
+    outside = draw(st.sampled_from(["O", "o", "0", "_", "-", "OTHER", "No"]))
+    suffix = typed and draw(st.booleans())
     letters = {letter: letter for letter in "BIESLU"}
     if scheme == "IOBES" and draw(st.booleans()):
         letters["I"] = "M"
@@ -228,7 +378,8 @@ def uniform_files(draw: st.DrawFn) -> tuple[str, list[list[str]], list[list[str]
     def spell(tag: str) -> str:
         if tag == "O":
             return outside
-        return letters[tag[0]] + (separator + tag[2:] if typed else "")
+        parts = [letters[tag[0]], tag[2:]] if typed else [letters[tag[0]]]
+        return separator.join(reversed(parts) if suffix else parts)
 
     return scheme, [canonical], [[spell(tag) for tag in canonical]]
 

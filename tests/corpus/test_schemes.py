@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import doctest
 import itertools
+import re
 
 import pytest
 from hypothesis import example, given
@@ -70,12 +71,16 @@ def test_the_docstring_examples_hold() -> None:
 
 
 def test_the_names_of_all_schemes() -> None:
-    assert SCHEME_NAMES == ("IOB1", "IOB2", "IOBES", "BILOU", "IO", "none")
+    assert SCHEME_NAMES == ("IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none")
     assert {name: "".join(sorted(scheme.prefixes)) for name, scheme in SCHEMES.items()} == {
         "IOB1": "BI",
         "IOB2": "BI",
+        "IOE1": "EI",
+        "IOE2": "EI",
         "IOBES": "BEIS",
         "BILOU": "BILU",
+        "BIOS": "BIS",
+        "BIOE": "BEI",
         "IO": "I",
     }
 
@@ -90,8 +95,12 @@ SPANS = [Span("a", 0, 1), Span("a", 1, 4), Span("b", 4, 6), Span("a", 7, 8), Spa
     [
         ("IOB1", "I-a B-a I-a I-a I-b I-b O I-a I-b B-b O"),
         ("IOB2", "B-a B-a I-a I-a B-b I-b O B-a B-b B-b O"),
+        ("IOE1", "E-a I-a I-a I-a I-b I-b O I-a E-b I-b O"),
+        ("IOE2", "E-a I-a I-a E-a I-b E-b O E-a E-b E-b O"),
         ("IOBES", "S-a B-a I-a E-a B-b E-b O S-a S-b S-b O"),
         ("BILOU", "U-a B-a I-a L-a B-b L-b O U-a U-b U-b O"),
+        ("BIOS", "S-a B-a I-a I-a B-b I-b O S-a S-b S-b O"),
+        ("BIOE", "B-a B-a I-a E-a B-b E-b O B-a B-b B-b O"),
         ("IO", "I-a I-a I-a I-a I-b I-b O I-a I-b I-b O"),
     ],
 )
@@ -105,6 +114,26 @@ def test_tags_agree_with_seqscore(sentence: tuple[list[Span], int]) -> None:
     mentions = [Mention(SeqscoreSpan(span.start, span.end), span.type) for span in spans]
     for scheme, name in SEQSCORE_NAMES.items():
         assert tags_from_spans(spans, length, scheme) == list(get_encoding(name).encode_mentions(mentions, length))
+
+
+@pytest.mark.parametrize(("scheme", "mirrored"), [("IOE1", "IOB"), ("IOE2", "BIO")])
+@given(sentence=sentences())
+def test_the_schemes_that_mark_ends_are_iob_read_backwards(
+    scheme: str, mirrored: str, sentence: tuple[list[Span], int]
+) -> None:
+    spans, length = sentence
+    backwards = [Mention(SeqscoreSpan(length - s.end, length - s.start), s.type) for s in reversed(spans)]
+    expected = [tag.replace("B-", "E-") for tag in get_encoding(mirrored).encode_mentions(backwards, length)][::-1]
+    assert tags_from_spans(spans, length, scheme) == expected
+
+
+@given(sentences())
+def test_bios_and_bioe_are_iobes_without_one_of_its_prefixes(sentence: tuple[list[Span], int]) -> None:
+    spans, length = sentence
+    mentions = [Mention(SeqscoreSpan(span.start, span.end), span.type) for span in spans]
+    iobes = get_encoding("BIOES").encode_mentions(mentions, length)
+    assert tags_from_spans(spans, length, "BIOS") == [re.sub("^E-", "I-", tag) for tag in iobes]
+    assert tags_from_spans(spans, length, "BIOE") == [re.sub("^S-", "B-", tag) for tag in iobes]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +255,7 @@ def test_tags_are_legal_exactly_if_their_spans_yield_the_same_tags(scheme: str) 
     assert n_legal > 50
 
 
-@pytest.mark.parametrize("scheme", list(SCHEMES))
+@pytest.mark.parametrize("scheme", list(SEQSCORE_NAMES))
 def test_tags_are_legal_exactly_if_seqscore_finds_them_valid(scheme: str) -> None:
     encoding = get_encoding(SEQSCORE_NAMES[scheme])
     alphabet = ["O", *(f"{p}-{t}" for p in sorted(SCHEMES[scheme].prefixes) for t in "ab")]

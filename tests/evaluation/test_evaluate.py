@@ -58,6 +58,27 @@ def test_a_model_does_not_differ_from_itself_in_any_scheme(models: Path) -> None
     )
 
 
+def test_a_gold_file_in_another_scheme_is_scored_by_its_spans(models: Path) -> None:
+    data = (models / "gold").read_text()
+    (models / "bios").write_text(data.replace("EU\tB-", "EU\tS-").replace("German\tO", "German\tS-MISC"))
+    (models / "suffix").write_text(data.replace("B-PER", "PER-B").replace("I-PER", "PER-I").replace("B-ORG", "ORG-B"))
+    for name, scheme in (("bios", "BIOS"), ("suffix", "IOB2, spelled PER-B and PER-I")):
+        result = run_tagger("eval", name, "--model", "good", "--json")
+        found = json.loads(result.output)
+        f1 = 1.0 if name == "bios" else 2 * 40 / 81
+        assert (found["f1"], found["strict"]["f1"]) == (pytest.approx(f1), pytest.approx(f1))
+        assert found["accuracy"] == pytest.approx(1.0 if name == "bios" else 81 / 82)
+        assert (
+            f"{name}: its tags are {scheme}, those of the training data IOB2; their spans are compared" in result.errors
+        )
+    assert "its tags" not in run_tagger("eval", "gold", "--model", "good").errors
+
+
+def test_models_of_different_schemes_are_compared_by_spans(models: Path) -> None:
+    text = run_tagger("compare", "good", "iobes", "gold", "--samples", "100").output.decode()
+    assert text.startswith("good   F1  98.77\niobes  F1  98.77\n")
+
+
 def test_plain_tags_are_compared_by_accuracy(models: Path) -> None:
     text = run_tagger("compare", "plain", "plain", "gold", "--samples", "100").output.decode()
     assert text.startswith("plain  accuracy  98.78\n"), "81 of 82 tokens must be correct"

@@ -16,6 +16,15 @@ from tagger.evaluation.scores import Evaluation, Score, evaluate
 Tags = list[list[str]]
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
+PREFIXES = [("IOBES", "BIES"), ("BILOU", "BILU"), ("IOE1", "EI"), ("IOE2", "EI"), ("BIOS", "BIS"), ("BIOE", "BEI")]
+WELL_FORMED = {  # regular expressions over the prefixes of one type
+    "IOB2": "BI*",
+    "IOE2": "I*E",
+    "IOBES": "BI*E|S",
+    "BILOU": "BI*L|U",
+    "BIOS": "BI+|S",
+    "BIOE": "BI*E|B(?![IE])",
+}
 
 
 def tags(*sentences: str) -> Tags:
@@ -53,9 +62,9 @@ def pairs(draw: st.DrawFn, prefixes: str) -> tuple[Tags, Tags]:
 
 
 @st.composite
-def well_formed_pairs(draw: st.DrawFn) -> tuple[str, Tags, Tags]:
+def well_formed_pairs(draw: st.DrawFn, schemes: Sequence[str] = tuple(SCHEMES)) -> tuple[str, Tags, Tags]:
     """Draw a scheme and well-formed gold and predicted tags, converted from IOB2 tags that may be ill-formed."""
-    scheme = draw(st.sampled_from(list(SCHEMES)))
+    scheme = draw(st.sampled_from(schemes))
     gold, predicted = draw(pairs("BI"))
     return (
         scheme,
@@ -79,7 +88,7 @@ def assert_as_seqscore(result: Evaluation, gold: Tags, predicted: Tags, encoding
 # --- Lenient scores, as conlleval counts ---------------------------------------------------------------------------
 
 
-@given(well_formed_pairs())
+@given(well_formed_pairs(tuple(SEQSCORE_NAMES)))
 def test_the_scores_of_well_formed_tags_agree_with_seqscore(pair: tuple[str, Tags, Tags]) -> None:
     scheme, gold, predicted = pair
     assert_as_seqscore(evaluate(gold, predicted, scheme), gold, predicted, SEQSCORE_NAMES[scheme], None)
@@ -96,11 +105,9 @@ def test_the_scores_of_ill_formed_tags_agree_with_seqscore_and_its_conlleval_rep
     assert_as_seqscore(evaluate(gold, predicted, scheme), gold, predicted, SEQSCORE_NAMES[scheme], "conlleval")
 
 
-@pytest.mark.parametrize(("scheme", "prefixes"), [("IOBES", "BIES"), ("BILOU", "BILU")])
+@pytest.mark.parametrize(("scheme", "prefixes"), PREFIXES)
 @given(data=st.data())
-def test_the_scores_of_ill_formed_iobes_and_bilou_count_their_spans(
-    scheme: str, prefixes: str, data: st.DataObject
-) -> None:
+def test_the_scores_of_ill_formed_tags_count_their_spans(scheme: str, prefixes: str, data: st.DataObject) -> None:
     gold, predicted = data.draw(pairs(prefixes))
     gold_spans = {(i, span) for i, s in enumerate(gold) for span in spans_from_tags(s)}
     pred_spans = {(i, span) for i, s in enumerate(predicted) for span in spans_from_tags(s)}
@@ -164,6 +171,10 @@ def test_untyped_spans_are_reported_under_an_underscore() -> None:
         ("IOBES", "B-PER E-PER S-PER", "B-PER E-PER E-PER", (2, 2, 2), (1, 1, 2)),
         ("BILOU", "B-PER L-PER O U-LOC", "B-PER I-PER O U-LOC", (2, 2, 2), (1, 1, 2)),
         ("BILOU", "B-PER I-PER L-PER U-PER", "B-PER I-PER L-PER L-PER", (2, 2, 2), (1, 1, 2)),
+        ("BIOS", "B-PER I-PER O S-LOC", "B-PER I-PER O B-LOC", (2, 2, 2), (1, 1, 2)),
+        ("BIOE", "B-PER E-PER O B-LOC", "B-PER I-PER O B-LOC", (2, 2, 2), (1, 1, 2)),
+        ("IOE2", "I-PER E-PER O E-LOC", "I-PER I-PER O E-LOC", (2, 2, 2), (1, 1, 2)),
+        ("IOE1", "I-PER E-PER I-PER O I-LOC", "I-PER E-PER I-PER O E-LOC", (3, 3, 3), (2, 2, 3)),
         # In IOB1 and IO, well-formed tags have the same spans under both kinds of scoring.
         ("IOB1", "I-PER I-PER B-PER O I-LOC", "I-PER I-PER B-PER O O", (2, 2, 3), (2, 2, 3)),
         ("IO", "I-PER I-PER O I-LOC", "I-PER O O I-LOC", (1, 2, 2), (1, 2, 2)),
@@ -179,16 +190,16 @@ def test_strict_scores_by_hand(
 
 def well_formed_spans(sentence: list[str], scheme: str) -> set[Span]:
     """Find only the well-formed spans, by regular expressions over the prefixes of the tags."""
-    first, last, single = {"IOB2": ("B", "I", "B"), "IOBES": ("B", "E", "S"), "BILOU": ("B", "L", "U")}[scheme]
     spans = set()
     for entity_type in {tag[2:] for tag in sentence if tag != "O"}:
         letters = "".join(tag[0] if tag[2:] == entity_type else "." for tag in sentence)
-        pattern = "BI*" if scheme == "IOB2" else f"{first}I*{last}|{single}"
-        spans |= {Span(entity_type, *match.span()) for match in re.finditer(pattern, letters)}
+        spans |= {Span(entity_type, *match.span()) for match in re.finditer(WELL_FORMED[scheme], letters)}
     return spans
 
 
-@pytest.mark.parametrize(("scheme", "prefixes"), [("IOB2", "BI"), ("IOBES", "BIES"), ("BILOU", "BILU")])
+@pytest.mark.parametrize(
+    ("scheme", "prefixes"), [("IOB2", "BI"), *(pair for pair in PREFIXES if pair[0] in WELL_FORMED)]
+)
 @given(data=st.data())
 def test_strict_scores_count_the_well_formed_spans(scheme: str, prefixes: str, data: st.DataObject) -> None:
     gold, predicted = data.draw(pairs(prefixes))
@@ -203,6 +214,27 @@ def test_strict_and_lenient_scores_agree_on_well_formed_tags(pair: tuple[str, Ta
     scheme, gold, predicted = pair
     result = evaluate(gold, predicted, scheme)
     assert numbers(result.strict) == pytest.approx(numbers(result.overall), abs=1e-12)
+
+
+@given(well_formed_pairs())
+def test_a_perfect_model_has_a_strict_f1_of_1_in_every_scheme(pair: tuple[str, Tags, Tags]) -> None:
+    scheme, gold, _ = pair
+    result = evaluate(gold, gold, scheme)
+    assert numbers(result.strict) == numbers(result.overall)
+    assert (result.strict is not None and result.strict.f1 == 1.0) == result.has_spans
+
+
+@given(well_formed_pairs(), st.sampled_from(["IOB1", "IOB2", "IOBES", "BIOS", "IOE1"]))
+def test_gold_tags_of_another_scheme_count_by_their_spans(pair: tuple[str, Tags, Tags], gold_scheme: str) -> None:
+    scheme, gold, predicted = pair
+    as_other = [convert(tags, scheme, gold_scheme) for tags in gold]
+    assert evaluate(as_other, predicted, scheme, gold_scheme) == evaluate(gold, predicted, scheme)
+
+
+def test_io_predictions_miss_the_border_between_two_spans_of_one_type() -> None:
+    result = evaluate(tags("I-PER B-PER O I-LOC"), tags("I-PER I-PER O I-LOC"), "IO", "IOB1")
+    assert numbers(result.overall) == numbers(result.strict) == pytest.approx(ratio(1, 2, 3))
+    assert result.accuracy == 1.0, "in IO the tags are the same"
 
 
 # --- Plain tags, empty input, unequal lengths ----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from helpers import ROOT
 from stored_model import a_manifest, load_model, rewrite_manifest, save
 
 from tagger.architecture import Merge
+from tagger.corpus.notation import Notation
 from tagger.errors import ModelError
 from tagger.model_dir import store
 from tagger.model_dir.manifest import FORMAT_VERSION, Manifest
@@ -50,6 +51,8 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ({"notation__separator": None}, "notation.separator: found null, expected one of -, _, ."),
         ({"notation__prefixes": {"B": 5}}, 'notation.prefixes: found {"B": 5}, expected letters of prefixes'),
         ({"notation__outside": "x\ny"}, "notation.outside: found "),
+        ({"notation__outside": ""}, 'notation.outside: found "", expected a word for outside'),
+        ({"notation__suffix": 1}, "notation.suffix: found 1, expected true or false"),
         (
             {"notation__bare": True},
             "notation.bare: found true with scheme IOB2, expected false: only tags in IO can lack a prefix",
@@ -99,6 +102,19 @@ def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     without_test = dataclasses.replace(manifest, test=None)
     assert Manifest.from_json(without_test.to_json()) == without_test
+
+
+@pytest.mark.parametrize("scheme", ["BIOS", "BIOE", "IOE1", "IOE2"])
+def test_any_notation_is_unchanged_after_writing_and_reading(tmp_path: Path, scheme: str) -> None:
+    notation = Notation(scheme=scheme, suffix=True, outside="OTHER")
+    manifest = dataclasses.replace(a_manifest(), notation=notation)
+    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+
+
+def test_a_prefix_at_the_usual_end_is_not_written_so_that_older_versions_read_the_manifest() -> None:
+    values = a_manifest().to_json()
+    assert set(values["notation"]) == {"scheme", "outside", "separator", "prefixes", "typed", "bare"}
+    assert Manifest.from_json(values).notation == a_manifest().notation
 
 
 @pytest.mark.parametrize("version", [1, 2])

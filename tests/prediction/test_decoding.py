@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 
-from tagger.corpus.schemes import SCHEMES
 from tagger.corpus.transitions import Transitions, constraints_of, learned_within
 from tagger.prediction import decoding
 from tagger.prediction.decoding import Logits, decode, log_softmax, marginals, tag_probabilities, viterbi
@@ -57,7 +56,7 @@ def lengths_of(*lengths: int) -> npt.NDArray[np.int32]:
 # --- Viterbi against all paths -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", list(SCHEMES))
+@pytest.mark.parametrize("scheme", list(TAGS))
 def test_viterbi_finds_the_best_of_all_legal_paths_of_ragged_sentences(scheme: str) -> None:
     tags = TAGS[scheme]
     constraints = constraints_for(tags, scheme)
@@ -126,7 +125,7 @@ def test_logits_beyond_the_end_of_a_sentence_are_ignored() -> None:
         assert viterbi(log_softmax(logits), lengths, constraints).tolist() == expected.tolist()
 
 
-@given(st.sampled_from(list(SCHEMES)), st.data())
+@given(st.sampled_from(list(TAGS)), st.data())
 @settings(max_examples=200)
 def test_constrained_tags_are_always_legal(scheme: str, data: st.DataObject) -> None:
     tags = data.draw(st.lists(st.sampled_from(TAGS[scheme][1:]), unique=True).map(lambda some: ["O", *some]))
@@ -230,7 +229,7 @@ def test_illegal_sentences_of_a_large_batch_are_repaired_a_few_at_a_time() -> No
     assert peaks[0] < 0.5 * peaks[1]
 
 
-@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(list(SCHEMES)))
+@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(list(TAGS)))
 @settings(max_examples=60)
 def test_argmax_is_used_only_where_it_equals_viterbi(seed: int, scheme: str) -> None:
     constraints = constraints_for(TAGS[scheme], scheme)

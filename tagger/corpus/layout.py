@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tagger.errors import DataError
+from tagger.wording import counted
 
 DOCSTART = "-DOCSTART-"
 BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
@@ -289,7 +290,7 @@ def missing_column(path: str | Path, number: int, name: str, index: int, fields:
 
 
 def _count(n_columns: int) -> str:
-    return f"{n_columns} column{'s' if n_columns != 1 else ''}"
+    return counted(n_columns, "column")
 
 
 def _show(number: int, fields: list[str]) -> str:

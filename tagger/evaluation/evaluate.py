@@ -15,6 +15,7 @@ from tagger.evaluation.significance import Comparison, compare, span_counts
 from tagger.model_dir.store import Model
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_stream
+from tagger.wording import counted
 
 
 def gold_file(model: Model[object], given: str | None) -> str:
@@ -77,8 +78,9 @@ def compare_on_file(
             " same kind of file, or name its columns with --columns"
         )
     if len(gold) < 2:
-        found = f"{len(gold)} sentence{'' if len(gold) == 1 else 's'}"
-        raise DataError(f"{path}: found {found}, expected at least two; compare on a larger file")
+        raise DataError(
+            f"{path}: found {counted(len(gold), 'sentence')}, expected at least two; compare on a larger file"
+        )
     return compare(ours, theirs, samples=samples, seed=seed)
 
 

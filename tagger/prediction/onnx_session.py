@@ -27,6 +27,7 @@ from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
 from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.predictor import Predictor
+from tagger.wording import counted
 
 _LARGEST_LOGIT = 1e30
 # Steps of a batch that always fit; no batch reaches this number with the default data.max_length.
@@ -121,7 +122,8 @@ class OnnxSession:
         except Exception as error:  # see __init__
             raise_if_out_of_memory(error)
             raise ModelError(
-                f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
+                f"{self._shown}: ONNX Runtime failed on {counted(len(lengths), 'sentence')} of up to"
+                f" {counted(lengths.max(), 'token')}:"
                 f" {_first_line(error)}; train again"
             ) from None
         expected = (*padded.shape[:2], self.n_tags)
@@ -141,9 +143,9 @@ class OnnxSession:
         wanted, available = self.bytes_per_step * n_sentences * longest, self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
-                f"{self._shown}: {n_sentences} sentences of up to {longest} tokens need {wanted / 1e9:.1f} GB of"
-                f" memory, expected at most the {available / 1e9:.1f} GB that is free; use shorter sentences, or train"
-                " with a smaller data.max_length"
+                f"{self._shown}: {counted(n_sentences, 'sentence')} of up to {counted(longest, 'token')} need"
+                f" {wanted / 1e9:.1f} GB of memory, expected at most the {available / 1e9:.1f} GB that is free; use"
+                " shorter sentences, or train with a smaller data.max_length"
             )
 
 

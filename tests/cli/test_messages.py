@@ -112,6 +112,16 @@ def test_data_and_paths_reach_neither_stream_raw(tmp_path: Path, monkeypatch: py
     assert r"B-\x1b]0;title\x07X" in run_tagger("check", name).output.decode()
 
 
+@pytest.mark.corpora
+def test_the_shared_case_with_escapes_is_shown_without_them(corpora: Path) -> None:
+    case = corpora / "cases/hostile/esc.conll"
+    if not case.is_file():
+        pytest.skip("the shared cases are not here")
+    text = run_tagger("check", case).output.decode()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    assert r"\x1b[31mY" in text
+
+
 def test_predict_writes_the_bytes_of_its_input_unchanged() -> None:
     with stub_model():
         assert run_tagger("predict", stdin=b"Peter\t\x1b[31m\tx\n").output == b"Peter\t\x1b[31m\tx\tB-PER\n"

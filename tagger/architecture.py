@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 
 from tagger.errors import shortened
+from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
 
 
@@ -89,11 +90,14 @@ class Flag(NamedTuple):
         return type(value) is bool
 
 
-SIZE = Range(1, 1_000_000)  # a larger number is a mistake or an attack
-LAYERS = Range(1, 1000)
-CHARACTER_UNITS = Range(2, 1_000_000)
+# A machine can hold a network of these sizes; a larger number is a mistake or an attack.
+SIZE = Range(1, 8192)
+LAYERS = Range(1, 64)
+CHARACTER_UNITS = Range(2, 2048)
+_MOST_WEIGHTS = 1 << 31  # of all LSTMs together: 8 GB
 RATE, FLAG = Rate(), Flag()
 
+CNN_WIDTH = 3  # the number of neighboring characters that the CNN sees at once
 CASING_DIM = 10  # size of the embedding of a casing, of which there are eight (Reimers & Gurevych 2017)
 CRF_OUTPUTS = ("transition", "start", "end")  # the weights of a CRF, as a graph gives them
 
@@ -135,6 +139,13 @@ class NetworkSpec:
                 object.__setattr__(self, name, allowed(value))
             else:
                 raise ValueError(f"{name}: found {_shown(value)}, expected one of {', '.join(allowed)}")
+        width = self.units * (self.n_branches if self.merge == Merge.CONCAT else 1)
+        n_weights = self.layers * self.n_branches * 4 * self.units * (width + self.units)
+        if n_weights > _MOST_WEIGHTS:
+            raise ValueError(
+                f"layers: found {self.layers} layers of {self.units} units, which are {n_weights:,} weights, expected"
+                f" at most {_MOST_WEIGHTS:,}; lower model.layers or model.units"
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -177,6 +188,31 @@ class NetworkSpec:
         casing = CASING_DIM if self.casing else 0
         return self.embedding_dim + characters + casing + sizes.n_features * self.feature_dim
 
+    def weight_shapes(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each weight by its name in `weights.safetensors`, and that of `embedding`."""
+        shapes: dict[str, tuple[int, ...]] = {"embedding": (sizes.n_tokens, self.embedding_dim)}
+        if self.characters != Characters.NONE:
+            shapes["characters.embedding"] = (sizes.n_characters, self.character_dim)
+        if self.characters == Characters.CNN:
+            shapes["characters.kernel"] = (CNN_WIDTH, self.character_dim, self.character_units)
+            shapes["characters.bias"] = (self.character_units,)
+        elif self.characters == Characters.LSTM:
+            for branch in Direction.BOTH.branches:
+                shapes |= _lstm_shapes(f"characters.{branch}", self.character_dim, self.character_units // 2)
+        if self.casing:
+            shapes["casing.embedding"] = (len(Casing), CASING_DIM)
+        if sizes.n_features:
+            shapes["features.embedding"] = (sizes.n_feature_ids, self.feature_dim)
+        width = self.input_dim(sizes)
+        for i in range(1, self.layers + 1):
+            for branch in self.direction.branches:
+                shapes |= _lstm_shapes(f"block_{i}.{branch}", width, self.units)
+            width = self.units * (self.n_branches if self.merge == Merge.CONCAT else 1)
+        shapes |= {"softmax.kernel": (width, sizes.n_tags), "softmax.bias": (sizes.n_tags,)}
+        if self.has_crf:
+            shapes |= {f"crf.{name}": (sizes.n_tags,) * (1 + (name == "transition")) for name in CRF_OUTPUTS}
+        return shapes
+
     def prediction_bytes(self, sizes: Sizes) -> int:
         """Return the approximate number of bytes that one token of a batch takes in prediction.
 
@@ -185,6 +221,15 @@ class NetworkSpec:
         returns 4.1 kB.
         """
         return _FLOAT_BYTES * (self.n_branches * 8 * self.units + 2 * self.embedding_dim + 6 * sizes.n_tags)
+
+    @property
+    def prediction_bytes_of_a_character(self) -> int:
+        """The approximate number of bytes that one character takes in prediction, padding included.
+
+        Each distinct token of a batch has as many characters as the longest of them.
+        """
+        arrays = {Characters.NONE: 0, Characters.CNN: 4, Characters.LSTM: 8}[self.characters]
+        return _FLOAT_BYTES * arrays * self.character_units
 
     def training_bytes(self, sizes: Sizes) -> int:
         """Return the approximate number of bytes that one token of a batch takes in training.
@@ -196,6 +241,12 @@ class NetworkSpec:
         inputs = _TRAINED_PER_INPUT * self.input_dim(sizes)
         tags = (_TRAINED_PER_CRF_TAG if self.has_crf else _TRAINED_PER_TAG) * sizes.n_tags
         return _FLOAT_BYTES * (units + inputs + tags)
+
+
+def _lstm_shapes(prefix: str, width: int, units: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of one branch; each has the four gates side by side."""
+    shapes = {"kernel": (width, 4 * units), "recurrent_kernel": (units, 4 * units), "bias": (4 * units,)}
+    return {f"{prefix}.{name}": shape for name, shape in shapes.items()}
 
 
 _FLOAT_BYTES = 4

@@ -154,7 +154,11 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def _write_synced(path: Path, *parts: bytes | memoryview) -> None:
-    with path.open("wb") as file:
+    def opener(name: str, flags: int) -> int:
+        # A link or a pipe that waits under this name is an error; it is neither followed nor waited for.
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+    with open(path, "wb", opener=opener) as file:
         for part in parts:
             file.write(part)
         file.flush()

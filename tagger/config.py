@@ -64,7 +64,7 @@ class DataConfig(_Section):
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
-    max_length: _Count | None = None
+    max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
 
     @pydantic.field_validator("columns")
     @classmethod
@@ -149,6 +149,11 @@ class NetworkConfig(_Section):
             raise ValueError(f"found {units}, expected an even number: half of the units read the token backwards")
         return units
 
+    @pydantic.model_validator(mode="after")
+    def _size(self) -> Self:
+        self.spec()  # raises ValueError if a machine cannot hold the network
+        return self
+
     def spec(self) -> NetworkSpec:
         """Return the architecture that these settings describe."""
         return NetworkSpec(**self.model_dump(exclude={"scheme"}))
@@ -232,13 +237,23 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
             " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
         )
+    for key in PATH_KEYS:
+        section, _, name = key.partition(".")
+        found = getattr(getattr(config, section), name)
+        if isinstance(found, str):
+            _check_path(found, f"{where_set(key, path, lines, origins)}: {key}")
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))
     return config
 
 
 def with_model_dir(config: Config, model_dir: str | Path) -> Config:
-    """Return the config with another model directory, relative to the working directory."""
+    """Return the config with another model directory, relative to the working directory.
+
+    Raises:
+        ConfigError: no directory can have this name.
+    """
+    _check_path(str(model_dir), "--model")
     return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
 
 
@@ -268,6 +283,19 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
     inner = values.get(section)
     if key in PATH_KEYS and isinstance(inner, dict) and isinstance(inner.get(name), str):
         inner[name] = _absolute(inner[name], base)
+
+
+def _check_path(path: str, where: str) -> None:
+    """Raise ConfigError for text that the system cannot take as a path."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        code = ord(path[error.start])
+        raise ConfigError(
+            f"{where}: found U+{code:04X} in the path, expected a path without it; choose another"
+        ) from None
+    if "\0" in path:
+        raise ConfigError(f"{where}: found a NUL character in the path, expected a path without it; choose another")
 
 
 def _absolute(path: str | Path, base: Path) -> str:

@@ -63,10 +63,12 @@ def a_manifest(seed: int = 1) -> Manifest:
 def save(directory: Path, seed: int = 1) -> None:
     """Write a model with a dummy graph; its files depend on the seed, so that a mixture of two models is detected."""
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
-    weights = {"embedding": np.full((len(tokens), 3), seed, np.float32), "w": np.full(2, seed, np.float32)}
     characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
     encoder = Encoder(tokens, characters, False, (TokenVocabulary(("a\tb", "", "B")), TokenVocabulary(("NNP", " "))))
-    model = Model(directory, a_manifest(seed), encoder, TagVocabulary(("O", "B-X", f"I-{seed}")), weights)
+    manifest, tags = a_manifest(seed), TagVocabulary(("O", "B-X", f"I-{seed}"))
+    shapes = manifest.network.weight_shapes(encoder.sizes(len(tags)))
+    weights = {name: np.full(shape, seed, np.float32) for name, shape in shapes.items()}
+    model = Model(directory, manifest, encoder, tags, weights)
     save_model(model, graph=b"graph %d" % seed, config=f"seed: {seed}\n", history="epoch\n")
 
 

@@ -16,12 +16,12 @@ from tagger.inputs.encoder import Sizes
 # --- Allowed values --------------------------------------------------------------------------------------------------
 
 WHOLE_NUMBERS = {
-    "embedding_dim": (1, 1_000_000),
-    "character_dim": (1, 1_000_000),
-    "character_units": (2, 1_000_000),
-    "feature_dim": (1, 1_000_000),
-    "units": (1, 1_000_000),
-    "layers": (1, 1000),
+    "embedding_dim": (1, 8192),
+    "character_dim": (1, 8192),
+    "character_units": (2, 2048),
+    "feature_dim": (1, 8192),
+    "units": (1, 8192),
+    "layers": (1, 64),
 }
 RATES = ("dropout", "input_dropout", "token_dropout", "recurrent_dropout")
 FLAGS = ("casing",)
@@ -91,6 +91,18 @@ def test_a_name_must_be_known_and_becomes_an_enum(field: str) -> None:
         assert error_of(field, value) == f"{field}: found {json.dumps(value)}, expected one of {', '.join(names)}"
 
 
+def test_layers_and_units_together_are_what_a_machine_can_hold() -> None:
+    # 64 layers of two branches: 64 · 2 · 4 · 1182 · (2364 + 1182) weights are a little less than 2³¹.
+    NetworkSpec(layers=64, units=1182)
+    with pytest.raises(ValueError) as error:
+        NetworkSpec(layers=64, units=1183)
+    assert str(error.value) == (
+        "layers: found 64 layers of 1183 units, which are 2,149,615,104 weights, expected at most 2,147,483,648; lower"
+        " model.layers or model.units"
+    )
+    NetworkSpec(layers=64, units=2048, direction=Direction.FORWARD)
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 DEFAULTS: dict[str, Any] = {
@@ -129,7 +141,7 @@ def test_a_setting_that_is_missing_in_json_has_its_default(key: str) -> None:
 def test_unknown_settings_and_wrong_values_in_json_are_named() -> None:
     with pytest.raises(ValueError, match=rf"^unit: found an unknown setting, expected one of {', '.join(DEFAULTS)}$"):
         NetworkSpec.from_json({**OTHERS, "unit": 5})
-    with pytest.raises(ValueError, match=r"^units: found 0, expected a whole number from 1 to 1000000$"):
+    with pytest.raises(ValueError, match=r"^units: found 0, expected a whole number from 1 to 8192$"):
         NetworkSpec.from_json({**OTHERS, "units": 0})
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tagger.cli.options import parse_columns
-from tagger.config import config_keys, dump_config, load_config
+from tagger.config import PATH_KEYS, config_keys, dump_config, load_config, with_model_dir
 from tagger.errors import ConfigError
 
 MINIMAL = "data:\n  train: train.conll\n"
@@ -218,8 +218,54 @@ def test_only_decimal_numbers_are_read_as_numbers(write) -> None:
             load_config(write(MINIMAL), [f"training.learning_rate={value}"])
 
 
-def test_a_path_with_a_nul_byte_loads_because_only_opening_it_fails(write) -> None:
-    assert load_config(write('data: {train: "~\\0"}\n')).data.train.endswith("~\0")
+@pytest.mark.parametrize("key", PATH_KEYS)
+def test_a_path_that_no_file_can_have_is_refused_by_its_key(write, key: str) -> None:
+    section, name = key.split(".")
+    for text, message in (
+        ("a\\0b", "found a NUL character in the path, expected a path without it; choose another"),
+        ("a\\ud800", "found U+D800 in the path, expected a path without it; choose another"),
+    ):
+        values = {"data.train": '"t"', key: f'"{text}"'}
+        sections: dict[str, list[str]] = {}
+        for k, value in values.items():
+            sections.setdefault(k.split(".")[0], []).append(f"{k.split('.')[1]}: {value}")
+        path = write("".join(f"{name}: {{{', '.join(parts)}}}\n" for name, parts in sections.items()))
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert caught.value.message.endswith(f": {section}.{name}: {message}")
+        with pytest.raises(ConfigError) as caught:
+            load_config(write(MINIMAL), [f'{key}="{text}"'])
+        assert caught.value.message.startswith(f"--set {key}=")
+        assert caught.value.message.endswith(f": {key}: {message}")
+
+
+def test_a_model_directory_that_no_directory_can_have_is_refused_by_its_option(write) -> None:
+    config = load_config(write(MINIMAL))
+    with pytest.raises(ConfigError, match=r"^--model: found a NUL character in the path, expected a path without it"):
+        with_model_dir(config, "a\0b")
+    with pytest.raises(ConfigError, match=r"^--model: found U\+DC7F in the path, expected a path without it"):
+        with_model_dir(config, "\udc7f")
+    strange = with_model_dir(config, "\udcff")  # a byte that is not UTF-8, as it comes from a command line
+    assert dump_config(strange).encode()
+
+
+def test_layers_and_units_that_no_machine_can_hold_are_refused(write) -> None:
+    with pytest.raises(
+        ConfigError, match=r"model: layers: found 64 layers of 8000 units, which are .* weights, expected"
+    ):
+        load_config(write(MINIMAL), ["model.layers=64", "model.units=8000"])
+    with pytest.raises(ConfigError, match=r"model\.units: found 12000, expected at most 8192"):
+        load_config(write(MINIMAL), ["model.units=12000"])
+
+
+@pytest.mark.corpora
+def test_the_hostile_configs_are_refused(corpora: Path) -> None:
+    folder = corpora / "cases" / "hostile"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing")
+    for name, found in (("nul", "a NUL character"), ("surrogate", r"U\+D800")):
+        with pytest.raises(ConfigError, match=rf"{name}\.yaml:\d+: output\.model_dir: found {found} in the path"):
+            load_config(folder / f"{name}.yaml")
 
 
 def test_aliases_may_be_used(write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,11 +10,13 @@ import pytest
 from helpers import ROOT
 
 SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "scripts").rglob("*.py"))
-# These scripts import TensorFlow, PyTorch or python-crfsuite when they start, or have no options.
+# These scripts import TensorFlow, PyTorch or python-crfsuite when they start, have no options, or
+# are parts of other scripts.
 SILENT = {
     "scripts/bench/racing.py", "scripts/bench/prediction_contenders.py", "scripts/bench/training_contenders.py",
     "scripts/bench/tag_with_crfsuite.py", "scripts/bench/profile_step.py", "scripts/checks/build_twice.py", "scripts/checks/check_prediction_only.py",
-    "scripts/results/one_run.py", "scripts/results/train_stock.py",
+    "scripts/results/one_run.py", "scripts/results/train_stock.py", "scripts/checks/hostile_files.py",
+    "scripts/checks/hostile_graphs.py", "scripts/checks/hostile_models.py", "scripts/checks/switches.py",
 }  # fmt: skip
 
 
@@ -33,3 +36,29 @@ def test_the_fuzzer_of_inputs_runs_and_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "600 inputs" in done.stdout
     assert "command line: " in done.stdout
+
+
+def test_the_fuzzer_of_models_runs_and_finds_nothing() -> None:
+    done = run("scripts/checks/fuzz.py", "--inputs", "400", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["inputs"], found["wrong"]) == (400, 0)
+    kinds = (
+        "configs",
+        "damaged models",
+        "signed files",
+        "signed manifests",
+        "signed graphs",
+        "odd files",
+        "vectors",
+        "corpora",
+    )
+    assert all(found[f"{kind} refused"] > 0 for kind in kinds)
+    assert found["signed files read"] > 0
+
+
+@pytest.mark.parametrize("check", ["checksums", "graph", "weights", "links", "text", "bytes"])
+def test_a_fuzzer_notices_when_a_check_is_switched_off(check: str) -> None:
+    done = run("scripts/checks/switch_off.py", "--checks", check, "--inputs", "3000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{check}: noticed at input " in done.stdout

@@ -235,7 +235,7 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
     Path("c.yaml").write_text(CONFIG)
     Path("big.txt").write_text("a 70000 0.2 0.3\nb 0.1 0.2 0.3\n")
     Path("wide.txt").write_text("a\n")
-    np.save("wide.npy", np.zeros((1, 1_000_001), np.float32))
+    np.save("wide.npy", np.zeros((1, 8193), np.float32))
     for settings, message in [
         (["embeddings.path=v.txt", "embeddings.name=glove-6b-50d"], "embeddings: found both path and name, expected one"),
         (["embeddings.path=none.txt"], "none.txt"),
@@ -243,7 +243,7 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
         (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors from v.txt; delete the key"),
         (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without path or name, expected one of them; add one"),
         (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors from big.txt hold numbers up to 70000"),
-        (["embeddings.path=wide.npy"], "embeddings: found vectors of 1000001 numbers in wide.npy, expected at most 1000000"),
+        (["embeddings.path=wide.npy"], "embeddings: found vectors of 8193 numbers in wide.npy, expected at most 8192"),
         (["model.characters='!!binary Y25u'".replace("'", "")], "model.characters: found text (\"b'cnn'\"), expected 'none', 'cnn' or 'lstm'"),
         (["training.accumulate=9"], "training.accumulate: found 9, expected at most training.batch_size (8)"),
         (["training.steps=[1]"], "training.steps: found a list, expected epochs (from 1) with factors above 0, as in {20: 0.1}"),

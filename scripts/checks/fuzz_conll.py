@@ -28,9 +28,11 @@ from typing import Any, BinaryIO
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from helpers import run_tagger
 from stub_model import TAGS, stub_manifest, stub_model, stub_predictor
+from switches import INPUTS
 
 from tagger.architecture import Decoder, NetworkSpec
 from tagger.check import files as check_files
@@ -401,7 +403,7 @@ def run_command_line(case: Case, folder: Path) -> int:
     flags = ["--columns", case.columns, "--delimiter", case.delimiter]
     flags += ["--encoding", case.encoding] if case.encoding is not None else []
     flags += ["--scores"] if case.scores and case.command == "predict" else []
-    flags += ["--fix", str(folder / "fixed.conll")] if case.repair and case.command == "check" else []
+    flags += ["--fix", str(folder / "fixed.conll"), "--force"] if case.repair and case.command == "check" else []
     with stub_model():
         result = run_tagger(case.command, path, *flags)
     if result.exit_code not in (0, 1, 2):
@@ -418,8 +420,11 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=200_000, metavar="N", help="number of inputs (default 200000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first input (default 0)")
+    parser.add_argument("--without", choices=INPUTS, metavar="CHECK", help="switch off a check, which must be noticed")
     parser.add_argument("--keep-going", action="store_true", help="print each new kind of violation and continue")
     options = parser.parse_args()
+    if options.without is not None:
+        INPUTS[options.without]()
     files = Files()
     original = dataset.open_corpus, check_files.open_corpus, repair.open_corpus, encodings._sample
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)

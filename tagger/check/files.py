@@ -30,7 +30,7 @@ from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import detect_layout
 from tagger.corpus.encodings import suggest_encodings
 from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
-from tagger.corpus.lines import open_corpus, read_line_blocks, require_regular
+from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
@@ -52,6 +52,7 @@ class FileReport:
         sentences: the sentences that were read.
         tags: their canonical tags, with `O` in place of tags that do not fit the scheme.
         notation, layout: the notation and the layout that the file was read with.
+        stamp: the `file_stamp` of the file before it was read.
     """
 
     path: str
@@ -62,6 +63,7 @@ class FileReport:
     tags: list[list[str]] = dataclasses.field(repr=False)
     notation: Notation = dataclasses.field(repr=False)
     layout: Layout = dataclasses.field(repr=False)
+    stamp: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def n_errors(self) -> int:
@@ -104,6 +106,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         DataError: the file cannot be opened, or a setting is unusable.
     """
     require_regular(path)
+    stamp = file_stamp(path)
     problems: list[Problem] = []
     if like is not None:
         layout = like.layout
@@ -134,6 +137,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         tags,
         notation,
         layout,
+        stamp,
     )
 
 

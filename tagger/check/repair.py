@@ -9,7 +9,7 @@ from pathlib import Path
 from tagger.atomic import write_atomically
 from tagger.check.files import FileReport
 from tagger.check.problems import REPAIR, Problem, is_certain, quoted, shown
-from tagger.corpus.lines import open_corpus, read_line_blocks
+from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
@@ -24,7 +24,7 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
         The lines of the file with the new tags, and each change.
 
     Raises:
-        DataError: the tags are plain, or it is unclear whether they mark spans.
+        DataError: the tags are plain, it is unclear whether they mark spans, or the file has changed since the report.
     """
     if report.notation.scheme == NO_SCHEME:
         unclear = next((problem.message for problem in report.problems if problem.message.startswith("scheme: ")), None)
@@ -33,6 +33,14 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
         )
     with open_corpus(report.path) as stream:
         lines = [line for block in read_line_blocks(stream, path=report.path) for line in block]
+    checked = all(
+        lines[sentence.first_line - 1 : sentence.first_line - 1 + len(sentence.lines)] == sentence.lines
+        for sentence in report.sentences
+    )
+    if not checked or file_stamp(report.path) != report.stamp:
+        raise DataError(
+            "has changed since it was checked, expected the same file; run the command again", path=report.path
+        )
     spelling = Notation(scheme="IOB2", typed=report.notation.typed)
     changes = []
     for sentence, tags in zip(report.sentences, report.tags, strict=True):
@@ -55,8 +63,11 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
     return lines, changes
 
 
-def fix_file(report: FileReport, target: str) -> list[Problem]:
+def fix_file(report: FileReport, target: str, *, force: bool = False) -> list[Problem]:
     """Write the repaired IOB2 copy (compressed if `target` ends in .gz), and return each change.
+
+    Args:
+        force: whether to replace an existing file.
 
     Raises:
         DataError: there is nothing to repair, or the copy cannot be written.
@@ -66,6 +77,10 @@ def fix_file(report: FileReport, target: str) -> list[Problem]:
         raise DataError(f"--fix {target}: is the file itself, expected another name; the original is never replaced")
     if not target or (path.exists() and not path.is_file()):
         raise DataError(f"--fix {target}: is not a regular file, expected the name of the copy; choose another")
+    if path.exists() and not force:
+        raise DataError(
+            f"--fix {target}: already exists, expected a new name; choose another, or replace the file with --force"
+        )
     lines, changes = repaired(report)
     content = b"".join(lines)
     try:

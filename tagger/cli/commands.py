@@ -287,6 +287,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--all", "all_problems", is_flag=True, help="Show each problem, instead of equal ones in one line.")
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
+@click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
 @click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
 @layout_options
 def check(
@@ -295,6 +296,7 @@ def check(
     as_json: bool,
     all_problems: bool,
     fix: str | None,
+    force: bool,
     scheme: str | None,
     columns: str | None,
     delimiter: str | None,
@@ -328,13 +330,15 @@ def check(
         raise click.UsageError("found no FILE and no --config, expected the files to check")
     if fix is not None and len(files) != 1:
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
+    if force and fix is None:
+        raise click.UsageError("--force: found no --fix OUT, expected one; it replaces an existing OUT")
     for file in files:
         console.refuse_own_output(file)
         require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None)
-    changes = None if fix is None else fix_file(reports[0], fix)
+    changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     console.write(text.encode())
     if any(report.n_errors for report in reports):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 _CONFIG_BYTES = 1 << 17  # of a file that may be a config
+_LONGEST_POINTER = 8192  # bytes
+_NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
 
 
@@ -157,21 +161,37 @@ def named_or_last_model(given: str | None) -> Path:
     """Return the given model directory, else `$TAGGER_MODEL`, else the model last trained in this folder.
 
     Raises:
-        ModelError: none of these exists.
+        ModelError: none of these exists, or the file that names the last model is not as `remember_model` wrote it.
     """
     named = given if given is not None else os.environ.get("TAGGER_MODEL")
     if named or given is not None:
         return Path(str(named))
     try:
-        return Path(os.fsdecode(POINTER.read_bytes()).strip("\n"))
+        return _read_pointer()
     except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{POINTER}: cannot be read: {error}; delete it, or name a model with --model") from None
-    raise ModelError(
-        "--model: found no model: the option and $TAGGER_MODEL are not set, and no training has finished in this"
-        " folder; name a model with --model, or train one"
-    )
+        raise ModelError(
+            "--model: found no model: the option and $TAGGER_MODEL are not set, and no training has finished in this"
+            " folder; name a model with --model, or train one"
+        ) from None
+    except OSError as error:
+        reason = "is a link, expected a file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+        raise ModelError(f"{POINTER}: {reason}; {_NO_POINTER}") from None
+
+
+def _read_pointer() -> Path:
+    """Return the path in the pointer, which is never waited for: it could be a pipe, a device or a link elsewhere."""
+    descriptor = os.open(POINTER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ModelError(f"{POINTER}: is not a file, expected one with the path of a model; {_NO_POINTER}")
+        content = os.read(descriptor, _LONGEST_POINTER + 1)
+    finally:
+        os.close(descriptor)
+    path = content.removesuffix(b"\n")
+    if not path or len(content) > _LONGEST_POINTER or set(path) & {0, ord("\n")}:
+        found = f"more than {_LONGEST_POINTER} bytes" if len(content) > _LONGEST_POINTER else f"{len(content)} bytes"
+        raise ModelError(f"{POINTER}: found {found}, expected one line with the path of a model; {_NO_POINTER}")
+    return Path(os.fsdecode(path))
 
 
 def remember_model(directory: str) -> None:

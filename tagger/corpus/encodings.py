@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-import zlib
 from pathlib import Path
 
 from tagger.corpus.layout import check_encoding
@@ -41,8 +40,6 @@ def _advice(path: str | Path, encoding: str) -> list[str]:
     sample = _sample(path)
     if sample is None:
         return []
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ["the file begins like UTF-16: convert it to utf-8 first (for instance with iconv)"]
     # If the encoding that failed fits the sample, the wrong byte only lies beyond the sample.
     fitting = [name for name in suggest_encodings(sample) if codecs.lookup(name) != codecs.lookup(encoding)]
     if fitting:
@@ -55,7 +52,7 @@ def _sample(path: str | Path) -> bytes | None:
         return None
     sample = b""
     # A damaged .gz is an error of its own, which is raised where the file is read.
-    with contextlib.suppress(OSError, EOFError, zlib.error), open_corpus(path) as stream:
+    with contextlib.suppress(DataError), open_corpus(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
         if len(sample) == _SAMPLE_BYTES:  # cut at a line end, so that no character is cut
             sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]

@@ -18,6 +18,7 @@ from tagger.wording import counted
 
 DOCSTART = "-DOCSTART-"
 BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
+_LONGEST = 100  # characters of a delimiter or comment prefix; it may be written on every line
 _LOOKS_LIKE_TAG = re.compile(r"(?:[BIOESLUM0]|[BIESLUM][-_.].+)", re.IGNORECASE)
 
 
@@ -56,11 +57,14 @@ class Layout:
             object.__setattr__(self, "encoding", "utf-8")
         if self.delimiter == "\\t":
             raise DataError("delimiter: found a backslash and a t, expected the word tab")
-        for name, text in (("delimiter", self.delimiter), ("comments", self.comments)):
+        for name in ("delimiter", "comments", "written_delimiter"):
+            text = getattr(self, name)
             if text is None:
                 continue
             if not text or set(text) & {"\n", "\r"}:
                 raise DataError(f"{name}: found {text!r}, expected some text without line ends")
+            if len(text) > _LONGEST:
+                raise DataError(f"{name}: found {len(text)} characters, expected at most {_LONGEST}; choose another")
             try:
                 text.encode(self.encoding)
             except UnicodeEncodeError:

@@ -11,10 +11,11 @@ import io
 import select
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
+from tagger.corpus.content import GZIP, SAMPLE_BYTES, recognize
 from tagger.errors import DataError
 
 _BLOCK_BYTES = 1 << 16
@@ -28,30 +29,136 @@ _SPACE = 0x20  # the largest byte that can begin a blank line
 def open_corpus(path: str | Path) -> BinaryIO:
     """Open a file for reading bytes; a `.gz` file is decompressed as it is read, and `-` is standard input.
 
+    Reading raises DataError if the content is not text, or is damaged.
+
     Raises:
-        DataError: the file is missing or cannot be opened.
+        DataError: the file is missing or cannot be opened, or is not gzip although its name ends in `.gz`.
     """
     if str(path) == "-":
         if sys.stdin is None:
             raise DataError("<standard input>: is closed, expected CoNLL lines; name a file or redirect one")
-        return sys.stdin.buffer
+        return _corpus(sys.stdin.buffer, path)
     try:
         if Path(path).is_dir():
             raise DataError(f"{path}: is a directory, expected a CoNLL file; name the file in it")
-        if str(path).endswith(".gz"):
-            return io.BufferedReader(gzip.open(path))
-        return Path(path).open("rb")
+        file = Path(path).open("rb")  # noqa: SIM115 (the stream that is returned closes it)
+        if not str(path).endswith(".gz"):
+            return _corpus(file, path, file)
+        start = file.peek(len(GZIP))[: len(GZIP)]
+        if start != GZIP:
+            file.close()
+            raise DataError(_not_gzip(start), path=path)
+        unpacked = gzip.GzipFile(fileobj=file)
+        return _corpus(unpacked, path, unpacked, file)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path (the working directory is {Path.cwd().name}/)") from None
+        raise DataError(
+            f"{path}: no such file; check the path (the working directory is {_working_directory()})"
+        ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}; check its permissions") from None
     except ValueError as error:  # a NUL byte in the name
         raise DataError(f"{path!r}: cannot be opened: {error}; check the path") from None
 
 
+def _working_directory() -> str:
+    try:
+        return f"{Path.cwd().name}/"
+    except FileNotFoundError:
+        return "deleted"
+
+
+def _not_gzip(start: bytes) -> str:
+    if not start:
+        return "is empty (0 bytes), expected gzip, as its name ends in .gz; get the file again"
+    return "is not gzip, expected it, as its name ends in .gz; remove .gz from the name, or get the file again"
+
+
+def _corpus(stream: Any, path: str | Path, *owned: BinaryIO | gzip.GzipFile) -> BinaryIO:
+    return io.BufferedReader(_Content(stream, shown_name(path), owned))
+
+
+class _Content(io.RawIOBase):
+    """The bytes of a stream, which are refused as soon as they turn out not to be text.
+
+    Args:
+        stream: the stream, decompressed.
+        path: the name for messages.
+        owned: what to close together with this stream.
+    """
+
+    def __init__(self, stream: Any, path: str, owned: Sequence[BinaryIO | gzip.GzipFile]) -> None:
+        self._stream, self._path, self._owned = stream, path, owned
+        self._sample, self._next_look = bytearray(), 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        block = self._read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+    def close(self) -> None:
+        if not self.closed:
+            for stream in self._owned:
+                stream.close()
+        super().close()
+
+    def _read(self, size: int) -> bytes:
+        try:
+            block: bytes = self._stream.read1(size)
+        except EOFError:
+            raise DataError("is truncated gzip: its end is missing; get the file again", path=self._path) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(self._damage(error), path=self._path) from None
+        except OSError as error:
+            raise DataError(unreadable(error), path=self._path) from None
+        if self._next_look <= SAMPLE_BYTES:
+            self._look_at(block)
+        return block
+
+    def _look_at(self, block: bytes) -> None:
+        """Refuse foreign content; a stream that delivers few bytes at a time is looked at each time they double."""
+        self._sample += block[: SAMPLE_BYTES - len(self._sample)]
+        if len(self._sample) < self._next_look and block:
+            return
+        self._next_look = 2 * len(self._sample) + 1 if block else SAMPLE_BYTES + 1
+        foreign = recognize(bytes(self._sample))
+        if foreign is not None:
+            remedy = foreign.remedy
+            if self._path == shown_name("-"):
+                remedy = remedy.partition(", or rename")[0]
+            raise DataError(f"is {foreign.name}, expected CoNLL lines as text; {remedy}", path=self._path)
+
+    @staticmethod
+    def _damage(error: Exception) -> str:
+        if "Not a gzipped file" in str(error):
+            return "holds other bytes after its gzip data, expected nothing there; get the file again"
+        if "CRC" in str(error) or "length" in str(error):
+            return "is damaged gzip: its checksum does not match its content; get the file again"
+        return f"is damaged gzip: {error}; get the file again"
+
+
+def unreadable(error: Exception) -> str:
+    """Return the text of the error for a stream that breaks off."""
+    return f"cannot be read to its end: {error}; check the disk, or get the file again"
+
+
 def shown_name(path: str | Path) -> str:
     """Return a path as messages show it."""
     return "<standard input>" if str(path) == "-" else str(path)
+
+
+def file_stamp(path: str | Path) -> tuple[int, ...] | None:
+    """Return numbers that change when a file is replaced or written to; None if there is no such file."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def require_regular(path: str | Path) -> None:
@@ -94,9 +201,7 @@ def read_line_blocks(
         try:
             block = read(_BLOCK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(
-                f"{path}: cannot be read to its end: {error}; check the disk, or get the file again"
-            ) from None
+            raise DataError(unreadable(error), path=path) from None
         if not block:
             break
         if pending and pending[-1].endswith(b"\r") and not block.startswith(b"\n"):

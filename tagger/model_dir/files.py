@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
 
 from tagger.errors import ModelError
+from tagger.machine import available_memory
 from tagger.model_dir.manifest import FORMAT_VERSION, is_unaltered
 
 MANIFEST = "manifest.json"
@@ -27,6 +28,7 @@ GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
 _LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
+_ALWAYS_FITS = 1 << 26  # bytes of a file that is read without asking how much memory is free
 _READ_TRIES = 200  # attempts to read a directory while it is being replaced, 0.01 s apart
 T = TypeVar("T")
 
@@ -176,6 +178,12 @@ class ModelFiles:
             size = os.fstat(file.fileno()).st_size
             if self._size_of(name) != size:  # checked before the content takes any memory
                 raise self._altered(name)
+            available = available_memory() if size > _ALWAYS_FITS else None
+            if available is not None and size > available:
+                raise ModelError(
+                    f"{self.path(name)}: found {size / 1e9:.1f} GB, expected at most the {available / 1e9:.1f} GB of"
+                    " memory that is free; copy the model again, or use a machine with more memory"
+                )
             content = file.read(size)
             self._compare(name, len(content), hashlib.sha256(content).hexdigest())
             return content

@@ -19,6 +19,7 @@ from tagger.inputs.vocabulary import Normalization
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
 _SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
 _LARGEST = 1 << 20  # a larger number, such as of a column, is a mistake or an attack
+_LONGEST = 100  # characters of a name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,10 @@ class Manifest:
                 f"normalization: found the unknown key {shortened(json.dumps(min(unknown)))}, expected lowercase and"
                 " digits"
             )
-        layout = {**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])}
         try:
+            layout = Layout(**{**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])})
             parts = {
-                "layout": Layout(**layout),
+                "layout": layout,
                 "notation": Notation(**values["notation"]),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
             }
@@ -110,8 +111,18 @@ class Manifest:
             raise ModelError(f"an unknown key: {error}") from None
         except TaggerError as error:
             raise ModelError(f"layout.{error.message}") from None
+        check_written_delimiter(layout)
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**({name: values[name] for name in names} | parts | {"network": network}))
+
+
+def check_written_delimiter(layout: Layout) -> None:
+    """Raise ModelError unless the delimiter of added columns is one that training would have stored."""
+    if layout.written_delimiter not in ("\t", " ", layout.separator):
+        raise ModelError(
+            f"layout.written_delimiter: found {_show(layout.written_delimiter)}, expected a TAB, a space or"
+            " layout.delimiter"
+        )
 
 
 def dump_manifest(values: Mapping[str, Any]) -> bytes:
@@ -182,8 +193,11 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     ),
     "layout.delimiter": _TEXT,
     "layout.comments": _TEXT_OR_NULL,
-    "layout.encoding": _TEXT,
-    "layout.n_columns": (lambda value: value is None or type(value) is int, "a whole number or null"),
+    "layout.encoding": (lambda value: _is_text(value) and len(value) <= _LONGEST, "the name of an encoding"),
+    "layout.n_columns": (
+        lambda value: value is None or (type(value) is int and 1 <= value <= _LARGEST),
+        "a whole number or null",
+    ),
     "layout.known_tags": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of tags"),
     "layout.written_delimiter": _TEXT,
     "notation.scheme": _one_of(*SCHEME_NAMES),
@@ -209,7 +223,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "embedding_dtype": _one_of("float32", "float16"),
     "network": (lambda value: type(value) is dict, "a mapping"),
     "decoder": _one_of(*map(str, Decoder)),
-    "max_length": _whole(1, 1 << 30),
+    "max_length": _whole(1),
     "seed": _whole(0, 1 << 31),
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
     "test": _TEXT_OR_NULL,

@@ -40,6 +40,7 @@ from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
+_MARKS = (MANIFEST, TOKENS, TAGS, GRAPH)  # a directory that has these is a model, or was one
 # Opens the network, in the form that the reader needs, from its files.
 OpenNetwork = Callable[[ModelFiles, Manifest, Encoder, TagVocabulary], Network]
 
@@ -112,23 +113,22 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
 
 
 def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
-    """Read all weights by name, including the embedding.
+    """Read all weights by name, including the embedding; they have the shapes that the manifest describes.
 
     Raises:
         ModelError: a file was altered or does not hold the weights.
     """
     import safetensors.numpy
 
-    del tags
-    file = WEIGHTS
+    expected = manifest.network.weight_shapes(encoder.sizes(len(tags)))
+    check_embedding_size(files, manifest, encoder)
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
-        file = EMBEDDINGS
-        stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
-        embedding = stored.reshape(len(encoder.tokens), manifest.network.embedding_dim).astype(np.float32)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{files.path(file)}: {error}; train again") from None
-    weights = {**weights, "embedding": embedding}
+        raise ModelError(f"{files.path(WEIGHTS)}: {error}; train again") from None
+    stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
+    weights = {**weights, "embedding": stored.reshape(expected["embedding"]).astype(np.float32)}
+    check_shapes(weights, expected, files.path(WEIGHTS))
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
@@ -137,6 +137,38 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
                 " again"
             )
     return weights
+
+
+def check_shapes(weights: Weights, expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raise ModelError unless there are exactly the expected weights, with the expected shapes."""
+    for name in sorted({*weights, *expected}):
+        found = weights[name].shape if name in weights else None
+        if found != expected.get(name):
+            raise ModelError(
+                f"{path}: {name[:80]}: found {_shape(found)}, expected {_shape(expected.get(name))} for the network"
+                f" that {MANIFEST} describes; train again"
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "nothing" if shape is None else f"the shape {list(shape)}"
+
+
+def check_embedding_size(files: ModelFiles, manifest: Manifest, encoder: Encoder) -> int:
+    """Return the size of the embedding in bytes, if the file has it.
+
+    Raises:
+        ModelError: the file has another size.
+    """
+    dim = manifest.network.embedding_dim
+    expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
+    found = files.size_of(EMBEDDINGS)
+    if found != expected:
+        raise ModelError(
+            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
+            f" {dim} numbers; train again"
+        )
+    return expected
 
 
 def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabulary:
@@ -168,6 +200,12 @@ def check_place(directory: Path) -> None:
     """
     check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
     check_writable(directory)
+
+
+def surrounding_model(path: Path) -> Path | None:
+    """Return the model directory that a path is in, at any depth, or None."""
+    folders = [path.parent.resolve(), *path.parent.resolve().parents]
+    return next((folder for folder in folders if all((folder / name).exists() for name in _MARKS)), None)
 
 
 def save_model(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tagger.architecture import CASING_DIM, Characters, NetworkSpec
+from tagger.architecture import CASING_DIM, CNN_WIDTH, Characters, NetworkSpec
 from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
 from tagger.inputs.vocabulary import PAD_ID
 from tagger.network import Tensor
 from tagger.network.bilstm import Kernel, make_branch, reversal, reverse_by_length, uniform_rows
 from tagger.network.packing import BatchTensors
-
-WIDTH = 3  # characters that the convolution reads at a time
 
 
 class CharacterNetwork(keras.layers.Layer):
@@ -60,7 +58,9 @@ class CharacterCNN(CharacterNetwork):
 
     def _make(self, character_dim: int, seed: int) -> None:
         glorot = keras.initializers.GlorotUniform(seed=seed)
-        self.kernel = self.add_weight(name="kernel", shape=(WIDTH, character_dim, self.output_dim), initializer=glorot)
+        self.kernel = self.add_weight(
+            name="kernel", shape=(CNN_WIDTH, character_dim, self.output_dim), initializer=glorot
+        )
         self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer="zeros")
 
     def call(self, characters: Tensor, lengths: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class CharacterCNN(CharacterNetwork):
         is_same = tf.cast(tokens[1:] == tokens[:-1], tf.int32)  # whether the next character belongs to the same token
         before = tf.concat([[PAD_ID], characters[:-1] * is_same], axis=0)
         after = tf.concat([characters[1:] * is_same, [PAD_ID]], axis=0)
-        places = tf.stack([before, characters, after], axis=1) + tf.range(WIDTH) * tf.shape(products)[1]  # [N, 3]
+        places = tf.stack([before, characters, after], axis=1) + tf.range(CNN_WIDTH) * tf.shape(products)[1]  # [N, 3]
         rows = tf.gather(tf.reshape(products, [-1, self.output_dim]), places)  # [N, 3, output_dim]
         return tf.math.segment_max(tf.reduce_sum(rows, axis=1), tokens) + self.bias
 

@@ -289,7 +289,8 @@ def open_network_logits(files: ModelFiles, manifest: Manifest, encoder: Encoder,
     Raises:
         ModelError: a file has been altered, or the weights do not fit the manifest.
     """
+    weights = read_weights(files, manifest, encoder, tags)
     with device_errors_explained():
         built = build_network(manifest, encoder, tags, kernel=Kernel.BLOCK)
-        built.assign_weights(read_weights(files, manifest, encoder, tags))
+        built.assign_weights(weights)
     return NetworkLogits(built)

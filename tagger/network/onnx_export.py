@@ -20,10 +20,9 @@ from tagger.errors import ModelError, TaggerError
 from tagger.inputs.encoder import Columns, Sizes
 from tagger.model_dir.files import EMBEDDINGS, GRAPH
 from tagger.model_dir.store import Model, Weights, description
-from tagger.prediction.onnx_graph import FLOAT, INT32, OPSET, structure_of
+from tagger.prediction.onnx_graph import FLOAT, INT32, IR_VERSION, OPSET, structure_of
 from tagger.prediction.predictor import Predictor
 
-IR_VERSION = 8  # belongs to opset 17; the onnx package would write its newest version, which older runtimes reject
 TOLERANCE = 1e-4
 _SAMPLE_TOKENS = 2000
 

@@ -13,7 +13,7 @@ from tagger.architecture import CRF_OUTPUTS
 from tagger.atomic import write_atomically
 from tagger.errors import ModelError
 from tagger.inputs.vocabulary import PAD_ID
-from tagger.model_dir.store import Model, Weights, load_model, read_weights
+from tagger.model_dir.store import Model, Weights, load_model, read_weights, surrounding_model
 from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
 from tagger.network.model import TwoBranchTagger, build_network
@@ -31,8 +31,12 @@ def export_network(directory: Path, out: Path, format_: str) -> None:
     """
     if out.exists() or out.is_symlink():
         raise ModelError(f"{out}: already exists, expected a new name; choose another one, or remove it first")
-    if out.parent.resolve() == directory.resolve():
-        raise ModelError(f"{out}: is inside the model directory, which may not hold other files; choose another place")
+    inside = surrounding_model(out)
+    if inside is not None:
+        raise ModelError(
+            f"{out}: is inside the model directory {inside}, expected another place, because a model directory may not"
+            " hold other files; choose one"
+        )
     model = load_model(directory, read_weights)
     network = build_network(model.manifest, model.encoder, model.tags, kernel=choose_device("cpu").kernel)
     try:

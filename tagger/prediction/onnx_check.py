@@ -10,31 +10,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagger.prediction.onnx_graph import FLOAT, FLOAT16, INT32, INT64, OPSET, Node, Structure
+from tagger.prediction.onnx_graph import FLOAT, FLOAT16, INT32, INT64, IR_VERSION, OPSET, Node, Structure
 
 _VARINT, _BYTES = 0, 2
 _ITEM_BYTES = {FLOAT: 4, INT32: 4, INT64: 8, FLOAT16: 2}
 _DATA_LOCATION_EXTERNAL = 1
-# The names of fields by number; a message with any other field is refused.
-_MODEL = {
-    1: "ir_version", 2: "producer_name", 3: "producer_version", 4: "domain", 5: "model_version", 6: "doc_string",
-    7: "graph", 8: "opset_import", 14: "metadata_props",
-}  # fmt: skip
-_OPSET = {1: "domain", 2: "version"}
-_GRAPH = {1: "node", 2: "name", 5: "initializer", 11: "input", 12: "output"}
-_NODE = {1: "input", 2: "output", 3: "name", 4: "op_type", 5: "attribute", 7: "domain"}
-_ATTRIBUTE = {1: "name", 3: "i", 4: "s", 8: "ints", 20: "type"}
-_TENSOR = {1: "dims", 2: "data_type", 8: "name", 9: "raw_data", 13: "external_data", 14: "data_location"}
-_ENTRY = {1: "key", 2: "value"}
-_VALUE_INFO = {1: "name", 2: "type"}
-_TYPE = {1: "tensor_type"}
-_TENSOR_TYPE = {1: "elem_type", 2: "shape"}
-_SHAPE = {1: "dim"}
-_DIMENSION = {1: "dim_value", 2: "dim_param"}
+
+
+class _Field(NamedTuple):
+    """A field of a message: its name, its wire type, and whether it may occur more than once."""
+
+    name: str
+    wire_type: int
+    is_repeated: bool
+
+
+def _schema(**fields: str) -> Mapping[int, _Field]:
+    """Return the fields of a message by number, from descriptions such as `"1 number"` and `"8 messages"`.
+
+    >>> _schema(dims="1 numbers")
+    {1: _Field(name='dims', wire_type=0, is_repeated=True)}
+    """
+    found = {}
+    for name, description in fields.items():
+        number, kind = description.split()
+        singular = kind.removesuffix("s")
+        found[int(number)] = _Field(name, _VARINT if singular == "number" else _BYTES, kind != singular)
+    return found
+
+
+# A message with any other field is refused, and so is one with two values of a field that has one: of those, every
+# reader takes the last one, but the check must not depend on that.
+_MODEL = _schema(
+    ir_version="1 number", producer_name="2 text", producer_version="3 text", domain="4 text",
+    model_version="5 number", doc_string="6 text", graph="7 message", opset_import="8 messages",
+    metadata_props="14 messages",
+)  # fmt: skip
+_OPSET = _schema(domain="1 text", version="2 number")
+_GRAPH = _schema(node="1 messages", name="2 text", initializer="5 messages", input="11 messages", output="12 messages")
+_NODE = _schema(
+    input="1 texts", output="2 texts", name="3 text", op_type="4 text", attribute="5 messages", domain="7 text"
+)
+_ATTRIBUTE = _schema(name="1 text", i="3 number", s="4 text", ints="8 numbers", type="20 number")
+_TENSOR = _schema(
+    dims="1 numbers", data_type="2 number", name="8 text", raw_data="9 text", external_data="13 messages",
+    data_location="14 number",
+)  # fmt: skip
+_ENTRY = _schema(key="1 text", value="2 text")
+_VALUE_INFO = _schema(name="1 text", type="2 message")
+_TYPE = _schema(tensor_type="1 message")
+_TENSOR_TYPE = _schema(elem_type="1 number", shape="2 message")
+_SHAPE = _schema(dim="1 messages")
+_DIMENSION = _schema(dim_value="1 number", dim_param="2 text")
 _MOST = 64  # the most fields of a message other than the graph; valid ones have fewer
 _SHOWN = 200  # the most characters of a file's content in an error message
 _Message = Mapping[str, list[Any]]
@@ -52,18 +83,18 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
         ValueError: the file does not hold exactly this graph.
     """
     model = _message(memoryview(content), _MODEL)
-    for opset in model.get("opset_import", []):
-        values = _message(opset, _OPSET)
-        if (_text(values, "domain"), values.get("version")) != ("", [OPSET]):
-            version = values.get("version", [])
-            raise ValueError(
-                f"found version {_cut(version[0] if len(version) == 1 else version)} of the operator set"
-                f" {_cut(_text(values, 'domain'))}, expected version {OPSET} of ''"
-            )
-    for entry in model.get("metadata_props", []):
-        _message(entry, _ENTRY)
+    if model.get("ir_version") != [IR_VERSION]:
+        raise ValueError(f"found version {_cut(model.get('ir_version'))} of the format, expected {IR_VERSION}")
+    opsets = [_message(view, _OPSET) for view in model.get("opset_import", [])]
+    versions = [(_text(values, "domain"), *values.get("version", [])) for values in opsets]
+    if versions != [("", OPSET)]:
+        raise ValueError(f"found the operator sets {_cut(versions)}, expected version {OPSET} of ''")
+    for name in ("producer_name", "producer_version", "domain", "doc_string"):
+        _text(model, name)
+    _entries(model, "metadata_props")
     n_fields = sum(map(len, (structure.nodes, structure.weights, structure.numbers, structure.inputs)))
     graph = _message(_one(model, "graph"), _GRAPH, n_fields + _MOST)
+    _decoded(_one(graph, "name"))
     nodes = [_node(view) for view in graph.get("node", [])]
     for found, expected in zip(nodes, structure.nodes, strict=False):
         if found != expected:
@@ -81,7 +112,7 @@ def _described(value: _Message) -> tuple[str, Any, tuple[Any, ...]]:
     """Return the name, the element type and the axes of an input or output."""
     tensor = _message(_one(_message(_one(value, "type"), _TYPE), "tensor_type"), _TENSOR_TYPE)
     axes = [_message(view, _DIMENSION) for view in _message(_one(tensor, "shape"), _SHAPE).get("dim", [])]
-    lengths = tuple(_text(axis, "dim_param") if "dim_param" in axis else _one(axis, "dim_value") for axis in axes)
+    lengths = tuple(_decoded(value) if isinstance(value, memoryview) else value for value in map(_only, axes))
     return _text(value, "name"), _one(tensor, "elem_type"), lengths
 
 
@@ -97,9 +128,9 @@ def _check_tensors(tensors: list[_Message], structure: Structure, external: Mapp
         if dims != shape:
             raise ValueError(f"{name}: found the shape {_cut(dims)}, expected {shape}")
         if "external_data" in tensor or "data_location" in tensor:
-            entries = [_message(view, _ENTRY) for view in tensor.get("external_data", [])]
-            where = {_text(entry, "key"): _text(entry, "value") for entry in entries}
-            if name != "embedding" or where != external or tensor.get("data_location") != [_DATA_LOCATION_EXTERNAL]:
+            where = _entries(tensor, "external_data")
+            is_outside = tensor.get("data_location") == [_DATA_LOCATION_EXTERNAL] and "raw_data" not in tensor
+            if name != "embedding" or where != external or not is_outside:
                 raise ValueError(f"{name}: found its numbers in {_cut(where)}, expected them in {dict(external)}")
             n_bytes, kinds = int(external["length"]), [FLOAT, FLOAT16]
         else:
@@ -122,10 +153,16 @@ def _node(view: memoryview) -> Node:
     attributes: dict[str, Any] = {}
     for part in values.get("attribute", []):
         attribute = _message(part, _ATTRIBUTE)
-        kinds = [kind for kind in _ATTRIBUTE_VALUES if kind in attribute]
-        if len(kinds) != 1:
-            raise ValueError(f"found an attribute with the fields {kinds}, expected one value")
-        attributes[_text(attribute, "name")] = _ATTRIBUTE_VALUES[kinds[0]](attribute)
+        name, kinds = _text(attribute, "name"), [kind for kind in _ATTRIBUTE_TYPES if kind in attribute]
+        if len(kinds) != 1 or attribute.get("type") != [_ATTRIBUTE_TYPES[kinds[0]]]:
+            raise ValueError(
+                f"found the attribute {_cut(name)} with values in {kinds} and the type {_cut(attribute.get('type'))},"
+                " expected one value and its type"
+            )
+        if name in attributes:
+            raise ValueError(f"found the attribute {_cut(name)} twice, expected it once")
+        attributes[name] = _ATTRIBUTE_VALUES[kinds[0]](attribute)
+    _text(values, "name")
     inputs, outputs = (tuple(_decoded(name) for name in values.get(key, [])) for key in ("input", "output"))
     return Node(_text(values, "op_type"), inputs, outputs, attributes)
 
@@ -141,19 +178,38 @@ def _cut(value: object) -> str:
 # --- The wire format -------------------------------------------------------------------------------------------------
 
 
-def _message(view: Any, fields: Mapping[int, str], most: int = _MOST) -> _Message:
+def _message(view: Any, fields: Mapping[int, _Field], most: int = _MOST) -> _Message:
     """Return the values of each field, in order.
 
-    Values of fixed length are refused, because no field that is expected here has one.
+    Values of fixed length are refused, because no field that is expected here has one. Repeated numbers may be packed
+    into one run of bytes.
     """
     found: dict[str, list[Any]] = {}
     for i, (number, value) in enumerate(_fields(_bytes(view))):
         if i == most:
-            raise ValueError(f"found more than {most} fields, expected at most {most} of {', '.join(fields.values())}")
+            raise ValueError(f"found more than {most} fields, expected at most {most} of {_names(fields)}")
         if number not in fields:
-            raise ValueError(f"found the field {number}, expected one of {', '.join(fields.values())}")
-        found.setdefault(fields[number], []).append(value)
+            raise ValueError(f"found the field {number}, expected one of {_names(fields)}")
+        name, wire_type, is_repeated = fields[number]
+        if (wire_type == _BYTES) != isinstance(value, memoryview) and not (is_repeated and wire_type == _VARINT):
+            raise ValueError(f"found the wire type of {name} to be {_BYTES - wire_type}, expected {wire_type}")
+        if name in found and not is_repeated:
+            raise ValueError(f"found two values of {name}, expected one")
+        found.setdefault(name, []).append(value)
     return found
+
+
+def _names(fields: Mapping[int, _Field]) -> str:
+    return ", ".join(field.name for field in fields.values())
+
+
+def _entries(message: _Message, name: str) -> dict[str, str]:
+    """Return the pairs of key and value in a field; each key occurs once."""
+    entries = [_message(view, _ENTRY) for view in message.get(name, [])]
+    pairs = [(_decoded(_one(entry, "key")), _text(entry, "value")) for entry in entries]
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"found a key of {name} twice in {_cut([key for key, _ in pairs])}, expected each once")
+    return dict(pairs)
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, Any]]:
@@ -181,7 +237,9 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
         byte = view[at]
         value, at = value | (byte & 0x7F) << shift, at + 1
         if byte < 0x80:
-            return value & ((1 << 64) - 1), at
+            if (byte == 0 and shift) or value >> 64:
+                raise ValueError(f"found a number of {shift // 7 + 1} bytes that is not written as it should be")
+            return value, at
     raise ValueError("found a number of more than ten bytes, expected at most ten")
 
 
@@ -189,6 +247,13 @@ def _one(values: _Message, name: str) -> Any:
     if len(values.get(name, [])) != 1:
         raise ValueError(f"found {len(values.get(name, []))} values of {name}, expected one")
     return values[name][0]
+
+
+def _only(values: _Message) -> Any:
+    """Return the value of a message that has one field with one value."""
+    if [len(found) for found in values.values()] != [1]:
+        raise ValueError(f"found the fields {_cut(list(values))}, expected one with one value")
+    return next(iter(values.values()))[0]
 
 
 def _text(values: _Message, name: str) -> str:
@@ -221,6 +286,7 @@ def _whole_numbers(values: list[Any]) -> list[int]:
     return numbers
 
 
+_ATTRIBUTE_TYPES = {"i": 2, "s": 3, "ints": 7}  # the numbers of onnx.proto
 _ATTRIBUTE_VALUES: Mapping[str, Callable[[_Message], Any]] = {
     "i": lambda attribute: _one(attribute, "i"),
     "s": lambda attribute: _text(attribute, "s"),

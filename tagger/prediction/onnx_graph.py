@@ -17,6 +17,7 @@ from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
 
 OPSET = 17
+IR_VERSION = 8  # belongs to opset 17; the onnx package would write its newest version, which older runtimes reject
 # ONNX's numbers for the types of a tensor's elements.
 FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
 DIRECTIONS = {

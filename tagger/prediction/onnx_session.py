@@ -20,9 +20,9 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores, available_memory, raise_if_out_of_memory
-from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
+from tagger.model_dir.files import EMBEDDINGS, GRAPH, ModelFiles
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import description, load_model
+from tagger.model_dir.store import check_embedding_size, description, load_model
 from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
 from tagger.prediction.onnx_graph import structure_of
@@ -30,8 +30,7 @@ from tagger.prediction.predictor import Predictor
 from tagger.wording import counted
 
 _LARGEST_LOGIT = 1e30
-# Steps of a batch that always fit; no batch reaches this number with the default data.max_length.
-_ALWAYS_FITS = 1 << 15
+_ALWAYS_FITS = 1 << 27  # bytes; few batches of a usual network reach this number, so the check costs nothing
 _GPU_BATCH_TOKENS = 16384  # large, because a GPU computes each step for many sentences at once
 
 
@@ -51,7 +50,8 @@ class OnnxSession:
     def __init__(self, path: str, *, device: str = "cpu", shown: Path | str = GRAPH) -> None:
         self._shown = shown
         self.transitions: Transitions | None = None  # the transition weights of a CRF
-        self.bytes_per_step = 0  # the approximate memory that each token of a batch takes
+        # The approximate memory that each token of a batch takes, and each character of each distinct token.
+        self.bytes_per_step = self.bytes_per_character = 0
         self.available_memory = (
             available_memory  # returns how many bytes of memory are free, or None if that is unknown
         )
@@ -115,8 +115,8 @@ class OnnxSession:
     def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
         """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         padded, lengths = pad(sentences)
-        self._check_memory(*padded.shape[:2])
         feeds = graph_inputs(padded, lengths, forms)
+        self._check_memory(len(padded), padded.shape[1], feeds.get("characters"))
         try:
             logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
         except Exception as error:  # see __init__
@@ -136,11 +136,13 @@ class OnnxSession:
             )
         return logits
 
-    def _check_memory(self, n_sentences: int, longest: int) -> None:
+    def _check_memory(self, n_sentences: int, longest: int, characters: Ids | None) -> None:
         """Refuse a batch that cannot fit into memory, because the system would kill the process without a message."""
-        if n_sentences * longest < _ALWAYS_FITS:
+        n_characters = 0 if characters is None else characters.size
+        wanted = self.bytes_per_step * n_sentences * longest + self.bytes_per_character * n_characters
+        if wanted < _ALWAYS_FITS:
             return
-        wanted, available = self.bytes_per_step * n_sentences * longest, self.available_memory()
+        available = self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
                 f"{self._shown}: {counted(n_sentences, 'sentence')} of up to {counted(longest, 'token')} need"
@@ -189,14 +191,8 @@ def open_session(
         ModelError: a file has been altered, or the files do not fit together.
         DeviceError: the device cannot be used.
     """
-    dim, sizes = manifest.network.embedding_dim, encoder.sizes(len(tags))
-    expected = len(encoder.tokens) * dim * np.dtype(STORED[manifest.embedding_dtype]).itemsize
-    found = files.size_of(EMBEDDINGS)
-    if found != expected:
-        raise ModelError(
-            f"{files.path(EMBEDDINGS)}: found {found} bytes, expected {expected}: {len(encoder.tokens)} ids of"
-            f" {dim} numbers; train again"
-        )
+    sizes = encoder.sizes(len(tags))
+    expected = check_embedding_size(files, manifest, encoder)
     files.verify(EMBEDDINGS)
     structure = structure_of(manifest.network, sizes)
     try:
@@ -213,6 +209,7 @@ def open_session(
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
     engine.check(description(manifest, encoder, tags))
     engine.bytes_per_step = manifest.network.prediction_bytes(sizes)
+    engine.bytes_per_character = manifest.network.prediction_bytes_of_a_character
     if manifest.network.has_crf:
         engine.transitions = engine.read_transitions(encoder)
     files.check_not_replaced()

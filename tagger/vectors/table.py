@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,12 @@ def _read_index(name: str, path: Path) -> list[str | None]:
         raise DataError(f"cannot be read: {error}; install the package again", path=path) from None
 
 
+# The errors with which NumPy refuses a damaged header, which it reads as the text of a dictionary.
+_NOT_AN_ARRAY = (
+    OSError, ValueError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError
+)  # fmt: skip
+
+
 def _map_array(path: Path) -> Floats:
     """Return the floats [N, E] of a `.npy` file, memory-mapped."""
     require_regular(path)
@@ -162,7 +169,7 @@ def _map_array(path: Path) -> Floats:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise DataError("no such file; check the path", path=path) from None
-    except (OSError, ValueError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except _NOT_AN_ARRAY as error:
         raise DataError(f"cannot be read as a NumPy array: {error}; write it with numpy.save", path=path) from None
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
         raise DataError(

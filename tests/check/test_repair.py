@@ -16,13 +16,14 @@ from seqscore.encoding import get_encoding
 from seqscore.validation import validate_labels
 
 from tagger.check.files import CheckSettings, check_file
-from tagger.check.repair import repaired
+from tagger.check.repair import fix_file, repaired
+from tagger.errors import DataError
 
 
 def fix(data: str | bytes, *flags: str) -> tuple[bytes, Result]:
     """Return the file that `tagger check --fix` writes for a file with this content, and the result of the command."""
     Path("f.conll").write_bytes(data.encode() if isinstance(data, str) else data)
-    result = run_tagger("check", "--fix", "fixed.conll", "f.conll", *flags)
+    result = run_tagger("check", "--fix", "fixed.conll", "--force", "f.conll", *flags)
     assert "Traceback" not in result.errors
     return Path("fixed.conll").read_bytes(), result
 
@@ -99,7 +100,7 @@ def test_a_name_that_ends_in_gz_is_read_and_written_as_gzip(folder: Path) -> Non
     assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
     assert gzip.decompress(Path("out.gz").read_bytes()) == fixed
     first = Path("out.gz").read_bytes()
-    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz").exit_code == 0
+    assert run_tagger("check", "f.conll.gz", "--fix", "out.gz", "--force").exit_code == 0
     assert Path("out.gz").read_bytes() == first, "the same input must give the same bytes"
 
 
@@ -115,6 +116,48 @@ def test_the_input_is_never_overwritten(folder: Path, target: str) -> None:
         f"error: --fix {target}: is the file itself, expected another name; the original is never replaced"
     )
     assert Path("f.conll").read_text() == "a\tI-X\nb\tB-X\n"
+
+
+def test_an_existing_file_is_replaced_only_with_force(folder: Path) -> None:
+    Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
+    Path("mine").write_text("mine")
+    Path("link").symlink_to("mine")
+    for target in ("mine", "link"):
+        result = run_tagger("check", "f.conll", "--fix", target)
+        assert result.exit_code == 1
+        assert result.first_error == (
+            f"error: --fix {target}: already exists, expected a new name; choose another, or replace the file with"
+            " --force"
+        )
+        assert Path("mine").read_text() == "mine"
+    assert run_tagger("check", "f.conll", "--fix", "link", "--force").exit_code == 0
+    assert Path("mine").read_text() == "a\tB-X\nb\tB-X\n"
+    assert Path("link").is_symlink()
+    assert run_tagger("check", "f.conll", "--force").exit_code == 2
+
+
+@pytest.mark.parametrize("change", ["content", "content and time", "more", "replaced", "gone"])
+def test_a_file_that_changes_between_the_check_and_its_repair_is_noticed(folder: Path, change: str) -> None:
+    path = Path("f.conll")
+    path.write_bytes(b"a\tI-X\nb\tO\n")
+    report = check_file("f.conll", CheckSettings())
+    before = path.stat()
+    if change == "gone":
+        path.unlink()
+    elif change == "more":
+        path.write_bytes(b"a\tI-X\nb\tO\n\nc\tI-X\n")
+    elif change == "replaced":
+        Path("other").write_bytes(b"a\tI-X\nb\tO\n")
+        os.utime("other", ns=(before.st_atime_ns, before.st_mtime_ns))
+        Path("other").rename(path)
+    else:
+        path.write_bytes(b"a\tI-X\nc\tO\n")
+        if change == "content and time":
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    message = "no such file" if change == "gone" else "has changed since it was checked, expected the same file; run"
+    with pytest.raises(DataError, match=f"^f.conll: {message}"):
+        fix_file(report, "out")
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("target", ["absent/out.conll", "folder", ".", "", "f.conll/out"])

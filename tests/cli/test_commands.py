@@ -251,7 +251,7 @@ def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_train
         (["check"], b"", 2, "error: found no FILE and no --config"),
         (["check", "a", "b", "--fix", "c"], b"", 2, "error: --fix: found 2 files, expected one"),
         (["train", "config.yaml", "--set", "data.train=~nosuchuser/x"], b"", 1, "~nosuchuser/x: no such file"),
-        (["train", "config.yaml", "--set", 'data.train="a\\0"'], b"", 1, "cannot be opened: embedded null byte"),
+        (["train", "config.yaml", "--set", 'data.train="a\\0"'], b"", 1, "data.train: found a NUL character in the path, expected a path without it; choose another"),
         (["train", "config.yaml", "--set", "training.seed=" + "9" * 5000], b"", 1, "error: --set training.seed=999"),
         (["train", "config.yaml", "--set", "model.units=010"], b"", 1, "model.units: found text ('010'), expected a whole number"),
         (["train", "config.yaml", "--set", "data.columns.token=x"], b"", 1, "error: --set data.columns.token=x: data.columns: found"),

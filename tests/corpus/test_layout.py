@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import doctest
 
 import pytest
@@ -200,3 +201,9 @@ def test_encodings_that_contain_ascii_are_accepted(encoding: str) -> None:
 @pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # unicode_escape itself emits it
 def test_codecs_that_are_not_compatible_with_ascii_are_refused(encoding: str) -> None:
     assert error_of(encoding=encoding).startswith(f"encoding: {encoding!r} is not compatible with ASCII")
+
+
+def test_the_delimiter_of_the_training_file_must_fit_the_encoding_of_another_file() -> None:
+    layout = Layout(delimiter="é", written_delimiter="é")
+    with pytest.raises(DataError, match="written_delimiter: found 'é', which ascii cannot encode; choose another"):
+        dataclasses.replace(layout, delimiter="auto", encoding="ascii")

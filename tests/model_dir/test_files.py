@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored_model import load_model, save
+from stored_model import load_model, rewrite_manifest, save
 
 from tagger.errors import ModelError
 from tagger.model_dir.files import MODEL_FILES
@@ -120,3 +120,20 @@ def test_a_model_that_is_missing_for_a_moment_is_read(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "open", opened)
     assert load_model(directory).manifest.seed == 1
     assert times == [1]
+
+
+def test_a_file_larger_than_the_memory_is_refused_although_its_size_is_signed(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    save(directory)
+    for name in ("tokens.txt", "weights.safetensors"):
+        files = json.loads((directory / "manifest.json").read_text("utf-8"))["files"]
+        content = (directory / name).read_bytes()
+        rewrite_manifest(directory, files={**files, name: {"bytes": 1 << 40, "sha256": "0" * 64}})
+        os.truncate(directory / name, 1 << 40)  # a sparse file takes no space on the disk
+        with pytest.raises(
+            ModelError, match=rf"{name}: found 1099\.5 GB, expected at most the .* of memory that is free"
+        ):
+            load_model(directory)
+        (directory / name).write_bytes(content)
+        rewrite_manifest(directory, files=files)
+    load_model(directory)

@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT
 from stored_model import a_manifest, load_model, rewrite_manifest, save
 
-from tagger.architecture import Merge
+from tagger.architecture import Direction
 from tagger.corpus.notation import Notation
 from tagger.errors import ModelError
 from tagger.model_dir import store
@@ -45,6 +45,17 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ({"layout__delimiter": "a\nb"}, "layout.delimiter: found 'a\\nb', expected some text without line ends"),
         ({"layout__encoding": "utf-16"}, "layout.encoding: 'utf-16' is not compatible with ASCII"),
         ({"layout__comments": 5}, "layout.comments: found 5, expected text or null"),
+        ({"layout__comments": "#" * 101}, "layout.comments: found 101 characters, expected at most 100"),
+        ({"layout__encoding": "x" * 101}, 'layout.encoding: found "xxx'),
+        ({"layout__n_columns": -1}, "layout.n_columns: found -1, expected a whole number or null"),
+        ({"layout__written_delimiter": ""}, "layout.written_delimiter: found '', expected some text without line ends"),
+        ({"layout__written_delimiter": "\n"}, "layout.written_delimiter: found '\\n', expected some text without"),
+        ({"layout__written_delimiter": "x"}, 'layout.written_delimiter: found "x", expected a TAB, a space or'),
+        (
+            {"layout__written_delimiter": "é", "layout__delimiter": "é", "layout__encoding": "ascii"},
+            "layout.delimiter: found 'é', which ascii cannot encode; choose another",
+        ),
+        ({"max_length": (1 << 20) + 1}, "max_length: found 1048577, expected a whole number from 1 to 1048576"),
         ({"layout__more": 5}, "an unknown key: "),
         ({"notation": 3}, "notation: found 3, expected a mapping"),
         ({"notation__scheme": "FOO"}, 'notation.scheme: found "FOO", expected one of IOB1, IOB2, '),
@@ -64,11 +75,13 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ),
         (
             {"network__units": ["x" * 500]},
-            f'network.units: found ["{"x" * 78}, expected a whole number from 1 to 1000000',
+            f'network.units: found ["{"x" * 78}, expected a whole number from 1 to 8192',
         ),
         ({"network__a\nb": 1}, "network.a\\nb: found an unknown setting, expected one of "),
         ({"normalization__lowercase": "no"}, 'normalization.lowercase: found "no", expected true or false'),
         ({"network__embedding_dim": 0}, "network.embedding_dim: found 0, expected a whole number from 1 to "),
+        ({"network__units": 12_000}, "network.units: found 12000, expected a whole number from 1 to 8192"),
+        ({"network__layers": 64, "network__units": 8000}, "network.layers: found 64 layers of 8000 units, which are"),
         ({"network__units": 1 << 62}, "network.units: found 4611686018427387904, expected a whole number"),
         ({"network__direction": "foo"}, 'network.direction: found "foo", expected one of both, forward, backward'),
         ({"decoder": "beam"}, 'decoder: found "beam", expected one of constrained, softmax'),
@@ -175,11 +188,11 @@ def test_a_missing_network_key_has_its_default(tmp_path: Path, key: str, default
 def test_a_model_whose_manifest_lacks_network_keys_is_loaded_with_its_weights(tmp_path: Path) -> None:
     save(tmp_path / "model")
     network = a_manifest().network.to_json()
-    del network["decoder"], network["merge"], network["dropout"]
+    del network["decoder"], network["direction"], network["dropout"]
     rewrite_manifest(tmp_path / "model", network=network)
     model = load_model(tmp_path / "model")
-    assert model.manifest.network == dataclasses.replace(a_manifest().network, merge=Merge.CONCAT, dropout=0.0)
-    assert sorted(model.network) == ["embedding", "w"]
+    assert model.manifest.network == dataclasses.replace(a_manifest().network, direction=Direction.BOTH, dropout=0.0)
+    assert "block_1.backward.kernel" in model.network
 
 
 @pytest.mark.parametrize("key", ["hidden", "unit", "Units", ""])

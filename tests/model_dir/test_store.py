@@ -15,6 +15,7 @@ from stored_model import TOKENS, a_manifest, load_model, rewrite_manifest, save
 from tagger import atomic
 from tagger.errors import ModelError
 from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.encoder import Sizes
 from tagger.inputs.vocabulary import Normalization, TokenVocabulary
 from tagger.model_dir.files import MODEL_FILES
 from tagger.model_dir.store import check_place
@@ -29,11 +30,19 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
     assert model.encoder.characters == CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
     chunk, pos = model.encoder.features
     assert (chunk.tokens, pos.tokens) == (("a\tb", "", "B"), ("NNP", " "))
-    assert sorted(model.network) == ["embedding", "w"]
+    assert len(model.network) == 13
     np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.encoder.tokens), 3), np.float32))
-    np.testing.assert_array_equal(model.network["w"], np.ones(2, np.float32))
+    np.testing.assert_array_equal(model.network["softmax.kernel"], np.ones((3, 3), np.float32))
     assert (tmp_path / "model/model.onnx").read_bytes() == b"graph 1"
     assert (tmp_path / "model/embeddings.bin").read_bytes() == np.ones((len(model.encoder.tokens), 3), "<f4").tobytes()
+
+
+def weights(**changes: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the weights that `save` writes, with changes, in which `__` stands for a dot."""
+    sizes = Sizes(n_tokens=len(TOKENS) + 3, n_tags=3, n_characters=6, n_features=2, n_feature_ids=9)
+    shapes = a_manifest().network.weight_shapes(sizes)
+    plain = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != "embedding"}
+    return plain | {name.replace("__", "."): array for name, array in changes.items()}
 
 
 def test_vocabulary_files_have_one_line_for_each_id(tmp_path: Path) -> None:
@@ -62,9 +71,12 @@ def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
         ("tags.txt", b"O\nB-a\tb\n", "tags.txt:2: found 'B-a\\tb', expected"),
         ("tags.txt", b"", "tags.txt: found no tag"),
         ("weights.safetensors", b"", "weights.safetensors: "),
-        ("weights.safetensors", save_tensors({"w": np.array([np.nan], np.float32)}), "weights.safetensors: w: found float32 with 1 infinite or NaN values"),
-        ("embeddings.bin", bytes(12), "embeddings.bin: cannot reshape"),
-        ("weights.safetensors", save_tensors({"w": np.array([1, 2])}), "weights.safetensors: w: found int64 with 0 infinite or NaN values, expected finite float32"),
+        ("weights.safetensors", save_tensors(weights(block_1__forward__bias=np.full(12, np.nan, np.float32))), "weights.safetensors: block_1.forward.bias: found float32 with 12 infinite or NaN values"),
+        ("weights.safetensors", save_tensors(weights(more=np.zeros(1, np.float32))), "weights.safetensors: more: found the shape [1], expected nothing for the network that manifest.json describes"),
+        ("weights.safetensors", save_tensors(weights(softmax__bias=np.zeros(4, np.float32))), "weights.safetensors: softmax.bias: found the shape [4], expected the shape [3] for"),
+        ("weights.safetensors", save_tensors({}), "weights.safetensors: block_1.backward.bias: found nothing, expected the shape [12] for"),
+        ("embeddings.bin", bytes(12), "embeddings.bin: found 12 bytes, expected 132: 11 ids of 3 numbers"),
+        ("weights.safetensors", save_tensors(weights(softmax__bias=np.zeros(3, int))), "weights.safetensors: softmax.bias: found int64 with 0 infinite or NaN values, expected finite float32"),
     ],
 )  # fmt: skip
 def test_a_file_with_wrong_content_and_a_correct_checksum_is_an_error(

@@ -10,6 +10,7 @@ import pytest
 from small_models import small_network
 
 from tagger.inputs.batching import Batch, make_batch
+from tagger.inputs.encoder import Sizes
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
@@ -262,3 +263,27 @@ def test_mixed_precision_computes_the_blocks_in_float16_and_all_else_in_float32(
     assert dtypes == ["float16"] * 4
     np.testing.assert_allclose(ours[batch.mask], theirs[batch.mask], atol=2e-2)
     assert (ours[batch.mask] != theirs[batch.mask]).any()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"direction": "backward", "layers": 2, "decoder": "crf"},
+        {"merge": "sum", "layers": 3, "characters": "cnn", "n_characters": 12},
+        {
+            "characters": "lstm",
+            "character_units": 6,
+            "n_characters": 12,
+            "casing": True,
+            "merge": "concat",
+            "layers": 2,
+        },
+        {"casing": True, "n_features": 2, "n_feature_ids": 9, "feature_dim": 4},
+    ],
+)
+def test_the_spec_knows_the_shape_of_every_weight_before_the_network_is_built(settings: dict[str, Any]) -> None:
+    network = small_network(n_tokens=7, n_tags=5, embedding_dim=3, units=4, **settings)
+    sizes = {"n_tokens": 7, "n_tags": 5} | {name: settings[name] for name in settings if name in Sizes._fields}
+    shapes = {name: array.shape for name, array in network.weights_as_arrays().items()}
+    assert network.spec.weight_shapes(Sizes(**sizes)) == shapes

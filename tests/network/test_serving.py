@@ -11,6 +11,7 @@ import pytest
 from helpers import run_tagger
 
 from tagger.errors import ModelError
+from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import load_model, read_weights
 
 pytest.importorskip("tensorflow")
@@ -101,8 +102,34 @@ def test_export_changes_neither_other_files_nor_the_model(tmp_path: Path) -> Non
     assert run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [".served.new", "model", "served"]
     assert (tmp_path / ".served.new/mine").read_text() == "mine"
-    result = run_tagger("export", directory / "x.onnx", "--model", directory)
-    assert "x.onnx: is inside the model directory, which may not hold other files" in result.first_error
+
+
+def test_export_into_any_model_directory_is_refused(tmp_path: Path) -> None:
+    directory, other = save_small_model(tmp_path / "model"), save_small_model(tmp_path / "other")
+    (tmp_path / "link").symlink_to(other)
+    before = {path: path.read_bytes() for folder in (directory, other) for path in folder.iterdir()}
+    for out in (directory / "x", other / "x", other / "deep/in/x", tmp_path / "link/x", tmp_path / "new/../other/x"):
+        for form in ("onnx", "saved-model"):
+            result = run_tagger("export", out, "--format", form, "--model", directory)
+            assert f"{out}: is inside the model directory " in result.first_error
+            assert result.exit_code == 1
+    assert {path: path.read_bytes() for folder in (directory, other) for path in folder.iterdir()} == before
+    (tmp_path / "manifest.json").write_text("{}")  # of something else
+    assert run_tagger("export", tmp_path / "x", "--model", directory).exit_code == 0
+
+
+def test_nothing_is_built_for_weights_that_do_not_fit_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = save_small_model(tmp_path / "model", layers=2)
+    values = json.loads((directory / "manifest.json").read_text("utf-8"))
+    values.pop("sha256")
+    values["network"]["units"] = 8000  # gigabytes, if it were built
+    values["network"]["layers"] = 1
+    (directory / "manifest.json").write_bytes(dump_manifest(values))
+    monkeypatch.setattr(serving, "build_network", None)
+    with pytest.raises(ModelError, match=r"weights\.safetensors: .* for the network that manifest\.json describes"):
+        serving.export_network(directory, tmp_path / "out", "onnx")
 
 
 def test_a_network_too_large_for_onnx_is_refused(tmp_path: Path) -> None:

@@ -212,9 +212,66 @@ def notes_without_end(model: Any) -> None:
         model.metadata_props.add()
 
 
+def another_format(model: Any) -> None:
+    model.ir_version = 9
+
+
+def no_operator_set(model: Any) -> None:
+    del model.opset_import[:]
+
+
+def the_operator_set_twice(model: Any) -> None:
+    model.opset_import.append(model.opset_import[0])
+
+
+def an_operator_set_without_version(model: Any) -> None:
+    model.opset_import[0].ClearField("version")
+
+
+def transpose(model: Any) -> Any:
+    return next(node for node in model.graph.node if node.op_type == "Transpose")
+
+
+def an_attribute_twice(model: Any) -> None:
+    transpose(model).attribute.append(transpose(model).attribute[0])
+
+
+def an_attribute_of_another_type(model: Any) -> None:
+    transpose(model).attribute[0].type = onnx.AttributeProto.FLOATS
+
+
+def an_attribute_without_type(model: Any) -> None:
+    transpose(model).attribute[0].ClearField("type")
+
+
+def a_location_twice(model: Any) -> None:
+    model.graph.initializer[0].external_data.add(key="location", value="embeddings.bin")
+
+
+def another_location_first(model: Any) -> None:
+    entries = model.graph.initializer[0].external_data
+    entries[0].value = "../x"
+    entries.add(key="location", value="embeddings.bin")
+
+
+def numbers_inside_and_outside(model: Any) -> None:
+    model.graph.initializer[0].raw_data = b"1234"
+
+
+def a_note_twice(model: Any) -> None:
+    model.metadata_props.append(model.metadata_props[0])
+
+
+def a_graph_without_name(model: Any) -> None:
+    model.graph.ClearField("name")
+
+
 @pytest.mark.parametrize(
     "change",
-    [a_hundred_thousand_axes, sizes_whose_product_takes_minutes, turned_axes, tags_by_broadcasting,
+    [another_format, no_operator_set, the_operator_set_twice, an_operator_set_without_version, an_attribute_twice,
+     an_attribute_of_another_type, an_attribute_without_type, a_location_twice, another_location_first,
+     numbers_inside_and_outside, a_note_twice, a_graph_without_name,
+     a_hundred_thousand_axes, sizes_whose_product_takes_minutes, turned_axes, tags_by_broadcasting,
      another_type_of_weights, an_output_more, outputs_in_another_order, another_number_of_tags, another_type_of_input,
      an_input_without_type, an_endless_name, notes_without_end, a_loop, another_operator, another_domain, operators_of_another_domain, an_operator_more, an_operator_less,
      another_attribute, another_value_of_an_attribute, an_attribute_of_two_values, a_function, training,
@@ -230,6 +287,33 @@ def test_any_other_graph_is_refused(tmp_path: Path, change: Callable[[Any], None
     with pytest.raises(ValueError, match="found ") as error:
         check_graph(model.SerializeToString(), structure, external=external)
     assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.replace(b"\x08\x08", b"\x08\x88\x00", 1), "found a number of 2 bytes that is not written as"),
+        (lambda content: content.replace(b"\x08\x08", b"\x88\x00\x08", 1), "found a number of 2 bytes that is not written as"),
+        (lambda content: content.replace(b"\x08\x08", b"\x08" + b"\xff" * 9 + b"\x02", 1), "found a number of 10 bytes that is not"),
+        (lambda content: content.replace(b"\x08\x08", b"\x08" + b"\xff" * 11 + b"\x01", 1), "found a number of more than ten bytes"),
+        (lambda content: content + b"\x08\x08", "found two values of ir_version, expected one"),
+        (lambda content: content + content[content.index(b"\x3a") :], "found two values of graph, expected one"),
+        (lambda content: content.replace(b"\x08\x08", b"\x0a\x01\x08", 1), "found the wire type of ir_version to be 2, expected 0"),
+        (lambda content: content + b"\x10\x01", "found the wire type of producer_name to be 0, expected 2"),
+        (lambda content: content + b"\x22\x01\xff", "codec can't decode"),
+        (lambda content: content + b"\x28\x01", None),  # model_version, which has no meaning
+    ],
+)  # fmt: skip
+def test_other_ways_to_write_a_graph_are_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes], message: str | None
+) -> None:
+    content, structure, external = written(tmp_path)
+    assert content.startswith(b"\x08\x08")
+    if message is None:
+        check_graph(change(content), structure, external=external)
+        return
+    with pytest.raises(ValueError, match=message):
+        check_graph(change(content), structure, external=external)
 
 
 def test_damaged_graphs_are_refused_or_have_the_same_operators(tmp_path: Path) -> None:

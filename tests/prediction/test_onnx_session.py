@@ -194,9 +194,12 @@ def test_the_size_of_the_embedding_is_checked_before_its_content(tmp_path: Path)
         load_predictor(saved)
 
 
-def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(tmp_path: Path) -> None:
+def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predictor = load_predictor(save_small_model(tmp_path / "model", max_length=1 << 20))
     sentence = ["w1"] * 40_000
+    monkeypatch.setattr(onnx_session, "_ALWAYS_FITS", 15_000_000)  # this network is smaller than usual
     network = predictor.model.network
     assert isinstance(network, onnx_session.OnnxSession)
     network.available_memory = lambda: 10_000_000
@@ -207,6 +210,18 @@ def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(tmp_path
         assert len(predictor.tag([sentence], probabilities=False)[0].tags) == 40_000
     network.available_memory = lambda: 0
     assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "memory is not checked for a batch of usual size"
+
+
+def test_tokens_whose_characters_need_too_much_memory_are_refused(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model", characters="cnn", character_units=2048)
+    predictor = load_predictor(directory, threads=1)
+    network = predictor.model.network
+    assert isinstance(network, onnx_session.OnnxSession)
+    network.available_memory = lambda: 100_000_000
+    long = ["w" * 60 + str(i) for i in range(100)]  # 101 · 62 characters of 32,768 bytes
+    with pytest.raises(ModelError, match=r"1 sentences of up to 100 tokens need 0\.2 GB of memory"):
+        predictor.tag([long])
+    assert len(predictor.tag([["w1"] * 100])[0].tags) == 100
 
 
 def test_logits_of_another_shape_are_an_error(tmp_path: Path) -> None:
@@ -384,7 +399,10 @@ def test_a_manifest_that_does_not_match_the_weights_is_not_exported(tmp_path: Pa
     change_manifest(directory, key, value)
     for form in ("onnx", "saved-model"):
         result = run_tagger("export", tmp_path / "out", "--format", form, "--model", directory)
-        assert re.search(r"model: weights\.safetensors: \S+ does not fit the network that manifest", result.first_error)
+        message = (
+            r"model/weights\.safetensors: \S+: found .*, expected .* for the network that manifest\.json describes"
+        )
+        assert re.search(message, result.first_error)
         assert not (tmp_path / "out").exists()
 
 

@@ -92,7 +92,11 @@ def test_an_array_must_be_finite(order: str, value: float, dtype: str, tmp_path:
 
 @pytest.mark.parametrize(
     "header",
-    ["'<f4', 'fortran_order': False, 'shape': (True, 2)", f"{'-' * 5000}1, 'fortran_order': False, 'shape': (1, 2)"],
+    [
+        "'<f4', 'fortran_order': False, 'shape': (8, 3), }        (   ",
+        "'<f4', 'fortran_order': False, 'shape': (True, 2)",
+        f"{'-' * 5000}1, 'fortran_order': False, 'shape': (1, 2)",
+    ],
 )
 def test_a_header_that_numpy_cannot_read_is_an_error(tmp_path: Path, header: str) -> None:
     text = f"{{'descr': {header}}}".encode().ljust(6000) + b"\n"

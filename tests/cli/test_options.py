@@ -1,0 +1,83 @@
+"""The record of the model that was trained last."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tagger.cli.options import POINTER, named_or_last_model, remember_model
+from tagger.errors import ModelError
+
+REMEDY = "; delete it, or name a model with --model"
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAGGER_MODEL", raising=False)
+
+
+def error() -> str:
+    with pytest.raises(ModelError) as caught:
+        named_or_last_model(None)
+    assert named_or_last_model("given") == Path("given")
+    return caught.value.message
+
+
+@pytest.mark.parametrize("name", ["models/my", " a b ", "\udcff", "é", "-x"])
+def test_the_model_is_remembered(name: str) -> None:
+    remember_model(name)
+    assert named_or_last_model(None) == Path(name)
+
+
+def test_a_record_of_another_kind_is_refused_and_never_waited_for() -> None:
+    assert error().startswith("--model: found no model: ")
+    os.mkfifo(POINTER)
+    assert error() == f".tagger-model: is not a file, expected one with the path of a model{REMEDY}"
+    POINTER.unlink()
+    POINTER.mkdir()
+    assert error() == f".tagger-model: is not a file, expected one with the path of a model{REMEDY}"
+    with pytest.raises(OSError, match="Is a directory"):
+        remember_model("m")  # `train` warns of it
+    POINTER.rmdir()
+    for target in ("/dev/zero", "/etc/passwd", "/nowhere"):
+        POINTER.symlink_to(target)
+        assert error() == f".tagger-model: is a link, expected a file{REMEDY}"
+        POINTER.unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "0 bytes"),
+        (b"\n", "1 bytes"),
+        (b"a\nb\n", "4 bytes"),
+        (b"a\0b\n", "4 bytes"),
+        (b"x" * 8193, "more than 8192 bytes"),
+    ],
+)
+def test_a_record_with_other_content_is_refused(content: bytes, found: str) -> None:
+    POINTER.write_bytes(content)
+    assert error() == f".tagger-model: found {found}, expected one line with the path of a model{REMEDY}"
+
+
+def test_a_huge_record_is_not_read() -> None:
+    POINTER.write_bytes(b"m\n")
+    os.truncate(POINTER, 1 << 40)
+    assert "found more than 8192 bytes" in error()
+
+
+def test_a_pipe_or_a_link_under_the_name_of_the_new_record_is_not_used(tmp_path: Path) -> None:
+    fresh = Path(f".{POINTER.name}.{os.getpid()}.new")
+    os.mkfifo(fresh)
+    with pytest.raises(OSError, match="No such device"):
+        remember_model("m")
+    Path("mine").write_text("mine")
+    fresh.symlink_to("mine")
+    with pytest.raises(OSError, match="Too many levels"):
+        remember_model("m")
+    assert Path("mine").read_text() == "mine"
+    remember_model("m")
+    assert named_or_last_model(None) == Path("m")

@@ -59,24 +59,27 @@ class DataConfig(_Section):
     train: str
     dev: Annotated[float, Field(gt=0, lt=1)] | str | None = 0.1
     test: str | None = None
-    columns: dict[str, int] = {"token": 0, "tag": -1}
-    delimiter: Annotated[str, Field(min_length=1)] = "auto"
+    columns: dict[str, int | str] = {}
+    delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
+    tag_key: Annotated[str, Field(min_length=1)] | None = None
+    several_tags: Literal["first", "last"] | None = None
+    ragged: bool | None = None
+    trust: bool = False
     max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
 
     @pydantic.field_validator("columns")
     @classmethod
-    def _columns(cls, columns: dict[str, int]) -> dict[str, int]:
+    def _columns(cls, columns: dict[str, int | str]) -> dict[str, int | str]:
         for name in columns:
             if not re.fullmatch(r"[^\W\d][\w-]*", name):
                 raise ValueError(
                     f"found the name {name!r}, expected letters, digits, _ and -, as in {{token: 0, pos: 1}}"
                 )
-        if "token" in columns and "tag" not in columns:
-            columns = {**columns, "tag": -1}  # as without the key
-        return _checked(check_columns, columns)
+        _checked(check_columns, {name: index for name, index in columns.items() if isinstance(index, int)})
+        return columns
 
     @pydantic.field_validator("encoding")
     @classmethod

@@ -200,6 +200,8 @@ def test_a_recipe_has_the_settings_of_the_row_with_its_result(
     monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     ablate = importlib.import_module("ablate")
     measured = next(settings for *names, settings, _seed in ablate.plan() if names == [corpus, row])
+    if measured.get("data.columns") == "{token: 0, tag: -1}":
+        del measured["data.columns"]  # found in the file
     config = ROOT / f"configs/{recipe}.yaml"
     files = {f"data.{name}": name for name in ("train", "dev", "test") if measured.get(f"data.{name}") != "0.1"}
     settings = [f"{key}={value}" for key, value in (measured | files).items()]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import codecs
 import collections
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tagger.check.plausibility import signs_of_misreading
 from tagger.check.problems import (
     ERROR,
     WARNING,
@@ -27,17 +27,16 @@ from tagger.check.problems import (
     quoted,
 )
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.dataset import detect_layout
+from tagger.corpus.dataset import shown_sentences
+from tagger.corpus.detection import Detected, Requested, detect_layout
 from tagger.corpus.encodings import suggest_encodings
-from tagger.corpus.layout import Layout, looks_like_tag, own_delimiter
+from tagger.corpus.layout import Layout, own_delimiter
 from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.errors import DataError
 from tagger.wording import counted
 
-_TAG_SHARE = 0.9  # a column with at least this share of values that look like tags may be the tag column
-_SAMPLE_LINES = 20_000  # the number of lines from which the columns are guessed
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -52,6 +51,7 @@ class FileReport:
         sentences: the sentences that were read.
         tags: their canonical tags, with `O` in place of tags that do not fit the scheme.
         notation, layout: the notation and the layout that the file was read with.
+        notes: what was chosen in reading the file, and what else was possible.
         stamp: the `file_stamp` of the file before it was read.
     """
 
@@ -63,6 +63,7 @@ class FileReport:
     tags: list[list[str]] = dataclasses.field(repr=False)
     notation: Notation = dataclasses.field(repr=False)
     layout: Layout = dataclasses.field(repr=False)
+    notes: Sequence[str] = ()
     stamp: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @property
@@ -75,6 +76,8 @@ class FileReport:
             "path": self.path,
             "format": self.format,
             "counts": self.counts,
+            "notes": list(self.notes),
+            "first_sentences": shown_sentences(self.sentences),
             "problems": [problem.to_json() for problem in self.problems],
         }
 
@@ -86,11 +89,26 @@ class CheckSettings:
     A setting that is None is detected.
     """
 
-    columns: Mapping[str, int] | None = None
-    delimiter: str = "auto"
+    columns: Mapping[str, int | str] | None = None
+    delimiter: str | None = None
     comments: str = "auto"
     scheme: str = "auto"
     encoding: str | None = None
+    tag_key: str | None = None
+    several_tags: str | None = None
+    ragged: bool | None = None
+
+    def requested(self, encoding: str) -> Requested:
+        """Return the settings that say how to read the columns of a file in an encoding."""
+        return Requested(
+            columns=self.columns or {},
+            delimiter=self.delimiter,
+            comments=self.comments,
+            encoding=encoding,
+            tag_key=self.tag_key,
+            several_tags=self.several_tags,
+            ragged=self.ragged,
+        )
 
 
 def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = None) -> FileReport:
@@ -108,13 +126,10 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     require_regular(path)
     stamp = file_stamp(path)
     problems: list[Problem] = []
-    if like is not None:
-        layout = like.layout
-    else:
-        encoding = settings.encoding or _detect_encoding(path, problems)
-        layout = Layout(delimiter=settings.delimiter, encoding=encoding)
-        layout = dataclasses.replace(layout, columns=settings.columns or _detect_columns(path, layout))
-        layout = _detect_layout(path, layout, settings.comments)
+    detected = Detected(layout=like.layout) if like is not None else None
+    if detected is None:
+        detected = _detect(path, settings, settings.encoding or _detect_encoding(path, problems))
+    layout = detected.layout
     bytes_found = _scan_bytes(path, layout)
     problems += bytes_found.problems
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
@@ -123,6 +138,8 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     else:
         notation = _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
+    signs = [*detected.doubts] or signs_of_misreading(sentences, tags, layout, notation)
+    problems += [Problem(0, WARNING, sign, "misread") for sign in signs]
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
         problems += check(sentences, tags, notation)
     if not sentences:
@@ -137,7 +154,8 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         tags,
         notation,
         layout,
-        stamp,
+        notes=detected.notes,
+        stamp=stamp,
     )
 
 
@@ -200,43 +218,16 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
 # --- Layout -----------------------------------------------------------------------------------------------------------
 
 
-def _detect_columns(path: str, layout: Layout) -> dict[str, int]:
-    """Guess the columns: the token first and the tag last, unless the file suggests otherwise.
-
-    Numbered tokens (CoNLL-U) put the token second, and the tag column is the last one whose values look like tags.
-    """
-    split = layout.splitter()
-    rows: list[list[str]] = []
-    with open_corpus(path) as stream:
-        for lines in read_line_blocks(stream, path=path):
-            decoded = (line.decode(layout.encoding, "replace").strip("\ufeff\r\n") for line in lines)
-            rows += [fields for line in decoded if (fields := split(line))]
-            if len(rows) >= _SAMPLE_LINES:
-                break
-    rows = [fields for fields in rows if not fields[0].startswith("#")]
-    counts = collections.Counter(len(fields) for fields in rows)
-    if not counts:
-        return {"token": 0, "tag": -1}
-    usual = counts.most_common(1)[0][0]
-    rows = [fields for fields in rows if len(fields) == usual]
-
-    def share(index: int, fits: Any) -> float:
-        return sum(bool(fits(fields[index])) for fields in rows) / len(rows)
-
-    token = 1 if usual > 2 and share(0, re.compile(r"\d+(?:[-.]\d+)?").fullmatch) == 1.0 else 0
-    tagged = [i for i in range(usual - 1, token, -1) if share(i, looks_like_tag) >= _TAG_SHARE]
-    # A column with only one value, such as the empty columns of CoNLL-U, is not evidence.
-    varied = [i for i in tagged if len({fields[i] for fields in rows}) > 1] or tagged
-    tag = varied[0] if varied else usual - 1
-    return {"token": token, "tag": -1 if tag == usual - 1 else tag}
-
-
-def _detect_layout(path: str, layout: Layout, comments: str) -> Layout:
+def _detect(path: str, settings: CheckSettings, encoding: str) -> Detected:
+    requested = settings.requested(encoding)
     try:
-        return detect_layout(path, layout, comments)
-    except DataError:  # a wrong byte, which is reported with its line later
-        lossy = dataclasses.replace(layout, encoding="latin-1")
-        return dataclasses.replace(detect_layout(path, lossy, comments), encoding=layout.encoding)
+        return detect_layout(path, requested)
+    except DataError as error:
+        if not error.line:
+            raise
+    # A wrong byte is reported with its line later.
+    found = detect_layout(path, dataclasses.replace(requested, encoding="latin-1"))
+    return dataclasses.replace(found, layout=dataclasses.replace(found.layout, encoding=encoding))
 
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
@@ -315,7 +306,7 @@ def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
 
 def _format(layout: Layout, notation: Notation, found: _Bytes) -> dict[str, Any]:
     delimiter = layout.delimiter
-    if delimiter == "auto":
+    if delimiter in ("auto", "tab"):
         usual = max(found.delimiters, key=lambda name: found.delimiters[name], default="none")
         delimiter = usual if len(found.delimiters) < 2 else f"{usual} (auto: {_listed(found.delimiters)} lines)"
     return {
@@ -326,6 +317,9 @@ def _format(layout: Layout, notation: Notation, found: _Bytes) -> dict[str, Any]
         "delimiter": delimiter,
         "n_columns": layout.n_columns,
         "columns": dict(layout.columns),
+        "header": list(layout.header),
+        "index_column": layout.index_column,
+        "tag_key": layout.tag_key,
         "comments": layout.comments,
         "scheme": notation.scheme,
         "outside": notation.outside if notation.scheme != NO_SCHEME else None,

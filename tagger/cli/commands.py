@@ -324,7 +324,8 @@ def check(
         console.refuse_own_output(config)
         data = load_config(config).data
         files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
-        from_config = {name: getattr(data, name) for name in ("columns", "delimiter", "encoding", "comments", "scheme")}
+        names = ("columns", "delimiter", "encoding", "comments", "scheme", "tag_key", "several_tags", "ragged")
+        from_config = {name: getattr(data, name) for name in names}
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:
         raise click.UsageError("found no FILE and no --config, expected the files to check")

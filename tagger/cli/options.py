@@ -101,6 +101,8 @@ def chosen_layout(
         features = manifest.layout.feature_names
         parsed = {name: index for name, index in parsed.items() if name not in also or name in features}
         _check_features(parsed, features)
+        if "token" in parsed:
+            parsed.setdefault("tag", -1)  # the default, which one other column does not change
     given = {"columns": parsed, "delimiter": delimiter, "encoding": encoding}
     with options_named():
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -136,10 +138,7 @@ def options_named() -> Iterator[None]:
 
 
 def parse_columns(text: str) -> dict[str, int]:
-    """Parse the columns of an option: `token=0,pos=1,tag=-1` gives {"token": 0, "pos": 1, "tag": -1}.
-
-    Without a tag column, the last one is the tag, as in a config.
-    """
+    """Parse the columns of an option: `token=0,pos=1,tag=-1` gives {"token": 0, "pos": 1, "tag": -1}."""
     columns = {}
     for part in text.split(","):
         name, equals, index = part.partition("=")
@@ -152,8 +151,6 @@ def parse_columns(text: str) -> dict[str, int]:
                 f"found {part!r}, expected NAME=INDEX, each name only once, as in token=0,tag=-1",
                 param_hint="--columns",
             )
-    if "token" in columns:
-        columns.setdefault("tag", -1)
     return columns
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tagger.check.files import FileReport
 from tagger.check.groups import format_problems
 from tagger.check.problems import Problem, shown
+from tagger.corpus.dataset import shown_sentences
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
 from tagger.wording import as_text, cell, counted, visible
@@ -143,6 +144,11 @@ def _summary(report: FileReport, n_repairs: int | None) -> list[str]:
         f" {counted(counts['tags'], 'tag')}",
         *([f"  entities: {_types(counts['types'])}"] if counts["types"] else []),
         f"  sentence lengths: {lengths}",
+        *(
+            f"  {'read as:' if i == 0 else '        '} {text}"
+            for i, text in enumerate(shown_sentences(report.sentences))
+        ),
+        *(f"  note: {text}" for text in report.notes),
         f"  {', '.join(totals)}",
     ]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from tagger.corpus.encodings import wrong_byte
-from tagger.corpus.layout import BLANKS, DOCSTART, GoldColumn, Layout, missing_column, own_delimiter
+from tagger.corpus.gold import GoldColumn, missing_column
+from tagger.corpus.layout import BLANKS, DOCSTART, SUBTOKEN_NUMBER, Layout, own_delimiter
 from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
 from tagger.errors import DataError
 
@@ -122,6 +123,8 @@ class _Reader:
         self._n_needed = max(self._token_index, *self._features.values(), 0) + 1
         self._gold = gold
         self._comments = (layout.comments or DOCSTART).encode(layout.encoding)
+        self._header = (layout.header[0] if layout.header else DOCSTART).encode(layout.encoding)
+        self._is_first = True  # whether no token line and no header has been read yet
         self._report = report
 
     def parse(self, groups: list[LineGroup]) -> Iterable[Sentence]:
@@ -142,7 +145,8 @@ class _Reader:
         for group in groups:
             lines += group.lines[: group.n_filled]
         joined = b"".join(lines)
-        if b"\r" in joined or _DOCSTART_BYTES in joined or self._comments in joined or not joined.endswith(b"\n"):
+        unusual = (b"\r", _DOCSTART_BYTES, self._comments, self._header)
+        if any(text in joined for text in unusual) or not joined.endswith(b"\n"):
             return None
         try:
             text = self._decode(joined)[0]
@@ -166,6 +170,7 @@ class _Reader:
                 )
             )  # fmt: skip
             start = end
+        self._is_first = False
         return sentences
 
     def _columns_at_once(
@@ -188,6 +193,9 @@ class _Reader:
         if shape != (separator * (n_columns - 1) + "\n").encode() * n_lines or n_columns < self._n_needed:
             return None
         cells = text[:-1].replace(separator, "\n").split("\n")
+        index = self._layout.index_column
+        if index is not None and (index >= n_columns or not "".join(cells[index::n_columns]).isdecimal()):
+            return None
         tags: list[str] = []
         if self._gold is not None:
             found = self._gold.tags_at_once(cells, n_columns, first_line)
@@ -197,7 +205,11 @@ class _Reader:
         if self._layout.separator is None and n_columns == 1:
             separator = self._layout.written_delimiter
         features = [cells[index::n_columns] for index in self._features.values()]
-        return cells[self._token_index :: n_columns], tags, separator, features
+        return self._without_prefix(cells[self._token_index :: n_columns]), tags, separator, features
+
+    def _without_prefix(self, tokens: list[str]) -> list[str]:
+        prefix = self._layout.token_prefix
+        return [token.removeprefix(prefix) or token for token in tokens] if prefix else tokens
 
     def parse_by_line(self, group: LineGroup) -> Iterator[Sentence]:
         """Yield the sentences of a group: more than one if a `-DOCSTART-` line separates its tokens."""
@@ -212,7 +224,7 @@ class _Reader:
                     rows = []
                     sentence = self._empty_sentence(rows, number)
                 sentence.docstart_rows.append(len(sentence.lines))
-            elif line.strip(BLANKS) and not self._layout.is_comment(line, fields):
+            elif line.strip(BLANKS) and not self._passes_through(line, fields):
                 try:
                     tag = self._tag(fields, number)
                 except DataError as error:
@@ -224,7 +236,7 @@ class _Reader:
                         continue
                     tag = ""
                 sentence.tags += [tag] if self._gold else []
-                sentence.tokens.append(fields[self._token_index])
+                sentence.tokens += self._without_prefix([fields[self._token_index]])
                 for column, index in zip(sentence.features, self._features.values(), strict=True):
                     column.append(fields[index] if index < len(fields) else "")
                 rows.append(len(sentence.lines))
@@ -247,8 +259,21 @@ class _Reader:
             line = self._decode(content, "replace")[0]
         return line.removeprefix("\ufeff") if number == 1 else line
 
+    def _passes_through(self, line: str, fields: list[str]) -> bool:
+        """Return whether a line is a comment, the header, or a range or an empty node of CoNLL-U: not a token."""
+        if self._layout.is_comment(line, fields):
+            return True
+        first, self._is_first = self._is_first, False
+        if self._layout.is_header(fields, first=first):
+            return True
+        index = self._layout.index_column
+        return index is not None and index < len(fields) and SUBTOKEN_NUMBER.fullmatch(fields[index]) is not None
+
     def _is_docstart(self, line: str, fields: list[str]) -> bool:
-        return DOCSTART in line and DOCSTART in (*fields[:1], *fields[self._token_index : self._token_index + 1])
+        if DOCSTART not in line:
+            return False
+        # Its columns may be separated by spaces even where TABs separate those of the tokens.
+        return DOCSTART in (*fields[:1], line.split(" ", 1)[0], *fields[self._token_index : self._token_index + 1])
 
     def _tag(self, fields: list[str], number: int) -> str:
         """Return the gold tag of a line, or an empty string if gold tags are not read.

@@ -1,26 +1,26 @@
-"""Whole corpora: layouts detected over a training file, and sentences with canonical gold tags."""
+"""Whole corpora: sentences with canonical gold tags."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.encodings import wrong_byte
-from tagger.corpus.layout import DOCSTART, Layout, looks_like_tag, own_delimiter
-from tagger.corpus.lines import open_corpus, read_lines, require_regular, shown_name
+from tagger.corpus.layout import Layout
+from tagger.corpus.lines import open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import OUTSIDE, split_tag
 from tagger.errors import DataError
+from tagger.wording import cell
 
-T = TypeVar("T", int, str)
-_COMMENT_PREFIX = "#"
+_SHOWN_SENTENCES = 3  # as proof of how a file was read
+_SHOWN_WIDTH, _SHOWN_TEXT = 64, 24  # of a sentence, and of a token or tag in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,65 +45,6 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.sentences)
-
-
-def detect_layout(path: str | Path, layout: Layout, comments: str = "auto") -> Layout:
-    """Detect the column count, delimiter and comments of a training file, which the rules for single lines need.
-
-    Args:
-        path: the training file.
-        layout: the settings of the config; its `comments` is replaced.
-        comments: `auto`, `none`, or the prefix of comment lines. With `auto`, lines that begin with `#` are comments
-            if at least one of them is not a token line, which has the usual column count and a valid tag.
-    """
-    require_regular(path)
-    split = layout.splitter()
-    n_columns: collections.Counter[int] = collections.Counter()
-    delimiters: collections.Counter[str] = collections.Counter()
-    tags: dict[int, set[str]] = {}  # by column count
-    candidates: list[tuple[str, list[str]]] = []
-    prefix = _COMMENT_PREFIX if comments in ("auto", "none") else comments
-    for line in _decoded_lines(path, layout.encoding):
-        fields = split(line)
-        if comments != "none" and line.startswith(prefix):
-            candidates.append((line, fields))
-        elif fields and fields[0] != DOCSTART:
-            n_columns[len(fields)] += 1
-            delimiters[layout.separator or own_delimiter(line.encode()) or ""] += 1
-            tags.setdefault(len(fields), set()).add(layout.tag_of(fields))
-    if not n_columns:  # every line begins with the prefix
-        n_columns.update(len(fields) for _, fields in candidates if looks_like_tag(layout.tag_of(fields)))
-    usual = _commonest(n_columns)
-    del delimiters[""]
-    known = tags.get(usual or 0, set())
-    settled = dataclasses.replace(
-        layout,
-        comments=None if comments == "none" else prefix,
-        n_columns=usual,
-        known_tags=frozenset(known),
-        written_delimiter=_commonest(delimiters) or "\t",
-    )
-    if not all(map(looks_like_tag, known)):
-        # Plain tags have no form, so any is valid: in CoNLL-2000, the token `#` has the part of speech `#`.
-        known |= {layout.tag_of(fields) for line, fields in candidates if settled.has_usual_columns(line, fields)}
-        settled = dataclasses.replace(settled, known_tags=frozenset(known))
-    if comments == "auto" and not any(settled.is_comment(line, fields) for line, fields in candidates):
-        return dataclasses.replace(settled, comments=None)
-    return settled
-
-
-def _commonest(counts: collections.Counter[T]) -> T | None:
-    return max(counts, key=lambda key: (counts[key], key)) if counts else None
-
-
-def _decoded_lines(path: str | Path, encoding: str) -> Iterator[str]:
-    with open_corpus(path) as stream:
-        for number, raw in enumerate(read_lines(stream, path=path), start=1):
-            try:
-                line = raw.rstrip(b"\r\n").decode(encoding)
-            except UnicodeDecodeError as error:
-                raise wrong_byte(path, number, error) from None
-            yield line.removeprefix("\ufeff") if number == 1 else line
 
 
 def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
@@ -156,6 +97,27 @@ def note_on_notation(corpus: Corpus, trained: Notation) -> str | None:
     if trained.scheme == "IO" and own.scheme == "IOB1" and not trained.bare:
         text += "; training with data.scheme IOB1 would read both in the same way"
     return text
+
+
+def shown_sentences(sentences: Sequence[Sentence], n: int = _SHOWN_SENTENCES) -> list[str]:
+    """Return the first sentences as they were read: `Hanna→B-PER  kennt→O …`.
+
+    A sentence of at least two tokens with more than one tag proves more than others, so such sentences come first.
+    """
+    telling = [sentence for sentence in sentences if len(set(sentence.tags)) > 1]
+    return [_shown_sentence(sentence) for sentence in (telling or list(sentences))[:n]]
+
+
+def _shown_sentence(sentence: Sentence) -> str:
+    shown: list[str] = []
+    width = 0
+    for token, tag in zip(sentence.tokens, sentence.tags, strict=True):
+        pair = f"{cell(token, _SHOWN_TEXT)}→{cell(tag, _SHOWN_TEXT)}"
+        width += len(pair) + 2
+        if shown and width > _SHOWN_WIDTH:
+            return "  ".join([*shown, "…"])
+        shown.append(pair)
+    return "  ".join(shown)
 
 
 def _read_gold(

@@ -1,7 +1,7 @@
 """Rules that cut a line of a CoNLL file into columns and recognize comment lines.
 
 Each rule looks at one line only. Whatever must be decided over a whole file is decided once, at training
-(`dataset.detect_layout`), and stored with the model.
+(`detection.detect_layout`), and stored with the model.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from tagger.errors import DataError
-from tagger.wording import counted
 
 DOCSTART = "-DOCSTART-"
 BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
+# CoNLL-U: the range of a multiword token (2-3), or the number of an empty node (8.1).
+SUBTOKEN_NUMBER = re.compile(r"[0-9]{1,6}[-.][0-9]{1,6}")
+# Lines that can be nothing but comments: `# text`, `#key = value`, `#` alone, and CoNLL-2012's `#begin document`.
+_PLAIN_COMMENT = re.compile(r"#+(?:\s|$)|#\S*?\s*=|#(?:begin|end) document\b")
 _LONGEST = 100  # characters of a delimiter or comment prefix; it may be written on every line
 _LOOKS_LIKE_TAG = re.compile(r"(?:[BIOESLUM0]|[BIESLUM][-_.].+)", re.IGNORECASE)
 
@@ -36,6 +38,15 @@ class Layout:
         n_columns: the column count of the training file, for the comment rule; None if unknown.
         known_tags: the tags of the training file as spelled, for the comment rule.
         written_delimiter: the text before an added column on a line that has no delimiter of its own.
+        header: the names of the columns, if the training file begins with a line of them; a line that repeats them is
+            not a token.
+        index_column: the column that numbers the tokens of a sentence, or None. As in CoNLL-U, a line with a range
+            (`2-3`) or the number of an empty node (`3.1`) is not a token.
+        tag_key: the key in the tag column that names the tag (`name` in `SpaceAfter=No|name=B-LOC`), or None if the
+            column holds nothing but the tag.
+        several_tags: `first` or `last` if a tag such as `B-PER|B-LOC` stands for several ones, of which one is read.
+        token_prefix: a text that every token of the file begins with and that is not part of it (`en:` in WikiANN).
+        ragged: whether lines may have different numbers of columns.
 
     Raises:
         DataError: a column, the encoding, the delimiter or the comment prefix is unusable.
@@ -48,8 +59,18 @@ class Layout:
     n_columns: int | None = None
     known_tags: frozenset[str] = frozenset()
     written_delimiter: str = "\t"
+    header: tuple[str, ...] = ()
+    index_column: int | None = None
+    tag_key: str | None = None
+    several_tags: str | None = None
+    token_prefix: str = ""
+    ragged: bool = False
 
     def __post_init__(self) -> None:
+        if "token" not in self.columns:
+            raise DataError(
+                f"columns: found {dict(self.columns)}, expected a `token` column, as in {{token: 0, tag: -1}}"
+            )
         check_columns(self.columns)
         check_encoding(self.encoding)
         if codecs.lookup(self.encoding).name == "utf-8-sig":
@@ -121,14 +142,21 @@ class Layout:
     def is_comment(self, line: str, fields: list[str]) -> bool:
         """Return whether a line begins with the comment prefix and is not a token line.
 
-        A token line has the columns of the training file and a valid tag.
+        A token line has the columns of the training file and a valid tag. A hashtag (`#word`) with these columns is a
+        token line whatever its tag, so that a mistyped tag is an error and not a comment that nobody sees.
         """
         if self.comments is None or not line.startswith(self.comments):
             return False
         if not self.has_usual_columns(line, fields):
             return True
         tag = self.tag_of(fields)
-        return tag not in self.known_tags and not looks_like_tag(tag)
+        if tag in self.known_tags or looks_like_tag(tag):
+            return False
+        return self.comments != "#" or is_plain_comment(line)
+
+    def is_header(self, fields: list[str], *, first: bool) -> bool:
+        """Return whether a line holds the names of the columns; the first line may lack some of the last ones."""
+        return bool(self.header) and tuple(fields) == (self.header[: len(fields)] if first else self.header)
 
     def has_usual_columns(self, line: str, fields: list[str]) -> bool:
         """Return whether a line has the column count and the delimiter of the training file's lines.
@@ -144,6 +172,11 @@ class Layout:
         if index is None or not -len(fields) <= index < len(fields):
             return ""
         return fields[index].strip(BLANKS)
+
+
+def is_plain_comment(line: str) -> bool:
+    """Return whether a line that begins with `#` can be nothing but a comment: `# text`, `#key = value`, `#`."""
+    return _PLAIN_COMMENT.match(line) is not None
 
 
 def looks_like_tag(tag: str) -> bool:
@@ -167,9 +200,7 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def check_columns(columns: Mapping[str, int]) -> None:
-    """Raise DataError unless there is a token column, no two columns share an index, and only tag's is negative."""
-    if "token" not in columns:
-        raise DataError(f"columns: found {dict(columns)}, expected a `token` column, as in {{token: 0, tag: -1}}")
+    """Raise DataError if two columns share an index, or if one other than tag's is negative."""
     for name, index in columns.items():
         if index < 0 and name != "tag":
             raise DataError(f"columns.{name}: found {index}, expected 0 or more; only tag may be counted from the end")
@@ -194,111 +225,6 @@ def check_encoding(encoding: str) -> None:
             f"encoding: {encoding!r} is not compatible with ASCII; convert the file to utf-8 first"
             " (for instance with iconv)"
         )
-
-
-class GoldColumn:
-    """The tag column of a file with gold tags.
-
-    If the tag is counted from the end (`tag: -1`), every token line must have the same column count. The count is given
-    as `n_columns`, which is that of most lines; if it is None, the first line decides.
-
-    Raises:
-        DataError: the layout has no tag column.
-    """
-
-    def __init__(self, layout: Layout, path: str | Path, n_columns: int | None) -> None:
-        if "tag" not in layout.columns:
-            raise DataError(
-                f"{path}: columns: found {dict(layout.columns)}, expected a tag column to read gold tags from;"
-                " add one, as in token=0,tag=-1"
-            )
-        self._index = layout.columns["tag"]
-        self._others = [index for name, index in layout.columns.items() if name != "tag"]
-        self._path = path
-        self._n_columns = n_columns or 0
-        self._counted_on = "most lines"  # the lines that have this count, for messages
-
-    def tags_at_once(self, cells: list[str], n_columns: int, first_line: int) -> list[str] | None:
-        """Return the tags of lines that all have `n_columns` columns, or None if a line is wrong.
-
-        Args:
-            cells: the cells of all lines, one line after the other.
-            n_columns: the column count of each line.
-            first_line: the number of the first line in the file.
-        """
-        index = self._index
-        if index < 0:
-            if n_columns != (self._n_columns or n_columns) or n_columns + index in self._others:
-                return None
-            index += n_columns
-        if not 0 <= index < n_columns:
-            return None
-        tags = [tag.strip(BLANKS) for tag in cells[index::n_columns]]
-        if "" in tags:
-            return None
-        if self._index < 0 and not self._n_columns:
-            self._n_columns, self._counted_on = n_columns, f"line {first_line}"
-        return tags
-
-    def tag(self, fields: list[str], number: int) -> str:
-        """Return the tag of a line.
-
-        Args:
-            fields: the columns of the line.
-            number: the number of the line in the file.
-
-        Raises:
-            DataError: the tag is missing or empty, or the column count is wrong for a tag counted from the end.
-        """
-        n_columns = len(fields)
-        if self._index < 0 and n_columns != self._n_columns:
-            if self._n_columns:
-                raise DataError(
-                    f"found {_count(n_columns)}, expected {self._n_columns} as on {self._counted_on}: a tag"
-                    f" counted from the end (tag: {self._index}) needs the same number on every line; fix the line,"
-                    " or give the tag column a fixed index",
-                    path=self._path,
-                    line=number,
-                    detail=[_show(number, fields)],
-                    kind="column-count",
-                )
-            self._n_columns, self._counted_on = n_columns, f"line {number}"
-        index = self._index if self._index >= 0 else n_columns + self._index
-        if not 0 <= index < n_columns or index in self._others:
-            if self._counted_on == f"line {number}":
-                self._n_columns = 0
-            raise missing_column(self._path, number, "tag", self._index, fields)
-        tag = fields[index].strip(BLANKS)
-        if not tag:
-            raise DataError(
-                f"column {self._index} (tag) is empty, expected a tag; fix the line",
-                path=self._path,
-                line=number,
-                detail=[_show(number, fields)],
-                kind="empty-tag",
-            )
-        return tag
-
-
-def missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:
-    """Return the error for a line that lacks a column that is needed."""
-    needed = index + 1 if index >= 0 else max(1 - index, len(fields) + 1)
-    return DataError(
-        f"found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
-        " fix the line, or set columns and delimiter to what the file has",
-        path=path,
-        line=number,
-        detail=[_show(number, fields)],
-        kind="missing-column",
-    )
-
-
-def _count(n_columns: int) -> str:
-    return counted(n_columns, "column")
-
-
-def _show(number: int, fields: list[str]) -> str:
-    return f"line {number}: {' | '.join(fields)[:200]}"
 
 
 def own_delimiter(body: bytes) -> str | None:

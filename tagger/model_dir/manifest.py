@@ -17,6 +17,8 @@ from tagger.errors import ModelError, TaggerError, shortened
 from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
+# Keys of `layout` that models of earlier versions lack. They then have the defaults of `Layout`.
+LATER_KEYS = frozenset(("header", "index_column", "tag_key", "several_tags", "token_prefix", "ragged"))
 _SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
 _LARGEST = 1 << 20  # a larger number, such as of a column, is a mistake or an attack
 _LONGEST = 100  # characters of a name
@@ -79,6 +81,8 @@ class Manifest:
             values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
+        for key in LATER_KEYS & set(values["layout"]):
+            _check(values, f"layout.{key}", *_EXPECTED_LATER[key])
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
             raise ModelError(
                 f"notation.bare: found true with scheme {values['notation']['scheme']}, expected false: only tags in IO"
@@ -101,7 +105,11 @@ class Manifest:
                 " digits"
             )
         try:
-            layout = Layout(**{**values["layout"], "known_tags": frozenset(values["layout"]["known_tags"])})
+            sets = {
+                "known_tags": frozenset(values["layout"]["known_tags"]),
+                "header": tuple(values["layout"].get("header", ())),
+            }
+            layout = Layout(**{**values["layout"], **sets})
             parts = {
                 "layout": layout,
                 "notation": Notation(**values["notation"]),
@@ -155,7 +163,7 @@ def _plain(value: Any) -> dict[str, Any]:
 def _plain_item(item: Any) -> Any:
     if isinstance(item, Mapping):
         return dict(item)
-    return sorted(item) if isinstance(item, frozenset) else item
+    return sorted(item) if isinstance(item, frozenset) else list(item) if isinstance(item, tuple) else item
 
 
 # --- The values that a manifest may hold ------------------------------------------------------------------------------
@@ -228,6 +236,17 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
     "test": _TEXT_OR_NULL,
     "versions": (_is_mapping(_is_text), "names with versions"),
+}
+_EXPECTED_LATER: Mapping[str, tuple[_Fits, str]] = {
+    "header": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of names"),
+    "index_column": (
+        lambda value: value is None or (type(value) is int and 0 <= value < _LARGEST),
+        "a whole number or null",
+    ),
+    "tag_key": _TEXT_OR_NULL,
+    "several_tags": _one_of(None, "first", "last"),
+    "token_prefix": _TEXT,
+    "ragged": _BOOL,
 }
 
 

@@ -15,18 +15,20 @@ import numpy.typing as npt
 
 from tagger import __version__
 from tagger.architecture import SIZE, Characters
+from tagger.check.plausibility import require_plausible, stop_or_warn
 from tagger.config import Config, DataConfig, EmbeddingsConfig, TrainingConfig, VocabularyConfig
 from tagger.corpus.dataset import (
     Corpus,
     Piece,
     cut_long,
-    detect_layout,
     load_gold,
     load_training,
     note_on_notation,
+    shown_sentences,
     split_dev,
     unseen_tags,
 )
+from tagger.corpus.detection import Requested, detect_layout
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
@@ -252,11 +254,15 @@ def _load_corpora(
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    requested = Layout(columns=data.columns, delimiter=data.delimiter, encoding=data.encoding)
-    layout = detect_layout(data.train, requested, data.comments)
+    detected = detect_layout(data.train, requested_layout(data))
+    layout, complain = detected.layout, warn if data.trust else None
+    stop_or_warn(data.train, detected.doubts, complain)
     train, notation, notes = load_training(data.train, layout, data.scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
-    for text in notes:
+    note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
+    for text in shown_sentences(train.sentences):
+        note(f"  {text}")
+    for text in (*detected.notes, *notes):
         note(f"train: {text}")
     n_ill_formed = sum(
         tag != repaired
@@ -278,13 +284,14 @@ def _load_corpora(
     else:
         train, dev = split_dev(train, data.dev, seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
-    only, *others = {tag for tags in train.tags for tag in tags}
-    if not others:
-        warn(f"{data.train}: found only the tag {only}, expected several; the model will write that tag everywhere")
+    require_plausible(train, layout, notation, complain)
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
-            warn(f"{dev.path}: dev has no spans, so accuracy decides which epoch is best, not F1")
+            no_entity = (
+                "found no entity in dev, expected some: without them accuracy decides which epoch is best, not F1"
+            )
+            stop_or_warn(dev.path, [f"{no_entity}; set data.dev to a file with entities"], complain)
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
@@ -292,6 +299,25 @@ def _load_corpora(
         _note_notation(test, notation, "test", note)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
+
+
+def requested_layout(data: DataConfig) -> Requested:
+    """Return the settings of the config that say how to read the training file."""
+    return Requested(
+        columns=data.columns,
+        delimiter=data.delimiter,
+        comments=data.comments,
+        encoding=data.encoding,
+        tag_key=data.tag_key,
+        several_tags=data.several_tags,
+        ragged=data.ragged,
+    )
+
+
+def _tag_place(layout: Layout) -> str:
+    tag = layout.columns["tag"]
+    place = "the last column" if tag == -1 else f"column {tag}"
+    return f"{layout.tag_key}= of {place}" if layout.tag_key else place
 
 
 def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:

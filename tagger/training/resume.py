@@ -13,22 +13,30 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.config import Config
+from tagger.corpus.layout import Layout
 from tagger.errors import ConfigError
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.machine import available_cores
+from tagger.model_dir.manifest import LATER_KEYS
 from tagger.network.devices import Device
 from tagger.network.trainer import Progress, Trainer
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
 from tagger.training.preparation import Prepared
 
-# These settings may change: paths of files, whose content is compared instead; settings that do not affect the weights;
-# and the number of threads, for which the state's value is used.
+# These settings may change: paths of files and how they are read, because their content is compared instead; settings
+# that do not affect the weights; and the number of threads, for which the state's value is used.
 _FREE = frozenset(
     {
         "data.train",
         "data.test",
+        "data.columns",
+        "data.delimiter",
+        "data.tag_key",
+        "data.several_tags",
+        "data.ragged",
+        "data.trust",
         "embeddings.path",
         "output.model_dir",
         "training.threads",
@@ -99,10 +107,21 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[s
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config),
-        "data": _data(prepared),
+        "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
     }
+
+
+def _layout_of_state(config: Config, layout: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layout as states of earlier versions hold it: without the keys that they did not have."""
+    later = {field.name: field.default for field in dataclasses.fields(Layout) if field.name in LATER_KEYS}
+    kept = {key: value for key, value in layout.items() if key not in later or value != _plain_default(later[key])}
+    return {**kept, "delimiter": config.data.delimiter or "auto"}
+
+
+def _plain_default(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -116,11 +135,11 @@ def settings_of(config: Config) -> dict[str, Any]:
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str) else {})
 
 
-def _data(prepared: Prepared) -> dict[str, str]:
+def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
     manifest = prepared.manifest.to_json()  # predictions are written as the training file is
     texts = _text_of(encoder, prepared.tags)
-    texts += json.dumps([manifest["layout"], manifest["notation"]], sort_keys=True)
+    texts += json.dumps([_layout_of_state(config, manifest["layout"]), manifest["notation"]], sort_keys=True)
     arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
     if training_set.forms is not None:  # the id of a token does not determine its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
@@ -181,7 +200,8 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) ->
     Raises:
         ConfigError: settings or data differ; each difference is shown.
     """
-    differences = [text for part in ("settings", "data") for text in _differences(before[part], now[part])]
+    settings = {key: value for key, value in before["settings"].items() if key not in _FREE}
+    differences = [*_differences(settings, now["settings"]), *_differences(before["data"], now["data"])]
     if differences:
         # Only an unfinished training prevents another one.
         again = "train again" if before.get("finished") else f"delete {where} and train again"

@@ -273,6 +273,9 @@ def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
         return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
 
     data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
+    layout = manifest.layout
+    found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
+    data = data.model_copy(update={**found, "delimiter": layout.delimiter})
     changed = {
         "data": data,
         "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),

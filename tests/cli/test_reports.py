@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -83,3 +84,15 @@ def test_help_fits_in_80_columns_and_its_summaries_are_whole(
     text = run_tagger(*command, "--help").output.decode()
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search(r"\w\.\.\.$", text, re.MULTILINE), "a summary is cut"
+
+
+def test_naming_the_token_column_keeps_the_last_column_as_the_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("f.conll").write_text("x\tEU\tB-ORG\ny\trejects\tO\n\nz\tPeter\tB-PER\n")
+    Path("c.yaml").write_text("data: {train: f.conll, dev: null, columns: {token: 1}}\n")
+    for arguments in (["f.conll", "--columns", "token=1"], ["--config", "c.yaml"]):
+        (report,) = json.loads(run_tagger("check", "--json", *arguments).output)["files"]
+        assert report["format"]["columns"] == {"token": 1, "tag": -1}
+        assert report["counts"]["types"] == {"ORG": 1, "PER": 1}

@@ -354,11 +354,32 @@ def test_a_tag_counted_from_the_end_needs_the_same_number_of_columns_on_every_li
         ": a tag counted from the end (tag: -1) needs the same number on every line; fix the line, or give the tag"
         " column a fixed index"
     )
-    with pytest.raises(DataError) as caught:
-        read(b"# x\n\na NN O\nb NN O\nc NN NN O\n", Layout(comments="#"), gold=True)
-    assert caught.value.message == "f.conll:5: found 4 columns, expected 3 as on line 3" + remedy
-    assert caught.value.detail == ("line 5: c | NN | NN | O",)
+    assert first_line(b"# x\n\na NN O\nb NN O\nc O\n", Layout(comments="#")) == (
+        "f.conll:5: found 2 columns, expected 3 as on line 3" + remedy
+    )
     assert first_line(b"a O\nb\n") == "f.conll:2: found 1 column, expected 2 as on line 1" + remedy
+
+
+@pytest.mark.parametrize("tag", [-1, 1])
+def test_a_line_with_an_extra_column_is_shown_in_both_readings(tag: int) -> None:
+    """The extra column may be half of a token (San Porto) or half of a tag (Titre 2), wherever the tag is counted."""
+    with pytest.raises(DataError) as caught:
+        read(b"# x\n\na O\nSan Porto B-LOC\n", Layout(columns={"token": 0, "tag": tag}, comments="#"), gold=True)
+    assert caught.value.message == (
+        "f.conll:4: found 3 columns, expected 2 as on line 3: a token or a tag may hold a blank, or a column is extra;"
+        " fix the line (between TABs, both can hold blanks), or set data.ragged to true if lines may differ"
+    )
+    assert caught.value.detail == (
+        "line 4: San | Porto | B-LOC",
+        "counted from the start: token San, tag Porto",
+        "counted from the end: tag B-LOC",
+    )
+
+
+def test_ragged_lines_are_read_if_the_layout_allows_them() -> None:
+    data = b"a NN x O\nb NN O\n"
+    (sentence,) = read(data, Layout(ragged=True), gold=True)
+    assert (sentence.tokens, sentence.tags) == (["a", "b"], ["O", "O"])
 
 
 def test_gold_tags_need_a_tag_column() -> None:

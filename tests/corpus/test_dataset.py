@@ -13,13 +13,13 @@ from seqeval.metrics.sequence_labeling import get_entities
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import (
     Corpus,
-    detect_layout,
     load_gold,
     load_training,
     note_on_notation,
     split_dev,
     unseen_tags,
 )
+from tagger.corpus.detection import Requested, detect_layout
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, Span, spans_from_tags
@@ -33,7 +33,7 @@ def corpus_file(tmp_path: Path) -> Path:
 
 def detect(path: Path, data: str | bytes, comments: str = "auto", **settings: object) -> Layout:
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return detect_layout(path, Layout(**settings), comments)  # type: ignore[arg-type]
+    return detect_layout(path, Requested(comments=comments, **settings)).layout  # type: ignore[arg-type]
 
 
 def load(path: Path, data: str, *, scheme: str = "auto", **settings: object) -> tuple[Corpus, Notation, list[str]]:
@@ -339,7 +339,7 @@ def test_a_benchmark_corpus_has_the_counts_in_its_readme(
     delimiter: str,
     expected: tuple[int, int, int],
 ) -> None:
-    layout = detect_layout(corpora / name, Layout(columns=columns))
+    layout = detect_layout(corpora / name, Requested(columns=columns)).layout
     assert (layout.comments, layout.n_columns, layout.written_delimiter) == (comments, n_columns, delimiter)
     corpus, notation, notes = load_training(corpora / name, layout, "auto")
     assert (notation, notes) == (Notation(scheme=scheme), [])
@@ -364,7 +364,7 @@ def test_nerkor_is_refused_for_its_one_bad_tag_and_read_after_the_tag_is_fixed(c
 def test_no_token_of_conll2000_is_lost_with_part_of_speech_tags(corpora: Path) -> None:
     path = corpora / "conll2000" / "train.txt"
     columns = {"token": 0, "tag": 1}
-    corpus, _, _ = load_training(path, detect_layout(path, Layout(columns=columns)), "none")
+    corpus, _, _ = load_training(path, detect_layout(path, Requested(columns=columns)).layout, "none")
     assert (len(corpus), corpus.n_tokens) == (8936, 211727)
 
 
@@ -382,7 +382,7 @@ def test_valid_messy_corpora_are_read(
     corpora: Path, name: str, encoding: str, notation: Notation, n_sentences: int, n_tokens: int
 ) -> None:
     path = corpora / "messy" / name
-    corpus, found, notes = load_training(path, detect_layout(path, Layout(encoding=encoding)), "auto")
+    corpus, found, notes = load_training(path, detect_layout(path, Requested(encoding=encoding)).layout, "auto")
     assert (found, notes) == (notation, [])
     # Counted without the code under test: every nonblank line is a token, and its last field is the tag.
     rows = [line for line in path.read_text(encoding).split("\n") if line.strip(" \t")]
@@ -403,14 +403,14 @@ def test_errors_of_messy_corpora_name_the_line(corpora: Path) -> None:
     ]:
         path = corpora / "messy" / name
         with pytest.raises(DataError) as caught:
-            load_training(path, detect_layout(path, Layout()), "auto")
+            load_training(path, detect_layout(path, Requested()).layout, "auto")
         assert (caught.value.message, caught.value.detail) == (f"{path}:{message}", (detail,))
 
 
 @pytest.mark.corpora
 def test_comments_of_europeana_are_skipped_and_its_hash_tokens_are_kept(corpora: Path) -> None:
     path = corpora / "messy" / "europeana-de-sbb.bio"
-    layout = detect_layout(path, Layout())
+    layout = detect_layout(path, Requested()).layout
     assert (layout.comments, layout.n_columns, layout.written_delimiter) == ("#", 2, " ")
     with path.open("rb") as stream:
         (sentence,) = read_sentences(stream, layout)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.corpus.dataset import Corpus, detect_layout, load_gold, load_training, note_on_notation
+from tagger.corpus.dataset import Corpus, load_gold, load_training, note_on_notation
+from tagger.corpus.detection import Requested, detect_layout
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, convert, spans_from_tags
@@ -23,7 +24,7 @@ def cases(corpora: Path) -> Path:
 
 
 def load(path: Path) -> tuple[Corpus, Notation]:
-    corpus, notation, _ = load_training(path, detect_layout(path, Layout()), "auto")
+    corpus, notation, _ = load_training(path, detect_layout(path, Requested()).layout, "auto")
     return corpus, notation
 
 

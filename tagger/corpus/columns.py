@@ -1,0 +1,335 @@
+"""The choice of the token and the tag column of a file from the values that its columns hold."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tagger.corpus.layout import Layout
+from tagger.corpus.survey import Survey, decoded_lines
+
+Values = collections.Counter[str]
+_TYPED = re.compile(r"[BIESLUM][-_.](.+)", re.IGNORECASE)  # B-PER
+_SUFFIXED = re.compile(r"(.+)[-_.][BIESLU]")  # PER-B
+_OUTSIDE = frozenset(("O", "o", "0", "_", "-", "OTHER", "NO", "OUT"))
+_FILLERS = frozenset(("_", "-", "*", "-X-"))  # a cell without a value
+_BEGINNINGS = ("B", "I", "S", "U")
+_TAG_SHARE = 0.95  # the smallest share of a tag column's lines whose value is a tag
+_MOST_DESCRIBED = 6  # columns in a note
+_COVERED = 0.9  # the smallest share of the tokens of nested spans that are inside an outer span
+_FEW_TAGS, _MOST_TAGS = 50, 1000  # between them, a column holds tags if its values repeat three times on average
+_TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text"))
+_TAG_NAME = re.compile(r"(?:^|[-_. #])(?:tags?|ner|ne|labels?|iob\d?|bio|bioes|pos|chunk|entity|entities)(?:$|[-_. ])")
+_CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
+_BRACKETED = re.compile(r"\(.*\*?\)*|\*\)+|\*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The chosen columns of a file.
+
+    Attributes:
+        columns: `token`, `tag` and the feature columns that the user named, with their indexes.
+        index_column: the column that numbers the tokens, or None.
+        tag_key: the key that names the tag within the tag column, or None.
+        notes: what was chosen although something else was possible, and what is not used.
+        doubts: why the choice may be wrong, each with what to do.
+    """
+
+    columns: Mapping[str, int]
+    index_column: int | None = None
+    tag_key: str | None = None
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def choose_columns(
+    path: str | Path,
+    found: Survey,
+    layout: Layout,
+    given: Mapping[str, int],
+    header: Sequence[str],
+    tag_key: str | None,
+) -> Columns:
+    """Choose the token and the tag column, unless they are given.
+
+    The token is the first column, or the one after the tokens' numbers. The tag is the last column, unless that one
+    cannot hold tags, or holds the inner layer of nested spans. In a file with the tag first, it is the other way round.
+
+    Args:
+        path, layout: the file, which is read once more if two columns could hold tags.
+        found: the survey of the file.
+        given: the columns that the user set.
+        header: the names of the columns, if the file has them.
+        tag_key: the key that the user set for a tag within a MISC column, or None.
+    """
+    columns = found.columns
+    if header:
+        columns = [_without_header(values, name) for values, name in zip(columns, header, strict=True)]
+    n = len(columns)
+    names = _Names(columns, header)
+    index = next((i for i in found.numbered if i != given.get("token") and _precedes_tokens(columns, i)), None)
+    if "token" in given and "tag" in given:
+        return Columns(columns=dict(given), index_column=index, tag_key=tag_key)
+    if n == 0:
+        return Columns(columns={"token": 0, "tag": -1, **given})
+    token = given.get("token", 0 if index is None else index + 1)
+    tags = [i for i in range(n) if _holds_span_tags(columns[i])]
+    conllu = n == _CONLLU_COLUMNS and index == 0 and "tag" not in given
+    if "tag" in given:
+        tag = given["tag"]
+        if "token" not in given and tag in (0, -n):
+            token = _token_beside(columns, 0)
+        return Columns(
+            columns={**given, "token": token},
+            index_column=index,
+            tag_key=tag_key,
+            notes=names.notes(token, tag % n, [], index) if -n <= tag < n else (),
+        )
+    if conllu and not any(i != _MISC for i in tags):
+        return _conllu(columns, given, token, tag_key, names)
+    if "token" not in given and index is None and 0 in tags and n > 1 and not _holds_span_tags(columns[1]):
+        token, tag = _token_beside(columns, 0), 0
+        return Columns(
+            columns={**given, "token": token, "tag": tag}, notes=names.notes(token, tag, tags, index), tag_key=tag_key
+        )
+    tag, doubts = _tag_column(path, found, layout, columns, [i for i in tags if i != token], names)
+    shown = -1 if tag == n - 1 else tag
+    return Columns(
+        columns={**given, "token": token, "tag": shown},
+        index_column=index,
+        tag_key=tag_key,
+        notes=names.notes(token, tag, tags, index),
+        doubts=tuple(doubts),
+    )
+
+
+def _precedes_tokens(columns: Sequence[Values], i: int) -> bool:
+    """Return whether a column of numbers has a token and a tag after it, and nothing but document names before it."""
+    return i + 2 < len(columns) and all(2 * len(values) < len(columns[i + 1]) for values in columns[:i])
+
+
+def _token_beside(columns: Sequence[Values], tag: int) -> int:
+    """Return the column with the most different values beside a tag column."""
+    return max((i for i in range(len(columns)) if i != tag), key=lambda i: (len(columns[i]), -i), default=0)
+
+
+def _tag_column(
+    path: str | Path, found: Survey, layout: Layout, columns: Sequence[Values], tags: Sequence[int], names: _Names
+) -> tuple[int, list[str]]:
+    """Return the tag column of a file with the token first, and the doubts about it."""
+    last = len(columns) - 1
+    if not tags:
+        bracketed = [i for i in range(len(columns)) if holds_brackets(columns[i])]
+        if bracketed and not holds_brackets(columns[last]) and _is_empty(columns[last]):
+            return bracketed[-1], []
+        return last, []
+    if last in tags:
+        chosen = last
+    elif _is_all_outside(columns[last]) or _is_bare_io(columns[last]):
+        return last, []
+    elif _cannot_be_tags(columns[last]):
+        chosen = tags[-1]
+    else:
+        return last, [
+            f"{names.listed([*tags, last])} could all hold the tags; set data.columns.tag to the one to learn"
+        ]
+    if len(tags) > 1:
+        joint = _joint(path, layout, found, tags)
+        for i in reversed(tags[: tags.index(chosen)]):
+            if _is_layer_of(joint, tags.index(i), tags.index(chosen)):
+                chosen = i
+    return chosen, []
+
+
+def _joint(
+    path: str | Path, layout: Layout, found: Survey, tags: Sequence[int]
+) -> collections.Counter[tuple[str, ...]]:
+    """Count the combinations of values in the tag columns."""
+    split, n = layout.splitter(), found.usual
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for _, line in decoded_lines(path, layout.encoding):
+            fields = split(line)
+            if len(fields) == n:
+                yield tuple(fields[i] for i in tags)
+
+    return collections.Counter(rows())
+
+
+def _is_layer_of(joint: Mapping[tuple[str, ...], int], outer: int, inner: int) -> bool:
+    """Return whether one column holds the inner layer (or a copy, or finer types) of the spans in another column.
+
+    In GermEval's outer and inner entities, as in HIPE's coarse and nested ones, nearly every token of the inner layer
+    is inside an outer span, and the types are the same ones. A chunk column covers the entities too, but with types
+    of its own.
+    """
+    n_outer = sum(n for row, n in joint.items() if row[outer] not in _OUTSIDE)
+    n_inner = sum(n for row, n in joint.items() if row[inner] not in _OUTSIDE)
+    n_both = sum(n for row, n in joint.items() if row[outer] not in _OUTSIDE and row[inner] not in _OUTSIDE)
+    if n_inner > n_outer or n_both < _COVERED * n_inner:
+        return False
+    types = {kind: {_type_of(row[kind]) for row in joint} - {None} for kind in (outer, inner)}
+    shared = [
+        name
+        for name in types[inner]
+        if any(str(name).startswith(str(other)) or str(other).startswith(str(name)) for other in types[outer])
+    ]
+    return len(shared) >= _COVERED * len(types[inner])
+
+
+def _conllu(
+    columns: Sequence[Values], given: Mapping[str, int], token: int, tag_key: str | None, names: _Names
+) -> Columns:
+    """Return the columns of a CoNLL-U file without a tag column of its own: the entities are in MISC, or nowhere."""
+    keys = [tag_key] if tag_key is not None else misc_keys(columns[_MISC])
+    if keys:
+        others = f"; other keys that look like tags: {', '.join(keys[1:])} (data.tag_key)" if keys[1:] else ""
+        notes = (f"CoNLL-U: the tags are the values of {keys[0]}= in column {_MISC} (MISC){others}",)
+        return Columns(columns={**given, "token": token, "tag": _MISC}, index_column=0, tag_key=keys[0], notes=notes)
+    return Columns(
+        columns={**given, "token": token, "tag": _UPOS},
+        index_column=0,
+        notes=(
+            "CoNLL-U without entities: the tags are the parts of speech (UPOS) in column 3",
+            *names.notes(token, _UPOS, [], 0),
+        ),
+    )
+
+
+def misc_keys(misc: Values) -> list[str]:
+    """Return the keys of a MISC column whose values are tags of spans, the most frequent key first.
+
+    >>> misc_keys(collections.Counter(["name=B-PER|SpaceAfter=No", "name=O", "SpaceAfter=No"]))
+    ['name']
+    """
+    values: dict[str, Values] = {}
+    for cell, n in misc.items():
+        for item in cell.split("|"):
+            key, equals, value = item.partition("=")
+            if equals:
+                values.setdefault(key, collections.Counter())[value] += n
+    keys = [key for key, found in values.items() if _holds_span_tags(found)]
+    return sorted(keys, key=lambda key: (-values[key].total(), key))
+
+
+def header_of(found: Survey, *, asked: bool) -> tuple[str, ...]:
+    """Return the names of the columns if the first line of a file holds them, otherwise nothing.
+
+    Args:
+        asked: whether the user names a column by its name, so that there must be a header.
+    """
+    names = found.first_fields
+    if len(names) < 2 or len(names) != found.usual or len(set(names)) < len(names):
+        return ()
+    # A name occurs nowhere else in its column. A header may be repeated, though, where files were joined.
+    n_repeated = min(values[name] for name, values in zip(names, found.columns, strict=True))
+    unusual = [values[name] == n_repeated for name, values in zip(names, found.columns, strict=True)]
+    if asked:
+        return tuple(names)
+    lower = [name.casefold() for name in names]
+    if not any(name in _TOKEN_NAMES for name in lower):
+        return ()
+    named = [i for i, name in enumerate(lower) if _TAG_NAME.search(name) and unusual[i]]
+    return tuple(names) if named else ()
+
+
+def _without_header(values: Values, name: str) -> Values:
+    """Return the values of a column without its name, which the header line holds."""
+    rest = collections.Counter(values)
+    rest[name] -= 1
+    return +rest
+
+
+def _type_of(value: str) -> str | None:
+    """Return the entity type of a span tag, or None if the value is not one."""
+    if value in _OUTSIDE:
+        return None
+    match = _TYPED.fullmatch(value) or _SUFFIXED.fullmatch(value)
+    return match[1] if match else None
+
+
+def _holds_span_tags(values: Values) -> bool:
+    """Return whether nearly all values of a column are outside, or a prefix with a type: `B-PER`, `PER_I`."""
+    total = values.total()
+    typed = {value: n for value, n in values.items() if _type_of(value) is not None}
+    n_tags = sum(typed.values()) + sum(n for value, n in values.items() if value in _OUTSIDE)
+    if not typed or n_tags < _TAG_SHARE * total:
+        return False
+    letters = {value[0].upper() for value in typed if _TYPED.fullmatch(value)}
+    return bool(letters & set(_BEGINNINGS)) or any(_SUFFIXED.fullmatch(value) for value in typed)
+
+
+def _is_empty(values: Values) -> bool:
+    """Return whether a column holds nothing but one filler, such as `_`."""
+    return len(values) <= 1 and set(values) <= _FILLERS | {""}
+
+
+def _is_all_outside(values: Values) -> bool:
+    return set(values) <= {"O", "o"}
+
+
+def _is_bare_io(values: Values) -> bool:
+    """Return whether most values are `O`, as where entity types have no prefix: `O O PER PER`."""
+    return "O" in values and values["O"] >= values.total() / 2
+
+
+def _cannot_be_tags(values: Values) -> bool:
+    """Return whether a column holds a filler, comments on single tokens, numbers, or text of its own."""
+    total = values.total()
+    if len(values) <= 1 or sum(values[value] for value in _FILLERS) >= total / 2:
+        return True
+    if all(re.fullmatch(r"-?[0-9.,:]+", value) for value in values):
+        return True
+    return len(values) > max(_FEW_TAGS, min(_MOST_TAGS, total / 3))
+
+
+def holds_brackets(values: Values) -> bool:
+    """Return whether a column holds spans in brackets, as CoNLL-2012 and CoNLL-2005 write them: `(PER*`, `*)`."""
+    bracketed = {value for value in values if _BRACKETED.fullmatch(value)}
+    n = sum(values[value] for value in bracketed | (set(values) & {"-", "_"}))
+    opens = any(value.startswith("(") and value not in ("(", "()") and len(value) > 1 for value in bracketed)
+    return (
+        opens and any(value.endswith(")") or "*" in value for value in bracketed) and n >= _TAG_SHARE * values.total()
+    )
+
+
+class _Names:
+    """Descriptions of columns for messages: their index, their name, and the values that are typical of them."""
+
+    def __init__(self, columns: Sequence[Values], header: Sequence[str]) -> None:
+        self._columns, self._header = columns, header
+
+    def notes(self, token: int, tag: int, tags: Sequence[int], index: int | None) -> tuple[str, ...]:
+        """Return notes on the columns that look like tags, and on those that are not used."""
+        notes = []
+        others = [i for i in tags if i not in (token, tag)]
+        if others:
+            both = self.listed(sorted([*others, tag]))
+            notes.append(f"{both} look like tags; using {tag}; set data.columns.tag to use another")
+        rest = [i for i in range(len(self._columns)) if i not in (token, tag, *others)]
+        if rest:
+            shown = [
+                f"{self.name(i)} ({'numbers of the tokens' if i == index else self._values(i)})"
+                for i in rest[:_MOST_DESCRIBED]
+            ]
+            more = f" and {len(rest) - _MOST_DESCRIBED} more" if len(rest) > _MOST_DESCRIBED else ""
+            notes.append(f"not used: column{'s' if len(rest) > 1 else ''} {', '.join(shown)}{more}")
+        elif others:
+            notes.append(f"not used: column{'s' if len(others) > 1 else ''} {', '.join(map(self.name, others))}")
+        return tuple(notes)
+
+    def listed(self, indexes: Sequence[int]) -> str:
+        """Return `columns 2 and 3`, with their names if there are any."""
+        named = [self.name(i) for i in indexes]
+        return f"columns {', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"column {named[0]}"
+
+    def name(self, i: int) -> str:
+        return f"{i} {self._header[i]}" if self._header else str(i)
+
+    def _values(self, i: int) -> str:
+        values = [value if len(value) <= 20 else f"{value[:20]}…" for value, _ in self._columns[i].most_common(3)]
+        return ", ".join(values) + (", …" if len(self._columns[i]) > 3 else "")

@@ -1,0 +1,160 @@
+"""Other file formats, recognized by their first lines: JSON, CSV, `token/TAG`, WebAnno, CoNLL-2012, and more.
+
+Each of them would be read as CoNLL without an error, or with thousands of errors. A file is named for what it is, with
+the way to read it.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from tagger.corpus.columns import holds_brackets
+from tagger.corpus.layout import looks_like_tag
+from tagger.corpus.survey import Survey
+
+_MOST = 0.9  # the share of the first lines that must have a format's form
+_SLASHED = re.compile(r"\S+[/|](?:O|[BIESLUM]-[^\s/|]+|[A-Z][A-Z$.,:'`-]{0,5})")
+_MANY_PAIRS = 3
+_CONVERT = "convert it to lines of a token, a TAB and a tag, with a blank line after each sentence"
+
+
+def foreign_format(found: Survey) -> str | None:
+    """Return what a file is and how to read it, or None if it may be CoNLL.
+
+    >>> foreign_format(Survey(first_lines=["#FORMAT=WebAnno TSV 3.3"]))
+    'the file is WebAnno TSV, expected CoNLL; export it from WebAnno or INCEpTION as CoNLL 2002'
+    """
+    lines = found.first_lines
+    if not lines:
+        return None
+    content = [line for line in lines if not line.startswith("#")]
+    return _webanno(lines) or next((text for test in _TESTS if content and (text := test(content, found))), None)
+
+
+def _json(lines: Sequence[str], found: Survey) -> str | None:
+    if _share(lines, _is_json_object) >= _MOST:
+        return f"the lines are JSON objects, expected CoNLL; {_CONVERT}"
+    if lines[0].lstrip()[:1] in ("[", "{") and _is_json_start(lines):
+        return f"the file is JSON, expected CoNLL; {_CONVERT}"
+    return None
+
+
+def _is_json_object(line: str) -> bool:
+    if not line.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return line.startswith('{"')
+
+
+def _is_json_start(lines: Sequence[str]) -> bool:
+    text = "".join(lines[:3]).replace(" ", "")
+    return text.startswith(('[{"', '{"', "[[", '["')) and ":" in text + ":"
+
+
+def _markup(lines: Sequence[str], found: Survey) -> str | None:
+    if re.match(r"\s*<(\?xml|!DOCTYPE|html|TEI|DOC|corpus|document)\b", lines[0], re.IGNORECASE):
+        return f"the file is XML or HTML, expected CoNLL; {_CONVERT}"
+    return None
+
+
+def _webanno(lines: Sequence[str]) -> str | None:
+    if lines[0].startswith("#FORMAT=WebAnno TSV"):
+        return "the file is WebAnno TSV, expected CoNLL; export it from WebAnno or INCEpTION as CoNLL 2002"
+    return None
+
+
+def _brat(lines: Sequence[str], found: Survey) -> str | None:
+    if _share(lines, lambda line: bool(re.match(r"[TREAN#]\d+\t\S+ ", line))) >= _MOST:
+        return "the file is brat standoff (.ann), which has no tokens, expected CoNLL; " + _CONVERT
+    return None
+
+
+def _conll_2012(lines: Sequence[str], found: Survey) -> str | None:
+    bracketed = [i for i, values in enumerate(found.columns) if holds_brackets(values)]
+    if not bracketed or any(map(_holds_prefixes, found.columns)):
+        return None
+    listed = ", ".join(map(str, bracketed))
+    many = len(bracketed) > 1
+    return (
+        f"column{'s' if many else ''} {listed} hold{'' if many else 's'} spans in brackets, as CoNLL-2012 (OntoNotes)"
+        " writes them, expected one tag for each token: convert (PER* * *) to B-PER I-PER I-PER"
+    )
+
+
+def _holds_prefixes(values: collections.Counter[str]) -> bool:
+    n = sum(values[value] for value in values if looks_like_tag(value))
+    return n >= _MOST * values.total() and any("-" in value[1:2] for value in values)
+
+
+def _csv(lines: Sequence[str], found: Survey) -> str | None:
+    if any("\t" in line for line in lines) or _share(lines, lambda line: "," in line) < _MOST:
+        return None
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
+    except csv.Error:
+        return None
+    n_columns, n = collections.Counter(map(len, rows)).most_common(1)[0]
+    if n < _MOST * len(rows) or n_columns < 2:
+        return None
+    last = [row[-1] for row in rows if len(row) == n_columns]
+    if sum(map(looks_like_tag, last)) < len(last) / 2:
+        return None
+    quoted = any('"' in line for line in lines)
+    sentences = any(re.match(r"sentence\W*\d*,", line, re.IGNORECASE) for line in lines)
+    text = f"the file is CSV with {n_columns} columns, expected CoNLL; "
+    if quoted or sentences:
+        return text + f"{_CONVERT} (with a spreadsheet, or Python's csv module)"
+    return text + "set data.delimiter to a comma (',') if no token is quoted, or convert it"
+
+
+def _pairs(lines: Sequence[str], found: Survey) -> str | None:
+    def is_pairs(line: str) -> bool:
+        fields = line.split("\t") if "\t" in line else line.split(" ")
+        tags = fields[1::2]
+        return len(fields) >= 2 * _MANY_PAIRS and len(fields) % 2 == 0 and all(map(looks_like_tag, tags))
+
+    same_length = len({len(line.split()) for line in lines}) == 1
+    if _share(lines, is_pairs) >= _MOST and not (same_length and found.n_blank):
+        return f"each line holds a whole sentence of tokens and tags in turn, expected one token a line; {_CONVERT}"
+    return None
+
+
+def _slashes(lines: Sequence[str], found: Survey) -> str | None:
+    def is_slashed(line: str) -> bool:
+        fields = [field for field in re.split("[ \t]+", line) if field]
+        fitting = sum(_SLASHED.fullmatch(field) is not None for field in fields)
+        return len(fields) >= 2 and fitting >= _MOST * len(fields) and any("/" in f or "|" in f for f in fields)
+
+    if _share(lines, is_slashed) >= _MOST:
+        return f"each line holds a sentence of token/TAG pairs, expected one token a line; {_CONVERT}"
+    return None
+
+
+def _parallel(lines: Sequence[str], found: Survey) -> str | None:
+    """Recognize a file of sentences, or of the tags of sentences, one a line, as in `seq.in` and `seq.out`."""
+    fields = [[field for field in re.split("[ \t]+", line) if field] for line in lines]
+    long = [row for row in fields if len(row) >= 2 * _MANY_PAIRS]
+    if len(long) < len(fields) / 2 or len({len(row) for row in fields}) < min(3, len(fields)):
+        return None
+    if sum(all(map(looks_like_tag, row)) for row in fields) >= _MOST * len(fields):
+        return (
+            "each line holds the tags of a sentence, as in parallel files (seq.in and seq.out), expected a token and a"
+            " tag on each line; join the two files token by token"
+        )
+    if any("\t" in line for line in lines) or any(looks_like_tag(row[-1]) and len(row[-1]) > 1 for row in fields):
+        return None
+    return "each line seems to hold a whole sentence of text, expected one token a line with its tag; " + _CONVERT
+
+
+def _share(lines: Sequence[str], fits: Callable[[str], bool]) -> float:
+    return sum(map(fits, lines)) / len(lines)
+
+
+_TESTS = (_json, _markup, _brat, _pairs, _slashes, _csv, _conll_2012, _parallel)

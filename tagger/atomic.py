@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tagger.errors import ModelError
@@ -21,30 +22,59 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
 def publish_directory(
-    target: Path, files: Mapping[str, bytes | memoryview], *, check: Callable[[Path], None] = lambda fresh: None
+    target: Path,
+    files: Mapping[str, bytes | memoryview],
+    *,
+    check: Callable[[Path], None] = lambda fresh: None,
+    keep: str | None = None,
 ) -> None:
     """Write `files` into a new directory beside `target` and replace `target` with it in one step.
 
     Args:
         files: contents by name.
         check: called with the new directory before it is put in place; if it raises, `target` stays as it was.
+        keep: the file whose content identifies a directory, to keep the one that is replaced as `previous_of(target)`.
 
     Raises:
         ModelError: `target` cannot be written.
     """
     target = target.resolve()  # a link stays, and the directory that it points to is replaced
-    fresh = _fresh(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-        for name, content in files.items():
-            _write_synced(fresh / name, content)
-        _sync_directory(fresh)
+    kept = None if keep is None else _identity(target, keep)
+    with directory_beside(target, files, kept=kept) as fresh:
         check(fresh)
-        replace_directory(fresh, target)
-    except OSError as error:
-        raise explain_not_writable(target, error) from error
+        try:
+            replace_directory(fresh, target)
+            if kept is not None:
+                _keep(fresh, target)
+        except OSError as error:
+            raise explain_not_writable(target, error) from error
+
+
+@contextlib.contextmanager
+def directory_beside(
+    target: Path, files: Mapping[str, bytes | memoryview], *, kept: str | None = None
+) -> Iterator[Path]:
+    """Write `files` into a new directory beside `target`, and remove whatever has its name at the end.
+
+    Args:
+        kept: the identity of `target` if the new directory will replace it and it is to be kept.
+
+    Raises:
+        ModelError: the directory cannot be written.
+    """
+    target = target.resolve()
+    fresh = _fresh(target, kept)
+    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+            for name, content in files.items():
+                _write_synced(fresh / name, content)
+            _sync_directory(fresh)
+        except OSError as error:
+            raise explain_not_writable(target, error) from error
+        yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -52,7 +82,7 @@ def publish_directory(
 def replace_directory(fresh: Path, target: Path) -> None:
     """Replace a directory with another one beside it, in one step.
 
-    The old directory may remain under the name of `fresh`.
+    The old directory, if there is one, then has the name `fresh`.
     """
     target = target.resolve()
     if target.exists():
@@ -60,6 +90,30 @@ def replace_directory(fresh: Path, target: Path) -> None:
     else:
         fresh.rename(target)
     _sync_directory(target.parent)
+
+
+def previous_of(target: Path) -> Path:
+    """Return the place of the directory that `target` has replaced."""
+    target = target.resolve()
+    return target.with_name(f"{target.name}.previous")
+
+
+def _keep(replaced: Path, target: Path) -> None:
+    """Move the directory that `target` has replaced to its place; the one that was there before gets its name."""
+    previous = previous_of(target)
+    if previous.exists():
+        _exchange(replaced, previous)
+    else:
+        replaced.rename(previous)
+    _sync_directory(target.parent)
+
+
+def _identity(directory: Path, name: str) -> str | None:
+    """Return a checksum of a directory's file `name`; None if it cannot be read."""
+    try:
+        return hashlib.sha256((directory / name).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> None:
@@ -106,27 +160,34 @@ def check_writable(target: Path) -> None:
         raise explain_not_writable(target, error) from None
 
 
-def _fresh(target: Path) -> Path:
-    return target.parent / f".{target.name}.{os.getpid()}.new"
+def _fresh(target: Path, kept: str | None = None) -> Path:
+    # After a crash, the identity of the directory that is to be kept tells whether it was already exchanged.
+    return target.parent / f".{target.name}.{os.getpid()}{f'.{kept}' if kept else ''}.new"
 
 
-def remove_leftovers(target: Path) -> None:
+def remove_leftovers(target: Path, *, marker: str) -> None:
     """Clean up after processes that were killed while they wrote `target`; no process may be writing it now.
 
-    Directories that they left beside `target` are removed. If one of them is the old `target`, and `target` itself is
-    missing, it is put back.
+    Directories that they left beside `target` are removed, but for two: the old `target` if `target` itself is missing,
+    and the old `target` that was to be kept. These are moved to their places.
+
+    Args:
+        marker: the file whose content identifies a directory.
 
     Raises:
-        ModelError: the old `target` cannot be put back.
+        ModelError: the old `target` cannot be moved to its place.
     """
     target = target.resolve()
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(new|old)")
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+(\.[0-9a-f]{{16}})?\.(new|old)")
     try:
-        found = [path for path in target.parent.iterdir() if leftover.fullmatch(path.name)]
-        for path in found:
+        found = [(path, match[1]) for path in target.parent.iterdir() if (match := leftover.fullmatch(path.name))]
+        for path, _ in found:
             if path.suffix == ".old" and not target.exists():
                 path.rename(target)  # killed between two renames: this is the model
-        for path in found:
+        for path, kept in found:
+            if kept is not None and f".{_identity(path, marker)}" == kept:
+                _keep(path, target)  # killed after the exchange
+        for path, _ in found:
             shutil.rmtree(path, ignore_errors=True)
     except OSError as error:
         raise explain_not_writable(target, error) from None
@@ -175,7 +236,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _exchange(fresh: Path, target: Path) -> None:
-    """Swap two directories in one step if the system supports it; otherwise replace the second one with two renames.
+    """Swap two directories in one step if the system supports it; otherwise with renames.
 
     Linux supports it.
     """
@@ -183,7 +244,7 @@ def _exchange(fresh: Path, target: Path) -> None:
         old = fresh.with_suffix(".old")
         target.rename(old)
         fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        old.rename(fresh)
 
 
 def _renameat2_exchange(a: Path, b: Path) -> bool:

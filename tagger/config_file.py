@@ -47,7 +47,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path, sections: Collection[str]) -> tuple[dict[str, Any], dict[str, int]]:
+def read_yaml(path: Path, sections: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, int]]:
     """Read a YAML file.
 
     Args:

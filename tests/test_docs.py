@@ -380,7 +380,9 @@ def test_every_command_and_option_is_documented() -> None:
                     assert f"[{option}" in synopsis, (name, option)
                 else:
                     assert option.upper().removesuffix("S") in synopsis, (name, option)
-        assert set(re.findall(r"--[a-z-]+", synopsis)) <= {option for p in command.params for option in p.opts}
+        assert set(re.findall(r"--[a-z-]+", synopsis)) <= {
+            option for p in command.params for option in (*p.opts, *p.secondary_opts)
+        }
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)

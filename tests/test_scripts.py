@@ -59,6 +59,6 @@ def test_the_fuzzer_of_models_runs_and_finds_nothing() -> None:
 
 @pytest.mark.parametrize("check", ["checksums", "graph", "weights", "links", "text", "bytes"])
 def test_a_fuzzer_notices_when_a_check_is_switched_off(check: str) -> None:
-    done = run("scripts/checks/switch_off.py", "--checks", check, "--inputs", "3000")
+    done = run("scripts/checks/switch_off.py", "--checks", check, "--inputs", "5000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{check}: noticed at input " in done.stdout

@@ -1,12 +1,14 @@
 """Interrupt trainings at random in every way, resume them, and compare them with an uninterrupted training.
 
-    python scripts/checks/crash_test.py                    # 100 kills, 30 failing writes, 20 full disks: half an hour
-    python scripts/checks/crash_test.py --kills 3 --errors 2 --full 1 --seed 7
+    python scripts/checks/crash_test.py                    # 200 kills, 30 failing writes, 20 full disks: an hour
+    python scripts/checks/crash_test.py --kills 3 --replacing 3 --errors 2 --full 1 --seed 7
 
 Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
 writes, syncs and renames that fail at random (a write may be incomplete), or by a file system that is full. After every
 interruption the model directory must be whole or missing. At the end all weights, the exported network and the history
-must be equal, bit for bit, to those of an uninterrupted run. Prints a line of JSON; exits with 1 if anything differs.
+must be equal, bit for bit, to those of an uninterrupted run. With --replacing, a finished model of another seed is in
+the directory before: after every kill, that model or the finished new one must be there, bit for bit, and at the end
+the old one beside it. Prints a line of JSON; exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ SETTINGS = {
 _MOST_TRIES = 60  # trainings in one run; a run that needs more makes no progress
 
 
-def command(model: Path) -> list[str]:
-    settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+def command(model: Path, **more: str) -> list[str]:
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **more}.items()]
     return [
         sys.executable,
         __file__,
@@ -69,14 +71,20 @@ def content(model: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(model.iterdir()):
         if path.name == "history.csv":
-            found[path.name] = [line.split(",")[:3] for line in path.read_text("utf-8").splitlines()]
+            found[path.name] = [_without_times(line) for line in path.read_text("utf-8").splitlines()]
         elif path.name == "manifest.json":
             values = json.loads(path.read_text("utf-8"))
-            del values["files"]["history.csv"], values["files"]["config.yaml"], values["sha256"], values["test"]
+            del values["files"]["history.csv"], values["files"]["config.yaml"]
+            del values["sha256"], values["test"], values["origin"]
             found[path.name] = values
         elif path.name != "config.yaml":  # paths in it are relative to the model
             found[path.name] = path.read_bytes()
     return found
+
+
+def _without_times(line: str) -> list[str]:
+    epoch, loss, score, _seconds, _tokens_per_second, *others = line.split(",")
+    return [epoch, loss, score, *others]
 
 
 def is_whole(model: Path) -> bool:
@@ -111,6 +119,25 @@ def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
             if line.startswith(("network: ", "continuing in epoch ")):
                 break
     timer = threading.Timer(rng.uniform(0, reach), process.kill)
+    timer.start()
+    errors = "".join(lines)
+    code = process.wait()
+    timer.cancel()
+    if code not in (0, -9):
+        raise SystemExit(f"exit code {code}, expected 0 or a kill:\n{errors}")
+    return code != 0
+
+
+def by_kill_at_the_end(model: Path, rng: random.Random, reach: float) -> bool:
+    """Kill the training as `by_kill` does, but half of the time while it puts its model in place."""
+    if rng.random() < 0.5:
+        return by_kill(model, rng, reach)
+    process = start(model)
+    lines = iter(process.stderr or ())
+    for line in lines:
+        if line.startswith((f"epoch {int(SETTINGS['training.epochs']):3d} ", "continuing in epoch 5")):
+            break
+    timer = threading.Timer(rng.uniform(0, 0.3), process.kill)
     timer.start()
     errors = "".join(lines)
     code = process.wait()
@@ -202,6 +229,34 @@ def interrupt(
     return found
 
 
+def replacing(
+    folder: Path, n: int, rng: random.Random, reach: float, old: Path, expected: dict[str, Any]
+) -> dict[str, int]:
+    """Kill trainings over a finished model n times; at any time, that model or the whole new one must be in place."""
+    found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0, "after the exchange": 0}
+    before = content(old)
+    while found["interruptions"] < n:
+        model = folder / f"replacing-{found['runs']}"
+        previous = model.with_name(f"{model.name}.previous")
+        shutil.copytree(old, model)
+        for _ in range(_MOST_TRIES):
+            last = found["interruptions"] >= n
+            interrupted = fails(start(model)) if last else by_kill_at_the_end(model, rng, reach)
+            found["unreadable"] += not is_whole(model) or not is_whole(previous)
+            now = content(model)
+            found["different"] += now not in (before, expected)
+            if not interrupted:
+                break
+            found["after the exchange"] += now == expected
+            found["interruptions"] += 1
+        else:
+            raise SystemExit(f"{model}: found {_MOST_TRIES} interruptions, expected the training to end before")
+        found["runs"] += 1
+        found["different"] += content(model) != expected or content(previous) != before
+        print(f"replacing: {found}", file=sys.stderr, flush=True)
+    return found
+
+
 # --- The training process, with the faults that the environment variables ask for -------------------------------------
 
 
@@ -267,6 +322,7 @@ class Wrapped:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="interruptions by kill -9")
+    parser.add_argument("--replacing", type=int, default=100, help="kills of a training over a finished model")
     parser.add_argument("--errors", type=int, default=30, help="interruptions by failing writes")
     parser.add_argument(
         "--full", type=int, default=20, help="interruptions by a full disk, and as many by a limit of file sizes"
@@ -285,6 +341,9 @@ def main() -> None:
         if process.wait():
             raise SystemExit("the training fails without any interruption")
         expected = content(folder / "whole")
+        other_seed = {"training.seed": "2", "training.epochs": "1"}
+        subprocess.run(command(folder / "old", **other_seed), cwd=folder, check=True, capture_output=True)
+        found["replacing"] = replacing(folder, arguments.replacing, rng, reach, folder / "old", expected)
         found["kill"] = interrupt(folder, by_kill, arguments.kills, rng, reach, expected)
         found["failing writes"] = interrupt(folder, by_failing_writes, arguments.errors, rng, reach, expected)
         found["limit of sizes"] = interrupt(folder, by_full_disk, arguments.full, rng, reach, expected)

@@ -82,14 +82,39 @@ def cli() -> None:
     " best on dev.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
+@click.option(
+    "--epochs-more",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Continue a finished training for N epochs, as if it had had them from the start.",
+)
+@click.option("--force", is_flag=True, help="Replace a model of another config or of other data too.")
+@click.option(
+    "--keep-previous/--no-keep-previous",
+    default=True,
+    show_default=True,
+    help="Keep the model that is replaced as DIR.previous.",
+)
 def train(
-    config: Path, settings: tuple[str, ...], model_dir: str | None, device: str, seeds: int | None, resume: bool
+    config: Path,
+    settings: tuple[str, ...],
+    model_dir: str | None,
+    device: str,
+    seeds: int | None,
+    resume: bool,
+    epochs_more: int | None,
+    force: bool,
+    keep_previous: bool,
 ) -> None:
     """Train a model as CONFIG (a YAML file) describes.
 
     The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
-    continues the training as if it had never been interrupted.
+    continues the training as if it had never been interrupted. A finished model in the directory stays there until the
+    training ends.
     """
+    if epochs_more is not None and (resume or seeds is not None):
+        other = "--resume" if resume else "--seeds"
+        raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
     start = time.monotonic()
     console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     _require("tensorflow", "pydantic")
@@ -100,17 +125,28 @@ def train(
         loaded = with_model_dir(loaded, model_dir)
     with console.StopRequest() as stop:
         from tagger.cli.progress import TrainingProgress
+        from tagger.training.replacing import Replacing
         from tagger.training.seeds import train_seeds
         from tagger.training.train import train as train_one
 
         with TrainingProgress(on_begin=stop.begin, n_trainings=seeds or 1) as progress:
             progress.note("reading the data")
             chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
-            outcome = chosen(loaded, listener=progress, device=device, resume=resume, should_stop=stop.requested)
+            more: dict[str, Any] = {} if epochs_more is None else {"epochs_more": epochs_more}
+            outcome = chosen(
+                loaded,
+                listener=progress,
+                device=device,
+                resume=resume,
+                should_stop=stop.requested,
+                replacing=Replacing(config_file=config, force=force, keep_previous=keep_previous),
+                **more,
+            )
     for line in outcome.summary():
         console.say(line)
     if outcome.stopped:
-        console.say("to continue the training, give the same command with --resume")
+        instead = "" if epochs_more is None else " instead of --epochs-more"
+        console.say(f"to continue the training, give the same command with --resume{instead}")
         # If only another worker was asked to stop, this one does not have an exit code of its own.
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:

@@ -41,6 +41,7 @@ class Manifest:
         dev: epoch, precision, recall, f1 and accuracy of the saved weights on the dev set.
         test: the config's test file relative to the model directory, or None.
         versions: the versions of the packages that made the model.
+        origin: the config and the data that the model was trained with, by key; empty in older models.
     """
 
     layout: Layout
@@ -55,6 +56,7 @@ class Manifest:
     dev: Mapping[str, float]
     test: str | None
     versions: Mapping[str, str]
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain values."""
@@ -77,6 +79,7 @@ class Manifest:
         Raises:
             ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
+        values = {"origin": {}, **values}
         if type(values.get("notation")) is dict:
             values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
@@ -236,6 +239,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
     "test": _TEXT_OR_NULL,
     "versions": (_is_mapping(_is_text), "names with versions"),
+    "origin": (_is_mapping(_is_text), "names with text"),
 }
 _EXPECTED_LATER: Mapping[str, tuple[_Fits, str]] = {
     "header": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of names"),

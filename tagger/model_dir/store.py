@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Characters
-from tagger.atomic import check_replaceable, check_writable, publish_directory
+from tagger.atomic import check_replaceable, check_writable, previous_of, publish_directory
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ModelError
@@ -192,14 +192,36 @@ def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabula
     return TagVocabulary(tags)
 
 
-def check_place(directory: Path) -> None:
+def check_place(directory: Path, *, keep_previous: bool = False) -> None:
     """Check, before a long training, that a model can be written here and would replace nothing but a model.
+
+    Args:
+        keep_previous: whether a model that is replaced will be kept beside the directory.
 
     Raises:
         ModelError: the directory holds something else, or cannot be written.
     """
-    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+    _check_replaceable(directory, keep_previous=keep_previous)
     check_writable(directory)
+
+
+def _check_replaceable(directory: Path, *, keep_previous: bool) -> None:
+    check_replaceable(directory, MODEL_FILES, marker=MANIFEST)
+    if keep_previous and directory.exists():
+        _check_previous(previous_of(directory))
+
+
+def _check_previous(previous: Path) -> None:
+    remedy = "move it, or pass --no-keep-previous"
+    if previous.is_symlink() or previous.with_name(f"{previous.name}.training").exists():
+        what = "a link" if previous.is_symlink() else "a model that has a training of its own"
+        raise ModelError(f"{previous}: found {what}, expected the place for the model that is replaced; {remedy}")
+    try:
+        check_replaceable(previous, MODEL_FILES, marker=MANIFEST)
+    except ModelError as error:
+        raise ModelError(
+            f"{previous}: cannot take the model that is replaced; {remedy}", detail=[error.message, *error.detail]
+        ) from None
 
 
 def surrounding_model(path: Path) -> Path | None:
@@ -208,24 +230,13 @@ def surrounding_model(path: Path) -> Path | None:
     return next((folder for folder in folders if all((folder / name).exists() for name in _MARKS)), None)
 
 
-def save_model(
-    model: Model[Weights],
-    *,
-    graph: bytes,
-    config: str,
-    history: str,
-    check: Callable[[Path], None] = lambda directory: None,
-) -> None:
-    """Write a model directory in one step, replacing an older model.
+def model_files(model: Model[Weights], *, graph: bytes, config: str, history: str) -> dict[str, bytes | memoryview]:
+    """Return the content of each file of a model directory, by name.
 
     Args:
         graph: the network as ONNX, which reads its embedding from the file `EMBEDDINGS`.
         config: the content of `CONFIG`.
         history: the content of `HISTORY`.
-        check: called with the new directory before it is put in place; if it raises, the old model stays.
-
-    Raises:
-        ModelError: the directory holds something else, or cannot be written.
     """
     import safetensors.numpy  # not at the top, because prediction works without it
 
@@ -250,9 +261,39 @@ def save_model(
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in sorted(files.items())
     }
-    files[MANIFEST] = dump_manifest(values)
-    check_replaceable(model.directory, MODEL_FILES, marker=MANIFEST)
-    publish_directory(model.directory, files, check=check)
+    return {**files, MANIFEST: dump_manifest(values)}
+
+
+def save_model(
+    model: Model[Weights],
+    *,
+    graph: bytes,
+    config: str,
+    history: str,
+    check: Callable[[Path], None] = lambda directory: None,
+) -> None:
+    """Write a model directory in one step, replacing an older model; the arguments are those of the two functions."""
+    publish_model(model.directory, model_files(model, graph=graph, config=config, history=history), check=check)
+
+
+def publish_model(
+    directory: Path,
+    files: Mapping[str, bytes | memoryview],
+    *,
+    check: Callable[[Path], None] = lambda directory: None,
+    keep_previous: bool = False,
+) -> None:
+    """Put the files of a model into its directory in one step, replacing an older model.
+
+    Args:
+        check: called with the new directory before it is put in place; if it raises, the old model stays.
+        keep_previous: whether the older model is kept beside the directory.
+
+    Raises:
+        ModelError: the directory holds something else, or cannot be written.
+    """
+    _check_replaceable(directory, keep_previous=keep_previous)  # the last check may have been hours ago
+    publish_directory(directory, files, check=check, keep=MANIFEST if keep_previous else None)
 
 
 def _lines(items: tuple[str, ...]) -> bytes:

@@ -30,7 +30,10 @@ from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, u
 _UNITS_PER_CALL, _MOST_STEPS_PER_CALL, _TOKENS_PER_CALL = 1600, 16, 4096
 # The loss per token beyond which training has diverged even if the loss is finite. The loss of random guessing is below
 # 15.
-_MOST_LOSS = 1e6
+MOST_LOSS = 1e6
+# The magnitude beyond which a weight is meaningless even if it is finite. Useful weights stay below 1,000; pretrained
+# vectors may hold any numbers.
+_MOST_WEIGHT = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Trainer:
         start = time.perf_counter() - progress.seconds
         for n_steps, n_tokens, arguments in prefetch(self._calls(batches, epoch, progress.steps, should_stop)):
             loss, n_stops, n_good = self._compiled(*arguments).numpy()
-            if not abs(loss) <= _MOST_LOSS * n_tokens:
+            if not abs(loss) <= MOST_LOSS * n_tokens:
                 raise DivergedError(
                     epoch, f"a loss of {loss / n_tokens:.3g} per token", progress.steps + min(int(n_good), n_steps - 1)
                 )
@@ -184,11 +187,15 @@ class Trainer:
         return progress.loss()
 
     def check_weights(self, epoch: int, progress: Progress) -> None:
-        """Raise DivergedError if a weight is not finite: the last step can break the weights after a finite loss."""
-        # A sum is not finite if one of its terms is not, and it does not need a second array of the embedding's size.
+        """Raise DivergedError if a weight is not finite or too large: the last step may break it after a good loss."""
         for weight in self.network.trainable_variables:
-            if not math.isfinite(weight.numpy().sum(dtype=np.float64)):
+            values = weight.numpy()
+            # A sum is not finite if one of its terms is not, and it does not need a second array of the embedding's
+            # size.
+            if not math.isfinite(values.sum(dtype=np.float64)):
                 raise DivergedError(epoch, "weights that are not finite", progress.steps - 1)
+            if weight is not self.network.embedding and (largest := np.abs(values).max(initial=0.0)) > _MOST_WEIGHT:
+                raise DivergedError(epoch, f"weights up to {largest:.3g}", progress.steps - 1)
 
     def state(self, n_rows: int) -> dict[str, npt.NDArray[Any]]:
         """Return everything that the next step depends on, in the form that `restore` takes.

@@ -149,6 +149,51 @@ def tag_probabilities(
     return np.exp(chosen)
 
 
+def losses_of(
+    logits: Logits,
+    lengths: npt.NDArray[np.int32],
+    tag_ids: npt.NDArray[np.intp],
+    transitions: Transitions | None,
+) -> _Doubles:
+    """Return minus the log-probability of the given tags of each sentence, [B]: the loss that training minimizes.
+
+    Args:
+        logits: [B, T, K].
+        lengths: [B], 1 to T; values beyond a sentence's length are ignored.
+        tag_ids: [B, T], the gold tags.
+        transitions: the transitions of the decoder; only those of a CRF are part of the loss.
+    """
+    inside = np.arange(logits.shape[1]) < lengths[:, None]
+    emissions = np.where(inside[..., None], logits, 0.0).astype(np.float64)
+    chosen = np.where(inside, np.take_along_axis(emissions, tag_ids[..., None], axis=-1)[..., 0], 0.0).sum(axis=1)
+    if transitions is None or not transitions.learned:
+        most = emissions.max(axis=-1)
+        totals = most + np.log(np.exp(emissions - most[..., None]).sum(axis=-1))
+        result: _Doubles = np.where(inside, totals, 0.0).sum(axis=1) - chosen
+        return result
+    moves = transitions.transition[tag_ids[:, :-1], tag_ids[:, 1:]]
+    chosen += np.where(inside[:, 1:], moves, 0.0).sum(axis=1) + transitions.start[tag_ids[:, 0]]
+    chosen += transitions.end[tag_ids[np.arange(len(tag_ids)), lengths - 1]]
+    of_paths: _Doubles = _log_sum_of_paths(emissions, lengths, transitions) - chosen
+    return of_paths
+
+
+def _log_sum_of_paths(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
+    """Return the logarithm of the summed exponentials of all paths of each sentence, [B]; emissions are [B, T, K]."""
+    factors, ends = np.exp(transitions.transition), np.exp(transitions.end)  # forbidden transitions become 0
+    least = np.finfo(np.float64).tiny
+    arrived = transitions.start + emissions[:, 0]
+    for t in range(emissions.shape[1]):
+        if t:
+            most = arrived.max(axis=-1, keepdims=True)
+            sums = np.exp(arrived - most) @ factors
+            moved = most + np.log(np.maximum(sums, least)) + emissions[:, t]
+            arrived = np.where((t < lengths)[:, None], moved, arrived)
+    most = arrived.max(axis=-1)
+    result: _Doubles = most + np.log(np.maximum(np.exp(arrived - most[:, None]) @ ends, least))
+    return result
+
+
 def marginals(
     logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions, *, most_numbers: int = _MOST_NUMBERS
 ) -> _Doubles:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.architecture import Decoder
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
@@ -23,7 +24,7 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Logits, decode, tag_probabilities
+from tagger.prediction.decoding import Logits, decode, losses_of, tag_probabilities
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,10 +84,12 @@ class TaggedSentence:
         tags: T canonical tags in the scheme of the training file.
         probabilities: T fractions, the probability of each tag: the marginal probability with a CRF, otherwise that of
             the softmax; empty if probabilities were not requested.
+        loss: minus the log-probability of the gold tags; 0 if these were not given.
     """
 
     tags: list[str]
     probabilities: list[float]
+    loss: float = 0.0
 
 
 Tokens = Sequence[str]
@@ -131,7 +134,12 @@ class Predictor:
         return [self.spell(OUTSIDE), *(self.spell(f"{prefix}-{name}") for name in types for prefix in prefixes)]
 
     def tag(
-        self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None, *, probabilities: bool = True
+        self,
+        sentences: Sequence[Tokens],
+        features: Sequence[Columns] | None = None,
+        *,
+        probabilities: bool = True,
+        gold: Sequence[Ids | None] | None = None,
     ) -> list[TaggedSentence]:
         """Tag sentences, which are lists of tokens; an empty sentence gets no tags.
 
@@ -139,8 +147,10 @@ class Predictor:
             sentences: the tokens of each sentence.
             features: the feature columns of each sentence, if the model reads any.
             probabilities: whether to compute the probabilities of the tags as well.
+            gold: the ids of each sentence's gold tags, to compute its loss; None for a sentence whose loss is not
+                needed.
         """
-        return self.start(_columns(sentences, features), probabilities=probabilities).result()
+        return self.start(_columns(sentences, features), probabilities=probabilities, gold=gold).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
         """Return the logits [T_i, K] of each sentence, to compare networks; the arguments are those of `tag`."""
@@ -154,13 +164,22 @@ class Predictor:
         learned: Transitions = self._compute_logits.transitions  # type: ignore[attr-defined]
         return learned
 
-    def start(self, sentences: Sequence[Columns], *, probabilities: bool) -> Started:
+    def start(
+        self, sentences: Sequence[Columns], *, probabilities: bool, gold: Sequence[Ids | None] | None = None
+    ) -> Started:
         """Start to tag sentences; a single batch is left to the thread that asks for the result."""
         ids, forms = self._encoder.encode(sentences)
         batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
         transitions = self._transitions()
         jobs = [
-            functools.partial(self._decode, [ids[i] for i in rows], forms, transitions, probabilities)
+            functools.partial(
+                self._decode,
+                [ids[i] for i in rows],
+                forms,
+                transitions,
+                probabilities,
+                [None if gold is None else gold[i] for i in rows],
+            )
             for rows in batches
         ]
         return Started(len(ids), batches, jobs, self._submit(jobs))
@@ -177,7 +196,12 @@ class Predictor:
         return [pool.submit(job) for job in jobs]
 
     def _decode(
-        self, sentences: list[Ids], forms: WordForms | None, transitions: Transitions | None, probabilities: bool
+        self,
+        sentences: list[Ids],
+        forms: WordForms | None,
+        transitions: Transitions | None,
+        probabilities: bool,
+        gold: list[Ids | None],
     ) -> list[TaggedSentence]:
         """Tag sentences of similar length, or a single sentence that is longer than a window."""
         if len(sentences[0]) > self._max_length:
@@ -191,9 +215,10 @@ class Predictor:
         flat_tags, flat_probabilities = self._tags.decode(tag_ids[mask]), []
         if probabilities:
             flat_probabilities = tag_probabilities(logits, lengths, tag_ids, transitions)[mask].tolist()
+        losses = _losses(logits, lengths, gold, transitions)
         tagged, start = [], 0
-        for end in itertools.accumulate(lengths.tolist()):
-            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_probabilities[start:end]))
+        for end, loss in zip(itertools.accumulate(lengths.tolist()), losses, strict=True):
+            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_probabilities[start:end], loss))
             start = end
         return tagged
 
@@ -263,6 +288,20 @@ def _columns(sentences: Sequence[Tokens], features: Sequence[Columns] | None) ->
     if features is None:
         return [[tokens] for tokens in sentences]
     return [[tokens, *columns] for tokens, columns in zip(sentences, features, strict=True)]
+
+
+def _losses(
+    logits: Logits, lengths: npt.NDArray[np.int32], gold: list[Ids | None], transitions: Transitions | None
+) -> list[float]:
+    """Return the loss of each sentence; 0 for the sentences whose gold tags are not given."""
+    losses = np.zeros(len(gold))
+    known = [(row, ids) for row, ids in enumerate(gold) if ids is not None]
+    if known:
+        rows, tag_ids = [row for row, _ in known], np.zeros(logits.shape[:2], np.intp)
+        for row, ids in known:
+            tag_ids[row, : len(ids)] = ids
+        losses[rows] = losses_of(logits[rows], lengths[rows], tag_ids[rows], transitions)
+    return [float(loss) for loss in losses]
 
 
 class Started:

@@ -27,6 +27,7 @@ import safetensors.numpy
 
 from tagger.atomic import explain_not_writable, remove_leftovers, write_atomically
 from tagger.errors import ModelError
+from tagger.model_dir.files import MANIFEST
 
 _LOCK = "lock"
 _STATE = re.compile(r"state-([0-9]+)\.safetensors")
@@ -135,7 +136,7 @@ class Checkpoints:
         self._check_place()
         try:
             self._hold()
-            remove_leftovers(self.model_dir)
+            remove_leftovers(self.model_dir, marker=MANIFEST)
             for path in self._entries():
                 if _HALF_WRITTEN.fullmatch(path.name):
                     path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +26,15 @@ class EpochResult:
         train: the loss and the speed on the training data.
         dev: the scores on the dev set, or None without one.
         best: whether it is the best epoch so far.
+        dev_loss: the mean cross-entropy per token on the dev set; None without a dev set whose tags the network knows,
+            and in states that are older than this number.
     """
 
     epoch: int
     train: EpochLoss
     dev: Evaluation | None
     best: bool
+    dev_loss: float | None = None
 
     @property
     def dev_score(self) -> float | None:
@@ -43,12 +47,15 @@ class EpochResult:
     def beats(self, other: EpochResult | None) -> bool:
         """Return whether this epoch replaces an earlier one as the best.
 
-        It does if it has a better score, or if the two cannot be compared.
+        It does if it has a better score, or if the two cannot be compared. If the scores are equal, such as in the
+        first epochs of a network that does not find any span yet, the lower loss on dev decides, then the later epoch.
         """
         if other is None or self.dev is None or other.dev is None:
             return True
-        # Accuracy breaks ties, such as between the first epochs of a network that does not find any span yet.
-        return (score_of(self.dev), self.dev.accuracy) > (score_of(other.dev), other.dev.accuracy)
+        ours, theirs = score_of(self.dev), score_of(other.dev)
+        if ours != theirs:
+            return ours > theirs
+        return self.dev_loss is None or other.dev_loss is None or self.dev_loss <= other.dev_loss
 
     def to_json(self) -> dict[str, Any]:
         """Return the values that a state stores; floats keep all their digits."""
@@ -62,12 +69,30 @@ class EpochResult:
             overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
             types = {name: Score(**score) for name, score in dev["types"].items()}
             dev = Evaluation(**{**dev, "overall": overall, "strict": strict, "types": types})
-        return cls(values["epoch"], EpochLoss(**values["train"]), dev, values["best"])
+        return cls(values["epoch"], EpochLoss(**values["train"]), dev, values["best"], values.get("dev_loss"))
 
 
 def score_of(dev: Evaluation) -> float:
     """Return F1, or accuracy if F1 is meaningless: for plain tags, and for a dev set without spans."""
     return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
+
+
+def last_progress(history: Sequence[EpochResult]) -> int:
+    """Return the last epoch (from 1) that made progress, from which patience counts.
+
+    Progress is a better score on dev. As long as the score is 0, as it may be for many epochs if entities are rare, a
+    lower loss on the training data or on dev is progress too.
+    """
+    at, best, losses = 0, -1.0, (math.inf, math.inf)
+    for result in history:
+        score = result.dev_score
+        found = result.train.loss, math.inf if result.dev_loss is None else result.dev_loss
+        falls = any(now < before for now, before in zip(found, losses, strict=True))
+        if score is None or score > best or (score == best == 0.0 and falls):
+            at = result.epoch
+        best = max(best, score or 0.0)
+        losses = min(found[0], losses[0]), min(found[1], losses[1])
+    return at
 
 
 def dev_scores(result: EpochResult) -> dict[str, float]:
@@ -82,16 +107,18 @@ def dev_scores(result: EpochResult) -> dict[str, float]:
 def format_history(history: Sequence[EpochResult]) -> str:
     """Return the content of `history.csv`.
 
-    The third column is `dev_f1`, or `dev_accuracy` where accuracy decides; it is empty without a dev set.
+    The third column is `dev_f1`, or `dev_accuracy` where accuracy decides. It and the last one are empty without a dev
+    set.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     score = "dev_f1" if all(result.dev is None or result.dev.has_spans for result in history) else "dev_accuracy"
-    writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second"])
+    writer.writerow(["epoch", "train_loss", score, "seconds", "tokens_per_second", "dev_loss"])
     for result in history:
         speed = f"{result.train.seconds:.2f}", f"{result.train.tokens_per_second:.0f}"
         dev_score = "" if result.dev_score is None else f"{result.dev_score:.6f}"
-        writer.writerow([result.epoch, f"{result.train.loss:.6f}", dev_score, *speed])
+        dev_loss = "" if result.dev_loss is None else f"{result.dev_loss:.6f}"
+        writer.writerow([result.epoch, f"{result.train.loss:.6f}", dev_score, *speed, dev_loss])
     return out.getvalue()
 
 
@@ -123,12 +150,18 @@ class Outcome:
         history: the finished epochs.
         best: the best of them, or None if none was finished.
         stopped: whether the training was stopped before its end.
+        still_rising: whether the last epochs were still getting better when the epochs ran out.
+        not_replaced: whether the model in the directory is still the one from before the training.
+        previous: the place of the model that was replaced; None if there was none, or it was not kept.
     """
 
     model_dir: Path | None
     history: list[EpochResult]
     best: EpochResult | None
     stopped: bool
+    still_rising: bool = False
+    not_replaced: bool = False
+    previous: Path | None = None
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
@@ -138,4 +171,17 @@ class Outcome:
             return ["the model is written by the chief worker"]
         score = self.best.dev_score
         why = "the last" if score is None else f"dev {100 * score:.2f}"
-        return [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
+        if self.not_replaced:
+            return [
+                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
+                f" epoch so far is {self.best.epoch} ({why})"
+            ]
+        lines = [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
+        if self.previous is not None:
+            lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
+        if self.still_rising:
+            lines.append(
+                f"dev was still getting better in the last epochs; continue with --epochs-more"
+                f" {max(1, len(self.history) // 2)}, or raise training.epochs"
+            )
+        return lines

@@ -45,6 +45,7 @@ _FREE = frozenset(
 )
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
+_EPOCHS_IN_CONFIG = "epochs in config"  # the key of a state for training.epochs as the config has it, without additions
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
 
@@ -89,20 +90,66 @@ def _has_this_format(record: Mapping[str, Any]) -> bool:
     )
 
 
-def with_threads_of(state: State, config: Config, warn: Callable[[str], None]) -> Config:
+def with_epochs_of(state: State | None, config: Config, more: int | None, checkpoints: Checkpoints) -> Config:
+    """Return the config with the number of epochs that a continued training has in all.
+
+    Args:
+        more: the epochs that are added to a finished training; None to continue a training as it is.
+
+    Raises:
+        ConfigError: epochs are to be added, but there is no finished training with weights to continue from.
+    """
+    if more is None:
+        # After --epochs-more, the config still has the number of epochs from before.
+        same = state is not None and state.record.get(_EPOCHS_IN_CONFIG) == config.training.epochs
+        return (
+            with_epochs(config, state.record["settings"]["training.epochs"]) if state is not None and same else config
+        )
+    where = checkpoints.directory
+    if state is None:
+        raise ConfigError(
+            f"--epochs-more: found no finished training in {where}, expected one to continue; set training.epochs"
+            " instead"
+        )
+    if not state.record["finished"]:
+        raise ConfigError(
+            f"--epochs-more: found a training in {where} that was interrupted {state.record['at']}, expected a finished"
+            " one; continue it with --resume first"
+        )
+    if "--seeds" in state.record["settings"]:
+        raise ConfigError(
+            f"--epochs-more: found a training with --seeds in {where}, expected one with a single seed: seeds leave no"
+            " weights to continue from; train the best seed by itself (training.seed), or all with more"
+            " training.epochs"
+        )
+    return with_epochs(config, state.record["settings"]["training.epochs"] + more)
+
+
+def with_epochs(config: Config, epochs: int) -> Config:
+    """Return the config with another number of epochs."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+
+
+def with_threads_of(state: State, config: Config, warn: Callable[[str], None], option: str = "--resume") -> Config:
     """Return the config with a state's number of threads, because sums are rounded differently with another number."""
     threads, now = state.record["threads"], config.training.threads or available_cores()
     if threads in (None, now):
         return config
-    warn(f"--resume: training.threads: found {now}, continuing with {threads}, as in the training so far")
+    warn(f"{option}: training.threads: found {now}, continuing with {threads}, as in the training so far")
     return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
 # --- The fingerprint --------------------------------------------------------------------------------------------------
 
 
-def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[str, Any]:
-    """Return the fingerprint of a training: settings by key, data by the key that names it, and where it runs."""
+def fingerprint_of(
+    config: Config, prepared: Prepared, device: Device, epochs_in_config: int | None = None
+) -> dict[str, Any]:
+    """Return the fingerprint of a training: settings by key, data by the key that names it, and where it runs.
+
+    Args:
+        epochs_in_config: `training.epochs` without the epochs that were added to it, if there are any.
+    """
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
@@ -110,6 +157,7 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device) -> dict[s
         "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
+        _EPOCHS_IN_CONFIG: epochs_in_config or config.training.epochs,
     }
 
 
@@ -191,8 +239,12 @@ def _sha256(parts: Iterable[Any]) -> str:
     return f"SHA-256 {digest.hexdigest()[:16]}"
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str, *, option: str = "--resume") -> list[str]:
     """Compare the fingerprint in a state with that of the training that is to continue from it.
+
+    Args:
+        where: the directory of the state.
+        option: the option with which the training continues.
 
     Returns:
         Differences that do not prevent resuming but may change the result: other versions, another device.
@@ -200,15 +252,31 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) ->
     Raises:
         ConfigError: settings or data differ; each difference is shown.
     """
-    settings = {key: value for key, value in before["settings"].items() if key not in _FREE}
+    same = {key: now["settings"][key] for key in _extended(before, now["settings"])}
+    settings = {key: value for key, value in {**before["settings"], **same}.items() if key not in _FREE}
     differences = [*_differences(settings, now["settings"]), *_differences(before["data"], now["data"])]
     if differences:
         # Only an unfinished training prevents another one.
         again = "train again" if before.get("finished") else f"delete {where} and train again"
         raise ConfigError(
-            f"--resume: {differences[0]}; change it back, or {again} without --resume", detail=differences[1:]
+            f"{option}: {differences[0]}; change it back, or {again} without {option}", detail=differences[1:]
         )
     return list(_differences(before["runs on"], now["runs on"]))
+
+
+def _extended(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys whose new values only let a training run longer, so that it comes to the same point in any case.
+
+    Several seeds cannot be extended, because the finished ones leave no weights.
+    """
+    old = before["settings"]
+    if "--seeds" in old or "--seeds" in now or "epoch" not in before:
+        return
+    if now["training.epochs"] >= before["epoch"] + bool(before["progress"]["steps"]):
+        yield "training.epochs"
+    patience, patience_before = now["training.patience"], old["training.patience"]
+    if patience is None or (patience_before is not None and patience >= patience_before):
+        yield "training.patience"
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -256,7 +324,7 @@ class Position:
     def to_state(
         self, fingerprint: Mapping[str, Any], trainer: Trainer, *, n_rows: int, epochs: int, finished: bool
     ) -> State:
-        """Return the position as a state; a finished training does not need arrays.
+        """Return the position as a state.
 
         Args:
             n_rows: the number of rows of the embedding that training changes; the others are not stored.
@@ -274,8 +342,6 @@ class Position:
             "progress": dataclasses.asdict(self.progress),
             "finished": finished,
         }
-        if finished:
-            return State(record, {})
         trainer.check_weights(self.epoch, self.progress)
         arrays: dict[str, npt.NDArray[Any]] = {}
         arrays |= {f"trainer.{name}": array for name, array in trainer.state(n_rows).items()}
@@ -284,7 +350,9 @@ class Position:
         return State(record, arrays)
 
     def restore(self, state: State, trainer: Trainer, *, n_rows: int) -> None:
-        """Take the position from a state and, unless the training is finished, the trainer's numbers too.
+        """Take the position from a state, and the trainer's numbers too.
+
+        Older versions wrote states of finished trainings without numbers.
 
         Raises:
             ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
@@ -292,7 +360,11 @@ class Position:
         record = state.record
         self.history = [EpochResult.from_json(values) for values in record["history"]]
         self.best = self.history[record["best"]] if record["best"] is not None else None
-        if record["finished"]:
+        self.epoch, self.progress = record["epoch"], Progress(**record["progress"])
+        at = self.epoch, self.progress.steps, self.progress.tokens
+        if not all(type(number) is int and number >= 0 for number in at):
+            raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
+        if record["finished"] and not state.arrays:
             return
         trainer.restore(_part_of(state.arrays, "trainer."))
         best = _part_of(state.arrays, "best.")
@@ -306,10 +378,6 @@ class Position:
             if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
                 raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
             place[...] = best[name]
-        self.epoch, self.progress = record["epoch"], Progress(**record["progress"])
-        at = self.epoch, self.progress.steps, self.progress.tokens
-        if not all(type(number) is int and number >= 0 for number in at):
-            raise ValueError(f"found epoch, steps and tokens {at}, expected whole numbers")
 
 
 def _part_of(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -11,25 +11,26 @@ import dataclasses
 import hashlib
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tagger import __version__
-from tagger.atomic import check_replaceable, publish_directory
+from tagger.atomic import check_replaceable
 from tagger.config import Config, with_model_dir
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation
 from tagger.machine import available_cores
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
-from tagger.model_dir.store import check_place
+from tagger.model_dir.store import publish_model
 from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import NO_MODEL, Listener, Outcome, score_of
+from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.training.train import train
 from tagger.vectors.table import VOCABULARY_SUFFIXES
@@ -62,20 +63,31 @@ class SeedsOutcome:
         best: the seed whose model was kept. It is the best finished seed, or an unfinished one if none is finished, or
             None.
         stopped: whether it was stopped before its end.
+        not_replaced: whether the model in the directory is still the one from before the training.
+        previous: the place of the model that was replaced; None if there was none, or it was not kept.
     """
 
     model_dir: Path
     runs: list[SeedRun]
     best: SeedRun | None
     stopped: bool
+    not_replaced: bool = False
+    previous: Path | None = None
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
         if self.best is None:
             return [NO_MODEL]
+        if self.not_replaced:
+            return [
+                *summarize(self.runs),
+                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
+                f" seed so far is {self.best.seed} (dev {100 * self.best.dev:.2f})",
+            ]
         whole = "" if self.best in self.runs else ", which was not finished,"
         dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
-        return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}"]
+        kept = [] if self.previous is None else [f"the model that it replaced is in {os.path.relpath(self.previous)}"]
+        return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}", *kept]
 
 
 def remove_seed(directory: Path) -> None:
@@ -102,14 +114,14 @@ class SeedsParts:
         train: trains one seed.
         evaluate_file: scores a model on the test file.
         checkpoints: opens the states beside a model directory.
-        publish: replaces a directory with files in one step.
+        publish: writes the files of a model into its directory in one step.
         remove: removes the directory of one seed.
     """
 
     train: Callable[..., Outcome] = train
     evaluate_file: Callable[..., Evaluation] = evaluate_file
     checkpoints: Callable[[Path], Checkpoints] = Checkpoints
-    publish: Callable[[Path, Mapping[str, bytes]], None] = publish_directory
+    publish: Callable[..., None] = publish_model
     remove: Callable[[Path], None] = remove_seed
 
 
@@ -121,6 +133,7 @@ def train_seeds(
     device: str = "auto",
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    replacing: Replacing | None = None,
     parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
@@ -129,6 +142,7 @@ def train_seeds(
 
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
+        replacing: the rules for a model that is already there.
         parts: replacements for the usual parts.
 
     Raises:
@@ -143,7 +157,8 @@ def train_seeds(
             "--seeds: found data.dev null, expected a dev set, which decides which model is best; set data.dev"
         )
     model_dir = Path(str(config.output.model_dir))
-    check_place(model_dir)
+    place = Place(model_dir, replacing, write=parts.publish)
+    place.check()
     first = config.training.seed
     if first + n > 1 << 31:
         raise ConfigError(
@@ -157,6 +172,7 @@ def train_seeds(
             config = with_threads_of(state, config, listener.warn)
         fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
         if state is None:
+            place.begin(config)
             if resume:
                 listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
             checkpoints.discard()
@@ -165,9 +181,12 @@ def train_seeds(
         else:
             for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
+            place.resume(state.record)
             runs = _runs_of(state, checkpoints)
-            _restore_best(model_dir, runs, checkpoints, parts)
-        return _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint, parts).continue_after(runs)
+            _restore_best(place, runs, checkpoints)
+        config_file = replacing.config_file if replacing is not None else None
+        seeds = _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, parts)
+        return seeds.continue_after(runs)
 
 
 def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
@@ -180,7 +199,7 @@ def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
         ) from None
 
 
-def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpoints, parts: SeedsParts) -> None:
+def _restore_best(place: Place, runs: Sequence[SeedRun], checkpoints: Checkpoints) -> None:
     """Put the best model so far in its place if an interruption prevented that.
 
     Raises:
@@ -189,12 +208,14 @@ def _restore_best(model_dir: Path, runs: Sequence[SeedRun], checkpoints: Checkpo
     best = _best_of(runs)
     if best is None:
         return
-    own = directory_of(model_dir, best.seed)
+    own = directory_of(place.directory, best.seed)
+    expected = place.directory if place.replaced is None else own
     if _is_model_of(best, own):  # interrupted before the model was copied, or before its own directory was removed
-        _publish(own, model_dir, parts)
-    elif not _is_model_of(best, model_dir):
+        if place.replaced is None:
+            _publish(own, place)
+    elif not _is_model_of(best, expected):
         raise ModelError(
-            f"{model_dir}: found no complete model of seed {best.seed} (dev {100 * best.dev:.2f}), expected it because"
+            f"{expected}: found no complete model of seed {best.seed} (dev {100 * best.dev:.2f}), expected it because"
             f" it is the best so far; restore it, or delete {checkpoints.directory} and give the same command again to"
             " start over"
         )
@@ -208,10 +229,9 @@ def _is_model_of(run: SeedRun, directory: Path) -> bool:
     return _sha256(directory / MANIFEST) == run.model
 
 
-def _publish(directory: Path, model_dir: Path, parts: SeedsParts) -> None:
+def _publish(directory: Path, place: Place) -> Path | None:
     """Replace the model with a copy of a seed's model; the seed itself may be unfinished."""
-    check_place(model_dir)  # the last check may have been hours ago
-    parts.publish(model_dir, {path.name: path.read_bytes() for path in directory.iterdir()})
+    return place.publish({path.name: path.read_bytes() for path in directory.iterdir()})
 
 
 def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
@@ -258,12 +278,16 @@ class _Seeds:
         should_stop: Callable[[], bool],
         checkpoints: Checkpoints,
         fingerprint: dict[str, Any],
+        place: Place,
+        config_file: Path | None,
         parts: SeedsParts,
     ) -> None:
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
         self._checkpoints, self._fingerprint, self._parts = checkpoints, fingerprint, parts
-        self._model_dir = Path(str(config.output.model_dir))
+        self._model_dir, self._place = place.directory, place
+        # The directory of a seed holds nothing but models of this training.
+        self._of_seed = Replacing(config_file=config_file, at_once=True)
         self._runs: list[SeedRun] = []
 
     @property
@@ -283,34 +307,75 @@ class _Seeds:
             try:
                 run, stopped = self._train(seed, directory)
             except TaggerError as error:
-                if self._best is None:
-                    if not Checkpoints(directory).has_states():
-                        self._checkpoints.discard()  # there is nothing to resume
-                    raise
-                kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {self._model_dir}"
-                over = f"to start all seeds over with other settings, delete {self._checkpoints.directory} too"
-                raise TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, over]) from None
+                raise self._with_best(error, seed, directory) from None
             if run is None or stopped:
-                if run is not None and self._best is None:  # an unfinished model is better than none
-                    _publish(directory, self._model_dir, self._parts)
-                return SeedsOutcome(self._model_dir, self._runs, self._best or run, stopped=True)
-            self._runs.append(run)
-            # In this order an interruption loses nothing: the state says which model belongs in the model directory,
-            # and the seed keeps its own copy until the model is there.
-            self._save_state(finished=False)
-            if self._best is run:
-                _publish(directory, self._model_dir, self._parts)
-            self._parts.remove(directory)
+                return self._stop(run)
+            self._add(run)
+        previous = None
+        if self._best is not None and self._place.replaced is not None:
+            previous = _publish(directory_of(self._model_dir, self._best.seed), self._place)
         self._save_state(finished=True)
         for seed in self._seeds:  # an interruption may have left the directory of a finished seed
             self._parts.remove(directory_of(self._model_dir, seed))
-        return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False)
+        return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False, previous=previous)
+
+    def _add(self, run: SeedRun) -> None:
+        """Add a finished seed, and remove what is no longer needed.
+
+        In this order an interruption loses nothing: the state says which model belongs in the model directory, and the
+        best seed keeps its own copy until the model is there.
+        """
+        before = self._best
+        self._runs.append(run)
+        self._save_state(finished=False)
+        no_longer = {run.seed} if before is None else {run.seed, before.seed}
+        if self._place.replaced is not None and self._best is not None:
+            no_longer -= {self._best.seed}
+        elif self._best is run:
+            _publish(directory_of(self._model_dir, run.seed), self._place)
+        for seed in no_longer:
+            self._parts.remove(directory_of(self._model_dir, seed))
+
+    def _stop(self, run: SeedRun | None) -> SeedsOutcome:
+        """Return the result of a training that was stopped in a seed, whose best epoch so far is `run`.
+
+        An unfinished model is put in place only if there is no better one.
+        """
+        best, previous = self._best or run, None
+        if best is not None and (self._best is None or self._place.replaced is not None):
+            directory = directory_of(self._model_dir, best.seed)
+            found = standing_in(directory)
+            if found is not None and self._place.would_improve(found.dev, found.origin):
+                previous = _publish(directory, self._place)
+                self._save_state(finished=False)
+        not_replaced = self._place.replaced is not None
+        return SeedsOutcome(
+            self._model_dir, self._runs, best, stopped=True, not_replaced=not_replaced, previous=previous
+        )
+
+    def _with_best(self, error: TaggerError, seed: int, directory: Path) -> TaggerError:
+        """Return an error in a seed with details: where the best model so far is, and how to start over."""
+        if self._best is None:
+            if not Checkpoints(directory).has_states():
+                self._checkpoints.discard()  # there is nothing to resume
+            return error
+        place = self._model_dir
+        if self._place.replaced is not None:
+            place = directory_of(self._model_dir, self._best.seed)
+        kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {place}"
+        over = f"to start all seeds over with other settings, delete {self._checkpoints.directory} too"
+        return TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, over])
 
     def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
         """Train one seed or continue it; return its result, and whether it was stopped before its end."""
         own, begun = with_model_dir(_with_seed(self._config, seed), directory), Checkpoints(directory).has_states()
         outcome = self._parts.train(
-            own, self._listener, device=self._device, resume=begun, should_stop=self._should_stop
+            own,
+            self._listener,
+            device=self._device,
+            resume=begun,
+            should_stop=self._should_stop,
+            replacing=self._of_seed,
         )
         if outcome.best is None:
             return None, outcome.stopped
@@ -346,7 +411,8 @@ class _Seeds:
     def _save_state(self, *, finished: bool) -> None:
         at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
         runs = [dataclasses.asdict(run) for run in self._runs]
-        self._checkpoints.save(State({**self._fingerprint, "at": at, "runs": runs, "finished": finished}, {}))
+        record = {**self._fingerprint, **self._place.to_json(), "at": at, "runs": runs, "finished": finished}
+        self._checkpoints.save(State(record, {}))
 
 
 def summarize(runs: Sequence[SeedRun]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,15 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
 from tagger.errors import ConfigError, DeviceError, ModelError, TaggerError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
+from tagger.inputs.vocabulary import Ids
 from tagger.machine import available_memory
 from tagger.model_dir.manifest import Manifest
-from tagger.model_dir.store import Model, Weights, check_place, save_model
+from tagger.model_dir.store import Model, Weights, model_files
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import (
     CPU,
@@ -32,18 +35,20 @@ from tagger.network.devices import (
 from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
 from tagger.network.onnx_export import check_equal, model_graph
-from tagger.network.trainer import DivergedError, Progress, Stopped, Trainer
+from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
-from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history
-from tagger.training.preparation import Prepared, check_memory, prepare
+from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
+from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
+from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     Position,
     check_same,
     checksum_of,
     fingerprint_of,
     state_to_begin_with,
+    with_epochs_of,
     with_threads_of,
 )
 
@@ -91,6 +96,7 @@ class Run:
     Args:
         fingerprint: the settings and data that its states store.
         checkpoints: the place for its states.
+        place: the place for its model.
         reference: builds the network with the given weights for the CPU, in float32. It is needed after training on a
             GPU, whose rounding errors exceed the tolerance of the check of a saved model. On a CPU it is None.
         parts: the parts that score, export and check the network.
@@ -107,6 +113,7 @@ class Run:
         *,
         fingerprint: Mapping[str, Any],
         checkpoints: Checkpoints,
+        place: Place | None = None,
         reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
         parts: Parts | None = None,
     ) -> None:
@@ -115,10 +122,14 @@ class Run:
         self._trainer, self._replicas = trainer, replicas
         self._fingerprint, self._checkpoints = fingerprint, checkpoints
         self._reference, self._parts = reference, parts or Parts()
+        self._place = place or Place(self._model_dir)
+        self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
+        self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
         self._is_chief = replicas.task.is_chief
         self._n_rows = prepared.training_set.n_rows
+        self._dev_tags = _known_tags(prepared)
         self._at = Position(trainer.network.weights_as_arrays())
         self._last_state = time.monotonic()
         self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
@@ -134,9 +145,9 @@ class Run:
                     raise Stopped
         except Stopped:
             stopped = True
-        if self._at.best is not None and self._n_in_model != len(self._at.history):
-            # Save once more: for the epochs after the best one, or because an interrupted training left another model.
-            self._save_model(self._at.best)
+        best = self._at.best
+        if best is not None and (not stopped or self._place.would_improve(dev_scores(best), self._origin)):
+            self._save_last_model(best)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
 
@@ -147,10 +158,34 @@ class Run:
             ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
         """
         self._at.restore(state, self._trainer, n_rows=self._n_rows)
-        return self._outcome(stopped=False) if state.record["finished"] else None
+        if not state.record["finished"]:
+            return None
+        if self._is_done():
+            return self._outcome(stopped=False)
+        self._place.extend()
+        return None
+
+    def patience_lost(self) -> str | None:
+        """Return why more epochs would not make the training longer; None if they would."""
+        if not self._has_lost_patience():
+            return None
+        patience = self._config.training.patience
+        return (
+            f"training.patience: found {patience}, which ended the training in epoch {self._at.epoch}, expected more:"
+            " more epochs do not make it longer; raise training.patience"
+        )
 
     def _outcome(self, *, stopped: bool) -> Outcome:
-        return Outcome(self._model_dir if self._is_chief else None, self._at.history, self._at.best, stopped)
+        rising = not stopped and self._is_still_rising()
+        return Outcome(
+            self._model_dir if self._is_chief else None,
+            self._at.history,
+            self._at.best,
+            stopped,
+            still_rising=rising,
+            not_replaced=stopped and self._place.replaced is not None,
+            previous=self._previous,
+        )
 
     def _is_done(self) -> bool:
         # The scores of the chief decide for all workers.
@@ -159,10 +194,16 @@ class Run:
         )
 
     def _has_lost_patience(self) -> bool:
-        patience, best = self._config.training.patience, self._at.best
-        if patience is None or best is None or not best.dev_score:
-            return False  # if entities are rare, the first epochs may find none, which is not a reason to stop
-        return len(self._at.history) - best.epoch >= patience
+        patience, history = self._config.training.patience, self._at.history
+        if patience is None or self._prepared.dev is None:
+            return False
+        return len(history) - last_progress(history) >= patience
+
+    def _is_still_rising(self) -> bool:
+        best, history = self._at.best, self._at.history
+        if best is None or best.dev_score in (None, 1.0) or self._has_lost_patience():
+            return False
+        return last_progress(history) >= self._config.training.epochs - 1
 
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
@@ -179,14 +220,16 @@ class Run:
         except DivergedError as error:
             raise self._with_sentences(error) from None
         with self._trainer.saved_weights():
-            dev = self._evaluate_dev()
-            result = EpochResult(at.epoch + 1, loss, dev, best=True)
+            dev, dev_loss = self._evaluate_dev()
+            if dev_loss is not None:
+                self._check_loss(dev_loss)
+            result = EpochResult(at.epoch + 1, loss, dev, best=True, dev_loss=dev_loss)
             if not result.beats(at.best):
                 result = dataclasses.replace(result, best=False)
             at.history.append(result)
             if result.best:
                 at.best, at.best_weights = result, self._trainer.network.weights_as_arrays()
-                self._save_model(result, check=self._check)
+                self._save_best(result)
         at.epoch, at.progress = at.epoch + 1, Progress()
         self._save_state()
         self._listener.end_epoch(result)
@@ -204,14 +247,27 @@ class Run:
         more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
         best = self._at.best
         kept = f"the model of epoch {best.epoch} is in {self._model_dir}" if best else "no model was written"
+        if self._place.replaced is not None:
+            kept = f"the model in {self._model_dir} is still the one from before this training"
         last = f"to start over with other settings, delete {self._checkpoints.directory}: it holds the last good state"
         return TaggerError(error.message, detail=[kept, *([last] if self._at.history else []), *named, *more])
 
-    def _evaluate_dev(self) -> Evaluation | None:
+    def _check_loss(self, dev_loss: float) -> None:
+        """Raise TaggerError if the last step of an epoch broke the network, which its training loss cannot show."""
+        if not dev_loss <= MOST_LOSS:
+            found = f"a loss of {dev_loss:.3g} per token on dev"
+            error = DivergedError(self._at.epoch, found, self._at.progress.steps - 1)
+            raise self._with_sentences(error)
+
+    def _evaluate_dev(self) -> tuple[Evaluation | None, float | None]:
+        """Return the scores and the loss on the dev set.
+
+        The loss leaves out sentences with a tag that the training data do not have.
+        """
         dev = self._prepared.dev
         if dev is None:
-            return None
-        tags: list[list[str]] = []
+            return None, None
+        tags, losses = list[list[str]](), list[float]()
         for start in range(0, len(dev), _AT_ONCE):
             self._stop_if_asked()
             some = dev.sentences[start : start + _AT_ONCE]
@@ -219,10 +275,14 @@ class Run:
                 [sentence.tokens for sentence in some],
                 [sentence.features for sentence in some],
                 probabilities=False,
+                gold=self._dev_tags[start : start + _AT_ONCE],
             )
             tags += (sentence.tags for sentence in tagged)
+            losses += (sentence.loss for sentence in tagged)
         self._stop_if_asked()
-        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme)
+        n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
+        loss = math.fsum(losses) / n_tokens if n_tokens else None
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme), loss
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.
@@ -234,24 +294,48 @@ class Run:
             return
         epochs = self._config.training.epochs
         state = self._at.to_state(
-            self._fingerprint, self._trainer, n_rows=self._n_rows, epochs=epochs, finished=finished
+            {**self._fingerprint, **self._place.to_json()},
+            self._trainer,
+            n_rows=self._n_rows,
+            epochs=epochs,
+            finished=finished,
         )
         self._checkpoints.save(state, n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
+    def _save_last_model(self, best: EpochResult) -> None:
+        """Save the best model once more unless the one in place is equal.
+
+        It differs if there were epochs after the best one, or if an interrupted training left another model.
+        """
+        if self._n_in_model != len(self._at.history):
+            self._save_model(best)
+
+    def _save_best(self, best: EpochResult) -> None:
+        """Check a new best model, and put it in place unless the model there is to stay until the training ends."""
+        if not self._is_chief:
+            return
+        if self._place.replaced is None:
+            self._save_model(best, check=self._check)
+        else:
+            with directory_beside(self._model_dir, self._files_of(best)) as directory:
+                self._check(directory)
+
     def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
         if not self._is_chief:
             return
-        manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best))
+        self._previous = self._place.publish(self._files_of(best), check=check)
+        self._n_in_model = len(self._at.history)
+
+    def _files_of(self, best: EpochResult) -> Mapping[str, bytes | memoryview]:
+        manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best), origin=self._origin)
         model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
-        save_model(
+        return model_files(
             model,
             graph=self._parts.model_graph(model),
             config=dump_config(_as_used(self._config, manifest, self._model_dir)),
             history=format_history(self._at.history),
-            check=check,
         )
-        self._n_in_model = len(self._at.history)
 
     def _check(self, directory: Path) -> None:
         """Compare the saved model with the network as it stands now."""
@@ -263,6 +347,13 @@ class Run:
     def _model(self, network: N) -> Model[N]:
         prepared = self._prepared
         return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
+
+
+def _known_tags(prepared: Prepared) -> list[Ids | None]:
+    """Return the ids of the gold tags of each dev sentence; None if the training data lack one of its tags."""
+    known, scheme = frozenset(prepared.tags.tags), prepared.manifest.scheme
+    converted = (well_formed(tags, scheme) for tags in prepared.dev.tags) if prepared.dev is not None else ()
+    return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]
 
 
 def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
@@ -291,13 +382,19 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    epochs_more: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    replacing: Replacing | None = None,
     parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
 
+    If the directory holds a finished model, it is written only at the end.
+
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
+        epochs_more: continue a finished training for this number of epochs, as if it had had them from the start.
+        replacing: the rules for a model that is already there.
         parts: replacements for the usual parts.
 
     Raises:
@@ -305,17 +402,29 @@ def train(
             resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
-    checkpoints, state = parts.checkpoints(model_dir), None
+    epochs_in_config, option = config.training.epochs, "--resume" if epochs_more is None else "--epochs-more"
+    if epochs_more is not None and len(task.workers) > 1:
+        raise ConfigError(
+            "--epochs-more: found several workers in TF_CONFIG, expected one; raise training.epochs and pass --resume"
+            " to all of them"
+        )
+    checkpoints, place, state = parts.checkpoints(model_dir), Place(model_dir, replacing), None
     with contextlib.ExitStack() as stack:
         if task.is_chief:
-            check_place(model_dir)
+            place.check()
             stack.enter_context(checkpoints.lock())
-            state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
+            extend = epochs_more is not None
+            state = state_to_begin_with(checkpoints, resume=resume or extend, warn=listener.warn)
+            config = with_epochs_of(state, config, epochs_more, checkpoints)
             if resume and state is None:
                 listener.note(f"found no state to continue in {checkpoints.directory}; starting a new training")
+            if state is None:
+                place.begin(config)
+            else:
+                place.resume(state.record)
         threads = config.training.threads
         if state is not None:
-            config, threads = with_threads_of(state, config, listener.warn), state.record["threads"]
+            config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)
@@ -328,7 +437,7 @@ def train(
                 return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
         stack.enter_context(device_errors_explained(chosen, n_workers=len(task.workers)))
         replicas = connect(task, chosen.n_gpus)
-        fingerprint = fingerprint_of(config, prepared, chosen)
+        fingerprint = fingerprint_of(config, prepared, chosen, epochs_in_config)
         if not replicas.are_same(checksum_of(fingerprint)):
             raise DeviceError(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
@@ -340,10 +449,10 @@ def train(
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
-            fingerprint=fingerprint, checkpoints=checkpoints, reference=reference, parts=parts,
+            fingerprint=fingerprint, checkpoints=checkpoints, place=place, reference=reference, parts=parts,
         )  # fmt: skip
         if state is not None:
-            ended = _continue(run, state, fingerprint, checkpoints, listener)
+            ended = _continue(run, state, fingerprint, checkpoints, listener, option)
             if ended is not None:
                 return ended
             state = None  # frees its arrays, which take as much memory as the trainer's
@@ -353,33 +462,55 @@ def train(
 
 
 def _continue(
-    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener
+    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener, option: str
 ) -> Outcome | None:
     """Continue from a state; return how the training ended if it was finished before."""
-    for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
-        listener.warn(f"--resume: {text}; the result may differ in its last bits")
+    for text in check_same(state.record, fingerprint, str(checkpoints.directory), option=option):
+        listener.warn(f"{option}: {text}; the result may differ in its last bits")
     try:
         ended = run.continue_from(state)
     except (ValueError, TypeError, LookupError) as error:  # such as a state of mixed precision on a CPU
         raise ConfigError(
-            f"--resume: the state in {checkpoints.directory} does not belong to this network or device: {error};"
+            f"{option}: the state in {checkpoints.directory} does not belong to this network or device: {error};"
             " continue where it was saved, or delete that directory and give the same command again"
         ) from None
+    if ended is None and state.record["finished"] and not state.arrays:
+        raise ConfigError(
+            f"{option}: the state in {checkpoints.directory} was written by an older version of tagger, which left no"
+            " weights to continue from; train again with more training.epochs"
+        )
     if ended is None:
         listener.note(
             f"continuing in epoch {state.record['epoch'] + 1}, after {state.record['progress']['steps']} steps of it"
         )
-    elif ended.model_dir is not None:
-        try:
-            load_predictor(ended.model_dir)
-        except ModelError as error:
-            raise ModelError(
-                f"{ended.model_dir}: found no complete model, expected the model of a finished training; delete"
-                f" {checkpoints.directory} and give the same command again to start over",
-                detail=[error.message],
-            ) from None
-        listener.note("this training is already finished; there is nothing left to do")
+        return None
+    lost = run.patience_lost()
+    if lost is not None and option == "--epochs-more":
+        raise ConfigError(lost)
+    if ended.model_dir is not None and not _has_model(ended.model_dir, checkpoints, may_restore=bool(state.arrays)):
+        listener.note(f"found no complete model in {ended.model_dir}; writing it again")
+        return None
+    listener.note("this training is already finished; there is nothing left to do")
     return ended
+
+
+def _has_model(model_dir: Path, checkpoints: Checkpoints, *, may_restore: bool) -> bool:
+    """Return whether the directory of a finished training has a model.
+
+    Raises:
+        ModelError: it has not, and the state has no weights to restore it from.
+    """
+    try:
+        load_predictor(model_dir)
+    except ModelError as error:
+        if may_restore:
+            return False
+        raise ModelError(
+            f"{model_dir}: found no complete model, expected the model of a finished training; delete"
+            f" {checkpoints.directory} and give the same command again to start over",
+            detail=[error.message],
+        ) from None
+    return True
 
 
 def _trainer(

@@ -128,12 +128,15 @@ def test_a_test_file_that_cannot_be_scored_is_a_warning_because_the_model_is_fin
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(in_trained: Path) -> None:
     with (in_trained / "models/config/history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["epoch", "train_loss", "dev_f1", "seconds", "tokens_per_second"]
+    assert list(rows[0]) == ["epoch", "train_loss", "dev_f1", "seconds", "tokens_per_second", "dev_loss"]
     scores = [float(row["dev_f1"]) for row in rows]
     best = scores.index(max(scores)) + 1
     manifest = json.loads((in_trained / "models/config/manifest.json").read_text())
-    assert manifest["dev"]["epoch"] == best
+    kept = manifest["dev"]["epoch"]
     assert manifest["dev"]["f1"] == pytest.approx(max(scores), abs=1e-6)
+    assert scores[kept - 1] == max(scores)
+    losses = {i: float(row["dev_loss"]) for i, row in enumerate(rows, start=1) if scores[i - 1] == max(scores)}
+    assert losses[kept] == min(losses.values()), "equal scores are decided by the loss on dev"
     assert len(rows) == best + 3 < 40
 
 
@@ -645,3 +648,39 @@ def test_a_failed_seed_keeps_the_best_model_so_far_and_reports_it(trained: Path,
     assert result.first_error.startswith(
         "error: --seeds: found 2 seeds from training.seed 2147483647 on, expected seeds below"
     )
+
+
+def test_a_model_of_another_config_is_replaced_only_by_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "train.conll").write_bytes(corpus())
+        Path(folder, "my.yaml").write_text(
+            "data: {train: train.conll, dev: train.conll}\ntraining: {epochs: 1}\nmodel: {units: 4}\n"
+        )
+    manifest, previous = Path("models/my/manifest.json"), Path("models/my.previous/manifest.json")
+    assert run_tagger("train", "a/my.yaml", *SMALL, "--set=training.seed=3").exit_code == 0
+    first = manifest.read_bytes()
+    refused = run_tagger("train", "b/my.yaml", *SMALL)
+    assert refused.exit_code == 1
+    assert (
+        "found a model that was trained with a/my.yaml, expected one of b/my.yaml; name another" in refused.first_error
+    )
+    assert manifest.read_bytes() == first
+    forced = run_tagger("train", "b/my.yaml", *SMALL, "--force")
+    assert forced.exit_code == 0, forced.errors
+    assert "\nthe model that it replaced is in models/my.previous\n" in forced.errors
+    assert previous.read_bytes() == first
+    second = manifest.read_bytes()
+    more = run_tagger("train", "b/my.yaml", *SMALL, "--epochs-more", "1", "--no-keep-previous")
+    assert more.exit_code == 0, more.errors
+    assert Path("models/my/history.csv").read_text().count("\n") == 3
+    assert manifest.read_bytes() != second
+    assert previous.read_bytes() == first, "without --keep-previous, what is there stays"
+
+
+@pytest.mark.parametrize("other", [["--resume"], ["--seeds", "2"]])
+def test_epochs_are_added_to_one_finished_training(other: list[str]) -> None:
+    result = run_tagger("train", "c.yaml", "--epochs-more", "2", *other)
+    assert result.exit_code == 2
+    assert result.first_error == f"error: --epochs-more: found {other[0]} too, expected one of them; leave one out"

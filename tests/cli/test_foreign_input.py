@@ -12,8 +12,7 @@ import pytest
 from helpers import run_tagger
 from stub_model import stub_model, stub_models, stub_predictor
 
-from tagger.corpus.dataset import detect_layout
-from tagger.corpus.layout import Layout
+from tagger.corpus.detection import Requested, detect_layout
 from tagger.errors import DataError
 
 TEXT = "".join(f"EU{i}\tB-ORG\nsays\tO\n\n" for i in range(4000))
@@ -55,7 +54,7 @@ def test_every_command_names_foreign_input_in_one_error_within_a_second(kind: st
         assert result.errors.splitlines()[-1].startswith(f"error: {name}: {message}")
         assert result.errors.count("error") == 1
     with pytest.raises(DataError) as caught:
-        detect_layout(name, Layout())  # what `train` reads first
+        detect_layout(name, Requested())  # what `train` reads first
     assert caught.value.message.startswith(f"{name}: {message}")
 
 

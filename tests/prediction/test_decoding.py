@@ -14,7 +14,7 @@ from seqscore.validation import validate_labels
 
 from tagger.corpus.transitions import Transitions, constraints_of, learned_within
 from tagger.prediction import decoding
-from tagger.prediction.decoding import Logits, decode, log_softmax, marginals, tag_probabilities, viterbi
+from tagger.prediction.decoding import Logits, decode, log_softmax, losses_of, marginals, tag_probabilities, viterbi
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
 TAGS = {
@@ -189,6 +189,39 @@ def test_log_softmax_is_exact_and_does_not_overflow() -> None:
         [-np.log(2), -np.log(2), -1000 - np.log(2)], abs=1e-3
     )
     assert log_softmax(np.array([-3e4, 3e4], np.float32)).tolist() == [-6e4, 0.0]
+
+
+# --- Loss of the gold tags -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_the_loss_without_a_crf_is_the_cross_entropy_of_the_softmax(constrained: bool) -> None:
+    tags = TAGS["IOB2"]
+    logits, lengths = random_scores((3, 5, len(tags)), 3), lengths_of(5, 1, 3)
+    logits[1, 1:] = np.nan  # padding
+    gold = np.random.default_rng(3).integers(0, len(tags), (3, 5))
+    found = losses_of(logits, lengths, gold, constraints_for(tags, "IOB2") if constrained else None)
+    for row, n in enumerate(lengths.tolist()):
+        probabilities = softmax(logits[row, :n])[np.arange(n), gold[row, :n]]
+        assert found[row] == pytest.approx(-np.log(probabilities).sum())
+
+
+@pytest.mark.parametrize("scale", [2.0, 200.0])
+@pytest.mark.parametrize("scheme", list(TAGS))
+def test_the_loss_with_a_crf_is_that_of_all_legal_paths(scheme: str, scale: float) -> None:
+    tags = TAGS[scheme]
+    transitions = learned(tags, scheme, 5, scale)
+    logits, lengths = random_scores((5, 5, len(tags)), 11, scale), lengths_of(1, 2, 3, 4, 5)
+    gold = np.zeros((5, 5), np.intp)
+    rng = np.random.default_rng(2)
+    for row, n in enumerate(lengths.tolist()):
+        paths = legal_paths(tags, scheme, n)
+        gold[row, :n] = paths[rng.integers(len(paths))]
+    found = losses_of(logits, lengths, gold, transitions)
+    for row, n in enumerate(lengths.tolist()):
+        paths = all_paths(logits[row, :n], transitions)
+        (chosen,) = np.flatnonzero((paths.tags == gold[row, :n]).all(axis=1))
+        assert found[row] == pytest.approx(paths.log_z - paths.scores[chosen], abs=1e-5)
 
 
 # --- Sentences without a legal path --------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def content(model: str) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in Path(model).iterdir():
         if path.name == "history.csv":
-            found[path.name] = [line.split(",")[:3] for line in path.read_text().splitlines()]
+            found[path.name] = [_without_times(line) for line in path.read_text().splitlines()]
         elif path.name == "manifest.json":
             values = json.loads(path.read_text())
             del values["files"]["history.csv"], values["sha256"]
@@ -92,6 +92,11 @@ def content(model: str) -> dict[str, object]:
         elif path.name != "config.yaml":
             found[path.name] = path.read_bytes()
     return found
+
+
+def _without_times(line: str) -> list[str]:
+    epoch, loss, score, _seconds, _tokens_per_second, *others = line.split(",")
+    return [epoch, loss, score, *others]
 
 
 def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **options) -> train_module.Outcome:
@@ -122,6 +127,75 @@ def test_a_training_that_is_stopped_anywhere_and_resumed_equals_one_that_never_s
     assert content("parts") == expected
     train(config)
     assert content("parts") == expected
+    assert content("parts.previous") == expected
+
+
+@pytest.mark.parametrize(("settings", "stops"), VARIANTS)
+def test_a_finished_training_continues_as_if_it_had_had_more_epochs_from_the_start(
+    configured, settings: tuple[str, ...], stops: tuple[int, ...]
+) -> None:
+    settings = (*settings, "training.patience=6")
+    train(configured("output.model_dir=whole", "training.epochs=5", *settings))
+    few = configured("output.model_dir=parts", "training.epochs=1", *settings)
+    assert len(train(few).history) == 1
+    first = content("parts")
+    assert train(few, epochs_more=2, should_stop=stop_after(stops[0])).stopped
+    assert content("parts") == first, "the finished model stays until the additional epochs are done"
+    with pytest.raises(
+        ConfigError, match=r"--epochs-more: found a training in .* interrupted in epoch 2, expected a fin"
+    ):
+        train(few, epochs_more=2)
+    outcome = train(few, resume=True)  # the config still has one epoch
+    assert (len(outcome.history), outcome.stopped) == (3, False)
+    assert content("parts.previous") == first
+    assert len(train(few, resume=True).history) == 3, "nothing is left to do"
+    assert len(train(configured("output.model_dir=parts", "training.epochs=5", *settings), resume=True).history) == 5
+    assert content("parts") == content("whole")
+    assert "epochs: 5\n" in Path("parts/config.yaml").read_text()
+    assert len(list(Path("parts.training").glob("state-*"))) == 1
+
+
+def test_epochs_can_be_added_only_where_that_makes_a_training_longer(configured) -> None:
+    gold, empty = [["B-X", "O"]], [["O", "O"]]
+    config = configured("output.model_dir=m", "training.epochs=9", "training.patience=1")
+    with pytest.raises(
+        ConfigError, match=r"^--epochs-more: found no finished training in .*m\.training, expected one to"
+    ):
+        train(config, epochs_more=1)
+    scores = iter([gold, empty])
+    parts = Parts(evaluate=lambda *_: evaluate(gold, next(scores), "IOB2"))
+    assert len(train(config, parts=parts).history) == 2
+    with pytest.raises(
+        ConfigError,
+        match=r"^training\.patience: found 1, which ended the training in epoch 2, expected more: .* raise training\.pat",
+    ):
+        train(config, epochs_more=1)
+    assert (
+        len(train(configured("output.model_dir=m", "training.epochs=12", "training.patience=1"), resume=True).history)
+        == 2
+    )
+    fewer = configured("output.model_dir=m", "training.epochs=1", "training.patience=1")
+    with pytest.raises(
+        ConfigError, match=r"^--resume: training\.epochs: found 1, expected 9, as in the training so far"
+    ):
+        train(fewer, resume=True)
+    longer = configured("output.model_dir=m", "training.epochs=3", "training.patience=5")
+    scores = iter([empty])
+    assert [result.best for result in train(longer, resume=True, parts=parts).history] == [True, False, False]
+    # The state of an older version holds no weights.
+    (path,) = Path("m.training").glob("state-*")
+    record = State.from_bytes(path.read_bytes()).record
+    path.write_bytes(State(record, {}).to_bytes())
+    with pytest.raises(
+        ConfigError, match=r"^--epochs-more: the state in .*m\.training was written by an older version"
+    ):
+        train(longer, epochs_more=1)
+    assert len(train(longer, resume=True).history) == 3
+    path.write_bytes(State({**record, "settings": {**record["settings"], "--seeds": 2}}, {}).to_bytes())
+    with pytest.raises(
+        ConfigError, match=r"^--epochs-more: found a training with --seeds in .* train the best seed by"
+    ):
+        train(longer, epochs_more=1)
 
 
 def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> None:
@@ -180,12 +254,13 @@ def test_resuming_with_other_settings_or_data_names_the_changes(interrupted) -> 
             train(config, resume=True)
         return error.value.message, error.value.detail
 
-    what, detail = message(interrupted("training.epochs=7", "model.dropout=0.5"))
+    what, detail = message(interrupted("training.patience=1", "model.dropout=0.5"))
     assert what == (
         "--resume: model.dropout: found 0.5, expected 0.2, as in the training so far; change it back, or delete"
         f" {Path('m.training').absolute()} and train again without --resume"
     )
-    assert list(detail) == ["training.epochs: found 7, expected 6, as in the training so far"]
+    assert list(detail) == ["training.patience: found 1, expected 2, as in the training so far"]
+    assert not message(interrupted("training.epochs=7", "training.patience=3", "model.dropout=0.5"))[1], "both may grow"
     text = Path("dev").read_text()
     for changed, key in (
         (text + "w1 V O\n", "11 sentences"),
@@ -373,7 +448,12 @@ def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(
     shutil.rmtree("m")
     train(config, resume=True)
     assert content("m") == expected
-    # The state of a finished training no longer holds weights.
+    Path("m/model.onnx").write_bytes(b"")
+    train(config, resume=True)
+    assert content("m") == expected, "the state of a finished training holds the weights too"
+    # In older versions it did not.
+    (path,) = Path("m.training").glob("state-*")
+    path.write_bytes(State(State.from_bytes(path.read_bytes()).record, {}).to_bytes())
     Path("m/model.onnx").write_bytes(b"")
     with pytest.raises(
         ModelError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -20,11 +21,13 @@ from tagger.cli.progress import TrainingProgress
 from tagger.config import Config, load_config
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.evaluation.scores import evaluate
+from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome
+from tagger.training.replacing import Replacing
 from tagger.training.resume import STATE_FORMAT, state_to_begin_with
 from tagger.training.seeds import SeedsOutcome, SeedsParts, train_seeds
 
@@ -48,6 +51,7 @@ def train_quickly(
     device: str,
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    replacing: Replacing | None = None,
 ) -> Outcome:
     """Stand in for `train`: write the same files with random weights. Higher seeds have better scores."""
     model_dir, seed = Path(str(config.output.model_dir)), config.training.seed
@@ -97,24 +101,39 @@ def content(directory: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
 
 
+def manifest_of(directory: str) -> bytes | None:
+    path = Path(directory, "manifest.json")
+    return path.read_bytes() if path.exists() else None
+
+
 def litter() -> list[Path]:
     return list(Path().glob(".m.seed-*"))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+ENDS = [
+    ("train", "after"),
+    ("evaluate_file", "before"),
+    ("save", "before"),
+    ("save", "after"),
+    ("publish", "before"),
+    ("publish", "after"),
+    ("remove", "after"),
+]
+
+
 @pytest.mark.parametrize(
-    ("part", "when"),
+    ("part", "when", "seed", "replaces"),
     [
-        ("train", "after"),
-        ("evaluate_file", "before"),
-        ("save", "before"),
-        ("save", "after"),
-        ("publish", "before"),
-        ("publish", "after"),
-        ("remove", "after"),
+        (part, when, seed, replaces)
+        for part, when in ENDS
+        for seed in (1, 2, 3)
+        for replaces in (False, True)
+        if not (part == "publish" and replaces and seed < 3)  # an older model is replaced once, at the end
     ],
 )
-def test_a_seed_that_is_killed_at_its_end_loses_nothing(configured, part: str, when: str, seed: int) -> None:
+def test_a_seed_that_is_killed_at_its_end_loses_nothing(
+    configured, part: str, when: str, seed: int, replaces: bool
+) -> None:
     def killed_in(original: Callable[..., object]) -> Callable[..., object]:
         def killed(*arguments: object, **options: object) -> object:
             is_there = Path(f".m.seed-{seed}").exists()
@@ -135,15 +154,72 @@ def test_a_seed_that_is_killed_at_its_end_loses_nothing(configured, part: str, w
     else:
         parts = dataclasses.replace(QUICK, **{part: killed_in(getattr(QUICK, part))})
 
-    train_three(configured("output.model_dir=m", "model.units=3"))  # an older model of the same seeds
+    if replaces:
+        train_three(configured("output.model_dir=m", "model.units=3"))  # an older model of the same seeds
+        assert content("m") == model_files(3, 3)
     with pytest.raises(KeyboardInterrupt):
         train_three(configured("output.model_dir=m"), parts=parts)
+    if replaces:
+        expected = {
+            (model_files(3, 3)["manifest.json"], None),
+            (model_files(3, 4)["manifest.json"], model_files(3, 3)["manifest.json"]),
+        }
+        assert (manifest_of("m"), manifest_of("m.previous")) in expected
     with pytest.raises(ConfigError, match=r"m\.training: found a training that was interrupted"):
         train_three(configured("output.model_dir=m"))
     resumed = train_three(configured("output.model_dir=m"), resume=True)
     assert [run.seed for run in resumed.runs] == [1, 2, 3]
     assert resumed.best == resumed.runs[2]
     assert content("m") == model_files(3, 4)
+    assert manifest_of("m.previous") == (model_files(3, 3)["manifest.json"] if replaces else None)
+    assert not litter()
+
+
+def test_a_stop_keeps_the_model_from_before_unless_a_seed_is_better_on_the_same_dev_data(configured) -> None:
+    def origin_of(directory: Path, data: str, f1: float) -> None:
+        values = json.loads((directory / "manifest.json").read_text())
+        del values["sha256"]
+        values |= {"origin": {"dev data": data}, "dev": {"epoch": 1, "f1": f1}}
+        (directory / "manifest.json").write_bytes(dump_manifest(values))
+
+    def stopped(data: str, f1: float) -> SeedsOutcome:
+        shutil.rmtree("m", ignore_errors=True)
+        shutil.rmtree("m.previous", ignore_errors=True)
+        shutil.rmtree("m.training", ignore_errors=True)
+        save_small_model(Path("m"))
+        origin_of(Path("m"), "the same", f1)
+
+        def train(config: Config, *arguments: object, **options: object) -> Outcome:
+            outcome = train_quickly(config, *arguments, **options)
+            origin_of(Path(str(config.output.model_dir)), data, config.training.seed / 10)
+            return outcome
+
+        seeds = iter([False] * 4)  # the first seed and its test file
+        parts = SeedsParts(train=train)
+        return train_three(configured("output.model_dir=m"), parts=parts, should_stop=lambda: next(seeds, True))
+
+    for data, f1 in (("other", 0.05), ("the same", 0.1)):
+        outcome = stopped(data, f1)
+        assert [run.seed for run in outcome.runs] == [1]
+        assert outcome.not_replaced
+        assert outcome.summary() == [
+            "the model in m is still the one from before this training, whose best seed so far is 1 (dev 1.98)"
+        ]
+        assert not Path("m.previous").exists()
+        assert json.loads(Path("m/manifest.json").read_text())["dev"]["f1"] == f1
+    before = manifest_of("m")
+    outcome = stopped("the same", 0.05)
+    assert not outcome.not_replaced
+    assert outcome.summary()[-1] == "the model that it replaced is in m.previous"
+    assert json.loads(Path("m/manifest.json").read_text())["dev"]["f1"] == 0.1
+    kept = manifest_of("m.previous")
+    assert kept is not None
+    assert kept != before
+    assert json.loads(kept)["dev"]["f1"] == 0.05
+    # Continued, the training no longer replaces anything but its own models.
+    assert train_three(configured("output.model_dir=m"), resume=True).best.seed == 3
+    assert content("m") == model_files(3, 4)
+    assert manifest_of("m.previous") == kept
     assert not litter()
 
 

@@ -11,7 +11,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
-from tagger.errors import DeviceError, ModelError  # noqa: E402
+from tagger.errors import DeviceError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network import devices, distributed, onnx_export  # noqa: E402
@@ -141,6 +141,49 @@ def run_of(tiny_config, monkeypatch: pytest.MonkeyPatch, replicas: distributed.R
             parts=parts,
         )
         return this.run().history
+
+
+def test_a_training_whose_dev_score_still_rises_says_what_to_set(tiny_config, capfd) -> None:
+    gold = [["B-X", "B-X", "B-X"]]
+
+    def summary(*n_right: int, patience: int = 9) -> list[str]:
+        tags = iter([[["B-X"] * n + ["O"] * (3 - n)] for n in n_right])
+        parts = Parts(evaluate=lambda *_: evaluate(gold, next(tags), "IOB2"))
+        config = tiny_config(f"training.epochs={len(n_right)}", f"training.patience={patience}")
+        return train_module.train(config, TrainingProgress(), parts=parts).summary()
+
+    def advice(n: int) -> str:
+        return f"dev was still getting better in the last epochs; continue with --epochs-more {n}, or raise training.epochs"
+
+    assert summary(0, 1, 2)[-1] == advice(1)
+    assert summary(0, 0, 2, 1)[-1] == advice(2)
+    for ended in (
+        summary(0, 2, 1, 1),
+        summary(0, 1, 3),  # a perfect score cannot rise
+        summary(0, 1, 2, 1, patience=1),  # patience ended the training
+    ):
+        assert not any(line.startswith("dev was") for line in ended)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (("training.learning_rate=1e30",), r"weights up to \d\S+e\+30 at step 1"),
+        (("training.learning_rate=1e30", "data.dev=null", "model.decoder=crf"), r"weights up to \d\S+e\+30 at step 1"),
+        (
+            ("training.learning_rate=1e8", "training.optimizer=sgd", "training.clip_norm=null"),
+            r"a loss of \S+ per token on dev at step 1",
+        ),
+    ],
+)
+def test_a_learning_rate_that_is_too_high_is_named_even_if_the_only_step_shows_no_loss(
+    tiny_config, settings: tuple[str, ...], found: str
+) -> None:
+    with pytest.raises(
+        TaggerError, match=rf"^epoch 1: found {found}: training diverged; lower training\.learning_rate, or"
+    ) as error:
+        train_module.train(tiny_config(*settings, "training.ema=null"), TrainingProgress())
+    assert error.value.detail[0] == "no model was written"
 
 
 def test_a_gpu_that_fails_is_an_error_that_says_how_to_continue(tiny_config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,16 @@ _UNSAFE = re.compile(
 )
 
 
+def with_options(text: str, names: Iterable[str]) -> str:
+    """Return a message in which the options of a command take the place of the keys of a config.
+
+    >>> with_options("set data.encoding, as in --set data.encoding=cp1252", ["encoding"])
+    'set --encoding, as in --encoding cp1252'
+    """
+    any_name = "|".join(map(re.escape, names))
+    return re.sub(rf"\bdata\.({any_name})\b", r"--\1", re.sub(rf"--set data\.({any_name})=", r"--\1 ", text))
+
+
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: `1 sentence`, `2 sentences`, `0 entities`."""
     return f"{n} {noun if n == 1 else plural or f'{noun}s'}"

@@ -107,6 +107,7 @@ def content_of(model: Path) -> dict[str, object]:
     found["history.csv"] = [line.split(",")[:3] for line in (model / "history.csv").read_text().splitlines()]
     manifest = json.loads((model / "manifest.json").read_text())
     del manifest["files"]["history.csv"], manifest["sha256"]
+    manifest.pop("origin", None)  # the path of the config; older checkouts do not store it
     found["manifest.json"] = manifest
     return found
 

@@ -337,9 +337,7 @@ def check_added_column(before: bytes, after: bytes, layout: Layout, scores: bool
         raise Violation(f"{len(before_lines)} lines became {len(after_lines)}")
     column = "(?:" + "|".join(map(re.escape, tags)) + ")"
     for number, ((body, end), (new, new_end)) in enumerate(zip(before_lines, after_lines, strict=True), start=1):
-        text = body.decode(layout.encoding)
-        if number == 1:
-            text = text.removeprefix("\ufeff")
+        text = body.decode(layout.encoding).removeprefix("\ufeff")
         blank = not text.strip(BLANKS)
         comment = layout.comments is not None and text.startswith(layout.comments)
         if not new.startswith(body) or new_end != end:

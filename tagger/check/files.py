@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import codecs
 import collections
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tagger.check.characters import check_characters
 from tagger.check.plausibility import signs_of_misreading
 from tagger.check.problems import (
     ERROR,
@@ -26,17 +28,20 @@ from tagger.check.problems import (
     is_certain,
     quoted,
 )
+from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import shown_sentences
 from tagger.corpus.detection import Detected, Requested, detect_layout
-from tagger.corpus.encodings import suggest_encodings
+from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
 from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
+from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
-from tagger.wording import counted
+from tagger.wording import counted, with_options
 
+_OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -140,7 +145,8 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     tags = _canonical_tags(sentences, notation, problems)
     signs = [*detected.doubts] or signs_of_misreading(sentences, tags, layout, notation)
     problems += [Problem(0, WARNING, sign, "misread") for sign in signs]
-    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences):
+    problems += check_sentence_ends(sentences) + check_marks(sentences, layout.encoding)
+    for check in (check_sequences, check_tokens, check_types, check_repeated_sentences, check_characters):
         problems += check(sentences, tags, notation)
     if not sentences:
         text = "found no sentence, expected lines with a token and a tag"
@@ -199,20 +205,20 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
 def _detect_encoding(path: str, problems: list[Problem]) -> str:
     with open_corpus(path) as stream:
         data = stream.read()
-    fitting = suggest_encodings(data)
-    if not fitting or fitting[0] == "utf-8":
-        return "utf-8"  # valid UTF-8, or damaged UTF-8, whose wrong bytes are reported with their lines
-    others = f" ({' and '.join(fitting[1:3])} would fit too)" if fitting[1:] else ""
-    problems.append(
-        Problem(
-            0,
-            ERROR,
-            f"the file is not valid utf-8; it is read here as {fitting[0]}{others}; set data.encoding or pass"
-            " --encoding",
-            "encoding",
-        )
+    with contextlib.suppress(UnicodeDecodeError):
+        data.decode("utf-8")
+        return "utf-8"
+    readings = suggest_readings(data)
+    if not readings:
+        return "utf-8"  # damaged UTF-8, whose wrong bytes are reported with their lines
+    encoding, words = readings[0]
+    others = "; or ".join(f"{other} would read {', '.join(forms)}" for other, forms in readings[1:])
+    text = (
+        f"the file is not valid utf-8; it is read here as {encoding}, with words such as {', '.join(words)}"
+        f"{f' ({others})' if others else ''}; name the encoding with --encoding"
     )
-    return fitting[0]
+    problems.append(Problem(0, ERROR, text, "encoding"))
+    return encoding
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -232,7 +238,8 @@ def _detect(path: str, settings: CheckSettings, encoding: str) -> Detected:
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
-        problems.append(Problem(error.line, ERROR, error.text, error.kind, error.common))
+        text, common = (with_options(message, _OPTIONS) for message in (error.text, error.common))
+        problems.append(Problem(error.line, ERROR, text, error.kind, common))
 
     with open_corpus(path) as stream:
         read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
@@ -252,7 +259,7 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
-            problems.append(Problem(0, ERROR, error.message, "scheme"))
+            problems.append(Problem(0, ERROR, with_options(error.message, _OPTIONS), "scheme"))
             return Notation(scheme=NO_SCHEME)
         else:
             problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]
@@ -277,7 +284,9 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
             if tag and tag not in cache:
-                rest = f"does not fit the scheme {notation.scheme}; fix it"
+                signs = signs_in_tag(tag)
+                held = f" (it holds {named(signs)})" if signs else ""
+                rest = f"does not fit the scheme {notation.scheme}{held}; fix it"
                 text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
                 problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]

@@ -18,15 +18,16 @@ class Group:
 
     problems: Sequence[Problem]
 
-    def format(self, path: str) -> str:
-        """Return one line: a single problem as it is, several as their number, common text, examples and first lines.
+    @property
+    def text(self) -> str:
+        """The message of a single problem; of several, their number, common text, examples and first lines.
 
-        >>> Group([Problem(n, "error", "found 1 column", "columns") for n in (3, 5, 8, 9)]).format("f")
-        'f:3: error: 4 × found 1 column (lines 3, 5, 8, …)'
+        >>> Group([Problem(n, "error", "found 1 column", "columns") for n in (3, 5, 8, 9)]).text
+        '4 × found 1 column (lines 3, 5, 8, …)'
         """
         first = self.problems[0]
         if len(self.problems) == 1:
-            return first.format(path)
+            return first.message
         text = f"{len(self.problems):,} × {first.common or first.message}"
         if first.example:
             text += f": {_listed_examples([problem.example for problem in self.problems])}"
@@ -34,7 +35,11 @@ class Group:
         if lines != [0]:
             more = ", …" if len(lines) > _MOST_LINES else ""
             text += f" (line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:_MOST_LINES]))}{more})"
-        return dataclasses.replace(first, message=text).format(path)
+        return text
+
+    def format(self, path: str) -> str:
+        """Return the line of a report on a file."""
+        return dataclasses.replace(self.problems[0], message=self.text).format(path)
 
 
 def _listed_examples(examples: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
         )
     with open_corpus(report.path) as stream:
         lines = [line for block in read_line_blocks(stream, path=report.path) for line in block]
+    is_utf_8 = codecs.lookup(report.layout.encoding).name == "utf-8"
     checked = all(
         lines[sentence.first_line - 1 : sentence.first_line - 1 + len(sentence.lines)] == sentence.lines
         for sentence in report.sentences
@@ -54,7 +55,7 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
             if certain[i] and old != new:
                 number = sentence.line_number(i)
                 raw = lines[number - 1]
-                mark = codecs.BOM_UTF8 if number == 1 and raw.startswith(codecs.BOM_UTF8) else b""
+                mark = codecs.BOM_UTF8 if is_utf_8 and raw.startswith(codecs.BOM_UTF8) else b""
                 body = raw[len(mark) :].rstrip(b"\r\n")
                 lines[number - 1] = mark + report.layout.replace_tag(body, old, new) + raw[len(mark) + len(body) :]
                 change = f"{shown(old)} → {shown(new)}"

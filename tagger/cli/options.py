@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagger.errors import DataError, ModelError, TaggerError
+from tagger.wording import with_options
 
 if TYPE_CHECKING:
     from tagger.corpus.layout import Layout
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 _CONFIG_BYTES = 1 << 17  # of a file that may be a config
+_LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
 _LONGEST_POINTER = 8192  # bytes
 _NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
@@ -44,9 +47,15 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def layout_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that describe the layout of FILE."""
+    """Add the options that describe the layout of FILE, and make errors name them instead of keys of the config."""
+
+    @functools.wraps(command)
+    def naming_options(**arguments: Any) -> None:
+        with _keys_as_options():
+            command(**arguments)
+
     return _with_options(
-        command,
+        naming_options,
         click.option("--columns", metavar="NAME=INDEX,...", help="Indexes of FILE's columns, e.g. token=0,tag=-1."),
         click.option("--delimiter", help="Separator of FILE's columns: auto, tab, space or any text."),
         click.option("--encoding", help="FILE's encoding."),
@@ -127,12 +136,21 @@ def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
+def _keys_as_options() -> Iterator[None]:
+    try:
+        yield
+    except TaggerError as error:
+        message, *detail = (with_options(line, _LAYOUT_OPTIONS) for line in (error.message, *error.detail))
+        raise TaggerError(message, detail=detail) from None
+
+
+@contextlib.contextmanager
 def options_named() -> Iterator[None]:
     """Make errors about a setting name the option that it came from."""
     try:
         yield
     except TaggerError as error:
-        if re.match(r"(columns|delimiter|encoding)\b", error.message):
+        if re.match(rf"({'|'.join(_LAYOUT_OPTIONS)})\b", error.message):
             raise TaggerError(f"--{error.message}", detail=error.detail) from None
         raise
 

@@ -17,6 +17,7 @@ from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.gold import GoldColumn, missing_column
 from tagger.corpus.layout import BLANKS, DOCSTART, SUBTOKEN_NUMBER, Layout, own_delimiter
 from tagger.corpus.lines import LineGroup, group_lines, read_line_blocks
+from tagger.corpus.signs import named, seems_blank, unseen_blanks
 from tagger.errors import DataError
 
 Report = Callable[[DataError], None]
@@ -152,7 +153,7 @@ class _Reader:
             text = self._decode(joined)[0]
         except UnicodeDecodeError:
             return None
-        if groups[0].first_line == 1 and text.startswith("\ufeff"):
+        if "\ufeff" in text:
             return None
         first_line = next(group.first_line for group in groups if group.n_filled)
         columns = self._columns_at_once(joined, text, len(lines), first_line)
@@ -228,9 +229,10 @@ class _Reader:
                 try:
                     tag = self._tag(fields, number)
                 except DataError as error:
+                    explained = _with_signs(error, line, self._path)
                     if self._report is None:
-                        raise
-                    self._report(error)
+                        raise explained from None
+                    self._report(explained)
                     if len(fields) <= self._token_index:
                         sentence.lines.append(raw)
                         continue
@@ -257,7 +259,7 @@ class _Reader:
                 raise problem from None
             self._report(problem)
             line = self._decode(content, "replace")[0]
-        return line.removeprefix("\ufeff") if number == 1 else line
+        return line.removeprefix("\ufeff")  # not only in the first line: files with a byte-order mark may be joined
 
     def _passes_through(self, line: str, fields: list[str]) -> bool:
         """Return whether a line is a comment, the header, or a range or an empty node of CoNLL-U: not a token."""
@@ -286,6 +288,28 @@ class _Reader:
             name = next(name for name, index in needed.items() if index >= len(fields))
             raise missing_column(self._path, number, name, needed[name], fields)
         return self._gold.tag(fields, number) if self._gold is not None else ""
+
+
+def _with_signs(error: DataError, line: str, path: str | Path) -> DataError:
+    """Return the error about the columns of a line, explained if the cause is a character that looks like a blank."""
+    if seems_blank(line):
+        text = (
+            f"the line holds only {named(line.strip(BLANKS))}, which is not a blank, expected a blank line, or a token"
+            " with its columns; delete the sign"
+        )
+        return DataError(text, path=path, line=error.line, kind="not-blank")
+    signs = unseen_blanks(line)
+    if not signs:
+        return error
+    rest = f"; the line holds {named(signs)}, which does not separate columns"
+    return DataError(
+        error.text + rest,
+        path=path,
+        line=error.line,
+        detail=error.detail,
+        kind=error.kind,
+        common=(error.common or error.text) + rest,
+    )
 
 
 def write_sentence(

@@ -16,6 +16,7 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import OUTSIDE, split_tag
+from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import cell
 
@@ -63,7 +64,8 @@ def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus
     except BadTag as bad:
         raise _bad_tag_error(path, sentences, bad) from None
     except DataError as error:
-        raise DataError(error.message, path=path, detail=[*error.detail, *_examples(sentences)]) from None
+        detail = [*error.detail, *_sign_lines(sentences), *_examples(sentences)]
+        raise DataError(error.message, path=path, detail=detail) from None
     return _corpus(path, sentences, notation), notation, notes
 
 
@@ -155,11 +157,23 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
         for i, tag in enumerate(sentence.tags)
         if tag == bad.tag
     ]
+    signs = signs_in_tag(bad.tag)
+    held = f" (it holds {named(signs)})" if signs else ""
     return DataError(
-        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}; {bad.remedy}",
+        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
         detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
+
+
+def _sign_lines(sentences: Sequence[Sentence]) -> list[str]:
+    """Return the first line of each tag that holds a character that cannot be seen or that looks like another."""
+    lines: dict[str, int] = {}
+    for sentence in sentences:
+        for i, tag in enumerate(sentence.tags):
+            lines.setdefault(tag, sentence.line_number(i))
+    odd = ((line, tag, signs_in_tag(tag)) for tag, line in lines.items())
+    return [f"line {line}: tag {tag!r} holds {named(signs)}" for line, tag, signs in odd if signs][:3]
 
 
 def _examples(sentences: Sequence[Sentence]) -> list[str]:

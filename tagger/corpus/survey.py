@@ -188,4 +188,4 @@ def decoded_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
                 line = raw.rstrip(b"\r\n").decode(encoding)
             except UnicodeDecodeError as error:
                 raise wrong_byte(path, number, error) from None
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+            yield number, line.removeprefix("\ufeff")

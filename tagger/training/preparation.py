@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tagger import __version__
 from tagger.architecture import SIZE, Characters
 from tagger.check.plausibility import require_plausible, stop_or_warn
+from tagger.check.sentences import notes_on_sentences
 from tagger.config import Config, DataConfig, EmbeddingsConfig, TrainingConfig, VocabularyConfig
 from tagger.corpus.dataset import (
     Corpus,
@@ -264,6 +265,7 @@ def _load_corpora(
         note(f"  {text}")
     for text in (*detected.notes, *notes):
         note(f"train: {text}")
+    _warn_of_sentences(train, layout, warn)
     n_ill_formed = sum(
         tag != repaired
         for tags in train.tags
@@ -281,6 +283,7 @@ def _load_corpora(
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
         _note_notation(dev, notation, "dev", note)
+        _warn_of_sentences(dev, layout, warn)
     else:
         train, dev = split_dev(train, data.dev, seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
@@ -348,6 +351,11 @@ def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> 
     text = note_on_notation(corpus, trained)
     if text is not None:
         note(f"{name}: {text}")
+
+
+def _warn_of_sentences(corpus: Corpus, layout: Layout, warn: Tell) -> None:
+    for text in notes_on_sentences(corpus.sentences, layout.encoding):
+        warn(f"{corpus.path}: {text}")
 
 
 def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:

@@ -163,7 +163,7 @@ def test_all_problems_are_reported_in_the_order_of_the_file(folder: Path) -> Non
     many = "a token or a tag may hold a blank, or a column is extra; fix the line (between TABs, both can hold blanks), or set data.ragged to true if lines may differ"
     assert messages(report) == [
         f"f:151: error: found 1 column, expected 2 as on most lines: {few}",
-        "f:153: error: byte 0xFF at offset 0 of the line is not valid utf-8; name the file's encoding with --encoding or data.encoding, or fix the line",
+        "f:153: error: byte 0xFF at offset 0 of the line is not valid utf-8; name the file's encoding with --encoding, or fix the line",
         "f:154: warning: the token is empty; its tag is O",
         "f:155: error: tag 'X' of 'c' does not fit the scheme IOB2; fix it",
         "f:158: warning: the token 'B-LOC' is a tag of this file; is the line's first column missing?",
@@ -323,9 +323,10 @@ def test_euc_jp_is_detected(corpora: Path) -> None:
     result = run_tagger("check", "--json", corpora / "messy" / "japanese-eucjp.data")
     (found,) = json.loads(result.output)["files"]
     assert found["format"]["encoding"] == "euc_jp"
-    assert [p["message"] for p in found["problems"] if p["severity"] == "error"] == [
-        "the file is not valid utf-8; it is read here as euc_jp (gb18030 and cp1252 would fit too); set data.encoding or pass --encoding"
-    ]
+    (error,) = (p["message"] for p in found["problems"] if p["severity"] == "error")
+    assert error.startswith(
+        "the file is not valid utf-8; it is read here as euc_jp, with words such as 病院, 名詞-一般, 記号-読点"
+    )
     assert (found["counts"]["sentences"], found["counts"]["tokens"]) == (216, 4772)
     clean = run_tagger("check", "--json", "--encoding", "euc_jp", corpora / "messy" / "japanese-eucjp.data")
     assert clean.exit_code == 0
@@ -336,21 +337,21 @@ def test_the_error_of_a_single_byte_encoding_names_encodings_that_fit(folder: Pa
     report = check(data.encode("latin-1"))
     assert report.n_errors == 1
     assert report.problems[0].message.startswith(
-        f"the file is not valid utf-8; it is read here as {report.format['encoding']}"
+        "the file is not valid utf-8; it is read here as cp1252, with words such as Zürich, Köln, schöne"
     )
-    assert "cp1252" in report.problems[0].message
     assert report.sentences[0].tokens == _GERMAN.split()
     given_encoding = check(data.encode("latin-1"), encoding="latin-1")
     assert (given_encoding.format["encoding"], given_encoding.problems) == ("latin-1", [])
 
 
 def test_a_few_invalid_bytes_do_not_suggest_another_encoding(folder: Path) -> None:
-    good = "".join(f"{word}\t{tag}\n" for word, tag in zip(_GERMAN.split(), _GERMAN_TAGS, strict=True)) * 20
+    words = zip(_GERMAN.split(), _GERMAN_TAGS, strict=True)
+    good = ("".join(f"{word}\t{tag}\n" for word, tag in words) + "\n") * 20
     report = check(good.encode() + b"Z\xfcrich\tO\n\xff\tO\n")
     assert report.format["encoding"] == "utf-8"
     lines = good.count("\n")
     assert [(p.line, p.severity) for p in report.problems] == [(lines + 1, "error"), (lines + 2, "error")]
-    assert report.sentences[0].tokens[-2:] == ["Z\ufffdrich", "\ufffd"]
+    assert report.sentences[-1].tokens == ["Z\ufffdrich", "\ufffd"]
 
 
 # --- The config's files ----------------------------------------------------------------------------------------------

@@ -89,9 +89,9 @@ def test_a_systematic_fault_is_one_line_of_the_report(folder: Path, wrong: Calla
 
 
 def test_invalid_bytes_of_many_lines_are_one_line(folder: Path) -> None:
-    data = "".join(f"é{i % 100}\tO\nb\tB-X\n" for i in range(900)).encode() + b"x\xff\tO\nxx\xfe\tO\n" * 5
+    data = "".join(f"é{i % 100}\tO\nb\tB-X\n\n" for i in range(900)).encode() + b"x\xff\tO\nxx\xfe\tO\n" * 5
     found = report_of(data)
-    assert found[0].startswith("f:1801: error: 10 × a byte of the line is not valid utf-8; ")
+    assert found[0].startswith("f:2701: error: 10 × a byte of the line is not valid utf-8; ")
     assert found[1] == ""
 
 

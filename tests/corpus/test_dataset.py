@@ -163,7 +163,7 @@ def test_detection_names_the_line_of_an_invalid_byte(corpus_file: Path) -> None:
         detect(corpus_file, b"a O\n\nb\xe4 O\n")
     assert caught.value.message == (
         f"{corpus_file}:3: byte 0xE4 at offset 1 of the line is not valid utf-8; name the file's encoding with"
-        " --encoding or data.encoding, or fix the line"
+        " data.encoding, or fix the line"
     )
 
 

@@ -252,3 +252,14 @@ def test_more_tags_than_a_transition_table_can_hold_are_refused(tiny_config, tmp
     rewrite_manifest(directory, decoder=decoder)
     with pytest.raises(ModelError, match=r"tags\.txt: found 2001 tags, expected at most 2000; train again"):
         load_predictor(directory)
+
+
+def test_faults_of_sentences_are_warnings_with_the_remedy(prepared) -> None:
+    data = TRAIN.replace("\n\n", "\n").replace("\n", "\r\r\n")
+    *_, warnings = prepared(train=data.encode(), dev="\ufeffa O\n\n\ufeffb B-LOC\n")
+    train_warning, dev_warning = (text.split(": ", 1)[1] for text in warnings[:2])
+    assert train_warning == (
+        "line 1: 12 lines end in \\r\\r\\n, which is a line end and a blank line: all 12 sentences have one token; write"
+        " each line end once (tr -d '\\r' < FILE > COPY)"
+    )
+    assert dev_warning.startswith("line 3: the line begins with U+FEFF ZERO WIDTH NO-BREAK SPACE, a byte-order mark")

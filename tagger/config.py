@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import glob
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ def _name(value: object) -> object:
 
 # In strict mode pydantic accepts only the member itself, but a config file holds its name.
 _Named = Annotated[N, Field(strict=False), pydantic.BeforeValidator(_name)]
+# A path, a list of paths, or a glob; once loaded, a path or a list of paths.
+Files = str | Annotated[list[str], Field(min_length=1)]
 _Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]
 
 
@@ -56,9 +59,9 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """The files, and how to read them."""
 
-    train: str
-    dev: Annotated[float, Field(gt=0, lt=1)] | str | None = 0.1
-    test: str | None = None
+    train: Files
+    dev: Annotated[float, Field(gt=0, lt=1)] | Files | None = 0.1
+    test: Files | None = None
     columns: dict[str, int | str] = {}
     delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
@@ -165,8 +168,8 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """The way the network is trained."""
 
-    epochs: _Count = 30
-    batch_size: _Count = 32
+    epochs: _Count | None = None
+    batch_size: _Count | None = None
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     decay: Annotated[float, Field(ge=0)] = 0.05
@@ -228,11 +231,12 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise config_error(error, Config, path, lines, origins) from None
-    if config.training.accumulate > config.training.batch_size:
+    batch_size = config.training.batch_size
+    if batch_size is not None and config.training.accumulate > batch_size:
         key = "training.accumulate"
         raise ConfigError(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
-            f" training.batch_size ({config.training.batch_size}): each part needs a sentence; use fewer parts"
+            f" training.batch_size ({batch_size}): each part needs a sentence; use fewer parts"
         )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
@@ -243,11 +247,49 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     for key in PATH_KEYS:
         section, _, name = key.partition(".")
         found = getattr(getattr(config, section), name)
-        if isinstance(found, str):
-            _check_path(found, f"{where_set(key, path, lines, origins)}: {key}")
+        for one in [found] if isinstance(found, str) else found if isinstance(found, list) else []:
+            _check_path(one, f"{where_set(key, path, lines, origins)}: {key}")
+    config = _without_globs(config, lambda key: where_set(key, path, lines, origins))
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))
     return config
+
+
+def _without_globs(config: Config, where: Callable[[str], str]) -> Config:
+    """Return the config with the files that its globs match, sorted.
+
+    Args:
+        where: says where a key was set.
+
+    Raises:
+        ConfigError: a glob matches nothing, or a file is named twice.
+    """
+    found = {}
+    for key in ("train", "dev", "test"):
+        value = getattr(config.data, key)
+        if not isinstance(value, str | list) or (isinstance(value, str) and not _is_glob(value)):
+            continue
+        files: list[str] = []
+        for name in [value] if isinstance(value, str) else value:
+            # pathlib's glob needs a folder to start from, which an absolute pattern does not name.
+            matches = sorted(file for file in glob.glob(name, recursive=True) if Path(file).is_file())  # noqa: PTH207
+            if _is_glob(name) and not matches:
+                raise ConfigError(
+                    f"{where(f'data.{key}')}: data.{key}: found {name}, which matches no file, expected at least one;"
+                    " check the path"
+                )
+            files += matches if _is_glob(name) else [name]
+        twice = next((file for i, file in enumerate(files) if file in files[:i]), None)
+        if twice is not None:
+            raise ConfigError(
+                f"{where(f'data.{key}')}: data.{key}: found {twice} twice, expected each file once; delete one"
+            )
+        found[key] = files
+    return config.model_copy(update={"data": config.data.model_copy(update=found)})
+
+
+def _is_glob(path: str) -> bool:
+    return glob.has_magic(path) and not os.path.lexists(path)
 
 
 def with_model_dir(config: Config, model_dir: str | Path) -> Config:
@@ -284,8 +326,13 @@ def config_keys() -> list[str]:
 def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
     section, _, name = key.partition(".")
     inner = values.get(section)
-    if key in PATH_KEYS and isinstance(inner, dict) and isinstance(inner.get(name), str):
-        inner[name] = _absolute(inner[name], base)
+    if key not in PATH_KEYS or not isinstance(inner, dict):
+        return
+    value = inner.get(name)
+    if isinstance(value, str):
+        inner[name] = _absolute(value, base)
+    elif isinstance(value, list):
+        inner[name] = [_absolute(path, base) if isinstance(path, str) else path for path in value]
 
 
 def _check_path(path: str, where: str) -> None:

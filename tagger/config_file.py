@@ -287,7 +287,11 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
     if list(location[:2]) == ["training", "steps"]:
         return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
     if list(location[:2]) == ["data", "dev"]:
-        return f"found {found}, expected a path, a fraction above 0 and below 1, or null for no dev set"
+        return (
+            f"found {found}, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"
+        )
+    if location[0] == "data" and location[1:2] in (["train"], ["test"]):
+        return f"found {found}, expected a path or a list of paths"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}"

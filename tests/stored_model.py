@@ -60,15 +60,15 @@ def a_manifest(seed: int = 1) -> Manifest:
     )
 
 
-def save(directory: Path, seed: int = 1) -> None:
+def save(directory: Path, seed: int = 1, tags: tuple[str, ...] | None = None) -> None:
     """Write a model with a dummy graph; its files depend on the seed, so that a mixture of two models is detected."""
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
     encoder = Encoder(tokens, characters, False, (TokenVocabulary(("a\tb", "", "B")), TokenVocabulary(("NNP", " "))))
-    manifest, tags = a_manifest(seed), TagVocabulary(("O", "B-X", f"I-{seed}"))
-    shapes = manifest.network.weight_shapes(encoder.sizes(len(tags)))
+    manifest, vocabulary = a_manifest(seed), TagVocabulary(tags or ("O", "B-X", f"I-{seed}"))
+    shapes = manifest.network.weight_shapes(encoder.sizes(len(vocabulary)))
     weights = {name: np.full(shape, seed, np.float32) for name, shape in shapes.items()}
-    model = Model(directory, manifest, encoder, tags, weights)
+    model = Model(directory, manifest, encoder, vocabulary, weights)
     save_model(model, graph=b"graph %d" % seed, config=f"seed: {seed}\n", history="epoch\n")
 
 

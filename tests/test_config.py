@@ -34,8 +34,8 @@ def write(tmp_path: Path):
         ("data:\n  train: t\ntrainig: {}\n", ":3: trainig: is not a known key; did you mean training?"),
         ("model: {}\n", ": data.train: is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"),
         ("data:\n  dev: 0.1\n", ":1: data.train: is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"),
-        (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, a fraction above 0 and below 1, or null for no dev set"),
-        (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, a fraction above 0 and below 1, or null for no dev set"),
+        (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"),
+        (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"),
         (MINIMAL + "model:\n  units: many\n", ":4: model.units: found text ('many'), expected a whole number"),
         (MINIMAL + "model:\n  units: 2.5\n", ":4: model.units: found 2.5, expected a whole number"),
         (MINIMAL + "model:\n  units: true\n", ":4: model.units: found true, expected a whole number"),
@@ -159,7 +159,7 @@ def test_defaults_match_the_contract() -> None:
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
                 decoder: constrained, scheme: IOBES}
-        training: {epochs: 30, batch_size: 32, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
+        training: {epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
                    clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, accumulate: 1,
                    patience: 5, seed: 1, threads: null, mixed_precision: false,
                    checkpoint_minutes: 10}
@@ -322,3 +322,55 @@ def test_a_config_needs_no_suffix_and_may_be_json(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(MINIMAL)
     (tmp_path / "b").write_text('{"data": {"train": "train.conll"}}')
     assert load_config(tmp_path / "a").data == load_config(tmp_path / "b").data
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Provide the folder `data` with b.conll, a.conll and c.txt beside the config."""
+    (tmp_path / "data").mkdir()
+    for name in ("b.conll", "a.conll", "c.txt"):
+        (tmp_path / "data" / name).write_text("x O\n")
+    return tmp_path
+
+
+def test_several_files_are_a_list_or_a_glob(write, parts: Path) -> None:
+    both = [str(parts / "data/a.conll"), str(parts / "data/b.conll")]
+    text = "data: {train: data/*.conll, dev: [data/c.txt, data/b.conll], test: data/a.conll}\n"
+    data = load_config(write(text)).data
+    assert (data.train, data.dev, data.test) == (both, [str(parts / "data/c.txt"), both[1]], both[0])
+    data = load_config(write("data: {train: [data/c.txt, 'data/*.conll'], dev: null, test: '**/*.txt'}\n")).data
+    assert (data.train, data.test) == ([str(parts / "data/c.txt"), *both], [str(parts / "data/c.txt")])
+
+
+def test_globs_and_lists_in_settings_are_relative_to_the_working_directory(
+    write, parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(MINIMAL)
+    monkeypatch.chdir(parts / "data")
+    assert load_config(path, ["data.train='*.conll'"]).data.train == [
+        str(parts / "data/a.conll"), str(parts / "data/b.conll"),
+    ]  # fmt: skip
+    assert load_config(path, ["data.dev=[c.txt]"]).data.dev == [str(parts / "data/c.txt")]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(write, parts: Path) -> None:
+    (parts / "[a].conll").write_text("x O\n")
+    assert load_config(write("data: {train: '[a].conll'}\n")).data.train == str(parts / "[a].conll")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data:\n  train: data/*.gz\n", "2: data.train: found {folder}/data/*.gz, which matches no file, expected at least one; check the path"),
+        ("data:\n  train: x\n  dev: [x, y*]\n", "3: data.dev: found {folder}/y*, which matches no file, expected at least one; check the path"),
+        ("data:\n  train: [data/a.conll, data/*]\n", "2: data.train: found {folder}/data/a.conll twice, expected each file once; delete one"),
+        ("data:\n  train: []\n", "2: data.train: found a list, expected a path or a list of paths"),
+        ("data:\n  train: [1]\n", "2: data.train: found a list, expected a path or a list of paths"),
+        ("data:\n  train: x\n  test: 3\n", "3: data.test: found 3, expected a path or a list of paths"),
+    ],
+)  # fmt: skip
+def test_files_that_cannot_be_found_or_named_are_errors(write, parts: Path, text: str, message: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert error.value.message == f"{path}:{message.format(folder=parts)}"

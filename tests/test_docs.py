@@ -24,6 +24,7 @@ from test_imports import CHAIN
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
 from tagger.errors import ConfigError
+from tagger.training.schedule import schedule_of
 
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -176,26 +177,50 @@ def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
     assert re.search(r"^\| full, no vectors, all of train \| \d \| – \| \d", done.stdout, re.MULTILINE)
 
 
-def test_the_results_tables_match_the_runs() -> None:
+@pytest.mark.tensorflow
+def test_the_documented_runs_on_small_data_skip_finished_runs(in_clone: Path, corpora: Path) -> None:
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    first = next(shlex.split(command)[1:] for command in commands() if "small_data.py" in command)
+    committed = Path("docs/small-data.jsonl").read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in committed if '"corpus": "wnut17", "size": 100, "row": "chosen", "seed": 1' not in line]
+    assert len(kept) == len(committed) - 1
+    Path("docs/small-data.jsonl").write_text("".join(kept), "utf-8")
+    quick = ["--set", "model.units=8", "--set", "model.layers=1", "--set", "training.epochs=1", "--rows", "wnut17 100 "]
+    for _ in range(2):  # the second time, all runs are there
+        done = subprocess.run([sys.executable, *first, *quick], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert Path("docs/small-data.jsonl").read_text("utf-8").startswith("".join(kept))
+        run = json.loads(Path("docs/small-data.jsonl").read_text("utf-8").splitlines()[-1])
+        assert len(Path("docs/small-data.jsonl").read_text("utf-8").splitlines()) == len(committed)
+    assert (run["corpus"], run["size"], run["row"], run["seed"]) == ("wnut17", 100, "chosen", 1)
+    assert (run["sentences"], run["settings"]["batch_size"], run["epochs_trained"]) == (100, 4, 1)
+
+
+@pytest.mark.parametrize("script", ["ablate.py", "small_data.py"])
+def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, *next(shlex.split(command)[1:] for command in commands() if "--table" in command)],
+        [sys.executable, *next(shlex.split(command)[1:] for command in commands() if f"{script} " in command and "--table" in command)],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
+    assert "|---|" in done.stdout
     assert done.stdout in (ROOT / "docs/results.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("recipe", "corpus", "row"),
+    ("recipe", "corpus", "row", "n_sentences"),
     [
-        ("best-no-vectors", "conll2000", "full, no vectors"),
-        ("best-glove", "conll2000", "full, GloVe"),
-        ("wnut17", "wnut17", "full, GloVe"),
-        ("fast", "conll2000", "words only"),
-        ("crf", "conll2000", "defaults with a CRF"),
+        ("best-no-vectors", "conll2000", "full, no vectors", 8042),
+        ("best-glove", "conll2000", "full, GloVe", 8042),
+        ("wnut17", "wnut17", "full, GloVe", 3394),
+        ("fast", "conll2000", "words only", 8042),
+        ("crf", "conll2000", "defaults with a CRF", 8042),
     ],
 )
 def test_a_recipe_has_the_settings_of_the_row_with_its_result(
-    recipe: str, corpus: str, row: str, monkeypatch: pytest.MonkeyPatch
+    recipe: str, corpus: str, row: str, n_sentences: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts/results"))
     ablate = importlib.import_module("ablate")
@@ -204,8 +229,15 @@ def test_a_recipe_has_the_settings_of_the_row_with_its_result(
         del measured["data.columns"]  # found in the file
     config = ROOT / f"configs/{recipe}.yaml"
     files = {f"data.{name}": name for name in ("train", "dev", "test") if measured.get(f"data.{name}") != "0.1"}
-    settings = [f"{key}={value}" for key, value in (measured | files).items()]
-    assert load_config(config, [f"{key}={value}" for key, value in files.items()]) == load_config(config, settings)
+    given = [f"{key}={value}" for key, value in files.items()]
+    trained, documented = (
+        load_config(config, given),
+        load_config(config, [f"{key}={value}" for key, value in (measured | files).items()]),
+    )
+    schedules = [schedule_of(each.training, n_sentences) for each in (trained, documented)]
+    assert [(each.batch_size, each.epochs) for each in schedules] == [(schedules[1].batch_size, 30)] * 2
+    chosen = {f"training.{name}": getattr(schedules[0], name) for name in schedules[0].chosen}
+    assert load_config(config, [*given, *(f"{key}={value}" for key, value in chosen.items())]) == documented
 
 
 @pytest.mark.tensorflow
@@ -359,7 +391,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

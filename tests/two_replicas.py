@@ -73,6 +73,10 @@ def main() -> None:
             "averages_moved": float(np.abs(averages[0]["embedding"] - ours["embedding"]).max()),
             "moved": float(np.abs(ours["embedding"] - a_fresh_embedding()).max()),
         }
+    rows = np.full((2, 8), 5, np.float32)
+    with two.scope():
+        shared.network.set_embedding_rows([(np.array([3, 30]), rows)])
+    found["set rows"] = [copy[[3, 30]].tolist() == rows.tolist() for copy in two.copies(shared.network.embedding.value)]
     # A change that one replica alone makes to its copy is detected at the end of the epoch.
     broken, _ = trained(two, "sgd")
     second = two._strategy.experimental_local_results(broken.network.embedding.value)[1]

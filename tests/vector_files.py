@@ -12,8 +12,8 @@ from tagger.vectors.table import Vectors, read_vectors
 
 def as_dict(vectors: Vectors) -> dict[str, list[float]]:
     """Return the row of each token."""
-    assert len(vectors.tokens) == len(vectors.table) == len(vectors)
-    return dict(zip(vectors.tokens, vectors.table.tolist(), strict=True))
+    assert list(vectors.rows.values()) == list(range(len(vectors.table)))
+    return dict(zip(vectors.rows, vectors.table.tolist(), strict=True))
 
 
 def error_of(path: Path, max_rows: int | None = None) -> str:

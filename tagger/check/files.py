@@ -363,7 +363,9 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
     }
 
 
-def check_files(paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False) -> list[FileReport]:
+def check_files(
+    paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False, n_train: int = 1
+) -> list[FileReport]:
     """Check files, and compare the later ones with the first, which is taken to be the training file.
 
     Args:
@@ -371,6 +373,7 @@ def check_files(paths: Sequence[str], settings: Mapping[str, Any], *, as_trainin
         settings: the fields of `CheckSettings`.
         as_training: whether to read the later files in the layout and notation of the first one, as training reads dev
             and test files.
+        n_train: the number of training files, which come first.
 
     Raises:
         DataError: a file cannot be opened, or a setting is unusable.
@@ -378,8 +381,14 @@ def check_files(paths: Sequence[str], settings: Mapping[str, Any], *, as_trainin
     first = check_file(paths[0], CheckSettings(**settings))
     like = first if as_training else None
     reports = [first, *(check_file(path, CheckSettings(**settings), like=like) for path in paths[1:])]
-    for report in reports[1:]:
-        overlap = check_overlap(reports[0], report)
-        if overlap is not None:
-            report.problems.insert(0, overlap)
+    for report in reports[1:n_train]:
+        if report.notation != first.notation:
+            own, expected = report.notation.describe(), first.notation.describe()
+            text = f"found tags in {own}, expected {expected} as in {first.path}: training files must have one notation"
+            report.problems.insert(0, Problem(0, ERROR, text, "notation"))
+    for report in reports[n_train:]:
+        for train in reports[:n_train]:
+            overlap = check_overlap(train, report)
+            if overlap is not None:
+                report.problems.insert(0, overlap)
     return reports

@@ -7,12 +7,12 @@ tokens, or one single tag, are easy to learn. Every sign here says what was seen
 from __future__ import annotations
 
 import collections
-import re
 from collections.abc import Callable, Sequence
 
 from tagger.corpus.columns import holds_brackets
 from tagger.corpus.conll import Sentence
 from tagger.corpus.dataset import Corpus
+from tagger.corpus.gold import tags_in
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE
@@ -25,7 +25,6 @@ _FEWEST_COUNTED = 20  # tokens below which a count proves nothing
 _TAG_SHARE = 0.5  # the largest share of different tags among the tokens
 _MOST = 0.95
 _ANYWAY = "set data.trust to true to train anyway"
-_SEVERAL = re.compile(r"[^|\s]+-[^|]+\|.+|[^|]+\|(?:[BIESLUM]-[^|]+|O)")
 
 
 def require_plausible(corpus: Corpus, layout: Layout, notation: Notation, warn: Callable[[str], None] | None) -> None:
@@ -66,7 +65,6 @@ def signs_of_misreading(
         _too_few_tokens(tokens, n_tokens, column),
         _empty_tokens(tokens, n_tokens, column),
         _same_columns(sentences, n_tokens),
-        _numbers_as_tags(spelled, n_tokens),
         _several_tags(spelled, layout),
         _brackets(spelled, notation),
         _too_many_tags(spelled, n_tokens),
@@ -119,19 +117,8 @@ def _same_columns(sentences: Sequence[Sentence], n_tokens: int) -> str | None:
     return "the tag column holds the tokens, expected tags; set data.columns.tag to the column of the tags"
 
 
-def _numbers_as_tags(spelled: collections.Counter[str], n_tokens: int) -> str | None:
-    if not spelled or not all(re.fullmatch(r"-?[0-9]{1,3}", tag) for tag in spelled) or len(spelled) < 2:
-        return None
-    numbers = sorted(map(int, spelled))
-    return (
-        f"the tags are the numbers {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
-        " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
-        " data.columns.tag to another column"
-    )
-
-
 def _several_tags(spelled: collections.Counter[str], layout: Layout) -> str | None:
-    several = [tag for tag in spelled if _SEVERAL.fullmatch(tag)]
+    several = [tag for tag in spelled if len(tags_in(tag)) > 1]
     if not several or layout.several_tags is not None:
         return None
     n = sum(spelled[tag] for tag in several)

@@ -152,12 +152,12 @@ def train(
     if outcome.model_dir is not None:
         place = os.path.relpath(outcome.model_dir)
         _remember_model(place)
-        _show_results(outcome, place, loaded.data.test)
+        _show_results(outcome, place, has_test=bool(loaded.data.test))
         console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
         console.say(f"next: tagger predict FILE --model {shlex.quote(place)}")
 
 
-def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, test: str | None) -> None:
+def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, *, has_test: bool) -> None:
     """Show the scores of a finished training by type; those of several seeds have been shown before."""
     from tagger.cli.reports import format_results
     from tagger.training.history import Outcome
@@ -165,12 +165,13 @@ def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, test: str | N
     if not isinstance(outcome, Outcome) or outcome.best is None:
         return
     sets = {} if outcome.best.dev is None else {"dev": outcome.best.dev}
-    if test is not None:
-        from tagger.evaluation.evaluate import evaluate_file
+    if has_test:
+        from tagger.evaluation.evaluate import evaluate_file, gold_files
         from tagger.prediction.onnx_session import load_predictor
 
         try:
             predictor = load_predictor(Path(model_dir))
+            test = gold_files(predictor.model, None)
             sets["test"] = evaluate_file(predictor, test, predictor.model.manifest.layout)
         except TaggerError as error:  # the model is finished all the same
             console.say(f"warning: the test file cannot be scored: {error.message}", *error.detail)
@@ -199,18 +200,18 @@ def eval_(
 ) -> None:
     """Score a model with seqeval.
 
-    FILE defaults to the test file of the model's config.
+    FILE defaults to the test files of the model's config.
     """
     _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
         from tagger.cli.reports import format_report
-        from tagger.evaluation.evaluate import evaluate_file, gold_file
+        from tagger.evaluation.evaluate import evaluate_file, gold_files
 
-    path = gold_file(predictor.model, file)
-    _require_input(path)
-    evaluation = evaluate_file(predictor, path, layout, note=console.say)
+    paths = gold_files(predictor.model, file)
+    _require_input(*paths)
+    evaluation = evaluate_file(predictor, paths, layout, note=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -245,7 +246,8 @@ def predict(
         console.say("type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input")
     with open_corpus(file) as stream:
         path = shown_name(file)
-        for block in tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered):
+        blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
+        for block in blocks:
             console.write(block)
             console.flush()
 
@@ -279,11 +281,11 @@ def compare(
     layouts = [chosen_layout(manifest, known, **layout_options) for manifest in manifests]
     from tagger.cli.reports import format_comparison
     from tagger.corpus.schemes import NO_SCHEME
-    from tagger.evaluation.evaluate import compare_on_file, gold_file
+    from tagger.evaluation.evaluate import compare_on_file, gold_files
 
-    path = gold_file(predictors[0].model, file)
-    _require_input(path)
-    found = compare_on_file(*predictors, path, (layouts[0], layouts[1]), samples=samples, seed=seed)
+    paths = gold_files(predictors[0].model, file)
+    _require_input(*paths)
+    found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
     console.write(text.encode())
@@ -346,7 +348,9 @@ def check(
     from tagger.check.files import check_files
     from tagger.check.repair import fix_file
     from tagger.cli.reports import format_check
+    from tagger.corpus.lines import files_of
 
+    n_train = 1
     settings = {
         "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
@@ -359,7 +363,10 @@ def check(
 
         console.refuse_own_output(config)
         data = load_config(config).data
-        files = files or tuple(path for path in (data.train, data.dev, data.test) if isinstance(path, str))
+        if not files:
+            n_train = len(files_of(data.train))
+            given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
+            files = tuple(path for paths in given_paths for path in files_of(paths))
         names = ("columns", "delimiter", "encoding", "comments", "scheme", "tag_key", "several_tags", "ragged")
         from_config = {name: getattr(data, name) for name in names}
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
@@ -374,7 +381,7 @@ def check(
         require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
-        reports = check_files(files, given, as_training=config is not None)
+        reports = check_files(files, given, as_training=config is not None, n_train=n_train)
     changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     console.write(text.encode())
@@ -406,9 +413,9 @@ def doctor(as_json: bool) -> None:
         )
 
 
-def _require_input(file: str | None) -> None:
-    """Refuse a FILE that is also standard output, or that is something else than a corpus; `-` and None are none."""
-    if file is not None:
+def _require_input(*files: str | None) -> None:
+    """Refuse a FILE that is also standard output, or that is something else than a corpus; None stands for no FILE."""
+    for file in [file for file in files if file is not None]:
         console.refuse_own_output(file)
         require_corpus(file, model=f"name the model with --model {file}", config="name the corpus itself")
 
@@ -427,6 +434,10 @@ def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> 
         from tagger.prediction.onnx_session import load_predictor
 
         return load_predictor(path, threads=threads, device=device)
+
+
+def _warn(text: str) -> None:
+    console.say(f"warning: {text}")
 
 
 def _remember_model(model_dir: str) -> None:

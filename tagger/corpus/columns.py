@@ -297,6 +297,18 @@ def holds_brackets(values: Values) -> bool:
     )
 
 
+def numbers_as_tags(values: Values) -> str | None:
+    """Return what is wrong if the tags are numbers, as the `ner_tags` of data sets of Hugging Face are."""
+    if len(values) < 2 or not all(re.fullmatch(r"-?[0-9]{1,3}", value) for value in values):
+        return None
+    numbers = sorted(map(int, values))
+    return (
+        f"the tags are the numbers {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
+        " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
+        " data.columns.tag to another column"
+    )
+
+
 class _Names:
     """Descriptions of columns for messages: their index, their name, and the values that are typical of them."""
 

@@ -41,6 +41,7 @@ class Sentence:
             lines, these lines are consecutive, and each of them ends in LF.
         continues: whether the sentence was cut because of its length and the next one continues it.
         features: the feature columns, in the order of `Layout.feature_names`, each as long as `tokens`.
+        path: the file, for messages, if the sentence belongs to a corpus.
     """
 
     tokens: list[str]
@@ -52,6 +53,7 @@ class Sentence:
     delimiter: str | None = None
     continues: bool = False
     features: Sequence[list[str]] = ()
+    path: str = ""
 
     @property
     def columns(self) -> list[list[str]]:

@@ -6,14 +6,13 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import open_corpus, shown_name
+from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import OUTSIDE, split_tag
 from tagger.corpus.signs import named, signs_in_tag
@@ -26,13 +25,13 @@ _SHOWN_WIDTH, _SHOWN_TEXT = 64, 24  # of a sentence, and of a token or tag in it
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The sentences of a file and their gold tags.
+    """The sentences of one or more files and their gold tags.
 
     Attributes:
-        path: the file that the sentences were read from.
-        sentences: the sentences as read.
+        path: the file that the sentences were read from, or the first one and the number of others.
+        sentences: the sentences as read; each knows its own file.
         tags: their canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
-        notation: the file's own notation.
+        notation: the notation of the files.
     """
 
     path: str
@@ -48,32 +47,63 @@ class Corpus:
         return len(self.sentences)
 
 
-def load_training(path: str | Path, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
-    """Read a training file and detect its notation.
+def load_training(paths: Files, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
+    """Read one or more training files as one corpus, and detect their notation.
 
     Returns:
         The corpus, its notation, and notes on what was found.
 
     Raises:
-        DataError: there are no sentences, or a tag does not fit any scheme; the detail shows up to three lines that
-            have it.
+        DataError: there are no sentences, a tag does not fit any scheme (the detail shows up to three lines that have
+            it), or the files have different notations.
     """
-    sentences = _read_gold(path, layout, n_columns=layout.n_columns)
+    sentences = _read_gold(paths, layout, n_columns=layout.n_columns)
+    name = names_of(paths)
     try:
         notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme)
     except BadTag as bad:
-        raise _bad_tag_error(path, sentences, bad) from None
+        _require_one_notation(sentences, scheme)
+        raise _bad_tag_error(name, sentences, bad) from None
     except DataError as error:
         detail = [*error.detail, *_sign_lines(sentences), *_examples(sentences)]
-        raise DataError(error.message, path=path, detail=detail) from None
-    return _corpus(path, sentences, notation), notation, notes
+        raise DataError(error.message, path=name, detail=detail) from None
+    _require_one_notation(sentences, scheme, notation)
+    return _corpus(name, sentences, notation), notation, notes
 
 
-def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines: int | None = None) -> Corpus:
-    """Read a dev or test file in the notation of the training file, or in its own if that is clearly another one.
+def _require_one_notation(sentences: Sequence[Sentence], scheme: str, notation: Notation | None = None) -> None:
+    """Raise DataError if several files clearly have different notations.
 
     Args:
-        path: the dev or test file.
+        scheme: `auto`, or the scheme that the user names.
+        notation: the notation of all files together, if all tags fit one.
+    """
+    by_file: dict[str, list[list[str]]] = {}
+    for sentence in sentences:
+        by_file.setdefault(sentence.path, []).append(sentence.tags)
+    if len(by_file) == 1:
+        return
+    try:
+        found = {
+            path: detect_notation(tags, scheme)[0] if notation is None else notation_of_other(tags, notation)
+            for path, tags in by_file.items()
+        }
+    except (BadTag, DataError):
+        return  # the caller says what is wrong
+    first = next(iter(found))
+    for path, own in found.items():
+        if own != found[first]:
+            raise DataError(
+                f"{path}: found tags in {own.describe()}, expected {found[first].describe()} as in {first}: several"
+                " training files must have one notation; convert it, or leave it out"
+            )
+
+
+def load_gold(paths: Files, layout: Layout, notation: Notation, *, max_lines: int | None = None) -> Corpus:
+    """Read dev or test files in the notation of the training file, or in their own if that is clearly another one.
+
+    Args:
+        paths: the dev or test file, or several that are one corpus.
         layout: the layout of the training file.
         notation: the notation of the training file.
         max_lines: if given, the sentences are those that `tagger predict` reads: each is cut after this number of
@@ -82,12 +112,12 @@ def load_gold(path: str | Path, layout: Layout, notation: Notation, *, max_lines
     Raises:
         DataError: as in `load_training`.
     """
-    path, sentences = shown_name(path), _read_gold(path, layout, max_lines)
+    name, sentences = names_of(paths), _read_gold(paths, layout, max_lines)
     try:
         own = notation_of_other([sentence.tags for sentence in sentences], notation)
     except BadTag as bad:
-        raise _bad_tag_error(path, sentences, bad) from None
-    return _corpus(path, sentences, own)
+        raise _bad_tag_error(name, sentences, bad) from None
+    return _corpus(name, sentences, own)
 
 
 def note_on_notation(corpus: Corpus, trained: Notation) -> str | None:
@@ -123,8 +153,13 @@ def _shown_sentence(sentence: Sentence) -> str:
 
 
 def _read_gold(
-    path: str | Path, layout: Layout, max_lines: int | None = None, n_columns: int | None = None
+    paths: Files, layout: Layout, max_lines: int | None = None, n_columns: int | None = None
 ) -> list[Sentence]:
+    parts = [_read_file(path, layout, max_lines, n_columns) for path in files_of(paths)]
+    return list(itertools.chain.from_iterable(parts))
+
+
+def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int | None) -> list[Sentence]:
     with open_corpus(path) as stream:
         read = read_sentences(
             stream, layout, path=shown_name(path), gold=True, max_lines=max_lines, n_columns=n_columns
@@ -136,23 +171,25 @@ def _read_gold(
         raise DataError(
             "found no sentence, expected lines with a token and a tag; check the file", path=shown_name(path)
         )
+    for sentence in sentences:
+        sentence.path = shown_name(path)
     return sentences
 
 
-def _corpus(path: str | Path, sentences: list[Sentence], notation: Notation) -> Corpus:
+def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
     cache: dict[str, str] = {}
     tags = []
     for sentence in sentences:
         try:
             tags.append([cache.get(tag) or cache.setdefault(tag, notation.canonical(tag)) for tag in sentence.tags])
         except ValueError as error:
-            raise _bad_tag_error(path, sentences, BadTag([str(error)], notation.scheme)) from None
-    return Corpus(str(path), sentences, tags, notation)
+            raise _bad_tag_error(name, sentences, BadTag([str(error)], notation.scheme)) from None
+    return Corpus(name, sentences, tags, notation)
 
 
-def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
+def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
     where = [
-        (sentence.line_number(i), sentence.tokens[i])
+        (sentence.line_number(i), sentence.tokens[i], sentence.path or name)
         for sentence in sentences
         for i, tag in enumerate(sentence.tags)
         if tag == bad.tag
@@ -160,8 +197,11 @@ def _bad_tag_error(path: str | Path, sentences: Sequence[Sentence], bad: BadTag)
     signs = signs_in_tag(bad.tag)
     held = f" (it holds {named(signs)})" if signs else ""
     return DataError(
-        f"{path}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
-        detail=[f"line {number}: {token} {bad.tag}" for number, token in where[:3]]
+        f"{where[0][2]}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
+        detail=[
+            f"{'line ' if path == where[0][2] else f'{path}:'}{number}: {token} {bad.tag}"
+            for number, token, path in where[:3]
+        ]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
 
@@ -210,11 +250,12 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
 
 
 class Piece(NamedTuple):
-    """A sentence, or a part of a long one: its columns, its tags, and the line of the file where it begins."""
+    """A sentence, or a part of a long one: its columns, its tags, and the file and the line where it begins."""
 
     columns: list[list[str]]
     tags: list[str]
     line: int
+    path: str
 
 
 def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
@@ -235,7 +276,8 @@ def cut_long(corpus: Corpus, max_length: int) -> tuple[list[Piece], int]:
         n_cut += len(ends) > 1
         for start, end in itertools.pairwise([*ends, len(tags)]):
             line = sentence.first_line + sentence.token_rows[start]
-            pieces.append(Piece([column[start:end] for column in sentence.columns], tags[start:end], line))
+            columns = [column[start:end] for column in sentence.columns]
+            pieces.append(Piece(columns, tags[start:end], line, sentence.path))
     return pieces, n_cut
 
 

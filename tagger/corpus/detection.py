@@ -12,10 +12,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tagger.corpus.columns import choose_columns, header_of
+from tagger.corpus.columns import choose_columns, header_of, numbers_as_tags
 from tagger.corpus.foreign import foreign_format
 from tagger.corpus.layout import Layout, is_plain_comment, looks_like_tag
-from tagger.corpus.lines import require_regular
+from tagger.corpus.lines import Files, files_of, require_regular
 from tagger.corpus.survey import COMMENT_PREFIX, Shape, Survey, survey
 from tagger.errors import DataError
 from tagger.wording import counted
@@ -101,7 +101,43 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
     foreign = foreign_format(found)
     if foreign is not None:  # notes on its columns would only be noise
         return Detected(layout=layout, doubts=(foreign,))
-    return Detected(layout=layout, notes=tuple(notes), doubts=chosen.doubts)
+    tag = layout.columns.get("tag", -1)
+    tags = found.columns[tag] if -len(found.columns) <= tag < len(found.columns) else collections.Counter[str]()
+    numbers = numbers_as_tags(tags) if layout.tag_key is None else None
+    return Detected(layout=layout, notes=tuple(notes), doubts=(*chosen.doubts, *([numbers] if numbers else [])))
+
+
+def detect_layouts(paths: Files, requested: Requested) -> Detected:
+    """Find the one layout of one or more training files.
+
+    Raises:
+        DataError: a file cannot be read, a setting does not fit it, or it has another layout than the first one.
+    """
+    first, *others = files_of(paths)
+    detected = detect_layout(first, requested)
+    for path in others:
+        other = detect_layout(path, requested)
+        # Not all of the files show that lines can be comments, or all of the tags.
+        comments = detected.layout.comments or other.layout.comments
+        known_tags = detected.layout.known_tags | other.layout.known_tags
+        layout = dataclasses.replace(detected.layout, comments=comments, known_tags=known_tags)
+        if layout != dataclasses.replace(other.layout, comments=comments, known_tags=known_tags):
+            raise DataError(
+                f"{path}: found {other.layout.describe()}, expected {layout.describe()} as in {first}: several training"
+                " files must have one layout; convert it, or leave it out",
+                detail=_differences(other.layout, layout),
+            )
+        notes = dict.fromkeys((*detected.notes, *other.notes))
+        doubts = dict.fromkeys((*detected.doubts, *other.doubts))
+        detected = Detected(layout=layout, notes=tuple(notes), doubts=tuple(doubts))
+    return detected
+
+
+def _differences(found: Layout, expected: Layout) -> list[str]:
+    """Return the parts of a layout that are not as expected."""
+    names = [field.name for field in dataclasses.fields(Layout) if field.name not in ("comments", "known_tags")]
+    pairs = [(name, getattr(found, name), getattr(expected, name)) for name in names]
+    return [f"{name}: found {ours!r}, expected {theirs!r}" for name, ours, theirs in pairs if ours != theirs]
 
 
 def _count_hash_lines_without_others(found: Survey) -> None:

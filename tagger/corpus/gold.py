@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from tagger.corpus.layout import BLANKS, Layout
+from tagger.corpus.layout import BLANKS, Layout, looks_like_tag
 from tagger.errors import DataError
 
 OUTSIDE_OF_MISC = "O"  # the tag of a token whose MISC column does not name one
@@ -126,16 +127,27 @@ def tag_in_cell(cell: str, layout: Layout) -> str:
     """Return the tag that a cell of the tag column names.
 
     With `tag_key`, the cell is a MISC column of CoNLL-U, `SpaceAfter=No|name=B-LOC`, in which a token without the key
-    is outside. With `several_tags`, a cell such as `B-PER|B-LOC` names several tags, of which one is taken.
+    is outside. With `several_tags`, a cell such as `B-PER|B-LOC` or `B-PER B-LOC` names several tags, of which one is
+    taken.
     """
     if layout.tag_key is not None:
         named = (item.partition("=") for item in cell.strip(BLANKS).split("|"))
         return next((value for key, _, value in named if key == layout.tag_key), OUTSIDE_OF_MISC)
     tag = cell.strip(BLANKS)
-    if layout.several_tags is not None and "|" in tag:
-        tags = tag.split("|")
+    if layout.several_tags is not None and len(tags := tags_in(tag)) > 1:
         return tags[0 if layout.several_tags == "first" else -1]
     return tag
+
+
+def tags_in(tag: str) -> list[str]:
+    """Return the tags that a cell names if it names several, otherwise the cell itself.
+
+    >>> tags_in("B-PER|B-LOC"), tags_in("O|B-LOC"), tags_in("B-Titre 2")
+    (['B-PER', 'B-LOC'], ['O', 'B-LOC'], ['B-Titre 2'])
+    """
+    tags = re.split("[|,; ]", tag)
+    several = len(tags) > 1 and all(map(looks_like_tag, tags)) and any(len(part) > 2 for part in tags)
+    return tags if several else [tag]
 
 
 def missing_column(path: str | Path, number: int, name: str, index: int, fields: list[str]) -> DataError:

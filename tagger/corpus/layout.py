@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from tagger.errors import DataError
+from tagger.wording import counted
 
 DOCSTART = "-DOCSTART-"
 BLANKS = " \t"  # the only blank characters; U+3000 or NBSP can be a token
@@ -92,6 +93,12 @@ class Layout:
                 raise DataError(
                     f"{name}: found {text!r}, which {self.encoding} cannot encode; choose another"
                 ) from None
+
+    def describe(self) -> str:
+        """Return the columns and the delimiter in words, to compare files."""
+        between = {"\t": "TAB", " ": "space"}.get(self.separator or self.written_delimiter, self.delimiter)
+        columns = ", ".join(f"{name} {index}" for name, index in self.columns.items())
+        return f"{counted(self.n_columns or 0, 'column')} by {between} ({columns})"
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 from tagger.corpus.content import GZIP, SAMPLE_BYTES, recognize
 from tagger.errors import DataError
 
+Files = str | Path | Sequence[str]  # one file, or several that are one corpus
 _BLOCK_BYTES = 1 << 16
 # Long enough that a producer slightly slower than the reader does not count as a pause.
 _PAUSE_SECONDS = 0.05
@@ -159,6 +160,18 @@ def file_stamp(path: str | Path) -> tuple[int, ...] | None:
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def names_of(paths: Files) -> str:
+    """Return the name of one or more files for messages."""
+    first, *others = files_of(paths)
+    more = f" and {len(others)} more file{'s' if len(others) > 1 else ''}" if others else ""
+    return f"{shown_name(first)}{more}"
+
+
+def files_of(paths: Files) -> list[str]:
+    """Return the paths of one or more files."""
+    return [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
 
 
 def require_regular(path: str | Path) -> None:

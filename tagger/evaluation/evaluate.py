@@ -5,43 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tagger.corpus.dataset import load_gold, note_on_notation
-from tagger.corpus.layout import Layout
-from tagger.corpus.lines import require_regular
+from tagger.corpus.dataset import Corpus, load_gold, note_on_notation
+from tagger.corpus.layout import Layout, looks_like_tag
+from tagger.corpus.lines import Files, files_of, names_of, require_regular
+from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
 from tagger.model_dir.store import Model
+from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_stream
 from tagger.wording import counted
 
 
-def gold_file(model: Model[object], given: str | None) -> str:
-    """Return the file to score: the given one, or else the config's test file.
+def gold_files(model: Model[object], given: str | None) -> list[str]:
+    """Return the files to score: the given one, or else the config's test files.
 
     Raises:
         DataError: there is no such file.
     """
     if given is not None:
-        return given
+        return [given]
     if model.manifest.test is None:
         raise DataError("FILE: found none, and the model's config does not set data.test; pass the file to score")
-    path = model.directory / model.manifest.test
-    if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
-        raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
-    return str(path)
+    paths = [model.directory / path for path in files_of(model.manifest.test)]
+    for path in paths:
+        if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
+            raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
+    return [str(path) for path in paths]
 
 
 def evaluate_file(
     predictor: Predictor,
-    path: str,
+    paths: Files,
     layout: Layout,
     look: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """Score a model on a file, with exactly the tags that `tagger predict` would write.
+    """Score a model on one or more files, with exactly the tags that `tagger predict` would write.
 
     Args:
         look: called after each sentence; an exception that it raises ends the evaluation.
@@ -50,23 +53,25 @@ def evaluate_file(
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    gold, pred, gold_scheme = _gold_and_pred(predictor, path, layout, look, note)
+    gold, pred, gold_scheme = _gold_and_pred(predictor, paths, layout, look, note)
     return evaluate(gold, pred, predictor.model.manifest.notation.scheme, gold_scheme)
 
 
 def compare_on_file(
-    first: Predictor, second: Predictor, path: str, layouts: tuple[Layout, Layout], *, samples: int, seed: int
+    first: Predictor, second: Predictor, paths: Files, layouts: tuple[Layout, Layout], *, samples: int, seed: int
 ) -> Comparison:
-    """Compare two models on the sentences of one file, which each model reads by its own layout.
+    """Compare two models on the sentences of one or more files, which each model reads by its own layout.
 
     Raises:
         DataError: the file is a pipe, has fewer than two sentences, or has no gold tags that fit the models; or the
             models read different sentences or spans in it.
     """
-    require_regular(path)
+    for file in files_of(paths):
+        require_regular(file)
+    path = names_of(paths)
     counts = []
     for predictor, layout in zip((first, second), layouts, strict=True):
-        gold, pred, _ = _gold_and_pred(predictor, path, layout)
+        gold, pred, _ = _gold_and_pred(predictor, paths, layout)
         counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
     (gold, ours), (other_gold, theirs) = counts
     schemes = [predictor.model.manifest.notation.scheme for predictor in (first, second)]
@@ -88,26 +93,60 @@ def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:
     return [some if scheme == NO_SCHEME else spans_from_tags(some) for some in tags]
 
 
+def _doubts_of_gold(corpus: Corpus, layout: Layout, trained: Notation) -> list[str]:
+    """Return a note on which column is gold if the one before or after it holds tags of the model too.
+
+    In the output of `tagger predict` on a gold file, the last column is the model's own prediction.
+    """
+    if layout.tag_key is not None or trained.scheme == NO_SCHEME:
+        return []
+    split = layout.splitter()
+    others: dict[int, list[str]] = {-1: [], 1: []}
+    gold: list[str] = []
+    for sentence in corpus.sentences:
+        for i, row in enumerate(sentence.token_rows):
+            fields = split(sentence.lines[row].decode(layout.encoding, "replace").strip("\ufeff\r\n"))
+            index = layout.columns["tag"] % len(fields)
+            gold.append(sentence.tags[i])
+            for side, values in others.items():
+                place = index + side
+                values.append(fields[place] if place != layout.columns["token"] and 0 <= place < len(fields) else "")
+    notes = []
+    for side, values in others.items():
+        if all(tag in layout.known_tags and looks_like_tag(tag) for tag in values) and len(set(values)) > 1:
+            where = "before" if side < 0 else "after"
+            text = f"the tag column (tag: {layout.columns['tag']}) is taken as gold; the column {where} it also holds"
+            text += " tags of the model"
+            if values == gold:
+                text += ", and the two are equal on every line: is one of them a prediction?"
+            notes.append(f"{text}; pass --columns to choose the gold column, as in token=0,tag=1")
+    return notes
+
+
 def _gold_and_pred(
     predictor: Predictor,
-    path: str,
+    paths: Files,
     layout: Layout,
     look: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[list[str]], list[list[str]], str]:
-    """Tag a gold file.
+    """Tag gold files.
 
     Returns:
-        Gold tags in the file's scheme and predicted tags in the scheme of the model's training file, canonical, for
-        each sentence; and the file's scheme.
+        Gold tags in the files' scheme and predicted tags in the scheme of the model's training file, canonical, for
+        each sentence; and the files' scheme.
     """
     gold: list[list[str]] = []
     pred: list[list[str]] = []
     continues = False
     trained = predictor.model.manifest.notation
-    corpus = load_gold(path, layout, trained, max_lines=CHUNK_LINES)
+    corpus = load_gold(paths, layout, trained, max_lines=CHUNK_LINES)
     if (text := note_on_notation(corpus, trained)) is not None:
         note(f"{corpus.path}: {text}")
+    for doubt in _doubts_of_gold(corpus, layout, trained):
+        note(f"{corpus.path}: {doubt}")
+    for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, note).watch(corpus.sentences):
+        pass
     for tags, (sentence, tagged) in zip(
         corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
     ):

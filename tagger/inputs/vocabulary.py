@@ -8,7 +8,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +22,46 @@ N_RESERVED = 2  # ids before that of the first token
 _DIGIT = re.compile(r"[0-9]")
 # The ways to find a token among pretrained vectors, in the order in which they are tried; `lookup_variants` yields
 # indices into them.
-LOOKUPS = ("exactly", "in lower case", "with digits as 0", "with digits as #")
+LOOKUPS = ("exactly", "in another Unicode form", "in lower case", "with digits as 0", "with digits as #")
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def lookup_variants(token: str) -> Iterator[tuple[int, str]]:
     """Yield the variants under which a token may have a pretrained vector, best first, with indices into `LOOKUPS`.
 
     Vectors trained on lower-cased text have no capitals. Some training texts have each digit replaced with 0; that of
-    the GoogleNews vectors of word2vec has each digit replaced with #.
+    the GoogleNews vectors of word2vec has each digit replaced with #. A letter with an accent may be one character or
+    two, so each of these variants is followed by its composed form (NFC) and its decomposed form (NFD).
 
     >>> list(lookup_variants("B-52"))
-    [(0, 'B-52'), (1, 'b-52'), (2, 'B-00'), (2, 'b-00'), (3, 'B-##'), (3, 'b-##')]
+    [(0, 'B-52'), (2, 'b-52'), (3, 'B-00'), (3, 'b-00'), (4, 'B-##'), (4, 'b-##')]
     """
+    for lookup, variant in _spelling_variants(token):
+        yield lookup, variant
+        if not token.isascii():
+            forms = [unicodedata.normalize(form, variant) for form in _FORMS]
+            yield from ((1, form) for form in dict.fromkeys(forms) if form != variant)
+
+
+def _spelling_variants(token: str) -> Iterator[tuple[int, str]]:
     lower = token.lower()
     yield 0, token
     if lower != token:
-        yield 1, lower
+        yield 2, lower
     if _DIGIT.search(token):
-        for lookup, digit in ((2, "0"), (3, "#")):
+        for lookup, digit in ((3, "0"), (4, "#")):
             yield lookup, _DIGIT.sub(digit, token)
             if lower != token:
                 yield lookup, _DIGIT.sub(digit, lower)
+
+
+def is_line(text: str) -> bool:
+    """Return whether a text can be a line of a file in UTF-8, as the tokens and tags of a model are."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return "\n" not in text
 
 
 @dataclasses.dataclass(frozen=True)

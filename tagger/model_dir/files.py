@@ -27,7 +27,7 @@ STORED = {"float32": "<f4", "float16": "<f2"}  # the types in which the embeddin
 GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
-_LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
+LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
 _ALWAYS_FITS = 1 << 26  # bytes of a file that is read without asking how much memory is free
 _READ_TRIES = 200  # attempts to read a directory while it is being replaced, 0.01 s apart
 T = TypeVar("T")
@@ -136,10 +136,10 @@ class ModelFiles:
     def manifest(self) -> dict[str, Any]:
         """Read the values of the manifest; the other files are verified against its entries for them."""
         path = self.path(MANIFEST)
-        content = self._read(MANIFEST, lambda file: file.read(_LARGEST_MANIFEST + 1))
-        if len(content) > _LARGEST_MANIFEST:
+        content = self._read(MANIFEST, lambda file: file.read(LARGEST_MANIFEST + 1))
+        if len(content) > LARGEST_MANIFEST:
             raise ModelError(
-                f"{path}: found more than {_LARGEST_MANIFEST} bytes, expected a manifest written by tagger; copy the"
+                f"{path}: found more than {LARGEST_MANIFEST} bytes, expected a manifest written by tagger; copy the"
                 " model again"
             )
         try:

@@ -39,7 +39,7 @@ class Manifest:
         max_length: the number of tokens that the network sees at once.
         seed: the seed of the training.
         dev: epoch, precision, recall, f1 and accuracy of the saved weights on the dev set.
-        test: the config's test file relative to the model directory, or None.
+        test: the config's test file, or a list of files, relative to the model directory; or None.
         versions: the versions of the packages that made the model.
         origin: the config and the data that the model was trained with, by key; empty in older models.
     """
@@ -54,7 +54,7 @@ class Manifest:
     max_length: int
     seed: int
     dev: Mapping[str, float]
-    test: str | None
+    test: str | list[str] | None
     versions: Mapping[str, str]
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -237,7 +237,12 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "max_length": _whole(1),
     "seed": _whole(0, 1 << 31),
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
-    "test": _TEXT_OR_NULL,
+    "test": (
+        lambda value: (
+            value is None or _is_text(value) or (type(value) is list and value != [] and all(map(_is_text, value)))
+        ),
+        "text, a list of texts, or null",
+    ),
     "versions": (_is_mapping(_is_text), "names with versions"),
     "origin": (_is_mapping(_is_text), "names with text"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from tagger.architecture import Characters
 from tagger.atomic import check_replaceable, check_writable, previous_of, publish_directory
+from tagger.corpus.layout import BLANKS
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.transitions import MOST_TAGS
-from tagger.errors import ModelError
+from tagger.errors import ModelError, shortened
 from tagger.inputs.characters import CharacterVocabulary
 from tagger.inputs.encoder import Encoder
-from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
+from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary, is_line
 from tagger.model_dir.files import (
     CHARACTERS,
     CONFIG,
@@ -27,6 +28,7 @@ from tagger.model_dir.files import (
     FEATURES,
     GRAPH,
     HISTORY,
+    LARGEST_MANIFEST,
     MANIFEST,
     MODEL_FILES,
     STORED,
@@ -38,6 +40,7 @@ from tagger.model_dir.files import (
 )
 from tagger.model_dir.manifest import FORMAT_VERSION, Manifest, dump_manifest
 
+_REST_OF_MANIFEST = 1 << 16  # bytes for what is known only after the training: scores and checksums
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Network = TypeVar("Network", covariant=True)
 _MARKS = (MANIFEST, TOKENS, TAGS, GRAPH)  # a directory that has these is a model, or was one
@@ -175,21 +178,53 @@ def _checked_tags(path: Path, tags: tuple[str, ...], scheme: str) -> TagVocabula
     """Return the tag vocabulary.
 
     Raises:
-        ModelError: a tag occurs twice, holds a blank or does not belong to the scheme.
+        ModelError: there are no tags, or one of them cannot be a tag of a model.
     """
+    problem = _problem_of_tags(tags, scheme)
+    if problem is not None:
+        raise ModelError(f"{path}{problem}; train again")
+    return TagVocabulary(tags)
+
+
+def _problem_of_tags(tags: Sequence[str], scheme: str) -> str | None:
+    """Return what makes tags unusable, after the line of it, or None. A type may hold blanks (`B-Titre 2`)."""
     prefixes = SCHEMES[scheme].prefixes if scheme != NO_SCHEME else frozenset[str]()
     seen: set[str] = set()
     for i, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
         of_scheme = scheme == NO_SCHEME or tag == OUTSIDE or (prefix in prefixes and entity_type)
-        if not of_scheme or not tag or set(tag) & set(" \t\r\n") or tag in seen:
-            raise ModelError(
-                f"{path}:{i + 1}: found {tag!r}, expected a distinct tag of the scheme {scheme}; train again"
-            )
+        writable = tag == tag.strip(BLANKS) != "" and not set(tag) & {"\t", "\r"} and is_line(tag)
+        if not of_scheme or not writable or tag in seen:
+            return f":{i + 1}: found {shortened(tag)!r}, expected a distinct tag of the scheme {scheme}"
         seen.add(tag)
-    if not tags:
-        raise ModelError(f"{path}: found no tag, expected one on each line; train again")
-    return TagVocabulary(tags)
+    return None if tags else ": found no tag, expected one on each line"
+
+
+def check_savable(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> None:
+    """Check, before a long training, that a model with this manifest and these vocabularies can be read back.
+
+    Raises:
+        ModelError: it cannot be read back; the message names what is in the way.
+    """
+    problem = _problem_of_tags(tags.tags, manifest.scheme)
+    if problem is not None:
+        raise ModelError(f"{TAGS}{problem}; fix the data")
+    names = manifest.layout.feature_names
+    vocabularies = {"token": encoder.tokens, **dict(zip(names, encoder.features, strict=True))}
+    for name, vocabulary in vocabularies.items():
+        for token in vocabulary.tokens:
+            if not is_line(token):
+                raise ModelError(
+                    f"column {name}: found {shortened(ascii(token))}, expected text without line ends that UTF-8 can"
+                    " encode; fix the data"
+                )
+    content = dump_manifest({"format_version": FORMAT_VERSION, **manifest.to_json()})
+    if len(content) > LARGEST_MANIFEST - _REST_OF_MANIFEST:
+        raise ModelError(
+            f"{MANIFEST}: found {len(content)} bytes, expected at most {LARGEST_MANIFEST - _REST_OF_MANIFEST}: the tag"
+            f" column has {len(manifest.layout.known_tags)} distinct values; name another one with data.columns"
+        )
+    Manifest.from_json(json.loads(content))
 
 
 def check_place(directory: Path, *, keep_previous: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -170,6 +170,18 @@ class TwoBranchTagger(keras.Model):
             return kernel * dropout_mask(tf.shape(kernel), rate, seed + tf.constant([0, place], tf.int32))
 
         return drop
+
+    def set_embedding_rows(self, blocks: Iterable[tuple[npt.NDArray[np.integer], npt.NDArray[np.float32]]]) -> None:
+        """Set rows of the word embedding, on each replica of this process, without a second copy of it.
+
+        Args:
+            blocks: ids [n] and their rows [n, E].
+        """
+        copies = tf.distribute.get_strategy().experimental_local_results(self.embedding.value)
+        for ids, rows in blocks:
+            for copy in copies:
+                with tf.device(copy.device):
+                    tf.raw_ops.ResourceScatterUpdate(resource=copy.handle, indices=ids, updates=rows)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return each weight by its name in `weights.safetensors`."""

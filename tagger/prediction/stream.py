@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from tagger.corpus.conll import PAUSE, Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
+from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor, Started, TaggedSentence
 
 N_UNDERWAY = 2  # groups that are tagged while the next group is read and the previous group is written
@@ -164,6 +165,7 @@ def tag_conll(
     path: str,
     scores: bool = False,
     line_buffered: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> Iterator[bytes]:
     """Tag a CoNLL stream: add the predicted tag as one more column, and its probability if requested.
 
@@ -176,6 +178,7 @@ def tag_conll(
         path: the name of the stream in messages.
         scores: whether to write the probability of each tag.
         line_buffered: tag each sentence as soon as it is read, for a stream that delivers its sentences slowly.
+        warn: called with each sign that the stream is not what the model was trained on.
 
     Yields:
         The bytes of all sentences of a group.
@@ -186,6 +189,8 @@ def tag_conll(
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
     sentences = read_sentences(stream, layout, path=path, max_lines=CHUNK_LINES, pauses=True)
+    if warn is not None:
+        sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
     how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
     for group in tag_groups(predictor, sentences, probabilities=scores, **how):
         blocks = []

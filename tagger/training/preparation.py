@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,9 @@ from tagger.corpus.dataset import (
     split_dev,
     unseen_tags,
 )
-from tagger.corpus.detection import Requested, detect_layout
+from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
+from tagger.corpus.lines import names_of
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.corpus.transitions import MOST_TAGS
@@ -48,16 +49,21 @@ from tagger.inputs.vocabulary import (
     build_vocabulary,
 )
 from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
+from tagger.training.schedule import MOST_BATCH, Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 _FLOAT = 4  # bytes
+_BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
 # The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
 # far, and the copies that are made while these are exchanged.
 _PER_WEIGHT = 8
+_MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 _PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
 
@@ -66,31 +72,47 @@ class InitialVectors:
     """The pretrained vectors that are the initial values of some rows of the embedding.
 
     Attributes:
-        has_vector: [V], true at the ids that have a vector.
-        table: [n, E], the vectors of these ids.
+        rows: [V], the row of the table that belongs to each id, or -1 if none does.
+        table: [N, E], the table of the pretrained vectors if most of them are used, because a copy in the order of the
+            ids would take as much memory again.
     """
 
-    has_vector: npt.NDArray[np.bool_]
-    table: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+    table: npt.NDArray[np.floating]
 
-    def put_into(self, embedding: Any) -> None:
-        """Set the rows of an embedding, a variable [V, E]; the rows without a vector stay as they are."""
-        rows = embedding.numpy().copy()
-        rows[self.has_vector] = self.table
-        embedding.assign(rows)
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.int64], table: npt.NDArray[np.floating]) -> InitialVectors:
+        """Return the initial vectors; they do not keep a table of which they need only a small part."""
+        has_vector = rows >= 0
+        if 4 * has_vector.sum() > len(table):
+            return cls(rows, table)
+        return cls(np.where(has_vector, has_vector.cumsum() - 1, -1), np.asarray(table[rows[has_vector]]))
+
+    @property
+    def has_vector(self) -> npt.NDArray[np.bool_]:
+        """[V], true at the ids that have a vector."""
+        return self.rows >= 0
+
+    def blocks(self) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Yield the ids that have a vector, [n], and their vectors, [n, E], some thousand at a time, in order."""
+        ids, step = np.flatnonzero(self.has_vector), max(1, _BLOCK_VALUES // self.table.shape[1])
+        for start in range(0, len(ids), step):
+            some = ids[start : start + step]
+            yield some, np.asarray(self.table[self.rows[some]], np.float32)
 
 
 class SentenceNames:
     """Descriptions of the training sentences for error messages."""
 
-    def __init__(self, path: str, pieces: Sequence[Piece]) -> None:
-        self._path = path
-        self._sentences = [(piece.line, len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces]
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._sentences = [
+            (f"{piece.path}:{piece.line}", len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces
+        ]
 
     def of(self, i: int) -> str:
         """Return the file, line, length and first tokens of sentence `i`."""
-        line, n, start = self._sentences[i]
-        return f"{self._path}:{line}: {counted(n, 'token')}: {start}{' …' if n > 6 else ''}"
+        where, n, start = self._sentences[i]
+        return f"{where}: {counted(n, 'token')}: {start}{' …' if n > 6 else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +130,7 @@ class Prepared:
     encoder: Encoder
     tags: TagVocabulary
     manifest: Manifest
+    schedule: Schedule
     vectors: InitialVectors | None = None
 
 
@@ -152,18 +175,22 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
             )
         network = dataclasses.replace(manifest.network, embedding_dim=dim)
         manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+    check_savable(manifest, encoder, tag_vocabulary)
+    schedule = schedule_of(config.training, len(pieces))
+    if (text := schedule.note(len(pieces))) is not None:
+        note(text)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
         tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
         word_dropout=word_dropout,
-        batch_size=config.training.batch_size,
+        batch_size=schedule.batch_size,
         seed=config.training.seed,
         forms=encoded.forms,
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
-    names = SentenceNames(train.path, pieces)
-    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, vectors)
+    names = SentenceNames(pieces)
+    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, vectors)
 
 
 def _build_encoder(
@@ -224,15 +251,15 @@ def _add_vectors(
         note(f"vectors: {text}")
     note(f"vectors: {extension.matches.coverage()}")
     note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
-    has_vector = extension.rows >= 0
-    table = np.asarray(vectors.table[extension.rows[has_vector]], np.float32)
-    largest, most = float(np.abs(table).max(initial=0.0)), float(np.finfo(settings.dtype).max)
+    initial = InitialVectors.of(extension.rows, vectors.table)
+    largest = max((float(np.abs(values).max()) for _, values in initial.blocks()), default=0.0)
+    most = float(np.finfo(settings.dtype).max)
     if largest > most:
         raise ConfigError(
             f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(settings)} hold"
             f" numbers up to {largest:.6g}, but {settings.dtype} ends at {most:.6g}; delete the key"
         )
-    return extension.vocabulary, InitialVectors(has_vector, table)
+    return extension.vocabulary, initial
 
 
 def _source(settings: EmbeddingsConfig) -> str:
@@ -255,9 +282,9 @@ def _load_corpora(
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    detected = detect_layout(data.train, requested_layout(data))
+    detected = detect_layouts(data.train, requested_layout(data))
     layout, complain = detected.layout, warn if data.trust else None
-    stop_or_warn(data.train, detected.doubts, complain)
+    stop_or_warn(names_of(data.train), detected.doubts, complain)
     train, notation, notes = load_training(data.train, layout, data.scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
@@ -265,6 +292,7 @@ def _load_corpora(
         note(f"  {text}")
     for text in (*detected.notes, *notes):
         note(f"train: {text}")
+    _refuse_empty_tokens(train, layout, warn)
     _warn_of_sentences(train, layout, warn)
     n_ill_formed = sum(
         tag != repaired
@@ -279,7 +307,7 @@ def _load_corpora(
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
-    elif isinstance(data.dev, str):
+    elif not isinstance(data.dev, float):
         dev = load_gold(data.dev, layout, notation)
         note(f"dev: {_describe(dev)}")
         _note_notation(dev, notation, "dev", note)
@@ -302,6 +330,36 @@ def _load_corpora(
         _note_notation(test, notation, "test", note)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
+
+
+def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
+    """Warn of a few empty tokens.
+
+    Raises:
+        DataError: there are more, so the columns are not what they are taken for.
+    """
+    where = [
+        (sentence.line_number(i), sentence)
+        for sentence in train.sentences
+        for i, token in enumerate(sentence.tokens)
+        if not token
+    ]
+    if not where:
+        return
+    line, sentence = where[0]
+    path = sentence.path
+    body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
+    found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
+    if len(where) > _MOST_EMPTY * train.n_tokens:
+        column = layout.columns["token"]
+        raise DataError(
+            f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
+            " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
+            path=path,
+            line=line,
+            detail=[f"line {line}: {body!r:.200}"],
+        )
+    warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
 
 
 def requested_layout(data: DataConfig) -> Requested:
@@ -338,9 +396,16 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         seed=config.training.seed,
         dev={},
         # realpath: a reader that starts from the model directory follows links too.
-        test=os.path.relpath(test, os.path.realpath(model_dir)) if test else None,
+        test=relative_to(os.path.realpath(model_dir), test) if test else None,
         versions=_versions(),
     )
+
+
+def relative_to(directory: str, paths: T) -> T:
+    """Return one path, or several, relative to a directory; anything else stays as it is."""
+    if isinstance(paths, str):
+        return os.path.relpath(paths, directory)  # type: ignore[return-value]
+    return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
 
 
 def _describe(corpus: Corpus) -> str:
@@ -395,7 +460,8 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     fixed = _FLOAT * n_numbers * spec.embedding_dim
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
-    n_sentences = -(-min(settings.batch_size, len(lengths)) // settings.accumulate)
+    batch_size = prepared.schedule.batch_size
+    n_sentences = -(-min(batch_size, len(lengths)) // settings.accumulate)
     one = spec.training_bytes(sizes)
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
@@ -406,8 +472,8 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
             f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; lower it,"
             " or vocabulary.max_size, embeddings.max_rows or training.batch_size"
         )
-    # After cutting there are more pieces, so batches may be fuller.
-    n_of_pieces = -(-settings.batch_size // settings.accumulate)
+    # After cutting there are more pieces, so batches may be fuller, or larger if their size is chosen.
+    n_of_pieces = -(-(MOST_BATCH if "batch_size" in prepared.schedule.chosen else batch_size) // settings.accumulate)
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
         f"data.max_length: a batch of {counted(n_sentences, 'sentence')} with the longest one needs"

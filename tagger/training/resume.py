@@ -142,22 +142,20 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None], o
 # --- The fingerprint --------------------------------------------------------------------------------------------------
 
 
-def fingerprint_of(
-    config: Config, prepared: Prepared, device: Device, epochs_in_config: int | None = None
-) -> dict[str, Any]:
+def fingerprint_of(config: Config, prepared: Prepared, device: Device, given: Config | None = None) -> dict[str, Any]:
     """Return the fingerprint of a training: settings by key, data by the key that names it, and where it runs.
 
     Args:
-        epochs_in_config: `training.epochs` without the epochs that were added to it, if there are any.
+        given: the config without the epochs that were added to it, if there are any.
     """
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
-        "settings": settings_of(config),
+        "settings": settings_of(config) | _schedule(prepared),
         "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
-        _EPOCHS_IN_CONFIG: epochs_in_config or config.training.epochs,
+        _EPOCHS_IN_CONFIG: (given or config).training.epochs,
     }
 
 
@@ -180,7 +178,13 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in _FREE
     }
-    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str) else {})
+    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
+
+
+def _schedule(prepared: Prepared) -> dict[str, int]:
+    """Return the numbers that were chosen, so that a config that sets the same numbers continues the training."""
+    schedule = prepared.schedule
+    return {"training.epochs": schedule.epochs, "training.batch_size": schedule.batch_size}
 
 
 def _data(config: Config, prepared: Prepared) -> dict[str, str]:
@@ -201,10 +205,9 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
         content = _sha256(text.encode("utf-8", "surrogatepass") for text in sentences)
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
     if prepared.vectors is not None:
-        content = _sha256([prepared.vectors.has_vector, prepared.vectors.table])
-        found["embeddings"] = (
-            f"{len(prepared.vectors.table)} vectors of size {prepared.vectors.table.shape[1]}, {content}"
-        )
+        has_vector, dim = prepared.vectors.has_vector, prepared.vectors.table.shape[1]
+        content = _sha256([has_vector, (values for _, values in prepared.vectors.blocks())])
+        found["embeddings"] = f"{has_vector.sum()} vectors of size {dim}, {content}"
     return found
 
 
@@ -232,9 +235,11 @@ def _described(n_sentences: int, n_tokens: int, content: str) -> str:
 
 
 def _sha256(parts: Iterable[Any]) -> str:
+    """Return the checksum of some parts: buffers of bytes, or iterators of the pieces of one."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part)
+        for piece in part if isinstance(part, Iterator) else [part]:
+            digest.update(piece)
         digest.update(b"\n")
     return f"SHA-256 {digest.hexdigest()[:16]}"
 

@@ -19,6 +19,7 @@ from typing import Any
 from tagger import __version__
 from tagger.atomic import check_replaceable
 from tagger.config import Config, with_model_dir
+from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation
@@ -250,7 +251,11 @@ def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config) | {"--seeds": n},
-        "data": {key: _sha256(Path(path)) for key, path in files.items() if isinstance(path, str)},
+        "data": {
+            key: ", ".join(_sha256(Path(path)) for path in files_of(paths))
+            for key, paths in files.items()
+            if isinstance(paths, str | list)
+        },
         "runs on": {"tagger": __version__, "tensorflow": version("tensorflow"), "--device": device},
         "threads": config.training.threads or available_cores(),
     }

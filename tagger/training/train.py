@@ -40,7 +40,7 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
-from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
+from tagger.training.preparation import Prepared, check_memory, prepare, relative_to, well_formed
 from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     Position,
@@ -51,6 +51,7 @@ from tagger.training.resume import (
     with_epochs_of,
     with_threads_of,
 )
+from tagger.training.schedule import Schedule
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences that an error names
@@ -63,7 +64,7 @@ def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool
         prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
     )
     if prepared.vectors is not None:
-        prepared.vectors.put_into(network.embedding)
+        network.set_embedding_rows(prepared.vectors.blocks())
     return network
 
 
@@ -189,7 +190,7 @@ class Run:
 
     def _is_done(self) -> bool:
         # The scores of the chief decide for all workers.
-        return self._at.epoch >= self._config.training.epochs or self._replicas.any(
+        return self._at.epoch >= self._prepared.schedule.epochs or self._replicas.any(
             self._is_chief and self._has_lost_patience()
         )
 
@@ -203,12 +204,12 @@ class Run:
         best, history = self._at.best, self._at.history
         if best is None or best.dev_score in (None, 1.0) or self._has_lost_patience():
             return False
-        return last_progress(history) >= self._config.training.epochs - 1
+        return last_progress(history) >= self._prepared.schedule.epochs - 1
 
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
         n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
-        self._listener.start_epoch(at.epoch + 1, self._config.training.epochs, n_tokens)
+        self._listener.start_epoch(at.epoch + 1, self._prepared.schedule.epochs, n_tokens)
         try:
             loss = self._trainer.train_epoch(
                 training_set.batches(at.epoch, at.progress.steps),
@@ -292,7 +293,7 @@ class Run:
     def _save_state(self, *, finished: bool = False) -> None:
         if not self._is_chief:
             return
-        epochs = self._config.training.epochs
+        epochs = self._prepared.schedule.epochs
         state = self._at.to_state(
             {**self._fingerprint, **self._place.to_json()},
             self._trainer,
@@ -333,7 +334,7 @@ class Run:
         return model_files(
             model,
             graph=self._parts.model_graph(model),
-            config=dump_config(_as_used(self._config, manifest, self._model_dir)),
+            config=dump_config(_as_used(self._config, self._prepared.schedule, manifest, self._model_dir)),
             history=format_history(self._at.history),
         )
 
@@ -356,21 +357,18 @@ def _known_tags(prepared: Prepared) -> list[Ids | None]:
     return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]
 
 
-def _as_used(config: Config, manifest: Manifest, directory: Path) -> Config:
-    """Return the config as the model directory stores it: paths relative to it, and the size of the vectors."""
+def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
+    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
 
-    def relative(path: str | float | None) -> str | float | None:
-        # realpath: a reader of the file follows links too.
-        return os.path.relpath(path, os.path.realpath(directory)) if isinstance(path, str) else path
-
-    data = config.data.model_copy(update={key: relative(getattr(config.data, key)) for key in ("train", "dev", "test")})
+    base = os.path.realpath(directory)  # a reader of the file follows links too
+    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
-    data = data.model_copy(update={**found, "delimiter": layout.delimiter})
     changed = {
-        "data": data,
-        "embeddings": config.embeddings.model_copy(update={"path": relative(config.embeddings.path)}),
+        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
+        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
+        "training": config.training.model_copy(update={"epochs": schedule.epochs, "batch_size": schedule.batch_size}),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }
     return config.model_copy(update=changed)
@@ -402,7 +400,7 @@ def train(
             resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
-    epochs_in_config, option = config.training.epochs, "--resume" if epochs_more is None else "--epochs-more"
+    given, option = config, "--resume" if epochs_more is None else "--epochs-more"
     if epochs_more is not None and len(task.workers) > 1:
         raise ConfigError(
             "--epochs-more: found several workers in TF_CONFIG, expected one; raise training.epochs and pass --resume"
@@ -437,7 +435,7 @@ def train(
                 return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
         stack.enter_context(device_errors_explained(chosen, n_workers=len(task.workers)))
         replicas = connect(task, chosen.n_gpus)
-        fingerprint = fingerprint_of(config, prepared, chosen, epochs_in_config)
+        fingerprint = fingerprint_of(config, prepared, chosen, given)
         if not replicas.are_same(checksum_of(fingerprint)):
             raise DeviceError(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
@@ -530,7 +528,7 @@ def _trainer(
     )
     if replicas.n > 1:
         listener.note(
-            f"{replicas.n} replicas; each batch of {config.training.batch_size} sentences is divided among them"
+            f"{replicas.n} replicas; each batch of {prepared.schedule.batch_size} sentences is divided among them"
         )
     sizes = prepared.encoder.sizes(len(prepared.tags))
     listener.note(f"network: {sizes.n_tokens} token ids, {sizes.n_tags} tags, {network.count_params()} weights")

@@ -101,10 +101,10 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
     if vocabulary.n_trained is not None:
         raise ValueError("the vocabulary has already been extended")
     known, normalize = set(vocabulary.tokens), vocabulary.normalization
-    new: dict[str, int] = {}
+    new_tokens, new_rows = list[str](), list[int]()
     n_changed = n_unwritable = 0
-    for row, token in enumerate(vectors.tokens):
-        if max_rows is not None and len(new) >= max_rows:
+    for token, row in vectors.rows.items():
+        if max_rows is not None and len(new_tokens) >= max_rows:
             break
         if token in known:
             continue
@@ -113,10 +113,11 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
         elif not _is_writable(token):
             n_unwritable += 1
         else:
-            new[token] = row
+            new_tokens.append(token)
+            new_rows.append(row)
     matches = match(vocabulary.tokens, vectors)
     n_trained = len(vocabulary.tokens)
-    rows = np.concatenate([np.full(N_RESERVED, _NONE), matches.rows, np.array([*new.values()], np.int64)])
+    rows = np.concatenate([np.full(N_RESERVED, _NONE), matches.rows, np.array(new_rows, np.int64)])
     notes = []
     if n_changed:
         notes.append(
@@ -124,7 +125,7 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
         )
     if n_unwritable:
         notes.append(f"vectors not used because their token contains a line end or is not valid text: {n_unwritable:,}")
-    extended = TokenVocabulary((*vocabulary.tokens, *new), vocabulary.normalization, n_trained)
+    extended = TokenVocabulary((*vocabulary.tokens, *new_tokens), vocabulary.normalization, n_trained)
     return Extension(extended, rows, matches, tuple(notes))
 
 

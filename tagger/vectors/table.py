@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
+import mmap
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tagger.errors import ConfigError, DataError
 from tagger.vectors.text import read_vector_text
 
 Floats = npt.NDArray[np.floating]
-_CHECKED_VALUES = 1 << 20
+_BLOCK_VALUES = 1 << 18  # numbers that are checked, copied or converted at a time
 VOCABULARY_SUFFIXES = (".txt", ".vocab")
 _EXTRA = "glove"
 # name → the package that contains the vectors, and their array and index in the folder of the package
@@ -32,32 +33,27 @@ class Vectors:
     """A table of word vectors and their tokens.
 
     Attributes:
-        tokens: N different tokens, none empty, in the order of the file. In most files, the most frequent is first.
-        table: [N, E], finite, float32 or float16; `table[i]` belongs to `tokens[i]`. It may be memory-mapped and
-            read-only.
+        rows: the row of each token in `table`: N different tokens, none empty, in the order of their rows and of the
+            file. In most files, the most frequent is first.
+        table: [N, E], finite, float32 or float16. It may be memory-mapped and read-only.
         notes: notes for the user on what was left out of the file, and why.
 
     Raises:
-        ValueError: the tokens and the table do not fit together, or a token occurs twice.
+        ValueError: the tokens and the table do not fit together.
     """
 
-    tokens: Sequence[str]
+    rows: Mapping[str, int]
     table: Floats
     notes: tuple[str, ...] = ()
-    _rows: dict[str, int] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.table.ndim != 2 or self.table.shape[1] < 1 or len(self.tokens) != len(self.table):
-            raise ValueError(f"found {len(self.tokens)} tokens and a table {self.table.shape}, expected N and [N, E]")
+        if self.table.ndim != 2 or self.table.shape[1] < 1 or len(self.rows) != len(self.table):
+            raise ValueError(f"found {len(self.rows)} tokens and a table {self.table.shape}, expected N and [N, E]")
         if self.table.dtype not in (np.float32, np.float16):
             raise ValueError(f"found a table of {self.table.dtype}, expected float32 or float16")
-        rows = {token: row for row, token in enumerate(self.tokens)}
-        if len(rows) < len(self.tokens):
-            raise ValueError("a token occurs twice in the vectors")
-        object.__setattr__(self, "_rows", rows)
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.rows)
 
     @property
     def dim(self) -> int:
@@ -66,7 +62,7 @@ class Vectors:
 
     def row(self, token: str) -> int:
         """Return the row of exactly this token, or -1 if it has none."""
-        return self._rows.get(token, -1)
+        return self.rows.get(token, -1)
 
 
 def read_vectors(path: str | Path, *, max_rows: int | None = None) -> Vectors:
@@ -197,19 +193,37 @@ def _join(
     table = array[:max_rows]
     if table.dtype not in (np.float32, np.float16):  # this includes foreign byte orders
         with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which is found below
-            table = table.astype(np.float32)
+            table = _copied(table, np.arange(len(table)), np.float32)
     _check_finite(table, path)
     return _distinct(path, tokens[:max_rows], table, notes)
+
+
+def _copied(table: Floats, rows: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Floats:
+    """Return a copy of some rows of a memory-mapped table, and take the table out of memory block by block."""
+    copy = np.empty((len(rows), table.shape[1]), dtype)
+    for block in _blocks(copy):
+        copy[block] = table[rows[block]]
+        mapped = table.base
+        while isinstance(mapped, np.ndarray):
+            mapped = mapped.base
+        if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
+            mapped.madvise(mmap.MADV_DONTNEED)  # the mapping is read-only, so nothing is lost
+    return copy
+
+
+def _blocks(table: Floats) -> Iterator[slice]:
+    """Yield slices of the rows of a table that hold about `_BLOCK_VALUES` numbers each."""
+    step = max(1, _BLOCK_VALUES // table.shape[1])
+    return (slice(start, start + step) for start in range(0, len(table), step))
 
 
 def _check_finite(table: Floats, path: Path) -> None:
     by_column = table.strides[0] < table.strides[1]  # the order in which the file can be read without jumping
     lines = table.T if by_column else table
-    step = max(1, _CHECKED_VALUES // lines.shape[1])
-    for start in range(0, len(lines), step):
-        bad = np.argwhere(~np.isfinite(lines[start : start + step]))
+    for block in _blocks(lines):
+        bad = np.argwhere(~np.isfinite(lines[block]))
         if len(bad):
-            row, column = (bad[0] + (start, 0)).tolist()[:: -1 if by_column else 1]
+            row, column = (bad[0] + (block.start, 0)).tolist()[:: -1 if by_column else 1]
             raise DataError(
                 f"found {table[row, column]} in row {row}, column {column} (from 0), expected finite numbers of at most"
                 " 32 bits; fix the array",
@@ -250,7 +264,10 @@ def _read_vocabulary(path: Path) -> tuple[list[str | None], list[str]]:
 
 
 def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequence[str]) -> Vectors:
-    """Return the vectors of the usable tokens, each token once."""
+    """Return the vectors of the usable tokens, each token once.
+
+    The table is compacted in place if it can be written to, because a copy would take as much memory again.
+    """
     rows: dict[str, int] = {}
     again: list[str] = []
     for row, token in enumerate(tokens):
@@ -262,5 +279,12 @@ def _distinct(path: Path, tokens: list[str | None], table: Floats, notes: Sequen
         repeated = f"repeated tokens, of which only the first vector is used: {len(again):,} (first: {again[0]!r})"
         notes = [*notes, repeated]
     if len(rows) < len(table):
-        table = table[list(rows.values())]
-    return Vectors(list(rows), table, tuple(notes))
+        kept = np.fromiter(rows.values(), np.int64, len(rows))
+        if table.flags.writeable:
+            for block in _blocks(table[: len(kept)]):  # no row moves to a place whose own row is still needed
+                table[block][: len(kept) - block.start] = table[kept[block]]
+            table = table[: len(kept)]
+        else:
+            table = _copied(table, kept, table.dtype)
+        rows = {token: row for row, token in enumerate(rows)}
+    return Vectors(rows, table, tuple(notes))

@@ -54,7 +54,7 @@ _SAMPLED_LINES = 100  # the shape of a file is found from this number of lines
 _LONGEST_LINE = 16 << 20  # bytes; vectors of a million numbers fit
 _UTF8_MARK = b"\xef\xbb\xbf"
 _BLANKS_AND_ENDS = b" \t\r\n"
-_SLAB_VALUES = 1 << 22
+_LEAST_GROWTH = 1 << 18  # numbers
 _HEADER = re.compile(rb"([0-9]{1,18})[ \t]([0-9]{1,18})")
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NUMERIC = re.compile(_NUMBER.pattern + rb"|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -139,7 +139,7 @@ def read_vector_text(path: Path, max_rows: int | None) -> tuple[list[str | None]
         if first:
             first[0] = first[0].removeprefix(_UTF8_MARK)
         n_promised, n_numbers = _find_shape(first, path)
-        parser, table, tokens = _Parser(path, n_numbers), _Slabs(n_numbers), list[str | None]()
+        parser, table, tokens = _Parser(path, n_numbers), _GrowingTable(n_numbers), list[str | None]()
         if n_promised is not None:
             first[0] = b""
         number = 1
@@ -152,7 +152,7 @@ def read_vector_text(path: Path, max_rows: int | None) -> tuple[list[str | None]
             if len(tokens) == max_rows:
                 break
     _check_promise(path, len(tokens), n_promised, complete=len(tokens) != max_rows)
-    return tokens, table.joined(), parser.notes()
+    return tokens, table.complete(), parser.notes()
 
 
 def _find_shape(lines: Sequence[bytes], path: Path) -> tuple[int | None, int]:
@@ -215,39 +215,28 @@ def _check_promise(path: Path, n_found: int, n_promised: int | None, *, complete
         raise DataError("holds no vectors, expected a token and its numbers on each line; check the file", path=path)
 
 
-class _Slabs:
-    """A table [N, E] that grows by a few large slabs.
-
-    Joining them frees each slab as soon as it is copied, so memory grows by about one slab.
-    """
+class _GrowingTable:
+    """A table [N, E] that grows in place by a sixteenth, so that there is never a second copy of it."""
 
     def __init__(self, n_columns: int) -> None:
-        self._slabs: collections.deque[Floats] = collections.deque()
-        self._n_columns = n_columns
-        self._n_free = self._n_rows = 0
+        self._table = np.empty((0, n_columns), np.float32)
+        self._n_rows = 0
 
     def append(self, values: Floats) -> None:
-        while len(values):
-            if not self._n_free:
-                self._n_free = max(1, _SLAB_VALUES // self._n_columns)
-                self._slabs.append(np.empty((self._n_free, self._n_columns), np.float32))
-            slab, n = self._slabs[-1], min(self._n_free, len(values))
-            start = len(slab) - self._n_free
-            slab[start : start + n] = values[:n]
-            values = values[n:]
-            self._n_free -= n
-            self._n_rows += n
+        end = self._n_rows + len(values)
+        if end > len(self._table):
+            self._resize(end + max(_LEAST_GROWTH // self._table.shape[1], end // 16))
+        self._table[self._n_rows : end] = values
+        self._n_rows = end
 
-    def joined(self) -> Floats:
-        """Return the table [N, E], and free the slabs."""
-        table = np.empty((self._n_rows, self._n_columns), np.float32)
-        start = 0
-        while self._slabs:
-            slab = self._slabs.popleft()
-            part = table[start : start + len(slab)]
-            part[:] = slab[: len(part)]
-            start += len(part)
-        return table
+    def _resize(self, n_rows: int) -> None:
+        # Nothing else refers to the array, so it may move. The system moves large memory without copying it.
+        self._table.resize((n_rows, self._table.shape[1]), refcheck=False)
+
+    def complete(self) -> Floats:
+        """Return the table [N, E]."""
+        self._resize(self._n_rows)
+        return self._table
 
 
 class _Parser:

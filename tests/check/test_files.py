@@ -414,6 +414,18 @@ def test_the_files_of_a_config_are_read_as_training_reads_them(folder: Path) -> 
     assert run_tagger("check", "train", "dev").exit_code == 0
 
 
+def test_all_training_files_of_a_config_are_checked(folder: Path) -> None:
+    Path("a").write_bytes(b"a\tB-X\nb\tI-X\nc\tO\n\n" * 9)
+    Path("b").write_bytes(b"a\tB-X\nb\tE-X\nc\tO\n\n" * 9)
+    Path("dev").write_bytes(b"a\tB-X\nb\tE-X\nc\tO\n\n")
+    Path("c.yaml").write_text("data: {train: [a, b], dev: dev}\n")
+    output = run_tagger("check", "--config", "c.yaml").output.decode()
+    where = Path.cwd()
+    assert f"{where}/b: error: found tags in IOBES, expected IOB2 as in {where}/a: training files must have" in output
+    assert f"1 of 1 sentence (100.0 %) is also in {where}/b" in output
+    assert f"is also in {where}/a" in output
+
+
 def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:
     report = check(b"EU x B-ORG\n" + b"a O\nb B-PER\n" * 20)
     assert [problem.line for problem in report.problems if problem.severity == "error"] == [1]

@@ -367,6 +367,10 @@ def train_again(folder: Path, train: bytes, *settings: str, dev: bytes | None = 
             lambda text: re.sub(rb"([BI])-(\w+)", rb"\2_\1", text).replace(b"\tO", b"\tOTHER"),
             b"Ada\tPER_B\nsaw\tOTHER\nSan\tLOC_B\nMarino\tLOC_I\n",
         ),
+        (
+            lambda text: text.replace(b"PER", b"Titre 2"),
+            b"Ada\tB-Titre 2\nsaw\tO\nSan\tB-LOC\nMarino\tI-LOC\n",
+        ),
     ],
 )
 def test_predict_writes_the_training_files_scheme_and_spelling(tmp_path: Path, rewrite, expected: bytes) -> None:

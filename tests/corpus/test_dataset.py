@@ -13,13 +13,14 @@ from seqeval.metrics.sequence_labeling import get_entities
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import (
     Corpus,
+    cut_long,
     load_gold,
     load_training,
     note_on_notation,
     split_dev,
     unseen_tags,
 )
-from tagger.corpus.detection import Requested, detect_layout
+from tagger.corpus.detection import Requested, detect_layout, detect_layouts
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, Span, spans_from_tags
@@ -231,6 +232,88 @@ def test_an_ambiguous_scheme_is_reported_with_the_file(corpus_file: Path) -> Non
         load(corpus_file, "a PER\nb O\n")
     assert caught.value.message.startswith(f"{corpus_file}: scheme: cannot tell whether")
     assert caught.value.detail == ("tags found: O, PER", "line 1: a PER")
+
+
+# --- Several files that are one corpus ------------------------------------------------------------------------------
+
+
+def files(folder: Path, **texts: str) -> list[str]:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [str(folder / name) for name in texts]
+
+
+def several(paths: list[str], scheme: str = "auto") -> tuple[Corpus, Notation, list[str]]:
+    return load_training(paths, detect_layouts(paths, Requested()).layout, scheme)
+
+
+def test_several_files_are_one_corpus_in_their_order(tmp_path: Path) -> None:
+    paths = files(tmp_path, b="a I-PER\nb O\n", a="c I-PER\nd B-PER\n\ne O\n", c="f I-LOC\n")
+    corpus, notation, _ = several(paths)
+    assert notation.scheme == "IOB1", "only one of the files shows that it is not IO"
+    assert tokens_of(corpus) == [["a", "b"], ["c", "d"], ["e"], ["f"]]
+    assert [sentence.path for sentence in corpus.sentences] == [paths[0], paths[1], paths[1], paths[2]]
+    assert [sentence.first_line for sentence in corpus.sentences] == [1, 1, 4, 1]
+    assert corpus.path == f"{paths[0]} and 2 more files"
+    pieces, _ = cut_long(corpus, 1)
+    assert [(piece.path, piece.line) for piece in pieces][:4] == [
+        (paths[0], 1),
+        (paths[0], 2),
+        (paths[1], 1),
+        (paths[1], 2),
+    ]
+    dev = load_gold(paths, Layout(), notation)
+    assert (dev.tags, dev.path) == (corpus.tags, corpus.path)
+
+
+def test_comments_of_one_file_are_comments_in_all(tmp_path: Path) -> None:
+    paths = files(tmp_path, a="a B-PER\nb O\n", b="# text = c d e\nc O\n")
+    layout = detect_layouts(paths, Requested()).layout
+    assert (layout.comments, layout.known_tags) == ("#", {"B-PER", "O"})
+    assert tokens_of(several(paths)[0]) == [["a", "b"], ["c"]]
+
+
+def test_a_tag_that_does_not_fit_is_located_in_its_own_file(tmp_path: Path) -> None:
+    paths = files(tmp_path, a="a B-PER\nb O\n" * 20, b="c O\n\nd X\n", c="e X\n")
+    with pytest.raises(DataError) as caught:
+        several(paths)
+    assert caught.value.message.startswith(f"{paths[1]}:3: tag 'X' does not fit the scheme IOB2; ")
+    assert caught.value.detail == ("line 3: d X", f"{paths[2]}:1: e X")
+    with pytest.raises(DataError) as caught:
+        load_gold(paths, Layout(), Notation(scheme="IOB2"))
+    assert caught.value.message.startswith(f"{paths[1]}:3: tag 'X' does not fit the scheme IOB2; ")
+
+
+def test_files_with_another_layout_or_notation_are_named(tmp_path: Path) -> None:
+    iob2, iobes = "a B-PER\nb I-PER\nc O\nd B-LOC\n\n" * 9, "a B-PER\nb E-PER\nc O\nd S-LOC\n\n" * 9
+    paths = files(tmp_path, a=iob2, b=iob2, c=iobes)
+    with pytest.raises(DataError) as caught:
+        several(paths)
+    assert caught.value.message == (
+        f"{paths[2]}: found tags in IOBES, expected IOB2 as in {paths[0]}: several training files must have one notation;"
+        " convert it, or leave it out"
+    )
+    paths = files(tmp_path, a=iob2, b=iob2.replace("O", "_"))
+    with pytest.raises(DataError, match=r"b: found tags in IOB2, spelled _, expected IOB2 as in "):
+        several(paths)
+    paths = files(tmp_path, a=iob2, b=iob2.replace(" ", "\t"))
+    with pytest.raises(DataError) as caught:
+        several(paths)
+    assert caught.value.message == (
+        f"{paths[1]}: found 2 columns by TAB (token 0, tag -1), expected 2 columns by space (token 0, tag -1) as in"
+        f" {paths[0]}: several training files must have one layout; convert it, or leave it out"
+    )
+    paths = files(tmp_path, a=iob2, b=iob2.replace(" ", " NN "))
+    with pytest.raises(
+        DataError, match=r"b: found 3 columns by space \(token 0, tag -1\), expected 2 columns by space"
+    ):
+        several(paths)
+
+
+def test_every_file_must_hold_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        several(files(tmp_path, a="a B-PER\nb O\n", b="\n"))
+    assert "found no sentence" in caught.value.message or "found 0 columns" in caught.value.message
 
 
 # --- A dev or test file in another notation -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -72,6 +73,20 @@ def test_a_gold_file_in_another_scheme_is_scored_by_its_spans(models: Path) -> N
             f"{name}: its tags are {scheme}, those of the training data IOB2; their spans are compared" in result.errors
         )
     assert "its tags" not in run_tagger("eval", "gold", "--model", "good").errors
+
+
+def test_the_test_files_of_the_config_are_scored_together(models: Path) -> None:
+    (models / "m").mkdir()
+    for name in ("one", "two"):
+        (models / name).write_text("EU\tB-ORG\nx\tO\n\n")
+    predictor = stub_predictor(stub_manifest(test=["../one", "../two"]))
+    predictor.model = dataclasses.replace(predictor.model, directory=models / "m")
+    with stub_models({"listed": predictor}.__getitem__):
+        found = json.loads(run_tagger("eval", "--model", "listed", "--json").output)
+        assert (found["sentences"], found["tokens"], found["f1"]) == (2, 4, 1.0)
+        assert run_tagger("compare", "listed", "listed", "--samples", "100").exit_code == 0
+        (models / "two").unlink()
+        assert "two: the config's test file is no longer there" in run_tagger("eval", "--model", "listed").first_error
 
 
 def test_models_of_different_schemes_are_compared_by_spans(models: Path) -> None:

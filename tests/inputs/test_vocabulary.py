@@ -148,10 +148,34 @@ def test_lookup_forms_are_derived_from_the_normalized_token() -> None:
 
 def test_each_lookup_form_occurs_once() -> None:
     assert list(lookup_variants("the")) == [(0, "the")]
-    assert list(lookup_variants("The")) == [(0, "The"), (1, "the")]
-    assert list(lookup_variants("7")) == [(0, "7"), (2, "0"), (3, "#")]
+    assert list(lookup_variants("The")) == [(0, "The"), (2, "the")]
+    assert list(lookup_variants("7")) == [(0, "7"), (3, "0"), (4, "#")]
     assert list(lookup_variants("٣")) == [(0, "٣")]  # ASCII digits only
     assert [LOOKUPS[i] for i, _ in lookup_variants("7a")] == ["exactly", "with digits as 0", "with digits as #"]
+
+
+def test_the_composed_and_the_decomposed_form_follow_each_lookup_form() -> None:
+    composed, decomposed = "\u00c9t\u00e9", "E\u0301te\u0301"
+    lower, lower_decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    assert list(lookup_variants(composed)) == [(0, composed), (1, decomposed), (2, lower), (1, lower_decomposed)]
+    assert list(lookup_variants(decomposed)) == [(0, decomposed), (1, composed), (2, lower_decomposed), (1, lower)]
+    mixed = "\u00e9te\u0301"
+    assert list(lookup_variants(mixed)) == [(0, mixed), (1, lower), (1, lower_decomposed)]
+    assert LOOKUPS[1] == "in another Unicode form"
+
+
+def test_a_token_with_decomposed_letters_gets_the_id_of_the_composed_vector_and_stays_as_it_is() -> None:
+    vocabulary = TokenVocabulary(("cafe\u0301", "\u00e9t\u00e9", "na\u0131\u0308ve"), n_trained=1)
+    assert vocabulary.encode(["e\u0301te\u0301", "\u00e9t\u00e9", "caf\u00e9", "E\u0301TE\u0301"]).tolist() == [
+        3,
+        3,
+        2,
+        3,
+    ]
+    assert vocabulary.encode(["ete", "na\u00efve"]).tolist() == [UNK_ID, UNK_ID]  # no other signs are changed
+    assert vocabulary.tokens[0] == "cafe\u0301"
+    # Without pretrained vectors, a token is its characters.
+    assert TokenVocabulary(("\u00e9t\u00e9",)).encode(["e\u0301te\u0301"]).tolist() == [UNK_ID]
 
 
 @pytest.mark.parametrize("n_trained", [-1, 3])

@@ -86,7 +86,8 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ({"network__direction": "foo"}, 'network.direction: found "foo", expected one of both, forward, backward'),
         ({"decoder": "beam"}, 'decoder: found "beam", expected one of constrained, softmax'),
         ({"max_length": True}, "max_length: found true, expected a whole number"),
-        ({"test": ["x"]}, 'test: found ["x"], expected text or null'),
+        ({"test": ["x", 1]}, 'test: found ["x", 1], expected text, a list of texts, or null'),
+        ({"test": []}, "test: found [], expected text, a list of texts, or null"),
         ({"format_version": "1"}, "found no format_version"),
         ({"format_version": 0}, "found no format_version"),
         ({"format_version": True}, "found no format_version"),
@@ -113,6 +114,8 @@ def test_a_file_that_is_not_a_manifest_is_an_error(tmp_path: Path, text: str) ->
 def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
     manifest = a_manifest()
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+    with_tests = dataclasses.replace(manifest, test=["a.conll", "b.conll"])
+    assert Manifest.from_json(json.loads(json.dumps(with_tests.to_json()))) == with_tests
     without_test = dataclasses.replace(manifest, test=None)
     assert Manifest.from_json(without_test.to_json()) == without_test
 

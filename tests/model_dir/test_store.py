@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -15,10 +16,10 @@ from stored_model import TOKENS, a_manifest, load_model, rewrite_manifest, save
 from tagger import atomic
 from tagger.errors import ModelError
 from tagger.inputs.characters import CharacterVocabulary
-from tagger.inputs.encoder import Sizes
-from tagger.inputs.vocabulary import Normalization, TokenVocabulary
+from tagger.inputs.encoder import Encoder, Sizes
+from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.files import MODEL_FILES
-from tagger.model_dir.store import check_place
+from tagger.model_dir.store import check_place, check_savable
 
 
 def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -51,6 +52,48 @@ def test_vocabulary_files_have_one_line_for_each_id(tmp_path: Path) -> None:
     assert tokens == [*TOKENS, "seed 1", ""]
     assert load_model(tmp_path / "model").encoder.tokens.encode(["É"]).tolist() == [tokens.index("é") + 2]
     assert (tmp_path / "model/tags.txt").read_bytes() == b"O\nB-X\nI-1\n"
+
+
+@pytest.mark.parametrize("tag", ["B-Titre 2", 'B-"x"', "B-\x85", "B-a-b  c", "B-\u2028", "B-\0"])
+def test_types_may_hold_blanks_and_other_signs(tmp_path: Path, tag: str) -> None:
+    save(tmp_path / "model", tags=("O", tag))
+    model = load_model(tmp_path / "model")
+    assert model.tags.tags == ("O", tag)
+    check_savable(model.manifest, model.encoder, model.tags)
+
+
+@pytest.mark.parametrize("tag", ["B-a\tb", "B-a ", "B-a\nb", "B-a\rb", "X-a", "", "O", "B-\ud800"])
+def test_tags_that_cannot_be_read_back_are_found_before_training(tag: str) -> None:
+    vocabulary = TagVocabulary(("O", tag))
+    with pytest.raises(ModelError) as error:
+        check_savable(a_manifest(), Encoder(TokenVocabulary(("a",))), vocabulary)
+    assert error.value.message == (
+        f"tags.txt:2: found {tag!r}, expected a distinct tag of the scheme IOB2; fix the data"
+    )
+
+
+@pytest.mark.parametrize("column", ["token", "pos"])
+def test_tokens_and_features_that_cannot_be_read_back_are_found_before_training(column: str) -> None:
+    plain, odd = TokenVocabulary(("a",)), TokenVocabulary(("a", "b\nc"))
+    encoder = Encoder(odd if column == "token" else plain, None, False, (plain, odd if column == "pos" else plain))
+    with pytest.raises(ModelError) as error:
+        check_savable(a_manifest(), encoder, TagVocabulary(("O",)))
+    assert error.value.message == (
+        f"column {column}: found 'b\\nc', expected text without line ends that UTF-8 can encode; fix the data"
+    )
+
+
+def test_a_manifest_that_is_too_large_to_be_read_back_is_found_before_training() -> None:
+    plain = TokenVocabulary(("a",))
+    encoder, tags = Encoder(plain, None, False, (plain, plain)), TagVocabulary(("O",))
+    for n, fits in ((100, True), (800_000, False)):
+        layout = dataclasses.replace(a_manifest().layout, known_tags=frozenset(f"{i:030}" for i in range(n)))
+        manifest = dataclasses.replace(a_manifest(), layout=layout)
+        if fits:
+            check_savable(manifest, encoder, tags)
+            continue
+        with pytest.raises(ModelError, match=r"the tag column has 800000 distinct values; name another one"):
+            check_savable(manifest, encoder, tags)
 
 
 def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ def test_replicas_are_bit_identical_after_twenty_steps(two_replicas: dict[str, A
     assert two_replicas[optimizer]["equal"]
 
 
+def test_rows_of_the_embedding_are_set_on_every_replica(two_replicas: dict[str, Any]) -> None:
+    assert two_replicas["set rows"] == [True, True]
+
+
 def test_a_replica_with_different_weights_is_detected(two_replicas: dict[str, Any]) -> None:
     assert two_replicas["broken"].startswith(
         "DeviceError: replicas: found weights that differ, expected weights that are equal"

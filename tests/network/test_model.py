@@ -35,6 +35,18 @@ def a_network(**options: Any) -> TwoBranchTagger:
     return network
 
 
+def test_rows_of_the_embedding_are_set_and_the_others_stay() -> None:
+    network = a_network()
+    before = network.weights_as_arrays()
+    rows = np.arange(3 * E, dtype=np.float32).reshape(3, E)
+    network.set_embedding_rows([(np.array([7, 2]), rows[:2]), (np.array([19]), rows[2:])])
+    expected = before["embedding"].copy()
+    expected[[7, 2, 19]] = rows
+    np.testing.assert_array_equal(network.look_up(np.arange(V)), expected)
+    after = network.weights_as_arrays()
+    assert all(np.array_equal(after[name], before[name]) for name in after if name != "embedding")
+
+
 def a_batch(seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
     ids = [rng.integers(2, V, n).astype(np.int32) for n in LENGTHS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,13 +61,56 @@ def test_defaults(prepared) -> None:
         result.training_set.word_dropout.unk_probability,
         result.training_set.batch_size,
         result.training_set.seed,
-    ) == (
-        0.3,
-        32,
-        1,
-    )
+    ) == (0.3, 4, 1)
+    assert (result.schedule.batch_size, result.schedule.epochs) == (4, 100)
     assert not warnings
-    assert len(notes) == 2
+    assert notes[1:3] == [
+        "train: token in column 0, tag in the last column; read as:",
+        "  The→O  City→B-ORG  of→I-ORG  Rome→I-ORG",
+    ]
+    assert len(notes) == 7
+    assert notes[-1] == "training.batch_size: 4 and training.epochs: 100, chosen for 4 training sentences"
+
+
+def test_the_schedule_is_chosen_from_the_pieces_that_training_sees(prepared) -> None:
+    many = "a O\nb B-X\n" * 600
+    result, notes, _ = prepared("data.max_length=4", train=many)
+    assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (8, 8, 37)
+    assert notes[-1] == "training.batch_size: 8 and training.epochs: 37, chosen for 300 training sentences"
+    result, notes, _ = prepared("data.max_length=4", "training.batch_size=32", "training.epochs=2", train=many)
+    assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (32, 32, 2)
+    assert not any("chosen" in note for note in notes)
+
+
+def test_the_vectors_of_a_training_take_little_more_memory_than_their_table(prepared, tmp_path: Path) -> None:
+    n, dim = 6000, 300
+    table = np.random.default_rng(4).normal(size=(n, dim)).astype(np.float32)
+    np.save(tmp_path / "v.npy", table.astype(np.float64))
+    (tmp_path / "v.vocab").write_text("".join(f"{token}\n" for token in ["Rome", *map(str, range(n - 2)), "city"]))
+    setting = f"embeddings.path={tmp_path / 'v.npy'}"
+    prepared(setting)  # loads what it needs
+    tracemalloc.start()
+    try:
+        result, _, _ = prepared(setting)
+        _, peak = tracemalloc.get_traced_memory()
+        blocks = list(result.vectors.blocks())
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.5 * table.nbytes, f"{peak / table.nbytes:.2f} times the table"
+    ids, vectors = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    tokens = ["of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27"]
+    in_order = [n - 1 if token in ("City", "city") else int(token) + 1 if token.isdigit() else 0 for token in tokens]
+    has_vector = [i for i, token in enumerate(tokens) if token in ("Rome", "City", "city", "19", "27")]
+    others = [row for row in range(1, n - 1) if str(row - 1) not in ("19", "27")]
+    assert ids.tolist() == [2 + i for i in has_vector] + list(range(12, 12 + len(others)))
+    np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + others])
+    assert result.vectors.has_vector.tolist() == [i in set(ids.tolist()) for i in range(len(result.encoder.tokens))]
+    # A few vectors do not keep the whole table in memory.
+    result, _, _ = prepared(setting, "embeddings.max_rows=3")
+    assert result.vectors.table.shape == (8, dim)
+    ids, vectors = (np.concatenate(parts) for parts in zip(*result.vectors.blocks(), strict=True))
+    assert ids.tolist() == [2 + i for i in has_vector] + [12, 13, 14]
+    np.testing.assert_array_equal(vectors, table[[in_order[i] for i in has_vector] + [1, 2, 3]])
 
 
 def test_the_network_may_have_a_scheme_of_its_own(prepared) -> None:
@@ -103,12 +147,13 @@ def test_unk_probability_batch_size_and_seed_reach_the_training_set(prepared) ->
 def test_columns_delimiter_comments_and_encoding_are_those_of_the_file(prepared) -> None:
     train = "% note\nB-PER|Zoë\nO|saw\n".encode("latin-1")
     settings = ["data.columns={token: 1, tag: 0}", "data.delimiter='|'", "data.comments='%'", "data.encoding=latin-1"]
-    result, _, _ = prepared(*settings, train=train, dev="O|saw\n")
+    result, _, _ = prepared(*settings, train=train, dev="O|saw\nB-PER|Zoé\n")
     assert result.encoder.tokens.tokens == ("Zoë", "saw")
     layout = result.manifest.layout
     assert (layout.columns, layout.delimiter, layout.comments) == ({"token": 1, "tag": 0}, "|", "%")
     assert layout.encoding == "latin-1"
-    assert prepared("data.comments=none", train="# B-PER\n", dev="# O\n")[0].manifest.layout.comments is None
+    found = prepared("data.comments=none", train="# B-PER\na O\n", dev="# O\na B-PER\n")[0].manifest.layout
+    assert found.comments is None
 
 
 def test_the_scheme_is_detected_or_taken_from_the_config(prepared) -> None:
@@ -124,11 +169,11 @@ def test_the_dev_fraction_is_held_out_by_seed(prepared) -> None:
     many = "".join(f"t{i} O\n\n" for i in range(50))
     held_out = []
     for settings in (["data.dev=0.2"], ["data.dev=0.2"], ["data.dev=0.2", "training.seed=2"], ["data.dev=0.5"]):
-        result, notes, _ = prepared(*settings, train=many)
+        result, notes, _ = prepared("data.trust=true", *settings, train=many)
         dev = {sentence.tokens[0] for sentence in result.dev.sentences}
         assert dev.isdisjoint(result.encoder.tokens.tokens), "the vocabulary comes from the training part alone"
         assert len(dev) + len(result.training_set.sentences) == 50
-        assert "held out of train by seed" in notes[-1]
+        assert any("held out of train by seed" in note for note in notes)
         held_out.append(dev)
     assert held_out[0] == held_out[1] != held_out[2]
     assert [len(dev) for dev in held_out] == [10, 10, 10, 25]
@@ -152,7 +197,7 @@ def test_long_sentences_are_cut_between_spans_without_overlap_and_counted(prepar
 
 
 def test_ill_formed_tags_are_learned_as_conlleval_reads_them_and_counted(prepared) -> None:
-    result, notes, _ = prepared(train="a I-X\nb I-X\n\nc B-X\nd I-X\ne B-X\n", dev="a O\n")
+    result, notes, _ = prepared(train="a I-X\nb I-X\n\nc B-X\nd I-X\ne B-X\n")
     assert result.manifest.notation.scheme == "IOB2"
     decoded = [result.tags.decode(ids) for ids in result.training_set.tag_ids]
     assert decoded == [["B-X", "I-X"], ["B-X", "I-X", "B-X"]]
@@ -168,18 +213,27 @@ def test_well_formed_tags_stay_and_plain_tags_are_left_alone() -> None:
     assert well_formed(["I-X", "NN"], "none") == ["I-X", "NN"]
 
 
-def test_a_dev_set_without_spans_is_a_warning(prepared) -> None:
-    _, _, warnings = prepared(dev="a O\n")
-    assert len(warnings) == 1
-    assert warnings[0].endswith("dev has no spans, so accuracy decides which epoch is best, not F1")
+def test_a_dev_set_without_entities_stops_the_training_unless_it_is_meant(prepared, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        prepared(dev="a O\n")
+    assert error.value.message == (
+        f"{tmp_path}/dev: found no entity in dev, expected some: without them accuracy decides which epoch is best, not"
+        " F1; set data.dev to a file with entities; set data.trust to true to train anyway"
+    )
+    _, _, warnings = prepared("data.trust=true", dev="a O\n")
+    assert [text.partition(";")[0] for text in warnings] == [error.value.message.partition(";")[0]]
 
 
 @pytest.mark.parametrize(("train", "only"), [("a O\n\nb O\n", "O"), ("a NN\n\nb NN\n", "NN")])
-def test_a_single_tag_is_a_warning(prepared, train: str, only: str, tmp_path: Path) -> None:
-    _, _, warnings = prepared(train=train, dev=train)
-    assert warnings[0] == (
-        f"{tmp_path}/train: found only the tag {only}, expected several; the model will write that tag everywhere"
+def test_a_single_tag_stops_the_training_unless_it_is_meant(prepared, train: str, only: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        prepared(train=train, dev=train)
+    assert error.value.message == (
+        f"{tmp_path}/train: found only the tag {only}, expected several; set data.columns.tag to the column of the"
+        " tags, or label some entities; set data.trust to true to train anyway"
     )
+    _, _, warnings = prepared("data.trust=true", train=train, dev=train)
+    assert warnings[0].startswith(f"{tmp_path}/train: found only the tag {only}, expected several")
 
 
 def test_the_test_path_is_relative_to_the_resolved_model_directory(prepared, tmp_path: Path) -> None:
@@ -205,7 +259,7 @@ def test_the_model_section_reaches_the_manifest(prepared) -> None:
 
 def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(tiny_config, tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\n" + "c O\n" * 300 + "\nd O\n")
-    config = tiny_config("model.units=500", "data.max_length=100000")
+    config = tiny_config("model.units=500", "data.max_length=100000", "data.trust=true")
     with pytest.raises(ConfigError) as error:
         train(config, TrainingProgress(), parts=Parts(available_memory=lambda: 10_000_000))
     found = re.fullmatch(
@@ -221,10 +275,10 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
     text = "c O\n" * 300 + "\n"
     (tmp_path / "train").write_text("a B-X\nb O\n\n" + text * 40)
     for length, expected in ((fits, contextlib.nullcontext()), (fits + 1, pytest.raises(ConfigError))):
-        config = tiny_config("model.units=500", f"data.max_length={length}")
+        config = tiny_config("model.units=500", f"data.max_length={length}", "data.trust=true")
         with expected:
             check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
-    config = tiny_config("model.units=100000")
+    config = tiny_config("model.units=4096", "data.trust=true")
     with pytest.raises(ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network need"):
         check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     check_memory(config.training, prepare(config, note=str, warn=str), None)
@@ -233,14 +287,15 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
 @pytest.mark.parametrize("decoder", ["constrained", "crf"])
 def test_more_tags_than_a_transition_table_can_hold_are_refused(tiny_config, tmp_path: Path, decoder: str) -> None:
     (tmp_path / "train").write_text("".join(f"a B-T{i}\n\n" for i in range(2001)))
-    config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2")
+    config = tiny_config(f"model.decoder={decoder}", "model.scheme=IOB2", "data.trust=true")
     with pytest.raises(DataError) as error:
         prepare(config, note=str, warn=str)
     assert error.value.message == (
         f"{tmp_path}/train: found 2001 distinct tags, such as B-T997, B-T998, B-T999, expected at most 2000; name the tag column with"
         " data.columns, or set model.decoder to softmax"
     )
-    assert len(prepare(tiny_config("model.decoder=softmax", "model.scheme=IOB2"), note=str, warn=str).tags) == 2001
+    softmax = tiny_config("model.decoder=softmax", "model.scheme=IOB2", "data.trust=true")
+    assert len(prepare(softmax, note=str, warn=str).tags) == 2001
     (tmp_path / "train").write_text("".join(f"a T{i}\n\n" for i in range(2001)))
     if decoder == "constrained":
         assert len(prepare(config, note=str, warn=str).tags) == 2001, "plain tags have no transitions"

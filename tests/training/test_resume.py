@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.training.history import EpochResult  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
-from tagger.training.resume import check_same, checksum_of, fingerprint_of  # noqa: E402
+from tagger.training.resume import check_same, checksum_of, fingerprint_of, with_epochs, with_epochs_of  # noqa: E402
 from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
 from tagger.training.train import Parts  # noqa: E402
 
@@ -230,6 +231,29 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> 
     assert state.record["progress"]["steps"] == 25
     train(configured("output.model_dir=parts"), resume=True)
     assert content("parts") == content("whole")
+
+
+def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None:
+    first, second = "a B-X\nb O\n\n", "c O\nd B-X\n\ne O\n"
+    for name, text in {"whole": first + second, "1.txt": first, "2.txt": second}.items():
+        (tmp_path / name).write_text(text)
+    found = []
+    for paths in ("whole", "[1.txt, 2.txt]", "'*.txt'", "[2.txt, 1.txt]"):
+        (tmp_path / "c.yaml").write_text(f"data: {{train: {paths}, dev: {paths}}}\n")
+        config = load_config(tmp_path / "c.yaml")
+        prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
+        found.append(fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK)))
+    assert found[0] == found[1] == found[2]
+    assert found[0]["settings"] == found[3]["settings"]
+    assert {key for key, value in found[0]["data"].items() if value != found[3]["data"][key]} == {
+        "data.train", "data.dev",
+    }  # fmt: skip
+    names = [prepared.names.of(i) for i in range(3)]
+    assert names == [
+        f"{tmp_path}/2.txt:1: 2 tokens: c d",
+        f"{tmp_path}/2.txt:4: 1 token: e",
+        f"{tmp_path}/1.txt:1: 2 tokens: a b",
+    ]
 
 
 @pytest.fixture
@@ -620,3 +644,42 @@ def test_a_checksum_of_workers_depends_on_data_and_settings_but_not_on_paths_and
         }.items()),
     ]  # fmt: skip
     assert len({first, *others}) == 1 + len(others)
+
+
+def test_a_training_with_a_chosen_batch_size_continues_and_its_config_stores_the_number(configured) -> None:
+    auto, epochs = ("training.batch_size=null",), ("training.epochs=2", "output.model_dir=parts")
+    train(configured(*auto, "training.epochs=2", "output.model_dir=whole"))
+    train(configured(*auto, *epochs), should_stop=stop_after(3))
+    with pytest.raises(ConfigError) as error:
+        train(configured("training.batch_size=8", *epochs), resume=True)
+    assert error.value.message.startswith(
+        "--resume: training.batch_size: found 8, expected 4, as in the training so far; change it back"
+    )
+    assert train(configured(*auto, *epochs), resume=True, should_stop=stop_after(3)).stopped
+    assert not train(configured("training.batch_size=4", *epochs), resume=True).stopped
+    assert content("parts") == content("whole")
+    stored = load_config(Path("whole/config.yaml")).training
+    assert (stored.batch_size, stored.epochs) == (4, 2)
+
+
+def test_epochs_that_were_added_to_a_chosen_number_stay_when_the_training_continues(configured) -> None:
+    given = configured("training.epochs=null", "output.model_dir=m")
+    longer = with_epochs(given, 103)
+    prepared, device = prepare(longer, note=str, warn=str), Device("CPU", Kernel.BLOCK)
+    record = fingerprint_of(longer, prepared, device, given)
+    assert record["settings"]["training.epochs"] == 103
+    assert with_epochs_of(State(record, {}), given, None, Checkpoints(Path("m"))).training.epochs == 103
+    other = configured("training.epochs=5", "output.model_dir=m")
+    assert with_epochs_of(State(record, {}), other, None, Checkpoints(Path("m"))).training.epochs == 5
+
+
+def test_the_fingerprint_of_vectors_is_that_of_the_rows_of_all_ids(configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagger.training.preparation._BLOCK_VALUES", 20)
+    config = configured("embeddings.path=vectors.txt", "output.model_dir=m")
+    prepared = prepare(config, note=str, warn=str)
+    vectors = prepared.vectors
+    whole = vectors.table[vectors.rows[vectors.has_vector]]
+    assert whole.shape == (60, 6)
+    checksum = hashlib.sha256(vectors.has_vector.tobytes() + b"\n" + whole.tobytes() + b"\n").hexdigest()[:16]
+    found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
+    assert found["data"]["embeddings"] == f"60 vectors of size 6, SHA-256 {checksum}"

@@ -11,11 +11,14 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
+from tagger.config import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError, TaggerError  # noqa: E402
+from tagger.evaluation.evaluate import gold_files  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network import devices, distributed, onnx_export  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
+from tagger.prediction.onnx_session import load_predictor  # noqa: E402
 from tagger.prediction.predictor import Predictor  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints  # noqa: E402
@@ -212,6 +215,21 @@ def test_a_model_path_that_is_taken_is_reported_before_anything_else(tiny_config
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(ModelError, match="taken: is a file"):
         train_module.train(tiny_config("output.model_dir=taken"), TrainingProgress())
+
+
+def test_the_model_directory_names_several_files_relative_to_itself(tiny_config, tmp_path: Path) -> None:
+    (tmp_path / "more").write_text("d B-X\n")
+    train_module.train(
+        tiny_config("data.train=[train, more]", "data.test='m?r*'", "output.model_dir=a/m"), TrainingProgress()
+    )
+    data = load_config(tmp_path / "a/m/config.yaml").data
+    both = [str(tmp_path / "train"), str(tmp_path / "more")]
+    assert (data.train, data.dev, data.test) == (both, both[0], both[1:])
+    assert "train:\n  - ../../train\n  - ../../more\n" in (tmp_path / "a/m/config.yaml").read_text()
+    predictor = load_predictor(Path("a/m"))
+    assert predictor.model.manifest.test == ["../../more"]
+    assert predictor.model.encoder.tokens.tokens == ("a", "b", "c", "d")
+    assert [Path(path).resolve() for path in gold_files(predictor.model, None)] == [tmp_path / "more"]
 
 
 def test_the_moving_average_is_scored_and_saved(tiny_config) -> None:

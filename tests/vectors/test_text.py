@@ -63,7 +63,7 @@ def test_each_line_is_a_token_and_its_numbers(text: str, expected: dict[str, lis
     for name, data in (("v.txt", text.encode()), ("v.vec.gz", gzip.compress(text.encode())), ("v", gzip.compress(text.encode()))):  # fmt: skip
         vectors = read_vectors(write(data, name))
         assert as_dict(vectors) == expected
-        assert list(vectors.tokens) == list(expected)
+        assert list(vectors.rows) == list(expected)
         assert vectors.table.dtype == np.float32
         assert vectors.dim == len(next(iter(expected.values())))
 
@@ -97,22 +97,22 @@ def test_written_vectors_are_read_back(
         path = Path(folder, "v.txt")
         path.write_bytes(gzip.compress(text) if packed else text)
         vectors = read_vectors(path)
-    assert list(vectors.tokens) == tokens
+    assert list(vectors.rows) == tokens
     np.testing.assert_array_equal(vectors.table, table)
 
 
 def test_a_file_of_many_blocks_is_read_in_order_up_to_max_rows(write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagger.vectors.text._SLAB_VALUES", 1000)
+    monkeypatch.setattr("tagger.vectors.text._LEAST_GROWTH", 1000)
     table = np.random.default_rng(1).normal(size=(9000, 7)).astype(np.float32)
     lines = [f"w{i} {' '.join(map(repr, row))}\n" for i, row in enumerate(table.tolist())]
     for header in ("", "9000 7\n"):
         path = write(header + "".join(lines))
         vectors = read_vectors(path)
-        assert list(vectors.tokens) == [f"w{i}" for i in range(9000)]
+        assert list(vectors.rows) == [f"w{i}" for i in range(9000)]
         np.testing.assert_array_equal(vectors.table, table)
         for n in (1, 142, 143, 144, 5000, 9000, 9001):
             cut = read_vectors(path, max_rows=n)
-            assert list(cut.tokens) == list(vectors.tokens[:n])
+            assert list(cut.rows) == list(vectors.rows)[:n]
             np.testing.assert_array_equal(cut.table, table[:n])
 
 
@@ -123,7 +123,7 @@ def test_errors_name_the_line_in_any_block(write) -> None:
     path = write("".join(lines))
     assert error_of(path).startswith("v.txt:25001: found 'x' as number 2, expected a token and 2 finite numbers")
     assert len(read_vectors(path, max_rows=24998)) == 24998
-    assert read_vectors(path, max_rows=24998).tokens[-1] == "w24999"
+    assert list(read_vectors(path, max_rows=24998).rows)[-1] == "w24999"
     assert read_vectors(path, max_rows=24998).notes == ("blank lines skipped: 2 (first: line 101)",)
 
 

@@ -1,0 +1,50 @@
+"""The batch size and the number of epochs that are chosen for a number of sentences."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.config import TrainingConfig
+from tagger.training.schedule import Schedule, schedule_of
+
+
+@pytest.mark.parametrize(
+    ("n_sentences", "batch_size", "epochs"),
+    [
+        (0, 4, 100), (1, 4, 100), (20, 4, 100), (55, 4, 100), (57, 4, 94), (100, 4, 56), (200, 4, 30), (282, 4, 30),
+        (283, 8, 39), (300, 8, 37), (565, 8, 30), (566, 16, 39), (1000, 16, 30), (1131, 16, 30), (1132, 32, 39),
+        (1472, 32, 31), (1473, 32, 30), (1500, 32, 30), (10_000, 32, 30), (10**7, 32, 30),
+    ],
+)  # fmt: skip
+def test_small_training_sets_get_small_batches_and_more_epochs(n_sentences: int, batch_size: int, epochs: int) -> None:
+    found = schedule_of(TrainingConfig(), n_sentences)
+    assert (found.batch_size, found.epochs) == (batch_size, epochs)
+
+
+@given(st.integers(1, 20_000))
+def test_a_schedule_has_30_to_100_epochs_and_enough_steps(n_sentences: int) -> None:
+    found = schedule_of(TrainingConfig(), n_sentences)
+    steps = found.epochs * -(-n_sentences // found.batch_size)
+    assert found.batch_size in (4, 8, 16, 32)
+    assert steps >= 1400 or found.epochs == 100
+    assert found.epochs == 30 or steps - -(-n_sentences // found.batch_size) < 1400, "fewer epochs would do"
+    assert found.batch_size <= schedule_of(TrainingConfig(), n_sentences + 1).batch_size
+
+
+def test_what_the_config_sets_is_not_chosen() -> None:
+    assert schedule_of(TrainingConfig(batch_size=32, epochs=7), 100) == Schedule(32, 7)
+    assert schedule_of(TrainingConfig(batch_size=32), 100) == Schedule(32, 100, ("epochs",))
+    assert schedule_of(TrainingConfig(batch_size=1), 100) == Schedule(1, 30, ("epochs",))
+    assert schedule_of(TrainingConfig(epochs=7), 100) == Schedule(4, 7, ("batch_size",))
+    # Each part of a batch needs a sentence.
+    assert schedule_of(TrainingConfig(accumulate=6), 100).batch_size == 6
+
+
+def test_the_note_says_what_was_chosen_and_why() -> None:
+    assert schedule_of(TrainingConfig(), 100).note(100) == (
+        "training.batch_size: 4 and training.epochs: 56, chosen for 100 training sentences"
+    )
+    assert schedule_of(TrainingConfig(epochs=7), 1).note(1) == "training.batch_size: 4, chosen for 1 training sentence"
+    assert schedule_of(TrainingConfig(epochs=7, batch_size=3), 9).note(9) is None

@@ -212,7 +212,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         ConfigError: the config is not valid; the message names the file, line and key, or the setting.
     """
     path = Path(path)
-    values, lines = read_yaml(path)
+    values, lines = read_yaml(path, Config.model_fields)
     origins: dict[str, str] = {}
     for key in PATH_KEYS:
         _make_absolute(values, key, path.parent)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import yaml
 from tagger.errors import ConfigError, shortened
 
 _LARGEST = 1 << 17  # most characters in a config, and most values
+_SAMPLE, _SAMPLE_LINES = 1 << 14, 50  # characters and lines from which it is guessed what a file is
+_SPECIAL = "a pipe or a device"
+_KEY = re.compile(r"\s*[\w.-]+\s*:(\s|$)")
 # The errors of PyYAML's constructors when a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
 _NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
 
@@ -43,8 +47,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_yaml(path: Path, sections: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, int]]:
     """Read a YAML file.
+
+    Args:
+        sections: the sections that a config may have. A file with none of them may be something else than a config.
 
     Returns:
         Its values, and the line (from 1) of every key, written `section.key`.
@@ -54,13 +61,29 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """
     try:
         if not path.is_file() and path.exists():
-            raise ConfigError(f"{path}: is not a file, expected a YAML file; check the path")
+            raise _not_a_config(path, "a directory" if path.is_dir() else _SPECIAL)
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file; check the path") from None
     except (OSError, UnicodeError) as error:
+        if isinstance(error, UnicodeDecodeError) and error.object.startswith(b"\x1f\x8b"):
+            raise _not_a_config(path, "a compressed file") from None
         raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    mistaken = None if path.suffix in (".yaml", ".yml") else _kind_of_text(text)
+    try:
+        values, lines = _parse(path, text)
+    except ConfigError:
+        if mistaken is None:
+            raise
+    if mistaken is not None and not set(sections) & set(values):
+        raise _not_a_config(path, mistaken)
+    return values, lines
+
+
+def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     if len(text) > _LARGEST:
         raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
     lines: dict[str, int] = {}
@@ -87,6 +110,43 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
     return values, lines
+
+
+def _not_a_config(path: Path, found: str) -> ConfigError:
+    """Return the error for a path that leads to something else, most likely to a corpus, and what to do with it."""
+    if (path / "manifest.json").is_file():
+        return ConfigError(
+            f"{path}: found a model directory, expected a config, which is a YAML file; name the config that it was"
+            f" trained with: {path / 'config.yaml'}"
+        )
+    if found in ("a directory", _SPECIAL):
+        return ConfigError(f"{path}: found {found}, expected a config, which is a YAML file; name a file")
+    if found == "JSON":
+        detail = [
+            "a corpus must be CoNLL: a token and its tag on each line, and a blank line after each sentence;",
+            "then: tagger train CONFIG --set data.train=FILE",
+        ]
+    else:
+        detail = [
+            "my.yaml needs only one line:",
+            f"  data: {{train: {json.dumps(str(path), ensure_ascii=False)}}}",
+            "then: tagger train my.yaml",
+            f"or with a config that you have: tagger train CONFIG --set data.train={path}",
+        ]
+    remedy = "if it is the corpus, write a config that names it, or use --set data.train"
+    return ConfigError(f"{path}: found {found}, expected a config, which is a YAML file; {remedy}", detail=detail)
+
+
+def _kind_of_text(text: str) -> str | None:
+    """Return what a text seems to be, if that is not YAML: JSON, or the lines of a corpus."""
+    begin = text[:_SAMPLE].lstrip("\ufeff \t\r\n")
+    if begin.startswith(("{", "[")):
+        return "JSON"
+    lines = [line for line in begin.splitlines()[:_SAMPLE_LINES] if line.strip() and not line.startswith("#")]
+    if not lines or any(_KEY.match(line) for line in lines):
+        return None
+    n_columns = sum(len(line.split()) > 1 for line in lines)
+    return "the lines of a corpus" if n_columns > len(lines) / 2 or "\t" in begin else None
 
 
 def _check_size(node: yaml.Node | None, where: str) -> None:
@@ -218,7 +278,7 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         return f"is not a known key; {hint}"
     if kind == "missing":
-        return "is missing, expected a path; add it to the file or with --set"
+        return "is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"
     if kind == "finite_number":
         return f"found {kind_of(value)}, expected a finite number; choose one"
     if kind == "invalid_key":

@@ -1,14 +1,22 @@
-"""The number of cores and the amount of memory that this process may use."""
+"""The cores and the memory that this process may use, and errors that come from too little memory."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
+
+# The words with which libraries say that they got no memory; their errors have no common class.
+_NO_MEMORY = re.compile(
+    r"bad_alloc|(cannot|can't|unable to|failed to|could not) allocate|OOM when allocating|out of memory"
+    r"|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
 
 
 def available_cores() -> int:
@@ -40,3 +48,18 @@ def available_memory(*, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int
             cached = re.findall(r"^(?:in)?active_file (\d+)$", (cgroup / stat).read_text("ascii"), re.MULTILINE)
             bounds.append(max(0, most - taken + sum(map(int, cached))))
     return min(bounds, default=None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, the system or a library comes from too little memory."""
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or _NO_MEMORY.search(str(error)) is not None
+    )
+
+
+def raise_if_out_of_memory(error: BaseException) -> None:
+    """Raise MemoryError in place of a library's own error about too little memory."""
+    if is_out_of_memory(error):
+        raise MemoryError(str(error)) from None

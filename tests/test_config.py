@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import os
 import re
@@ -31,8 +32,8 @@ def write(tmp_path: Path):
     [
         ("data:\n  train: t\nmodel:\n  unit: 5\n", ":4: model.unit: is not a known key; did you mean units?"),
         ("data:\n  train: t\ntrainig: {}\n", ":3: trainig: is not a known key; did you mean training?"),
-        ("model: {}\n", ": data.train: is missing, expected a path; add it to the file or with --set"),
-        ("data:\n  dev: 0.1\n", ":1: data.train: is missing, expected a path; add it to the file or with --set"),
+        ("model: {}\n", ": data.train: is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"),
+        ("data:\n  dev: 0.1\n", ":1: data.train: is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"),
         (MINIMAL + "  dev: 1.5\n", ":3: data.dev: found 1.5, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"),
         (MINIMAL + "  dev: [1]\n", ":3: data.dev: found a list, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"),
         (MINIMAL + "model:\n  units: many\n", ":4: model.units: found text ('many'), expected a whole number"),
@@ -276,9 +277,51 @@ def test_a_huge_file_or_a_pipe_is_refused_as_a_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"huge\.yaml: found more than 131072 characters, expected a config"):
         load_config(huge)
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(ConfigError, match="is not a file, expected a YAML file"):
+    for path, found in ((tmp_path / "pipe", "a pipe or a device"), (tmp_path, "a directory")):
+        with pytest.raises(ConfigError, match=f"found {found}, expected a config, which is a YAML file; name a file$"):
             load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("data.conll", b"EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\n", "the lines of a corpus"),
+        ("data.txt", b"# sent_id = 1\nEU NNP B-ORG\nrejects VBZ O\n: : O\n", "the lines of a corpus"),
+        ("data.conll", b"EU\tB-ORG\n\n" * 50_000, "the lines of a corpus"),
+        ("data.conllu", b"1\tEU\t_\n2\trejects\t_\n", "the lines of a corpus"),
+        ("data.gz", gzip.compress(b"EU\tB-ORG\n", mtime=0), "a compressed file"),
+        ("data", gzip.compress(b"EU\tB-ORG\n", mtime=0), "a compressed file"),
+        ("data.json", b'{"tokens": ["EU"], "tags": ["B-ORG"]}\n', "JSON"),
+        ("data.jsonl", b'{"tokens": ["EU"]}\n{"tokens": ["a"]}\n', "JSON"),
+        ("data.json", b'[["EU", "B-ORG"]]', "JSON"),
+    ],
+)
+def test_a_corpus_in_the_place_of_a_config_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, found: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        load_config(name)
+    assert error.value.message == (
+        f"{name}: found {found}, expected a config, which is a YAML file; if it is the corpus, write a config that names"
+        " it, or use --set data.train"
+    )
+    if found != "JSON":
+        Path("my.yaml").write_text(error.value.detail[1])
+        assert load_config("my.yaml").data.train == str(tmp_path / name), "the config that the error proposes"
+
+
+def test_a_model_directory_in_the_place_of_a_config_names_the_config_in_it(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"found a model directory, expected a config.*: .*/config\.yaml$"):
+        load_config(tmp_path)
+
+
+def test_a_config_needs_no_suffix_and_may_be_json(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(MINIMAL)
+    (tmp_path / "b").write_text('{"data": {"train": "train.conll"}}')
+    assert load_config(tmp_path / "a").data == load_config(tmp_path / "b").data
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from test_imports import CHAIN
 
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
+from tagger.errors import ConfigError
 from tagger.training.schedule import schedule_of
 
 DOCS = ROOT / "docs"
@@ -227,14 +228,16 @@ def test_a_recipe_has_the_settings_of_the_row_with_its_result(
     if measured.get("data.columns") == "{token: 0, tag: -1}":
         del measured["data.columns"]  # found in the file
     config = ROOT / f"configs/{recipe}.yaml"
+    files = {f"data.{name}": name for name in ("train", "dev", "test") if measured.get(f"data.{name}") != "0.1"}
+    given = [f"{key}={value}" for key, value in files.items()]
     trained, documented = (
-        load_config(config),
-        load_config(config, [f"{key}={value}" for key, value in measured.items()]),
+        load_config(config, given),
+        load_config(config, [f"{key}={value}" for key, value in (measured | files).items()]),
     )
     schedules = [schedule_of(each.training, n_sentences) for each in (trained, documented)]
     assert [(each.batch_size, each.epochs) for each in schedules] == [(schedules[1].batch_size, 30)] * 2
     chosen = {f"training.{name}": getattr(schedules[0], name) for name in schedules[0].chosen}
-    assert load_config(config, [f"{key}={value}" for key, value in chosen.items()]) == documented
+    assert load_config(config, [*given, *(f"{key}={value}" for key, value in chosen.items())]) == documented
 
 
 @pytest.mark.tensorflow
@@ -416,10 +419,18 @@ def test_every_command_and_option_is_documented() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_valid_and_states_its_cost_or_its_data(path: Path) -> None:
-    from tagger.config import load_config
-
-    load_config(path)
-    comment = path.read_text("utf-8").split("data:")[0]
+    text = path.read_text("utf-8")
+    if "  train: " in text:
+        data = load_config(path).data
+        assert all(Path(str(file)).is_file() for file in (data.train, data.dev, data.test)), "the files of a clone"
+    else:
+        with pytest.raises(
+            ConfigError, match=rf"/{path.name}(:\d+)?: data.train: is missing.*pass --set data.train=FILE"
+        ):
+            load_config(path)
+        load_config(path, ["data.train=x"])
+        assert "--set data.train=" in text
+    comment = text.split("data:")[0]
     assert re.search(r"^# .*(Costs|Make its files)", comment, re.MULTILINE)
 
 

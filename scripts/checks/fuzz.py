@@ -40,10 +40,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hostile_files import (
+    ALIAS_BOMB,
     MOST_CHARACTERS,
     corpus_file,
     damaged,
     damaged_config,
+    odd_tags,
     put_odd_value,
     vector_files,
     with_odd_numbers,
@@ -58,6 +60,11 @@ MOST_WRONG = 20
 OF_WEIGHTS = {"weights.safetensors"}
 OF_NUMBERS = {*OF_WEIGHTS, "embeddings.bin"}
 UNREAD = {"config.yaml", "history.csv"}
+OTHER_NETWORKS: dict[str, list[Any]] = {
+    "units": [1, 2, 4, 300, 8192], "layers": [1, 2, 3, 64, 2**31], "embedding_dim": [1, 2, 4, 8192],
+    "characters": ["none", "cnn", "lstm"], "character_units": [2, 6, 2048], "character_dim": [1, 3, 8192],
+    "casing": [True, False], "direction": ["both", "forward"], "merge": ["concat", "mul"], "feature_dim": [1, 3, 8192],
+}  # fmt: skip
 FORBIDDEN = {
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pickle.find_class",
     "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "os.remove", "os.rename", "os.link",
@@ -148,10 +155,16 @@ class Attacker:
 
     def config(self, rng: random.Random) -> None:
         from tagger.config import PATH_KEYS, load_config
+        from tagger.errors import TaggerError
 
         content, path = damaged_config(rng, self.texts), self.folder / "c.yaml"
         path.write_bytes(content)
-        loaded = load_config(path)
+        try:
+            loaded = load_config(path)
+        except TaggerError as error:
+            if content == ALIAS_BOMB.encode() and "aliases that expand" not in str(error):
+                raise Wrong(f"aliases were expanded: {error}") from None
+            raise
         if len(content.decode("utf-8")) > MOST_CHARACTERS:
             raise Wrong(f"a config of {len(content)} bytes was read")
         for key in PATH_KEYS:
@@ -175,7 +188,8 @@ class Attacker:
         names = sorted(set(target.files) - UNREAD - {"manifest.json", "model.onnx"})
         name = rng.choice([*names, "tags.txt", "weights.safetensors"])
         with target.restored():
-            change = with_odd_numbers if name in OF_NUMBERS and rng.random() < 0.5 else damaged
+            change = with_odd_numbers if name in OF_NUMBERS else odd_tags if name == "tags.txt" else damaged
+            change = change if rng.random() < 0.5 else damaged
             target.write_signed(name, change(rng, target.files[name]))
             self.use(target, weights=name in OF_WEIGHTS)
 
@@ -185,6 +199,10 @@ class Attacker:
         for _ in range(rng.randint(1, 2)):
             section = rng.choice([None, None, "layout", "network", "notation"])
             put_odd_value(rng, values if section is None or section not in values else values[section])
+        if rng.random() < 0.3:  # another network, which would be valid with other weights
+            values = target.values()
+            key, choices = rng.choice(list(OTHER_NETWORKS.items()))
+            values["network"][key] = rng.choice(choices)
         with target.restored():
             target.write_manifest(values)
             self.use(target, weights=rng.random() < 0.4)
@@ -192,10 +210,10 @@ class Attacker:
                 raise Wrong(f"the weights of {target.name} do not fit {values.get('network')} {values.get('decoder')}")
 
     def signed_graph(self, rng: random.Random) -> None:
-        from hostile_graphs import crafted, essence
+        from hostile_graphs import crafted, essence, with_odd_weights
 
         target = rng.choice(self.targets)
-        change = with_odd_numbers if rng.random() < 0.1 else crafted
+        change = with_odd_weights if rng.random() < 0.1 else crafted
         content = change(rng, target.files["model.onnx"])
         with target.restored():
             target.write_signed("model.onnx", content)

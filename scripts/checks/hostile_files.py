@@ -20,14 +20,14 @@ ODD_VALUES: list[Any] = [
     "crf", "lstm", "\n", "\t", " ", "ascii", 12_000, 1000, 64, "a\tb",
 ]  # fmt: skip
 YAML_PARTS = [
-    "&a", "*a", "<<: *a", "!!python/object/apply:os.system [ls]", "!!binary AAAA", "---", "...", "? x", "- -", "{", "}",
-    "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
+    "&a", "*a", "<<: *a", "!!python/object/apply:os.system ['true']", "!!binary AAAA", "---", "...", "? x", "- -",
+    "{", "}", "[", "]", "|", ">", "\t", "#", "%YAML 1.2", "!!set {}", "!!timestamp 2001-01-01", "!!timestamp x",
     '!!int ""', '!!int "-"', '!!float ""', "!!bool x", "!!null x", "!!omap x", "1:59:59.5", ".inf", ".nan", "0x1F",
     "1_000", "1:30", "\u2028", "\ufeff", "'", '"', "~", "on", "1e3", "9" * 5000, "data: {train: x}",
     "model: {units: 1e999}", "training: {steps: {1: 2}}", '"a\\0b"', '"\\ud800"',
-    "data: {train: !!python/object/apply:os.getcwd []}",
+    '!!python/name:os.system ""', "!!python/object/apply:os.system ['true']",
 ]  # fmt: skip
-_BOMB = "data:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+ALIAS_BOMB = "data:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
 MOST_CHARACTERS = 1 << 17  # of a config, as SECURITY.md says
@@ -38,7 +38,13 @@ def damaged_config(rng: random.Random, texts: list[str]) -> bytes:
     if kind < 0.002:  # longer than a config may be, and otherwise valid
         return b"data: {train: t}\n#" + b"x" * rng.randrange(MOST_CHARACTERS, 2 * MOST_CHARACTERS) + b"\n"
     if kind < 0.004:
-        return _BOMB.encode()
+        return ALIAS_BOMB.encode()
+    if kind < 0.04:  # a valid config with a value that would run code, or a path that no file can have
+        value = rng.choice([part for part in YAML_PARTS if part.startswith(("!!", '"'))])
+        key = rng.choice(
+            ["data: {train: t, dev: %s}", "data: {train: %s}", "data: {train: t}\noutput: {model_dir: %s}"]
+        )
+        return (key % value).encode()
     lines = rng.choice(texts).splitlines()
     start = rng.randrange(len(lines))
     lines = lines[start : start + rng.randint(1, 12)] if rng.random() < 0.8 else lines
@@ -104,6 +110,17 @@ def damaged(rng: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
+def odd_tags(rng: random.Random, content: bytes) -> bytes:
+    """Add a tag, or change one, so that it breaks rows or does not belong to the scheme."""
+    tags = content.decode().split("\n")[:-1]
+    odd = rng.choice(["B-a\tb", "B-a b", "B-\r", "", "X-Y", "B-X", "\t", "B-\u2028", "I-" + "x" * 1000])
+    if rng.random() < 0.5:
+        tags.insert(rng.randrange(len(tags) + 1), odd)
+    else:
+        tags[rng.randrange(len(tags))] = odd
+    return "".join(f"{tag}\n" for tag in tags).encode()
+
+
 def with_odd_numbers(rng: random.Random, content: bytes) -> bytes:
     """Write numbers that are not finite, or too large, over some in the second half of a file."""
     data = bytearray(content)
@@ -161,7 +178,8 @@ def _giant() -> bytes:
     """Return a small gzip file that unpacks to more than 100 MiB."""
     global _GIANT
     if not _GIANT:
-        _GIANT = gzip.compress(b"w" + b" 1" * (55 << 20), 1, mtime=0)
+        # Blank lines are skipped, so it would be read if nobody limited what it unpacks to.
+        _GIANT = gzip.compress(b"w 1\n" + (b" " * (1 << 20) + b"\n") * 110, 1, mtime=0)
     return _GIANT
 
 

@@ -202,8 +202,8 @@ def changed_bytes(rng: random.Random, content: bytes) -> bytes:
                 data[int(len(data) * rng.random() ** 2)] ^= 1 << rng.randrange(8)
         case 2:
             places = [i for i in range(min(400, len(data))) if data[i] < 0x80]
-            at = rng.choice(places)
-            data[at : at + 1] = bytes([data[at] | 0x80, *[0x80] * rng.randrange(9), 0])
+            at = rng.choice([1, rng.choice(places)])  # 1 is the version of the format
+            data[at : at + 1] = bytes([data[at] | 0x80, *[0x80] * rng.choice([0, 1, 8, 9, 10, 20]), 0])
         case 3:
             field = rng.choice([b"\x08\x08", b"\x08\x07", b"\x12\x01x", b"\x28\x05", b"\x42\x02\x10\x11", b"\x3a\x00"])
             data += field * rng.choice([1, 1, 2])
@@ -228,6 +228,17 @@ def crafted(rng: random.Random, content: bytes) -> bytes:
             continue
     data: bytes = model.SerializeToString()
     return changed_bytes(rng, data) if rng.random() < 0.1 else data
+
+
+def with_odd_weights(rng: random.Random, content: bytes) -> bytes:
+    """Return a graph in which some weights are not finite, or too large."""
+    model = onnx.ModelProto.FromString(content)
+    stored = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.raw_data]
+    tensor = rng.choice(stored)
+    values = np.frombuffer(tensor.raw_data, "<f4").copy()
+    values[rng.randrange(len(values)) :] = rng.choice([np.nan, np.inf, -np.inf, 3e38])
+    tensor.raw_data = values.tobytes()
+    return bytes(model.SerializeToString())
 
 
 def essence(content: bytes) -> bytes | None:

@@ -1,6 +1,6 @@
 """Switch off one check of `tagger` after the other, and require that a fuzzer notices it.
 
-    python scripts/checks/switch_off.py                        # all checks: some minutes
+    python scripts/checks/switch_off.py                        # all checks: a quarter of an hour
     python scripts/checks/switch_off.py --checks graph links
 
 A fuzzer that never finds anything proves nothing. So each promise in SECURITY.md has a check here (`switches.py`). In
@@ -19,16 +19,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from switches import MODELS, SWITCHES
+from switches import MODELS, PROCESSES, SWITCHES
 
 FOLDER = Path(__file__).resolve().parent
 
 
 def first_wrong_input(check: str, inputs: int, seed: int) -> tuple[int | None, str]:
     """Return the number of the first input that goes wrong without a check, and how; None if a fuzzer finds none."""
-    script, options = ("fuzz.py", ["--stop-at-first"]) if check in MODELS else ("fuzz_conll.py", [])
-    command = [sys.executable, str(FOLDER / script), "--inputs", str(inputs), "--seed", str(seed), "--without", check]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if check in PROCESSES:
+        script, options = "attack.py", ["--kills", str(inputs // 100), "--terminals=0", "--exports=0", "--pairs=0"]
+    else:
+        script = "fuzz.py" if check in MODELS else "fuzz_conll.py"
+        options = ["--inputs", str(inputs), *(["--stop-at-first"] if check in MODELS else [])]
+    command = [sys.executable, str(FOLDER / script), "--seed", str(seed), "--without", check, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = done.stderr + done.stdout
     found = re.search(r"^(?:violation at )?input (\d+)\b.*", said, re.MULTILINE)
     if done.returncode == 1 and found:

@@ -51,12 +51,9 @@ def _graph_fields() -> None:
     """Take the last of several values of a field, as protocol buffers do."""
     from tagger.prediction import onnx_check
 
-    original = onnx_check._schema
-
     def lenient(fields: Any) -> Any:
         return {number: field._replace(is_repeated=True) for number, field in fields.items()}
 
-    del original
     for name in ("_MODEL", "_OPSET", "_GRAPH", "_NODE", "_ATTRIBUTE", "_TENSOR", "_ENTRY", "_VALUE_INFO"):
         setattr(onnx_check, name, lenient(getattr(onnx_check, name)))
     onnx_check._one = lambda values, name: values[name][-1]
@@ -133,9 +130,11 @@ def _tags() -> None:
 
 
 def _network_limits() -> None:
+    from tagger import architecture
     from tagger.architecture import Range
 
     Range.allows = lambda self, value: type(value) is int and value > 0  # type: ignore[method-assign]
+    architecture._MOST_WEIGHTS = 10**400
 
 
 def _logits() -> None:
@@ -173,7 +172,7 @@ def _aliases() -> None:
 def _config_size() -> None:
     from tagger import config_file
 
-    config_file._LARGEST = 1 << 40
+    config_file._LARGEST = 1 << 24
 
 
 def _paths() -> None:
@@ -283,6 +282,23 @@ def _encodings() -> None:
     layout.check_encoding = _nothing
 
 
+# --- Of `attack.py` --------------------------------------------------------------------------------------------------
+
+
+def _publishing() -> None:
+    from pathlib import Path
+
+    from tagger.model_dir import store
+
+    def write_in_place(target: Path, files: Any, *, check: Any = None) -> None:
+        del check
+        target.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (target / name).write_bytes(content)
+
+    store.publish_directory = write_in_place
+
+
 # The promises of SECURITY.md, and what else a model or a file must not do: name → (what is switched off, how).
 MODELS: dict[str, Callable[[], None]] = {
     "checksums": _checksums,
@@ -320,4 +336,5 @@ INPUTS: dict[str, Callable[[], None]] = {
     "missing columns": _missing_columns,
     "encodings": _encodings,
 }
-SWITCHES = MODELS | INPUTS
+PROCESSES: dict[str, Callable[[], None]] = {"publishing": _publishing}
+SWITCHES = MODELS | INPUTS | PROCESSES

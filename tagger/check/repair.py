@@ -74,7 +74,7 @@ def fix_file(report: FileReport, target: str, *, force: bool = False) -> list[Pr
         DataError: there is nothing to repair, or the copy cannot be written.
     """
     path = Path(target).resolve()  # a link stays a link: the file that it leads to is written
-    if path == Path(report.path).resolve():
+    if path == Path(report.path).resolve() or (path.exists() and path.samefile(report.path)):  # a hard link, too
         raise DataError(f"--fix {target}: is the file itself, expected another name; the original is never replaced")
     if not target or (path.exists() and not path.is_file()):
         raise DataError(f"--fix {target}: is not a regular file, expected the name of the copy; choose another")

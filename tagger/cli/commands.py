@@ -9,7 +9,9 @@ import dataclasses
 import functools
 import json
 import os
+import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,12 +20,23 @@ import click
 
 from tagger import __version__
 from tagger.cli import console
-from tagger.cli.options import MODEL_HELP, chosen_layout, engine_options, layout_options, options_named, parse_columns
+from tagger.cli.options import (
+    MODEL_HELP,
+    chosen_layout,
+    engine_options,
+    layout_options,
+    options_named,
+    parse_columns,
+    require_corpus,
+)
 from tagger.corpus.schemes import SCHEME_NAMES
 from tagger.errors import TaggerError
+from tagger.wording import counted
 
 if TYPE_CHECKING:
     from tagger.prediction.predictor import Predictor
+    from tagger.training.history import Outcome
+    from tagger.training.seeds import SeedsOutcome
 
 
 class _Commands(click.Group):
@@ -102,6 +115,8 @@ def train(
     if epochs_more is not None and (resume or seeds is not None):
         other = "--resume" if resume else "--seeds"
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
+    start = time.monotonic()
+    console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     _require("tensorflow", "pydantic")
     from tagger.config import load_config, with_model_dir
 
@@ -114,7 +129,8 @@ def train(
         from tagger.training.seeds import train_seeds
         from tagger.training.train import train as train_one
 
-        with TrainingProgress(on_begin=stop.begin) as progress:
+        with TrainingProgress(on_begin=stop.begin, n_trainings=seeds or 1) as progress:
+            progress.note("reading the data")
             chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
             more: dict[str, Any] = {} if epochs_more is None else {"epochs_more": epochs_more}
             outcome = chosen(
@@ -134,7 +150,39 @@ def train(
         # If only another worker was asked to stop, this one does not have an exit code of its own.
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:
-        _remember_model(os.path.relpath(outcome.model_dir))
+        place = os.path.relpath(outcome.model_dir)
+        _remember_model(place)
+        _show_results(outcome, place, has_test=bool(loaded.data.test))
+        console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
+        console.say(f"next: tagger predict FILE --model {shlex.quote(place)}")
+
+
+def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, *, has_test: bool) -> None:
+    """Show the scores of a finished training by type; those of several seeds have been shown before."""
+    from tagger.cli.reports import format_results
+    from tagger.training.history import Outcome
+
+    if not isinstance(outcome, Outcome) or outcome.best is None:
+        return
+    sets = {} if outcome.best.dev is None else {"dev": outcome.best.dev}
+    if has_test:
+        from tagger.evaluation.evaluate import evaluate_file, gold_files
+        from tagger.prediction.onnx_session import load_predictor
+
+        try:
+            predictor = load_predictor(Path(model_dir))
+            test = gold_files(predictor.model, None)
+            sets["test"] = evaluate_file(predictor, test, predictor.model.manifest.layout)
+        except TaggerError as error:  # the model is finished all the same
+            console.say(f"warning: the test file cannot be scored: {error.message}", *error.detail)
+    for row in format_results(sets).splitlines():
+        console.say(row)
+    if "test" in sets:
+        console.say("the test file had no part in choosing the model")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
 
 
 @cli.command(name="eval")
@@ -154,6 +202,7 @@ def eval_(
 
     FILE defaults to the test files of the model's config.
     """
+    _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
@@ -161,7 +210,7 @@ def eval_(
         from tagger.evaluation.evaluate import evaluate_file, gold_files
 
     paths = gold_files(predictor.model, file)
-    console.refuse_own_output(*paths)
+    _require_input(*paths)
     evaluation = evaluate_file(predictor, paths, layout, note=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
@@ -189,10 +238,12 @@ def predict(
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll
 
-    console.refuse_own_output(file)
+    _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
-    line_buffered = line_buffered or (file == "-" and sys.stdin is not None and sys.stdin.isatty())
+    if file == "-" and sys.stdin is not None and sys.stdin.isatty():
+        line_buffered = True
+        console.say("type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input")
     with open_corpus(file) as stream:
         path = shown_name(file)
         blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
@@ -233,7 +284,7 @@ def compare(
     from tagger.evaluation.evaluate import compare_on_file, gold_files
 
     paths = gold_files(predictors[0].model, file)
-    console.refuse_own_output(*paths)
+    _require_input(*paths)
     found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
@@ -289,7 +340,7 @@ def check(
     delimiter: str | None,
     encoding: str | None,
 ) -> None:
-    """Show the problems of CoNLL files, their format and what they contain.
+    """Show the problems, the format and the contents of CoNLL files.
 
     The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
@@ -325,7 +376,9 @@ def check(
         raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
     if force and fix is None:
         raise click.UsageError("--force: found no --fix OUT, expected one; it replaces an existing OUT")
-    console.refuse_own_output(*files)
+    for file in files:
+        console.refuse_own_output(file)
+        require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None, n_train=n_train)
@@ -358,6 +411,13 @@ def doctor(as_json: bool) -> None:
             " gradients, expected at most 1e-4: models trained with it would be wrong; install another version of"
             " TensorFlow, and report this"
         )
+
+
+def _require_input(*files: str | None) -> None:
+    """Refuse a FILE that is also standard output, or that is something else than a corpus; None stands for no FILE."""
+    for file in [file for file in files if file is not None]:
+        console.refuse_own_output(file)
+        require_corpus(file, model=f"name the model with --model {file}", config="name the corpus itself")
 
 
 def _model_path(given: str | None) -> Path:

@@ -19,6 +19,7 @@ from typing import IO, NoReturn
 import click
 
 from tagger.errors import TaggerError
+from tagger.machine import is_out_of_memory
 from tagger.wording import abridged, visible
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -69,11 +70,19 @@ class StopRequest:
                 code = codes.get(signal.Signals(number[0]))
                 if code is None:
                     continue
+                _clear_line()
                 if self.exit_code or not self._begun:
                     say("stopped")
                     _leave(code)
                 self.exit_code = code
                 say("stopping after this step; press Ctrl-C again to stop at once")
+
+
+def _clear_line() -> None:
+    """Remove the `^C` that a terminal shows, and the progress bar that it is attached to; the bar is drawn again."""
+    if _terminal_width() is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), b"\n" if os.environ.get("TERM") == "dumb" else b"\r\x1b[K")
 
 
 def _leave(code: int) -> NoReturn:
@@ -275,32 +284,35 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
 
 
 _OUT_OF_MEMORY = (
-    "error: out of memory: close other programs or raise the memory limit (ulimit -v); otherwise use shorter sentences,"
-    " a smaller training.batch_size or a smaller network"
+    "out of memory: close other programs or raise the limits on memory and threads (ulimit -v, ulimit -u);"
+    " otherwise use shorter sentences, a smaller training.batch_size or a smaller network"
 )
 
+_REMEDIES = {
+    errno.ENOSPC: "free some space or choose another place",
+    errno.EDQUOT: "free some space or choose another place",
+    errno.EFBIG: "free some space or choose another place",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOENT: "check the path",
+}
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of the system, or of a library that it could not load, comes from too little memory."""
-    text = str(error).lower()
-    return getattr(error, "errno", None) == errno.ENOMEM or "cannot allocate" in text or "failed to map segment" in text
 
-
-def _explained(error: OSError) -> str:
-    """Return what failed and what to do, for an error of the system that no other part has explained."""
+def _explained(error: Exception) -> str | None:
+    """Return what failed and what to do, for an error that no other part has explained; None if it is a bug."""
+    if is_out_of_memory(error):
+        return _OUT_OF_MEMORY
+    if isinstance(error, ImportError) and not (error.name or "tagger").startswith("tagger"):
+        return f"{error.name} cannot be imported: {error}; run pip install . in a clone of tagger to reinstall it"
+    if isinstance(error, zlib.error):
+        return f"a compressed file is damaged: {error}; get it again"
+    if not isinstance(error, OSError):
+        return None
     if "temporary directory" in str(error):
         return "temporary files: no directory can be written; free some space, or set TMPDIR to a directory that can"
-    remedies = {
-        errno.ENOSPC: "free some space or choose another place",
-        errno.EDQUOT: "free some space or choose another place",
-        errno.EFBIG: "free some space or choose another place",
-        errno.EMFILE: "allow more open files (ulimit -n)",
-        errno.ENFILE: "close other programs",
-        errno.ENOENT: "check the path",
-    }
     what = error.filename if error.filename is not None else "a file"
     reason = error.strerror or str(error) or type(error).__name__
-    remedy = remedies.get(error.errno or 0, "check the disk and its permissions")
+    remedy = _REMEDIES.get(error.errno or 0, "check the disk and its permissions")
     return f"{what}: cannot be read or written: {reason}; {remedy}"
 
 
@@ -324,21 +336,9 @@ def _run(command: click.Command, arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except _ReaderGoneError:
         return 0
-    except ImportError as error:
-        if _is_out_of_memory(error):
-            say(_OUT_OF_MEMORY)
-        elif (error.name or "tagger").startswith("tagger"):
+    except Exception as error:
+        text = _explained(error)
+        if text is None:
             raise  # a bug in tagger
-        else:
-            remedy = "run pip install . in a clone of tagger to reinstall it"
-            say(f"error: {error.name} cannot be imported: {error}; {remedy}")
-        return 1
-    except OSError as error:
-        say(_OUT_OF_MEMORY if _is_out_of_memory(error) else f"error: {_explained(error)}")
-        return 1
-    except zlib.error as error:
-        say(f"error: a compressed file is damaged: {error}; get it again")
-        return 1
-    except MemoryError:
-        say(_OUT_OF_MEMORY)
+        say(f"error: {text}")
         return 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagger.errors import ModelError, TaggerError
+from tagger.errors import DataError, ModelError, TaggerError
 from tagger.wording import with_options
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tagger.model_dir.manifest import Manifest
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+_CONFIG_BYTES = 1 << 17  # of a file that may be a config
 _LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
 _LONGEST_POINTER = 8192  # bytes
 _NO_POINTER = "delete it, or name a model with --model"
@@ -61,6 +62,29 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def require_corpus(path: str, *, model: str, config: str) -> None:
+    """Raise DataError if a model directory or a config stands where a corpus belongs.
+
+    Args:
+        model, config: how to name these two instead, for the message.
+    """
+    place = Path(path)
+    try:
+        is_model = (place / "manifest.json").is_file()
+        is_config = place.suffix in (".yaml", ".yml") and place.is_file() and _holds_data_section(place)
+    except (OSError, ValueError):
+        return  # opening it will say what is wrong
+    if is_model:
+        raise DataError(f"found a model directory, expected a CoNLL file; {model}", path=path)
+    if is_config:
+        raise DataError(f"found a config, expected a CoNLL file; {config}", path=path)
+
+
+def _holds_data_section(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.search(rb"(?m)^data:", file.read(_CONFIG_BYTES)) is not None
+
+
 def _with_options(command: Callable[..., None], *options: Callable[..., Any]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
@@ -86,6 +110,8 @@ def chosen_layout(
         features = manifest.layout.feature_names
         parsed = {name: index for name, index in parsed.items() if name not in also or name in features}
         _check_features(parsed, features)
+        if "token" in parsed:
+            parsed.setdefault("tag", -1)  # the default, which one other column does not change
     given = {"columns": parsed, "delimiter": delimiter, "encoding": encoding}
     with options_named():
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from tagger.wording import as_text, cell, counted, visible
 
 _MOST_TYPES = 30  # in a summary
 _NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
+_TYPE_WIDTH = 14  # of a type in a table of two sets
+_MOST_ROWS = 20  # in a table of two sets
 
 
 def format_report(evaluation: Evaluation) -> str:
@@ -46,6 +49,33 @@ def _row(name: str, score: Score, width: int) -> str:
         f"{name:{width}}  {100 * score.precision:9.2f}  {100 * score.recall:6.2f}  {100 * score.f1:6.2f}"
         f"  {score.support:7d}"
     )
+
+
+def format_results(sets: Mapping[str, Evaluation]) -> str:
+    """Return the scores of a trained model by type in percent, with the sets (`dev`, `test`) side by side."""
+    spans = {name: found for name, found in sets.items() if found.overall is not None}
+    rows = [f"{name} accuracy {100 * found.accuracy:.2f}" for name, found in sets.items() if name not in spans]
+    if not spans:
+        return as_text(rows)
+    support: collections.Counter[str] = collections.Counter()
+    for found in spans.values():
+        support.update({name: score.support for name, score in found.types.items()})
+    shown = sorted(name for name, _ in support.most_common(_MOST_ROWS))
+    columns = "".join(f"{name + ' P':>9} {'R':>6} {'F1':>6} {'support':>7}" for name in spans)
+    rows.append(f"{'':{_TYPE_WIDTH}}{columns}")
+    for name in shown:
+        cells = (_cells(found.types.get(name)) for found in spans.values())
+        rows.append(f"{cell(name, _TYPE_WIDTH):{_TYPE_WIDTH}}{''.join(cells)}")
+    if len(support) > len(shown):
+        rows.append(f"and {counted(len(support) - len(shown), 'rarer type')}, which tagger eval lists")
+    rows.append(f"{'all':{_TYPE_WIDTH}}{''.join(_cells(found.overall) for found in spans.values())}")
+    return as_text(rows)
+
+
+def _cells(score: Score | None) -> str:
+    if score is None:
+        return f"{'–':>9} {'–':>6} {'–':>6} {'0':>7}"
+    return f"{100 * score.precision:9.2f} {100 * score.recall:6.2f} {100 * score.f1:6.2f} {score.support:7d}"
 
 
 def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:

@@ -17,6 +17,7 @@ from tagger.model_dir.store import Model
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_stream
+from tagger.wording import counted
 
 
 def gold_files(model: Model[object], given: str | None) -> list[str]:
@@ -82,8 +83,9 @@ def compare_on_file(
             " same kind of file, or name its columns with --columns"
         )
     if len(gold) < 2:
-        found = f"{len(gold)} sentence{'' if len(gold) == 1 else 's'}"
-        raise DataError(f"{path}: found {found}, expected at least two; compare on a larger file")
+        raise DataError(
+            f"{path}: found {counted(len(gold), 'sentence')}, expected at least two; compare on a larger file"
+        )
     return compare(ours, theirs, samples=samples, seed=seed)
 
 

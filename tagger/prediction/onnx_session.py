@@ -19,7 +19,7 @@ from tagger.inputs.batching import pad
 from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
-from tagger.machine import available_cores, available_memory
+from tagger.machine import available_cores, available_memory, raise_if_out_of_memory
 from tagger.model_dir.files import EMBEDDINGS, GRAPH, ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_embedding_size, description, load_model
@@ -27,6 +27,7 @@ from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
 from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.predictor import Predictor
+from tagger.wording import counted
 
 _LARGEST_LOGIT = 1e30
 _ALWAYS_FITS = 1 << 27  # bytes; few batches of a usual network reach this number, so the check costs nothing
@@ -63,6 +64,7 @@ class OnnxSession:
         except DeviceError:
             raise
         except Exception as error:  # ONNX Runtime's own exceptions have no common base class
+            raise_if_out_of_memory(error)
             version = onnxruntime.__version__
             raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
         self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
@@ -96,6 +98,7 @@ class OnnxSession:
         try:
             arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # see __init__
+            raise_if_out_of_memory(error)
             raise ModelError(
                 f"{self._shown}: the transition weights of its CRF cannot be read: {_first_line(error)}; train again"
             ) from None
@@ -116,10 +119,12 @@ class OnnxSession:
         self._check_memory(len(padded), padded.shape[1], feeds.get("characters"))
         try:
             logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
-        except Exception as error:  # see __init__; running out of memory is one of them
+        except Exception as error:  # see __init__
+            raise_if_out_of_memory(error)
             raise ModelError(
-                f"{self._shown}: ONNX Runtime failed on {len(lengths)} sentences of up to {lengths.max()} tokens:"
-                f" {_first_line(error)}; train again, or use shorter sentences if memory ran out"
+                f"{self._shown}: ONNX Runtime failed on {counted(len(lengths), 'sentence')} of up to"
+                f" {counted(lengths.max(), 'token')}:"
+                f" {_first_line(error)}; train again"
             ) from None
         expected = (*padded.shape[:2], self.n_tags)
         # Logits above the limit would make sums overflow. `not … <=` is also true for NaN, unlike `>`.
@@ -140,9 +145,9 @@ class OnnxSession:
         available = self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
-                f"{self._shown}: {n_sentences} sentences of up to {longest} tokens need {wanted / 1e9:.1f} GB of"
-                f" memory, expected at most the {available / 1e9:.1f} GB that is free; use shorter sentences, or train"
-                " with a smaller data.max_length"
+                f"{self._shown}: {counted(n_sentences, 'sentence')} of up to {counted(longest, 'token')} need"
+                f" {wanted / 1e9:.1f} GB of memory, expected at most the {available / 1e9:.1f} GB that is free; use"
+                " shorter sentences, or train with a smaller data.max_length"
             )
 
 

@@ -54,6 +54,7 @@ from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.schedule import MOST_BATCH, Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
+from tagger.wording import counted
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -111,7 +112,7 @@ class SentenceNames:
     def of(self, i: int) -> str:
         """Return the file, line, length and first tokens of sentence `i`."""
         where, n, start = self._sentences[i]
-        return f"{where}: {n} token{'s' if n > 1 else ''}: {start}{' …' if n > 6 else ''}"
+        return f"{where}: {counted(n, 'token')}: {start}{' …' if n > 6 else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +149,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
         note(
-            f"train: cut {n_cut} sentence{'s' if n_cut > 1 else ''} of more than {manifest.max_length} tokens"
-            f" (data.max_length); training sees {len(pieces)} pieces"
+            f"train: cut {counted(n_cut, 'sentence')} of more than {manifest.max_length} tokens"
+            f" (data.max_length); training sees {counted(len(pieces), 'piece')}"
         )
     tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
     tag_vocabulary = build_tag_vocabulary(tags)
@@ -408,7 +409,7 @@ def relative_to(directory: str, paths: T) -> T:
 
 
 def _describe(corpus: Corpus) -> str:
-    return f"{len(corpus)} sentences, {corpus.n_tokens} tokens from {Path(corpus.path).name}"
+    return f"{counted(len(corpus), 'sentence')}, {counted(corpus.n_tokens, 'token')} from {Path(corpus.path).name}"
 
 
 def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> None:
@@ -475,7 +476,7 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     n_of_pieces = -(-(MOST_BATCH if "batch_size" in prepared.schedule.chosen else batch_size) // settings.accumulate)
     name = prepared.names.of(int(np.argmax(lengths)))
     raise ConfigError(
-        f"data.max_length: a batch of {n_sentences} sentences with the longest one needs"
+        f"data.max_length: a batch of {counted(n_sentences, 'sentence')} with the longest one needs"
         f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that is free;"
         f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
         detail=[name],

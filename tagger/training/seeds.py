@@ -35,6 +35,7 @@ from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
 from tagger.training.train import train
 from tagger.vectors.table import VOCABULARY_SUFFIXES
+from tagger.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +163,7 @@ def train_seeds(
     first = config.training.seed
     if first + n > 1 << 31:
         raise ConfigError(
-            f"--seeds: found {n} seeds from training.seed {first} on, expected seeds below {1 << 31}; lower"
+            f"--seeds: found {counted(n, 'seed')} from training.seed {first} on, expected seeds below {1 << 31}; lower"
             " training.seed"
         )
     checkpoints = parts.checkpoints(model_dir)

@@ -104,11 +104,12 @@ def test_a_name_that_ends_in_gz_is_read_and_written_as_gzip(folder: Path) -> Non
     assert Path("out.gz").read_bytes() == first, "the same input must give the same bytes"
 
 
-@pytest.mark.parametrize("target", ["f.conll", "./f.conll", "sub/../f.conll", "link.conll"])
+@pytest.mark.parametrize("target", ["f.conll", "./f.conll", "sub/../f.conll", "link.conll", "hard.conll"])
 def test_the_input_is_never_overwritten(folder: Path, target: str) -> None:
     Path("f.conll").write_text("a\tI-X\nb\tB-X\n")
     Path("sub").mkdir()
     Path("link.conll").symlink_to("f.conll")
+    Path("hard.conll").hardlink_to("f.conll")
     result = run_tagger("check", "f.conll", "--fix", target)
     assert result.exit_code == 1
     assert result.first_error == (

@@ -19,6 +19,7 @@ from helpers import run_tagger
 
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
+from tagger.errors import DataError
 from tagger.evaluation.scores import evaluate
 
 pytestmark = pytest.mark.tensorflow
@@ -87,11 +88,41 @@ def test_training_logs_the_data_the_device_and_its_progress(in_trained: Path) ->
     tokens = corpus().count(b"\t")
     assert f"train: 20 sentences, {tokens} tokens from train.conll, scheme IOB2 (detected)" in log
     assert re.search(r"^device: CPU, \d+ threads; kernel of both branches: fused CPU LSTM", log, re.MULTILINE)
-    assert re.search(
-        r"^epoch +1  loss \d\.\d{4}  dev precision +[\d.]+  recall +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE
-    )
+    assert re.search(r"^epoch +1  loss \d\.\d{4}  dev P +[\d.]+  R +[\d.]+  F1 +[\d.]+ ", log, re.MULTILINE)
     assert re.search(r"tokens/s  \*$", log, re.MULTILINE)
-    assert re.search(r"^model of epoch \d+ \(dev 100\.00\) is in models/config$", log, re.MULTILINE)
+    assert max(map(len, re.findall(r"^epoch.*", log, re.MULTILINE))) <= 80
+
+
+def test_training_ends_with_scores_the_time_the_files_and_the_next_command(in_trained: Path) -> None:
+    lines = (in_trained / "log").read_text().splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("model of epoch"))
+    model, head, *rows, test, took, following = lines[begin:]
+    assert re.fullmatch(r"model of epoch \d+ \(dev 100\.00\) is in models/config", model)
+    assert head.split() == ["dev", "P", "R", "F1", "support", "test", "P", "R", "F1", "support"]
+    perfect = ["100.00"] * 3
+    assert [row.split() for row in rows] == [
+        ["LOC", *perfect, "20", *perfect, "20"],
+        ["PER", *perfect, "20", *perfect, "20"],
+        ["all", *perfect, "40", *perfect, "40"],
+    ]
+    assert test == "the test file had no part in choosing the model"
+    assert re.fullmatch(r"it took [\d.]+ (minutes|seconds?); the epochs are in models/config/history\.csv", took)
+    assert (in_trained / took.split()[-1]).is_file()
+    assert following == "next: tagger predict FILE --model models/config"
+
+
+def test_a_test_file_that_cannot_be_scored_is_a_warning_because_the_model_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DataError("tag 'X-PER' does not fit", path="test", line=1)
+
+    monkeypatch.setattr("tagger.evaluation.evaluate.evaluate_file", fail)
+    (tmp_path / "test").write_bytes(corpus())
+    log, model = train_again(tmp_path, corpus(), "training.epochs=1", f"data.test={tmp_path}/test")
+    assert "\nwarning: the test file cannot be scored: test:1: tag 'X-PER' does not fit\n" in log
+    assert "had no part" not in log
+    assert (model / "manifest.json").exists()
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(in_trained: Path) -> None:
@@ -237,7 +268,6 @@ def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_train
         (["predict", "--columns", "pos=1"], b"", 2, "error: Invalid value for --columns: found pos=1, expected the columns that the model knows: token and tag"),
         (["predict", "--columns", "tag=1"], b"", 1, "error: --columns: found {'tag': 1}, expected a `token` column"),
         (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
-        (["eval", "--columns", "token=0", "train.conll"], b"", 1, "error: train.conll: columns: found {'token': 0}, expected a tag column"),
         (["eval", "one-column"], b"", 1, "error: one-column:1: found 1 column, expected at least 2: column -1 (tag) is missing"),
         (["eval", "bad-tag"], b"", 1, "error: bad-tag:2: tag 'X-PER' does not fit the scheme IOB2; fix it"),
         (["eval", "empty"], b"", 1, "error: empty: found no sentence, expected lines with a token and a tag"),

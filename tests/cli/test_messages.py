@@ -11,6 +11,8 @@ import struct
 import subprocess
 import sys
 import termios
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -41,36 +43,33 @@ def in_shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def in_terminal(*command: str | Path, columns: int = 80, cwd: Path | None = None, stdin: bytes | None = None) -> str:
-    """Run a command whose standard error is a terminal, and return what the terminal received."""
+def in_terminal(code: str, *arguments: str, columns: int = 80, answers: Mapping[str, bytes] | None = None) -> str:
+    """Run Python code in a terminal of its own, and return what the terminal showed.
+
+    Args:
+        answers: what to type as soon as a text is shown.
+    """
+    waiting = dict(answers or {})
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    source = follower if stdin is None else subprocess.PIPE
-    with subprocess.Popen(
-        list(map(str, command)),
-        stdin=source,
-        stdout=subprocess.DEVNULL,
-        stderr=follower,
-        cwd=cwd,
-        start_new_session=True,
-    ) as process:
-        os.close(follower)
-        if process.stdin is not None:
-            process.stdin.write(stdin or b"")
-            process.stdin.close()
-        else:
-            os.write(leader, b"\x04")
-        found = b""
-        while True:
-            try:
-                block = os.read(leader, 4096)
-            except OSError:  # Linux reports the end of a terminal as an error
-                break
-            if not block:
-                break
-            found += block
+    own = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # Ctrl-C reaches the process
+    command = [sys.executable, "-c", own + code, *arguments]
+    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, start_new_session=True)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            block = os.read(leader, 4096)
+        except OSError:  # Linux reports the end of a terminal as an error
+            block = b""
+        if not block:
+            break
+        shown += block
+        for text in [text for text in waiting if text.encode() in shown]:
+            os.write(leader, waiting.pop(text))
     os.close(leader)
-    return found.decode().replace("\r\n", "\n")
+    process.wait(timeout=60)
+    return shown.decode().replace("\r\n", "\n")
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ def test_on_a_terminal_an_error_wraps_at_words_and_its_details_are_indented() ->
         "from tagger.cli import console; console.say('error: data/train.conll:3: found 2 columns, expected 3 as on most"
         " lines; give the line three columns', 'a detail that is so long that it does not fit in a line of sixty columns')"
     )
-    assert in_terminal(sys.executable, "-c", code, columns=60) == (
+    assert in_terminal(code, columns=60) == (
         "error: data/train.conll:3: found 2 columns, expected 3 as on\n"
         "  most lines; give the line three columns\n"
         "  a detail that is so long that it does not fit in a line of\n"
@@ -113,6 +112,16 @@ def test_data_and_paths_reach_neither_stream_raw(tmp_path: Path, monkeypatch: py
     assert r"B-\x1b]0;title\x07X" in run_tagger("check", name).output.decode()
 
 
+@pytest.mark.corpora
+def test_the_shared_case_with_escapes_is_shown_without_them(corpora: Path) -> None:
+    case = corpora / "cases/hostile/esc.conll"
+    if not case.is_file():
+        pytest.skip("the shared cases are not here")
+    text = run_tagger("check", case).output.decode()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    assert r"\x1b[31mY" in text
+
+
 def test_predict_writes_the_bytes_of_its_input_unchanged() -> None:
     with stub_model():
         assert run_tagger("predict", stdin=b"Peter\t\x1b[31m\tx\n").output == b"Peter\t\x1b[31m\tx\tB-PER\n"
@@ -127,6 +136,45 @@ def test_a_huge_tag_does_not_make_huge_output(tmp_path: Path, monkeypatch: pytes
             assert result.output, command
             assert len(result.output) + len(result.errors) < 10_000, command
     assert max(map(len, run_tagger("eval", "f").output.splitlines()), default=0) <= 80
+
+
+def test_training_says_what_it_does_before_it_imports_anything_slow(tmp_path: Path) -> None:
+    code = """
+import sys
+from tagger.cli import commands, console
+def say(text, *details):
+    print([name for name in ("pydantic", "yaml", "numpy", "tensorflow") if name in sys.modules], text)
+console.say = say
+commands.run(["train", "no.yaml"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "[] reading no.yaml, then loading TensorFlow, which takes some seconds"
+
+
+def test_ctrl_c_does_not_stick_to_the_progress_bar() -> None:
+    code = """
+import sys, time
+from tagger.cli import console
+console.prepare_process()
+with console.StopRequest() as stop:
+    stop.begin()
+    sys.stderr.write("epoch 1/9 ====")
+    sys.stderr.flush()
+    while not stop.requested():
+        time.sleep(0.01)
+    time.sleep(0.5)
+"""
+    shown = in_terminal(code, answers={"epoch 1/9 ====": b"\x03"})
+    assert shown == "epoch 1/9 ====^C\r\x1b[Kstopping after this step; press Ctrl-C again to stop at once\n"
+
+
+def test_predict_at_a_terminal_says_what_it_waits_for() -> None:
+    waiting = "type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input"
+    shown = in_terminal(STUB, "predict", answers={"type CoNLL": b"Peter\n\n\x04"})
+    assert shown.split("\n")[0] + " " + shown.split("\n")[1].strip() == waiting
+    assert "Peter\tB-PER\n" in shown.expandtabs(8).replace("Peter   B", "Peter\tB")
+    with stub_model():
+        assert run_tagger("predict", stdin=b"Peter\n").errors == ""
 
 
 # --- Output onto input -------------------------------------------------------------------------------------------------
@@ -165,6 +213,33 @@ def test_other_output_is_not_refused(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+# --- Something else than a corpus ---------------------------------------------------------------------------------------
+
+
+def test_a_config_or_a_model_in_the_place_of_a_corpus_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("# a config\ndata: {train: t}\n")
+    Path("m").mkdir()
+    Path("m/manifest.json").write_text("{}")
+    for command in (["predict"], ["eval"], ["compare", "a", "b"]):
+        with stub_model():
+            config, model = (run_tagger(*command, name) for name in ("c.yaml", "m"))
+        assert config.first_error == "error: c.yaml: found a config, expected a CoNLL file; name the corpus itself"
+        assert model.first_error == (
+            "error: m: found a model directory, expected a CoNLL file; name the model with --model m"
+        )
+        assert (config.exit_code, model.exit_code) == (1, 1)
+    config = run_tagger("check", "c.yaml")
+    assert config.first_error == "error: c.yaml: found a config, expected a CoNLL file; pass it with --config c.yaml"
+
+
+def test_a_corpus_may_have_any_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.yaml").write_text("data\tO\n:\tO\n")
+    with stub_model():
+        assert run_tagger("predict", "corpus.yaml").output == b"data\tO\tO\n:\tO\tO\n"
+
+
 # --- The system -------------------------------------------------------------------------------------------------------
 
 
@@ -189,11 +264,14 @@ def run_failing(error: BaseException) -> list[str]:
         (OSError("Not a gzipped file"), "error: a file: cannot be read or written: Not a gzipped file; check the disk"),
         (OSError(28, "No space left on device", "x/y"), "error: x/y: cannot be read or written: No space left on device; free some space"),
         (EOFError("Compressed file ended before the end-of-stream marker"), "error: a compressed file is incomplete: Compressed file ended"),
-        (__import__("zlib").error("Error -3"), "error: a compressed file is damaged: Error -3; get it again"),
+        (zlib.error("Error -3"), "error: a compressed file is damaged: Error -3; get it again"),
         (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "error: temporary files: no directory can be written; free some space, or set TMPDIR"),
         (MemoryError(), "error: out of memory: "),
         (OSError(12, "Cannot allocate memory"), "error: out of memory: "),
         (ImportError("libx.so: failed to map segment from shared object", name="numpy"), "error: out of memory: "),
+        (ImportError("Exception caught: std::bad_alloc"), "error: out of memory: "),
+        (RuntimeError("can't start new thread"), "error: out of memory: "),
+        (ValueError("OOM when allocating tensor with shape[9,9]"), "error: out of memory: "),
         (ImportError("No module named 'x'", name="x"), "error: x cannot be imported: "),
         (TaggerError("what", detail=["more"]), "error: what"),
     ],
@@ -202,6 +280,21 @@ def test_an_error_of_the_system_is_never_blamed_on_standard_output(error: BaseEx
     said = run_failing(error)
     assert said[0].startswith(expected)
     assert "standard output" not in said[0]
+
+
+def test_an_error_that_nobody_expects_keeps_its_traceback() -> None:
+    for error in (ValueError("x"), ImportError("no name", name="tagger.x")):
+        with pytest.raises(type(error)):
+            run_failing(error)
+
+
+@pytest.mark.parametrize("megabytes", [60, 110, 200])
+def test_too_little_memory_is_no_traceback(tmp_path: Path, megabytes: int) -> None:
+    (tmp_path / "in").write_bytes(b"a\tO\nb\tB-X\n\n" * 100_000)
+    done = in_shell(f"ulimit -v {megabytes * 1024}; tagger check in > /dev/null", tmp_path)
+    assert "Traceback" not in done.stderr
+    # Below a third of these limits, OpenBLAS ends the process itself, with a message of its own.
+    assert done.returncode == 0 or "error: out of memory" in done.stderr or "OpenBLAS" in done.stderr
 
 
 def test_a_deleted_working_directory_is_named(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(
     network = predictor.model.network
     assert isinstance(network, onnx_session.OnnxSession)
     network.available_memory = lambda: 10_000_000
-    with pytest.raises(ModelError, match=r"model\.onnx: 1 sentences of up to 40000 tokens need 0\.0 GB of mem"):
+    with pytest.raises(ModelError, match=r"model\.onnx: 1 sentence of up to 40000 tokens need 0\.0 GB of mem"):
         predictor.tag([sentence])
     for free in (20_000_000_000, None):
         network.available_memory = lambda free=free: free

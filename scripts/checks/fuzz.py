@@ -282,12 +282,17 @@ class Attacker:
 
 
 def check_rows(before: bytes, after: bytes, delimiters: set[str], encoding: str) -> None:
-    """Check that each line that is not blank has one more column, which has no blank in it."""
+    """Check that each line that is not blank has one more column."""
     if before.count(b"\n") != after.count(b"\n"):
         raise Wrong(f"{before!r} became {after!r}")
     for old, new in zip(before.split(b"\n"), after.split(b"\n"), strict=True):
         added = new[len(old) :].decode(encoding)
-        tags = [added[len(delimiter) :] for delimiter in delimiters if delimiter and added.startswith(delimiter)]
+        # A tag may hold blanks if TABs separate the columns.
+        tags = [
+            added[len(delimiter) :].replace(" ", "_" if delimiter == "\t" else " ")
+            for delimiter in delimiters
+            if delimiter and added.startswith(delimiter)
+        ]
         if not new.startswith(old) or (added and not any(tag and not set(tag) & set(" \t\r\n") for tag in tags)):
             raise Wrong(f"{old!r} became {new!r}")
 
@@ -295,15 +300,37 @@ def check_rows(before: bytes, after: bytes, delimiters: set[str], encoding: str)
 # --- The process that runs the inputs -----------------------------------------------------------------------------
 
 
+def queued(process: int | str = "self") -> float:
+    """Return the seconds that a process has waited for a processor, which others may keep busy; 0 if unknown."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def too_slow(_number: int, _frame: Any) -> None:
     raise TooSlowError
+
+
+def waited(_number: int, _frame: Any) -> None:
+    """Stop an input that waits, but not one that other processes keep from running."""
+    global _queued_before
+    now = queued()
+    lost, _queued_before = now - _queued_before, now
+    if lost < 1:
+        raise TooSlowError
+    signal.setitimer(signal.ITIMER_REAL, min(lost, WAITING))
+
+
+_queued_before = 0.0
 
 
 def attempt(action: Callable[[], Any], watch: Watch) -> tuple[str, str | None]:
     """Run one input; return what happened and a description of the problem, or None."""
     from tagger.errors import TaggerError
 
-    outcome, problem = "read", None
+    global _queued_before
+    outcome, problem, _queued_before = "read", None, queued()
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.setitimer(signal.ITIMER_REAL, WAITING)
     watch.start()
@@ -344,8 +371,8 @@ def run_inputs(arguments: argparse.Namespace, folder: Path) -> None:
         attacker.use(attacker.targets[number], weights=bool(number % 2))
     if arguments.without is not None:
         SWITCHES[arguments.without]()
-    for number in (signal.SIGALRM, signal.SIGPROF):
-        signal.signal(number, too_slow)
+    signal.signal(signal.SIGPROF, too_slow)
+    signal.signal(signal.SIGALRM, waited)
     limit_memory()
     found, wrong, reported = Counter[str](), list[str](), time.monotonic()
     with (folder / "number").open("r+b") as file, mmap.mmap(file.fileno(), 8) as shared:
@@ -376,13 +403,13 @@ def run_inputs(arguments: argparse.Namespace, folder: Path) -> None:
 
 def watch_process(process: subprocess.Popen[bytes], shared: mmap.mmap) -> str | None:
     """Wait for the process; return a description if it was killed, or hung so that it had to be."""
-    before, since = b"", time.monotonic()
+    before, since, lost = b"", time.monotonic(), 0.0
     while process.poll() is None:
         time.sleep(0.1)
         now = bytes(shared)
         if now != before:
-            before, since = now, time.monotonic()
-        elif now != b"\xff" * 8 and time.monotonic() > since + 2 * WAITING:
+            before, since, lost = now, time.monotonic(), queued(process.pid)
+        elif now != b"\xff" * 8 and time.monotonic() > since + 2 * WAITING + queued(process.pid) - lost:
             process.kill()
             process.wait()
             return "hung in native code"

@@ -112,8 +112,9 @@ class GoldColumn:
             text += " blanks), or set data.ragged to true if lines may differ"
             left = self._index if self._index >= 0 else self._n_columns + self._index
             right = left - self._n_columns
-            detail.append(f"counted from the start: token {fields[self._token]}, tag {fields[left]}")
-            detail.append(f"counted from the end: tag {fields[right]}")
+            if 0 <= left < self._n_columns and self._token < len(fields):
+                detail.append(f"counted from the start: token {fields[self._token]}, tag {fields[left]}")
+                detail.append(f"counted from the end: tag {fields[right]}")
         return DataError(
             f"found {_count(len(fields))}, {expected}: {text}",
             path=self._path,

@@ -278,7 +278,7 @@ def test_a_batch_too_large_for_memory_is_refused_and_its_longest_sentence_named(
         config = tiny_config("model.units=500", f"data.max_length={length}", "data.trust=true")
         with expected:
             check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
-    config = tiny_config("model.units=4096", "data.trust=true")
+    config = tiny_config("model.units=4096", "training.batch_size=32", "data.trust=true")
     with pytest.raises(ConfigError, match=r"model\.embedding_dim: \d+ token ids of 2 numbers and the network need"):
         check_memory(config.training, prepare(config, note=str, warn=str), 10_000_000)
     check_memory(config.training, prepare(config, note=str, warn=str), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tagger.corpus.layout import Layout
@@ -216,20 +216,20 @@ def misc_keys(misc: Values) -> list[str]:
     return sorted(keys, key=lambda key: (-values[key].total(), key))
 
 
-def header_of(found: Survey, *, asked: bool) -> tuple[str, ...]:
+def header_of(found: Survey, asked: Collection[str]) -> tuple[str, ...]:
     """Return the names of the columns if the first line of a file holds them, otherwise nothing.
 
     Args:
-        asked: whether the user names a column by its name, so that there must be a header.
+        asked: the names by which the user calls columns; a line that holds them all is a header.
     """
     names = found.first_fields
     if len(names) < 2 or len(names) != found.usual or len(set(names)) < len(names):
         return ()
+    if asked and set(asked) <= set(names):
+        return tuple(names)
     # A name occurs nowhere else in its column. A header may be repeated, though, where files were joined.
     n_repeated = min(values[name] for name, values in zip(names, found.columns, strict=True))
     unusual = [values[name] == n_repeated for name, values in zip(names, found.columns, strict=True)]
-    if asked:
-        return tuple(names)
     lower = [name.casefold() for name in names]
     if not any(name in _TOKEN_NAMES for name in lower):
         return ()

@@ -76,7 +76,7 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
     split = layout.splitter()
     found.prefixed = [(number, line, split(line)) for number, line, _ in found.prefixed]
     layout = dataclasses.replace(layout, written_delimiter=_written_delimiter(found, layout))
-    header = header_of(found, asked=any(isinstance(column, str) for column in requested.columns.values()))
+    header = header_of(found, [column for column in requested.columns.values() if isinstance(column, str)])
     chosen = choose_columns(path, found, layout, _by_index(path, requested.columns, header), header, requested.tag_key)
     layout = dataclasses.replace(
         layout,

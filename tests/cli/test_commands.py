@@ -156,7 +156,9 @@ def test_predict_writes_every_line_back_with_one_more_column(in_trained: Path) -
     assert [added.sub(b"", line) if line.strip() else line for line in lines] == text.splitlines(keepends=True)
     assert lines[1] == b"-DOCSTART- -X- O O\n"
     assert lines[4] == b"Linus\tx\tx\tB-PER\r\n"
-    assert result.errors.startswith("model: models/config\nwarning: <standard input>:1: 2 of the first 5 lines hold blanks")
+    assert result.errors.startswith(
+        "model: models/config\nwarning: <standard input>:1: 2 of the first 5 lines hold blanks"
+    )
 
 
 def test_predict_reads_a_file_and_standard_input_alike(in_trained: Path) -> None:

@@ -116,8 +116,8 @@ def train(
         other = "--resume" if resume else "--seeds"
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
     start = time.monotonic()
-    console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     _require("tensorflow", "pydantic")
+    console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     from tagger.config import load_config, with_model_dir
 
     loaded = load_config(config, settings)

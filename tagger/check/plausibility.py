@@ -7,6 +7,7 @@ tokens, or one single tag, are easy to learn. Every sign here says what was seen
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Callable, Sequence
 
 from tagger.corpus.columns import holds_brackets
@@ -24,6 +25,10 @@ _LONG = 2000  # the most tokens of a sentence in a file without blank lines
 _FEWEST_COUNTED = 20  # tokens below which a count proves nothing
 _TAG_SHARE = 0.5  # the largest share of different tags among the tokens
 _MOST = 0.95
+_LONG_ENOUGH = 3  # tokens of a sentence that can show that they are all the same
+_ENOUGH = 200  # tokens, of which words would repeat
+_NUMBER = re.compile(r"[0-9]+")
+_EXPRESSION = re.compile(r"[*_]|[0-9]+(?::\w[\w.-]*)?(?:;[0-9]+(?::\w[\w.-]*)?)*")
 _ANYWAY = "set data.trust to true to train anyway"
 
 
@@ -63,11 +68,14 @@ def signs_of_misreading(
     signs = [
         _numbered(sentences, column),
         _too_few_tokens(tokens, n_tokens, column),
+        _identifiers(sentences, tokens, layout),
         _empty_tokens(tokens, n_tokens, column),
         _same_columns(sentences, n_tokens),
         _several_tags(spelled, layout),
         _brackets(spelled, notation),
         _too_many_tags(spelled, n_tokens),
+        _one_tag_a_sentence(sentences, notation),
+        _numbered_expressions(spelled),
         _only_tag({tag for row in tags for tag in row}, notation),
         _no_blank_lines(sentences, n_tokens),
     ]
@@ -95,6 +103,49 @@ def _too_few_tokens(tokens: collections.Counter[str], n_tokens: int, column: int
         f"found {len(tokens)} distinct tokens among {n_tokens:,} in column {column} ({shown}, …), expected at least"
         f" {_FEW_DISTINCT}; if they are not the words, set data.columns.token to their column; if the tokens are"
         " characters, amino acids or the like, they may be right"
+    )
+
+
+def _identifiers(sentences: Sequence[Sentence], tokens: collections.Counter[str], layout: Layout) -> str | None:
+    """Recognize a column of numbers of sentences, names of documents, or keys of tokens in the place of the tokens."""
+    column, n_tokens = layout.columns["token"], tokens.total()
+    long = [sentence.tokens for sentence in sentences if len(sentence.tokens) >= _LONG_ENOUGH]
+    if len(long) > 1 and sum(len(set(row)) == 1 for row in long) >= _MOST * len(long):
+        what = "the same in each sentence"
+    elif n_tokens >= _FEWEST_COUNTED and sum(n for token, n in tokens.items() if _NUMBER.fullmatch(token)) >= (
+        _MOST * n_tokens
+    ):
+        what = "numbers"
+    elif n_tokens >= _ENOUGH and len(tokens) >= _MOST * n_tokens and (layout.n_columns or 0) > 2:
+        what = "nearly all different"
+    else:
+        return None
+    shown = ", ".join(token[:20] for token in list(tokens)[:3])
+    return (
+        f"the tokens in column {column} are {what} ({shown}, …), expected words; set data.columns.token to the column"
+        " of the words"
+    )
+
+
+def _one_tag_a_sentence(sentences: Sequence[Sentence], notation: Notation) -> str | None:
+    """Recognize a column that says something about whole sentences, such as their numbers, in the place of the tags."""
+    if notation.scheme != NO_SCHEME:
+        return None
+    long = [sentence.tags for sentence in sentences if len(sentence.tags) >= _LONG_ENOUGH]
+    if len(long) < 2 or sum(len(set(row)) == 1 for row in long) < _MOST * len(long):
+        return None
+    return (
+        f"the tags are the same for each whole sentence ({long[0][0][:20]}, …), expected a tag for each token; set"
+        " data.columns.tag to the column of the tags"
+    )
+
+
+def _numbered_expressions(spelled: collections.Counter[str]) -> str | None:
+    if not all(_EXPRESSION.fullmatch(tag) for tag in spelled) or not any(":" in tag for tag in spelled):
+        return None
+    return (
+        "the tags are numbered expressions (1:VID, 1, *), as PARSEME (.cupt) writes them, expected one tag for each"
+        " token: convert 1:VID and the 1 after it to B-VID and I-VID, or set data.columns.tag to another column"
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tagger.corpus.layout import Layout
+from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.survey import Survey, decoded_lines
 
 Values = collections.Counter[str]
@@ -22,7 +22,14 @@ _MOST_DESCRIBED = 6  # columns in a note
 _COVERED = 0.9  # the smallest share of the tokens of nested spans that are inside an outer span
 _FEW_TAGS, _MOST_TAGS = 50, 1000  # between them, a column holds tags if its values repeat three times on average
 _TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text"))
-_TAG_NAME = re.compile(r"(?:^|[-_. #])(?:tags?|ner|ne|labels?|iob\d?|bio|bioes|pos|chunk|entity|entities)(?:$|[-_. ])")
+_TAG_NAME = re.compile(
+    r"(?:^|[-_. #])(?:tags?|ner|ne|labels?|iob\d?|bio|bioes|pos|upos|xpos|category|chunk|entity|entities)(?:$|[-_. ])"
+)
+_ENTITY_NAME = re.compile(r"(?:^|[-_. ])(?:ner?|names?|entity|entities)(?:$|[-_. ])")
+_POS_NAME = re.compile(r"(?:^|[-_. ])[ux]?pos(?:$|[-_. ])")
+_NUMBER = re.compile(r"-?[0-9.,:]+")
+_NEARLY = 0.8  # of the most different values: a lemma column has fewer than its words, but not many fewer
+_FEWER = 4  # how many times as many values as a column of tags a column of text has at least
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
 _BRACKETED = re.compile(r"\(.*\*?\)*|\*\)+|\*")
 
@@ -76,7 +83,7 @@ def choose_columns(
         return Columns(columns=dict(given), index_column=index, tag_key=tag_key)
     if n == 0:
         return Columns(columns={"token": 0, "tag": -1, **given})
-    token = given.get("token", 0 if index is None else index + 1)
+    token = given.get("token", _named_token(header, 0 if index is None else index + 1))
     tags = [i for i in range(n) if _holds_span_tags(columns[i])]
     conllu = n == _CONLLU_COLUMNS and index == 0 and "tag" not in given
     if "tag" in given:
@@ -89,14 +96,16 @@ def choose_columns(
             tag_key=tag_key,
             notes=names.notes(token, tag % n, [], index) if -n <= tag < n else (),
         )
-    if conllu and not any(i != _MISC for i in tags):
+    if conllu and not tags:
         return _conllu(columns, given, token, tag_key, names)
-    if "token" not in given and index is None and 0 in tags and n > 1 and not _holds_span_tags(columns[1]):
+    if "token" not in given and token == 0 and 0 in tags and n > 1 and not _holds_span_tags(columns[1]):
         token, tag = _token_beside(columns, 0), 0
         return Columns(
             columns={**given, "token": token, "tag": tag}, notes=names.notes(token, tag, tags, index), tag_key=tag_key
         )
-    tag, doubts = _tag_column(path, found, layout, columns, [i for i in tags if i != token], names)
+    tags = [i for i in tags if i != token]
+    named = _named_tag(header, token, tags)
+    tag, doubts = (named, []) if named is not None else _tag_column(path, found, layout, columns, token, tags, names)
     shown = -1 if tag == n - 1 else tag
     return Columns(
         columns={**given, "token": token, "tag": shown},
@@ -113,12 +122,38 @@ def _precedes_tokens(columns: Sequence[Values], i: int) -> bool:
 
 
 def _token_beside(columns: Sequence[Values], tag: int) -> int:
-    """Return the column with the most different values beside a tag column."""
-    return max((i for i in range(len(columns)) if i != tag), key=lambda i: (len(columns[i]), -i), default=0)
+    """Return the column of words beside a tag column: the last one that has nearly the most different values."""
+    words = [i for i in range(len(columns)) if i != tag and not all(map(_NUMBER.fullmatch, columns[i]))]
+    most = max((len(columns[i]) for i in words), default=0)
+    return max((i for i in words if len(columns[i]) >= _NEARLY * most), default=1 if tag == 0 else 0)
+
+
+def _named_token(header: Sequence[str], otherwise: int) -> int:
+    return next((i for i, name in enumerate(header) if name.casefold() in _TOKEN_NAMES), otherwise)
+
+
+def _named_tag(header: Sequence[str], token: int, tags: Collection[int]) -> int | None:
+    """Return the tag column by the names of the columns, or None if they do not decide."""
+    named = [i for i, name in enumerate(header) if i != token and _is_tag_name(name)]
+    spans = [i for i in named if i in tags]
+    last = len(header) - 1
+    if not named or (last in named and not (spans and last not in tags and _POS_NAME.search(header[last].casefold()))):
+        return None
+    return (next((i for i in spans if _ENTITY_NAME.search(header[i].casefold())), spans[-1])) if spans else named[-1]
+
+
+def _is_tag_name(name: str) -> bool:
+    return _TAG_NAME.search(name.casefold()) is not None and not looks_like_tag(name)
 
 
 def _tag_column(
-    path: str | Path, found: Survey, layout: Layout, columns: Sequence[Values], tags: Sequence[int], names: _Names
+    path: str | Path,
+    found: Survey,
+    layout: Layout,
+    columns: Sequence[Values],
+    token: int,
+    tags: Sequence[int],
+    names: _Names,
 ) -> tuple[int, list[str]]:
     """Return the tag column of a file with the token first, and the doubts about it."""
     last = len(columns) - 1
@@ -126,6 +161,12 @@ def _tag_column(
         bracketed = [i for i in range(len(columns)) if holds_brackets(columns[i])]
         if bracketed and not holds_brackets(columns[last]) and _is_empty(columns[last]):
             return bracketed[-1], []
+        fewer = [i for i in range(token + 1, last) if 1 < len(columns[i]) <= len(columns[last]) / _FEWER]
+        if len(columns[last]) > _FEW_TAGS and fewer:
+            return last, [
+                f"column {last} has {len(columns[last]):,} different values, and {names.listed(fewer)} fewer, as tags"
+                " have; set data.columns.tag to the column of the tags"
+            ]
         return last, []
     if last in tags:
         chosen = last
@@ -176,9 +217,14 @@ def _is_layer_of(joint: Mapping[tuple[str, ...], int], outer: int, inner: int) -
     shared = [
         name
         for name in types[inner]
-        if any(str(name).startswith(str(other)) or str(other).startswith(str(name)) for other in types[outer])
+        if any(_is_finer(str(name), str(other)) or _is_finer(str(other), str(name)) for other in types[outer])
     ]
     return len(shared) >= _COVERED * len(types[inner])
+
+
+def _is_finer(name: str, other: str) -> bool:
+    """Return whether a type equals another one or is a kind of it: `pers.ind` is a kind of `pers`."""
+    return name == other or (name.startswith(other) and name[len(other)] in ".-_:/")
 
 
 def _conllu(
@@ -213,7 +259,7 @@ def misc_keys(misc: Values) -> list[str]:
             if equals:
                 values.setdefault(key, collections.Counter())[value] += n
     keys = [key for key, found in values.items() if _holds_span_tags(found)]
-    return sorted(keys, key=lambda key: (-values[key].total(), key))
+    return sorted(keys, key=lambda key: (_ENTITY_NAME.search(key.casefold()) is None, -values[key].total(), key))
 
 
 def header_of(found: Survey, asked: Collection[str]) -> tuple[str, ...]:
@@ -233,7 +279,7 @@ def header_of(found: Survey, asked: Collection[str]) -> tuple[str, ...]:
     lower = [name.casefold() for name in names]
     if not any(name in _TOKEN_NAMES for name in lower):
         return ()
-    named = [i for i, name in enumerate(lower) if _TAG_NAME.search(name) and unusual[i]]
+    named = [i for i, name in enumerate(names) if _is_tag_name(name) and unusual[i]]
     return tuple(names) if named else ()
 
 
@@ -274,7 +320,7 @@ def _is_all_outside(values: Values) -> bool:
 
 def _is_bare_io(values: Values) -> bool:
     """Return whether most values are `O`, as where entity types have no prefix: `O O PER PER`."""
-    return "O" in values and values["O"] >= values.total() / 2
+    return "O" in values and values["O"] >= values.total() / 2 and len(values) <= _FEW_TAGS
 
 
 def _cannot_be_tags(values: Values) -> bool:
@@ -282,7 +328,7 @@ def _cannot_be_tags(values: Values) -> bool:
     total = values.total()
     if len(values) <= 1 or sum(values[value] for value in _FILLERS) >= total / 2:
         return True
-    if all(re.fullmatch(r"-?[0-9.,:]+", value) for value in values):
+    if all(map(_NUMBER.fullmatch, values)):
         return True
     return len(values) > max(_FEW_TAGS, min(_MOST_TAGS, total / 3))
 
@@ -299,7 +345,7 @@ def holds_brackets(values: Values) -> bool:
 
 def numbers_as_tags(values: Values) -> str | None:
     """Return what is wrong if the tags are numbers, as the `ner_tags` of data sets of Hugging Face are."""
-    if len(values) < 2 or not all(re.fullmatch(r"-?[0-9]{1,3}", value) for value in values):
+    if len(values) < 2 or not all(re.fullmatch(r"-?[0-9]{1,9}", value) for value in values):
         return None
     numbers = sorted(map(int, values))
     return (

@@ -22,6 +22,8 @@ from tagger.wording import counted
 
 _FEWEST_FOR_PREFIX = 10  # token lines that must share a prefix such as `en:` before it counts as one
 _MOST_SHOWN_COMMENT = 60
+_MOST_KINDS = 100  # values of a column of parts of speech or the like
+_FEWEST_AT_STARTS = 3  # lines at the start of sentences that show together that they are comments
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,6 +195,9 @@ def _ragged(found: Survey, layout: Layout, requested: bool | None) -> bool:
     if min(found.shapes) < token + 3:
         return False
     usual = found.columns
+    tokens, second = set(usual[token]), set(usual[token + 1])
+    if len(second) > _MOST_KINDS or len(second & tokens) > len(second) // 10:
+        return False  # the column holds words, such as lemmas, so half of a token could be one of its values
     return all(
         set(shape.values[-1]) <= {*usual[-1]} | {value for value in shape.values[-1] if looks_like_tag(value)}
         and any(looks_like_tag(value) for value in usual[-1])
@@ -213,14 +218,25 @@ def _with_comments(found: Survey, layout: Layout, requested: str, prefix: str | 
     layout = dataclasses.replace(layout, comments=prefix, known_tags=frozenset(tags))
     if not all(map(looks_like_tag, tags)):
         # Plain tags have no form, so any is valid: in CoNLL-2000, the token `#` has the part of speech `#`.
-        usual = [fields for _, line, fields in found.prefixed if layout.has_usual_columns(line, fields)]
-        layout = dataclasses.replace(layout, known_tags=layout.known_tags | set(map(layout.tag_of, usual)))
+        usual = [(number, fields) for number, line, fields in found.prefixed if layout.has_usual_columns(line, fields)]
+        if not _are_comments([number for number, _ in usual], found):
+            more = {layout.tag_of(fields) for _, fields in usual}
+            layout = dataclasses.replace(layout, known_tags=layout.known_tags | more)
     comments = [(number, line) for number, line, fields in found.prefixed if layout.is_comment(line, fields)]
-    certain = requested != "auto" or any(is_plain_comment(line) for _, line in comments)
+    certain = (
+        requested != "auto"
+        or any(is_plain_comment(line) for _, line in comments)
+        or _are_comments([number for number, _ in comments], found)
+    )
     if not comments or not certain:
         return dataclasses.replace(layout, comments=prefix if requested not in ("auto", "none") else None), []
     shown = " and ".join(f"{line[:_MOST_SHOWN_COMMENT]!r} (line {number})" for number, line in comments[:2])
     return layout, [f"{counted(len(comments), 'line is a comment', 'lines are comments')}: {shown}"]
+
+
+def _are_comments(lines: Sequence[int], found: Survey) -> bool:
+    """Return whether lines with the comment prefix are comments because all of them begin a sentence."""
+    return len(lines) >= _FEWEST_AT_STARTS and found.starts.issuperset(lines)
 
 
 def _token_prefix(found: Survey, layout: Layout) -> str:

@@ -55,7 +55,7 @@ def _is_json_object(line: str) -> bool:
 
 def _is_json_start(lines: Sequence[str]) -> bool:
     text = "".join(lines[:3]).replace(" ", "")
-    return text.startswith(('[{"', '{"', "[[", '["')) and ":" in text + ":"
+    return text.startswith(('[{"', '{"', '[["', '["', "[[{"))
 
 
 def _markup(lines: Sequence[str], found: Survey) -> str | None:
@@ -77,7 +77,7 @@ def _brat(lines: Sequence[str], found: Survey) -> str | None:
 
 
 def _conll_2012(lines: Sequence[str], found: Survey) -> str | None:
-    bracketed = [i for i, values in enumerate(found.columns) if holds_brackets(values)]
+    bracketed = [i for i, values in enumerate(found.columns) if i > 0 and holds_brackets(values)]
     if not bracketed or any(map(_holds_prefixes, found.columns)):
         return None
     listed = ", ".join(map(str, bracketed))

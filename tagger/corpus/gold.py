@@ -146,7 +146,7 @@ def tags_in(tag: str) -> list[str]:
     >>> tags_in("B-PER|B-LOC"), tags_in("O|B-LOC"), tags_in("B-Titre 2")
     (['B-PER', 'B-LOC'], ['O', 'B-LOC'], ['B-Titre 2'])
     """
-    tags = re.split("[|,; ]", tag)
+    tags = re.split("[|,;#+/ ]", tag)
     several = len(tags) > 1 and all(map(looks_like_tag, tags)) and any(len(part) > 2 for part in tags)
     return tags if several else [tag]
 

@@ -22,6 +22,7 @@ SUBTOKEN_NUMBER = re.compile(r"[0-9]{1,6}[-.][0-9]{1,6}")
 # Lines that can be nothing but comments: `# text`, `#key = value`, `#` alone, and CoNLL-2012's `#begin document`.
 _PLAIN_COMMENT = re.compile(r"#+(?:\s|$)|#\S*?\s*=|#(?:begin|end) document\b")
 _LONGEST = 100  # characters of a delimiter or comment prefix; it may be written on every line
+_KEY_AND_VALUE = re.compile(r"#\s*\S+ = ")  # never a token, even in a file with four columns separated by spaces
 _LOOKS_LIKE_TAG = re.compile(r"(?:[BIOESLUM0]|[BIESLUM][-_.].+)", re.IGNORECASE)
 
 
@@ -157,7 +158,9 @@ class Layout:
         if not self.has_usual_columns(line, fields):
             return True
         tag = self.tag_of(fields)
-        if tag in self.known_tags or looks_like_tag(tag):
+        if self.comments == "#" and _KEY_AND_VALUE.match(line):
+            return True
+        if tag in self.known_tags or (looks_like_tag(tag) and tag != "0"):
             return False
         return self.comments != "#" or is_plain_comment(line)
 

@@ -45,6 +45,7 @@ class Survey:
         first_fields: the columns of the first token line.
         first_lines: the first lines of the file that are not blank, as text.
         n_blank: the number of blank lines.
+        starts: the numbers of the prefixed lines that begin a sentence.
         numbered: the columns that number the tokens of each sentence.
     """
 
@@ -54,6 +55,7 @@ class Survey:
     first_fields: list[str] = dataclasses.field(default_factory=list)
     first_lines: list[str] = dataclasses.field(default_factory=list)
     n_blank: int = 0
+    starts: set[int] = dataclasses.field(default_factory=set)
     numbered: list[int] = dataclasses.field(default_factory=list)
 
     @property
@@ -86,14 +88,17 @@ def survey(path: str | Path, layout: Layout, prefix: str | None) -> Survey:
     found = Survey()
     split = layout.splitter()
     waiting: dict[int, list[list[str]]] = {}
-    count = _TokenCount()
+    count, begins = _TokenCount(), True
     for number, line in decoded_lines(path, layout.encoding):
         fields = split(line)
         if fields and len(found.first_lines) < _FIRST_LINES:
             found.first_lines.append(line)
         if prefix is not None and line.startswith(prefix):
             found.prefixed.append((number, line, fields))
+            if begins:
+                found.starts.add(number)
             continue
+        begins = not fields
         if not fields:
             found.n_blank += 1
             count.end_sentence()
@@ -139,6 +144,7 @@ class _TokenCount:
         self._n_lines = 0
         self._columns = list(range(_MOST_NUMBERED))  # those that may still number the tokens
         self._n_conforming = [0] * _MOST_NUMBERED
+        self._n_whole = [0] * _MOST_NUMBERED  # whole numbers, not ranges or empty nodes
         self._previous = [-1] * _MOST_NUMBERED
         self._starts = [True] * _MOST_NUMBERED
         self._smallest = [1] * _MOST_NUMBERED
@@ -155,6 +161,7 @@ class _TokenCount:
             if value.isdecimal() and value.isascii() and len(value) <= 6:
                 number = int(value)
                 self._n_conforming[i] += number == self._previous[i] + 1 or (self._starts[i] and number in (0, 1))
+                self._n_whole[i] += 1
                 self._previous[i] = number
                 self._starts[i] = False
                 self._smallest[i] = min(self._smallest[i], number)
@@ -172,7 +179,10 @@ class _TokenCount:
         return [
             i
             for i in self._columns
-            if self._n_lines and self._n_conforming[i] >= least and self._largest[i] > self._smallest[i]
+            if self._n_lines
+            and self._n_conforming[i] >= least
+            and self._largest[i] > self._smallest[i]
+            and 2 * self._n_whole[i] >= self._n_lines
         ]
 
 

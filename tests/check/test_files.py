@@ -129,7 +129,8 @@ def test_predict_changes_nothing_in_a_messy_file_but_adds_one_column(corpora: Pa
     layout = Layout(comments=comments, n_columns=2, known_tags=frozenset(TAGS), written_delimiter=delimiter)
     with stub_model(stub_manifest(layout)):
         result = run_tagger("predict", path, *flags)
-    assert (result.exit_code, result.errors) == (0, "")
+    assert result.exit_code == 0
+    assert all("are not in the model's vocabulary" in line for line in result.errors.splitlines())
     assert n_with_added_column(path.read_bytes(), result.output) == n_tokens
 
 
@@ -142,7 +143,7 @@ def test_predict_names_the_first_invalid_byte_of_a_messy_file(corpora: Path, nam
         result = run_tagger("predict", path)
     assert result.exit_code == 1
     assert result.first_error.startswith(f"error: {path}:{line}: {what} of the line is not valid utf-8; ")
-    assert advice in result.errors.splitlines()[1]
+    assert advice in result.errors
 
 
 @pytest.mark.corpora

@@ -73,3 +73,26 @@ def test_the_first_or_the_last_of_several_tags_can_be_read() -> None:
         report = check(data, several_tags=which)
         assert report.sentences[0].tags == [tag, "O", "I-X", "I-X"]
         assert not [p for p in report.problems if "several tags" in p.message]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("".join(f"s{i}\tEU\tB-ORG\ns{i}\tfell\tO\ns{i}\t.\tO\n\n" for i in range(30)), "the same in each sentence"),
+        ("".join(f"{10 * i}\tEU\tB-ORG\n{10 * i + 3}\tfell\tO\n\n" for i in range(30)), "numbers"),
+        ("".join(f"s{i}.1\tEU\tB-ORG\ns{i}.2\tfell\tO\n\n" for i in range(120)), "nearly all different"),
+    ],
+)
+def test_identifiers_are_not_words(data: str, what: str) -> None:
+    (sign,) = [sign for sign in signs(data) if "expected words" in sign]
+    assert sign.startswith(f"the tokens in column 0 are {what} (")
+
+
+def test_one_plain_tag_for_each_whole_sentence_is_doubted() -> None:
+    data = "".join(f"w{i}\tNN\td{i}\nv{i}\tVB\td{i}\n.\tPU\td{i}\n\n" for i in range(20))
+    assert any(sign.startswith("the tags are the same for each whole sentence (d0, …)") for sign in signs(data))
+
+
+def test_numbered_expressions_of_parseme_are_named() -> None:
+    (sign,) = signs("He\t*\ntook\t1:VID\nthe\t*\nbull\t1\n\nI\t*\nsaw\t*\n")
+    assert sign.startswith("the tags are numbered expressions (1:VID, 1, *), as PARSEME (.cupt) writes them")

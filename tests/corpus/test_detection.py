@@ -242,3 +242,50 @@ def test_the_number_of_comments_and_two_of_them_are_said(path: Path) -> None:
 def test_document_marks_of_conll_2012_are_comments(path: Path) -> None:
     data = "#begin document (x); part 0\na O\nb B-X\n#end document\n"
     assert pairs(detect(path, data), data) == [["a/O", "b/B-X"]]
+
+
+# --- Shapes that a stranger may bring --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "token", "tag"),
+    [
+        ("word pos sentence_id\nEU NNP 1\nfell VB 1\n\nIt PRP 2\nrose VB 2\n", 0, 1),
+        ("Sentence #\tWord\tTag\ns1\tEU\tB-ORG\ns1\tfell\tO\n", 1, -1),
+        ("token ner pos\nEU B-ORG NNP\nfell O VB\n", 0, 1),
+        ("TOKEN NE-COARSE-LIT NE-FINE-COMP NE-NESTED MISC\nDr B-pers B-comp.title O _\nBerg I-pers B-comp.name O _\n, O O O _\n", 0, 1),
+        ("B-ORG\t0\t2\tEU\nO\t3\t7\tfell\nO\t8\t9\t.\n", 3, 0),
+        ("1\tEU\teu\tPROPN\t_\t_\t0\troot\t_\tB-ORG\n2\tfell\tfall\tVERB\t_\t_\t1\tdep\t_\tO\n", 1, -1),
+        ("1-1 EU B-ORG\n1-2 fell O\n", 0, -1),  # no whole number: not the ids of CoNLL-U
+    ],
+)  # fmt: skip
+def test_names_and_values_choose_the_columns(path: Path, data: str, token: int, tag: int) -> None:
+    assert dict(detect(path, data).layout.columns) == {"token": token, "tag": tag}
+
+
+def test_the_key_of_entities_is_preferred_in_misc(path: Path) -> None:
+    data = conllu(("1", "EU", "Chunk=B-NP|NER=B-ORG"), ("2", "fell", "Chunk=B-VP|NER=O"), ("3", ".", "Chunk=O"))
+    assert detect(path, data).layout.tag_key == "NER"
+
+
+def test_half_a_token_is_not_lost_where_its_other_half_is_a_lemma(path: Path) -> None:
+    data = "vivo vivir V O\nejemplo ejemplo N O\n\npor ejemplo por_ejemplo R O\nvivo vivir V B-X\n"
+    assert not detect(path, data).layout.ragged
+
+
+def test_text_in_the_last_column_is_doubted_beside_a_column_of_tags(path: Path) -> None:
+    data = "".join(f"w{i}\t{'NN' if i % 3 else 'VB'}\tlemma{i // 2}\n" for i in range(200))
+    (doubt,) = detect(path, data).doubts
+    assert doubt == (
+        "column 2 has 100 different values, and column 1 fewer, as tags have; set data.columns.tag to the column of the"
+        " tags"
+    )
+
+
+def test_comments_with_the_usual_number_of_words_are_not_tokens(path: Path) -> None:
+    data = "".join(f"# sent_id = {i}\nEU eu PROPN B-ORG\nfell fall VERB O\n\n" for i in range(3))
+    assert pairs(detect(path, data), data) == [["EU/B-ORG", "fell/O"]] * 3
+    data = "".join(f"# doc{i}\nEU PROPN\nfell VERB\n\n" for i in range(3))
+    assert pairs(detect(path, data), data) == [["EU/PROPN", "fell/VERB"]] * 3
+    data = "".join(f"###MEDLINE:{i}\nEU\tB-X\nfell\tO\n\n" for i in range(3))
+    assert pairs(detect(path, data), data) == [["EU/B-X", "fell/O"]] * 3

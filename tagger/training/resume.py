@@ -275,11 +275,15 @@ def _extended(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     Several seeds cannot be extended, because the finished ones leave no weights.
     """
     old = before["settings"]
-    if "--seeds" in old or "--seeds" in now or "epoch" not in before:
+    try:
+        n_begun = before["epoch"] + bool(before["progress"]["steps"])
+    except (KeyError, TypeError):
+        return  # reading the state says what is wrong with it
+    if "--seeds" in old or "--seeds" in now:
         return
-    if now["training.epochs"] >= before["epoch"] + bool(before["progress"]["steps"]):
+    if now["training.epochs"] >= n_begun:
         yield "training.epochs"
-    patience, patience_before = now["training.patience"], old["training.patience"]
+    patience, patience_before = now["training.patience"], old.get("training.patience")
     if patience is None or (patience_before is not None and patience >= patience_before):
         yield "training.patience"
 

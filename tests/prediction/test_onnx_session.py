@@ -219,7 +219,7 @@ def test_tokens_whose_characters_need_too_much_memory_are_refused(tmp_path: Path
     assert isinstance(network, onnx_session.OnnxSession)
     network.available_memory = lambda: 100_000_000
     long = ["w" * 60 + str(i) for i in range(100)]  # 101 · 62 characters of 32,768 bytes
-    with pytest.raises(ModelError, match=r"1 sentences of up to 100 tokens need 0\.2 GB of memory"):
+    with pytest.raises(ModelError, match=r"1 sentence of up to 100 tokens need 0\.2 GB of memory"):
         predictor.tag([long])
     assert len(predictor.tag([["w1"] * 100])[0].tags) == 100
 

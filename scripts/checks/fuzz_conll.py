@@ -362,7 +362,7 @@ def check_added_column(before: bytes, after: bytes, layout: Layout, scores: bool
             continue
         own = "\t" if b"\t" in body else " " if b" " in body else layout.written_delimiter
         # A -DOCSTART- line keeps its own delimiter among lines with TABs.
-        fixed = None if layout.separator == "\t" and DOCSTART in text else layout.separator
+        fixed = None if layout.separator == "\t" and text.split(" ")[0] == DOCSTART else layout.separator
         delimiter = re.escape(fixed or own)
         pattern = f"{delimiter}{column}{delimiter + r'[01][.][0-9]{4}' if scores else ''}"
         if blank or re.fullmatch(pattern, added) is None:

@@ -61,8 +61,9 @@ def main() -> None:
             and options.only in str(path)
         ):
             name = path.relative_to(options.folder)
-            print(f"{name}: {read(path)}", flush=True)
-            if options.train:
+            found = read(path)
+            print(f"{name}: {found}", flush=True)
+            if options.train and not found.startswith("refused"):
                 text, lost = train(path)
                 n_lost += lost
                 print(f"    {text}", flush=True)

@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tagger.corpus.layout import Layout, looks_like_tag
+from tagger.corpus.notation import is_outside
 from tagger.corpus.survey import Survey, decoded_lines
 
 Values = collections.Counter[str]
 _TYPED = re.compile(r"[BIESLUM][-_.](.+)", re.IGNORECASE)  # B-PER
 _SUFFIXED = re.compile(r"(.+)[-_.][BIESLU]")  # PER-B
-_OUTSIDE = frozenset(("O", "o", "0", "_", "-", "OTHER", "NO", "OUT"))
 _FILLERS = frozenset(("_", "-", "*", "-X-"))  # a cell without a value
 _BEGINNINGS = ("B", "I", "S", "U")
 _TAG_SHARE = 0.95  # the smallest share of a tag column's lines whose value is a tag
@@ -208,9 +208,9 @@ def _is_layer_of(joint: Mapping[tuple[str, ...], int], outer: int, inner: int) -
     is inside an outer span, and the types are the same ones. A chunk column covers the entities too, but with types
     of its own.
     """
-    n_outer = sum(n for row, n in joint.items() if row[outer] not in _OUTSIDE)
-    n_inner = sum(n for row, n in joint.items() if row[inner] not in _OUTSIDE)
-    n_both = sum(n for row, n in joint.items() if row[outer] not in _OUTSIDE and row[inner] not in _OUTSIDE)
+    n_outer = sum(n for row, n in joint.items() if not is_outside(row[outer]))
+    n_inner = sum(n for row, n in joint.items() if not is_outside(row[inner]))
+    n_both = sum(n for row, n in joint.items() if not is_outside(row[outer]) and not is_outside(row[inner]))
     if n_inner > n_outer or n_both < _COVERED * n_inner:
         return False
     types = {kind: {_type_of(row[kind]) for row in joint} - {None} for kind in (outer, inner)}
@@ -292,7 +292,7 @@ def _without_header(values: Values, name: str) -> Values:
 
 def _type_of(value: str) -> str | None:
     """Return the entity type of a span tag, or None if the value is not one."""
-    if value in _OUTSIDE:
+    if is_outside(value):
         return None
     match = _TYPED.fullmatch(value) or _SUFFIXED.fullmatch(value)
     return match[1] if match else None
@@ -302,7 +302,7 @@ def _holds_span_tags(values: Values) -> bool:
     """Return whether nearly all values of a column are outside, or a prefix with a type: `B-PER`, `PER_I`."""
     total = values.total()
     typed = {value: n for value, n in values.items() if _type_of(value) is not None}
-    n_tags = sum(typed.values()) + sum(n for value, n in values.items() if value in _OUTSIDE)
+    n_tags = sum(typed.values()) + sum(n for value, n in values.items() if is_outside(value))
     if not typed or n_tags < _TAG_SHARE * total:
         return False
     letters = {value[0].upper() for value in typed if _TYPED.fullmatch(value)}

@@ -108,6 +108,11 @@ class Notation:
         return f"{entity_type}{self.separator}{spelled}" if self.suffix else f"{spelled}{self.separator}{entity_type}"
 
 
+def is_outside(value: str) -> bool:
+    """Return whether a value is a spelling of the outside tag, or a word that files use for it: `O`, `_`, `OTHER`."""
+    return value in _OUTSIDE_SPELLINGS or value.casefold() in _OUTSIDE_WORDS
+
+
 def parse_prefix(tag: str, *, suffix: bool = False) -> tuple[str | None, str]:
     """Return the prefix letter (in upper case) and the entity type of a tag; (None, tag) if it has no prefix.
 

@@ -101,23 +101,29 @@ def _doubts_of_gold(corpus: Corpus, layout: Layout, trained: Notation) -> list[s
     if layout.tag_key is not None or trained.scheme == NO_SCHEME:
         return []
     split = layout.splitter()
-    others: dict[int, list[str]] = {-1: [], 1: []}
-    gold: list[str] = []
+    sides: dict[int, set[str]] = {-1: set(), 1: set()}  # the tags in the column before and after the gold column
+    differing = set[int]()
     for sentence in corpus.sentences:
-        for i, row in enumerate(sentence.token_rows):
+        for gold, row in zip(sentence.tags, sentence.token_rows, strict=True):
             fields = split(sentence.lines[row].decode(layout.encoding, "replace").strip("\ufeff\r\n"))
-            index = layout.columns["tag"] % len(fields)
-            gold.append(sentence.tags[i])
-            for side, values in others.items():
-                place = index + side
-                values.append(fields[place] if place != layout.columns["token"] and 0 <= place < len(fields) else "")
+            for side in list(sides):
+                place = layout.columns["tag"] % len(fields) + side
+                tag = fields[place] if place != layout.columns["token"] and 0 <= place < len(fields) else ""
+                if tag not in layout.known_tags or not looks_like_tag(tag):
+                    del sides[side]  # one such value proves that the column holds something else
+                    continue
+                sides[side].add(tag)
+                if tag != gold:
+                    differing.add(side)
+        if not sides:
+            return []
     notes = []
-    for side, values in others.items():
-        if all(tag in layout.known_tags and looks_like_tag(tag) for tag in values) and len(set(values)) > 1:
+    for side, tags in sides.items():
+        if len(tags) > 1:
             where = "before" if side < 0 else "after"
             text = f"the tag column (tag: {layout.columns['tag']}) is taken as gold; the column {where} it also holds"
             text += " tags of the model"
-            if values == gold:
+            if side not in differing:
                 text += ", and the two are equal on every line: is one of them a prediction?"
             notes.append(f"{text}; pass --columns to choose the gold column, as in token=0,tag=1")
     return notes

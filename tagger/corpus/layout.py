@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Mapping
 
@@ -143,8 +144,7 @@ class Layout:
         while places and not parts[places[-1]]:
             places.pop()
         place = places[self.columns["tag"]]
-        old_text, new_text = (tag.encode(self.encoding).decode(codec) for tag in (old, new))
-        parts[place] = parts[place].replace(old_text, new_text, 1)
+        parts[place] = _replace_text(parts[place].encode(codec), old, new, self.encoding).decode(codec)
         return (encoded or "").join(parts).encode(codec)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
@@ -192,6 +192,26 @@ def is_plain_comment(line: str) -> bool:
 def looks_like_tag(tag: str) -> bool:
     """Return whether a tag has the form of a tag in some span scheme: `B-PER`, `I_LOC`, `O`, a bare `S`, …"""
     return _LOOKS_LIKE_TAG.fullmatch(tag) is not None
+
+
+def _replace_text(field: bytes, old: str, new: str, encoding: str) -> bytes:
+    """Replace the first occurrence of a text in an encoded field; damaged bytes beside it stay.
+
+    Only the part that differs is encoded anew, because some encodings have two spellings of a character: in cp932,
+    0xFA43 and 0xEEF2 both mean ⅳ, and Python writes one of them.
+    """
+    n_same = _n_common(old, new)
+    n_same_at_end = _n_common(old[n_same:][::-1], new[n_same:][::-1])
+    at = field.decode(encoding, "ignore").index(old)
+    decoder = codecs.getincrementaldecoder(encoding)("ignore")
+    n_decoded = [0, *itertools.accumulate(len(decoder.decode(field[i : i + 1])) for i in range(len(field)))]
+    start, end = n_decoded.index(at + n_same), n_decoded.index(at + len(old) - n_same_at_end)
+    return field[:start] + new[n_same : len(new) - n_same_at_end].encode(encoding) + field[end:]
+
+
+def _n_common(first: str, second: str) -> int:
+    """Return the number of characters with which both texts begin."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
 def _split_auto(line: str) -> list[str]:

@@ -200,6 +200,14 @@ def test_bytes_that_python_would_encode_differently_are_kept(folder: Path) -> No
     assert fix(data, "--encoding", "cp932")[0] == b"\x87\x90\tB-X\n\x87\x90\tB-X\n"
 
 
+@pytest.mark.parametrize("old, new", [(b"I-L\xfaC", b"B-L\xfaC"), (b"I-\xfaC\xee\xf2", b"B-\xfaC\xee\xf2")])
+def test_the_bytes_of_a_repaired_tag_that_python_would_encode_differently_are_kept(
+    folder: Path, old: bytes, new: bytes
+) -> None:
+    data = b"a\t%s\n" % old  # 0xFA43 and 0xEEF2 both mean the small roman numeral four
+    assert fix(data, "--encoding", "cp932")[0] == b"a\t%s\n" % new
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
 def test_a_tag_with_a_damaged_byte_is_not_repaired(folder: Path, encoding: str) -> None:
     data = b"a\tB-X\nb\tO\n" * 60 + b"c\tI-\xffX\nd\tI-X\n"

@@ -178,7 +178,7 @@ class TrainingConfig(_Section):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
     label_smoothing: _Rate = 0.0
     accumulate: _Count = 1
-    patience: _Count | None = 5
+    patience: _Count | Literal["auto"] | None = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     mixed_precision: bool = False

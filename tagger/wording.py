@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MOST_CHARACTERS = 1000  # in a message or one line of its details
 
@@ -29,6 +29,11 @@ def with_options(text: str, names: Iterable[str]) -> str:
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: `1 sentence`, `2 sentences`, `0 entities`."""
     return f"{n} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return items as a list in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def visible(text: str) -> str:

@@ -4,10 +4,10 @@
     python scripts/results/small_data.py --runs docs/small-data.jsonl --table    # the table
 
 Each run trains on the first n sentences of a corpus with one thread, and is one line of JSON in the file; runs that are
-already there are skipped, so the same command continues. The row `fixed` is 30 epochs of batches of 32 sentences, and
-`chosen` is what `tagger train` chooses if the config sets neither. A dev set of 300 other sentences decides which epoch
-is kept. The score is that of further sentences, none of them from a test file: the last 1,000 of the training file of
-CoNLL-2000, the last 709 of the dev file of WNUT-17, and the last 2,000 of NerKor.
+already there are skipped, so the same command continues. The row `fixed` is 30 epochs of batches of 32 sentences with a
+patience of 5, and `chosen` is what `tagger train` chooses if the config sets none of them. A dev set of 300 other
+sentences decides which epoch is kept. The score is that of further sentences, none of them from a test file: the last
+1,000 of the training file of CoNLL-2000, the last 709 of the dev file of WNUT-17, and the last 2,000 of NerKor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tagger.training.schedule import schedule_of
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (100, 300, 1000, 10_000)
 FIXED, CHOSEN = "fixed", "chosen"
-SETTINGS = {"batch_size": 32, "epochs": 30}
+SETTINGS = {"batch_size": 32, "epochs": 30, "patience": 5}
 DEV, SCORED = 300, {"conll2000": 1000, "wnut17": 709, "nerkor": 2000}
 # With 10,000 sentences, the settings that are chosen are the fixed ones, so there is only one row.
 SEEDS = {100: (1, 2), 300: (1, 2), 1000: (1, 2), 10_000: (1,)}
@@ -47,9 +47,9 @@ def sentences_of(corpus: str) -> tuple[list[str], list[str]]:
     return sentences[:-n_held], sentences[-n_held:]
 
 
-def chosen_for(n_sentences: int) -> dict[str, int]:
+def chosen_for(n_sentences: int) -> dict[str, int | None]:
     schedule = schedule_of(TrainingConfig(), n_sentences)
-    return {"batch_size": schedule.batch_size, "epochs": schedule.epochs}
+    return {name: getattr(schedule, name) for name in SETTINGS}
 
 
 def read(path: Path) -> list[str]:

@@ -181,10 +181,10 @@ def settings_of(config: Config) -> dict[str, Any]:
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 
-def _schedule(prepared: Prepared) -> dict[str, int]:
+def _schedule(prepared: Prepared) -> dict[str, int | None]:
     """Return the numbers that were chosen, so that a config that sets the same numbers continues the training."""
     schedule = prepared.schedule
-    return {"training.epochs": schedule.epochs, "training.batch_size": schedule.batch_size}
+    return {f"training.{name}": getattr(schedule, name) for name in ("epochs", "batch_size", "patience")}
 
 
 def _data(config: Config, prepared: Prepared) -> dict[str, str]:

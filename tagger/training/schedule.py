@@ -1,4 +1,4 @@
-"""The batch size and the number of epochs, chosen from the number of training sentences unless the config sets them."""
+"""Batch size, epochs and patience, chosen from the number of training sentences unless the config sets them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import dataclasses
 import math
 
 from tagger.config import TrainingConfig
-from tagger.wording import counted
+from tagger.wording import counted, listed
 
 _SENTENCES_PER_BATCH_SIZE = 50  # a training set is divided into about this number of batches, or into more
 _LEAST_BATCH, MOST_BATCH = 4, 32
 _LEAST_STEPS = 1400
 _LEAST_EPOCHS, _MOST_EPOCHS = 30, 100
+_PATIENCE, _PATIENCE_OF_FEW = 5, 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """The number of sentences in a batch, and the number of epochs.
+    """The number of sentences in a batch, the most epochs, and the epochs without progress that end the training.
 
     Attributes:
+        patience: None if only the number of epochs ends the training.
         chosen: the names of those that the config does not set.
     """
 
     batch_size: int
     epochs: int
+    patience: int | None
     chosen: tuple[str, ...] = ()
 
     def note(self, n_sentences: int) -> str | None:
         """Return a note for the user on what was chosen; None if nothing was."""
         if not self.chosen:
             return None
-        shown = " and ".join(f"training.{name}: {getattr(self, name)}" for name in self.chosen)
+        shown = listed([f"training.{name}: {getattr(self, name)}" for name in self.chosen])
         return f"{shown}, chosen for {counted(n_sentences, 'training sentence')}"
 
 
@@ -39,15 +42,22 @@ def schedule_of(settings: TrainingConfig, n_sentences: int) -> Schedule:
 
     A small training set gets smaller batches, because a network learns from the number of steps more than from their
     size: the power of two nearest to a fiftieth of the sentences, from 4 to 32. If 30 epochs of such batches are less
-    than 1,400 steps, more epochs follow, at most 100.
+    than 1,400 steps, more epochs follow, at most 100. Patience is twice as long where batches are smaller than 32,
+    because the scores of a network that has seen few sentences rise and fall more.
     """
-    batch_size = settings.batch_size
-    if batch_size is None:
-        nearest = 2 ** round(math.log2(max(1, n_sentences) / _SENTENCES_PER_BATCH_SIZE))
-        batch_size = max(settings.accumulate, int(min(MOST_BATCH, max(_LEAST_BATCH, nearest))))
+    nearest = 2 ** round(math.log2(max(1, n_sentences) / _SENTENCES_PER_BATCH_SIZE))
+    fitting = int(min(MOST_BATCH, max(_LEAST_BATCH, nearest)))
+    batch_size = settings.batch_size or max(settings.accumulate, fitting)
     epochs = settings.epochs
     if epochs is None:
         steps = max(1, math.ceil(n_sentences / batch_size))
         epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / steps)))
-    chosen = tuple(name for name in ("batch_size", "epochs") if getattr(settings, name) is None)
-    return Schedule(batch_size, epochs, chosen)
+    patience = settings.patience
+    if patience == "auto":
+        patience = _PATIENCE if fitting == MOST_BATCH else _PATIENCE_OF_FEW
+    set_by_config = {
+        "batch_size": settings.batch_size is not None,
+        "epochs": settings.epochs is not None,
+        "patience": settings.patience != "auto",
+    }
+    return Schedule(batch_size, epochs, patience, tuple(name for name, is_set in set_by_config.items() if not is_set))

@@ -170,7 +170,7 @@ class Run:
         """Return why more epochs would not make the training longer; None if they would."""
         if not self._has_lost_patience():
             return None
-        patience = self._config.training.patience
+        patience = self._prepared.schedule.patience
         return (
             f"training.patience: found {patience}, which ended the training in epoch {self._at.epoch}, expected more:"
             " more epochs do not make it longer; raise training.patience"
@@ -195,7 +195,7 @@ class Run:
         )
 
     def _has_lost_patience(self) -> bool:
-        patience, history = self._config.training.patience, self._at.history
+        patience, history = self._prepared.schedule.patience, self._at.history
         if patience is None or self._prepared.dev is None:
             return False
         return len(history) - last_progress(history) >= patience
@@ -364,11 +364,12 @@ def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: 
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
+    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
-        "training": config.training.model_copy(update={"epochs": schedule.epochs, "batch_size": schedule.batch_size}),
+        "training": config.training.model_copy(update=numbers),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }
     return config.model_copy(update=changed)

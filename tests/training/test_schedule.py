@@ -23,6 +23,11 @@ def test_small_training_sets_get_small_batches_and_more_epochs(n_sentences: int,
     assert (found.batch_size, found.epochs) == (batch_size, epochs)
 
 
+@pytest.mark.parametrize(("n_sentences", "patience"), [(1, 10), (300, 10), (1131, 10), (1132, 5), (10**6, 5)])
+def test_patience_is_longer_where_batches_are_small(n_sentences: int, patience: int) -> None:
+    assert schedule_of(TrainingConfig(), n_sentences).patience == patience
+
+
 @given(st.integers(1, 20_000))
 def test_a_schedule_has_30_to_100_epochs_and_enough_steps(n_sentences: int) -> None:
     found = schedule_of(TrainingConfig(), n_sentences)
@@ -34,17 +39,20 @@ def test_a_schedule_has_30_to_100_epochs_and_enough_steps(n_sentences: int) -> N
 
 
 def test_what_the_config_sets_is_not_chosen() -> None:
-    assert schedule_of(TrainingConfig(batch_size=32, epochs=7), 100) == Schedule(32, 7)
-    assert schedule_of(TrainingConfig(batch_size=32), 100) == Schedule(32, 100, ("epochs",))
-    assert schedule_of(TrainingConfig(batch_size=1), 100) == Schedule(1, 30, ("epochs",))
-    assert schedule_of(TrainingConfig(epochs=7), 100) == Schedule(4, 7, ("batch_size",))
+    assert schedule_of(TrainingConfig(batch_size=32, epochs=7, patience=3), 100) == Schedule(32, 7, 3)
+    assert schedule_of(TrainingConfig(batch_size=32, patience=None), 100) == Schedule(32, 100, None, ("epochs",))
+    assert schedule_of(TrainingConfig(batch_size=1), 100) == Schedule(1, 30, 10, ("epochs", "patience"))
+    assert schedule_of(TrainingConfig(epochs=7), 100) == Schedule(4, 7, 10, ("batch_size", "patience"))
     # Each part of a batch needs a sentence.
     assert schedule_of(TrainingConfig(accumulate=6), 100).batch_size == 6
 
 
 def test_the_note_says_what_was_chosen_and_why() -> None:
     assert schedule_of(TrainingConfig(), 100).note(100) == (
-        "training.batch_size: 4 and training.epochs: 56, chosen for 100 training sentences"
+        "training.batch_size: 4, training.epochs: 56 and training.patience: 10, chosen for 100 training sentences"
     )
-    assert schedule_of(TrainingConfig(epochs=7), 1).note(1) == "training.batch_size: 4, chosen for 1 training sentence"
-    assert schedule_of(TrainingConfig(epochs=7, batch_size=3), 9).note(9) is None
+    assert (
+        schedule_of(TrainingConfig(epochs=7, patience=5), 1).note(1)
+        == "training.batch_size: 4, chosen for 1 training sentence"
+    )
+    assert schedule_of(TrainingConfig(epochs=7, batch_size=3, patience=None), 9).note(9) is None

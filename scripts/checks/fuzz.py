@@ -458,6 +458,7 @@ def main() -> None:
     parser.add_argument("--stop-at-first", action="store_true", help="stop at the first input that goes wrong")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    sys.dont_write_bytecode = True  # at the first import of a module, Python would write a file that no input asks for
     os.environ["OMP_NUM_THREADS"] = "1"
     if arguments.child is not None:
         run_inputs(arguments, arguments.child)

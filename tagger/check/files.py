@@ -31,7 +31,7 @@ from tagger.check.problems import (
 from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import shown_sentences
-from tagger.corpus.detection import Detected, Requested, detect_layout
+from tagger.corpus.detection import Detected, Requested, detect_layout, detect_layouts
 from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
 from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
@@ -116,7 +116,17 @@ class CheckSettings:
         )
 
 
-def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = None) -> FileReport:
+@dataclasses.dataclass(frozen=True)
+class _Together:
+    """The one layout and notation of several training files."""
+
+    layout: Layout
+    notation: Notation
+
+
+def check_file(
+    path: str, settings: CheckSettings, *, like: FileReport | None = None, together: _Together | None = None
+) -> FileReport:
     """Check one file.
 
     Args:
@@ -124,6 +134,7 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
         settings: the settings for reading it.
         like: a report on another file, whose layout and notation are used instead of the settings, as training reads
             its dev and test files.
+        together: how all training files together are read, if this is one of several.
 
     Raises:
         DataError: the file cannot be opened, or a setting is unusable.
@@ -134,12 +145,14 @@ def check_file(path: str, settings: CheckSettings, *, like: FileReport | None = 
     detected = Detected(layout=like.layout) if like is not None else None
     if detected is None:
         detected = _detect(path, settings, settings.encoding or _detect_encoding(path, problems))
-    layout = detected.layout
+    layout = detected.layout if together is None else together.layout
     bytes_found = _scan_bytes(path, layout)
     problems += bytes_found.problems
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
     if like is not None:
         notation = _notation_of_other(sentences, like.notation)
+    elif together is not None:
+        notation = together.notation
     else:
         notation = _detect_notation(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
@@ -378,17 +391,42 @@ def check_files(
     Raises:
         DataError: a file cannot be opened, or a setting is unusable.
     """
-    first = check_file(paths[0], CheckSettings(**settings))
-    like = first if as_training else None
-    reports = [first, *(check_file(path, CheckSettings(**settings), like=like) for path in paths[1:])]
-    for report in reports[1:n_train]:
-        if report.notation != first.notation:
-            own, expected = report.notation.describe(), first.notation.describe()
-            text = f"found tags in {own}, expected {expected} as in {first.path}: training files must have one notation"
-            report.problems.insert(0, Problem(0, ERROR, text, "notation"))
+    given = CheckSettings(**settings)
+    reports = _check_training_files(paths[:n_train], given)
+    like = reports[0] if as_training else None
+    reports += [check_file(path, given, like=like) for path in paths[n_train:]]
     for report in reports[n_train:]:
         for train in reports[:n_train]:
             overlap = check_overlap(train, report)
             if overlap is not None:
                 report.problems.insert(0, overlap)
     return reports
+
+
+def _check_training_files(paths: Sequence[str], settings: CheckSettings) -> list[FileReport]:
+    """Check the files of one training set, which have one layout and one notation, as training reads them."""
+    reports = [check_file(path, settings) for path in paths]
+    if len(reports) == 1:
+        return reports
+    try:
+        layout = detect_layouts(paths, settings.requested(reports[0].layout.encoding)).layout
+    except DataError as error:
+        reports[0].problems.insert(0, Problem(0, ERROR, with_options(error.message, _OPTIONS), "layout"))
+        return reports
+    notation = _detect_notation([sentence for report in reports for sentence in report.sentences], settings.scheme, [])
+    owns = [_notation_of_other(report.sentences, notation) for report in reports]
+    for report, own in zip(reports, owns, strict=True):
+        if own != owns[0]:
+            expected = f"{owns[0].describe()} as in {reports[0].path}: training files must have one notation"
+            report.problems.insert(
+                0, Problem(0, ERROR, f"found tags in {own.describe()}, expected {expected}", "notation")
+            )
+    if any(own != owns[0] for own in owns):
+        return reports
+    together = _Together(layout, notation)
+    return [
+        report
+        if (report.layout, report.notation) == (layout, notation)
+        else check_file(report.path, settings, together=together)
+        for report in reports
+    ]

@@ -427,6 +427,29 @@ def test_all_training_files_of_a_config_are_checked(folder: Path) -> None:
     assert f"is also in {where}/a" in output
 
 
+def test_several_training_files_are_read_together_as_training_reads_them(folder: Path) -> None:
+    Path("a").write_bytes(b"a\tI-X\nb\tI-X\nc\tO\n\n" * 9)
+    Path("b").write_bytes(b"# text = a b\na\tI-X\nb\tB-X\n# c\tO\n\n" * 9)
+    Path("c.yaml").write_text("data: {train: [a, b]}\n")
+    result = run_tagger("check", "--config", "c.yaml", "--json")
+    reports = json.loads(result.output)["files"]
+    # Only b shows that the tags are IOB1 rather than IO, and that lines can be comments.
+    assert [report["format"]["scheme"] for report in reports] == ["IOB1", "IOB1"]
+    assert [report["format"]["comments"] for report in reports] == ["#", "#"]
+    assert [report["counts"]["entities"] for report in reports] == [9, 18]
+    assert result.exit_code == 0
+
+
+def test_training_files_with_other_columns_are_an_error(folder: Path) -> None:
+    Path("a").write_bytes(b"a\tB-X\nb\tI-X\nc\tO\n\n" * 9)
+    Path("b").write_bytes(b"a\tN\tB-X\nb\tN\tI-X\nc\tV\tO\n\n" * 9)
+    Path("c.yaml").write_text("data: {train: [a, b]}\n")
+    result = run_tagger("check", "--config", "c.yaml")
+    assert result.exit_code == 1
+    text = " ".join(result.output.decode().split())
+    assert "b: found 3 columns by TAB (token 0, tag -1), expected 2 columns by TAB" in text
+
+
 def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:
     report = check(b"EU x B-ORG\n" + b"a O\nb B-PER\n" * 20)
     assert [problem.line for problem in report.problems if problem.severity == "error"] == [1]

@@ -188,44 +188,44 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
 
 
 def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
-    where = [
-        (sentence.line_number(i), sentence.tokens[i], sentence.path or name)
-        for sentence in sentences
-        for i, tag in enumerate(sentence.tags)
-        if tag == bad.tag
-    ]
+    where = [(sentence, i) for sentence in sentences for i, tag in enumerate(sentence.tags) if tag == bad.tag]
+    first, row = where[0]
+    path = first.path or name
     signs = signs_in_tag(bad.tag)
     held = f" (it holds {named(signs)})" if signs else ""
     return DataError(
-        f"{where[0][2]}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
-        detail=[
-            f"{'line ' if path == where[0][2] else f'{path}:'}{number}: {token} {bad.tag}"
-            for number, token, path in where[:3]
-        ]
+        f"{path}:{first.line_number(row)}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
+        detail=[f"{_line(sentence, i, path)}: {sentence.tokens[i]} {bad.tag}" for sentence, i in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
 
 
+def _line(sentence: Sentence, i: int, path: str) -> str:
+    """Return the line of a token for the detail of an error about a file: `line 3`, or `b.conll:3` in another one."""
+    number = sentence.line_number(i)
+    return f"line {number}" if sentence.path in ("", path) else f"{sentence.path}:{number}"
+
+
 def _sign_lines(sentences: Sequence[Sentence]) -> list[str]:
     """Return the first line of each tag that holds a character that cannot be seen or that looks like another."""
-    lines: dict[str, int] = {}
-    for sentence in sentences:
-        for i, tag in enumerate(sentence.tags):
-            lines.setdefault(tag, sentence.line_number(i))
-    odd = ((line, tag, signs_in_tag(tag)) for tag, line in lines.items())
-    return [f"line {line}: tag {tag!r} holds {named(signs)}" for line, tag, signs in odd if signs][:3]
+    odd = ((tag, line, signs_in_tag(tag)) for tag, (line, _) in _first_lines(sentences).items())
+    return [f"{line}: tag {tag!r} holds {named(signs)}" for tag, line, signs in odd if signs][:3]
 
 
 def _examples(sentences: Sequence[Sentence]) -> list[str]:
     """Return the first line of each of the first three tags other than `O`."""
-    lines: dict[str, str] = {}
+    lines = _first_lines(sentences)
+    return [f"{line}: {token} {tag}" for tag, (line, token) in lines.items() if tag != OUTSIDE][:3]
+
+
+def _first_lines(sentences: Sequence[Sentence]) -> dict[str, tuple[str, str]]:
+    """Return the line and the token where each tag occurs first."""
+    found: dict[str, tuple[str, str]] = {}
     for sentence in sentences:
         for i, tag in enumerate(sentence.tags):
-            if tag != OUTSIDE and tag not in lines:
-                lines[tag] = f"line {sentence.line_number(i)}: {sentence.tokens[i]} {tag}"
-                if len(lines) == 3:
-                    return list(lines.values())
-    return list(lines.values())
+            if tag not in found:
+                found[tag] = _line(sentence, i, sentences[0].path), sentence.tokens[i]
+    return found
 
 
 def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpus]:

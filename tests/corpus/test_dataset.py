@@ -284,6 +284,13 @@ def test_a_tag_that_does_not_fit_is_located_in_its_own_file(tmp_path: Path) -> N
     assert caught.value.message.startswith(f"{paths[1]}:3: tag 'X' does not fit the scheme IOB2; ")
 
 
+def test_the_examples_of_an_error_name_the_other_file_that_they_are_in(tmp_path: Path) -> None:
+    paths = files(tmp_path, a="a PER\nb O\n" * 20, b="c LOC\n\nd O\n" * 20)
+    with pytest.raises(DataError, match=r"^scheme: cannot tell") as caught:
+        several(paths)
+    assert caught.value.detail[-2:] == ("line 1: a PER", f"{paths[1]}:1: c LOC")
+
+
 def test_files_with_another_layout_or_notation_are_named(tmp_path: Path) -> None:
     iob2, iobes = "a B-PER\nb I-PER\nc O\nd B-LOC\n\n" * 9, "a B-PER\nb E-PER\nc O\nd S-LOC\n\n" * 9
     paths = files(tmp_path, a=iob2, b=iob2, c=iobes)

@@ -199,9 +199,15 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
     with open_corpus(path) as stream:
         for lines in read_line_blocks(stream, path=path):
             mark = mark or (number == 0 and lines[0].startswith(codecs.BOM_UTF8))
-            for last in lines:
+            for line in lines:
                 number += 1
-                body = last.rstrip(b"\r\n")
+                body = line.rstrip(b"\r\n")
+                if line == b"\r\n" and last.endswith(b"\r"):
+                    ends["CR"] -= 1
+                    ends["CRCRLF"] += 1  # a line end and a blank line, but one kind of line end
+                    last = line
+                    continue
+                last = line
                 ends[{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR", b"": "none"}[last[len(body) :]]] += 1
                 if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
                     delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
@@ -209,6 +215,7 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
                     text = "the line contains a NUL byte; is this a text file?"
                     problems.append(Problem(number, WARNING, text, "nul-byte"))
     final_newline = not ends.pop("none", 0)
+    ends = +ends
     if len(ends) > 1:
         listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
         problems.append(Problem(0, WARNING, f"mixed line ends: {listed}", "line-ends"))

@@ -300,9 +300,10 @@ def test_line_ends_are_counted_and_mixed_line_ends_are_a_warning(folder: Path) -
     assert report.format["line_ends"] == {"CRLF": 3, "LF": 2, "CR": 1}
     assert report.format["final_newline"] is False
     assert messages(report) == ["f: warning: mixed line ends: 3 CRLF, 2 LF, 1 CR"]
-    for end, name in (("\n", "LF"), ("\r\n", "CRLF"), ("\r", "CR")):
+    for end, name in (("\n", "LF"), ("\r\n", "CRLF"), ("\r", "CR"), ("\r\r\n", "CRCRLF")):
         report = check(f"a\tI-X{end}a\tI-X{end}b\tO{end}b\tO{end}{end}")
-        assert (report.format["line_ends"], report.problems, report.format["final_newline"]) == ({name: 5}, [], True)
+        assert (report.format["line_ends"], report.format["final_newline"]) == ({name: 5}, True)
+        assert [problem.kind for problem in report.problems] == (["sentences"] if name == "CRCRLF" else [])
 
 
 def test_a_byte_order_mark_is_reported_and_skipped(folder: Path) -> None:

@@ -379,7 +379,7 @@ def run_check(case: Case, columns: dict[str, int]) -> None:
     report = check_file(
         "fuzz",
         CheckSettings(
-            columns=None if case.piece_lines == 8192 else columns,
+            columns={} if case.piece_lines == 8192 else columns,
             delimiter=case.delimiter,
             comments=case.comments or "auto",
             scheme=case.scheme,

@@ -86,7 +86,8 @@ def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) ->
 def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dict[str, Any]:
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
-    from tagger.training.train import Parts, train
+    from tagger.training.run import Parts
+    from tagger.training.train import train
 
     training, held = sentences_of(corpus)
     training = training[:size]

@@ -11,7 +11,8 @@ from tagger.cli import commands
 from tagger.network import devices
 from tagger.network.bilstm import Kernel
 from tagger.training import train as train_module
-from tagger.training.train import Parts, train
+from tagger.training.run import Parts
+from tagger.training.train import train
 
 
 def choose_device(*arguments: Any, **options: Any) -> devices.Device:

@@ -88,32 +88,10 @@ class FileReport:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckSettings:
-    """The settings for reading the files, from the config or the options.
+class CheckSettings(Requested):
+    """The settings for reading the files, from the config or the options; what is not set is detected."""
 
-    A setting that is None is detected.
-    """
-
-    columns: Mapping[str, int | str] | None = None
-    delimiter: str | None = None
-    comments: str = "auto"
     scheme: str = "auto"
-    encoding: str | None = None
-    tag_key: str | None = None
-    several_tags: str | None = None
-    ragged: bool | None = None
-
-    def requested(self, encoding: str) -> Requested:
-        """Return the settings that say how to read the columns of a file in an encoding."""
-        return Requested(
-            columns=self.columns or {},
-            delimiter=self.delimiter,
-            comments=self.comments,
-            encoding=encoding,
-            tag_key=self.tag_key,
-            several_tags=self.several_tags,
-            ragged=self.ragged,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +223,7 @@ def _detect_encoding(path: str, problems: list[Problem]) -> str:
 
 
 def _detect(path: str, settings: CheckSettings, encoding: str) -> Detected:
-    requested = settings.requested(encoding)
+    requested = dataclasses.replace(settings, encoding=encoding)
     try:
         return detect_layout(path, requested)
     except DataError as error:
@@ -416,7 +394,7 @@ def _check_training_files(paths: Sequence[str], settings: CheckSettings) -> list
     if len(reports) == 1:
         return reports
     try:
-        layout = detect_layouts(paths, settings.requested(reports[0].layout.encoding)).layout
+        layout = detect_layouts(paths, dataclasses.replace(settings, encoding=reports[0].layout.encoding)).layout
     except DataError as error:
         reports[0].problems.insert(0, Problem(0, ERROR, with_options(error.message, _OPTIONS), "layout"))
         return reports

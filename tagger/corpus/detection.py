@@ -34,14 +34,14 @@ class Requested:
         columns: column name → index, or the name that the file's header gives the column.
         delimiter: as in `Layout`, or None.
         comments: `auto`, `none`, or the prefix of comment lines.
-        encoding: the encoding of the file.
+        encoding: the encoding of the file, or None for UTF-8.
         tag_key, several_tags, ragged: as in `Layout`, or None.
     """
 
     columns: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
     delimiter: str | None = None
     comments: str = "auto"
-    encoding: str = "utf-8"
+    encoding: str | None = None
     tag_key: str | None = None
     several_tags: str | None = None
     ragged: bool | None = None
@@ -70,7 +70,7 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
         DataError: the file cannot be read, or a setting does not fit it.
     """
     require_regular(path)
-    layout = Layout(delimiter=requested.delimiter or "auto", encoding=requested.encoding)
+    layout = Layout(delimiter=requested.delimiter or "auto", encoding=requested.encoding or "utf-8")
     prefix = {"auto": COMMENT_PREFIX, "none": None}.get(requested.comments, requested.comments)
     found = survey(path, layout, prefix)
     _count_hash_lines_without_others(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -15,25 +15,15 @@ import numpy.typing as npt
 
 from tagger import __version__
 from tagger.architecture import SIZE, Characters
-from tagger.check.plausibility import require_plausible, stop_or_warn
-from tagger.check.sentences import notes_on_sentences
-from tagger.config import Config, DataConfig, EmbeddingsConfig, TrainingConfig, VocabularyConfig
+from tagger.config import Config, EmbeddingsConfig, VocabularyConfig
 from tagger.corpus.dataset import (
     Corpus,
     Piece,
     cut_long,
-    load_gold,
-    load_training,
-    note_on_notation,
-    shown_sentences,
-    split_dev,
-    unseen_tags,
 )
-from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import names_of
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.inputs.characters import build_characters
@@ -51,20 +41,14 @@ from tagger.inputs.vocabulary import (
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
-from tagger.training.schedule import MOST_BATCH, Schedule, schedule_of
+from tagger.training.corpora import Tell, load_corpora, well_formed
+from tagger.training.schedule import Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
 from tagger.wording import counted
 
-Tell = Callable[[str], None]
 T = TypeVar("T")
-_FLOAT = 4  # bytes
 _BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
-# The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
-# far, and the copies that are made while these are exchanged.
-_PER_WEIGHT = 8
-_MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
-_PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,7 +128,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     Raises:
         DataError: a corpus cannot be read.
     """
-    train, dev, layout, notation = _load_corpora(config.data, config.training.seed, note, warn)
+    train, dev, layout, notation = load_corpora(config.data, config.training.seed, note, warn)
     manifest = _manifest_of(config, layout, notation)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
@@ -266,121 +250,6 @@ def _source(settings: EmbeddingsConfig) -> str:
     return str(settings.name or Path(str(settings.path)).name)
 
 
-def well_formed(tags: list[str], scheme: str) -> list[str]:
-    """Convert canonical tags of any scheme to well-formed tags of `scheme`, which the network learns.
-
-    A decoder that allows only legal transitions could never produce ill-formed tags.
-    """
-    return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
-
-
-def _load_corpora(
-    data: DataConfig, seed: int, note: Tell, warn: Tell
-) -> tuple[Corpus, Corpus | None, Layout, Notation]:
-    """Read the training and the dev set, whose layout and notation are those of the training file.
-
-    Args:
-        seed: decides which sentences are held out if `data.dev` is a fraction.
-    """
-    detected = detect_layouts(data.train, requested_layout(data))
-    layout, complain = detected.layout, warn if data.trust else None
-    stop_or_warn(names_of(data.train), detected.doubts, complain)
-    train, notation, notes = load_training(data.train, layout, data.scheme)
-    note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
-    note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
-    for text in shown_sentences(train.sentences):
-        note(f"  {text}")
-    for text in (*detected.notes, *notes):
-        note(f"train: {text}")
-    _refuse_empty_tokens(train, layout, warn)
-    _warn_of_sentences(train, layout, warn)
-    n_ill_formed = sum(
-        tag != repaired
-        for tags in train.tags
-        for tag, repaired in zip(tags, well_formed(tags, notation.scheme), strict=True)
-    )
-    if n_ill_formed:
-        note(
-            f"train: {n_ill_formed} {'tag is' if n_ill_formed == 1 else 'tags are'} ill-formed in {notation.scheme};"
-            " training reads ill-formed tags as conlleval does (tagger check lists them)"
-        )
-    dev = None
-    if data.dev is None:
-        note("dev: none; the last epoch is kept")
-    elif not isinstance(data.dev, float):
-        dev = load_gold(data.dev, layout, notation)
-        note(f"dev: {_describe(dev)}")
-        _note_notation(dev, notation, "dev", note)
-        _warn_of_sentences(dev, layout, warn)
-    else:
-        train, dev = split_dev(train, data.dev, seed)
-        note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
-    require_plausible(train, layout, notation, complain)
-    if dev is not None:
-        _warn_of_unseen_tags(train, dev, "dev", warn)
-        if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
-            no_entity = (
-                "found no entity in dev, expected some: without them accuracy decides which epoch is best, not F1"
-            )
-            stop_or_warn(dev.path, [f"{no_entity}; set data.dev to a file with entities"], complain)
-    if data.test is not None:
-        # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
-        # instead of after it.
-        test = load_gold(data.test, layout, notation)
-        _note_notation(test, notation, "test", note)
-        _warn_of_unseen_tags(train, test, "test", warn)
-    return train, dev, layout, notation
-
-
-def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
-    """Warn of a few empty tokens.
-
-    Raises:
-        DataError: there are more, so the columns are not what they are taken for.
-    """
-    where = [
-        (sentence.line_number(i), sentence)
-        for sentence in train.sentences
-        for i, token in enumerate(sentence.tokens)
-        if not token
-    ]
-    if not where:
-        return
-    line, sentence = where[0]
-    path = sentence.path
-    body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
-    found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
-    if len(where) > _MOST_EMPTY * train.n_tokens:
-        column = layout.columns["token"]
-        raise DataError(
-            f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
-            " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
-            path=path,
-            line=line,
-            detail=[f"line {line}: {body!r:.200}"],
-        )
-    warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
-
-
-def requested_layout(data: DataConfig) -> Requested:
-    """Return the settings of the config that say how to read the training file."""
-    return Requested(
-        columns=data.columns,
-        delimiter=data.delimiter,
-        comments=data.comments,
-        encoding=data.encoding,
-        tag_key=data.tag_key,
-        several_tags=data.several_tags,
-        ragged=data.ragged,
-    )
-
-
-def _tag_place(layout: Layout) -> str:
-    tag = layout.columns["tag"]
-    place = "the last column" if tag == -1 else f"column {tag}"
-    return f"{layout.tag_key}= of {place}" if layout.tag_key else place
-
-
 def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:
     """Return the manifest of the model as far as it is known before the training."""
     test, model_dir = config.data.test, str(config.output.model_dir)
@@ -408,33 +277,6 @@ def relative_to(directory: str, paths: T) -> T:
     return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
 
 
-def _describe(corpus: Corpus) -> str:
-    return f"{counted(len(corpus), 'sentence')}, {counted(corpus.n_tokens, 'token')} from {Path(corpus.path).name}"
-
-
-def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> None:
-    text = note_on_notation(corpus, trained)
-    if text is not None:
-        note(f"{name}: {text}")
-
-
-def _warn_of_sentences(corpus: Corpus, layout: Layout, warn: Tell) -> None:
-    for text in notes_on_sentences(corpus.sentences, layout.encoding):
-        warn(f"{corpus.path}: {text}")
-
-
-def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:
-    unseen = unseen_tags(train, other)
-    if unseen:
-        what = "tags" if train.notation.scheme == other.notation.scheme else "types"
-        listed = ", ".join(f"{tag} ({n})" for tag, n in list(unseen.items())[:10])
-        more = f" and {len(unseen) - 10} more" if len(unseen) > 10 else ""
-        warn(
-            f"{other.path}: {name} has {what} that are not in the training data: {listed}{more}; they count as errors"
-            " in the scores"
-        )
-
-
 def _versions() -> dict[str, str]:
     packages = ("tensorflow", "keras", "onnx", "numpy")
     return {
@@ -442,46 +284,3 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
-
-
-def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | None) -> None:
-    """Refuse a training whose largest batch does not fit into memory; the system would kill it without a message.
-
-    Args:
-        available: the bytes of memory that are free, or None if that is unknown.
-
-    Raises:
-        ConfigError: the batch does not fit; the message names the longest sentence and a length that would fit.
-    """
-    if available is None:
-        return
-    sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
-    n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
-    fixed = _FLOAT * n_numbers * spec.embedding_dim
-    lengths = prepared.training_set.lengths
-    longest = int(lengths.max())
-    batch_size = prepared.schedule.batch_size
-    n_sentences = -(-min(batch_size, len(lengths)) // settings.accumulate)
-    one = spec.training_bytes(sizes)
-    per_step = n_sentences * one
-    if fixed + per_step * longest <= available:
-        return
-    if fixed + per_step > available:
-        raise ConfigError(
-            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network need"
-            f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; lower it,"
-            " or vocabulary.max_size, embeddings.max_rows or training.batch_size"
-        )
-    # After cutting there are more pieces, so batches may be fuller, or larger if their size is chosen.
-    n_of_pieces = -(-(MOST_BATCH if "batch_size" in prepared.schedule.chosen else batch_size) // settings.accumulate)
-    name = prepared.names.of(int(np.argmax(lengths)))
-    raise ConfigError(
-        f"data.max_length: a batch of {counted(n_sentences, 'sentence')} with the longest one needs"
-        f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that is free;"
-        f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
-        detail=[name],
-    )
-
-
-def _shown(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

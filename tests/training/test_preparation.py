@@ -19,8 +19,11 @@ from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training.preparation import Prepared, check_memory, prepare, well_formed
-from tagger.training.train import Parts, train
+from tagger.training.corpora import well_formed
+from tagger.training.memory import check_memory
+from tagger.training.preparation import Prepared, prepare
+from tagger.training.run import Parts
+from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow
 
@@ -69,14 +72,20 @@ def test_defaults(prepared) -> None:
         "  The→O  City→B-ORG  of→I-ORG  Rome→I-ORG",
     ]
     assert len(notes) == 7
-    assert notes[-1] == "training.batch_size: 4 and training.epochs: 100, chosen for 4 training sentences"
+    assert (
+        notes[-1]
+        == "training.batch_size: 4, training.epochs: 100 and training.patience: 10, chosen for 4 training sentences"
+    )
 
 
 def test_the_schedule_is_chosen_from_the_pieces_that_training_sees(prepared) -> None:
     many = "a O\nb B-X\n" * 600
     result, notes, _ = prepared("data.max_length=4", train=many)
     assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (8, 8, 37)
-    assert notes[-1] == "training.batch_size: 8 and training.epochs: 37, chosen for 300 training sentences"
+    assert (
+        notes[-1]
+        == "training.batch_size: 8, training.epochs: 37 and training.patience: 10, chosen for 300 training sentences"
+    )
     result, notes, _ = prepared("data.max_length=4", "training.batch_size=32", "training.epochs=2", train=many)
     assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (32, 32, 2)
     assert not any("chosen" in note for note in notes)

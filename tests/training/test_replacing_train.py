@@ -18,8 +18,10 @@ from tagger.evaluation.scores import evaluate
 from tagger.model_dir import store
 from tagger.training import replacing as replacing_module
 from tagger.training.checkpoints import Checkpoints
+from tagger.training.history import Outcome
 from tagger.training.replacing import Replacing
-from tagger.training.train import Outcome, Parts, train
+from tagger.training.run import Parts
+from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow
 

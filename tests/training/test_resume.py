@@ -23,11 +23,11 @@ from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
-from tagger.training.history import EpochResult  # noqa: E402
+from tagger.training.history import EpochResult, Outcome  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import check_same, checksum_of, fingerprint_of, with_epochs, with_epochs_of  # noqa: E402
+from tagger.training.run import Parts  # noqa: E402
 from tagger.training.seeds import SeedsOutcome, train_seeds  # noqa: E402
-from tagger.training.train import Parts  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -100,7 +100,7 @@ def _without_times(line: str) -> list[str]:
     return [epoch, loss, score, *others]
 
 
-def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **options) -> train_module.Outcome:
+def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **options) -> Outcome:
     with listener() as progress:
         return train_module.train(config, progress, **options)
 

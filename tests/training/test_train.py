@@ -18,6 +18,7 @@ from tagger.evaluation.scores import evaluate  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network import devices, distributed, onnx_export  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
+from tagger.network.trainer import Trainer  # noqa: E402
 from tagger.prediction.onnx_session import load_predictor  # noqa: E402
 from tagger.prediction.predictor import Predictor  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
@@ -25,7 +26,7 @@ from tagger.training.checkpoints import Checkpoints  # noqa: E402
 from tagger.training.history import EpochResult  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import fingerprint_of  # noqa: E402
-from tagger.training.train import Parts  # noqa: E402
+from tagger.training.run import Parts, Run, initial_network  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -56,7 +57,7 @@ def test_mixed_precision_is_for_gpus(
 
     def network(*given: object, **options: object) -> object:
         seen.append(options.get("mixed_precision", False))
-        return train_module.initial_network(*given, **options)  # type: ignore[arg-type]
+        return initial_network(*given, **options)  # type: ignore[arg-type]
 
     device = devices.Device("a device", Kernel.PLAIN, n_gpus)
     parts = Parts(choose_device=lambda *_, **__: device, build_network=network)  # type: ignore[arg-type]
@@ -124,15 +125,15 @@ def run_of(tiny_config, monkeypatch: pytest.MonkeyPatch, replicas: distributed.R
     config = tiny_config("training.epochs=6", "training.patience=1")
     prepared = prepare(config, note=str, warn=str)
     device = devices.Device("CPU", Kernel.BLOCK)
-    network = train_module.initial_network(prepared, device)
-    trainer = train_module.Trainer(network, config.training)
+    network = initial_network(prepared, device)
+    trainer = Trainer(network, config.training)
     checkpoints = Checkpoints(Path(str(config.output.model_dir)))
     fingerprint = fingerprint_of(config, prepared, device)
     gold, empty = [["B-X", "O"]], [["O", "O"]]
     scores = iter([empty, gold, *[empty] * 4])
     parts = Parts(evaluate=lambda *_: evaluate(gold, next(scores), "IOB2"))
     with checkpoints.lock():
-        this = train_module.Run(
+        this = Run(
             config,
             prepared,
             trainer,

@@ -1,0 +1,176 @@
+"""The training and the dev set of a config: read, described to the user, and refused if they make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tagger.check.plausibility import require_plausible, stop_or_warn
+from tagger.check.sentences import notes_on_sentences
+from tagger.config import DataConfig
+from tagger.corpus.dataset import (
+    Corpus,
+    load_gold,
+    load_training,
+    note_on_notation,
+    shown_sentences,
+    split_dev,
+    unseen_tags,
+)
+from tagger.corpus.detection import Requested, detect_layouts
+from tagger.corpus.layout import Layout
+from tagger.corpus.lines import names_of
+from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.errors import DataError
+from tagger.wording import counted
+
+Tell = Callable[[str], None]
+_MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
+
+
+def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Layout, Notation]:
+    """Read the training and the dev set, whose layout and notation are those of the training file.
+
+    Args:
+        seed: decides which sentences are held out if `data.dev` is a fraction.
+    """
+    train, layout, notation = _load_train(data, note, warn)
+    dev = None
+    if data.dev is None:
+        note("dev: none; the last epoch is kept")
+    elif isinstance(data.dev, float):
+        train, dev = split_dev(train, data.dev, seed)
+        note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
+    else:
+        dev = load_gold(data.dev, layout, notation)
+        note(f"dev: {_describe(dev)}")
+        _note_notation(dev, notation, "dev", note)
+        _warn_of_sentences(dev, layout, warn)
+    complain = warn if data.trust else None
+    require_plausible(train, layout, notation, complain)
+    if dev is not None:
+        _warn_of_unseen_tags(train, dev, "dev", warn)
+        if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
+            no_entity = (
+                "found no entity in dev, expected some: without them accuracy decides which epoch is best, not F1"
+            )
+            stop_or_warn(dev.path, [f"{no_entity}; set data.dev to a file with entities"], complain)
+    if data.test is not None:
+        # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
+        # instead of after it.
+        test = load_gold(data.test, layout, notation)
+        _note_notation(test, notation, "test", note)
+        _warn_of_unseen_tags(train, test, "test", warn)
+    return train, dev, layout, notation
+
+
+def _load_train(data: DataConfig, note: Tell, warn: Tell) -> tuple[Corpus, Layout, Notation]:
+    """Read the training set, and say how it was read."""
+    detected = detect_layouts(data.train, requested_layout(data))
+    layout = detected.layout
+    stop_or_warn(names_of(data.train), detected.doubts, warn if data.trust else None)
+    train, notation, notes = load_training(data.train, layout, data.scheme)
+    note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
+    note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
+    for text in shown_sentences(train.sentences):
+        note(f"  {text}")
+    for text in (*detected.notes, *notes):
+        note(f"train: {text}")
+    _refuse_empty_tokens(train, layout, warn)
+    _warn_of_sentences(train, layout, warn)
+    n_ill_formed = sum(
+        tag != repaired
+        for tags in train.tags
+        for tag, repaired in zip(tags, well_formed(tags, notation.scheme), strict=True)
+    )
+    if n_ill_formed:
+        note(
+            f"train: {n_ill_formed} {'tag is' if n_ill_formed == 1 else 'tags are'} ill-formed in {notation.scheme};"
+            " training reads ill-formed tags as conlleval does (tagger check lists them)"
+        )
+    return train, layout, notation
+
+
+def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
+    """Warn of a few empty tokens.
+
+    Raises:
+        DataError: there are more, so the columns are not what they are taken for.
+    """
+    where = [
+        (sentence.line_number(i), sentence)
+        for sentence in train.sentences
+        for i, token in enumerate(sentence.tokens)
+        if not token
+    ]
+    if not where:
+        return
+    line, sentence = where[0]
+    path = sentence.path
+    body = sentence.lines[line - sentence.first_line].decode(layout.encoding, "replace").rstrip("\r\n")
+    found = f"found {len(where)} empty token{'s' if len(where) > 1 else ''}"
+    if len(where) > _MOST_EMPTY * train.n_tokens:
+        column = layout.columns["token"]
+        raise DataError(
+            f"{found} of {train.n_tokens}, the first one here, expected text in column {column}; set data.columns and"
+            " data.delimiter to what the file has, or remove the delimiter at the start of the lines",
+            path=path,
+            line=line,
+            detail=[f"line {line}: {body!r:.200}"],
+        )
+    warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
+
+
+def requested_layout(data: DataConfig) -> Requested:
+    """Return the settings of the config that say how to read the training file."""
+    return Requested(
+        columns=data.columns,
+        delimiter=data.delimiter,
+        comments=data.comments,
+        encoding=data.encoding,
+        tag_key=data.tag_key,
+        several_tags=data.several_tags,
+        ragged=data.ragged,
+    )
+
+
+def _tag_place(layout: Layout) -> str:
+    tag = layout.columns["tag"]
+    place = "the last column" if tag == -1 else f"column {tag}"
+    return f"{layout.tag_key}= of {place}" if layout.tag_key else place
+
+
+def well_formed(tags: list[str], scheme: str) -> list[str]:
+    """Convert canonical tags of any scheme to well-formed tags of `scheme`, which the network learns.
+
+    A decoder that allows only legal transitions could never produce ill-formed tags.
+    """
+    return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
+
+
+def _describe(corpus: Corpus) -> str:
+    return f"{counted(len(corpus), 'sentence')}, {counted(corpus.n_tokens, 'token')} from {Path(corpus.path).name}"
+
+
+def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> None:
+    text = note_on_notation(corpus, trained)
+    if text is not None:
+        note(f"{name}: {text}")
+
+
+def _warn_of_sentences(corpus: Corpus, layout: Layout, warn: Tell) -> None:
+    for text in notes_on_sentences(corpus.sentences, layout.encoding):
+        warn(f"{corpus.path}: {text}")
+
+
+def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:
+    unseen = unseen_tags(train, other)
+    if unseen:
+        what = "tags" if train.notation.scheme == other.notation.scheme else "types"
+        listed = ", ".join(f"{tag} ({n})" for tag, n in list(unseen.items())[:10])
+        more = f" and {len(unseen) - 10} more" if len(unseen) > 10 else ""
+        warn(
+            f"{other.path}: {name} has {what} that are not in the training data: {listed}{more}; they count as errors"
+            " in the scores"
+        )

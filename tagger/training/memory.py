@@ -1,0 +1,60 @@
+"""The memory that a training needs, and the refusal of one that does not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tagger.config import TrainingConfig
+from tagger.errors import ConfigError
+from tagger.training.preparation import Prepared
+from tagger.training.schedule import MOST_BATCH
+from tagger.wording import counted
+
+_FLOAT = 4  # bytes
+# The number of copies of each embedding weight that are in memory: the weight, two moments, the average, the best so
+# far, and the copies that are made while these are exchanged.
+_PER_WEIGHT = 8
+_PER_SAVED = 2  # further copies of the rows that are trained, while a state is written
+
+
+def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | None) -> None:
+    """Refuse a training whose largest batch does not fit into memory; the system would kill it without a message.
+
+    Args:
+        available: the bytes of memory that are free, or None if that is unknown.
+
+    Raises:
+        ConfigError: the batch does not fit; the message names the longest sentence and a length that would fit.
+    """
+    if available is None:
+        return
+    sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
+    n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
+    fixed = _FLOAT * n_numbers * spec.embedding_dim
+    lengths = prepared.training_set.lengths
+    longest = int(lengths.max())
+    batch_size = prepared.schedule.batch_size
+    n_sentences = -(-min(batch_size, len(lengths)) // settings.accumulate)
+    one = spec.training_bytes(sizes)
+    per_step = n_sentences * one
+    if fixed + per_step * longest <= available:
+        return
+    if fixed + per_step > available:
+        raise ConfigError(
+            f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network need"
+            f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; lower it,"
+            " or vocabulary.max_size, embeddings.max_rows or training.batch_size"
+        )
+    # After cutting there are more pieces, so batches may be fuller, or larger if their size is chosen.
+    n_of_pieces = -(-(MOST_BATCH if "batch_size" in prepared.schedule.chosen else batch_size) // settings.accumulate)
+    name = prepared.names.of(int(np.argmax(lengths)))
+    raise ConfigError(
+        f"data.max_length: a batch of {counted(n_sentences, 'sentence')} with the longest one needs"
+        f" {_shown(fixed + per_step * longest)} of memory, expected at most the {_shown(available)} that is free;"
+        f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
+        detail=[name],
+    )
+
+
+def _shown(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

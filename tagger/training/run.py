@@ -1,0 +1,359 @@
+"""The epochs of one training: each is scored on dev, and the best one becomes the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.atomic import directory_beside
+from tagger.config import Config, dump_config
+from tagger.errors import TaggerError
+from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.inputs.encoder import Columns
+from tagger.inputs.vocabulary import Ids
+from tagger.machine import available_memory
+from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import Model, Weights, model_files
+from tagger.network.devices import Device, choose_device
+from tagger.network.distributed import Replicas
+from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
+from tagger.network.onnx_export import check_equal, model_graph
+from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
+from tagger.prediction.onnx_session import load_predictor
+from tagger.prediction.predictor import Predictor
+from tagger.training.checkpoints import Checkpoints, State
+from tagger.training.corpora import well_formed
+from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
+from tagger.training.preparation import Prepared, relative_to
+from tagger.training.replacing import Place
+from tagger.training.resume import Position
+from tagger.training.schedule import Schedule
+
+N = TypeVar("N")
+_MOST_NAMED = 10  # sentences that an error names
+_AT_ONCE = 1024  # sentences of dev that are tagged before the next check whether to stop
+
+
+def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
+    """Build the network with its initial weights, pretrained vectors among them."""
+    network = build_network(
+        prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
+    )
+    if prepared.vectors is not None:
+        network.set_embedding_rows(prepared.vectors.blocks())
+    return network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of a training that a test or an experiment may exchange.
+
+    Attributes:
+        choose_device: finds the device by its name on the command line and the number of threads.
+        build_network: builds the network with its initial weights.
+        evaluate: scores predicted tags of the dev set against its gold tags.
+        model_graph: exports a model as an ONNX graph.
+        check_equal: compares the exported network with the one that was trained.
+        checkpoints: opens the states beside a model directory.
+        available_memory: returns the bytes of memory that are free, or None if that is unknown.
+    """
+
+    choose_device: Callable[..., Device] = choose_device
+    build_network: Callable[..., TwoBranchTagger] = initial_network
+    evaluate: Callable[..., Evaluation] = evaluate
+    model_graph: Callable[[Model[Weights]], bytes] = model_graph
+    check_equal: Callable[[Predictor, Predictor, Sequence[Columns]], None] = check_equal
+    checkpoints: Callable[[Path], Checkpoints] = Checkpoints
+    available_memory: Callable[[], int | None] = available_memory
+
+
+class Run:
+    """The epochs of one training.
+
+    Args:
+        fingerprint: the settings and data that its states store.
+        checkpoints: the place for its states.
+        place: the place for its model.
+        reference: builds the network with the given weights for the CPU, in float32. It is needed after training on a
+            GPU, whose rounding errors exceed the tolerance of the check of a saved model. On a CPU it is None.
+        parts: the parts that score, export and check the network.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        trainer: Trainer,
+        replicas: Replicas,
+        listener: Listener,
+        should_stop: Callable[[], bool],
+        *,
+        fingerprint: Mapping[str, Any],
+        checkpoints: Checkpoints,
+        place: Place | None = None,
+        reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
+        parts: Parts | None = None,
+    ) -> None:
+        self._config, self._prepared, self._listener = config, prepared, listener
+        self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
+        self._trainer, self._replicas = trainer, replicas
+        self._fingerprint, self._checkpoints = fingerprint, checkpoints
+        self._reference, self._parts = reference, parts or Parts()
+        self._place = place or Place(self._model_dir)
+        self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
+        self._previous: Path | None = None  # the place of the model that was replaced
+        # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
+        self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
+        self._is_chief = replicas.task.is_chief
+        self._n_rows = prepared.training_set.n_rows
+        self._dev_tags = _known_tags(prepared)
+        self._at = Position(trainer.network.weights_as_arrays())
+        self._last_state = time.monotonic()
+        self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
+
+    def run(self) -> Outcome:
+        """Train to the end, or until asked to stop."""
+        stopped = False
+        try:
+            while not self._is_done():
+                self._train_epoch()
+                # All workers continue, or none does.
+                if self._replicas.any(self._should_stop()):
+                    raise Stopped
+        except Stopped:
+            stopped = True
+        best = self._at.best
+        if best is not None and (not stopped or self._place.would_improve(dev_scores(best), self._origin)):
+            self._save_last_model(best)
+        self._save_state(finished=not stopped)
+        return self._outcome(stopped=stopped)
+
+    def continue_from(self, state: State) -> Outcome | None:
+        """Continue from a state; return how the training ended if the state is that of a finished one.
+
+        Raises:
+            ValueError, TypeError, LookupError: the state belongs to another network, or has another form.
+        """
+        self._at.restore(state, self._trainer, n_rows=self._n_rows)
+        if not state.record["finished"]:
+            return None
+        if self._is_done():
+            return self._outcome(stopped=False)
+        self._place.extend()
+        return None
+
+    def patience_lost(self) -> str | None:
+        """Return why more epochs would not make the training longer; None if they would."""
+        if not self._has_lost_patience():
+            return None
+        patience = self._prepared.schedule.patience
+        return (
+            f"training.patience: found {patience}, which ended the training in epoch {self._at.epoch}, expected more:"
+            " more epochs do not make it longer; raise training.patience"
+        )
+
+    def _outcome(self, *, stopped: bool) -> Outcome:
+        rising = not stopped and self._is_still_rising()
+        return Outcome(
+            self._model_dir if self._is_chief else None,
+            self._at.history,
+            self._at.best,
+            stopped,
+            still_rising=rising,
+            not_replaced=stopped and self._place.replaced is not None,
+            previous=self._previous,
+        )
+
+    def _is_done(self) -> bool:
+        # The scores of the chief decide for all workers.
+        return self._at.epoch >= self._prepared.schedule.epochs or self._replicas.any(
+            self._is_chief and self._has_lost_patience()
+        )
+
+    def _has_lost_patience(self) -> bool:
+        patience, history = self._prepared.schedule.patience, self._at.history
+        if patience is None or self._prepared.dev is None:
+            return False
+        return len(history) - last_progress(history) >= patience
+
+    def _is_still_rising(self) -> bool:
+        best, history = self._at.best, self._at.history
+        if best is None or best.dev_score in (None, 1.0) or self._has_lost_patience():
+            return False
+        return last_progress(history) >= self._prepared.schedule.epochs - 1
+
+    def _train_epoch(self) -> None:
+        training_set, at = self._prepared.training_set, self._at
+        n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
+        self._listener.start_epoch(at.epoch + 1, self._prepared.schedule.epochs, n_tokens)
+        try:
+            loss = self._trainer.train_epoch(
+                training_set.batches(at.epoch, at.progress.steps),
+                at.epoch,
+                at.progress,
+                on_step=self._after_step,
+                should_stop=self._should_stop,
+            )
+        except DivergedError as error:
+            raise self._with_sentences(error) from None
+        with self._trainer.saved_weights():
+            dev, dev_loss = self._evaluate_dev()
+            if dev_loss is not None:
+                self._check_loss(dev_loss)
+            result = EpochResult(at.epoch + 1, loss, dev, best=True, dev_loss=dev_loss)
+            if not result.beats(at.best):
+                result = dataclasses.replace(result, best=False)
+            at.history.append(result)
+            if result.best:
+                at.best, at.best_weights = result, self._trainer.network.weights_as_arrays()
+                self._save_best(result)
+        at.epoch, at.progress = at.epoch + 1, Progress()
+        self._save_state()
+        self._listener.end_epoch(result)
+
+    def _after_step(self, n_tokens: int) -> None:
+        self._listener.step(n_tokens)
+        minutes = self._config.training.checkpoint_minutes
+        if minutes is not None and time.monotonic() - self._last_state >= 60 * minutes:
+            self._save_state()
+
+    def _with_sentences(self, error: DivergedError) -> TaggerError:
+        """Return the error with details: the model that was kept, and the sentences of the batch."""
+        rows = self._prepared.training_set.order(self._at.epoch)[error.step]
+        named = [f"in this batch: {self._prepared.names.of(i)}" for i in rows[:_MOST_NAMED]]
+        more = [f"and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
+        best = self._at.best
+        kept = f"the model of epoch {best.epoch} is in {self._model_dir}" if best else "no model was written"
+        if self._place.replaced is not None:
+            kept = f"the model in {self._model_dir} is still the one from before this training"
+        last = f"to start over with other settings, delete {self._checkpoints.directory}: it holds the last good state"
+        return TaggerError(error.message, detail=[kept, *([last] if self._at.history else []), *named, *more])
+
+    def _check_loss(self, dev_loss: float) -> None:
+        """Raise TaggerError if the last step of an epoch broke the network, which its training loss cannot show."""
+        if not dev_loss <= MOST_LOSS:
+            found = f"a loss of {dev_loss:.3g} per token on dev"
+            error = DivergedError(self._at.epoch, found, self._at.progress.steps - 1)
+            raise self._with_sentences(error)
+
+    def _evaluate_dev(self) -> tuple[Evaluation | None, float | None]:
+        """Return the scores and the loss on the dev set.
+
+        The loss leaves out sentences with a tag that the training data do not have.
+        """
+        dev = self._prepared.dev
+        if dev is None:
+            return None, None
+        tags, losses = list[list[str]](), list[float]()
+        for start in range(0, len(dev), _AT_ONCE):
+            self._stop_if_asked()
+            some = dev.sentences[start : start + _AT_ONCE]
+            tagged = self._predictor.tag(
+                [sentence.tokens for sentence in some],
+                [sentence.features for sentence in some],
+                probabilities=False,
+                gold=self._dev_tags[start : start + _AT_ONCE],
+            )
+            tags += (sentence.tags for sentence in tagged)
+            losses += (sentence.loss for sentence in tagged)
+        self._stop_if_asked()
+        n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
+        loss = math.fsum(losses) / n_tokens if n_tokens else None
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme), loss
+
+    def _stop_if_asked(self) -> None:
+        # Several workers stop only at the points where all of them check.
+        if len(self._replicas.task.workers) == 1 and self._should_stop():
+            raise Stopped
+
+    def _save_state(self, *, finished: bool = False) -> None:
+        if not self._is_chief:
+            return
+        epochs = self._prepared.schedule.epochs
+        state = self._at.to_state(
+            {**self._fingerprint, **self._place.to_json()},
+            self._trainer,
+            n_rows=self._n_rows,
+            epochs=epochs,
+            finished=finished,
+        )
+        self._checkpoints.save(state, n_kept=1 if finished else 2)
+        self._last_state = time.monotonic()
+
+    def _save_last_model(self, best: EpochResult) -> None:
+        """Save the best model once more unless the one in place is equal.
+
+        It differs if there were epochs after the best one, or if an interrupted training left another model.
+        """
+        if self._n_in_model != len(self._at.history):
+            self._save_model(best)
+
+    def _save_best(self, best: EpochResult) -> None:
+        """Check a new best model, and put it in place unless the model there is to stay until the training ends."""
+        if not self._is_chief:
+            return
+        if self._place.replaced is None:
+            self._save_model(best, check=self._check)
+        else:
+            with directory_beside(self._model_dir, self._files_of(best)) as directory:
+                self._check(directory)
+
+    def _save_model(self, best: EpochResult, *, check: Callable[[Path], None] = lambda directory: None) -> None:
+        if not self._is_chief:
+            return
+        self._previous = self._place.publish(self._files_of(best), check=check)
+        self._n_in_model = len(self._at.history)
+
+    def _files_of(self, best: EpochResult) -> Mapping[str, bytes | memoryview]:
+        manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best), origin=self._origin)
+        model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
+        return model_files(
+            model,
+            graph=self._parts.model_graph(model),
+            config=dump_config(_as_used(self._config, self._prepared.schedule, manifest, self._model_dir)),
+            history=format_history(self._at.history),
+        )
+
+    def _check(self, directory: Path) -> None:
+        """Compare the saved model with the network as it stands now."""
+        saved, trained = load_predictor(directory, threads=1), self._predictor
+        if self._reference is not None:
+            trained = Predictor(self._model(self._reference(self._at.best_weights)))
+        self._parts.check_equal(saved, trained, self._prepared.check_sentences)
+
+    def _model(self, network: N) -> Model[N]:
+        prepared = self._prepared
+        return Model(self._model_dir, prepared.manifest, prepared.encoder, prepared.tags, network)
+
+
+def _known_tags(prepared: Prepared) -> list[Ids | None]:
+    """Return the ids of the gold tags of each dev sentence; None if the training data lack one of its tags."""
+    known, scheme = frozenset(prepared.tags.tags), prepared.manifest.scheme
+    converted = (well_formed(tags, scheme) for tags in prepared.dev.tags) if prepared.dev is not None else ()
+    return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]
+
+
+def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
+    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
+
+    base = os.path.realpath(directory)  # a reader of the file follows links too
+    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
+    layout = manifest.layout
+    found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
+    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
+    changed = {
+        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
+        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
+        "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
+        "training": config.training.model_copy(update=numbers),
+        "output": config.output.model_copy(update={"model_dir": "."}),
+    }
+    return config.model_copy(update=changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import copy
 import gzip
 import io
 import json
@@ -86,10 +87,15 @@ def put_odd_value(rng: random.Random, values: Any) -> None:
         if kind < 0.1:
             del values[key]
         elif kind < 0.2:
-            values[str(rng.choice(ODD_VALUES))[:50]] = rng.choice(ODD_VALUES)
+            values[str(rng.choice(ODD_VALUES))[:50]] = odd_value(rng)
         else:
-            values[key] = rng.choice(ODD_VALUES)
+            values[key] = odd_value(rng)
         return
+
+
+def odd_value(rng: random.Random) -> Any:
+    # A copy: the next change may be made inside the value.
+    return copy.deepcopy(rng.choice(ODD_VALUES))
 
 
 def damaged(rng: random.Random, content: bytes) -> bytes:

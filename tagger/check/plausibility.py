@@ -70,6 +70,7 @@ def signs_of_misreading(
         _too_few_tokens(tokens, n_tokens, column),
         _identifiers(sentences, tokens, layout),
         _empty_tokens(tokens, n_tokens, column),
+        _joined(tokens, n_tokens, column),
         _same_columns(sentences, n_tokens),
         _several_tags(spelled, layout),
         _brackets(spelled, notation),
@@ -157,6 +158,24 @@ def _empty_tokens(tokens: collections.Counter[str], n_tokens: int, column: int) 
         f"{n_empty:,} of {n_tokens:,} tokens in column {column} are empty or blank, expected words; set"
         " data.columns.token to their column, or set data.delimiter (a TAB may begin each line)"
     )
+
+
+def _joined(tokens: collections.Counter[str], n_tokens: int, column: int) -> str | None:
+    """Recognize tokens that hold a further column: `EU NNP`, `EU/NNP`, `EU_NNP`."""
+    if n_tokens < _FEWEST_COUNTED:
+        return None
+    for joint in (" ", "/", "|", "_"):
+        parted = [(token.rpartition(joint), n) for token, n in tokens.items()]
+        ends = {end for (word, _, end), _ in parted if word}
+        n_joined = sum(n for (word, _, end), n in parted if word and end)
+        if n_joined >= _MOST * n_tokens and len(ends) <= _FEW_DISTINCT and len(ends) < len(tokens) / 2:
+            shown = ", ".join(token[:20] for token, _ in tokens.most_common(3))
+            name = "a blank" if joint == " " else joint
+            return (
+                f"nearly all tokens in column {column} hold {name} and one of {len(ends)} endings ({shown}, …), as if"
+                " two columns were joined; separate them, with one kind of delimiter on all lines"
+            )
+    return None
 
 
 def _same_columns(sentences: Sequence[Sentence], n_tokens: int) -> str | None:

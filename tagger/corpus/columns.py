@@ -10,6 +10,17 @@ from pathlib import Path
 
 from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.notation import is_outside
+from tagger.corpus.rivals import (
+    are_exchanged,
+    are_versions,
+    better_token,
+    holds_decimals,
+    holds_labels,
+    is_mostly_outside,
+    lacks_outside,
+    n_words,
+    only_numbers,
+)
 from tagger.corpus.survey import Survey, decoded_lines
 
 Values = collections.Counter[str]
@@ -30,6 +41,7 @@ _POS_NAME = re.compile(r"(?:^|[-_. ])[ux]?pos(?:$|[-_. ])")
 _NUMBER = re.compile(r"-?[0-9.,:]+")
 _NEARLY = 0.8  # of the most different values: a lemma column has fewer than its words, but not many fewer
 _FEWER = 4  # how many times as many values as a column of tags a column of text has at least
+_FLAGS = 2  # the most values of a column that says yes or no
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
 _BRACKETED = re.compile(r"\(.*\*?\)*|\*\)+|\*")
 
@@ -106,6 +118,10 @@ def choose_columns(
     tags = [i for i in tags if i != token]
     named = _named_tag(header, token, tags)
     tag, doubts = (named, []) if named is not None else _tag_column(path, found, layout, columns, token, tags, names)
+    if named is None:
+        doubts = doubts or _doubts_of_tag(columns, token, tag, tags, names)
+    if "token" not in given and token not in _named_tokens(header):
+        doubts = _doubts_of_token(columns, token, tag, names) or doubts
     shown = -1 if tag == n - 1 else tag
     return Columns(
         columns={**given, "token": token, "tag": shown},
@@ -128,8 +144,48 @@ def _token_beside(columns: Sequence[Values], tag: int) -> int:
     return max((i for i in words if len(columns[i]) >= _NEARLY * most), default=1 if tag == 0 else 0)
 
 
+def _named_tokens(header: Sequence[str]) -> list[int]:
+    return [i for i, name in enumerate(header) if name.casefold() in _TOKEN_NAMES]
+
+
 def _named_token(header: Sequence[str], otherwise: int) -> int:
-    return next((i for i, name in enumerate(header) if name.casefold() in _TOKEN_NAMES), otherwise)
+    return next(iter(_named_tokens(header)), otherwise)
+
+
+def _doubts_of_token(columns: Sequence[Values], token: int, tag: int, names: _Names) -> list[str]:
+    """Return why the token column may be another one: the file has words, and they are elsewhere."""
+    if are_exchanged(columns, token, tag):
+        return [
+            f"{names.listed([token])} has {len(columns[token])} different values, as tags have, and"
+            f" {names.listed([tag])} {len(columns[tag]):,}, as words have; set data.columns.token to {tag} and"
+            f" data.columns.tag to {token}, or data.columns.token to {token} if they are right"
+        ]
+    better = better_token(columns, token, tag)
+    if better is None:
+        return []
+    shown = ", ".join(value[:20] for value, _ in columns[token].most_common(3))
+    return [
+        f"the tokens in {names.listed([token])} ({shown}, …) have {n_words(columns[token]):,} different words, and"
+        f" {names.listed([better])} has {n_words(columns[better]):,}; set data.columns.token to {better}, or to {token}"
+        " if it is right"
+    ]
+
+
+def _doubts_of_tag(columns: Sequence[Values], token: int, tag: int, tags: Sequence[int], names: _Names) -> list[str]:
+    """Return why the tag column may be another one."""
+    others = [i for i in range(token + 1, len(columns)) if i != tag]
+    spans = [i for i in others if i in tags]
+    if tag in tags:
+        rivals = [i for i in spans if lacks_outside(columns[tag]) and is_mostly_outside(columns[i])]
+        rivals += [i for i in spans if only_numbers(_types(columns[tag])) and not only_numbers(_types(columns[i]))]
+        rivals += [i for i in others if i not in spans and _is_bare_io(columns[i]) and len(columns[i]) > 1]
+    else:
+        n_values = len([value for value in columns[tag] if not is_outside(value)])
+        rivals = [i for i in others if not _is_bare_io(columns[tag]) and _is_bare_io(columns[i])]
+        rivals += [i for i in others if n_values <= _FLAGS and holds_labels(columns[i]) and len(columns[i]) > n_values]
+    if not rivals:
+        return []
+    return [f"{names.listed(sorted({*rivals, tag}))} could all hold the tags; set data.columns.tag to the one to learn"]
 
 
 def _named_tag(header: Sequence[str], token: int, tags: Collection[int]) -> int | None:
@@ -158,6 +214,9 @@ def _tag_column(
     """Return the tag column of a file with the token first, and the doubts about it."""
     last = len(columns) - 1
     if not tags:
+        labels = [i for i in range(token + 1, last) if holds_labels(columns[i])]
+        if labels and holds_decimals(columns[last]):
+            return labels[-1], []
         bracketed = [i for i in range(len(columns)) if holds_brackets(columns[i])]
         if bracketed and not holds_brackets(columns[last]) and _is_empty(columns[last]):
             return bracketed[-1], []
@@ -180,6 +239,13 @@ def _tag_column(
         ]
     if len(tags) > 1:
         joint = _joint(path, layout, found, tags)
+        versions = [i for i in tags if i != chosen and are_versions(joint, tags.index(i), tags.index(chosen))]
+        if versions:
+            listed = names.listed(sorted([*versions, chosen]))
+            return chosen, [
+                f"{listed} hold nearly the same tags, as gold and predicted ones do; set data.columns.tag to the one to"
+                " learn"
+            ]
         for i in reversed(tags[: tags.index(chosen)]):
             if _is_layer_of(joint, tags.index(i), tags.index(chosen)):
                 chosen = i
@@ -288,6 +354,10 @@ def _without_header(values: Values, name: str) -> Values:
     rest = collections.Counter(values)
     rest[name] -= 1
     return +rest
+
+
+def _types(values: Values) -> set[str]:
+    return {name for value in values if (name := _type_of(value)) is not None}
 
 
 def _type_of(value: str) -> str | None:

@@ -53,6 +53,18 @@ def test_each_sign_says_what_was_seen(data: str, sign: str) -> None:
     assert any(sign in found for found in signs(data)), signs(data)
 
 
+@pytest.mark.parametrize("joint", [" ", "/", "|", "_"])
+def test_two_columns_that_are_joined_are_doubted(joint: str) -> None:
+    def data(n_endings: int) -> str:
+        return "".join(f"{w}{joint}N{i % n_endings}\t{'O' if i % 3 else 'B-X'}\n" for i, w in enumerate(WORDS))
+
+    name = "a blank" if joint == " " else joint
+    (sign,) = signs(data(7))
+    assert sign.startswith(f"nearly all tokens in column 0 hold {name} and one of 7 endings (")
+    assert not signs(data(100)), "the second parts are words too"
+    assert not signs(data(7).replace(f"{joint}N3", "")), "one token in seven is a word"
+
+
 def test_brackets_are_no_tags() -> None:
     data = "a\tB-X\t(PER*\nb\tI-X\t*)\nc\tO\t*\n"
     (sign,) = signs(data, columns={"token": 0, "tag": 2})

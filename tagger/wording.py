@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 MOST_CHARACTERS = 1000  # in a message or one line of its details
 
@@ -16,13 +16,17 @@ _UNSAFE = re.compile(
 )
 
 
-def with_options(text: str, names: Iterable[str]) -> str:
+def with_options(text: str, names: Collection[str]) -> str:
     """Return a message in which the options of a command take the place of the keys of a config.
 
     >>> with_options("set data.encoding, as in --set data.encoding=cp1252", ["encoding"])
     'set --encoding, as in --encoding cp1252'
+    >>> with_options("set data.columns.tag to 2", ["columns"])
+    'set tag in --columns to 2'
     """
     any_name = "|".join(map(re.escape, names))
+    if "columns" in names:
+        text = re.sub(r"\bdata\.columns\.(token|tag)\b", r"\1 in --columns", text)
     return re.sub(rf"\bdata\.({any_name})\b", r"--\1", re.sub(rf"--set data\.({any_name})=", r"--\1 ", text))
 
 

@@ -62,7 +62,7 @@ def test_a_file_is_read_as_it_was_meant(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("1-index-column/train-two-layers.tsv", "columns 2 and 3 look like tags; using 2; set data.columns.tag"),
+        ("1-index-column/train-two-layers.tsv", "columns 2 and 3 look like tags; using 2; set tag in --columns"),
         ("5-csv/kaggle-like.csv", "the file is CSV with 4 columns, expected CoNLL"),
         ("5-csv/e-ner-like.csv", "the file is CSV with 2 columns, expected CoNLL"),
         ("7-header/hipe-like.tsv", "columns 1 NE-COARSE-LIT and 2 NE-NESTED look like tags; using 1"),

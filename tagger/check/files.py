@@ -146,14 +146,19 @@ def check_file(
         path,
         _format(layout, notation, bytes_found),
         _counts(sentences, tags, notation),
-        sorted(problems),
+        sorted(_with_options(problem) for problem in problems),
         sentences,
         tags,
         notation,
         layout,
-        notes=detected.notes,
+        notes=[with_options(note, _OPTIONS) for note in detected.notes],
         stamp=stamp,
     )
+
+
+def _with_options(problem: Problem) -> Problem:
+    message, common = (with_options(text, _OPTIONS) for text in (problem.message, problem.common))
+    return dataclasses.replace(problem, message=message, common=common)
 
 
 # --- Bytes ------------------------------------------------------------------------------------------------------------
@@ -236,8 +241,7 @@ def _detect(path: str, settings: CheckSettings, encoding: str) -> Detected:
 
 def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | None) -> list[Sentence]:
     def report(error: DataError) -> None:
-        text, common = (with_options(message, _OPTIONS) for message in (error.text, error.common))
-        problems.append(Problem(error.line, ERROR, text, error.kind, common))
+        problems.append(Problem(error.line, ERROR, error.text, error.kind, error.common))
 
     with open_corpus(path) as stream:
         read = read_sentences(stream, layout, path=path, gold=True, n_columns=n_columns, report=report)
@@ -257,7 +261,7 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
-            problems.append(Problem(0, ERROR, with_options(error.message, _OPTIONS), "scheme"))
+            problems.append(Problem(0, ERROR, error.message, "scheme"))
             return Notation(scheme=NO_SCHEME)
         else:
             problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,13 @@ from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
+from tagger.corpus.rivals import better_token
 from tagger.corpus.schemes import OUTSIDE, split_tag
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
-from tagger.wording import cell
+from tagger.wording import cell, counted
 
+_N_LOOKED_AT = 5000  # token lines whose columns are compared
 _SHOWN_SENTENCES = 3  # as proof of how a file was read
 _SHOWN_WIDTH, _SHOWN_TEXT = 64, 24  # of a sentence, and of a token or tag in it
 
@@ -116,8 +118,57 @@ def load_gold(paths: Files, layout: Layout, notation: Notation, *, max_lines: in
     try:
         own = notation_of_other([sentence.tags for sentence in sentences], notation)
     except BadTag as bad:
-        raise _bad_tag_error(name, sentences, bad) from None
+        raise _bad_tag_error(name, sentences, bad, _remedy_as_in_training(sentences, layout)) from None
     return _corpus(name, sentences, own)
+
+
+def _remedy_as_in_training(sentences: Sequence[Sentence], layout: Layout) -> str:
+    n = usual_columns(sentences, layout)
+    if layout.n_columns is not None and n != layout.n_columns:
+        return (
+            f"and the lines have {counted(n, 'column')}, those of the training file {layout.n_columns}, so the tags may"
+            " be in another column; set data.columns.tag to it, or remove the columns that the training file does not"
+            " have"
+        )
+    shown = f", such as {', '.join(sorted(layout.known_tags)[:3])}" if layout.known_tags else ""
+    return f"expected tags as in the training file{shown}; fix it, or read another column with data.columns.tag"
+
+
+def usual_columns(sentences: Sequence[Sentence], layout: Layout) -> int:
+    """Return the number of columns of most token lines."""
+    counts = collections.Counter(len(fields) for fields in _first_fields(sentences, layout))
+    return max(counts, key=lambda n: (counts[n], n), default=0)
+
+
+def _first_fields(sentences: Sequence[Sentence], layout: Layout) -> Iterator[list[str]]:
+    """Yield the fields of the first token lines, some thousand of them."""
+    split = layout.splitter()
+    lines = (sentence.lines[row] for sentence in sentences for row in sentence.token_rows)
+    for line in itertools.islice(lines, _N_LOOKED_AT):
+        yield split(line.decode(layout.encoding, "replace").strip("\ufeff\r\n"))
+
+
+def compare_columns(corpus: Corpus, layout: Layout) -> tuple[str | None, str | None]:
+    """Compare the columns of a dev or test file with those of the training file.
+
+    Returns:
+        A note if their numbers differ, and a doubt if the words are in another column than in the training file.
+    """
+    n = usual_columns(corpus.sentences, layout)
+    if layout.n_columns is None or n == layout.n_columns or layout.ragged:
+        return None, None
+    rows = [fields for fields in _first_fields(corpus.sentences, layout) if len(fields) == n]
+    columns = [collections.Counter(values) for values in zip(*rows, strict=True)]
+    token, tag = layout.columns["token"], layout.columns.get("tag", -1) % n
+    shown = ", ".join(value[:20] for value, _ in columns[token].most_common(3))
+    found = f"its lines have {counted(n, 'column')}, those of the training file {layout.n_columns}"
+    better = better_token(columns, token, tag)
+    if better is not None:
+        return None, (
+            f"{found}, and the token is read from column {token} ({shown}, …), expected words, as in column {better};"
+            " give it the columns of the training file"
+        )
+    return f"{found}; the token is read from column {token} ({shown}, …), the tag from column {tag}", None
 
 
 def note_on_notation(corpus: Corpus, trained: Notation) -> str | None:
@@ -187,14 +238,15 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
     return Corpus(name, sentences, tags, notation)
 
 
-def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
+def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag, remedy: str | None = None) -> DataError:
     where = [(sentence, i) for sentence in sentences for i, tag in enumerate(sentence.tags) if tag == bad.tag]
     first, row = where[0]
     path = first.path or name
     signs = signs_in_tag(bad.tag)
     held = f" (it holds {named(signs)})" if signs else ""
     return DataError(
-        f"{path}:{first.line_number(row)}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
+        f"{path}:{first.line_number(row)}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}"
+        f"{f', {remedy}' if remedy else f'; {bad.remedy}'}",
         detail=[f"{_line(sentence, i, path)}: {sentence.tokens[i]} {bad.tag}" for sentence, i in where[:3]]
         + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )

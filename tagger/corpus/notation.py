@@ -174,7 +174,9 @@ def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> 
     pairs = _pairs_of(sentences)
     n_odd = _n_ill_formed(pairs, {OUTSIDE: OUTSIDE, **canonical}, trained.scheme)
     n_tagged = sum(n for tag, n in counts.items() if canonical.get(tag) != OUTSIDE)
-    if not bad and n_odd <= max(_FEW, _MOST_ODD * n_tagged):
+    # In IO anything is a type, so a file with another word for outside fits, but has no token outside.
+    all_tagged = trained.scheme == "IO" and n_tagged == counts.total()
+    if not bad and n_odd <= max(_FEW, _MOST_ODD * n_tagged) and not all_tagged:
         return trained
     try:
         own, _ = detect_notation(sentences)
@@ -182,7 +184,9 @@ def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> 
         own = Notation(scheme=NO_SCHEME)
     if own.scheme != NO_SCHEME:
         n_own_odd = _n_ill_formed(pairs, {tag: own.canonical(tag) for tag in (OUTSIDE, *counts)}, own.scheme)
-        if bad or 2 * n_own_odd <= n_odd:
+        if all_tagged and not any(own.canonical(tag) == OUTSIDE for tag in counts):
+            return trained
+        if bad or all_tagged or 2 * n_own_odd <= n_odd:
             return own
     if bad:
         raise BadTag(bad, trained.scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tagger.corpus.dataset import Corpus, load_gold, note_on_notation
+from tagger.corpus.dataset import Corpus, compare_columns, load_gold, note_on_notation
 from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.lines import Files, files_of, names_of, require_regular
 from tagger.corpus.notation import Notation
@@ -149,6 +149,10 @@ def _gold_and_pred(
     corpus = load_gold(paths, layout, trained, max_lines=CHUNK_LINES)
     if (text := note_on_notation(corpus, trained)) is not None:
         note(f"{corpus.path}: {text}")
+    chosen_by_user = layout.columns != predictor.model.manifest.layout.columns
+    for text in compare_columns(corpus, layout):
+        if text is not None and not chosen_by_user:
+            note(f"{corpus.path}: {text}")
     for doubt in _doubts_of_gold(corpus, layout, trained):
         note(f"{corpus.path}: {doubt}")
     for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, note).watch(corpus.sentences):

@@ -10,6 +10,7 @@ from tagger.check.sentences import notes_on_sentences
 from tagger.config import DataConfig
 from tagger.corpus.dataset import (
     Corpus,
+    compare_columns,
     load_gold,
     load_training,
     note_on_notation,
@@ -26,6 +27,7 @@ from tagger.errors import DataError
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
+_FEWEST_UNKNOWN = 100  # tokens of dev below which the share of unknown ones proves nothing
 _MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 
 
@@ -47,10 +49,12 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
         note(f"dev: {_describe(dev)}")
         _note_notation(dev, notation, "dev", note)
         _warn_of_sentences(dev, layout, warn)
+        _compare_columns(dev, layout, "dev", data, note, warn)
     complain = warn if data.trust else None
     require_plausible(train, layout, notation, complain)
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
+        _warn_of_unknown(train, dev, warn)
         if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
             no_entity = (
                 "found no entity in dev, expected some: without them accuracy decides which epoch is best, not F1"
@@ -61,6 +65,7 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
         # instead of after it.
         test = load_gold(data.test, layout, notation)
         _note_notation(test, notation, "test", note)
+        _compare_columns(test, layout, "test", data, note, warn)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
 
@@ -157,6 +162,26 @@ def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> 
     text = note_on_notation(corpus, trained)
     if text is not None:
         note(f"{name}: {text}")
+
+
+def _compare_columns(corpus: Corpus, layout: Layout, name: str, data: DataConfig, note: Tell, warn: Tell) -> None:
+    """Stop if a dev or test file does not have its words where the training file has them, unless it is trusted."""
+    found, doubt = compare_columns(corpus, layout)
+    if found is not None:
+        note(f"{name}: {found}")
+    if doubt is not None:
+        stop_or_warn(corpus.path, [doubt], warn if data.trust else None)
+
+
+def _warn_of_unknown(train: Corpus, dev: Corpus, warn: Tell) -> None:
+    """Warn if most tokens of dev do not occur in train, as where one of them is in another language."""
+    known = {token.casefold() for sentence in train.sentences for token in sentence.tokens}
+    n_unknown = sum(token.casefold() not in known for sentence in dev.sentences for token in sentence.tokens)
+    if dev.n_tokens >= _FEWEST_UNKNOWN and n_unknown > dev.n_tokens / 2:
+        warn(
+            f"{dev.path}: {n_unknown} of {dev.n_tokens} tokens are not in the training data, expected fewer than half;"
+            " check that the language and the columns are the same"
+        )
 
 
 def _warn_of_sentences(corpus: Corpus, layout: Layout, warn: Tell) -> None:

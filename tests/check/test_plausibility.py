@@ -23,7 +23,7 @@ def test_numbers_that_count_up_are_not_words() -> None:
     (sign,) = signs(data)
     assert sign == (
         "the tokens in column 0 are numbers that count up in each sentence (1, 2, 3 …), expected words; set"
-        " data.columns.token to the column of the words, such as 1"
+        " token in --columns to the column of the words, such as 1"
     )
     assert not signs("1\tB-X\n7\tO\n3\tO\n\n1\tO\n3\tB-X\n\n")
 

@@ -13,6 +13,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import (
     Corpus,
+    compare_columns,
     cut_long,
     load_gold,
     load_training,
@@ -199,6 +200,7 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
 
 def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus_file: Path) -> None:
     remedy = "; fix it, or set data.scheme ('none' means plain tags, which have no spans)"
+    as_trained = ", expected tags as in the training file; fix it, or read another column with data.columns.tag"
     data = "a B-PER\n\nb O\nc B-PER\nd X\n\ne X\nf X\ng X\nh Y\n" + "i B-PER\n" * 9
     with pytest.raises(DataError) as caught:
         load(corpus_file, data)
@@ -206,11 +208,11 @@ def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus
     assert caught.value.detail == ("line 5: d X", "line 7: e X", "line 8: f X", "… and 1 more")
     with pytest.raises(DataError) as caught:
         load_gold(corpus_file, Layout(), Notation(scheme="BILOU"))
-    assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme BILOU" + remedy
+    assert caught.value.message == f"{corpus_file}:5: tag 'X' does not fit the scheme BILOU" + as_trained
     corpus_file.write_text("a B-PER\nb O\nc E-PER\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
         load_gold(corpus_file, Layout(), Notation(scheme="IOB2"))
-    assert caught.value.message == f"{corpus_file}:3: tag 'E-PER' does not fit the scheme IOB2" + remedy
+    assert caught.value.message == f"{corpus_file}:3: tag 'E-PER' does not fit the scheme IOB2" + as_trained
     assert caught.value.detail == ("line 3: c E-PER",)
     corpus_file.write_text("a X\nb B-PER\nc Y\nd O\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -281,7 +283,7 @@ def test_a_tag_that_does_not_fit_is_located_in_its_own_file(tmp_path: Path) -> N
     assert caught.value.detail == ("line 3: d X", f"{paths[2]}:1: e X")
     with pytest.raises(DataError) as caught:
         load_gold(paths, Layout(), Notation(scheme="IOB2"))
-    assert caught.value.message.startswith(f"{paths[1]}:3: tag 'X' does not fit the scheme IOB2; ")
+    assert caught.value.message.startswith(f"{paths[1]}:3: tag 'X' does not fit the scheme IOB2, expected tags as in")
 
 
 def test_the_examples_of_an_error_name_the_other_file_that_they_are_in(tmp_path: Path) -> None:
@@ -289,6 +291,42 @@ def test_the_examples_of_an_error_name_the_other_file_that_they_are_in(tmp_path:
     with pytest.raises(DataError, match="scheme: cannot tell") as caught:
         several(paths)
     assert caught.value.detail[-2:] == ("line 1: a PER", f"{paths[1]}:1: c LOC")
+
+
+def one(folder: Path, name: str, *rows: str) -> str:
+    return files(folder, **{name: "\n".join(row.replace(" ", "\t") for row in rows) + "\n"})[0]
+
+
+def test_a_dev_file_with_its_words_in_another_column_is_doubted(tmp_path: Path) -> None:
+    words = [chr(97 + i // 5) * (1 + i % 5) for i in range(60)]
+    layout = detect_layouts(
+        one(tmp_path, "train", *(f"{w} {'B-X' if i % 3 else 'O'}" for i, w in enumerate(words))), Requested()
+    ).layout
+
+    def compared(row: str) -> tuple[str | None, str | None]:
+        path = one(
+            tmp_path, "dev", *(row.format(i=i, word=w, tag="B-X" if i % 3 else "O") for i, w in enumerate(words))
+        )
+        return compare_columns(load_gold(path, layout, Notation(scheme="IOB2")), layout)
+
+    assert compared("{word} {tag}") == (None, None)
+    found = "its lines have 3 columns, those of the training file 2"
+    assert compared("{word} NN {tag}") == (
+        f"{found}; the token is read from column 0 (a, aa, aaa, …), the tag from column 2",
+        None,
+    )
+    assert compared("{i} {word} {tag}") == (
+        None,
+        f"{found}, and the token is read from column 0 (0, 1, 2, …), expected words, as in column 1; give it the columns"
+        " of the training file",
+    )
+    with pytest.raises(DataError) as caught:
+        compared("{word} {tag} NN")
+    assert caught.value.message.endswith(
+        "tag 'NN' does not fit the scheme IOB2, and the lines have 3 columns, those of the training file 2, so the tags"
+        " may be in another column; set data.columns.tag to it, or remove the columns that the training file does not"
+        " have"
+    )
 
 
 def test_files_with_another_layout_or_notation_are_named(tmp_path: Path) -> None:

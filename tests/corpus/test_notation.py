@@ -256,6 +256,17 @@ def test_a_dev_file_may_be_spelled_in_another_way() -> None:
     assert notation_of_other(tags("PER_B PER-I O"), trained) == trained, "the separator and O fit any notation"
 
 
+@pytest.mark.parametrize(
+    "spelled", [Notation(scheme="IOB1", outside="_"), Notation(scheme="IOB2", suffix=True, outside="NO")]
+)
+def test_a_dev_file_with_another_word_for_outside_is_not_read_as_io(spelled: Notation) -> None:
+    sentences = [[spelled.spell(tag) for tag in tags_from_spans(DEV, 10, spelled.scheme)]] * 10
+    found = notation_of_other(sentences, Notation(scheme="IO"))
+    assert (found.scheme, found.outside, found.suffix) == (spelled.scheme, spelled.outside, spelled.suffix)
+    # Where no token is outside, there is nothing to tell.
+    assert notation_of_other([["I-PER", "I-LOC"]] * 10, Notation(scheme="IO")) == Notation(scheme="IO")
+
+
 def test_a_dev_file_that_is_too_small_to_tell_takes_the_notation_of_the_training_file() -> None:
     for text in ("I-PER I-PER O I-LOC", "O O", "B-PER", "I-LOC O I-LOC O I-LOC O I-LOC O I-LOC"):
         assert notation_of_other(tags(text), Notation(scheme="IOB2")) == Notation(scheme="IOB2")

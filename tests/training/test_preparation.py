@@ -327,3 +327,24 @@ def test_faults_of_sentences_are_warnings_with_the_remedy(prepared) -> None:
         " each line end once (tr -d '\\r' < FILE > COPY)"
     )
     assert dev_warning.startswith("line 3: the line begins with U+FEFF ZERO WIDTH NO-BREAK SPACE, a byte-order mark")
+
+
+def test_a_dev_file_with_its_words_elsewhere_stops_and_one_of_other_words_warns(prepared) -> None:
+    words = [chr(97 + i // 5) * (1 + i % 5) for i in range(120)]
+
+    def rows(row: str) -> str:
+        return "".join(row.format(i=i, word=w, tag="O" if i % 3 else "B-X") + "\n" for i, w in enumerate(words))
+
+    train, numbered = rows("{word} {tag}"), rows("{i} {word} {tag}")
+    with pytest.raises(
+        DataError, match=r"dev: its lines have 3 columns, those of the training file 2, and the token is"
+    ):
+        prepared(train=train, dev=numbered)
+    assert any(
+        "the token is read from column 0" in text for text in prepared("data.trust=true", train=train, dev=numbered)[2]
+    )
+    _, notes, warnings = prepared(train=train, dev=rows("{word} NN {tag}"))
+    assert any(note.startswith("dev: its lines have 3 columns") for note in notes)
+    assert not warnings
+    (warning,) = prepared(train=train, dev=rows("x{word}y {tag}"))[2]
+    assert "120 of 120 tokens are not in the training data, expected fewer than half" in warning

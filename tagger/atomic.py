@@ -151,7 +151,7 @@ def check_replaceable(target: Path, names: frozenset[str], *, marker: str) -> No
 def check_writable(target: Path) -> None:
     """Raise ModelError if no directory can be created beside `target`."""
     target = target.resolve()
-    probe = _fresh(target)
+    probe = _fresh(target, "0" * 16)  # the longest name that a new directory may get
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         probe.mkdir(exist_ok=True)
@@ -195,7 +195,8 @@ def remove_leftovers(target: Path, *, marker: str) -> None:
 
 def explain_not_writable(target: Path, error: OSError) -> ModelError:
     """Return the error that says why a directory cannot be written, and what to do."""
-    remedy = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
+    remedies = {errno.ENOSPC: "free some space", errno.ENAMETOOLONG: "shorten its name"}
+    remedy = remedies.get(error.errno or 0, "check its permissions")
     return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
 

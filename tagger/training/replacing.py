@@ -161,10 +161,24 @@ class Place:
         """Continue a finished training: its model stays in place until the additional epochs are done."""
         self.replaced = None if self._rules.at_once else standing_in(self.directory)
 
-    def resume(self, record: Mapping[str, Any]) -> None:
-        """Continue a training; `record` is that of its state."""
-        expected, found = record.get("replaces"), standing_in(self.directory)
-        if expected is None or found is None:
+    def resume(self, record: Mapping[str, Any], config: Config) -> None:
+        """Continue a training.
+
+        Args:
+            record: that of its state.
+
+        Raises:
+            ModelError: since it was interrupted, a model of another config or of other data was put in the directory.
+        """
+        found = standing_in(self.directory)
+        if found is None or self._rules.at_once or "replaces" not in record:  # a state of an older version
+            return
+        expected = record["replaces"]
+        if expected is None:
+            if not self._is_own(found, record, config):
+                if not self._rules.force:
+                    _check_origin(found.origin, origin_of(config, self._rules.config_file), self.directory)
+                self.replaced = found
             return
         if found.checksum != expected:
             # Either this training was interrupted right after it had replaced the model, or somebody else did that.
@@ -172,6 +186,13 @@ class Place:
             if kept is not None and kept.checksum == expected:
                 return
         self.replaced = found
+
+    def _is_own(self, found: Standing, record: Mapping[str, Any], config: Config) -> bool:
+        """Return whether a model can be the best one so far of the training whose state has this record."""
+        own = origin_of(config, self._rules.config_file)
+        # It may be one epoch ahead, because a model is written before the state.
+        is_later = found.dev.get("epoch", 0) > record["epoch"] + 1 if "epoch" in record else False
+        return not is_later and all(found.origin.get(key) == value for key, value in own.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return what a state must hold for `resume`."""

@@ -182,7 +182,7 @@ def train_seeds(
         else:
             for text in check_same(state.record, fingerprint, str(checkpoints.directory)):
                 listener.warn(f"--resume: {text}; the result may differ in its last bits")
-            place.resume(state.record)
+            place.resume(state.record, config)
             runs = _runs_of(state, checkpoints)
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None

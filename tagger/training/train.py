@@ -79,7 +79,7 @@ def train(
             if state is None:
                 place.begin(config)
             else:
-                place.resume(state.record)
+                place.resume(state.record, config)
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]

@@ -86,7 +86,9 @@ def test_the_schedule_is_chosen_from_the_pieces_that_training_sees(prepared) -> 
         notes[-1]
         == "training.batch_size: 8, training.epochs: 37 and training.patience: 10, chosen for 300 training sentences"
     )
-    result, notes, _ = prepared("data.max_length=4", "training.batch_size=32", "training.epochs=2", train=many)
+    result, notes, _ = prepared(
+        "data.max_length=4", "training.batch_size=32", "training.epochs=2", "training.patience=5", train=many
+    )
     assert (result.schedule.batch_size, result.training_set.batch_size, result.schedule.epochs) == (32, 32, 2)
     assert not any("chosen" in note for note in notes)
 

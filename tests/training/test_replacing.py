@@ -138,7 +138,7 @@ def test_a_finished_model_is_replaced_at_the_end_and_kept(configs, tmp_path: Pat
     assert record == {"replaces": place.replaced.checksum}
 
     resumed = Place(directory, Replacing(keep_previous=keep))
-    resumed.resume(record)
+    resumed.resume(record, config)
     assert resumed.replaced == place.replaced
     assert resumed.publish(new) == (tmp_path / "m.previous" if keep else None)
     assert resumed.to_json() == {"replaces": None}
@@ -147,9 +147,9 @@ def test_a_finished_model_is_replaced_at_the_end_and_kept(configs, tmp_path: Pat
     if keep:
         assert (tmp_path / "m.previous/manifest.json").read_bytes() == old
         again = Place(directory)  # killed after the exchange and before the next state was written
-        again.resume(record)
+        again.resume(record, config)
         assert again.replaced is None, "the model in place belongs to this training"
-    Place(directory).resume({})  # the state of an older version
+    Place(directory).resume({}, config)  # the state of an older version
 
 
 def test_a_model_that_was_put_there_meanwhile_is_kept_too(configs, tmp_path: Path) -> None:
@@ -158,8 +158,39 @@ def test_a_model_that_was_put_there_meanwhile_is_kept_too(configs, tmp_path: Pat
     record = place.to_json()
     stored_model.save(tmp_path / "m", seed=2)
     place = Place(tmp_path / "m")
-    place.resume(record)
+    place.resume(record, configs("a", "output.model_dir=m"))
     assert place.replaced == standing_in(tmp_path / "m")
+
+
+def test_a_model_that_was_put_where_an_interrupted_training_had_none_is_kept_too(configs, tmp_path: Path) -> None:
+    config, directory, rules = (
+        configs("a", "output.model_dir=m"),
+        tmp_path / "m",
+        Replacing(config_file=Path("a/my.yaml")),
+    )
+    record = begin(config, "a/my.yaml").to_json() | {"epoch": 3}
+
+    def resumed(rules: Replacing = rules) -> Place:
+        place = Place(directory, rules)
+        place.resume(record, config)
+        return place
+
+    assert resumed().replaced is None, "there is no model"
+    train_in(config, "a/my.yaml")
+    for epoch in (1, 4):
+        stored_model.rewrite_manifest(directory, dev={"epoch": epoch, "accuracy": 0.5})
+        assert resumed().replaced is None, "the model is the best one of the training so far"
+    stored_model.rewrite_manifest(directory, dev={"epoch": 5, "accuracy": 0.5})
+    assert resumed().replaced == standing_in(directory), "the training has not come so far"
+    stored_model.rewrite_manifest(directory, dev={"epoch": 3, "accuracy": 0.5}, origin={})
+    assert resumed().replaced == standing_in(directory), "nobody knows where the model comes from"
+    begin(configs("b", "output.model_dir=m"), "b/my.yaml", force=True)
+    train_in(configs("b", "output.model_dir=m"), "b/my.yaml")
+    with pytest.raises(
+        ModelError, match=r"m: found a model that was trained with b/my\.yaml, expected one of a/my\.yaml"
+    ):
+        resumed()
+    assert resumed(Replacing(config_file=Path("a/my.yaml"), force=True)).replaced == standing_in(directory)
 
 
 def test_foreign_files_in_the_place_of_the_previous_model_are_not_replaced(tmp_path: Path) -> None:

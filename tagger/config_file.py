@@ -104,7 +104,11 @@ def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
         raise
     except _NOT_VALID as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        if isinstance(error, yaml.reader.ReaderError):
+            line = text.count("\n", 0, error.position) + 1
+        else:
+            line = mark.line + 1 if mark else 0
+        where = f"{path}:{line}" if line else str(path)
         problem = getattr(error, "problem", None) or shortened(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{where}: not valid YAML: {problem}; fix the line") from None
     if not isinstance(values, dict):

@@ -51,6 +51,7 @@ def write(tmp_path: Path):
         (MINIMAL + "  encoding: uft-8\n", ":3: data.encoding: encoding: 'uft-8' is unknown, expected one that Python knows, such as utf-8, latin-1, euc_jp"),
         (MINIMAL + "model:\n  units: 1\n  units: 2\n", ":5: found the key model.units, which is also on line 4, expected it once; delete one"),
         ("data: [\n", ":2: not valid YAML: expected the node content, but found '<stream end>'; fix the line"),
+        ("data: {train: x}\nmodel: {units: 3}  # \x1b\n", ":2: not valid YAML: unacceptable character #x001b: special characters are not allowed; fix the line"),
         ("data: !!python/object:os.system {}\n", ":1: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'; fix the line"),
         ("- a\n", ": found a list, expected sections such as data: and model:"),
         ("", ": found nothing, expected sections such as data: and model:"),

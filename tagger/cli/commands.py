@@ -384,7 +384,10 @@ def check(
         reports = check_files(files, given, as_training=config is not None, n_train=n_train)
     changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
-    console.write(text.encode())
+    if as_json:
+        console.write(text.encode())
+    else:
+        console.show(text)
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
 

@@ -80,7 +80,7 @@ class StopRequest:
 
 def _clear_line() -> None:
     """Remove the `^C` that a terminal shows, and the progress bar that it is attached to; the bar is drawn again."""
-    if _terminal_width() is not None:
+    if _terminal_width(sys.stderr) is not None:
         with contextlib.suppress(OSError, ValueError):
             os.write(sys.stderr.fileno(), b"\n" if os.environ.get("TERM") == "dumb" else b"\r\x1b[K")
 
@@ -172,27 +172,35 @@ def laid_out(text: str, *details: str) -> str:
 
     Elsewhere each line stays whole, because programs read it.
     """
-    width = _terminal_width()
+    width = _terminal_width(sys.stderr)
     lines = []
     for indent, line in (("", text), *(("  ", detail) for detail in details)):
-        line = indent + visible(abridged(line))
-        if width is not None and len(line) > width:
-            wrapper = textwrap.TextWrapper(
-                width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
-            )
-            lines += wrapper.wrap(line)
-        else:
-            lines.append(line)
+        lines += _wrapped(indent + visible(abridged(line)), width)
     return "\n".join(lines)
 
 
-def _terminal_width() -> int | None:
-    """Return the width of the terminal that shows standard error, or None if that is not a terminal."""
+def show(text: str) -> None:
+    """Write text to standard output, on a terminal wrapped at words."""
+    width = _terminal_width(sys.stdout)
+    lines = (part for line in text.removesuffix("\n").split("\n") for part in (_wrapped(line, width) or [""]))
+    write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    """Return a line in parts that fit on a terminal, all but the first indented by two more characters."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _terminal_width(stream: IO[str] | None) -> int | None:
+    """Return the width of the terminal that shows a stream, or None if that is not a terminal."""
     try:
-        if not sys.stderr.isatty():
+        if stream is None or not stream.isatty():
             return None
-        return max(40, os.get_terminal_size(sys.stderr.fileno()).columns or 80)
-    except (OSError, ValueError, AttributeError):  # standard error is closed, or has no descriptor
+        return max(40, os.get_terminal_size(stream.fileno()).columns or 80)
+    except (OSError, ValueError, AttributeError):  # the stream is closed, or has no descriptor
         return None
 
 

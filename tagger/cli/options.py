@@ -68,6 +68,8 @@ def require_corpus(path: str, *, model: str, config: str) -> None:
     Args:
         model, config: how to name these two instead, for the message.
     """
+    if not path:
+        raise DataError("FILE: found an empty name, expected a CoNLL file; name it (is a variable of the shell empty?)")
     place = Path(path)
     try:
         is_model = (place / "manifest.json").is_file()

@@ -236,6 +236,12 @@ def check_place(directory: Path, *, keep_previous: bool = False) -> None:
     Raises:
         ModelError: the directory holds something else, or cannot be written.
     """
+    inside = surrounding_model(directory)
+    if inside is not None:
+        raise ModelError(
+            f"{directory}: is inside the model directory {inside}, expected another place, because a model directory"
+            " may not hold other files; name one with --model"
+        )
     _check_replaceable(directory, keep_previous=keep_previous)
     check_writable(directory)
 

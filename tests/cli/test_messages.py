@@ -88,6 +88,15 @@ def test_on_a_terminal_an_error_wraps_at_words_and_its_details_are_indented() ->
     )
 
 
+def test_on_a_terminal_a_report_wraps_too_and_keeps_its_indents(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("".join(f"w{i}\tB-TYPE{i % 25}\nx\tO\n" for i in range(200)) + "\n")
+    lines = in_terminal(STUB, "check", str(tmp_path / "f"), columns=60).splitlines()
+    assert max(map(len, lines)) <= max(60, len(str(tmp_path / "f")) + 12)
+    at = next(i for i, line in enumerate(lines) if line.startswith("  entities: TYPE0 8, "))
+    assert lines[at + 1].startswith("    TYPE")
+    assert lines[-1] == "  0 errors, 0 warnings"
+
+
 def test_elsewhere_an_error_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     console.say("error: " + "word " * 60, "detail " * 30)
     assert len(capsys.readouterr().err.splitlines()) == 2

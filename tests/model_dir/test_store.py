@@ -169,8 +169,18 @@ def test_an_unwritable_place_is_found_before_training(tmp_path: Path) -> None:
     for place in (tmp_path / "file/model", tmp_path / ("long" * 100), Path("/proc/model")):
         with pytest.raises(ModelError, match=r"cannot be written: .* choose another place"):
             check_place(place)
+    with pytest.raises(ModelError, match="File name too long; shorten its name, or choose another place with --model"):
+        check_place(tmp_path / ("m" * 236))  # its own name would fit, and the one beside it would not
+    check_place(tmp_path / ("m" * 220))
     check_place(tmp_path / "new/model")
     assert not (tmp_path / "new/model").exists()
+
+
+def test_a_place_inside_a_model_directory_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    for name in ("model/sub", "model/deep/sub"):
+        with pytest.raises(ModelError, match=r"sub: is inside the model directory .*model, expected another place"):
+            check_place(tmp_path / name)
 
 
 def test_a_link_to_a_model_directory_is_followed(tmp_path: Path) -> None:

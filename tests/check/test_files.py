@@ -451,6 +451,19 @@ def test_training_files_with_other_columns_are_an_error(folder: Path) -> None:
     assert "b: found 3 columns by TAB (token 0, tag -1), expected 2 columns by TAB" in text
 
 
+def test_a_tag_that_holds_a_space_is_explained_in_a_file_with_spaces_and_read_between_tabs(folder: Path) -> None:
+    rows = "Ilsa x B-PER\nreads x O\nDune x B-Titre 2\n\n" * 20
+    errors = [problem for problem in check(rows.encode()).problems if problem.severity == "error"]
+    assert [error.line for error in errors] == list(range(3, 80, 4))
+    assert errors[0].message.startswith(
+        "found 4 columns, expected 3 as on most lines: a token or a tag may hold a blank, or a column is extra; fix the"
+        " line (between TABs, both can hold blanks)"
+    )
+    report = check(rows.replace("Titre 2", "Titre~2").replace(" ", "\t").replace("~", " ").encode())
+    assert not report.n_errors
+    assert report.counts["types"] == {"PER": 20, "Titre 2": 20}
+
+
 def test_one_malformed_first_line_is_the_only_error(folder: Path) -> None:
     report = check(b"EU x B-ORG\n" + b"a O\nb B-PER\n" * 20)
     assert [problem.line for problem in report.problems if problem.severity == "error"] == [1]

@@ -256,6 +256,16 @@ def test_seeds_without_a_finished_step_do_not_block_another_training(configured)
     assert not train_three(configured("output.model_dir=m", "model.units=7")).stopped
 
 
+def test_seeds_of_several_training_files_resume_with_the_same_ones_only(configured) -> None:
+    Path("more").write_text(CORPUS)
+    several = ("output.model_dir=m", "data.train=[corpus, more]")
+    with pytest.raises(KeyboardInterrupt):
+        train_three(configured(*several), parts=dataclasses.replace(QUICK, evaluate_file=interrupt))
+    with pytest.raises(ConfigError, match=r"^--resume: data\.train: found "):
+        train_three(configured("output.model_dir=m"), resume=True)
+    assert [run.seed for run in train_three(configured(*several), resume=True).runs] == [1, 2, 3]
+
+
 def test_a_stop_scores_no_test_file(configured) -> None:
     parts = dataclasses.replace(QUICK, evaluate_file=interrupt)
     stopped = train_three(configured("output.model_dir=m"), should_stop=lambda: True, parts=parts)

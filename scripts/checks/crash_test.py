@@ -1,14 +1,15 @@
 """Interrupt trainings at random in every way, resume them, and compare them with an uninterrupted training.
 
-    python scripts/checks/crash_test.py                    # 200 kills, 30 failing writes, 20 full disks: an hour
-    python scripts/checks/crash_test.py --kills 3 --replacing 3 --errors 2 --full 1 --seed 7
+    python scripts/checks/crash_test.py                    # 240 kills, 30 failing writes, 20 full disks: an hour
+    python scripts/checks/crash_test.py --kills 3 --early 1 --seeds 1 --replacing 3 --errors 2 --full 1 --seed 7
 
 Each run is one training of a small network on data/sample, interrupted a few times: by kill -9 at a random moment, by
 writes, syncs and renames that fail at random (a write may be incomplete), or by a file system that is full. After every
 interruption the model directory must be whole or missing. At the end all weights, the exported network and the history
 must be equal, bit for bit, to those of an uninterrupted run. With --replacing, a finished model of another seed is in
 the directory before: after every kill, that model or the finished new one must be there, bit for bit, and at the end
-the old one beside it. Prints a line of JSON; exits with 1 if anything differs.
+the old one beside it. With --early, the kills come before the first step, and with --seeds, they hit a training with
+two seeds. Prints a line of JSON; exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 # Every call of the training loop writes a state, so that many kills hit a write.
@@ -37,7 +38,15 @@ SETTINGS = {
     "training.epochs": "4", "training.checkpoint_minutes": "0.000001", "training.threads": "1",
     "model.units": "16", "model.embedding_dim": "16", "model.layers": "1", "model.decoder": "crf",
 }  # fmt: skip
+TWO_SEEDS = ("--seeds", "2")
 _MOST_TRIES = 60  # trainings in one run; a run that needs more makes no progress
+
+
+class Times(NamedTuple):
+    """The seconds of an uninterrupted training: from the start of its process to the first step, and from there on."""
+
+    start_up: float
+    training: float
 
 
 def command(model: Path, **more: str) -> list[str]:
@@ -54,10 +63,10 @@ def command(model: Path, **more: str) -> list[str]:
     ]
 
 
-def start(model: Path, **environment: str) -> subprocess.Popen[str]:
+def start(model: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.Popen(
-        command(model), cwd=model.parent, env=given | environment, text=True,
+        [*command(model), *more], cwd=model.parent, env=given | environment, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -110,7 +119,7 @@ def is_whole(model: Path) -> bool:
 # --- Interruptions: each one starts the training and returns False if it ran to its end -------------------------------
 
 
-def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
+def by_kill(model: Path, rng: random.Random, times: Times) -> bool:
     """Kill the training at a random moment: usually after its network is built, else at any time."""
     process = start(model)
     lines = iter(process.stderr or ())
@@ -118,7 +127,7 @@ def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
         for line in lines:
             if line.startswith(("network: ", "continuing in epoch ")):
                 break
-    timer = threading.Timer(rng.uniform(0, reach), process.kill)
+    timer = threading.Timer(rng.uniform(0, times.training), process.kill)
     timer.start()
     errors = "".join(lines)
     code = process.wait()
@@ -128,10 +137,33 @@ def by_kill(model: Path, rng: random.Random, reach: float) -> bool:
     return code != 0
 
 
-def by_kill_at_the_end(model: Path, rng: random.Random, reach: float) -> bool:
+def by_early_kill(model: Path, rng: random.Random, times: Times) -> bool:
+    """Kill the training before its first step, or during it."""
+    del times
+    return killed_after(start(model), rng.uniform(0, 1.2 * times.start_up))
+
+
+def by_kill_of_seeds(model: Path, rng: random.Random, times: Times) -> bool:
+    """Kill a training of two seeds at any time."""
+    return killed_after(
+        start(model, *TWO_SEEDS), rng.uniform(0.8 * times.start_up, times.start_up + 2 * times.training)
+    )
+
+
+def killed_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    _, errors = process.communicate()
+    timer.cancel()
+    if process.returncode not in (0, -9):
+        raise SystemExit(f"exit code {process.returncode}, expected 0 or a kill:\n{errors}")
+    return process.returncode != 0
+
+
+def by_kill_at_the_end(model: Path, rng: random.Random, times: Times) -> bool:
     """Kill the training as `by_kill` does, but half of the time while it puts its model in place."""
     if rng.random() < 0.5:
-        return by_kill(model, rng, reach)
+        return by_kill(model, rng, times)
     process = start(model)
     lines = iter(process.stderr or ())
     for line in lines:
@@ -147,15 +179,15 @@ def by_kill_at_the_end(model: Path, rng: random.Random, reach: float) -> bool:
     return code != 0
 
 
-def by_failing_writes(model: Path, rng: random.Random, reach: float) -> bool:
+def by_failing_writes(model: Path, rng: random.Random, times: Times) -> bool:
     """Make a small share of the writes, syncs and renames fail."""
-    del reach
+    del times
     return fails(start(model, CRASH_TEST_SEED=str(rng.randrange(1 << 30))))
 
 
-def by_full_disk(model: Path, rng: random.Random, reach: float) -> bool:
+def by_full_disk(model: Path, rng: random.Random, times: Times) -> bool:
     """Leave room for a random number of bytes in a file."""
-    del reach
+    del times
     return fails(start(model, CRASH_TEST_ROOM=str(rng.randrange(150_000))))
 
 
@@ -207,16 +239,16 @@ def on_full_file_systems(folder: Path, n: int, rng: random.Random, expected: dic
 
 
 def interrupt(
-    folder: Path, how: Any, n: int, rng: random.Random, reach: float, expected: dict[str, Any]
+    folder: Path, how: Any, n: int, rng: random.Random, times: Times, expected: dict[str, Any], *more: str
 ) -> dict[str, int]:
-    """Run trainings until there have been n interruptions."""
+    """Run trainings with `more` options until there have been n interruptions."""
     found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0}
     while found["interruptions"] < n:
         model = folder / f"{how.__name__}-{found['runs']}"
         for _ in range(_MOST_TRIES):
             # After the last interruption, the training may run to its end.
             last = found["interruptions"] >= n
-            interrupted = fails(start(model)) if last else how(model, rng, reach)
+            interrupted = fails(start(model, *more)) if last else how(model, rng, times)
             found["unreadable"] += not is_whole(model)
             if not interrupted:
                 break
@@ -230,7 +262,7 @@ def interrupt(
 
 
 def replacing(
-    folder: Path, n: int, rng: random.Random, reach: float, old: Path, expected: dict[str, Any]
+    folder: Path, n: int, rng: random.Random, times: Times, old: Path, expected: dict[str, Any]
 ) -> dict[str, int]:
     """Kill trainings over a finished model n times; at any time, that model or the whole new one must be in place."""
     found = {"interruptions": 0, "runs": 0, "unreadable": 0, "different": 0, "after the exchange": 0}
@@ -241,7 +273,7 @@ def replacing(
         shutil.copytree(old, model)
         for _ in range(_MOST_TRIES):
             last = found["interruptions"] >= n
-            interrupted = fails(start(model)) if last else by_kill_at_the_end(model, rng, reach)
+            interrupted = fails(start(model)) if last else by_kill_at_the_end(model, rng, times)
             found["unreadable"] += not is_whole(model) or not is_whole(previous)
             now = content(model)
             found["different"] += now not in (before, expected)
@@ -322,6 +354,8 @@ class Wrapped:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="interruptions by kill -9")
+    parser.add_argument("--early", type=int, default=20, help="kills before the first step")
+    parser.add_argument("--seeds", type=int, default=20, help="kills of a training with --seeds 2")
     parser.add_argument("--replacing", type=int, default=100, help="kills of a training over a finished model")
     parser.add_argument("--errors", type=int, default=30, help="interruptions by failing writes")
     parser.add_argument(
@@ -332,21 +366,26 @@ def main() -> None:
     rng, found = random.Random(arguments.seed), dict[str, Any]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        began = time.monotonic()
+        start_up, began = 0.0, time.monotonic()
         process = start(folder / "whole")
         for line in process.stderr or ():
             if line.startswith("network: "):
-                began = time.monotonic()
-        reach = 1.1 * (time.monotonic() - began)
+                start_up, began = time.monotonic() - began, time.monotonic()
+        times = Times(start_up, 1.1 * (time.monotonic() - began))
         if process.wait():
             raise SystemExit("the training fails without any interruption")
         expected = content(folder / "whole")
         other_seed = {"training.seed": "2", "training.epochs": "1"}
         subprocess.run(command(folder / "old", **other_seed), cwd=folder, check=True, capture_output=True)
-        found["replacing"] = replacing(folder, arguments.replacing, rng, reach, folder / "old", expected)
-        found["kill"] = interrupt(folder, by_kill, arguments.kills, rng, reach, expected)
-        found["failing writes"] = interrupt(folder, by_failing_writes, arguments.errors, rng, reach, expected)
-        found["limit of sizes"] = interrupt(folder, by_full_disk, arguments.full, rng, reach, expected)
+        found["replacing"] = replacing(folder, arguments.replacing, rng, times, folder / "old", expected)
+        found["kill"] = interrupt(folder, by_kill, arguments.kills, rng, times, expected)
+        found["early kill"] = interrupt(folder, by_early_kill, arguments.early, rng, times, expected)
+        if arguments.seeds:
+            subprocess.run([*command(folder / "seeds"), *TWO_SEEDS], cwd=folder, check=True, capture_output=True)
+            of_seeds = content(folder / "seeds")
+            found["seeds"] = interrupt(folder, by_kill_of_seeds, arguments.seeds, rng, times, of_seeds, *TWO_SEEDS)
+        found["failing writes"] = interrupt(folder, by_failing_writes, arguments.errors, rng, times, expected)
+        found["limit of sizes"] = interrupt(folder, by_full_disk, arguments.full, rng, times, expected)
         found["full file system"] = on_full_file_systems(folder, arguments.full, rng, expected)
     print(json.dumps(found))
     if any(kind["unreadable"] or kind["different"] for kind in found.values()):

@@ -139,7 +139,6 @@ def by_kill(model: Path, rng: random.Random, times: Times) -> bool:
 
 def by_early_kill(model: Path, rng: random.Random, times: Times) -> bool:
     """Kill the training before its first step, or during it."""
-    del times
     return killed_after(start(model), rng.uniform(0, 1.2 * times.start_up))
 
 

@@ -149,10 +149,10 @@ def _gold_and_pred(
     corpus = load_gold(paths, layout, trained, max_lines=CHUNK_LINES)
     if (text := note_on_notation(corpus, trained)) is not None:
         note(f"{corpus.path}: {text}")
-    chosen_by_user = layout.columns != predictor.model.manifest.layout.columns
-    for text in compare_columns(corpus, layout):
-        if text is not None and not chosen_by_user:
-            note(f"{corpus.path}: {text}")
+    if layout.columns == predictor.model.manifest.layout.columns:  # otherwise the user has chosen them
+        _, doubt = compare_columns(corpus, layout)
+        if doubt is not None:
+            note(f"{corpus.path}: {doubt}")
     for doubt in _doubts_of_gold(corpus, layout, trained):
         note(f"{corpus.path}: {doubt}")
     for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, note).watch(corpus.sentences):

@@ -271,7 +271,7 @@ def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_train
         (["predict", "--columns", "tag=1"], b"", 1, "error: --columns: found {'tag': 1}, expected a `token` column"),
         (["predict", "--model", "no"], b"", 1, "error: no: no such model directory; train one with tagger train"),
         (["eval", "one-column"], b"", 1, "error: one-column:1: found 1 column, expected at least 2: column -1 (tag) is missing"),
-        (["eval", "bad-tag"], b"", 1, "error: bad-tag:2: tag 'X-PER' does not fit the scheme IOB2; fix it"),
+        (["eval", "bad-tag"], b"", 1, "error: bad-tag:2: tag 'X-PER' does not fit the scheme IOB2, expected tags as in the training file, such as"),
         (["eval", "empty"], b"", 1, "error: empty: found no sentence, expected lines with a token and a tag"),
         (["train", "no.yaml"], b"", 1, "error: no.yaml: no such config file"),
         (["train", "config.yaml", "--force", "--set", "data.train=empty"], b"", 1, "no sentence, expected lines with a token and a tag"),

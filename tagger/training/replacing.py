@@ -192,7 +192,7 @@ class Place:
         own = origin_of(config, self._rules.config_file)
         # It may be one epoch ahead, because a model is written before the state.
         is_later = found.dev.get("epoch", 0) > record["epoch"] + 1 if "epoch" in record else False
-        is_ours = not found.origin or all(found.origin.get(key) == value for key, value in own.items())
+        is_ours = all(found.origin.get(key, value) == value for key, value in own.items())
         return is_ours and not is_later
 
     def to_json(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Document:
         place: where the document stands in its file, for messages.
 
     Raises:
-        DataError: a span or a token is empty or outside the text.
+        DataError: a span or a token is empty or outside the text, or the tokens are not in the order of the text.
     """
 
     text: str
@@ -81,6 +81,16 @@ class Document:
                         path=self.place.path,
                         line=self.place.line,
                     )
+        end = 0
+        for token in self.tokens:
+            if token.start < end:
+                raise DataError(
+                    f"found a token from {token.start} to {token.end} after one that ends at {end}, expected tokens in"
+                    " the order of the text; fix their offsets",
+                    path=self.place.path,
+                    line=self.place.line,
+                )
+            end = token.end
 
     @property
     def tokens(self) -> tuple[DocumentToken, ...]:
@@ -98,18 +108,24 @@ class ReadOptions:
 
     Attributes:
         encoding: the encoding of the file.
+        scheme: the scheme of the file's tags; `auto` finds it.
+        delimiter: what separates the columns, as in `corpus.layout.Layout`, or None to find it.
         offsets: the unit in which the file counts characters.
         names: the names of the tags, if the file numbers them.
         columns: column name → index or name, for formats with columns.
         report: called with each thing that cannot be kept or that is wrong but can be passed over (a discontinuous
             span, say); the caller counts and shows them. Nothing is dropped without a call.
+        note: called with each thing that was found or chosen, such as the columns that are read.
     """
 
     encoding: str = "utf-8"
+    scheme: str = "auto"
+    delimiter: str | None = None
     offsets: Offsets = "characters"
     names: tuple[str, ...] = ()
     columns: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
     report: Callable[[DataError], None] = lambda error: None
+    note: Callable[[str], None] = lambda text: None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,15 +149,24 @@ class WriteOptions:
 class Format:
     """A format: its name, how it is recognized, and how it is read and written.
 
+    A format is written either as `blocks` of bytes, which go to a file, through gzip or to standard output as they
+    come, or by `write`, if it is a folder or cannot be written piece by piece. It can only be read if it has neither.
+
     Attributes:
         name: the name for `--from` and `--to`.
         description: one line for `--help` and messages.
-        suffixes: the file-name endings that mean this format (`.jsonl`); `.gz` after them is allowed for files.
-        recognize: given the first lines of a file (text, without line ends), whether it is this format; None if the
+        suffixes: the file-name endings that mean this format (`.jsonl`); `.gz` after them is allowed for files. For
+            folders, the endings of the files in them.
+        recognize: given the first lines of a file (text, without line ends), whether it is this format; False if the
             content cannot decide.
-        read: reads a file or folder as documents, one at a time where the format allows.
-        write: writes documents to a path; None if the format can only be read. The caller gives a path beside the
-            final one and exchanges the two at the end, so that nothing unfinished is ever seen.
+        read: reads a file or folder as documents, one at a time where the format allows. The path `-` is standard
+            input, as in `corpus.lines.open_corpus`.
+        blocks: returns documents as bytes, piece by piece.
+        write: writes documents to a path, which does not exist. The caller gives a path beside the final one and
+            exchanges the two at the end, so that nothing unfinished is ever seen.
+        flat: whether spans are written as tags of tokens. They must then begin and end at the edges of tokens of one
+            sentence, and must not overlap; documents without tokens cannot be written.
+        folder: whether the format is a folder of files.
         extra: the extra that brings the libraries it needs, or None.
     """
 
@@ -150,5 +175,13 @@ class Format:
     suffixes: tuple[str, ...]
     recognize: Callable[[list[str]], bool]
     read: Callable[[Path, ReadOptions], Iterator[Document]]
+    blocks: Callable[[Iterable[Document], WriteOptions], Iterator[bytes]] | None = None
     write: Callable[[Iterable[Document], Path, WriteOptions], None] | None = None
+    flat: bool = False
+    folder: bool = False
     extra: str | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether documents can be written in this format."""
+        return self.blocks is not None or self.write is not None

@@ -187,17 +187,31 @@ class TagWriter:
 
     Args:
         options: the settings for writing.
-        unwritable: the characters that a token cannot hold in the format, or a type in its tags.
+        unwritable: the characters that a token or a plain tag cannot hold in the format.
+        unwritable_in_types: those that the type of a span cannot hold; None for the same ones.
         stand_in: what is written in their place.
     """
 
-    def __init__(self, options: WriteOptions, *, unwritable: str = "[\t\r\n]", stand_in: str = " ") -> None:
+    def __init__(
+        self,
+        options: WriteOptions,
+        *,
+        unwritable: str = "[\t\r\n]",
+        unwritable_in_types: str | None = None,
+        stand_in: str = " ",
+    ) -> None:
         self._scheme, self._report = options.scheme, options.report
         self._unwritable, self._stand_in = re.compile(unwritable), stand_in
+        self._unwritable_in_types = re.compile(unwritable_in_types or unwritable)
         self._types: dict[str, str] = {}
         self._plain: bool | None = None  # whether the tags are plain; None until a document has some
         if options.scheme == NO_SCHEME:
             raise DataError("scheme: found none, expected one that can write spans, such as IOB2")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the tags are plain tags, which mark no spans."""
+        return bool(self._plain)
 
     def sentences(self, document: Document) -> list[WrittenSentence]:
         """Return the sentences of a document; those that have no tokens are left out.
@@ -282,7 +296,7 @@ class TagWriter:
 
     def _type(self, document: Document, name: str) -> str:
         """Return a type as tags can hold it."""
-        written = self._unwritable.sub(self._stand_in, name).strip(_BLANKS)
+        written = self._unwritable_in_types.sub(self._stand_in, name).strip(_BLANKS)
         if len(tags_in(f"B-{written}")) > 1:
             written = re.sub("[|,;#+/ ]", "_", written)
         written = written or UNTYPED

@@ -115,26 +115,42 @@ def _csv(lines: Sequence[str], found: Survey) -> str | None:
 
 
 def _pairs(lines: Sequence[str], found: Survey) -> str | None:
-    def is_pairs(line: str) -> bool:
-        fields = line.split("\t") if "\t" in line else line.split(" ")
-        tags = fields[1::2]
-        return len(fields) >= 2 * _MANY_PAIRS and len(fields) % 2 == 0 and all(map(looks_like_tag, tags))
-
-    same_length = len({len(line.split()) for line in lines}) == 1
-    if _share(lines, is_pairs) >= _MOST and not (same_length and found.n_blank):
+    if are_pairs(lines, n_blank=found.n_blank):
         return f"each line holds a whole sentence of tokens and tags in turn, expected one token a line; {_CONVERT}"
     return None
 
 
+def are_pairs(lines: Sequence[str], *, n_blank: int) -> bool:
+    """Return whether each line holds the tokens and the tags of a sentence in turn.
+
+    Args:
+        lines: the lines that are not blank.
+        n_blank: the number of blank lines of the file, which separate the sentences of others.
+    """
+
+    def fits(line: str) -> bool:
+        fields = line.split("\t") if "\t" in line else line.split(" ")
+        return len(fields) >= 2 * _MANY_PAIRS and len(fields) % 2 == 0 and all(map(looks_like_tag, fields[1::2]))
+
+    same_length = len({len(line.split()) for line in lines}) == 1
+    return _share(lines, fits) >= _MOST and not (same_length and n_blank)
+
+
 def _slashes(lines: Sequence[str], found: Survey) -> str | None:
-    def is_slashed(line: str) -> bool:
+    if is_slashed(lines):
+        return f"each line holds a sentence of token/TAG pairs, expected one token a line; {_CONVERT}"
+    return None
+
+
+def is_slashed(lines: Sequence[str]) -> bool:
+    """Return whether each line holds a sentence of `token/TAG` or `token|POS|TAG`."""
+
+    def fits(line: str) -> bool:
         fields = [field for field in re.split("[ \t]+", line) if field]
         fitting = sum(_SLASHED.fullmatch(field) is not None for field in fields)
         return len(fields) >= 2 and fitting >= _MOST * len(fields) and any("/" in f or "|" in f for f in fields)
 
-    if _share(lines, is_slashed) >= _MOST:
-        return f"each line holds a sentence of token/TAG pairs, expected one token a line; {_CONVERT}"
-    return None
+    return _share(lines, fits) >= _MOST
 
 
 def _parallel(lines: Sequence[str], found: Survey) -> str | None:

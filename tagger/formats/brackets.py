@@ -214,7 +214,7 @@ class _Reader:
 
 def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[bytes]:
     """Yield documents in the columns of CoNLL-2012."""
-    writer = TagWriter(options, unwritable="[ \t\r\n]", unwritable_in_types=r"[\s()*]", stand_in="_")
+    writer = TagWriter(options, unwritable="[ \t\r\n]", unwritable_in_tags=r"[\s()*]", stand_in="_")
     for document in documents:
         sentences = writer.sentences(document)
         part = str(document.fields.get(PART, _FIRST_PART))

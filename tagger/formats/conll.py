@@ -204,7 +204,8 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
             n_others = len(columns["rows"][0]) if columns is not None and columns["rows"] else 0
             lines += ["\t".join([DOCSTART, *[_FILLER] * n_others, OUTSIDE]), ""]
         for sentence in sentences:
-            _check_tokens(sentence, document, options)
+            if any(token.split(" ", 1)[0] == DOCSTART for token in sentence.tokens):
+                options.report(document.error(f"a token {DOCSTART} will be read as a boundary", kind="token"))
             if columns is None:
                 lines += map("\t".join, zip(sentence.tokens, sentence.tags, strict=True))
             else:
@@ -242,13 +243,6 @@ def _line(columns: dict[str, Any], token: str, tag: str, others: Sequence[str]) 
     for place, cell in reversed(places):
         cells.insert(place, cell)
     return "\t".join(cells)
-
-
-def _check_tokens(sentence: WrittenSentence, document: Document, options: WriteOptions) -> None:
-    for token in sentence.tokens:
-        if token[0] in "-\ufeff" and (token.split(" ", 1)[0] == DOCSTART or token[0] == "\ufeff"):
-            what = "a boundary" if token[0] == "-" else "a byte-order mark"
-            options.report(document.error(f"a token will be read as {what}: {token!r}", kind="token"))
 
 
 FORMAT = Format(

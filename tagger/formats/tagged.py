@@ -187,8 +187,8 @@ class TagWriter:
 
     Args:
         options: the settings for writing.
-        unwritable: the characters that a token or a plain tag cannot hold in the format.
-        unwritable_in_types: those that the type of a span cannot hold; None for the same ones.
+        unwritable: the characters that a token cannot hold in the format.
+        unwritable_in_tags: those that a plain tag or the type of a span cannot hold; None for the same ones.
         stand_in: what is written in their place.
     """
 
@@ -197,12 +197,13 @@ class TagWriter:
         options: WriteOptions,
         *,
         unwritable: str = "[\t\r\n]",
-        unwritable_in_types: str | None = None,
+        unwritable_in_tags: str | None = None,
         stand_in: str = " ",
     ) -> None:
         self._scheme, self._report = options.scheme, options.report
-        self._unwritable, self._stand_in = re.compile(unwritable), stand_in
-        self._unwritable_in_types = re.compile(unwritable_in_types or unwritable)
+        # A reader takes U+FEFF at the beginning of a line for a byte-order mark.
+        self._unwritable, self._stand_in = re.compile(f"{unwritable}|^\ufeff"), stand_in
+        self._unwritable_in_tags = re.compile(unwritable_in_tags or unwritable)
         self._types: dict[str, str] = {}
         self._plain: bool | None = None  # whether the tags are plain; None until a document has some
         if options.scheme == NO_SCHEME:
@@ -262,9 +263,10 @@ class TagWriter:
         else:
             written = WrittenSentence(texts, spans, [], rows)
         if any(map(self._unwritable.search, texts)):
-            written.tokens = [self._replaced(document, text) for text in texts]
+            written.tokens = [self._replaced(document, text, self._unwritable) for text in texts]
         if self._plain:
-            written.tags = [self._replaced(document, token.tag or NO_TAG) for token in tokens]
+            unwritable = self._unwritable_in_tags
+            written.tags = [self._replaced(document, token.tag or NO_TAG, unwritable) for token in tokens]
         elif spans:
             self._note_merged(document, spans)
             written.tags = tags_from_spans(spans, len(texts), self._scheme)
@@ -296,7 +298,7 @@ class TagWriter:
 
     def _type(self, document: Document, name: str) -> str:
         """Return a type as tags can hold it."""
-        written = self._unwritable_in_types.sub(self._stand_in, name).strip(_BLANKS)
+        written = self._unwritable_in_tags.sub(self._stand_in, name).strip(_BLANKS)
         if len(tags_in(f"B-{written}")) > 1:
             written = re.sub("[|,;#+/ ]", "_", written)
         written = written or UNTYPED
@@ -304,8 +306,8 @@ class TagWriter:
             self._say(document, "type", f"the type {name!r} is written as {written!r}")
         return self._types.setdefault(name, written)
 
-    def _replaced(self, document: Document, text: str) -> str:
-        replaced = self._unwritable.sub(self._stand_in, text)
+    def _replaced(self, document: Document, text: str, unwritable: re.Pattern[str]) -> str:
+        replaced = unwritable.sub(self._stand_in, text)
         if replaced != text:
             what = f"characters that the format cannot hold are replaced with {self._stand_in!r}, as in {text!r}"
             self._say(document, "characters", what)
@@ -324,6 +326,15 @@ class TagWriter:
 
     def _say(self, document: Document, kind: str, text: str) -> None:
         self._report(document.error(text, kind=kind))
+
+
+def report_boundaries(document: Document, sentences: Sequence[WrittenSentence], options: WriteOptions) -> None:
+    """Report what a format that knows no documents cannot hold: their names, and which sentences belong together."""
+    if document.id is not None:
+        options.report(document.error("the names of documents are not kept", kind="id"))
+    if len(sentences) != 1:
+        text = "documents of several sentences, or of none, do not keep their boundaries"
+        options.report(document.error(text, kind="boundary"))
 
 
 def encoded(text: str, document: Document, options: WriteOptions) -> bytes:

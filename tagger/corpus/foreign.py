@@ -94,17 +94,8 @@ def _holds_prefixes(values: collections.Counter[str]) -> bool:
 
 
 def _csv(lines: Sequence[str], found: Survey) -> str | None:
-    if any("\t" in line for line in lines) or _share(lines, lambda line: "," in line) < _MOST:
-        return None
-    try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
-    except csv.Error:
-        return None
-    n_columns, n = collections.Counter(map(len, rows)).most_common(1)[0]
-    if n < _MOST * len(rows) or n_columns < 2:
-        return None
-    last = [row[-1] for row in rows if len(row) == n_columns]
-    if sum(map(looks_like_tag, last)) < len(last) / 2:
+    n_columns = csv_columns(lines)
+    if not n_columns:
         return None
     quoted = any('"' in line for line in lines)
     sentences = any(re.match(r"sentence\W*\d*,", line, re.IGNORECASE) for line in lines)
@@ -112,6 +103,21 @@ def _csv(lines: Sequence[str], found: Survey) -> str | None:
     if quoted or sentences:
         return text + f"{_CONVERT} (with a spreadsheet, or Python's csv module)"
     return text + "set data.delimiter to a comma (',') if no token is quoted, or convert it"
+
+
+def csv_columns(lines: Sequence[str]) -> int:
+    """Return the number of columns if lines are CSV with a tag in the last column; otherwise 0."""
+    if any("\t" in line for line in lines) or _share(lines, lambda line: "," in line) < _MOST:
+        return 0
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
+    except csv.Error:
+        return 0
+    n_columns, n = collections.Counter(map(len, rows)).most_common(1)[0]
+    if n < _MOST * len(rows) or n_columns < 2:
+        return 0
+    last = [row[-1] for row in rows if len(row) == n_columns]
+    return n_columns if sum(map(looks_like_tag, last)) >= len(last) / 2 else 0
 
 
 def _pairs(lines: Sequence[str], found: Survey) -> str | None:

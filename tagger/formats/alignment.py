@@ -29,13 +29,14 @@ class Fitting:
     """The settings for fitting spans to tokens.
 
     Attributes:
-        align: what happens to a span that does not begin and end at the edges of tokens of one sentence.
-        overlap: which of several overlapping spans stay.
+        align: what happens to a span that does not begin and end at the edges of tokens of one sentence; None if it may
+            stay as it is.
+        overlap: which of several overlapping spans stay; None if all of them may.
         types: the entity types to keep, or None for all.
     """
 
-    align: Align = "error"
-    overlap: Overlap = "error"
+    align: Align | None = "error"
+    overlap: Overlap | None = "error"
     types: frozenset[str] | None = None
 
 
@@ -65,7 +66,7 @@ class Case:
         if self.other is not None:
             text += f" ({self.other.type} {_quoted(self.document.covered(self.other))})"
         if self.action != REFUSED:
-            changed = "" if self.result is None else f" to {_quoted(self.result)}"
+            changed = "" if self.result is None else f" → {_quoted(self.result)}"
             return f"{text}; {self.action}{changed}"
         return text + (_nearest(self.document, self.span) if self.other is None else "")
 
@@ -81,10 +82,11 @@ def fit(document: Document, fitting: Fitting) -> tuple[Document, list[Case]]:
     """
     spans, cases = _of_types(document, fitting.types)
     sentences = document.sentences
-    if sentences is not None and spans:
+    if sentences is not None and fitting.align is not None and spans:
         spans, sentences = _to_edges(document, spans, sentences, fitting.align, cases)
         spans, sentences = _within_sentences(document, spans, sentences, fitting.align, cases)
-    spans = _without_overlaps(document, spans, fitting.overlap, cases)
+    if fitting.overlap is not None:
+        spans = _without_overlaps(document, spans, fitting.overlap, cases)
     if not cases:
         return document, cases
     return dataclasses.replace(document, spans=tuple(spans), sentences=sentences), cases
@@ -127,7 +129,7 @@ def _to_edges(
             within = {split[0]} - {outer[0]} | {split[1]} - {outer[1]} if align == "split" else set()
             cuts |= within
             fitted.append(dataclasses.replace(span, start=start, end=end))
-            action = "token cut, and set" if within else _RESULTS.get(align, "set")
+            action = "split off" if within else _RESULTS.get(align, "trimmed")
             cases.append(found(action=action, result=document.text[start:end]))
     return fitted, _cut(sentences, cuts) if cuts else sentences
 
@@ -189,14 +191,16 @@ def _within_sentences(
         elif align == "expand":
             joined.update(crossed)
             fitted.append(span)
-            cases.append(found(action="sentences joined, and kept", result=document.covered(span)))
+            cases.append(found(action="kept in joined sentences", result=document.covered(span)))
         else:
             parts = _by_sentence(span, sentences)
             if align == "contract":
                 parts = [max(parts, key=lambda part: part[1])]
             fitted += [dataclasses.replace(span, start=start, end=end) for (start, end), _ in parts]
             shown = " / ".join(document.text[start:end] for (start, end), _ in parts)
-            cases.append(found(action="contracted" if align == "contract" else "cut", result=shown))
+            cases.append(
+                found(action="contracted" if align == "contract" else "cut at the ends of sentences", result=shown)
+            )
     return fitted, _joined(sentences, joined) if joined else sentences
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.corpus.columns import NUMBERS_AS_TAGS
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.detection import Requested, detect_layout
 from tagger.corpus.layout import BLANKS, DOCSTART, Layout, looks_like_tag
@@ -22,7 +21,7 @@ from tagger.corpus.lines import is_blank, open_corpus, read_lines, shown_name
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded
+from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded, refuse_doubts
 
 COLUMNS = "columns"  # the field of a document that holds the columns beside token and tag
 _FILLER = "-X-"  # in the other columns of a -DOCSTART- line, as in CoNLL-2003
@@ -46,9 +45,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
     name = shown_name(path)
     requested = Requested(columns=options.columns, delimiter=options.delimiter, encoding=options.encoding)
     detected = detect_layout(path, requested)
-    doubts = [text for text in detected.doubts if not (options.names and text.startswith(NUMBERS_AS_TAGS))]
-    if doubts:
-        raise DataError(doubts[0], path=name, detail=doubts[1:])
+    refuse_doubts(detected.doubts, path, options)
     for text in detected.notes:
         options.note(text)
     layout = detected.layout

@@ -27,7 +27,7 @@ from tagger.corpus.notation import is_outside
 from tagger.corpus.survey import Shape, Survey, count_rows
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, encoded
+from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, encoded, refuse_doubts
 
 _HEADER = ("document", "sentence", "token", "tag")
 _DELIMITERS = ",;\t|"
@@ -293,10 +293,8 @@ def _form(path: Path, delimiter: str, options: ReadOptions) -> _Form | None:
         whole=False,
     )
     tags = collections.Counter(found.columns[tag]) - collections.Counter(header[tag : tag + 1])
-    numbers = None if options.names else numbers_as_tags(tags)
-    doubts = [*chosen.doubts, *([numbers] if numbers else [])]
-    if doubts:
-        raise DataError(doubts[0], path=path, detail=doubts[1:])
+    numbers = numbers_as_tags(tags)
+    refuse_doubts([*chosen.doubts, *([numbers] if numbers else [])], path, options)
     sample = itertools.islice(_rows(path, delimiter, options), bool(header), _SAMPLE)
     form = dataclasses.replace(form, whole=_holds_sentences([cells for _, cells in sample if len(cells) == n], form))
     _note(form, chosen.notes, options)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tagger.corpus.columns import NUMBERS_AS_TAGS
 from tagger.corpus.gold import tags_in
 from tagger.corpus.lines import shown_name
 from tagger.corpus.notation import BadTag, detect_notation
@@ -44,6 +45,23 @@ class TaggedSentence:
     tokens: Sequence[str]
     tags: Sequence[str]
     lines: Sequence[int]
+
+
+def refuse_doubts(doubts: Sequence[str], path: str | Path, options: ReadOptions) -> None:
+    """Raise DataError for doubts about the columns of a file, unless names for its numbers remove them.
+
+    Args:
+        doubts: why the file may have been misread, as `Detected.doubts`.
+    """
+    numbers = [text.startswith(NUMBERS_AS_TAGS) for text in doubts]
+    left = [text for text, is_number in zip(doubts, numbers, strict=True) if not (is_number and options.names)]
+    if not left:
+        return
+    text = left[0]
+    if text.startswith(NUMBERS_AS_TAGS):
+        text = text.partition(";")[0]
+        text += "; give them with --names O,B-PER,…, or name another column with --columns tag=…"
+    raise DataError(text, path=shown_name(path), detail=left[1:])
 
 
 class TagReader:

@@ -52,9 +52,9 @@ ACME = document("we met Acme Inc. in Bonn", ("ORG", 7, 15), ("LOC", 20, 24))
     ("align", "spans", "tokens", "message"),
     [
         ("error", ["LOC Bonn"], "we met Acme Inc. in Bonn", "; nearest token edges: 'Acme' (7 to 11) or 'Acme Inc.' (7 to 16)"),
-        ("expand", ["ORG Acme Inc.", "LOC Bonn"], "we met Acme Inc. in Bonn", "; expanded to 'Acme Inc.'"),
-        ("contract", ["ORG Acme", "LOC Bonn"], "we met Acme Inc. in Bonn", "; contracted to 'Acme'"),
-        ("split", ["ORG Acme Inc", "LOC Bonn"], "we met Acme Inc . in Bonn", "; token cut, and set to 'Acme Inc'"),
+        ("expand", ["ORG Acme Inc.", "LOC Bonn"], "we met Acme Inc. in Bonn", "; expanded → 'Acme Inc.'"),
+        ("contract", ["ORG Acme", "LOC Bonn"], "we met Acme Inc. in Bonn", "; contracted → 'Acme'"),
+        ("split", ["ORG Acme Inc", "LOC Bonn"], "we met Acme Inc . in Bonn", "; split off → 'Acme Inc'"),
         ("drop", ["LOC Bonn"], "we met Acme Inc. in Bonn", "; dropped"),
     ],
 )  # fmt: skip
@@ -93,9 +93,9 @@ def test_a_span_in_one_token_cannot_be_contracted() -> None:
     ("align", "spans", "tokens", "action"),
     [
         ("error", [], "a b / c d e / f", REFUSED),
-        ("expand", ["X b c d e"], "a b c d e / f", "sentences joined, and kept"),
+        ("expand", ["X b c d e"], "a b c d e / f", "kept in joined sentences"),
         ("contract", ["X c d e"], "a b / c d e / f", "contracted"),
-        ("split", ["X b", "X c d e"], "a b / c d e / f", "cut"),
+        ("split", ["X b", "X c d e"], "a b / c d e / f", "cut at the ends of sentences"),
         ("drop", [], "a b / c d e / f", DROPPED),
     ],
 )
@@ -159,6 +159,13 @@ def test_types_are_selected_before_anything_is_judged() -> None:
     assert shown(found) == ["IN b", "FAR d e"]
     assert {(case.reason, case.action) for case in cases} == {("has another type", "left out")}
     assert len(cases) == 2
+
+
+def test_spans_may_stay_as_they_are() -> None:
+    found = document("we met him", ("X", 1, 4), ("Y", 2, 5))
+    assert fit(found, Fitting(align=None, overlap=None)) == (found, [])
+    fitted, cases = fit(found, Fitting(align=None, overlap=None, types=frozenset("Y")))
+    assert (fitted.spans, len(cases)) == (found.spans[1:], 1)
 
 
 def test_a_document_without_tokens_keeps_its_edges() -> None:
@@ -229,7 +236,9 @@ def test_the_result_is_well_formed_and_nothing_is_lost_without_a_case(
     if align not in ("split", "expand"):
         assert fitted.sentences == found.sentences
     gone = of(cases, REFUSED, DROPPED, "left out", "kept once")
-    more = sum(len(str(case.result).split(" / ")) - 1 for case in cases if case.action == "cut")
+    more = sum(
+        len(str(case.result).split(" / ")) - 1 for case in cases if case.action == "cut at the ends of sentences"
+    )
     assert len(fitted.spans) == len(found.spans) - gone + more
     assert {id(case.span) for case in cases if case.reason != "has another type"} or types or fitted == found
     for case in cases:

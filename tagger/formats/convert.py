@@ -105,6 +105,7 @@ class Summary:
     Attributes:
         n_documents, n_sentences, n_tokens: the numbers of what was written.
         types: the number of written spans of each type.
+        seen: the types of all spans that were read.
         changes: the number of spans that could not stay as they were, by the reason and what was done.
         not_kept: the number of things that could not be kept, by what they are.
     """
@@ -112,6 +113,7 @@ class Summary:
     def __init__(self, say: Callable[[str], None], read: Format, written: Format) -> None:
         self.n_documents = self.n_sentences = self.n_tokens = 0
         self.types: collections.Counter[str] = collections.Counter()
+        self.seen: set[str] = set()
         self.changes: collections.Counter[tuple[str, str]] = collections.Counter()
         self.not_kept: collections.Counter[str] = collections.Counter()
         self._say, self._read, self._written = say, read, written
@@ -164,7 +166,7 @@ class Summary:
             (self.n_documents, "document"), (self.n_sentences, "sentence"), (self.n_tokens, "token"),
             (self.types.total(), "span"),
         )  # fmt: skip
-        missing = sorted((types or frozenset()) - set(self.types))
+        missing = sorted((types or frozenset()) - self.seen)
         return [
             ", ".join(counted(n, noun) for n, noun in counts) + (f": {spans}{more}" if spans else ""),
             *(f"{counted(n, 'span')} {action}: each {reason}" for (reason, action), n in self.changes.items()),
@@ -193,6 +195,7 @@ def _fitted(
         found = True
         if written.flat and document.sentences is None and settings.tokenize is not None:
             document = settings.tokenize(document)
+        summary.seen.update(span.type for span in document.spans)
         fitted, cases = fit(document, fitting)
         summary.add_cases(cases)
         if not summary.n_refused:

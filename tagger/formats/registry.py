@@ -63,11 +63,11 @@ def guess_source(path: Path) -> tuple[Format, str]:
             raise
         lines = []
     by_content = [format_ for format_ in FORMATS if lines and format_.recognize(lines)]
-    for format_ in by_content:
-        if format_ in by_name:
-            return format_, "because of its name and content"
-    if by_content and not (by_name and by_content[0] is conll.FORMAT):
-        return by_content[0], "because of its content"
+    if by_name and conll.FORMAT not in by_name:
+        by_content = [format_ for format_ in by_content if format_ is not conll.FORMAT]
+    if by_content:
+        found = min(by_content, key=lambda format_: (format_ is conll.FORMAT, format_ not in by_name))
+        return found, f"because of its {'name and ' if found in by_name else ''}content"
     return _one(by_name, path, "because of its name", "file")
 
 

@@ -100,7 +100,7 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
         shapes = " or ".join(str(n) for n in sorted(found.shapes))
         notes.append(f"lines have {shapes} columns; the last one is the tag on each of them")
     layout = dataclasses.replace(layout, token_prefix=token_prefix)
-    foreign = foreign_format(found)
+    foreign = foreign_format(found, path)
     if foreign is not None:  # notes on its columns would only be noise
         return Detected(layout=layout, doubts=(foreign,))
     tag = layout.columns.get("tag", -1)

@@ -66,8 +66,8 @@ def guess_source(path: Path) -> tuple[Format, str]:
     if by_name and conll.FORMAT not in by_name:
         by_content = [format_ for format_ in by_content if format_ is not conll.FORMAT]
     if by_content:
-        found = min(by_content, key=lambda format_: (format_ is conll.FORMAT, format_ not in by_name))
-        return found, f"because of its {'name and ' if found in by_name else ''}content"
+        best = min(by_content, key=lambda format_: (format_ is conll.FORMAT, format_ not in by_name))
+        return best, f"because of its {'name and ' if best in by_name else ''}content"
     return _one(by_name, path, "because of its name", "file")
 
 

@@ -72,8 +72,8 @@ def test_changes_are_counted_and_the_first_are_shown() -> None:
     assert len([text for text in said if text.endswith("; dropped")]) == 3
     assert said[-4:] == [
         "120 documents, 120 sentences, 300 tokens, 60 spans: ORG 60",
-        "60 spans left out: each has another type",
         "60 spans dropped: each lies in another span",
+        "60 spans left out: each has another type",
         "warning: no span has the type XY",
     ]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import collections
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -233,7 +232,7 @@ def _columns_of(
 
 def _line(columns: dict[str, Any], token: str, tag: str, others: Sequence[str]) -> str:
     """Return a line with the token and the tag where they were, between the other columns."""
-    cells = [re.sub("[\t\r\n]", " ", cell) or NO_TAG for cell in others]
+    cells = [cell.replace("\t", " ") or NO_TAG for cell in others]  # another delimiter may have been there
     places = [(columns["token"], token), (columns["tag"], tag)]
     if columns["tag first"]:
         places.reverse()

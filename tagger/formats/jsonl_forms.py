@@ -18,6 +18,7 @@ from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, WriteOptions
 from tagger.formats.json_fields import error_at
 from tagger.formats.json_text import as_line
+from tagger.formats.losses import has_plain_tags, report_losses
 from tagger.formats.offsets import TextOffsets
 from tagger.formats.tags import Tokens, span_tags, tags_of
 from tagger.wording import listed
@@ -44,7 +45,7 @@ def _own(document: Document, options: WriteOptions) -> Iterator[Record]:
     record = {**_id(document), "text": document.text}
     if document.sentences is not None:
         tags = _own_tags(document, options.scheme)
-        if tags is not None and not _has_plain_tags(document):
+        if tags is not None and not has_plain_tags(document):
             record["scheme"] = options.scheme
         record["sentences"] = [
             {"tokens": _texts(document, tokens), "offsets": [_edges(token, offsets) for token in tokens]}
@@ -66,13 +67,9 @@ def _own_span(document: Document, span: DocumentSpan, offsets: TextOffsets) -> R
     return record if span.probability is None else {**record, "probability": span.probability}
 
 
-def _has_plain_tags(document: Document) -> bool:
-    return any(token.tag is not None for tokens in document.sentences or () for token in tokens)
-
-
 def _own_tags(document: Document, scheme: str) -> list[list[str]] | list[list[str | None]] | None:
     """Return the plain tags of tokens, or else the tags of the spans; None if tags cannot hold them all."""
-    if _has_plain_tags(document):
+    if has_plain_tags(document):
         return [[token.tag for token in tokens] for tokens in document.sentences or ()]
     if scheme not in SCHEMES:
         return None
@@ -82,14 +79,14 @@ def _own_tags(document: Document, scheme: str) -> list[list[str]] | list[list[st
 
 
 def _doccano(document: Document, options: WriteOptions) -> Iterator[Record]:
-    _report_lost(document, options, "doccano", ("tokens", "tags", "probabilities"))
+    report_losses(document, options, "doccano", ("tokens", "plain tags", "probabilities"))
     offsets = TextOffsets(document.text, options.offsets, document.place)
     label = [[*_edges(span, offsets), span.type] for span in document.spans]
     yield _with_fields({**_id(document), "text": document.text, "label": label}, document, options)
 
 
 def _prodigy(document: Document, options: WriteOptions) -> Iterator[Record]:
-    _report_lost(document, options, "prodigy", ("sentences", "tags", "probabilities"))
+    report_losses(document, options, "prodigy", ("sentences", "plain tags", "probabilities"))
     text, offsets = document.text, TextOffsets(document.text, options.offsets, document.place)
     record = {**_id(document), "text": text}
     tokens = document.tokens
@@ -115,17 +112,17 @@ def _hf(document: Document, options: WriteOptions) -> Iterator[Record]:
         raise error_at(
             document.place, "found a text without tokens, expected tokens for the fields hf; cut it into tokens first"
         )
-    _report_lost(document, options, "hf", ("text", "probabilities"))
+    report_losses(document, options, "hf", ("characters outside tokens", "probabilities"))
 
     def unfit(span: DocumentSpan) -> None:
         found = f"the {span.type} span from {span.start} to {span.end} does not fit the tokens, or overlaps another one"
         common = "spans that do not fit the tokens, or that overlap, cannot be tags, and are left out"
         options.report(error_at(document.place, f"{found}; it is left out", kind="unfit-span", common=common))
 
-    if document.spans and _has_plain_tags(document):
+    if document.spans and has_plain_tags(document):
         text = "plain tags beside spans cannot be written, and are left out"
         options.report(error_at(document.place, text, kind="tags", common=text))
-    key = "tags" if _has_plain_tags(document) and not document.spans else "ner_tags"
+    key = "tags" if has_plain_tags(document) and not document.spans else "ner_tags"
     rows = tags_of(document, options.scheme, unfit)
     for i, (tokens, tags) in enumerate(zip(document.sentences, rows, strict=True)):
         record = _id(document)
@@ -159,32 +156,6 @@ def _with_fields(record: Record, document: Document, options: WriteOptions) -> R
     return record | {name: value for name, value in fields.items() if name not in record}
 
 
-def _report_lost(document: Document, options: WriteOptions, form: str, parts: tuple[str, ...]) -> None:
-    """Report what a form cannot hold of a document."""
-    for part in parts:
-        if _LOSSES[part](document):
-            text = f"the fields of {form} cannot hold {_LOST_NAMES.get(part, part)}, which are left out"
-            options.report(error_at(document.place, text, kind=f"lost-{part}", common=text))
-
-
-def _text_outside(document: Document) -> bool:
-    """Return whether a text has anything but blanks outside its tokens."""
-    end = 0
-    for token in document.tokens:
-        if document.text[end : token.start].strip():
-            return True
-        end = token.end
-    return bool(document.text[end:].strip())
-
-
-_LOSSES: dict[str, Callable[[Document], bool]] = {
-    "tokens": lambda document: document.sentences is not None,
-    "sentences": lambda document: len(document.sentences or ()) > 1,
-    "tags": _has_plain_tags,
-    "text": _text_outside,
-    "probabilities": lambda document: any(span.probability is not None for span in document.spans),
-}
-_LOST_NAMES = {"tags": "plain tags", "text": "characters outside tokens"}
 _FORMS: dict[str | None, Callable[[Document, WriteOptions], Iterator[Record]]] = {
     None: _own,
     "doccano": _doccano,

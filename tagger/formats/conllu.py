@@ -182,11 +182,11 @@ def _text(sentences: Sequence[Sentence], options: ReadOptions) -> tuple[str, tup
 
 def _placed(forms: list[str], sentence: Sentence, options: ReadOptions) -> tuple[str, Tokens, str | None]:
     """Return the text of a sentence, its words in it, and the blanks after it (None: not said)."""
-    after = [_after(sentence, i) for i in range(len(forms))]
     given = sentence.comment("text")
     found = None if given is None else located(given, forms)
     if given is not None and found is not None:
-        return given, found, after[-1]
+        return given, found, _after(sentence, len(forms) - 1)
+    after = [_after(sentence, i) for i in range(len(forms))]
     for first, (end, cells) in sentence.ranges.items():
         whole = cells[sentence.columns.place("FORM") or 1]
         inner = "" if "".join(forms[first:end]) == whole else " "
@@ -207,8 +207,11 @@ def _misc(sentence: Sentence, i: int) -> dict[str, str]:
     at = sentence.columns.place("MISC")
     if at is None:
         return {}
-    whole = next((cells for first, (end, cells) in sentence.ranges.items() if i in (first, end - 1)), None)
-    return misc_of((whole or sentence.words[i].cells)[at])
+    if sentence.ranges:
+        whole = next((cells for first, (end, cells) in sentence.ranges.items() if i in (first, end - 1)), None)
+        if whole is not None:
+            return misc_of(whole[at])
+    return misc_of(sentence.words[i].cells[at])
 
 
 def _after(sentence: Sentence, i: int) -> str | None:

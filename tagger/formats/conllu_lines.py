@@ -10,7 +10,7 @@ from tagger.formats.json_fields import error_at
 
 FIELD = "conllu"  # the field of a document that keeps its lines
 _COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-_WORD, _RANGE, _EMPTY = (re.compile(text) for text in (r"0|[1-9]\d*", r"[1-9]\d*-[1-9]\d*", r"\d+\.[1-9]\d*"))
+_RANGE, _EMPTY = re.compile(r"[1-9][0-9]*-[1-9][0-9]*"), re.compile(r"[0-9]+\.[1-9][0-9]*")
 _COMMENT = re.compile(r"#\s*(\S+?)\s*=\s?(.*)")
 _NEWDOC = re.compile(r"#\s*newdoc(?:\s+id\s*=\s?(.*))?\s*")
 _ESCAPES = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}  # UDPipe's, of SpacesAfter
@@ -85,7 +85,7 @@ def parse_sentence(lines: list[str], place: Place, columns: Columns) -> Sentence
         if len(cells) != n_columns:
             raise _wrong_columns(len(cells), n_columns, place, row)
         number = str(len(words) + 1) if id_at is None else cells[id_at]
-        if _WORD.fullmatch(number):
+        if number.isdecimal() and number.isascii():
             words.append(Word(row, cells))
         elif _RANGE.fullmatch(number):
             first, last = map(_number, number.split("-"))
@@ -99,7 +99,7 @@ def parse_sentence(lines: list[str], place: Place, columns: Columns) -> Sentence
 
 def is_number(text: str) -> bool:
     """Return whether a text can be in column ID."""
-    return any(pattern.fullmatch(text) for pattern in (_WORD, _RANGE, _EMPTY))
+    return bool(re.fullmatch("[0-9]+", text) or _RANGE.fullmatch(text) or _EMPTY.fullmatch(text))
 
 
 def _number(text: str) -> int:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.errors import DataError
+from tagger.formats import label_studio
 from tagger.formats.document import Document, DocumentSpan, Format, Place, ReadOptions
 from tagger.formats.json_fields import error_at, kind_of, list_of, object_of, spans_of, take_id, text_of
 from tagger.formats.json_text import is_json_start, read_values
@@ -250,7 +251,7 @@ class _Reader:
 
 def recognize(lines: list[str]) -> bool:
     """Return whether a file begins as JSON with documents in one of the forms."""
-    return is_json_start(lines)
+    return is_json_start(lines) and not label_studio.recognize(lines)
 
 
 FORMAT = Format(

@@ -24,7 +24,6 @@ from tagger.formats.document import (
     Document,
     DocumentSpan,
     Format,
-    Offsets,
     Place,
     ReadOptions,
     WriteOptions,
@@ -43,6 +42,7 @@ from tagger.formats.json_fields import (
 from tagger.formats.json_text import as_json, is_json_start, read_values
 from tagger.formats.losses import report_losses
 from tagger.formats.offsets import TextOffsets
+from tagger.formats.own_texts import Piece, edges_by_text
 from tagger.wording import listed
 
 FIELD = "label_studio"  # the field of a document that keeps how its task was built
@@ -176,7 +176,11 @@ class _Reader:
         return Document(text=text, spans=self._spans(regions, text, place), id=name, fields=task, place=place)
 
     def _spans(self, regions: Sequence[_Region], text: str, place: Place) -> tuple[DocumentSpan, ...]:
-        edges = self._edges(regions, text, place)
+        edges, note = edges_by_text(
+            [Piece(one.start, one.end, one.text, place) for one in regions], text, self._options.offsets
+        )
+        if note:
+            self._note(note)
         spans = []
         for region, (start, end) in zip(regions, edges, strict=True):
             if start == end:
@@ -187,63 +191,11 @@ class _Reader:
             spans += [DocumentSpan(name, start, end, region.probability) for name in region.types]
         return tuple(spans)
 
-    def _edges(self, regions: Sequence[_Region], text: str, place: Place) -> list[tuple[int, int]]:
-        """Return the offsets of regions in characters, read in the unit in which they cover their own texts."""
-        first: DataError | None = None
-        for unit, is_one in ((self._options.offsets, False), ("utf-16", False), ("characters", True), ("utf-16", True)):
-            if is_one and "\r\n" not in text:
-                continue
-            try:
-                edges = _read_edges(regions, text, unit, is_one, place)
-            except DataError as error:
-                first = first or error
-                continue
-            if first is not None:
-                name = {"utf-16": "UTF-16 units", "characters": "characters"}[unit]
-                self._note(f"some offsets count {name}{', with CRLF as one' if is_one else ''}, as their texts show")
-            return edges
-        assert first is not None  # noqa: S101 (each way that is tried returns or raises)
-        raise first
-
 
 def _are_minimal_regions(value: Any) -> bool:
     if not isinstance(value, list) or not value:
         return False
     return all(isinstance(one, dict) and {"start", "end", "labels"} <= one.keys() for one in value)
-
-
-def _read_edges(
-    regions: Sequence[_Region], text: str, unit: Offsets, crlf_is_one: bool, place: Place
-) -> list[tuple[int, int]]:
-    """Return the offsets of regions in characters.
-
-    Raises:
-        DataError: a region is outside the text, or covers another text than its own.
-    """
-    counted = text.replace("\r\n", "\n") if crlf_is_one else text
-    offsets = TextOffsets(counted, unit, place)
-    places = [match.start() for match in re.finditer(r"(?s)\r\n|.", text)] + [len(text)] if crlf_is_one else None
-    edges = []
-    for region in regions:
-        start, end = offsets.characters(region.start), offsets.characters(region.end)
-        if end < start:
-            raise error_at(
-                place, f"found a region from {region.start} to {region.end}, expected start ≤ end; fix its offsets"
-            )
-        covered = counted[start:end]
-        if region.text is not None and _plain(region.text) != _plain(covered):
-            raise error_at(
-                place,
-                f"found {shown(region.text)} as the text of the region from {region.start} to {region.end}, which"
-                f" covers {shown(covered)}, expected the same text; was the text changed later? fix the offsets",
-            )
-        edges.append((start, end) if places is None else (places[start], places[end]))
-    return edges
-
-
-def _plain(text: str) -> list[str]:
-    """Return the words of a region's own text, in which some versions write line ends as a backslash and an n."""
-    return text.replace("\\n", "\n").split()
 
 
 def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[bytes]:

@@ -41,28 +41,33 @@ class TextOffsets:
             return True
         return self._unit == "utf-16" and max(self._text) <= "\uffff"
 
-    def characters(self, offset: int) -> int:
+    def characters(self, offset: int, place: Place | None = None) -> int:
         """Return the number of characters before an offset of the file.
+
+        Args:
+            offset: the offset.
+            place: where it stands, if not where the text does.
 
         Raises:
             DataError: the offset is outside the text, or inside a character.
         """
         if self.is_plain:
             if not 0 <= offset <= len(self._text):
-                raise self._outside(offset, len(self._text))
+                raise self._outside(offset, len(self._text), place or self._place)
             return offset
         edges = self._edges
         if not 0 <= offset <= edges[-1]:
-            raise self._outside(offset, edges[-1])
+            raise self._outside(offset, edges[-1], place or self._place)
         found = bisect.bisect_left(edges, offset)
         if edges[found] != offset:
             character = self._text[found - 1]
+            place = place or self._place
             raise DataError(
                 f"found an offset of {offset} {_UNITS[self._unit]}s, which is inside the character {character}"
                 f" (U+{ord(character):04X}, from {edges[found - 1]} to {edges[found]}), expected one between"
                 f" characters; {self._remedy()}",
-                path=self._place.path,
-                line=self._place.line,
+                path=place.path,
+                line=place.line,
             )
         return found
 
@@ -81,12 +86,12 @@ class TextOffsets:
             )
         return array.array("q", itertools.accumulate(lengths, initial=0))
 
-    def _outside(self, offset: int, end: int) -> DataError:
+    def _outside(self, offset: int, end: int, place: Place) -> DataError:
         return DataError(
             f"found an offset of {shortened(offset)} {_UNITS[self._unit]}s, expected 0 to {end}, the length of the"
             f" text; {self._remedy()}",
-            path=self._place.path,
-            line=self._place.line,
+            path=place.path,
+            line=place.line,
         )
 
     def _remedy(self) -> str:

@@ -116,7 +116,7 @@ def test_offsets_are_read_in_the_unit_that_fits_the_texts(
 
 def test_offsets_that_fit_no_unit_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"a\.json:2: found 'Bob' as the text of the region from 0 to 3, which covers 'Ann'"
+        DataError, match=r"a\.json:2: found 'Bob' as the text of the span from 0 to 3, which covers 'Ann'"
     ):
         of(tmp_path, task(result(0, 3, "PER", "Bob")))
     with pytest.raises(DataError, match=r"a\.json:2: found an offset of 18 characters, expected 0 to 17"):
@@ -200,7 +200,7 @@ def test_a_region_with_several_labels_is_several_spans(tmp_path: Path) -> None:
         (task(result(True, 3, "X")), "found true or false as the start of a region, expected a whole number"),  # type: ignore[arg-type]
         (task(result(0, 1.5, "X")), "found 1.5 as the end of a region, expected a whole number"),  # type: ignore[arg-type]
         (task(result(0, 1, 3)), "found a number as the type of a span of labels"),  # type: ignore[arg-type]
-        (task(result(3, 1, "X")), "found a region from 3 to 1, expected start ≤ end"),
+        (task(result(3, 1, "X")), "found a span from 3 to 1, expected start ≤ end"),
         (task(id=[]), "found a list as id, expected a whole number"),
     ],
 )

@@ -30,6 +30,7 @@ _POS_NAME = re.compile(r"(?:^|[-_. ])[ux]?pos(?:$|[-_. ])")
 _NUMBER = re.compile(r"-?[0-9.,:]+")
 _NEARLY = 0.8  # of the most different values: a lemma column has fewer than its words, but not many fewer
 _FEWER = 4  # how many times as many values as a column of tags a column of text has at least
+NUMBERS_AS_TAGS = "the tags are the numbers"  # how the message of `numbers_as_tags` begins
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
 _BRACKETED = re.compile(r"\(.*\*?\)*|\*\)+|\*")
 
@@ -349,7 +350,7 @@ def numbers_as_tags(values: Values) -> str | None:
         return None
     numbers = sorted(map(int, values))
     return (
-        f"the tags are the numbers {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
+        f"{NUMBERS_AS_TAGS} {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
         " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
         " data.columns.tag to another column"
     )

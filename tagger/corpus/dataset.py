@@ -188,21 +188,11 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
 
 
 def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag) -> DataError:
-    where = [
-        (sentence.line_number(i), sentence.tokens[i], sentence.path or name)
+    return bad.located(
+        (sentence.path or name, sentence.line_number(i), sentence.tokens[i])
         for sentence in sentences
         for i, tag in enumerate(sentence.tags)
         if tag == bad.tag
-    ]
-    signs = signs_in_tag(bad.tag)
-    held = f" (it holds {named(signs)})" if signs else ""
-    return DataError(
-        f"{where[0][2]}:{where[0][0]}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}; {bad.remedy}",
-        detail=[
-            f"{'line ' if path == where[0][2] else f'{path}:'}{number}: {token} {bad.tag}"
-            for number, token, path in where[:3]
-        ]
-        + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
     )
 
 

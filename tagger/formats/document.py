@@ -75,20 +75,16 @@ class Document:
         for kind, parts in (("span", self.spans), ("token", self.tokens)):
             for part in parts:
                 if not 0 <= part.start < part.end <= len(self.text):
-                    raise DataError(
+                    raise self.error(
                         f"found a {kind} from {part.start} to {part.end}, expected 0 ≤ start < end ≤ {len(self.text)},"
-                        " the length of the text; fix its offsets",
-                        path=self.place.path,
-                        line=self.place.line,
+                        " the length of the text; fix its offsets"
                     )
         end = 0
         for token in self.tokens:
             if token.start < end:
-                raise DataError(
+                raise self.error(
                     f"found a token from {token.start} to {token.end} after one that ends at {end}, expected tokens in"
-                    " the order of the text; fix their offsets",
-                    path=self.place.path,
-                    line=self.place.line,
+                    " the order of the text; fix their offsets"
                 )
             end = token.end
 
@@ -100,6 +96,10 @@ class Document:
     def covered(self, part: DocumentSpan | DocumentToken) -> str:
         """Return the text of a span or token."""
         return self.text[part.start : part.end]
+
+    def error(self, text: str, *, kind: str = "") -> DataError:
+        """Return an error that names the place of the document; `kind` groups equal ones in a report."""
+        return DataError(text, path=self.place.path or None, line=self.place.line, kind=kind)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -114,10 +114,10 @@ def _document(path: Path, name: str, options: ReadOptions, note: Callable[[str],
             shown_it = " … ".join(text[start:end] for start, end in of_it)
             text_of_it = f"the discontinuous {one.type} {shown(shown_it)} is left out"
             common = "discontinuous annotations are left out"
-            options.report(error_at(one.place, text_of_it, kind="discontinuous", common=common))
+            options.report(error_at(one.place, text_of_it, common=common))
         elif start == end:
             text_of_it = "empty annotations are left out"
-            options.report(error_at(one.place, text_of_it, kind="empty-span", common=text_of_it))
+            options.report(error_at(one.place, text_of_it))
         else:
             spans.append(DocumentSpan(one.type, start, end))
     return Document(text=text, spans=tuple(spans), id=name, place=Place(str(path)))
@@ -143,7 +143,7 @@ def _annotations(path: Path, options: ReadOptions) -> Iterator[_Span]:
             yield _span(line, place)
         elif line[:1] in _KINDS:
             text = f"{_KINDS[line[:1]]} are not kept"
-            options.report(error_at(place, text, kind=_KINDS[line[:1]], common=text))
+            options.report(error_at(place, text))
         elif line.strip():
             found = f"found {shown(line)}, expected an annotation such as `T1`, TAB, `PER 0 3`, TAB, `Ann`"
             raise error_at(place, f"{found}; fix the line")
@@ -176,7 +176,7 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
     try:
         path.mkdir(parents=True, exist_ok=True)
         for number, document in enumerate(documents, start=1):
-            report_losses(document, options, "brat", ("tokens", "plain tags", "probabilities"), fields=())
+            report_losses(document, options, "brat", ("tokens", "plain tags", "probabilities"))
             target = path / _name(document, number, names, options)
             target.parent.mkdir(parents=True, exist_ok=True)
             lines = list(_lines(document, options))
@@ -200,7 +200,7 @@ def _name(document: Document, number: int, names: set[str], options: WriteOption
         return name
     if name is not None:
         text = "names of documents that cannot be names of files, or that are there twice, become numbers"
-        options.report(error_at(document.place, text, kind="name", common=text))
+        options.report(error_at(document.place, text))
     while f"{number:06}" in names:
         number += 1
     names.add(f"{number:06}")
@@ -221,7 +221,7 @@ def _lines(document: Document, options: WriteOptions) -> Iterator[str]:
         ]
         if not pieces or (pieces[0][0], pieces[-1][1]) != (span.start, span.end):
             text = "spans that begin or end with a line end lose it" if pieces else "spans of line ends are left out"
-            options.report(error_at(document.place, text, kind="line-end", common=text))
+            options.report(error_at(document.place, text))
         if pieces:
             number += 1
             edges = ";".join(f"{offsets.units(start)} {offsets.units(end)}" for start, end in pieces)

@@ -84,7 +84,7 @@ def _sentences(path: Path, options: ReadOptions) -> Iterator[Sentence]:
                     yield sentence
                 else:
                     text = "comments without a sentence are not kept"
-                    options.report(error_at(place, text, kind="comments", common=text))
+                    options.report(error_at(place, text))
             lines = []
 
 
@@ -156,7 +156,7 @@ def _bracketed(
         for found in source.bracketed(sentence):
             if isinstance(found, str):
                 common = "brackets of Entity= that are not read"
-                options.report(error_at(sentence.place, found, kind="brackets", common=common))
+                options.report(error_at(sentence.place, found, common=common))
             else:
                 entity_type, first, end = found
                 yield DocumentSpan(entity_type, of_it[first].start, of_it[end - 1].end)
@@ -194,7 +194,7 @@ def _placed(forms: list[str], sentence: Sentence, options: ReadOptions) -> tuple
         given = given or (whole if inner else None)
     if given is not None:
         text = "the text has other words than the lines (# text, multiword tokens); it is made of the lines instead"
-        options.report(error_at(sentence.place, text, kind="other-text", common=text))
+        options.report(error_at(sentence.place, text))
     made, tokens = "", []
     for form, blanks in zip(forms, after, strict=True):
         tokens.append(DocumentToken(len(made), len(made) + len(form)))
@@ -236,4 +236,5 @@ FORMAT = Format(
     read=read,
     blocks=blocks,
     flat=True,
+    fields=frozenset((FIELD,)),
 )

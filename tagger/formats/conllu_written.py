@@ -51,7 +51,7 @@ def _newdoc(document: Document, options: WriteOptions) -> str:
         return "# newdoc"
     if _has_line_end(document.id):
         text = "a name of a document that holds a line end is not kept"
-        options.report(error_at(document.place, text, kind="id", common=text))
+        options.report(error_at(document.place, text))
         return "# newdoc"
     return f"# newdoc id = {document.id}"
 
@@ -97,9 +97,7 @@ class _Writer:
         self._is_plain = not document.spans and has_plain_tags(document)
 
     def lines(self) -> list[str]:
-        report_losses(
-            self._document, self._options, "CoNLL-U", ("characters outside tokens", "probabilities"), fields=(FIELD,)
-        )
+        report_losses(self._document, self._options, "CoNLL-U", ("characters outside tokens", "probabilities"))
         spans, n_fitting = self._indexed()
         kept = [None] * len(self._sentences) if self._kept is None else self._kept.sentences
         same = [self._is_same(raw, tokens) for raw, tokens in zip(kept, self._sentences, strict=True)]
@@ -116,15 +114,13 @@ class _Writer:
             lines += [""] if self._sentences[i] else []
         return lines
 
-    def _report(self, text: str, kind: str) -> None:
-        self._options.report(error_at(self._document.place, text, kind=kind, common=text))
+    def _report(self, text: str) -> None:
+        self._options.report(error_at(self._document.place, text))
 
     def _unfit(self, span: DocumentSpan) -> None:
         text = f"the {span.type} span from {span.start} to {span.end} does not fit the words, or overlaps another one"
         common = "spans that do not fit the words, or that overlap, are left out"
-        self._options.report(
-            error_at(self._document.place, f"{text}; it is left out", kind="unfit-span", common=common)
-        )
+        self._options.report(error_at(self._document.place, f"{text}; it is left out", common=common))
 
     def _forms(self, tokens: Tokens) -> list[str]:
         return [self._document.covered(token) for token in tokens]
@@ -166,7 +162,7 @@ class _Writer:
     def _changed(self, raw: Sentence, tags: list[str]) -> list[str]:
         """Return the lines of a sentence with other tags."""
         if self._source.type_part is not None:
-            self._report("the brackets of Entity= stay as they were; the new entities are under name=", "brackets")
+            self._report("the brackets of Entity= stay as they were; the new entities are under name=")
         lines = list(raw.lines)
         for word, tag in zip(raw.words, tags, strict=True):
             cells = dict(zip(raw.columns.names, word.cells, strict=True))
@@ -185,7 +181,7 @@ class _Writer:
                 return cells | {column: tag}
         key = self._source.key or _KEY
         if "MISC" not in cells:
-            self._report("the file has no column MISC, so that changed entities are left out", "misc")
+            self._report("the file has no column MISC, so that changed entities are left out")
             return cells
         has_key = key in misc_of(cells["MISC"])
         return cells | {"MISC": with_misc(cells["MISC"], key, tag if tag != OUTSIDE or has_key else None)}
@@ -198,7 +194,7 @@ class _Writer:
         lines: list[str] = []
         names = Columns().names
         if raw is not None:
-            self._report("the columns of a sentence whose words have changed are not kept", "columns")
+            self._report("the columns of a sentence whose words have changed are not kept")
             names = raw.columns.names
             lines = [line for line in raw.lines if line.startswith("#") and not line.startswith("# text =")]
         text = document.text[tokens[0].start : tokens[-1].end]

@@ -25,9 +25,9 @@ _USUAL = (  # the usual fields of spans, in which no two have the same meaning
 _SHOWN = 60  # characters
 
 
-def error_at(place: Place, text: str, *, kind: str = "", common: str = "") -> DataError:
-    """Return the error for something at a place."""
-    return DataError(text, path=place.path, line=place.line, kind=kind, common=common)
+def error_at(place: Place, text: str, *, common: str = "") -> DataError:
+    """Return the error for something at a place; `common` is what it has in common with others of its kind."""
+    return DataError(text, path=place.path or None, line=place.line, kind=common, common=common)
 
 
 def kind_of(value: Any) -> str:
@@ -149,7 +149,7 @@ def _from_triple(value: list[Any], name: str, offsets: TextOffsets, place: Place
     if len(value) < 3:
         raise error_at(place, f"found {shown(value)} in {name}, expected a start, an end and a type; fix it")
     for more in value[3:]:
-        yield error_at(place, f"{name} holds {shown(more)} after a span's type, which is not kept", kind="span-field")
+        yield error_at(place, f"{name} holds {shown(more)} after a span's type, which is not kept")
     yield _span(value[0], value[1], type_of(value[2], name, place), None, name, offsets, place)
 
 
@@ -165,7 +165,7 @@ def _from_object(
     probability = None if probability_key is None else probability_of(record[probability_key], name, place)
     if not any(record.keys() <= usual for usual in _USUAL) and (others := _others(record, {*keys, probability_key})):
         text_of_it = f"the spans of {name} hold {listed(others)}, which is not kept"
-        yield error_at(place, text_of_it, kind="span-field", common=text_of_it)
+        yield error_at(place, text_of_it)
     for one in entity_type if isinstance(entity_type, list) and entity_type else [entity_type]:
         span = _span(start, end, type_of(one, name, place), probability, name, offsets, place)
         if text is not None and isinstance(span, DocumentSpan) and isinstance(record.get("text"), str):
@@ -186,7 +186,7 @@ def _span(
     last = offsets.characters(number_of(end, f"the end of a span of {name}", place))
     if first == last:
         found = f"found an empty {entity_type} span at {shown(start)}, expected at least one character; it is left out"
-        return error_at(place, found, kind="empty-span", common="empty spans are left out")
+        return error_at(place, found, common="empty spans are left out")
     if first > last:
         raise error_at(
             place, f"found a span of {name} from {shown(start)} to {shown(end)}, expected start < end; fix its offsets"

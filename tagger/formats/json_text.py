@@ -220,7 +220,7 @@ class _Text:
     def _wrong_byte(self, error: UnicodeDecodeError) -> DataError:
         line = self._line + self._text.count("\n") + error.object.count(b"\n", 0, error.start)
         text = f"byte 0x{error.object[error.start]:02X} is not valid {error.encoding}; name the file's encoding with"
-        return DataError(f"{text} data.encoding, or fix the line", path=self._path, line=line, kind="wrong-byte")
+        return DataError(f"{text} data.encoding, or fix the line", path=self._path, line=line)
 
     def _malformed(self, error: json.JSONDecodeError, place: Place) -> DataError:
         line = place.line + self._text.count("\n", self._at, error.pos)

@@ -93,18 +93,18 @@ class _Reader:
             for record in _records(value, place):
                 answer = record.get("answer")
                 if isinstance(answer, str) and answer in ("reject", "ignore"):
-                    self._report(f"the annotator's answer is {answer}, so the document is left out", "answer", place)
+                    self._report(f"the annotator's answer is {answer}, so the document is left out", place)
                 else:
                     yield self._draft(dict(record), place)
 
-    def _report(self, text: str, kind: str, place: Place) -> None:
-        self._options.report(error_at(place, text, kind=kind, common=text))
+    def _report(self, text: str, place: Place) -> None:
+        self._options.report(error_at(place, text))
 
     def _draft(self, fields: dict[str, Any], place: Place) -> Draft:
         name = take_id(fields, place)
         if isinstance(fields.get("relations"), list) and fields.pop("relations"):
             # They refer to the numbers of spans, which change as soon as spans do.
-            self._report("relations between spans are not kept", "relations", place)
+            self._report("relations between spans are not kept", place)
         if is_own(fields.get("sentences")):
             return self._from_own(fields, name, place)
         named = self._options.columns.get("token")
@@ -159,13 +159,13 @@ class _Reader:
         offsets = TextOffsets(text, self._options.offsets, place)
         own = own_sentences(fields.pop("sentences"), fields.pop("scheme", None), text, offsets, place)
         if own.unknown:
-            self._report(f"the sentences hold {listed(own.unknown)}, which is not kept", "token-field", place)
+            self._report(f"the sentences hold {listed(own.unknown)}, which is not kept", place)
         has_spans = "spans" in fields
         spans = self._kept(spans_of(_own_spans(fields, place), "spans", text, offsets, place))
         tags = own.tags
         if tags is not None and has_spans:
             if not own.fits(spans):
-                self._report("the tags differ from the spans, and are not kept", "tags-differ", place)
+                self._report("the tags differ from the spans, and are not kept", place)
             tags = None
         return Draft(text, place, own.sentences, tags, spans, name, fields)
 
@@ -175,7 +175,7 @@ class _Reader:
         offsets = TextOffsets(text, self._options.offsets, place)
         tokens, unknown = prodigy_tokens(values, text, offsets, place)
         if unknown:
-            self._report(f"the tokens hold {listed(unknown)}, which is not kept", "token-field", place)
+            self._report(f"the tokens hold {listed(unknown)}, which is not kept", place)
         return Draft(text, place, (tokens,), spans=self._spans(fields, text, place), id=name, fields=fields)
 
     def _from_words(self, fields: dict[str, Any], values: list[Any], name: str | None, place: Place) -> Draft:
@@ -187,7 +187,7 @@ class _Reader:
         tokens = None if text is None else located(text, kept)
         if text is not None and tokens is None:
             lost, rest = ("tokens", "text") if tags is None else ("text", "tokens")
-            self._report(f"the {lost} and the {rest} do not fit, and the {lost} is not kept", "other-text", place)
+            self._report(f"the {lost} and the {rest} do not fit, and the {lost} is not kept", place)
             if tags is None:
                 return Draft(text, place, spans=self._spans(fields, text, place), id=name, fields=fields)
         spans: tuple[DocumentSpan, ...] = ()
@@ -197,7 +197,7 @@ class _Reader:
             text, (tokens,) = joined([kept])
             spans = self._spans_of_words(fields, words, tokens, place) if tags is None else ()
         if len(kept) < len(words):
-            self._report("empty tokens are left out", "empty-token", place)
+            self._report("empty tokens are left out", place)
             tags = None if tags is None else [tag for tag, word in zip(tags, words, strict=True) if word]
         return Draft(text, place, (tokens,), None if tags is None else [tags], spans, name, fields)
 
@@ -242,7 +242,7 @@ class _Reader:
         for span in counted:
             first, last = n_before[span.start], n_before[span.end]
             if first == last:
-                self._report("empty spans are left out", "empty-span", place)
+                self._report("empty spans are left out", place)
             else:
                 start, end = tokens[first].start, tokens[last - 1].end
                 spans.append(DocumentSpan(span.type, start, end, span.probability))
@@ -261,4 +261,5 @@ FORMAT = Format(
     recognize=recognize,
     read=read,
     blocks=blocks,
+    fields=None,
 )

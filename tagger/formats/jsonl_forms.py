@@ -117,11 +117,11 @@ def _hf(document: Document, options: WriteOptions) -> Iterator[Record]:
     def unfit(span: DocumentSpan) -> None:
         found = f"the {span.type} span from {span.start} to {span.end} does not fit the tokens, or overlaps another one"
         common = "spans that do not fit the tokens, or that overlap, cannot be tags, and are left out"
-        options.report(error_at(document.place, f"{found}; it is left out", kind="unfit-span", common=common))
+        options.report(error_at(document.place, f"{found}; it is left out", common=common))
 
     if document.spans and has_plain_tags(document):
         text = "plain tags beside spans cannot be written, and are left out"
-        options.report(error_at(document.place, text, kind="tags", common=text))
+        options.report(error_at(document.place, text))
     key = "tags" if has_plain_tags(document) and not document.spans else "ner_tags"
     rows = tags_of(document, options.scheme, unfit)
     for i, (tokens, tags) in enumerate(zip(document.sentences, rows, strict=True)):
@@ -152,7 +152,7 @@ def _with_fields(record: Record, document: Document, options: WriteOptions) -> R
     taken = [name for name in fields if name in record and name != "id"]
     if taken:
         text = f"the fields {listed(taken)} have names that this format needs, and are left out"
-        options.report(error_at(document.place, text, kind="field", common=text))
+        options.report(error_at(document.place, text))
     return record | {name: value for name, value in fields.items() if name not in record}
 
 

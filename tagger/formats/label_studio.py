@@ -79,8 +79,8 @@ class _Reader:
         self._options = options
         self._noted: set[str] = set()
 
-    def _report(self, text: str, kind: str, place: Place) -> None:
-        self._options.report(error_at(place, text, kind=kind, common=text))
+    def _report(self, text: str, place: Place) -> None:
+        self._options.report(error_at(place, text))
 
     def _note(self, text: str) -> None:
         if text not in self._noted:
@@ -119,9 +119,9 @@ class _Reader:
         given = [object_of(one, "an annotation", place) for one in list_of(task.pop(key, []), key, place)]
         valid = [one for one in given if not one.get("was_cancelled") and not one.get("skipped")]
         if len(valid) < len(given):
-            self._report("annotations that were cancelled are left out", "cancelled", place)
+            self._report("annotations that were cancelled are left out", place)
         if len(valid) > 1:
-            self._report("a task has several annotations, of which one is read", "several-annotations", place)
+            self._report("a task has several annotations, of which one is read", place)
         chosen = next((one for one in valid if one.get("ground_truth") is True), valid[0] if valid else None)
         if chosen is not None:
             return dict(chosen)
@@ -129,7 +129,7 @@ class _Reader:
         if not predictions:
             self._note("tasks without annotations are read as texts without spans")
             return {}
-        self._report("a task has no annotation, and its prediction is read instead", "prediction", place)
+        self._report("a task has no annotation, and its prediction is read instead", place)
         return {"result": object_of(task.pop("predictions")[0], "a prediction", place).get("result", [])}
 
     def _regions(self, result: Any, place: Place) -> Iterator[_Region]:
@@ -137,16 +137,16 @@ class _Reader:
         result = object_of(result, "a result", place)
         kind = result.get("type", "labels")
         if kind == "relation":
-            self._report("relations between regions are not kept", "relations", place)
+            self._report("relations between regions are not kept", place)
             return
         value = object_of(result.get("value"), "the value of a result", place)
         if kind != "labels" or "labels" not in value or isinstance(value.get("start"), str):
             # A start that is a path is one into HTML.
-            self._report(f"results of the type {shown(kind)} that are not spans of text are not kept", "result", place)
+            self._report(f"results of the type {shown(kind)} that are not spans of text are not kept", place)
             return
         others = sorted((result.keys() - _REGION) | (value.keys() - _VALUE))
         if others:
-            self._report(f"regions hold {listed(others)}, which is not kept", "span-field", place)
+            self._report(f"regions hold {listed(others)}, which is not kept", place)
         yield self._region(value, result.get("score"), place)
 
     def _region(self, value: dict[str, Any], score: Any, place: Place) -> _Region:
@@ -155,7 +155,7 @@ class _Reader:
             try:
                 probability = probability_of(score, "score", place)
             except DataError:
-                self._report("scores that are not probabilities (0 to 1) are not kept", "score", place)
+                self._report("scores that are not probabilities (0 to 1) are not kept", place)
         return _Region(
             number_of(value.get("start"), "the start of a region", place),
             number_of(value.get("end"), "the end of a region", place),
@@ -184,10 +184,10 @@ class _Reader:
         spans = []
         for region, (start, end) in zip(regions, edges, strict=True):
             if start == end:
-                self._report("empty regions are left out", "empty-span", place)
+                self._report("empty regions are left out", place)
                 continue
             if not region.types:
-                self._report("regions without a label are left out", "no-label", place)
+                self._report("regions without a label are left out", place)
             spans += [DocumentSpan(name, start, end, region.probability) for name in region.types]
         return tuple(spans)
 
@@ -235,7 +235,7 @@ def _task(document: Document, options: WriteOptions) -> dict[str, Any]:
     taken = [name for name in fields if name in task]
     if taken:
         text = f"the fields {listed(taken)} have names that this format needs, and are left out"
-        options.report(error_at(document.place, text, kind="field", common=text))
+        options.report(error_at(document.place, text))
     return task | {name: value for name, value in fields.items() if name not in task}
 
 
@@ -275,4 +275,5 @@ FORMAT = Format(
     recognize=recognize,
     read=read,
     blocks=blocks,
+    fields=None,
 )

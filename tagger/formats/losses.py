@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 
 from tagger.formats.document import Document, WriteOptions
 from tagger.formats.json_fields import error_at
-from tagger.wording import listed
 
 
 def has_plain_tags(document: Document) -> bool:
@@ -34,14 +33,7 @@ _LOSSES: dict[str, Callable[[Document], bool]] = {
 }
 
 
-def report_losses(
-    document: Document,
-    options: WriteOptions,
-    name: str,
-    parts: Collection[str],
-    *,
-    fields: Collection[str] | None = None,
-) -> None:
+def report_losses(document: Document, options: WriteOptions, name: str, parts: Collection[str]) -> None:
     """Report what a format cannot hold of a document.
 
     Args:
@@ -49,11 +41,7 @@ def report_losses(
         options: whose `report` is called.
         name: the name of the format.
         parts: what the format never holds: keys of `_LOSSES`.
-        fields: the names of the fields that the format holds; None if it holds all.
     """
-    lost = [part for part in parts if _LOSSES[part](document)]
-    if fields is not None and (others := [field for field in document.fields if field not in fields]):
-        lost.append(f"the field{'s' if len(others) > 1 else ''} {listed(others)}")
-    for part in lost:
-        text = f"{name} cannot hold {part}, which {'is' if part.startswith('the field ') else 'are'} left out"
-        options.report(error_at(document.place, text, kind="lost", common=text))
+    for part in parts:
+        if _LOSSES[part](document):
+            options.report(error_at(document.place, f"{name} cannot hold {part}, which are left out"))

@@ -136,7 +136,7 @@ def _parse(path: Path, options: ReadOptions) -> tuple[list[_Layer], list[_Senten
         sentences.append(_Sentence(text, rows))
     if named:
         found = "names of sentences are not kept"
-        options.report(error_at(Place(shown_name(path)), found, kind="names", common=found))
+        options.report(error_at(Place(shown_name(path)), found))
     return layers, sentences
 
 
@@ -207,10 +207,10 @@ def _report_others(layers: Sequence[_Layer], chosen: _Layer, options: ReadOption
     for layer in layers:
         if layer is not chosen:
             text = f"the layer {layer.short} is not kept"
-            options.report(error_at(place, text, kind="layer", common=text))
+            options.report(error_at(place, text))
     if len(chosen.features) > 1:
         text = f"of the features of {chosen.short}, one is read; the others are not kept"
-        options.report(error_at(place, text, kind="layer", common=text))
+        options.report(error_at(place, text))
 
 
 def _placed_by_any_unit(sentences: Sequence[_Sentence], options: ReadOptions) -> _Placed:
@@ -310,11 +310,11 @@ def _spans(
         start, end = min(edges[i][0] for i in of_it), max(edges[i][1] for i in of_it)
         if start == end:
             text = "empty annotations are left out"
-            options.report(error_at(rows[of_it[0]].place, text, kind="empty-span", common=text))
+            options.report(error_at(rows[of_it[0]].place, text))
         elif _has_gap(of_it, rows):
             text = f"the discontinuous {types[key]} {shown(placed.text[start:end])} is left out"
             common = "discontinuous annotations are left out"
-            options.report(error_at(rows[of_it[0]].place, text, kind="discontinuous", common=common))
+            options.report(error_at(rows[of_it[0]].place, text, common=common))
         else:
             yield DocumentSpan(types[key], start, end)
 

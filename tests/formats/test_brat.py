@@ -142,7 +142,6 @@ def test_documents_are_written_as_files(tmp_path: Path) -> None:
         "names of documents that cannot be names of files, or that are there twice, become numbers",
         "spans that begin or end with a line end lose it",
         "spans of line ends are left out",
-        "brat cannot hold the field meta, which is left out",
         "names of documents that cannot be names of files, or that are there twice, become numbers",
     ]
 

@@ -252,7 +252,6 @@ def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     assert reports == [
         "CoNLL-U cannot hold characters outside tokens, which are left out",
         "CoNLL-U cannot hold probabilities, which are left out",
-        "CoNLL-U cannot hold the field meta, which is left out",
         "the B span from 0 to 3 does not fit the words, or overlaps another one; it is left out",
         "a name of a document that holds a line end is not kept",
     ]

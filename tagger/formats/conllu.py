@@ -112,7 +112,7 @@ def _source(sentences: Sequence[Sentence], options: ReadOptions) -> Source:
     cells = collections.Counter(cell for sentence in sentences for cell in sentence.cells("MISC"))
     keys = misc_keys(cells)
     if keys:
-        others = f"; other keys that look like tags: {', '.join(keys[1:])} (columns.tag)" if keys[1:] else ""
+        others = f"; other keys that look like tags: {', '.join(keys[1:])} (data.columns.tag)" if keys[1:] else ""
         options.note(f"the entities are the values of {keys[0]}= in MISC{others}")
         return Source(key=keys[0])
     declared = next((found for sentence in sentences if (found := sentence.comment("global.Entity"))), "")

@@ -122,7 +122,7 @@ class _Reader:
         key = str(self._options.columns.get("text", "text"))
         if key not in fields:
             found = f"the fields {listed([repr(name[:30]) for name in list(fields)[:8]])}" if fields else "no fields"
-            remedy = "name the field of the text with columns.text"
+            remedy = "name the field of the text with data.columns.text"
             if "paragraphs" in fields:
                 remedy = "it is spaCy 2's training data: make a .spacy file of it with `spacy convert`"
             raise error_at(place, f"found {found}, expected {key!r} or 'tokens'; {remedy}")
@@ -139,7 +139,7 @@ class _Reader:
         keys = [key for key in (_SPAN_KEYS if named is None else (str(named),)) if _may_be_spans(fields.get(key))]
         filled = [key for key in keys if fields[key]]
         if len(filled) > 1:
-            text = f"found spans in {listed(filled)}, expected one field of spans; name it with columns.span"
+            text = f"found spans in {listed(filled)}, expected one field of spans; name it with data.columns.span"
             raise error_at(place, text)
         values = {key: fields.pop(key) for key in keys}
         return (filled[0], values[filled[0]]) if filled else ("spans", [])
@@ -208,7 +208,7 @@ class _Reader:
             return None
         if self._tag_key not in (None, key):
             found = f"found the tags in {key!r}, and in {self._tag_key!r} before"
-            raise error_at(place, f"{found}, expected one field; name it with columns.tag")
+            raise error_at(place, f"{found}, expected one field; name it with data.columns.tag")
         self._tag_key = key
         return tag_names(fields.pop(key), key, n_words, self._options.names, place)
 
@@ -216,14 +216,16 @@ class _Reader:
         named = self._options.columns.get("tag")
         if named is not None:
             if not isinstance(fields.get(str(named)), list):
-                raise error_at(place, f"found no list {str(named)!r}, expected the tags in it, as columns.tag says")
+                text = f"found no list {str(named)!r}, expected one of tags; name another field with data.columns.tag"
+                raise error_at(place, text)
             return str(named)
         for key in _TAG_KEYS:
             if isinstance(fields.get(key), list) and not any(isinstance(value, list | dict) for value in fields[key]):
                 return key
         others = [key for key, value in fields.items() if key.endswith("_tags") and isinstance(value, list)]
         if len(others) > 1:
-            raise error_at(place, f"found {listed(others)}, expected one list of tags; name it with columns.tag")
+            text = f"found {listed(others)}, expected one list of tags; name it with data.columns.tag"
+            raise error_at(place, text)
         return others[0] if others else None
 
     def _spans_of_words(

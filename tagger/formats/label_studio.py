@@ -1,7 +1,7 @@
 """Label Studio: JSON and JSON_MIN exports in, JSON tasks out.
 
-A task is a document. Its text is the field of `data` that is named by columns.text, or `text`, or the only field that
-is a text. Its spans are the regions of one annotation: the one marked as ground truth, otherwise the first that was not
+A task is a document. Its text is the field of `data` that data.columns.text names, or `text`, or the only field that is
+a text. Its spans are the regions of one annotation: the one marked as ground truth, otherwise the first that was not
 cancelled. A task without annotations has the regions of its first prediction, if it has one. Other annotations, and
 regions that are no spans of text (choices, relations, HTML), are reported. What else a task says is kept and written
 back.
@@ -109,7 +109,7 @@ class _Reader:
         if key not in data:
             found = f"the fields {listed([repr(name[:30]) for name in list(data)[:8]])}" if data else "no fields"
             raise error_at(
-                place, f"found {found} in data, expected {key!r}; name the field of the text with columns.text"
+                place, f"found {found} in data, expected {key!r}; name the field of the text with data.columns.text"
             )
         return key
 

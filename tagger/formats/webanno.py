@@ -1,9 +1,9 @@
 """WebAnno TSV 3, as WebAnno and INCEpTION export it: one document a file; read only.
 
 Each layer of annotations has columns of its own, which the head of the file names. The spans are those of the layer
-NamedEntity, or of the only layer of spans; columns.layer names another one, and columns.tag the feature that gives the
-type (`value`, or the only feature). An annotation without a value gets the type `_`. Parts of speech become plain tags.
-Other layers are reported.
+NamedEntity, or of the only layer of spans; data.columns.layer names another one, and data.columns.tag the feature that
+gives the type (`value`, or the only feature). An annotation without a value gets the type `_`. Parts of speech become
+plain tags. Other layers are reported.
 
 Offsets are UTF-16 units, or characters if the tokens fit these. The file does not say what is between sentences; a line
 end and spaces stand for it.
@@ -188,17 +188,17 @@ def _choose(layers: Sequence[_Layer], options: ReadOptions, place: Place) -> tup
     if len(found) != 1:
         known = f"the layers {listed([layer.short for layer in spans])}" if spans else "no layer of spans"
         expected = "one of them" if wanted is None else f"the layer {names}"
-        raise error_at(place, f"found {known}, expected {expected}; name it with columns.layer")
+        raise error_at(place, f"found {known}, expected {expected}; name it with data.columns.layer")
     layer = found[0]
     feature = options.columns.get("tag")
     usual = next((name for name in ("value", "PosValue") if name in layer.features), None)
     if feature is None and usual is None and len(layer.features) > 1:
-        known = listed(layer.features)
-        raise error_at(place, f"found the features {known} of {layer.short}, expected one; name it with columns.tag")
+        known = f"the features {listed(layer.features)} of {layer.short}"
+        raise error_at(place, f"found {known}, expected one; name it with data.columns.tag")
     feature = feature or usual or (layer.features[0] if layer.features else "")
     if feature and feature not in layer.features:
         known = listed(layer.features) or "no features"
-        raise error_at(place, f"found {known} of {layer.short}, expected {feature}, as columns.tag says; fix it")
+        raise error_at(place, f"found {known} of {layer.short}, expected {feature}; name another with data.columns.tag")
     options.note(f"the spans are those of the layer {layer.short}" + (f", by {feature}" if feature else ""))
     return layer, layer.column + (layer.features.index(str(feature)) if feature else 0)
 

@@ -156,7 +156,9 @@ def test_keys_are_chosen_by_what_they_hold_or_by_name(tmp_path: Path) -> None:
     )
     notes: list[str] = []
     assert of(tmp_path, text, note=notes.append)[0][0].spans == (DocumentSpan("PER", 0, 7),)
-    assert notes == ["the entities are the values of NE= in MISC; other keys that look like tags: Sub (columns.tag)"]
+    assert notes == [
+        "the entities are the values of NE= in MISC; other keys that look like tags: Sub (data.columns.tag)"
+    ]
     assert of(tmp_path, text, columns={"tag": "Sub"})[0][0].spans == (DocumentSpan("FIRST", 0, 3),)
     assert [token.tag for token in of(tmp_path, text, columns={"tag": "upos"})[0][0].tokens] == ["X", "X", "X"]
 

@@ -131,7 +131,7 @@ def test_of_several_lists_of_tags_the_entities_are_read_and_the_rest_is_kept(tmp
         {key: record[key] for key in ("pos_tags", "chunk_tags")},
     )
     with pytest.raises(
-        DataError, match=r"found pos_tags and chunk_tags, expected one list of tags; name it with columns\.tag"
+        DataError, match=r"found pos_tags and chunk_tags, expected one list of tags; name it with data\.columns\.tag"
     ):
         of(tmp_path, record)
     found, _ = of(tmp_path, record, columns={"tag": "pos_tags"})

@@ -114,9 +114,9 @@ def test_layers_and_features_are_chosen(tmp_path: Path) -> None:
     only = of(tmp_path, HEAD + POS + "\n#Text=Ann\n1-1\t0-3\tAnn\tNE\n")[0][0]
     assert [token.tag for token in only.tokens] == ["NE"]
     for columns, message in (
-        ({"layer": "X"}, "found the layers POS, Event, NamedEntity and Bare, expected the layer X; name it with columns.layer"),
-        ({"layer": "Event"}, "found the features kind and sure of Event, expected one; name it with columns.tag"),
-        ({"layer": "Event", "tag": "x"}, "found kind and sure of Event, expected x, as columns.tag says"),
+        ({"layer": "X"}, "found the layers POS, Event, NamedEntity and Bare, expected the layer X; name it with data.columns.layer"),
+        ({"layer": "Event"}, "found the features kind and sure of Event, expected one; name it with data.columns.tag"),
+        ({"layer": "Event", "tag": "x"}, "found kind and sure of Event, expected x; name another with data.columns.tag"),
     ):  # fmt: skip
         with pytest.raises(DataError) as error:
             of(tmp_path, head + rows, columns=columns)

@@ -51,7 +51,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
     Raises:
         DataError: the file is not JSON, or a document in it is wrong.
     """
-    return read_tags(_Reader(options).drafts(path), options)
+    return read_tags(RecordReader(options).drafts(path), options)
 
 
 def _records(value: Any, place: Place) -> Iterator[dict[str, Any]]:
@@ -80,7 +80,7 @@ def _own_spans(fields: dict[str, Any], place: Place) -> list[Any]:
     return list_of(fields.pop("spans", []), "spans", place)
 
 
-class _Reader:
+class RecordReader:
     """The reading of one file, which remembers the field of tags that its first documents had."""
 
     def __init__(self, options: ReadOptions) -> None:
@@ -89,18 +89,24 @@ class _Reader:
         self._noted = False
 
     def drafts(self, path: Path) -> Iterator[Draft]:
+        """Yield the documents of a JSON file."""
         for value, place in read_values(path, self._options.encoding):
             for record in _records(value, place):
                 answer = record.get("answer")
                 if isinstance(answer, str) and answer in ("reject", "ignore"):
                     self._report(f"the annotator's answer is {answer}, so the document is left out", place)
                 else:
-                    yield self._draft(dict(record), place)
+                    yield self.draft(dict(record), place)
 
     def _report(self, text: str, place: Place) -> None:
         self._options.report(error_at(place, text))
 
-    def _draft(self, fields: dict[str, Any], place: Place) -> Draft:
+    def draft(self, fields: dict[str, Any], place: Place) -> Draft:
+        """Return the document of a record, whose fields are taken out one by one.
+
+        Raises:
+            DataError: the record is not a document, or something in it is wrong.
+        """
         name = take_id(fields, place)
         if isinstance(fields.get("relations"), list) and fields.pop("relations"):
             # They refer to the numbers of spans, which change as soon as spans do.

@@ -107,12 +107,17 @@ def _prodigy(document: Document, options: WriteOptions) -> Iterator[Record]:
     yield _with_fields(record, document, options)
 
 
-def _hf(document: Document, options: WriteOptions) -> Iterator[Record]:
+def hf_rows(document: Document, options: WriteOptions) -> Iterator[Record]:
+    """Yield a record with tokens and tags for each sentence.
+
+    Raises:
+        DataError: the document has no tokens.
+    """
     if document.sentences is None:
         raise error_at(
-            document.place, "found a text without tokens, expected tokens for the fields hf; cut it into tokens first"
+            document.place, "found a text without tokens, expected tokens to write tags for; cut it into tokens first"
         )
-    report_losses(document, options, "hf", ("characters outside tokens", "probabilities"))
+    report_losses(document, options, "tokens with tags", ("characters outside tokens", "probabilities"))
 
     def unfit(span: DocumentSpan) -> None:
         found = f"the {span.type} span from {span.start} to {span.end} does not fit the tokens, or overlaps another one"
@@ -160,5 +165,5 @@ _FORMS: dict[str | None, Callable[[Document, WriteOptions], Iterator[Record]]] =
     None: _own,
     "doccano": _doccano,
     "prodigy": _prodigy,
-    "hf": _hf,
+    "hf": hf_rows,
 }

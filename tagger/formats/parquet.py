@@ -19,8 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tagger.corpus.lines import open_corpus
 from tagger.corpus.schemes import OUTSIDE, SCHEMES, split_tag
 from tagger.errors import DataError
@@ -257,6 +255,7 @@ def _write_final(
     library: Any,
 ) -> None:
     """Write the rows with the final numbers of tags, and a schema that names them."""
+    import numpy as np
     import pyarrow
 
     value = {"dtype": "string", "_type": "Value"}

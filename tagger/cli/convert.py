@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def _own_options() -> Iterator[None]:
 
 def _with_own_options(text: str) -> str:
     text = text.replace("data.scheme", "--from-scheme").replace("--set --from-scheme=", "--from-scheme ")
-    return text.replace("data.columns.tag", "--columns tag=…")
+    return re.sub(r"\bdata\.columns\.(\w+)", r"--columns \1=…", text)
 
 
 def parse_named_columns(text: str) -> dict[str, int | str]:

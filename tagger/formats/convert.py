@@ -141,7 +141,8 @@ class Summary:
         self.n_tokens += len(document.tokens)
         self.types.update(span.type for span in document.spans)
         if document.fields and self._read.name != self._written.name:
-            for name in document.fields:
+            kept = self._written.fields
+            for name in () if kept is None else document.fields.keys() - kept:
                 self.not_kept[f"what {self._read.name} says of a document beside its text is not kept: {name}"] += 1
 
     @property

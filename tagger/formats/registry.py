@@ -8,11 +8,31 @@ from pathlib import Path
 
 from tagger.corpus.lines import open_corpus, shown_name
 from tagger.errors import DataError
-from tagger.formats import brackets, conll, csv, parallel, slashed
+from tagger.formats import (
+    brackets,
+    brat,
+    conll,
+    conllu,
+    csv,
+    docbin,
+    jsonl,
+    label_studio,
+    parallel,
+    parquet,
+    slashed,
+    webanno,
+)
 from tagger.formats.document import Format
 
 # Those that are recognized by more come first: nearly every format with columns could be CoNLL.
 FORMATS: tuple[Format, ...] = (
+    label_studio.FORMAT,
+    jsonl.FORMAT,
+    webanno.FORMAT,
+    brat.FORMAT,
+    parquet.FORMAT,
+    docbin.FORMAT,
+    conllu.FORMAT,
     brackets.FORMAT,
     slashed.FORMAT,
     parallel.FORMAT,

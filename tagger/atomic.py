@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tagger.errors import ModelError
@@ -70,7 +70,7 @@ def directory_beside(
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
             for name, content in files.items():
-                _write_synced(fresh / name, content)
+                _write_synced(fresh / name, [content])
             _sync_directory(fresh)
         except OSError as error:
             raise explain_not_writable(target, error) from error
@@ -206,16 +206,27 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    write_blocks_atomically(path, parts)
+
+
+def write_blocks_atomically(path: Path, blocks: Iterable[bytes | memoryview]) -> None:
+    """Replace a file in one step once all blocks of its content have been made and written.
+
+    An exception that is raised while the blocks are made leaves the file as it was.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write_synced(fresh, *parts)
+        _write_synced(fresh, blocks)
         fresh.replace(path)
         _sync_directory(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, *parts: bytes | memoryview) -> None:
+def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     def opener(name: str, flags: int) -> int:
         # A link or a pipe that waits under this name is an error; it is neither followed nor waited for.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

@@ -82,7 +82,7 @@ def test_a_file_is_read_as_it_was_meant(
         ("21-kaggle-csv/ner_dataset.csv", "the file is CSV with 4 columns, expected CoNLL"),
         ("22-wikiann/train", "every token begins with en:, which is not read as part of it"),
         ("29-conll2012/train.v4_gold_conll", "columns 5, 10 hold spans in brackets, as CoNLL-2012 (OntoNotes) writes"),
-        ("30-webanno/train.tsv", "the file is WebAnno TSV, expected CoNLL; export it from WebAnno or INCEpTION"),
+        ("30-webanno/train.tsv", "the file is WebAnno TSV, expected CoNLL; run tagger convert"),
         ("32-leading-tab/train.txt", "802 of 802 tokens in column 0 are empty or blank, expected words"),
     ],
 )

@@ -36,6 +36,8 @@ CONFINED = {
     "rich": {"cli"},
     "seqeval": {"evaluation"},
     "scipy": {"evaluation"},
+    "pyarrow": {"formats"},
+    "spacy": {"formats"},
 }
 
 

@@ -20,6 +20,7 @@ import click
 
 from tagger import __version__
 from tagger.cli import console
+from tagger.cli.convert import convert
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
@@ -390,6 +391,9 @@ def check(
         console.show(text)
     if any(report.n_errors for report in reports):
         click.get_current_context().exit(1)
+
+
+cli.add_command(convert)
 
 
 @cli.command()

@@ -42,6 +42,7 @@ _NUMBER = re.compile(r"-?[0-9.,:]+")
 _NEARLY = 0.8  # of the most different values: a lemma column has fewer than its words, but not many fewer
 _FEWER = 4  # how many times as many values as a column of tags a column of text has at least
 _FLAGS = 2  # the most values of a column that says yes or no
+NUMBERS_AS_TAGS = "the tags are the numbers"  # how the message of `numbers_as_tags` begins
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
 _BRACKETED = re.compile(r"\(.*\*?\)*|\*\)+|\*")
 
@@ -419,7 +420,7 @@ def numbers_as_tags(values: Values) -> str | None:
         return None
     numbers = sorted(map(int, values))
     return (
-        f"the tags are the numbers {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
+        f"{NUMBERS_AS_TAGS} {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
         " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
         " data.columns.tag to another column"
     )

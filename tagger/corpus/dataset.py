@@ -239,17 +239,13 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
 
 
 def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag, remedy: str | None = None) -> DataError:
-    where = [(sentence, i) for sentence in sentences for i, tag in enumerate(sentence.tags) if tag == bad.tag]
-    first, row = where[0]
-    path = first.path or name
-    signs = signs_in_tag(bad.tag)
-    held = f" (it holds {named(signs)})" if signs else ""
-    return DataError(
-        f"{path}:{first.line_number(row)}: tag {bad.tag!r} does not fit the scheme {bad.scheme}{held}"
-        f"{f', {remedy}' if remedy else f'; {bad.remedy}'}",
-        detail=[f"{_line(sentence, i, path)}: {sentence.tokens[i]} {bad.tag}" for sentence, i in where[:3]]
-        + ([f"… and {len(where) - 3} more"] if len(where) > 3 else []),
+    where = (
+        (sentence.path or name, sentence.line_number(i), sentence.tokens[i])
+        for sentence in sentences
+        for i, tag in enumerate(sentence.tags)
+        if tag == bad.tag
     )
+    return bad.located(where, remedy)
 
 
 def _line(sentence: Sentence, i: int, path: str) -> str:

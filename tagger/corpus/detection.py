@@ -79,7 +79,7 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
     found.prefixed = [(number, line, split(line)) for number, line, _ in found.prefixed]
     layout = dataclasses.replace(layout, written_delimiter=_written_delimiter(found, layout))
     header = header_of(found, [column for column in requested.columns.values() if isinstance(column, str)])
-    chosen = choose_columns(path, found, layout, _by_index(path, requested.columns, header), header, requested.tag_key)
+    chosen = choose_columns(path, found, layout, by_index(path, requested.columns, header), header, requested.tag_key)
     layout = dataclasses.replace(
         layout,
         columns=chosen.columns,
@@ -100,7 +100,7 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
         shapes = " or ".join(str(n) for n in sorted(found.shapes))
         notes.append(f"lines have {shapes} columns; the last one is the tag on each of them")
     layout = dataclasses.replace(layout, token_prefix=token_prefix)
-    foreign = foreign_format(found)
+    foreign = foreign_format(found, path)
     if foreign is not None:  # notes on its columns would only be noise
         return Detected(layout=layout, doubts=(foreign,))
     tag = layout.columns.get("tag", -1)
@@ -154,8 +154,12 @@ def _count_hash_lines_without_others(found: Survey) -> None:
                 values[value] += 1
 
 
-def _by_index(path: str | Path, columns: Mapping[str, int | str], header: Sequence[str]) -> dict[str, int]:
-    """Return the columns with the index of each name that the header gives one."""
+def by_index(path: str | Path, columns: Mapping[str, int | str], header: Sequence[str]) -> dict[str, int]:
+    """Return the columns with the index of each name that the header gives one.
+
+    Raises:
+        DataError: the header does not have a name.
+    """
     found = {}
     for name, column in columns.items():
         if isinstance(column, int):

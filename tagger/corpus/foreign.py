@@ -11,7 +11,9 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tagger.corpus.columns import holds_brackets
 from tagger.corpus.layout import looks_like_tag
@@ -20,20 +22,29 @@ from tagger.corpus.survey import Survey
 _MOST = 0.9  # the share of the first lines that must have a format's form
 _SLASHED = re.compile(r"\S+[/|](?:O|[BIESLUM]-[^\s/|]+|[A-Z][A-Z$.,:'`-]{0,5})")
 _MANY_PAIRS = 3
-_CONVERT = "convert it to lines of a token, a TAB and a tag, with a blank line after each sentence"
+_REWRITE = "convert it to lines of a token, a TAB and a tag, with a blank line after each sentence"
+_CONVERT = "run the command"  # its place is taken by `tagger convert` with the names of the files
 
 
-def foreign_format(found: Survey) -> str | None:
+def foreign_format(found: Survey, path: str | Path) -> str | None:
     """Return what a file is and how to read it, or None if it may be CoNLL.
 
-    >>> foreign_format(Survey(first_lines=["#FORMAT=WebAnno TSV 3.3"]))
-    'the file is WebAnno TSV, expected CoNLL; export it from WebAnno or INCEpTION as CoNLL 2002'
+    >>> foreign_format(Survey(first_lines=["#FORMAT=WebAnno TSV 3.3"]), "data/my train.tsv")
+    "the file is WebAnno TSV, expected CoNLL; run tagger convert 'data/my train.tsv' 'data/my train.conll'"
     """
     lines = found.first_lines
     if not lines:
         return None
     content = [line for line in lines if not line.startswith("#")]
-    return _webanno(lines) or next((text for test in _TESTS if content and (text := test(content, found))), None)
+    text = _webanno(lines) or next((text for test in _TESTS if content and (text := test(content, found))), None)
+    return None if text is None else text.replace(_CONVERT, f"run {_conversion(path)}")
+
+
+def _conversion(path: str | Path) -> str:
+    """Return the command that converts a file, to copy."""
+    name = Path(str(path).removesuffix(".gz"))
+    ending = ".iob2" if name.suffix == ".conll" else ".conll"
+    return f"tagger convert {shlex.quote(str(path))} {shlex.quote(str(name.with_suffix(ending)))}"
 
 
 def _json(lines: Sequence[str], found: Survey) -> str | None:
@@ -60,13 +71,13 @@ def _is_json_start(lines: Sequence[str]) -> bool:
 
 def _markup(lines: Sequence[str], found: Survey) -> str | None:
     if re.match(r"\s*<(\?xml|!DOCTYPE|html|TEI|DOC|corpus|document)\b", lines[0], re.IGNORECASE):
-        return f"the file is XML or HTML, expected CoNLL; {_CONVERT}"
+        return f"the file is XML or HTML, expected CoNLL; {_REWRITE}"
     return None
 
 
 def _webanno(lines: Sequence[str]) -> str | None:
     if lines[0].startswith("#FORMAT=WebAnno TSV"):
-        return "the file is WebAnno TSV, expected CoNLL; export it from WebAnno or INCEpTION as CoNLL 2002"
+        return f"the file is WebAnno TSV, expected CoNLL; {_CONVERT}"
     return None
 
 
@@ -84,7 +95,7 @@ def _conll_2012(lines: Sequence[str], found: Survey) -> str | None:
     many = len(bracketed) > 1
     return (
         f"column{'s' if many else ''} {listed} hold{'' if many else 's'} spans in brackets, as CoNLL-2012 (OntoNotes)"
-        " writes them, expected one tag for each token: convert (PER* * *) to B-PER I-PER I-PER"
+        f" writes them, expected one tag for each token; {_CONVERT}"
     )
 
 
@@ -94,47 +105,64 @@ def _holds_prefixes(values: collections.Counter[str]) -> bool:
 
 
 def _csv(lines: Sequence[str], found: Survey) -> str | None:
-    if any("\t" in line for line in lines) or _share(lines, lambda line: "," in line) < _MOST:
+    n_columns = csv_columns(lines)
+    if not n_columns:
         return None
+    return f"the file is CSV with {n_columns} columns, expected CoNLL; {_CONVERT}"
+
+
+def csv_columns(lines: Sequence[str]) -> int:
+    """Return the number of columns if lines are CSV with a tag in the last column; otherwise 0."""
+    if any("\t" in line for line in lines) or _share(lines, lambda line: "," in line) < _MOST:
+        return 0
     try:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
     except csv.Error:
-        return None
+        return 0
     n_columns, n = collections.Counter(map(len, rows)).most_common(1)[0]
     if n < _MOST * len(rows) or n_columns < 2:
-        return None
+        return 0
     last = [row[-1] for row in rows if len(row) == n_columns]
-    if sum(map(looks_like_tag, last)) < len(last) / 2:
-        return None
-    quoted = any('"' in line for line in lines)
-    sentences = any(re.match(r"sentence\W*\d*,", line, re.IGNORECASE) for line in lines)
-    text = f"the file is CSV with {n_columns} columns, expected CoNLL; "
-    if quoted or sentences:
-        return text + f"{_CONVERT} (with a spreadsheet, or Python's csv module)"
-    return text + "set data.delimiter to a comma (',') if no token is quoted, or convert it"
+    return n_columns if sum(map(looks_like_tag, last)) >= len(last) / 2 else 0
 
 
 def _pairs(lines: Sequence[str], found: Survey) -> str | None:
-    def is_pairs(line: str) -> bool:
-        fields = line.split("\t") if "\t" in line else line.split(" ")
-        tags = fields[1::2]
-        return len(fields) >= 2 * _MANY_PAIRS and len(fields) % 2 == 0 and all(map(looks_like_tag, tags))
-
-    same_length = len({len(line.split()) for line in lines}) == 1
-    if _share(lines, is_pairs) >= _MOST and not (same_length and found.n_blank):
+    if are_pairs(lines, n_blank=found.n_blank):
         return f"each line holds a whole sentence of tokens and tags in turn, expected one token a line; {_CONVERT}"
     return None
 
 
+def are_pairs(lines: Sequence[str], *, n_blank: int) -> bool:
+    """Return whether each line holds the tokens and the tags of a sentence in turn.
+
+    Args:
+        lines: the lines that are not blank.
+        n_blank: the number of blank lines of the file, which separate the sentences of others.
+    """
+
+    def fits(line: str) -> bool:
+        fields = line.split("\t") if "\t" in line else line.split(" ")
+        return len(fields) >= 2 * _MANY_PAIRS and len(fields) % 2 == 0 and all(map(looks_like_tag, fields[1::2]))
+
+    same_length = len({len(line.split()) for line in lines}) == 1
+    return _share(lines, fits) >= _MOST and not (same_length and n_blank)
+
+
 def _slashes(lines: Sequence[str], found: Survey) -> str | None:
-    def is_slashed(line: str) -> bool:
+    if is_slashed(lines):
+        return f"each line holds a sentence of token/TAG pairs, expected one token a line; {_CONVERT}"
+    return None
+
+
+def is_slashed(lines: Sequence[str]) -> bool:
+    """Return whether each line holds a sentence of `token/TAG` or `token|POS|TAG`."""
+
+    def fits(line: str) -> bool:
         fields = [field for field in re.split("[ \t]+", line) if field]
         fitting = sum(_SLASHED.fullmatch(field) is not None for field in fields)
         return len(fields) >= 2 and fitting >= _MOST * len(fields) and any("/" in f or "|" in f for f in fields)
 
-    if _share(lines, is_slashed) >= _MOST:
-        return f"each line holds a sentence of token/TAG pairs, expected one token a line; {_CONVERT}"
-    return None
+    return _share(lines, fits) >= _MOST
 
 
 def _parallel(lines: Sequence[str], found: Survey) -> str | None:
@@ -146,11 +174,12 @@ def _parallel(lines: Sequence[str], found: Survey) -> str | None:
     if sum(all(map(looks_like_tag, row)) for row in fields) >= _MOST * len(fields):
         return (
             "each line holds the tags of a sentence, as in parallel files (seq.in and seq.out), expected a token and a"
-            " tag on each line; join the two files token by token"
+            " tag on each line; put both files into one folder under these names, and run tagger convert FOLDER"
+            " train.conll"
         )
     if any("\t" in line for line in lines) or any(looks_like_tag(row[-1]) and len(row[-1]) > 1 for row in fields):
         return None
-    return "each line seems to hold a whole sentence of text, expected one token a line with its tag; " + _CONVERT
+    return "each line seems to hold a whole sentence of text, expected one token a line with its tag; " + _REWRITE
 
 
 def _share(lines: Sequence[str], fits: Callable[[str], bool]) -> float:

@@ -10,9 +10,10 @@ import collections
 import dataclasses
 import functools
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, UNTYPED, is_legal, legal_transitions, split_tag
+from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 
 _SEPARATORS = "-_."
@@ -27,6 +28,7 @@ _COMMON = ("IOB2", "IO", "IOB1", "IOBES", "BILOU")
 _RARE = ("BIOS", "IOE2", "IOE1", "BIOE")
 _MOST_ODD = 0.2  # in a file that is read as spans without being asked: the largest share of tokens whose tag is odd
 _MOST_RARE = 0.1  # the largest share of tokens whose prefix is another scheme's by mistake
+_SHOWN = 3  # lines with a tag that does not fit
 _FEW = 5  # odd tokens that prove nothing
 
 
@@ -130,8 +132,8 @@ def _is_bare_type(prefix: str | None, entity_type: str) -> bool:
     return prefix is None or (not entity_type and prefix not in ("B", "I"))
 
 
-def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") -> tuple[Notation, list[str]]:
-    """Find the notation of a file from all of its tags.
+def detect_notation(sentences: Iterable[Sequence[str]], scheme: str = "auto") -> tuple[Notation, list[str]]:
+    """Find the notation of a file from all of its tags, which are read once.
 
     Args:
         sentences: the tags of each sentence, as spelled.
@@ -147,7 +149,7 @@ def detect_notation(sentences: Sequence[Sequence[str]], scheme: str = "auto") ->
     """
     if scheme == NO_SCHEME:
         return Notation(scheme=NO_SCHEME), []
-    tags = _divided(sentences, scheme)
+    tags = _divided(*_counted(sentences), scheme)
     found = scheme if scheme != "auto" else _detect_scheme(tags)
     if found == NO_SCHEME:
         why = "most tags do not fit a scheme" if tags.letters else "the tags have no prefixes"
@@ -168,10 +170,9 @@ def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> 
     """
     if trained.scheme == NO_SCHEME:
         return trained
-    counts = collections.Counter(itertools.chain.from_iterable(sentences))
+    counts, pairs = _counted(sentences)
     canonical = {tag: trained.canonical(tag) for tag in counts if trained.fits(tag)}
     bad = [tag for tag in counts if tag not in canonical]
-    pairs = _pairs_of(sentences)
     n_odd = _n_ill_formed(pairs, {OUTSIDE: OUTSIDE, **canonical}, trained.scheme)
     n_tagged = sum(n for tag, n in counts.items() if canonical.get(tag) != OUTSIDE)
     # In IO anything is a type, so a file with another word for outside fits, but has no token outside.
@@ -214,20 +215,41 @@ class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the calle
             return "set data.scheme to none if these are plain tags, which have no spans; otherwise fix it"
         return "fix it, or set data.scheme ('none' means plain tags, which have no spans)"
 
+    def located(self, where: Iterable[tuple[str, int, str]], remedy: str | None = None) -> DataError:
+        """Return the error with the first lines that have the tag.
+
+        Args:
+            where: the path, the line and the token of all lines with the tag, at least one.
+            remedy: what was expected and what to do, instead of the usual advice.
+        """
+        lines = iter(where)
+        (path, number, _), *_ = first = list(itertools.islice(lines, _SHOWN))
+        n_left = sum(1 for _ in lines)
+        signs = signs_in_tag(self.tag)
+        held = f" (it holds {named(signs)})" if signs else ""
+        return DataError(
+            f"{path}:{number}: tag {self.tag!r} does not fit the scheme {self.scheme}{held}"
+            f"{f'; {self.remedy}' if remedy is None else f', {remedy}'}",
+            detail=[
+                *(f"{'line ' if other == path else f'{other}:'}{n}: {token} {self.tag}" for other, n, token in first),
+                *([f"… and {n_left} more"] if n_left else []),
+            ],
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class _Tags:
     """All tags of a file, divided into prefixes and entity types.
 
     Attributes:
-        sentences: the tags of each sentence, as spelled.
         counts: the number of tokens with each tag, in the order in which they occur.
+        pairs: the number of times that one tag follows another.
         outside: the tags that mean outside.
         suffix: whether the prefix comes after the entity type.
     """
 
-    sentences: Sequence[Sequence[str]]
     counts: Mapping[str, int]
+    pairs: Mapping[tuple[str, str], int]
     outside: tuple[str, ...]
     suffix: bool = False
 
@@ -257,7 +279,6 @@ class _Tags:
 
         A few annotation errors therefore do not decide.
         """
-        pairs = _pairs_of(self.sentences)
 
         def oddness(scheme: str) -> tuple[int, bool, int, int]:
             prefixes = SCHEMES[scheme].prefixes
@@ -267,7 +288,7 @@ class _Tags:
                 if letter in prefixes:
                     canonical[tag] = f"{letter}-{entity_type or UNTYPED}"
             n_unfit = sum(n for tag, n in self.counts.items() if tag not in canonical)
-            n_ill_formed = _n_ill_formed(pairs, canonical, scheme)
+            n_ill_formed = _n_ill_formed(self.pairs, canonical, scheme)
             return n_unfit + n_ill_formed, scheme in _RARE, n_unfit, n_ill_formed
 
         odd = {scheme: oddness(scheme) for scheme in (*_COMMON, *_RARE)}
@@ -275,12 +296,16 @@ class _Tags:
         return best, *odd[best][2:]
 
 
-def _pairs_of(sentences: Sequence[Sequence[str]]) -> collections.Counter[tuple[str, str]]:
-    """Count the tags that follow each other; the edges of a sentence count as `O`."""
+def _counted(
+    sentences: Iterable[Sequence[str]],
+) -> tuple[collections.Counter[str], collections.Counter[tuple[str, str]]]:
+    """Count the tags, and the tags that follow each other; the edges of a sentence count as `O`."""
+    counts: collections.Counter[str] = collections.Counter()
     pairs: collections.Counter[tuple[str, str]] = collections.Counter()
     for tags in sentences:
+        counts.update(tags)
         pairs.update(itertools.pairwise([OUTSIDE, *tags, OUTSIDE]))
-    return pairs
+    return counts, pairs
 
 
 def _n_ill_formed(pairs: Mapping[tuple[str, str], int], canonical: Mapping[str, str], scheme: str) -> int:
@@ -293,10 +318,9 @@ def _n_ill_formed(pairs: Mapping[tuple[str, str], int], canonical: Mapping[str, 
     )
 
 
-def _divided(sentences: Sequence[Sequence[str]], scheme: str) -> _Tags:
+def _divided(counts: Mapping[str, int], pairs: Mapping[tuple[str, str], int], scheme: str) -> _Tags:
     """Find out which tags mean outside, and at which end of a tag its prefix is."""
-    counts = collections.Counter(itertools.chain.from_iterable(sentences))
-    tags = _Tags(sentences, counts, tuple(tag for tag in counts if tag in _OUTSIDE_SPELLINGS))
+    tags = _Tags(counts, pairs, tuple(tag for tag in counts if tag in _OUTSIDE_SPELLINGS))
     suffixed = _with_outside_word(dataclasses.replace(tags, suffix=True), scheme)
     # Plain tags may end in such letters too, as in `N-M`.
     if suffixed.n_prefixed > tags.n_prefixed and suffixed.outside and suffixed.letters & {"B", "I"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tagger.corpus.encodings import wrong_byte
@@ -113,16 +113,17 @@ def survey(path: str | Path, layout: Layout, prefix: str | None) -> Survey:
         rows.append(fields)
         found.shapes.setdefault(len(fields), Shape([collections.Counter() for _ in fields], number))
         if len(rows) == _ROWS_AT_ONCE:
-            _count(found, rows)
+            count_rows(found, rows)
             rows.clear()
     for rows in waiting.values():
-        _count(found, rows)
+        count_rows(found, rows)
     del found.delimiters[""]
     found.numbered = count.numbered_columns()
     return found
 
 
-def _count(found: Survey, rows: list[list[str]]) -> None:
+def count_rows(found: Survey, rows: Sequence[Sequence[str]]) -> None:
+    """Count the values of rows that have the same number of columns, the shape of which is there."""
     if rows:
         shape = found.shapes[len(rows[0])]
         shape.n_lines += len(rows)

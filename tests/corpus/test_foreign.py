@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import shlex
 from pathlib import Path
 
 import pytest
+from helpers import run_tagger
 
 from tagger.corpus.detection import Requested, detect_layout
 
@@ -26,7 +29,7 @@ def doubts(tmp_path: Path, text: str) -> tuple[str, ...]:
         ("\t".join(f"{a}\t{b}" for a, b in zip(SENTENCE, TAGS, strict=True)), "tokens and tags in turn"),
         (" ".join(f"{a}/{b}" for a, b in zip(SENTENCE, TAGS, strict=True)), "token/TAG pairs"),
         (" ".join(f"{a}|NN|{b}" for a, b in zip(SENTENCE, TAGS, strict=True)), "token/TAG pairs"),
-        ("Bruno,B-PER", "the file is CSV with 2 columns, expected CoNLL; set data.delimiter to a comma"),
+        ("Bruno,B-PER", "the file is CSV with 2 columns, expected CoNLL; run tagger convert"),
         ('"Bruno, Jr.",NN,B-PER', "the file is CSV with 3 columns"),
         ("<?xml version='1.0'?>", "the file is XML or HTML"),
         ("T1\tPER 0 5\tBruno", "brat standoff"),
@@ -54,6 +57,27 @@ def test_parallel_files_and_raw_text_are_named(tmp_path: Path) -> None:
         "It ends with a third , even longer one .",
     ]
     assert "a whole sentence of text" in doubts(tmp_path, "\n".join(text))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("ner.csv", "tagger convert ner.csv ner.conll"),
+        ("ner.csv.gz", "tagger convert ner.csv.gz ner.conll"),
+        ("a b/ner", "tagger convert 'a b/ner' 'a b/ner.conll'"),
+        ("ner.conll", "tagger convert ner.conll ner.iob2"),
+    ],
+)
+def test_the_remedy_is_a_command_to_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    text = b"Anna,B-PER\n" * 6
+    Path(name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    (doubt,) = detect_layout(name, Requested()).doubts
+    assert doubt == f"the file is CSV with 2 columns, expected CoNLL; run {command}"
+    assert run_tagger(*shlex.split(command)[1:]).exit_code == 0
 
 
 @pytest.mark.parametrize(

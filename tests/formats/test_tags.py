@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import pytest
+from format_documents import as_list, documents
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.corpus.schemes import SCHEME_NAMES, SCHEMES
+from tagger.errors import DataError
+from tagger.formats import tags as tags_module
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place, ReadOptions
+from tagger.formats.tags import Draft, read_tags, span_tags, tags_of
+
+
+@given(documents(tokens=True), st.sampled_from(list(SCHEMES)))
+def test_spans_are_tags_or_are_returned(document: Document, scheme: str) -> None:
+    unfit: list[DocumentSpan] = []
+    rows = span_tags(document.sentences or (), document.spans, scheme, unfit.append)
+    # An oracle without any search: a span fits if its characters are those of a run of tokens in one sentence.
+    runs = {
+        (tokens[i].start, tokens[j].end)
+        for tokens in document.sentences or ()
+        for i in range(len(tokens))
+        for j in range(i, len(tokens))
+    }
+    aligned = [span for span in document.spans if (span.start, span.end) in runs]
+    kept = list(document.spans)
+    for span in unfit:
+        kept.remove(span)
+    assert all(span in aligned for span in kept)
+    assert all(a.end <= b.start or b.end <= a.start for i, a in enumerate(kept) for b in kept[i + 1 :])
+    for span in unfit:
+        assert span not in aligned or any(span.start < other.end and other.start < span.end for other in kept)
+    assert [len(row) for row in rows] == [len(tokens) for tokens in document.sentences or ()]
+    assert sum(tag != "O" for row in rows for tag in row) == sum(
+        span.start <= token.start < span.end for span in kept for token in document.tokens
+    )
+
+
+@given(documents(tokens=True, flat=True), st.sampled_from(sorted(set(SCHEMES) - {"IO"})), st.booleans())
+def test_flat_spans_come_back(document: Document, scheme: str, is_named: bool) -> None:
+    rows = tags_of(document, scheme, pytest.fail)
+    draft = Draft(document.text, document.place, document.sentences, rows)
+    named = {"scheme": scheme} if is_named else {}
+    if not is_named and scheme not in ("IOB2", "IOBES", "BILOU"):
+        return  # these cannot always be told from others by a few tags
+    assert as_list(read_tags([draft], ReadOptions(**named))) == [document]
+
+
+def draft(*tags: str, text: str = "a b c") -> Draft:
+    tokens = tuple(DocumentToken(2 * i, 2 * i + 1) for i in range(len(tags)))
+    return Draft(text[: 2 * len(tags) - 1], Place("a.jsonl", 7), (tokens,), [list(tags)])
+
+
+def test_a_prefix_that_comes_late_is_read() -> None:
+    drafts = [draft("B-A", "I-A", "O")] * 1000 + [draft("S-A", "B-A", "E-A"), draft("B", "O", "O")]
+    *_, before, last = read_tags(drafts, ReadOptions())
+    assert before.spans == (DocumentSpan("A", 0, 1), DocumentSpan("A", 2, 5))
+    assert last.spans == (DocumentSpan("_", 0, 1),)
+
+
+def test_a_tag_that_does_not_fit_is_an_error_at_its_document() -> None:
+    late = [draft("B-A", "I-A", "O")] * 1000 + [draft("person", "O", "O")]
+    with pytest.raises(
+        DataError, match=r"a\.jsonl:7: found the tag 'person', which does not fit the scheme IOB2; fix it"
+    ):
+        list(read_tags(late, ReadOptions()))
+    early = (
+        [draft("O")._replace(place=Place("a.jsonl", 1))] + [draft("B-A", "I-A", "O")] * 9 + [draft("person", "O", "O")]
+    )
+    with pytest.raises(DataError, match=r"a\.jsonl:7: found the tag 'person', which does not fit the scheme IOB2"):
+        list(read_tags(early, ReadOptions()))
+    with pytest.raises(DataError, match=r"a\.jsonl:7: found the tag 'S-A', which does not fit the scheme IOB2"):
+        list(read_tags([draft("B-A"), draft("S-A")], ReadOptions(scheme="IOB2")))
+    with pytest.raises(DataError, match=r"a\.jsonl: scheme: found the prefixes of both"):
+        list(read_tags([draft("S-A", "U-A", "O")], ReadOptions()))
+
+
+@pytest.mark.parametrize("scheme", SCHEME_NAMES)
+def test_plain_tags_are_read_and_written_as_they_are(scheme: str) -> None:
+    notes: list[str] = []
+    (found,) = read_tags([draft("NN", "VB", "NN")], ReadOptions(note=notes.append))
+    assert [token.tag for token in found.tokens] == ["NN", "VB", "NN"]
+    assert notes == ["the tags have no prefixes: read as plain tags (scheme none)"]
+    assert tags_of(found, scheme, pytest.fail) == [["NN", "VB", "NN"]]
+
+
+def test_spans_need_a_scheme_of_spans() -> None:
+    document = Document(text="a", spans=(DocumentSpan("A", 0, 1),), sentences=((DocumentToken(0, 1),),))
+    with pytest.raises(DataError, match="found spans, expected plain tags for the scheme none; choose one of IOB1"):
+        tags_of(document, "none", pytest.fail)
+
+
+def test_a_token_without_a_plain_tag_among_others_gets_a_filler() -> None:
+    document = Document(text="a b", sentences=((DocumentToken(0, 1, "X"), DocumentToken(2, 3)),))
+    assert tags_of(document, "IOB2", pytest.fail) == [["X", "_"]]
+
+
+def test_the_examples() -> None:
+    found: Any = doctest.testmod(tags_module)
+    assert (found.failed, found.attempted > 1) == (0, True)

@@ -173,6 +173,7 @@ class Format:
         flat: whether spans are written as tags of tokens. They must then begin and end at the edges of tokens of one
             sentence, and must not overlap; documents without tokens cannot be written.
         folder: whether the format is a folder of files.
+        beside: the endings of other files in its folders, which do not mean this format by themselves.
         fields: which fields of documents that were read from other formats can be written; None for all.
         extra: the extra that brings the libraries it needs, or None.
     """
@@ -186,6 +187,7 @@ class Format:
     write: Callable[[Iterable[Document], Path, WriteOptions], None] | None = None
     flat: bool = False
     folder: bool = False
+    beside: tuple[str, ...] = ()
     fields: frozenset[str] | None = frozenset()
     extra: str | None = None
 

@@ -217,12 +217,17 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
     writer = TagWriter(options, unwritable="[ \t\r\n]", unwritable_in_tags=r"[\s()*]", stand_in="_")
     for document in documents:
         sentences = writer.sentences(document)
-        part = str(document.fields.get(PART, _FIRST_PART))
+        part = document.fields.get(PART, _FIRST_PART)
+        if not isinstance(part, str) or not re.fullmatch("[0-9]{1,9}", part):
+            options.report(
+                document.error(f"the field {PART} is not kept: it is not the number of a part", kind="field")
+            )
+            part = _FIRST_PART
         name = re.sub(r"[\r\n]", " ", document.id or "")
         if name != (document.id or "") or document.id == "":
             options.report(document.error("names of documents that are empty or hold line ends are changed", kind="id"))
         lines = [f"{_BEGIN} ({name}); part {part}"]
-        first = f"{_BLANK.sub('_', name) or '-'} {int(part) if part.isdecimal() else 0}"
+        first = f"{_BLANK.sub('_', name) or '-'} {int(part)}"
         for sentence in sentences:
             tags = sentence.tags if writer.is_plain else [NO_TAG] * len(sentence.tokens)
             rows = zip(sentence.tokens, tags, _brackets(sentence), strict=True)
@@ -249,4 +254,5 @@ FORMAT = Format(
     read=read,
     blocks=blocks,
     flat=True,
+    fields=frozenset({PART}),
 )

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import codecs
 import collections
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.detection import Requested, detect_layout
@@ -23,6 +22,8 @@ from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
 from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded, refuse_doubts
 
+_KEYS = frozenset(("names", "token", "tag", "tag first", "rows"))
+_NO_BLANKS = str.maketrans("\t\r\n", "   ")  # there may have been another delimiter
 COLUMNS = "columns"  # the field of a document that holds the columns beside token and tag
 _FILLER = "-X-"  # in the other columns of a -DOCSTART- line, as in CoNLL-2003
 _LABEL_STUDIO = b" -X- _ "  # between the token and the tag
@@ -30,14 +31,16 @@ _FEWEST = 0.9  # the smallest share of lines with the usual number of columns
 
 
 def recognize(lines: list[str]) -> bool:
-    """Return whether lines have columns: the same number on most of them, with blank lines, TABs or tags."""
+    """Return whether lines have columns: TABs on all of them, or the same number on most, with blank lines or tags."""
     content = [line for line in lines if line.strip(BLANKS) and not line.startswith("#") and DOCSTART not in line]
+    if content and all("\t" in line for line in content):
+        return True
     rows = list(map(Layout().splitter(), content))
     counts = collections.Counter(map(len, rows))
     if not counts or counts.most_common(1)[0][1] < _FEWEST * len(rows) or counts.most_common(1)[0][0] < 2:
         return False
     n_tags = max(sum(looks_like_tag(row[i]) for row in rows) for i in (0, -1))
-    return len(content) < len(lines) or all("\t" in line for line in content) or n_tags > len(rows) / 2
+    return len(content) < len(lines) or n_tags > len(rows) / 2
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Document]:
@@ -218,8 +221,11 @@ def _columns_of(
     document: Document, sentences: Sequence[WrittenSentence], options: WriteOptions
 ) -> dict[str, Any] | None:
     """Return the other columns of a document, or None if it has none or they do not fit its tokens any more."""
-    columns: dict[str, Any] | None = document.fields.get(COLUMNS)
+    columns = document.fields.get(COLUMNS)
     if columns is None:
+        return None
+    if not _are_columns(columns):  # a field of this name of another format
+        options.report(document.error(f"the field {COLUMNS} is not kept: it does not hold columns", kind="field"))
         return None
     rows = columns["rows"]
     if len(rows) != len(document.tokens):
@@ -231,9 +237,25 @@ def _columns_of(
     return columns
 
 
+def _are_columns(columns: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether a field holds other columns as `_OtherColumns` makes them: it may come from a file."""
+    if not isinstance(columns, dict) or not _KEYS <= columns.keys():
+        return False
+    numbers = columns["token"], columns["tag"]
+    rows = columns["rows"], [columns["names"]]
+    return all(isinstance(n, int) and n >= 0 for n in numbers) and all(
+        isinstance(table, list) and all(isinstance(row, list) and all(map(_is_text, row)) for row in table)
+        for table in rows
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _line(columns: dict[str, Any], token: str, tag: str, others: Sequence[str]) -> str:
     """Return a line with the token and the tag where they were, between the other columns."""
-    cells = [re.sub("[\t\r\n]", " ", cell) or NO_TAG for cell in others]
+    cells = [cell.translate(_NO_BLANKS) or NO_TAG for cell in others]
     places = [(columns["token"], token), (columns["tag"], tag)]
     if columns["tag first"]:
         places.reverse()
@@ -250,4 +272,5 @@ FORMAT = Format(
     read=read,
     blocks=blocks,
     flat=True,
+    fields=frozenset({COLUMNS}),
 )

@@ -17,6 +17,8 @@ from tagger.wording import counted
 
 _SHOWN = 3  # equal messages and changes that are shown one by one; all of them are counted
 _MOST_TYPES = 20
+_MANY = 20  # sentences of one token each, so many that something must be wrong
+_ONE_TOKEN_EACH = "warning: each sentence has one token; tagger check says what is wrong with a CoNLL file"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,6 +175,7 @@ class Summary:
             *(f"{counted(n, 'span')} {action}: each {reason}" for (reason, action), n in self.changes.items()),
             *(f"{text} ({counted(n, 'time')})" for text, n in self.not_kept.items()),
             *(f"warning: no span has the type {name}" for name in missing),
+            *([_ONE_TOKEN_EACH] if self.n_tokens == self.n_sentences >= _MANY else []),
         ]
 
 

@@ -88,6 +88,7 @@ def guess_source(path: Path) -> tuple[Format, str]:
     if by_content:
         best = min(by_content, key=lambda format_: (format_ is conll.FORMAT, format_ not in by_name))
         return best, f"because of its {'name and ' if best in by_name else ''}content"
+    by_name.sort(key=lambda format_: format_ is not conll.FORMAT)  # the content would have told the others
     return _one(by_name, path, "because of its name", "file")
 
 

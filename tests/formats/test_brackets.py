@@ -118,6 +118,13 @@ def test_what_cannot_be_held_is_reported(tmp_path: Path) -> None:
     assert "(x y); part 000\nx_y 0 0 a_b _ * - - - - (X_Y_) -\n" in (tmp_path / "f").read_text("utf-8")
 
 
+@pytest.mark.parametrize("part", [1, "x", "1\n2", None])
+def test_a_part_that_is_not_a_number_is_reported(tmp_path: Path, part: object) -> None:
+    reports = write(FORMAT, [make("a", fields={"part": part})], tmp_path / "f")
+    assert [report.kind for report in reports] == ["field"]
+    assert read(FORMAT, tmp_path / "f", columns={"token": 3, "tag": 10})[0] == [make("a")]
+
+
 @st.composite
 def named_documents(draw: st.DrawFn) -> Document:
     found = draw(flat_documents())

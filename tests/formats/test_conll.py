@@ -156,6 +156,22 @@ def test_other_columns_that_do_not_fit_any_more_are_reported(tmp_path: Path) -> 
     assert reports == ["the other columns are not kept, because tokens were cut"]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "x", ["x"], {}, {"rows": [["a"]]}, {"names": [], "token": -1, "tag": 0, "tag first": False, "rows": [["a"]]},
+        {"names": [1], "token": 0, "tag": 0, "tag first": False, "rows": [["a"]]},
+        {"names": [], "token": 0, "tag": 0, "tag first": False, "rows": [[1]]},
+    ],
+)  # fmt: skip
+def test_a_field_of_the_same_name_is_not_taken_for_columns(tmp_path: Path, field: object) -> None:
+    output, reports = written(tmp_path, make("b", fields={"columns": field}))
+    assert output == "b\tO\n\n"
+    assert reports == ["the field columns is not kept: it does not hold columns"]
+    good = {"names": ["x\n"], "token": 5, "tag": 0, "tag first": None, "rows": [["a\tb\n"]]}
+    assert written(tmp_path, make("b", fields={"columns": good}))[0] == "tag\tx \ttoken\nO\ta b \tb\n\n"
+
+
 def test_schemes_are_written(tmp_path: Path) -> None:
     found = make("Anna Berg saw Bonn", spans=[("PER", 0, 9), ("LOC", 14, 18)])
     assert written(tmp_path, found, scheme="IOBES")[0] == "Anna\tB-PER\nBerg\tE-PER\nsaw\tO\nBonn\tS-LOC\n\n"

@@ -85,6 +85,19 @@ def test_what_only_one_format_knows_is_counted() -> None:
     assert "not kept" not in "".join(run("in.conll", "out.conll")[1])
 
 
+def test_columns_go_through_a_format_that_keeps_fields() -> None:
+    Path("in.conll").write_text("Anna\tNNP\tB-PER\nsaw\tVBD\tO\n\n")
+    assert "not kept" not in "".join(run("in.conll", "between.jsonl")[1])
+    assert "not kept" not in "".join(run("between.jsonl", "out.conll")[1])
+    assert Path("out.conll").read_text() == Path("in.conll").read_text()
+
+
+def test_sentences_of_one_token_are_doubted() -> None:
+    Path("in.conll").write_bytes(CONLL.encode().replace(b"\n", b"\r\r\n") * 4)
+    _, said = run("in.conll", "out.conll")
+    assert said[-1].startswith("warning: each sentence has one token")
+
+
 def test_an_existing_target_is_only_replaced_by_force_and_as_a_whole() -> None:
     Path("in.conll").write_text(CONLL)
     Path("out.csv").write_text("old")

@@ -23,6 +23,8 @@ CONLL = "Anna B-PER\nsaw O\n\nBonn B-LOC\n"
         ("f", CONLL, "conll", "content"),
         ("f.txt", CONLL, "conll", "content"),
         ("f.TSV", "a\tO\n", "conll", "name and content"),
+        ("f.tsv", "a\tx\tO\nb\ty\tz\tO\n", "conll", "name and content"),
+        ("f.tsv", "", "conll", "name"),
         ("f.conll", BRACKETS, "brackets", "content"),
         ("f.v4_gold_conll", BRACKETS, "brackets", "name and content"),
         ("f.txt", SLASHED, "slashed", "content"),

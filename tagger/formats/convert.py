@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tagger.corpus.lines import shown_name
 from tagger.errors import DataError
+from tagger.formats import jsonl
 from tagger.formats.alignment import REFUSED, Align, Case, Fitting, Overlap, fit
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats import jsonl
 from tagger.formats.jsonl_forms import FLAT_FIELDS
 from tagger.formats.output import check_target, write_documents
 from tagger.formats.registry import guess_source, guess_target, named

@@ -46,14 +46,13 @@ def _is_part_of(path: Path, origin: Path, read: Format) -> bool:
     if path.is_dir() and path in origin.parents:
         return True
     folder = origin if origin.is_dir() else origin.parent
-    return read.folder and path.is_file() and folder in path.parents and path.name.endswith(read.suffixes)
+    return read.folder and path.is_file() and folder in path.parents and path.name.endswith(read.suffixes + read.beside)
 
 
 def _check_folder(path: Path, target: str, written: Format) -> None:
     """Raise DataError if a folder holds anything but files of a format, which would be lost."""
-    foreign = sorted(
-        entry.name for entry in path.iterdir() if entry.is_dir() or not entry.name.endswith(written.suffixes)
-    )
+    own = written.suffixes + written.beside
+    foreign = sorted(entry.name for entry in path.iterdir() if entry.is_dir() or not entry.name.endswith(own))
     if foreign:
         raise DataError(
             f"{target}: holds {foreign[0]}, which is not {written.name} and would be lost, expected a new or an empty"

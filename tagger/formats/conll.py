@@ -22,6 +22,7 @@ from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
 from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded, refuse_doubts
 
+_MOST_COLUMNS = 10_000
 _KEYS = frozenset(("names", "token", "tag", "tag first", "rows"))
 _NO_BLANKS = str.maketrans("\t\r\n", "   ")  # there may have been another delimiter
 COLUMNS = "columns"  # the field of a document that holds the columns beside token and tag
@@ -239,11 +240,11 @@ def _columns_of(
 
 def _are_columns(columns: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a field holds other columns as `_OtherColumns` makes them: it may come from a file."""
-    if not isinstance(columns, dict) or not _KEYS <= columns.keys():
+    if not isinstance(columns, dict) or not columns.keys() >= _KEYS:
         return False
     numbers = columns["token"], columns["tag"]
     rows = columns["rows"], [columns["names"]]
-    return all(isinstance(n, int) and n >= 0 for n in numbers) and all(
+    return all(isinstance(n, int) and 0 <= n < _MOST_COLUMNS for n in numbers) and all(
         isinstance(table, list) and all(isinstance(row, list) and all(map(_is_text, row)) for row in table)
         for table in rows
     )

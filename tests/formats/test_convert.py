@@ -269,3 +269,11 @@ def test_a_file_that_is_not_written_piece_by_piece_has_its_final_name(monkeypatc
         run("in.conll", "out.bin", target="w", force=True)
         assert Path("out.bin").read_text() == "out.bin 2"
     assert sorted(os.listdir()) == ["in.conll", "out.bin"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " \t\n"])
+@pytest.mark.parametrize("name", ["conll", "brackets", "slashed", "csv"])
+def test_a_file_of_blanks_has_no_documents(name: str, content: str) -> None:
+    Path("in").write_text(content)
+    with pytest.raises(DataError, match="found no"):
+        run("in", "out.conll", source=name)

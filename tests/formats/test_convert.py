@@ -135,7 +135,9 @@ def test_folders_are_written_and_only_replaced_if_nothing_else_is_in_them() -> N
         run("in.conll", "out", target="parallel")
     run("in.conll", "out", target="parallel", force=True)
     Path("out/notes").write_text("x")
-    with pytest.raises(DataError, match="out: holds notes, which is not parallel and would be lost"):
+    with pytest.raises(
+        DataError, match="out: holds notes, which is of another kind than what is written and would be lost"
+    ):
         run("in.conll", "out", target="parallel", force=True)
     Path("out/notes").unlink()
     run("out", "again.conll")
@@ -143,6 +145,10 @@ def test_folders_are_written_and_only_replaced_if_nothing_else_is_in_them() -> N
     for target in ("out", "out/seq.out"):
         with pytest.raises(DataError, match="is what is read"):
             run("out/seq.in", target, target="parallel" if target == "out" else "conll", force=True)
+    Path("d.jsonl").write_text('{"text": "a b", "label": [[0, 1, "X"]]}\n')
+    for _ in range(2):
+        run("d.jsonl", "brat", target="brat", force=True)
+    assert len(list(Path("brat").iterdir())) == 3
     Path("empty").mkdir()
     run("in.conll", "empty", target="parallel")
     with pytest.raises(DataError, match=r"in.conll: is there and is not a folder"):

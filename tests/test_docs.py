@@ -24,6 +24,7 @@ from test_imports import CHAIN
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
 from tagger.errors import ConfigError
+from tagger.formats.registry import FORMATS
 from tagger.training.schedule import schedule_of
 
 DOCS = ROOT / "docs"
@@ -100,7 +101,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export")
+            assert output or stage[1] in ("train", "export", "convert")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:
@@ -363,6 +364,8 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[bench]",
         ".[glove]",
         ".[gpu]",
+        ".[parquet]",
+        ".[spacy]",
         "--requirement",
     }
 
@@ -503,4 +506,14 @@ def test_the_map_of_the_source_code_is_complete() -> None:
     for name in re.findall(r"`([\w/]+\.py)`", text):
         assert any((ROOT / base / name).exists() for base in ("", "tagger", "tagger/network")), name
     (chain,) = blocks(text, "text")
-    assert [set(line.split(", ")) for line in chain.splitlines()] == [set(rooms) - {"formats"} for rooms in CHAIN]
+    assert [set(line.split(", ")) for line in chain.splitlines()] == [set(rooms) for rooms in CHAIN]
+
+
+def test_every_format_is_documented() -> None:
+    text = page("file-format").split("## Other formats")[1]
+    rows = re.findall(r"^\| `([a-z-]+)` \| .* \| (yes|no) \| (yes|no) \| (tags|characters) \|$", text, re.MULTILINE)
+    of = {format_.name: format_ for format_ in FORMATS}
+    assert {name for name, *_ in rows} == set(of) == set(re.findall("^### (.*)$", text, re.MULTILINE))
+    for name, _, written, spans in rows:
+        assert (written == "yes") == of[name].is_written, name
+        assert (spans == "tags") == of[name].flat, name

@@ -19,8 +19,8 @@ _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path())
-@click.argument("target", metavar="OUT", type=click.Path())
+@click.argument("in", type=click.Path())
+@click.argument("out", type=click.Path())
 @click.option("--from", "read_as", metavar="FORMAT", help="Format of IN. Default: guessed from its name and content.")
 @click.option("--to", "write_as", metavar="FORMAT", help="Format of OUT. Default: guessed from its name.")
 @click.option(
@@ -49,8 +49,7 @@ _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @layout_options
 def convert(
-    source: str,
-    target: str,
+    out: str,
     read_as: str | None,
     write_as: str | None,
     types: str | None,
@@ -68,6 +67,7 @@ def convert(
     from tagger.formats.convert import convert as convert_file
     from tagger.formats.document import ReadOptions, WriteOptions
 
+    source = options.pop("in")  # a keyword of Python
     given = {name: value for name, value in options.items() if value is not None}
     read: dict[str, Any] = {name: given[name] for name in ("encoding", "delimiter", "offsets") if name in given}
     if "from_scheme" in given:
@@ -89,10 +89,10 @@ def convert(
         write=WriteOptions(**write),
         force=force,
     )
-    if target == "-":
+    if out == "-":
         console.refuse_own_output(source)
     with _own_options():
-        convert_file(source, target, settings, say=_say, out=console.write)
+        convert_file(source, out, settings, say=_say, out=console.write)
 
 
 def _say(text: str) -> None:

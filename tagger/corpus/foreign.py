@@ -183,7 +183,7 @@ def _parallel(lines: Sequence[str], found: Survey) -> str | None:
 
 
 def _share(lines: Sequence[str], fits: Callable[[str], bool]) -> float:
-    return sum(map(fits, lines)) / len(lines)
+    return sum(map(fits, lines)) / len(lines) if lines else 0.0
 
 
 _TESTS = (_json, _markup, _brat, _pairs, _slashes, _csv, _conll_2012, _parallel)

@@ -22,6 +22,7 @@ from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
 from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded, refuse_doubts
 
+_MOST_COLUMNS = 10_000
 _KEYS = frozenset(("names", "token", "tag", "tag first", "rows"))
 _NO_BLANKS = str.maketrans("\t\r\n", "   ")  # there may have been another delimiter
 COLUMNS = "columns"  # the field of a document that holds the columns beside token and tag
@@ -243,7 +244,7 @@ def _are_columns(columns: object) -> TypeGuard[dict[str, Any]]:
         return False
     numbers = columns["token"], columns["tag"]
     rows = columns["rows"], [columns["names"]]
-    return all(isinstance(n, int) and n >= 0 for n in numbers) and all(
+    return all(isinstance(n, int) and 0 <= n < _MOST_COLUMNS for n in numbers) and all(
         isinstance(table, list) and all(isinstance(row, list) and all(map(_is_text, row)) for row in table)
         for table in rows
     )

@@ -32,8 +32,6 @@ def check_target(source: str, target: str, read: Format, written: Format, *, for
     if not is_right:
         what = "a folder" if written.folder else "a file"
         raise DataError(f"{target}: is there and is not {what}, expected a new name for {what}; choose another")
-    if written.folder:
-        _check_folder(path, target, written)
     if not force and not (written.folder and not any(path.iterdir())):
         raise DataError(f"{target}: already exists, expected a new name; choose another, or replace it with --force")
     return path
@@ -49,14 +47,14 @@ def _is_part_of(path: Path, origin: Path, read: Format) -> bool:
     return read.folder and path.is_file() and folder in path.parents and path.name.endswith(read.suffixes + read.beside)
 
 
-def _check_folder(path: Path, target: str, written: Format) -> None:
-    """Raise DataError if a folder holds anything but files of a format, which would be lost."""
-    own = written.suffixes + written.beside
-    foreign = sorted(entry.name for entry in path.iterdir() if entry.is_dir() or not entry.name.endswith(own))
+def _check_folder(path: Path, fresh: Path) -> None:
+    """Raise DataError if a folder holds other kinds of files than the one that takes its place: they would be lost."""
+    endings = {entry.suffix for entry in fresh.iterdir()}
+    foreign = sorted(entry.name for entry in path.iterdir() if entry.is_dir() or entry.suffix not in endings)
     if foreign:
         raise DataError(
-            f"{target}: holds {foreign[0]}, which is not {written.name} and would be lost, expected a new or an empty"
-            " folder; choose another",
+            f"{path}: holds {foreign[0]}, which is of another kind than what is written and would be lost, expected a"
+            " new or an empty folder; choose another",
             detail=[f"also {name}" for name in foreign[1:4]],
         )
 
@@ -84,6 +82,8 @@ def _write_beside(path: Path, written: Format, write: Callable[[Path], None]) ->
     try:
         beside.mkdir()
         write(fresh)
+        if written.folder and path.exists():
+            _check_folder(path, fresh)
         if written.folder:
             replace_directory(fresh, path)
         else:

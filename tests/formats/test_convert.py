@@ -135,7 +135,9 @@ def test_folders_are_written_and_only_replaced_if_nothing_else_is_in_them() -> N
         run("in.conll", "out", target="parallel")
     run("in.conll", "out", target="parallel", force=True)
     Path("out/notes").write_text("x")
-    with pytest.raises(DataError, match="out: holds notes, which is not parallel and would be lost"):
+    with pytest.raises(
+        DataError, match="out: holds notes, which is of another kind than what is written and would be lost"
+    ):
         run("in.conll", "out", target="parallel", force=True)
     Path("out/notes").unlink()
     run("out", "again.conll")
@@ -143,6 +145,10 @@ def test_folders_are_written_and_only_replaced_if_nothing_else_is_in_them() -> N
     for target in ("out", "out/seq.out"):
         with pytest.raises(DataError, match="is what is read"):
             run("out/seq.in", target, target="parallel" if target == "out" else "conll", force=True)
+    Path("d.jsonl").write_text('{"text": "a b", "label": [[0, 1, "X"]]}\n')
+    for _ in range(2):
+        run("d.jsonl", "brat", target="brat", force=True)
+    assert len(list(Path("brat").iterdir())) == 3
     Path("empty").mkdir()
     run("in.conll", "empty", target="parallel")
     with pytest.raises(DataError, match=r"in.conll: is there and is not a folder"):
@@ -269,3 +275,11 @@ def test_a_file_that_is_not_written_piece_by_piece_has_its_final_name(monkeypatc
         run("in.conll", "out.bin", target="w", force=True)
         assert Path("out.bin").read_text() == "out.bin 2"
     assert sorted(os.listdir()) == ["in.conll", "out.bin"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " \t\n"])
+@pytest.mark.parametrize("name", ["conll", "brackets", "slashed", "csv"])
+def test_a_file_of_blanks_has_no_documents(name: str, content: str) -> None:
+    Path("in").write_text(content)
+    with pytest.raises(DataError, match="found no"):
+        run("in", "out.conll", source=name)

@@ -1,0 +1,114 @@
+"""Convert damaged files of every format, and look for tracebacks.
+
+Each round takes a small file of one format, damages it at a few places, and converts it into another format. It must be
+converted, or be refused with an error that names it; anything else is printed with the seed that makes it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tagger.errors import TaggerError
+from tagger.formats.convert import Settings, convert
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, ReadOptions, WriteOptions
+from tagger.formats.registry import FORMATS
+
+# fmt: off
+WORDS = ["Anna", "Berg", "saw", "U.S.", ",", "1/2", "名古屋", "e\u0301", "😀", "#x", "-", "(", "a|b", '"']
+SIGNS = ["\t", " ", "\n", "\r", "\r\n", ",", '"', "/", "|", "#", "(", ")", "*", "[", "{", "}", ":", "-", "O", "B-PER",
+         "I-", "\x00", "\ufeff", "\u2028", "9", "null", "-DOCSTART-"]
+# fmt: on
+
+
+def documents(random_: random.Random) -> list[Document]:
+    """Return a few documents with spans on their tokens."""
+    found = []
+    for _ in range(random_.randint(1, 4)):
+        start, rows, spans, texts = 0, [], [], []
+        for _ in range(random_.randint(1, 3)):
+            words = random_.choices(WORDS, k=random_.randint(1, 6))
+            row = []
+            for word in words:
+                row.append(DocumentToken(start, start + len(word)))
+                start += len(word) + 1
+            first = random_.randrange(len(row))
+            last = random_.randrange(first, len(row))
+            spans.append(DocumentSpan(random_.choice(["PER", "LOC"]), row[first].start, row[last].end))
+            rows.append(tuple(row))
+            texts.append(" ".join(words))
+        found.append(Document(text="\n".join(texts), spans=tuple(spans), sentences=tuple(rows)))
+    return found
+
+
+def damaged(data: bytes, random_: random.Random) -> bytes:
+    """Return bytes with a few signs put in, taken out, copied or replaced."""
+    text = bytearray(data)
+    for _ in range(random_.choice([0, 1, 1, 2, 5])):
+        at, end = sorted(random_.choices(range(len(text) + 1), k=2))
+        end = min(end, at + random_.choice([0, 1, 3, 20]))
+        sign = random_.choice(SIGNS).encode()
+        text[at:end] = random_.choice([sign, b"", bytes(text[at:end]) * 2, bytes([random_.randrange(256)])])
+    return bytes(text)
+
+
+def files(format_: Format, random_: random.Random, folder: Path) -> Path:
+    """Write a file or folder of a format, and damage what is in it."""
+    place = folder / ("in" if format_.folder else f"in{format_.suffixes[0]}")
+    options = WriteOptions(fields=random_.choice([None, "doccano", "prodigy", "hf"]))
+    if format_.blocks is not None:
+        place.write_bytes(b"".join(format_.blocks(documents(random_), options)))
+    elif format_.write is not None:
+        format_.write(documents(random_), place, options)
+    for path in [path for path in (place, *place.rglob("*")) if path.is_file()]:
+        path.write_bytes(damaged(path.read_bytes(), random_))
+    return place
+
+
+def rounds(names: list[str], seeds: range) -> Iterator[tuple[str, int, str]]:
+    """Yield the format, the seed and the traceback of each round that fails."""
+    readable = [format_ for format_ in FORMATS if format_.is_written and (not names or format_.name in names)]
+    targets = [format_ for format_ in FORMATS if format_.blocks is not None]
+    for seed in seeds:
+        random_ = random.Random(seed)
+        format_, target = random_.choice(readable), random_.choice(targets)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                place = files(format_, random_, Path(folder))
+                settings = Settings(
+                    source=random_.choice([None, format_.name]),
+                    target=target.name,
+                    align=random_.choice([None, "expand", "split"]),
+                    overlap=random_.choice([None, "longest"]),
+                    read=ReadOptions(scheme=random_.choice(["auto", "IOB2", "none"])),
+                )
+                convert(str(place), f"{folder}/out", settings)
+            except TaggerError:
+                continue
+            except Exception:  # what this script looks for
+                yield format_.name, seed, traceback.format_exc()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--formats", nargs="*", default=[], help="names of formats; default: all that can be written")
+    arguments = parser.parse_args()
+    n_failed = 0
+    for name, seed, text in rounds(arguments.formats, range(arguments.first, arguments.first + arguments.rounds)):
+        n_failed += 1
+        print(f"{name}, seed {seed}:\n{text}")
+    print(f"{arguments.rounds} rounds, {n_failed} tracebacks")
+    sys.exit(n_failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -65,6 +65,7 @@ class DataConfig(_Section):
     columns: dict[str, int | str] = {}
     delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
+    format: Annotated[str, Field(min_length=1)] | None = None
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
     tag_key: Annotated[str, Field(min_length=1)] | None = None

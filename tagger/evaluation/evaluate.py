@@ -13,6 +13,7 @@ from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
+from tagger.formats.reading import CONVERTED, reading
 from tagger.model_dir.store import Model
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor
@@ -53,7 +54,14 @@ def evaluate_file(
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    gold, pred, gold_scheme = _gold_and_pred(predictor, paths, layout, look, note)
+    with reading(note=note) as readers:
+        readable = readers.readable(paths)
+
+        def renamed(text: str) -> None:
+            note(readers.original(text))
+
+        layout = CONVERTED if readable.converted else layout
+        gold, pred, gold_scheme = _gold_and_pred(predictor, readable.paths, layout, look, renamed)
     return evaluate(gold, pred, predictor.model.manifest.notation.scheme, gold_scheme)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from tagger.corpus.dataset import (
 )
 from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import names_of
+from tagger.corpus.lines import Files, names_of
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
+from tagger.formats.document import ReadOptions
+from tagger.formats.reading import CONVERTED, Readable, Readers, reading
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
@@ -34,10 +37,32 @@ _MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Layout, Notation]:
     """Read the training and the dev set, whose layout and notation are those of the training file.
 
+    Files of other formats than CoNLL are converted first.
+
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    train, layout, notation = _load_train(data, note, warn)
+    options = ReadOptions(encoding=data.encoding, scheme=data.scheme, delimiter=data.delimiter, columns=data.columns)
+    with reading(data.format, options, note) as readers:
+
+        def renamed(tell: Tell) -> Tell:
+            return lambda text: tell(readers.original(text))
+
+        train, dev, layout, notation = _load(data, seed, readers, renamed(note), renamed(warn))
+        return _named(train, readers), None if dev is None else _named(dev, readers), layout, notation
+
+
+def _named(corpus: Corpus, readers: Readers) -> Corpus:
+    """Return a corpus that names the files of the user, whose converted copies are about to be removed."""
+    for sentence in corpus.sentences:
+        sentence.path = readers.original(sentence.path)
+    return dataclasses.replace(corpus, path=readers.original(corpus.path))
+
+
+def _load(
+    data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell
+) -> tuple[Corpus, Corpus | None, Layout, Notation]:
+    train, layout, notation = _load_train(data, readers.readable(data.train), note, warn)
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
@@ -45,11 +70,8 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
         train, dev = split_dev(train, data.dev, seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
     else:
-        dev = load_gold(data.dev, layout, notation)
-        note(f"dev: {_describe(dev)}")
-        _note_notation(dev, notation, "dev", note)
+        dev = _load_other(data, data.dev, "dev", readers, layout, notation, note, warn)
         _warn_of_sentences(dev, layout, warn)
-        _compare_columns(dev, layout, "dev", data, note, warn)
     complain = warn if data.trust else None
     require_plausible(train, layout, notation, complain)
     if dev is not None:
@@ -63,19 +85,41 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
-        test = load_gold(data.test, layout, notation)
-        _note_notation(test, notation, "test", note)
-        _compare_columns(test, layout, "test", data, note, warn)
+        test = _load_other(data, data.test, "test", readers, layout, notation, note, warn)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
 
 
-def _load_train(data: DataConfig, note: Tell, warn: Tell) -> tuple[Corpus, Layout, Notation]:
+def _load_other(
+    data: DataConfig,
+    paths: Files,
+    name: str,
+    readers: Readers,
+    layout: Layout,
+    notation: Notation,
+    note: Tell,
+    warn: Tell,
+) -> Corpus:
+    """Read the dev or test set."""
+    readable = readers.readable(paths)
+    other = CONVERTED if readable.converted else layout
+    corpus = load_gold(readable.paths, other, notation)
+    if name == "dev":
+        note(f"dev: {_describe(corpus)}")
+    _note_notation(corpus, notation, name, note)
+    _compare_columns(corpus, other, name, data, note, warn)
+    return corpus
+
+
+def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) -> tuple[Corpus, Layout, Notation]:
     """Read the training set, and say how it was read."""
-    detected = detect_layouts(data.train, requested_layout(data))
+    requested = Requested(delimiter="tab", comments="none") if readable.converted else requested_layout(data)
+    # Spans are converted to IOB2, whatever the scheme of the original.
+    scheme = "auto" if readable.converted and data.scheme != NO_SCHEME else data.scheme
+    detected = detect_layouts(readable.paths, requested)
     layout = detected.layout
-    stop_or_warn(names_of(data.train), detected.doubts, warn if data.trust else None)
-    train, notation, notes = load_training(data.train, layout, data.scheme)
+    stop_or_warn(names_of(readable.paths), detected.doubts, warn if data.trust else None)
+    train, notation, notes = load_training(readable.paths, layout, scheme)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
     for text in shown_sentences(train.sentences):

@@ -13,7 +13,25 @@ from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, Place, ReadOptions, WriteOptions
 
 # Letters, an emoji of two UTF-16 units, a skin tone, a joined family, a combining mark, and text beyond the basic plane.
-WORDS = ["Ann", "left", "é", "e\u0301t", "😀", "👍🏽", "👨‍👩‍👧", "漢字", "𠮷野", ".", '"', "\\", "don't", "#1", "a-b", "x_y", "O"]
+WORDS = [
+    "Ann",
+    "left",
+    "é",
+    "e\u0301t",
+    "😀",
+    "👍🏽",
+    "👨‍👩‍👧",
+    "漢字",
+    "𠮷野",
+    ".",
+    '"',
+    "\\",
+    "don't",
+    "#1",
+    "a-b",
+    "x_y",
+    "O",
+]
 BETWEEN = ["", " ", "  ", "\n", "\r\n", "\t", " \n\n "]
 TYPES = ["PER", "LOC", "ORG", "work of art", "a-b", "Straße"]
 
@@ -75,7 +93,9 @@ def documents(
     )
 
 
-def _flat_spans(draw: st.DrawFn, text: str, sentences: list[tuple[DocumentToken, ...]], probabilities: bool) -> list[DocumentSpan]:
+def _flat_spans(
+    draw: st.DrawFn, text: str, sentences: list[tuple[DocumentToken, ...]], probabilities: bool
+) -> list[DocumentSpan]:
     spans = []
     for tokens in sentences:
         edges = sorted(draw(st.sets(st.integers(0, len(tokens)), max_size=4)))
@@ -84,7 +104,9 @@ def _flat_spans(draw: st.DrawFn, text: str, sentences: list[tuple[DocumentToken,
     return spans
 
 
-def _spans(draw: st.DrawFn, text: str, sentences: list[tuple[DocumentToken, ...]], probabilities: bool) -> list[DocumentSpan]:
+def _spans(
+    draw: st.DrawFn, text: str, sentences: list[tuple[DocumentToken, ...]], probabilities: bool
+) -> list[DocumentSpan]:
     edges = draw(st.lists(st.tuples(st.integers(0, len(text)), st.integers(0, len(text))), max_size=4))
     return [_span(draw, *sorted(pair), probabilities) for pair in edges if pair[0] != pair[1]]
 

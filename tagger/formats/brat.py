@@ -27,7 +27,7 @@ from tagger.formats.losses import report_losses
 from tagger.formats.offsets import TextOffsets
 from tagger.formats.own_texts import Piece, edges_by_text
 
-_TEXT, _ANNOTATIONS = ".txt", ".ann"
+_TEXT, _ANNOTATIONS, _SETTINGS = ".txt", ".ann", "annotation.conf"
 _FRAGMENT = re.compile(r"(-?[0-9]{1,18}) (-?[0-9]{1,18})")
 _LINE_END, _BLANK = re.compile(r"[\r\n]"), re.compile(r"\s")
 _LINE = re.compile(r"T[^\t ]*\t\S+ -?[0-9]+ -?[0-9]+")
@@ -185,7 +185,7 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
             target.with_name(target.name + _ANNOTATIONS).write_bytes(_encoded("".join(lines), document))
         entities = "".join(f"{name}\n" for name in types)
         settings = f"[entities]\n{entities}\n[relations]\n\n[events]\n\n[attributes]\n"
-        (path / "annotation.conf").write_text(settings, "utf-8", newline="")
+        (path / _SETTINGS).write_text(settings, "utf-8", newline="")
     except OSError as error:
         raise DataError(
             f"cannot be written: {error.strerror}; check the folder and the free space", path=path
@@ -250,4 +250,5 @@ FORMAT = Format(
     read=read,
     write=write,
     folder=True,
+    beside=(_TEXT, _SETTINGS),
 )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tagger.corpus.lines import shown_name
 from tagger.errors import DataError
+from tagger.formats import jsonl
 from tagger.formats.alignment import REFUSED, Align, Case, Fitting, Overlap, fit
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
+from tagger.formats.jsonl_forms import FLAT_FIELDS
 from tagger.formats.output import check_target, write_documents
 from tagger.formats.registry import guess_source, guess_target, named
 from tagger.wording import counted
@@ -189,15 +191,16 @@ def _fitted(
     Raises:
         DataError: after the last document, if spans were refused or there was no document.
     """
+    flat = written.flat or (written is jsonl.FORMAT and settings.write.fields in FLAT_FIELDS)
     fitting = Fitting(
-        align=settings.align or ("error" if written.flat else None),
-        overlap=settings.overlap or ("error" if written.flat else None),
+        align=settings.align or ("error" if flat else None),
+        overlap=settings.overlap or ("error" if flat else None),
         types=settings.types,
     )
     found = False
     for document in documents:
         found = True
-        if written.flat and document.sentences is None and settings.tokenize is not None:
+        if flat and document.sentences is None and settings.tokenize is not None:
             document = settings.tokenize(document)
         summary.seen.update(span.type for span in document.spans)
         fitted, cases = fit(document, fitting)

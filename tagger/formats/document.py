@@ -72,21 +72,27 @@ class Document:
     place: Place = Place("")
 
     def __post_init__(self) -> None:
-        for kind, parts in (("span", self.spans), ("token", self.tokens)):
-            for part in parts:
-                if not 0 <= part.start < part.end <= len(self.text):
-                    raise self.error(
-                        f"found a {kind} from {part.start} to {part.end}, expected 0 ≤ start < end ≤ {len(self.text)},"
-                        " the length of the text; fix its offsets"
-                    )
+        length = len(self.text)
+        for span in self.spans:
+            if not 0 <= span.start < span.end <= length:
+                raise self._outside("span", span)
         end = 0
-        for token in self.tokens:
-            if token.start < end:
-                raise self.error(
-                    f"found a token from {token.start} to {token.end} after one that ends at {end}, expected tokens in"
-                    " the order of the text; fix their offsets"
-                )
-            end = token.end
+        for sentence in self.sentences or ():
+            for token in sentence:
+                if not end <= token.start < token.end <= length:
+                    if 0 <= token.start < token.end <= length:
+                        raise self.error(
+                            f"found a token from {token.start} to {token.end} after one that ends at {end}, expected"
+                            " tokens in the order of the text; fix their offsets"
+                        )
+                    raise self._outside("token", token)
+                end = token.end
+
+    def _outside(self, kind: str, part: DocumentSpan | DocumentToken) -> DataError:
+        return self.error(
+            f"found a {kind} from {part.start} to {part.end}, expected 0 ≤ start < end ≤ {len(self.text)}, the length"
+            " of the text; fix its offsets"
+        )
 
     @property
     def tokens(self) -> tuple[DocumentToken, ...]:
@@ -167,6 +173,7 @@ class Format:
         flat: whether spans are written as tags of tokens. They must then begin and end at the edges of tokens of one
             sentence, and must not overlap; documents without tokens cannot be written.
         folder: whether the format is a folder of files.
+        beside: the endings of other files in its folders, which do not mean this format by themselves.
         fields: which fields of documents that were read from other formats can be written; None for all.
         extra: the extra that brings the libraries it needs, or None.
     """
@@ -180,6 +187,7 @@ class Format:
     write: Callable[[Iterable[Document], Path, WriteOptions], None] | None = None
     flat: bool = False
     folder: bool = False
+    beside: tuple[str, ...] = ()
     fields: frozenset[str] | None = frozenset()
     extra: str | None = None
 

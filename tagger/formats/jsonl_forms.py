@@ -23,6 +23,7 @@ from tagger.formats.offsets import TextOffsets
 from tagger.formats.tags import Tokens, span_tags, tags_of
 from tagger.wording import listed
 
+FLAT_FIELDS = ("hf",)  # the forms whose spans are tags of tokens
 Record = dict[str, Any]
 
 

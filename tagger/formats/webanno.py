@@ -89,7 +89,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
     if not sentences:
         return
     layer, column = _choose(layers, options, place)
-    _report_others(layers, layer, options, place)
+    for text in _not_kept(sentences, layers, layer, column):
+        options.report(error_at(place, f"{text} is not kept"))
     placed = _placed_by_any_unit(sentences, options)
     tokens = tuple(
         tuple(
@@ -203,14 +204,23 @@ def _choose(layers: Sequence[_Layer], options: ReadOptions, place: Place) -> tup
     return layer, layer.column + (layer.features.index(str(feature)) if feature else 0)
 
 
-def _report_others(layers: Sequence[_Layer], chosen: _Layer, options: ReadOptions, place: Place) -> None:
+def _not_kept(
+    sentences: Sequence[_Sentence], layers: Sequence[_Layer], chosen: _Layer, chosen_column: int
+) -> Iterator[str]:
+    """Yield the layers and features that hold something and are not read."""
+
+    def values(column: int) -> Iterator[str]:
+        return (value for sentence in sentences for row in sentence.rows for value, _ in _items(row.cells[column]))
+
     for layer in layers:
+        columns = range(layer.column, layer.column + max(1, len(layer.features)))
         if layer is not chosen:
-            text = f"the layer {layer.short} is not kept"
-            options.report(error_at(place, text))
-    if len(chosen.features) > 1:
-        text = f"of the features of {chosen.short}, one is read; the others are not kept"
-        options.report(error_at(place, text))
+            if any(True for column in columns for _ in values(column)):
+                yield f"the layer {layer.short}"
+            continue
+        for feature, column in zip(layer.features, columns, strict=False):
+            if column != chosen_column and any(value not in ("*", "") for value in values(column)):
+                yield f"the feature {feature} of the layer {layer.short}"
 
 
 def _placed_by_any_unit(sentences: Sequence[_Sentence], options: ReadOptions) -> _Placed:

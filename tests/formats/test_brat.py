@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import DataError
 from tagger.formats.brat import FORMAT
+from tagger.formats.convert import Settings, convert
 from tagger.formats.document import Document, DocumentSpan
 
 
@@ -229,3 +230,12 @@ def test_files_are_recognized_by_their_lines() -> None:
     assert not FORMAT.recognize(["# T1\tPER 0 3\tAnn"])
     assert not FORMAT.recognize(["The\tO"])
     assert not FORMAT.recognize([])
+
+
+def test_a_folder_of_brat_can_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "Ann", "label": [[0, 3, "PER"]]}\n')
+    for _ in range(2):
+        convert(str(tmp_path / "a.jsonl"), str(tmp_path / "out"), Settings(target="brat", force=True))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.ann", "a.txt", "annotation.conf"]
+    with pytest.raises(DataError, match="is what is read"):
+        convert(str(tmp_path / "out"), str(tmp_path / "out" / "a.txt"), Settings(target="jsonl", force=True))

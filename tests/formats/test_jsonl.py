@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import DataError
-from tagger.formats.document import Document, DocumentSpan, DocumentToken
+from tagger.formats.convert import Settings, convert
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions
 from tagger.formats.jsonl import FORMAT
 
 JSON_VALUES = st.recursive(
@@ -433,3 +434,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             read(FORMAT, path)
         except DataError as error:
             assert "a.jsonl" in error.message
+
+
+def test_spans_must_fit_where_they_become_tags(tmp_path: Path) -> None:
+    token = {"text": "Bonn-based", "start": 0, "end": 10}
+    record = {"text": "Bonn-based", "tokens": [token], "spans": [{"start": 0, "end": 4, "label": "LOC"}]}
+    of(tmp_path, record)
+    source, target = str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")
+    convert(source, target, Settings(write=WriteOptions(fields="prodigy")))
+    with pytest.raises(DataError, match="found 1 span that jsonl cannot hold"):
+        convert(source, target, Settings(write=WriteOptions(fields="hf"), force=True))
+    convert(source, target, Settings(write=WriteOptions(fields="hf"), force=True, align="split"))
+    assert (tmp_path / "b.jsonl").read_text() == '{"tokens": ["Bonn", "-based"], "ner_tags": ["B-LOC", "O"]}\n'

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import run_tagger
 
 from tagger.check.files import CheckSettings, FileReport, check_file
 from tagger.corpus.dataset import shown_sentences
@@ -106,3 +107,31 @@ def test_one_mistyped_tag_of_a_hashtag_is_an_error_on_its_line(corpora: Path) ->
 def test_a_bare_line_with_a_blank_is_one_token_of_a_tab_file(corpora: Path) -> None:
     report = check(corpora, "31-space-token-predict/train.tsv")
     assert report.layout.splitter()("San Porto") == ["San Porto"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "n_spans"),
+    [
+        ("5-csv/kaggle-like.csv", [], 58),
+        ("8-brackets/conll12-like.conll", [], 40),
+        ("13-hf-integers/train.tsv", ["--names", "O,B-PER,I-PER,B-LOC,I-LOC,B-ORG"], None),
+        ("15-nested-pipe/train.tsv", ["--overlap", "outer"], 199),
+        ("18-jsonl/train.jsonl", [], 199),
+        ("19-slash/train.txt", [], 199),
+        ("20-one-line-pairs/train.txt", [], 199),
+        ("21-kaggle-csv/ner_dataset.csv", ["--encoding", "cp1252"], 199),
+        ("29-conll2012/train.v4_gold_conll", [], 199),
+        ("30-webanno/train.tsv", [], 199),
+    ],
+)
+def test_a_file_in_another_format_is_converted_to_one_that_check_accepts(
+    corpora: Path, tmp_path: Path, name: str, options: list[str], n_spans: int | None
+) -> None:
+    path = corpora / "cases" / name
+    if not path.exists():
+        pytest.skip(f"the small input is not here ({path})")
+    result = run_tagger("convert", path, tmp_path / "train.conll", *options)
+    assert result.exit_code == 0, result.errors
+    report = check_file(str(tmp_path / "train.conll"), CheckSettings())
+    assert report.n_errors == 0
+    assert n_spans in (None, report.counts["entities"])

@@ -20,10 +20,10 @@ def check_target(source: str, target: str, read: Format, written: Format, *, for
     Raises:
         DataError: writing there would replace the source, or something else without being asked to.
     """
-    path = Path(target).resolve()  # a link stays a link: what it leads to is written
-    origin = None if source == "-" else Path(source).resolve()
     if not target or "\0" in target:
         raise DataError(f"{target!r}: found no name, expected the file or folder to write; choose one")
+    path = Path(target).resolve()  # a link stays a link: what it leads to is written
+    origin = None if source == "-" else Path(source).resolve()
     if origin is not None and _is_part_of(path, origin, read):
         raise DataError(f"{target}: is what is read, expected another name; the original is never replaced")
     if not path.exists():
@@ -32,6 +32,8 @@ def check_target(source: str, target: str, read: Format, written: Format, *, for
     if not is_right:
         what = "a folder" if written.folder else "a file"
         raise DataError(f"{target}: is there and is not {what}, expected a new name for {what}; choose another")
+    if written.folder:
+        _check_folder(path, target, written)
     if not force and not (written.folder and not any(path.iterdir())):
         raise DataError(f"{target}: already exists, expected a new name; choose another, or replace it with --force")
     return path
@@ -47,14 +49,14 @@ def _is_part_of(path: Path, origin: Path, read: Format) -> bool:
     return read.folder and path.is_file() and folder in path.parents and path.name.endswith(read.suffixes + read.beside)
 
 
-def _check_folder(path: Path, fresh: Path) -> None:
-    """Raise DataError if a folder holds other kinds of files than the one that takes its place: they would be lost."""
-    endings = {entry.suffix for entry in fresh.iterdir()}
-    foreign = sorted(entry.name for entry in path.iterdir() if entry.is_dir() or entry.suffix not in endings)
+def _check_folder(path: Path, target: str, written: Format) -> None:
+    """Raise DataError if a folder holds anything but files of a format, which would be lost."""
+    own = written.suffixes + written.beside
+    foreign = sorted(entry.name for entry in path.iterdir() if entry.is_dir() or not entry.name.endswith(own))
     if foreign:
         raise DataError(
-            f"{path}: holds {foreign[0]}, which is of another kind than what is written and would be lost, expected a"
-            " new or an empty folder; choose another",
+            f"{target}: holds {foreign[0]}, which is not {written.name} and would be lost, expected a new or an empty"
+            " folder; choose another",
             detail=[f"also {name}" for name in foreign[1:4]],
         )
 
@@ -82,8 +84,6 @@ def _write_beside(path: Path, written: Format, write: Callable[[Path], None]) ->
     try:
         beside.mkdir()
         write(fresh)
-        if written.folder and path.exists():
-            _check_folder(path, fresh)
         if written.folder:
             replace_directory(fresh, path)
         else:

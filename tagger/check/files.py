@@ -30,15 +30,17 @@ from tagger.check.problems import (
 )
 from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.dataset import shown_sentences
+from tagger.corpus.dataset import compare_columns, shown_sentences
 from tagger.corpus.detection import Detected, Requested, detect_layout, detect_layouts
 from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
-from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
+from tagger.corpus.lines import file_stamp, files_of, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
+from tagger.formats.document import ReadOptions
+from tagger.formats.reading import CONVERTED, Readers, reading
 from tagger.wording import counted, with_options
 
 _OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
@@ -58,6 +60,7 @@ class FileReport:
         notation, layout: the notation and the layout that the file was read with.
         notes: what was chosen in reading the file, and what else was possible.
         stamp: the `file_stamp` of the file before it was read.
+        is_converted: whether the file has another format, and was read by way of CoNLL.
     """
 
     path: str
@@ -70,6 +73,7 @@ class FileReport:
     layout: Layout = dataclasses.field(repr=False)
     notes: Sequence[str] = ()
     stamp: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
+    is_converted: bool = False
 
     @property
     def n_errors(self) -> int:
@@ -127,8 +131,12 @@ def check_file(
     bytes_found = _scan_bytes(path, layout)
     problems += bytes_found.problems
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
+    notes = list(detected.notes)
     if like is not None:
         notation = _notation_of_other(sentences, like.notation)
+        note, doubt = compare_columns(sentences, layout)
+        notes += [note] if note is not None else []
+        problems += [Problem(0, ERROR, doubt, "columns")] if doubt is not None else []
     elif together is not None:
         notation = together.notation
     else:
@@ -151,7 +159,7 @@ def check_file(
         tags,
         notation,
         layout,
-        notes=[with_options(note, _OPTIONS) for note in detected.notes],
+        notes=[with_options(note, _OPTIONS) for note in notes],
         stamp=stamp,
     )
 
@@ -380,10 +388,37 @@ def check_files(
     Raises:
         DataError: a file cannot be opened, or a setting is unusable.
     """
-    given = CheckSettings(**settings)
-    reports = _check_training_files(paths[:n_train], given)
+    given = dict(settings)
+    names = ("encoding", "scheme", "delimiter", "columns")
+    options = {name: given[name] for name in names if given.get(name) is not None}
+    notes: list[str] = []
+    with reading(given.pop("format", None), ReadOptions(**options), notes.append) as readers:
+        reports = _check_readable(paths, CheckSettings(**given), readers, as_training=as_training, n_train=n_train)
+        return [_named(report, path, readers, notes) for report, path in zip(reports, paths, strict=True)]
+
+
+def _named(report: FileReport, path: str, readers: Readers, notes: Sequence[str]) -> FileReport:
+    """Return a report on a file that may have been converted, with the name of the original."""
+    if report.path == path:
+        return report
+    problems = [dataclasses.replace(problem, message=readers.original(problem.message)) for problem in report.problems]
+    own = [note for note in notes if note.startswith(f"{path} is ")]
+    name, notes = f"{path} (as CoNLL)", [*own, *report.notes]
+    return dataclasses.replace(report, path=name, problems=problems, notes=notes, is_converted=True)
+
+
+def _check_readable(
+    paths: Sequence[str], settings: CheckSettings, readers: Readers, *, as_training: bool, n_train: int
+) -> list[FileReport]:
+    readable = [readers.readable(path) for path in paths]
+    files = [files_of(found.paths)[0] for found in readable]
+    converted = CheckSettings(columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none")
+    own = [converted if found.converted else settings for found in readable]
+    reports = _check_training_files(files[:n_train], own[0])
     like = reports[0] if as_training else None
-    reports += [check_file(path, given, like=like) for path in paths[n_train:]]
+    for file, found, its in zip(files[n_train:], readable[n_train:], own[n_train:], strict=True):
+        other = like if like is None or not found.converted else dataclasses.replace(like, layout=CONVERTED)
+        reports.append(check_file(file, its, like=other))
     for report in reports[n_train:]:
         for train in reports[:n_train]:
             overlap = check_overlap(train, report)

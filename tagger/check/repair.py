@@ -73,6 +73,8 @@ def fix_file(report: FileReport, target: str, *, force: bool = False) -> list[Pr
     Raises:
         DataError: there is nothing to repair, or the copy cannot be written.
     """
+    if report.is_converted:
+        raise DataError("--fix: found another format, expected CoNLL; convert the file first", path=report.path)
     path = Path(target).resolve()  # a link stays a link: the file that it leads to is written
     if path == Path(report.path).resolve() or (path.exists() and path.samefile(report.path)):  # a hard link, too
         raise DataError(f"--fix {target}: is the file itself, expected another name; the original is never replaced")

@@ -368,7 +368,17 @@ def check(
             n_train = len(files_of(data.train))
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
             files = tuple(path for paths in given_paths for path in files_of(paths))
-        names = ("columns", "delimiter", "encoding", "comments", "scheme", "tag_key", "several_tags", "ragged")
+        names = (
+            "format",
+            "columns",
+            "delimiter",
+            "encoding",
+            "comments",
+            "scheme",
+            "tag_key",
+            "several_tags",
+            "ragged",
+        )
         from_config = {name: getattr(data, name) for name in names}
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:

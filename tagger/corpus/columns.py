@@ -16,6 +16,7 @@ from tagger.corpus.rivals import (
     better_token,
     holds_decimals,
     holds_labels,
+    is_finer,
     is_mostly_outside,
     lacks_outside,
     n_words,
@@ -41,6 +42,7 @@ _POS_NAME = re.compile(r"(?:^|[-_. ])[ux]?pos(?:$|[-_. ])")
 _NUMBER = re.compile(r"-?[0-9.,:]+")
 _NEARLY = 0.8  # of the most different values: a lemma column has fewer than its words, but not many fewer
 _FEWER = 4  # how many times as many values as a column of tags a column of text has at least
+_LETTERS = frozenset("BIESLUMO")  # of spans without types
 _FLAGS = 2  # the most values of a column that says yes or no
 NUMBERS_AS_TAGS = "the tags are the numbers"  # how the message of `numbers_as_tags` begins
 _CONLLU_COLUMNS, _MISC, _UPOS = 10, 9, 3
@@ -181,9 +183,10 @@ def _doubts_of_tag(columns: Sequence[Values], token: int, tag: int, tags: Sequen
         rivals += [i for i in spans if only_numbers(_types(columns[tag])) and not only_numbers(_types(columns[i]))]
         rivals += [i for i in others if i not in spans and _is_bare_io(columns[i]) and len(columns[i]) > 1]
     else:
-        n_values = len([value for value in columns[tag] if not is_outside(value)])
+        values = {value for value in columns[tag] if not is_outside(value)}
         rivals = [i for i in others if not _is_bare_io(columns[tag]) and _is_bare_io(columns[i])]
-        rivals += [i for i in others if n_values <= _FLAGS and holds_labels(columns[i]) and len(columns[i]) > n_values]
+        if 0 < len(values) <= _FLAGS and not _is_bare_io(columns[tag]) and not values <= _LETTERS:
+            rivals += [i for i in others if holds_labels(columns[i]) and len(columns[i]) > len(values)]
     if not rivals:
         return []
     return [f"{names.listed(sorted({*rivals, tag}))} could all hold the tags; set data.columns.tag to the one to learn"]
@@ -284,14 +287,9 @@ def _is_layer_of(joint: Mapping[tuple[str, ...], int], outer: int, inner: int) -
     shared = [
         name
         for name in types[inner]
-        if any(_is_finer(str(name), str(other)) or _is_finer(str(other), str(name)) for other in types[outer])
+        if any(is_finer(str(name), str(other)) or is_finer(str(other), str(name)) for other in types[outer])
     ]
     return len(shared) >= _COVERED * len(types[inner])
-
-
-def _is_finer(name: str, other: str) -> bool:
-    """Return whether a type equals another one or is a kind of it: `pers.ind` is a kind of `pers`."""
-    return name == other or (name.startswith(other) and name[len(other)] in ".-_:/")
 
 
 def _conllu(

@@ -148,16 +148,16 @@ def _first_fields(sentences: Sequence[Sentence], layout: Layout) -> Iterator[lis
         yield split(line.decode(layout.encoding, "replace").strip("\ufeff\r\n"))
 
 
-def compare_columns(corpus: Corpus, layout: Layout) -> tuple[str | None, str | None]:
+def compare_columns(sentences: Sequence[Sentence], layout: Layout) -> tuple[str | None, str | None]:
     """Compare the columns of a dev or test file with those of the training file.
 
     Returns:
         A note if their numbers differ, and a doubt if the words are in another column than in the training file.
     """
-    n = usual_columns(corpus.sentences, layout)
+    n = usual_columns(sentences, layout)
     if layout.n_columns is None or n == layout.n_columns or layout.ragged:
         return None, None
-    rows = [fields for fields in _first_fields(corpus.sentences, layout) if len(fields) == n]
+    rows = [fields for fields in _first_fields(sentences, layout) if len(fields) == n]
     columns = [collections.Counter(values) for values in zip(*rows, strict=True)]
     token, tag = layout.columns["token"], layout.columns.get("tag", -1) % n
     shown = ", ".join(value[:20] for value, _ in columns[token].most_common(3))

@@ -144,7 +144,9 @@ class Layout:
         while places and not parts[places[-1]]:
             places.pop()
         place = places[self.columns["tag"]]
-        parts[place] = _replace_text(parts[place].encode(codec), old, new, self.encoding).decode(codec)
+        parts[place] = _replace_text(parts[place].encode(codec), old, new, self.encoding, key=self.tag_key).decode(
+            codec
+        )
         return (encoded or "").join(parts).encode(codec)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
@@ -194,15 +196,19 @@ def looks_like_tag(tag: str) -> bool:
     return _LOOKS_LIKE_TAG.fullmatch(tag) is not None
 
 
-def _replace_text(field: bytes, old: str, new: str, encoding: str) -> bytes:
-    """Replace the first occurrence of a text in an encoded field; damaged bytes beside it stay.
+def _replace_text(field: bytes, old: str, new: str, encoding: str, *, key: str | None = None) -> bytes:
+    """Replace the first occurrence of a text in an encoded field, after `key=` if a key is given.
+
+    Damaged bytes beside it stay.
 
     Only the part that differs is encoded anew, because some encodings have two spellings of a character: in cp932,
     0xFA43 and 0xEEF2 both mean ⅳ, and Python writes one of them.
     """
     n_same = _n_common(old, new)
     n_same_at_end = _n_common(old[n_same:][::-1], new[n_same:][::-1])
-    at = field.decode(encoding, "ignore").index(old)
+    text = field.decode(encoding, "ignore")
+    named = None if key is None else re.search(rf"(?:^|\|){re.escape(key)}=", text)
+    at = text.index(old, named.end() if named else 0)
     decoder = codecs.getincrementaldecoder(encoding)("ignore")
     n_decoded = [0, *itertools.accumulate(len(decoder.decode(field[i : i + 1])) for i in range(len(field)))]
     start, end = n_decoded.index(at + n_same), n_decoded.index(at + len(old) - n_same_at_end)

@@ -158,7 +158,7 @@ def _gold_and_pred(
     if (text := note_on_notation(corpus, trained)) is not None:
         note(f"{corpus.path}: {text}")
     if layout.columns == predictor.model.manifest.layout.columns:  # otherwise the user has chosen them
-        _, doubt = compare_columns(corpus, layout)
+        _, doubt = compare_columns(corpus.sentences, layout)
         if doubt is not None:
             note(f"{corpus.path}: {doubt}")
     for doubt in _doubts_of_gold(corpus, layout, trained):

@@ -41,7 +41,7 @@ class Readers:
         folder: the place for converted files.
         format_name: the format of the files, or None to guess it.
         options: the settings for reading them.
-        note: called with what was converted, and what could not be kept.
+        note: called with what was converted, and what of it could not be kept.
     """
 
     def __init__(
@@ -97,9 +97,10 @@ class Readers:
         except DataError as error:
             advice = f"tagger convert {path} OUT.conll shows all of them, and has options for what to do with them"
             raise DataError(error.message, detail=[*error.detail, *lines[2:], advice]) from None
-        self._note(f"{path} is {name}; it is read as CoNLL:")
-        for line in lines[2:]:  # the first two name the formats
-            self._note(f"  {self.original(line)}")
+        found = "; ".join(
+            self.original(line.removeprefix("note: ")) for line in lines[2:]
+        )  # the first two name the formats
+        self._note(f"{path} is {name}, read by way of CoNLL: {found}")
         return str(target)
 
 

@@ -210,7 +210,7 @@ def _note_notation(corpus: Corpus, trained: Notation, name: str, note: Tell) -> 
 
 def _compare_columns(corpus: Corpus, layout: Layout, name: str, data: DataConfig, note: Tell, warn: Tell) -> None:
     """Stop if a dev or test file does not have its words where the training file has them, unless it is trusted."""
-    found, doubt = compare_columns(corpus, layout)
+    found, doubt = compare_columns(corpus.sentences, layout)
     if found is not None:
         note(f"{name}: {found}")
     if doubt is not None:

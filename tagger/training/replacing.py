@@ -189,11 +189,21 @@ class Place:
 
     def _is_own(self, found: Standing, record: Mapping[str, Any], config: Config) -> bool:
         """Return whether a model can be the best one so far of the training whose state has this record."""
-        own = origin_of(config, self._rules.config_file)
-        # It may be one epoch ahead, because a model is written before the state.
-        is_later = found.dev.get("epoch", 0) > record["epoch"] + 1 if "epoch" in record else False
-        is_ours = all(found.origin.get(key, value) == value for key, value in own.items())
-        return is_ours and not is_later
+        own = {key: value for key, value in origin_of(config, None).items() if key.endswith("sha256")}
+        if any(found.origin.get(key, value) != value for key, value in own.items()):
+            return False
+        epoch, history = found.dev.get("epoch"), record.get("history")
+        if epoch is None or not isinstance(history, list):
+            return True
+        if epoch == len(history) + 1:
+            return True  # a model is written before the state, so it may be one epoch ahead
+        try:
+            dev = next(result["dev"] for result in history if result["epoch"] == epoch)
+            return dev is None or bool(dev["accuracy"] == found.dev.get("accuracy"))
+        except StopIteration:
+            return False
+        except (TypeError, LookupError):
+            return True  # reading the state says what is wrong with it
 
     def to_json(self) -> dict[str, Any]:
         """Return what a state must hold for `resume`."""

@@ -139,6 +139,14 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None], o
     return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
+def with_patience_of(state: State, config: Config) -> Config:
+    """Return the config with a state's patience, if the config leaves it to the number of sentences."""
+    before = state.record["settings"].get("training.patience", "auto")
+    if config.training.patience != "auto" or before == "auto":
+        return config
+    return config.model_copy(update={"training": config.training.model_copy(update={"patience": before})})
+
+
 # --- The fingerprint --------------------------------------------------------------------------------------------------
 
 

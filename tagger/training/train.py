@@ -29,6 +29,7 @@ from tagger.training.resume import (
     fingerprint_of,
     state_to_begin_with,
     with_epochs_of,
+    with_patience_of,
     with_threads_of,
 )
 from tagger.training.run import Parts, Run
@@ -83,6 +84,7 @@ def train(
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]
+            config = with_patience_of(state, config)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         prepared = prepare(config, note=listener.note, warn=listener.warn)

@@ -208,6 +208,16 @@ def test_the_bytes_of_a_repaired_tag_that_python_would_encode_differently_are_ke
     assert fix(data, "--encoding", "cp932")[0] == b"a\t%s\n" % new
 
 
+def test_only_the_value_of_the_key_is_repaired(folder: Path) -> None:
+    row = "1\ta\t_\t_\t_\t_\t_\t_\t_\tentname=I-PER|name=%s\n\n"
+    config = "data: {train: x, tag_key: name, columns: {token: 1, tag: 9}}\n"
+    Path("c.yaml").write_text(config)
+    Path("in").write_text((row % "I-PER") * 4 + (row % "B-PER") * 200)
+    result = run_tagger("check", "in", "--config", "c.yaml", "--fix", "out")
+    assert result.exit_code == 0, result.output
+    assert Path("out").read_text() == (row % "B-PER") * 204
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
 def test_a_tag_with_a_damaged_byte_is_not_repaired(folder: Path, encoding: str) -> None:
     data = b"a\tB-X\nb\tO\n" * 60 + b"c\tI-\xffX\nd\tI-X\n"

@@ -307,7 +307,7 @@ def test_a_dev_file_with_its_words_in_another_column_is_doubted(tmp_path: Path) 
         path = one(
             tmp_path, "dev", *(row.format(i=i, word=w, tag="B-X" if i % 3 else "O") for i, w in enumerate(words))
         )
-        return compare_columns(load_gold(path, layout, Notation(scheme="IOB2")), layout)
+        return compare_columns(load_gold(path, layout, Notation(scheme="IOB2")).sentences, layout)
 
     assert compared("{word} {tag}") == (None, None)
     found = "its lines have 3 columns, those of the training file 2"

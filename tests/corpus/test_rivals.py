@@ -114,6 +114,20 @@ USUAL: dict[str, Row] = {
     "parts of speech": lambda s, i, word, tag, rng: (word, rng.choice(("NN", "VB")), tag),
     "chunks": lambda s, i, word, tag, rng: (word, "NN", rng.choice(("B-NP", "I-NP", "O")), tag),
     "ids after the word": lambda s, i, word, tag, rng: (word, f"d{s}.{i}", tag),
+    "spans without types": lambda s, i, word, tag, rng: (word, rng.choice(("NN", "VB", "DT")), rng.choice("BIO")),
+    "one bare type": lambda s, i, word, tag, rng: (
+        word,
+        rng.choice(("NN", "VB", "DT")),
+        rng.choice(("O", "O", "GENE")),
+    ),
+    "no entity": lambda s, i, word, tag, rng: (word, rng.choice(("NN", "VB", "DT")), "O"),
+    "characters": lambda s, i, word, tag, rng: (chr(0x4E00 + len(word) * 37 + i + s % 90), word, tag),
+    "tokens with digits": lambda s, i, word, tag, rng: (
+        f"{word}{i}",
+        rng.choice([f"P{'ABCDEFGHIJKL'[n]}" for n in range(12)]),
+        tag,
+    ),
+    "coarse and fine types": lambda s, i, word, tag, rng: (word, f"{tag}-x" if tag != "O" and i == 2 else tag, tag),
     "few words": lambda s, i, word, tag, rng: (word[:2], rng.choice(("NN", "VB")), tag),
 }
 
@@ -121,4 +135,5 @@ USUAL: dict[str, Row] = {
 @pytest.mark.parametrize("row", USUAL.values(), ids=USUAL)
 def test_usual_columns_are_not_doubted(tmp_path: Path, row: Row) -> None:
     found = detected(tmp_path / "f", row)
-    assert (found.doubts, found.layout.columns["token"], found.layout.columns["tag"]) == ((), 0, -1)
+    assert (found.doubts, found.layout.columns["token"]) == ((), 0)
+    assert found.layout.columns["tag"] == (1 if row is USUAL["coarse and fine types"] else -1)

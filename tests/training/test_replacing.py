@@ -163,26 +163,25 @@ def test_a_model_that_was_put_there_meanwhile_is_kept_too(configs, tmp_path: Pat
 
 
 def test_a_model_that_was_put_where_an_interrupted_training_had_none_is_kept_too(configs, tmp_path: Path) -> None:
-    config, directory, rules = (
-        configs("a", "output.model_dir=m"),
-        tmp_path / "m",
-        Replacing(config_file=Path("a/my.yaml")),
-    )
-    record = begin(config, "a/my.yaml").to_json() | {"epoch": 3}
+    config, directory = configs("a", "output.model_dir=m"), tmp_path / "m"
+    history = [{"epoch": epoch, "dev": {"accuracy": epoch / 10}} for epoch in (1, 2, 3)]
+    record = begin(config, "a/my.yaml").to_json() | {"history": history}
 
-    def resumed(rules: Replacing = rules) -> Place:
-        place = Place(directory, rules)
+    def resumed(name: str = "a/my.yaml", *, force: bool = False) -> Place:
+        place = Place(directory, Replacing(config_file=Path(name), force=force))
         place.resume(record, config)
         return place
 
     assert resumed().replaced is None, "there is no model"
     train_in(config, "a/my.yaml")
-    for epoch in (1, 4):
-        stored_model.rewrite_manifest(directory, dev={"epoch": epoch, "accuracy": 0.5})
+    for epoch, accuracy in ((1, 0.1), (3, 0.3), (4, 0.7)):
+        stored_model.rewrite_manifest(directory, dev={"epoch": epoch, "accuracy": accuracy})
         assert resumed().replaced is None, "the model is the best one of the training so far"
-    stored_model.rewrite_manifest(directory, dev={"epoch": 5, "accuracy": 0.5})
-    assert resumed().replaced == standing_in(directory), "the training has not come so far"
-    stored_model.rewrite_manifest(directory, dev={"epoch": 3, "accuracy": 0.5}, origin={})
+        assert resumed("renamed.yaml").replaced is None
+    for epoch, accuracy in ((2, 0.3), (5, 0.5)):
+        stored_model.rewrite_manifest(directory, dev={"epoch": epoch, "accuracy": accuracy})
+        assert resumed().replaced == standing_in(directory), "the training had no such epoch"
+    stored_model.rewrite_manifest(directory, dev={"epoch": 3, "accuracy": 0.3}, origin={})
     assert resumed().replaced is None, "a model of an older version does not say where it comes from"
     begin(configs("b", "output.model_dir=m"), "b/my.yaml", force=True)
     train_in(configs("b", "output.model_dir=m"), "b/my.yaml")
@@ -190,7 +189,7 @@ def test_a_model_that_was_put_where_an_interrupted_training_had_none_is_kept_too
         ModelError, match=r"m: found a model that was trained with b/my\.yaml, expected one of a/my\.yaml"
     ):
         resumed()
-    assert resumed(Replacing(config_file=Path("a/my.yaml"), force=True)).replaced == standing_in(directory)
+    assert resumed(force=True).replaced == standing_in(directory)
 
 
 def test_foreign_files_in_the_place_of_the_previous_model_are_not_replaced(tmp_path: Path) -> None:

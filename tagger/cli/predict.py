@@ -71,7 +71,8 @@ def check_model(predictor: Predictor, format_: str, thresholds: Thresholds | Non
     if predictor.model.manifest.notation.scheme == NO_SCHEME:
         if format_ not in _WITH_PLAIN_TAGS:
             raise DataError(
-                f"--format: found {format_}, expected conll or jsonl: the model predicts plain tags, which mark no spans"
+                f"--format: found {format_}, expected conll or jsonl: the model predicts plain tags, which mark no"
+                " spans"
             )
         if thresholds is not None:
             raise DataError(

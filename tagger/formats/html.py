@@ -38,6 +38,7 @@ p { margin: .4rem 0; white-space: pre-wrap; unicode-bidi: isolate; }
 mark { padding: .1em .25em; border: 1px solid hsl(var(--hue) var(--edge)); border-radius: .25em; color: inherit;
   background: hsl(var(--hue) var(--fill)); unicode-bidi: isolate; box-decoration-break: clone;
   -webkit-box-decoration-break: clone; }
+mark span { unicode-bidi: plaintext; }
 mark b { font-size: .75em; letter-spacing: .03em; unicode-bidi: isolate; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #eee; --paper: #161616; --line: #444; --fill: 45% 24%; --edge: 50% 60%; }
@@ -79,11 +80,12 @@ def _text(text: str, inside: bool) -> str:
 def _opened(hues: dict[str, int], span: DocumentSpan) -> str:
     hue = hues.setdefault(span.type, round(len(hues) * _GOLDEN_ANGLE) % 360)
     title = "" if span.probability is None else f' title="probability {span.probability:.4f}"'
-    return f'<mark style="--hue: {hue}"{title}><bdi>'
+    return f'<mark style="--hue: {hue}"{title}><span>'
 
 
 def _closed(span: DocumentSpan) -> str:
-    return f"</bdi> <b>{_escaped(span.type)}</b></mark>"
+    # The direction of a paragraph is that of its text: a browser skips elements that have their own.
+    return f'</span> <b dir="auto">{_escaped(span.type)}</b></mark>'
 
 
 FORMAT = Format(

@@ -119,13 +119,9 @@ class TaggedDocuments:
             else:
                 spans += self._spans(tagged, row, kept)
             placed.append(row)
-        return Document(
-            text=text, spans=tuple(spans), sentences=tuple(placed), place=Place(self._path, self._line)
-        )
+        return Document(text=text, spans=tuple(spans), sentences=tuple(placed), place=Place(self._path, self._line))
 
-    def _spans(
-        self, tagged: TaggedSentence, row: tuple[DocumentToken, ...], kept: list[int]
-    ) -> Iterator[DocumentSpan]:
+    def _spans(self, tagged: TaggedSentence, row: tuple[DocumentToken, ...], kept: list[int]) -> Iterator[DocumentSpan]:
         """Yield the spans of a sentence; `kept` are the indices of its tokens that are in the document."""
         whole = len(kept) == len(tagged.tags)
         for span in scored_spans(tagged):

@@ -17,6 +17,7 @@ from stub_model import (
     stub_manifest,
     stub_model,
     stub_models,
+    stub_predictor,
 )
 
 from tagger.api import Tagger

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from helpers import run_tagger
+from small_models import save_small_model
 from stub_model import (
     P_CHOSEN,
     P_INSIDE,
@@ -186,3 +189,36 @@ def test_a_sentence_that_is_read_in_parts_is_one_sentence(monkeypatch: pytest.Mo
 def test_help_is_at_most_80_columns_wide() -> None:
     result = run_tagger("predict", "--help")
     assert max(map(len, result.output.decode().splitlines())) <= 80
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "spans", "html", "text"])
+def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(tmp_path: Path, format_: str) -> None:
+    model = save_small_model(tmp_path / "model")
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "tagger",
+        "predict",
+        "--format",
+        format_,
+        "--model",
+        str(model),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b"a\nb\n\nlonely\n\n")
+        process.stdin.flush()
+        first = b""
+        while b"lonely" not in first and (block := process.stdout.readline()):
+            first += block
+            if format_ == "spans":
+                break  # an untrained model may find no spans, but there is a header
+        process.stdin.close()
+        rest, errors = process.stdout.read(), process.stderr.read().decode()
+    assert process.returncode == 0
+    assert b"lonely" in first or first == b"document\tstart\tend\ttype\tprobability\ttext\n"
+    assert (b"</html>" in rest) == (format_ == "html")
+    for library in ("tensorflow", "pydantic", "pyarrow", "spacy", "rich", "onnx"):
+        assert not re.search(rf"\| +{library}$", errors, re.MULTILINE), library

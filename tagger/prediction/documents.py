@@ -64,7 +64,7 @@ class TaggedDocuments:
         for sentence, tagged in group:
             for row in sentence.docstart_rows:
                 self._end_sentence()
-                if self._inside:
+                if self._inside or self._sentences:
                     yield self._document()
                 self._inside, self._line = True, sentence.first_line + row
             if sentence.tokens:

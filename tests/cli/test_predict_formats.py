@@ -222,3 +222,9 @@ def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(tmp_path: 
     assert (b"</html>" in rest) == (format_ == "html")
     for library in ("tensorflow", "pydantic", "pyarrow", "spacy", "rich", "onnx"):
         assert not re.search(rf"\| +{library}$", errors, re.MULTILINE), library
+
+
+def test_a_docstart_line_ends_a_sentence_that_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "CHUNK_LINES", 2)
+    output, _ = predict("EU\na\nb\n-DOCSTART-\nPeter\nc\nd\n\ne\n", "--format", "jsonl")
+    assert [json.loads(line)["text"] for line in output.splitlines()] == ["EU a b", "Peter c d\ne"]

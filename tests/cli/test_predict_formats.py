@@ -226,5 +226,5 @@ def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(tmp_path: 
 
 def test_a_docstart_line_ends_a_sentence_that_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "CHUNK_LINES", 2)
-    output, _ = predict("EU\na\nb\n-DOCSTART-\nPeter\nc\nd\n\ne\n", "--format", "jsonl")
-    assert [json.loads(line)["text"] for line in output.splitlines()] == ["EU a b", "Peter c d\ne"]
+    output, _ = predict("EU\na\n-DOCSTART-\nPeter\nc\nd\n\ne\n", "--format", "jsonl")
+    assert [json.loads(line)["text"] for line in output.splitlines()] == ["EU a", "Peter c d\ne"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,30 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tagger.corpus.conll import Sentence
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.scored_spans import ScoredSpan, scored_spans
 from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
 
+__all__ = ["Prediction", "ScoredSpan", "Tagger", "Token"]
+
 Token = str | Sequence[str]  # a sequence holds the token and the features that the model reads
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ScoredSpan:
-    """An entity or chunk: the tokens `start` to `end` (exclusive) and their type.
-
-    Attributes:
-        type: the entity type, or `_` if the training file's tags have no types.
-        start: the index of the first token.
-        end: the index after the last token.
-        score: the product of the scores of its tokens. This is the probability that all of them have these tags if the
-            tags of tokens are independent, which they are not under a CRF.
-    """
-
-    type: str
-    start: int
-    end: int
-    score: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,14 +133,10 @@ class Tagger:
         return [_checked([token[column] for token in tokens], i) for column in range(1 + len(self._features))]
 
     def _prediction(self, tagged: TaggedSentence) -> Prediction:
-        spans = spans_from_tags(tagged.tags) if self._has_spans else []
         return Prediction(
             [self._predictor.spell(tag) for tag in tagged.tags],
             tagged.probabilities,
-            [
-                ScoredSpan(span.type, span.start, span.end, math.prod(tagged.probabilities[span.start : span.end]))
-                for span in spans
-            ],
+            scored_spans(tagged) if self._has_spans else [],
         )
 
 

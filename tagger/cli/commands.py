@@ -30,6 +30,7 @@ from tagger.cli.options import (
     parse_columns,
     require_corpus,
 )
+from tagger.cli.predict import DOCUMENT_FORMATS, check_model, chosen_thresholds, write_documents
 from tagger.corpus.schemes import SCHEME_NAMES
 from tagger.errors import TaggerError
 from tagger.wording import counted
@@ -220,12 +221,28 @@ def eval_(
 @cli.command()
 @click.argument("file", type=click.Path(), default="-")
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["conll", *DOCUMENT_FORMATS]),
+    default="conll",
+    show_default=True,
+    help="conll: FILE with one more column; jsonl: JSON lines; spans: a table; html: a page; text: entities in"
+    " brackets.",
+)
+@click.option(
+    "--min-probability",
+    metavar="P|TYPE=P,...",
+    help="Leave out less probable spans, e.g. 0.5 or 0.5,PER=0.9. Not for conll.",
+)
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
 @engine_options
 @layout_options
 def predict(
     file: str,
     scores: bool,
+    format_: str,
+    min_probability: str | None,
     line_buffered: bool,
     model_dir: str | None,
     device: str,
@@ -234,21 +251,26 @@ def predict(
 ) -> None:
     """Tag FILE or standard input.
 
-    Writes every line back, with the tag as one more column.
+    Writes every line back, with the tag as one more column, or the entities in another --format.
     """
     from tagger.corpus.lines import open_corpus, shown_name
-    from tagger.prediction.stream import tag_conll
+    from tagger.prediction.stream import tag_conll, tag_file
 
+    thresholds = chosen_thresholds(format_, min_probability, scores=scores)
     _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
+    check_model(predictor, format_, thresholds)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         line_buffered = True
         console.say("type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input")
     with open_corpus(file) as stream:
-        path = shown_name(file)
-        blocks = tag_conll(predictor, stream, layout, path=path, scores=scores, line_buffered=line_buffered, warn=_warn)
-        for block in blocks:
+        how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": _warn}
+        if format_ != "conll":
+            groups = tag_file(predictor, stream, layout, probabilities=True, **how)
+            write_documents(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
+            return
+        for block in tag_conll(predictor, stream, layout, scores=scores, **how):
             console.write(block)
             console.flush()
 

@@ -15,11 +15,14 @@ from tagger.formats import (
     conllu,
     csv,
     docbin,
+    html,
     jsonl,
     label_studio,
+    marked,
     parallel,
     parquet,
     slashed,
+    spans,
     webanno,
 )
 from tagger.formats.document import Format
@@ -37,6 +40,9 @@ FORMATS: tuple[Format, ...] = (
     slashed.FORMAT,
     parallel.FORMAT,
     csv.FORMAT,
+    spans.FORMAT,
+    marked.FORMAT,
+    html.FORMAT,
     conll.FORMAT,
 )
 _BY_NAME = {format_.name: format_ for format_ in FORMATS}

@@ -157,6 +157,28 @@ def with_next(chunks: Iterable[Sentence]) -> Iterator[tuple[Sentence, Sentence |
     return itertools.zip_longest(earlier, later)
 
 
+def tag_file(
+    predictor: Predictor,
+    stream: IO[bytes],
+    layout: Layout,
+    *,
+    path: str,
+    probabilities: bool,
+    line_buffered: bool = False,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[list[Tagged]]:
+    """Tag the sentences of a CoNLL stream; the arguments are those of `tag_groups` and `tag_conll`.
+
+    Yields:
+        The sentences of a group with their tags.
+    """
+    sentences = read_sentences(stream, layout, path=path, max_lines=CHUNK_LINES, pauses=True)
+    if warn is not None:
+        sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
+    how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
+    return tag_groups(predictor, sentences, probabilities=probabilities, **how)
+
+
 def tag_conll(
     predictor: Predictor,
     stream: IO[bytes],
@@ -188,11 +210,9 @@ def tag_conll(
     """
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
-    sentences = read_sentences(stream, layout, path=path, max_lines=CHUNK_LINES, pauses=True)
-    if warn is not None:
-        sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
-    how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
-    for group in tag_groups(predictor, sentences, probabilities=scores, **how):
+    for group in tag_file(
+        predictor, stream, layout, path=path, probabilities=scores, line_buffered=line_buffered, warn=warn
+    ):
         blocks = []
         for sentence, tagged in group:
             added = [list(map(predictor.spell, tagged.tags))]

@@ -1,0 +1,137 @@
+"""Tagged CoNLL streams as documents, which `tagger.formats` writes in other forms."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+from tagger.corpus.conll import Sentence
+from tagger.corpus.schemes import NO_SCHEME
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place
+from tagger.formats.tags import joined
+from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.scored_spans import scored_spans
+from tagger.prediction.stream import Tagged
+from tagger.wording import counted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """The lowest probabilities of the spans that are kept.
+
+    Attributes:
+        general: that of the types that are not in `by_type`.
+        by_type: those of single types.
+    """
+
+    general: float = 0.0
+    by_type: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def keeps(self, span: DocumentSpan) -> bool:
+        """Return whether the probability of a span is high enough."""
+        return span.probability is None or span.probability >= self.by_type.get(span.type, self.general)
+
+
+class TaggedDocuments:
+    """The documents of a tagged CoNLL stream.
+
+    A document goes from one `-DOCSTART-` line to the next. Sentences before the first of these lines are documents of
+    their own. Its text is that of the tokens, joined by spaces, and of the sentences, joined by line ends.
+
+    Args:
+        predictor: the predictor that tags the stream.
+        path: the name of the stream in messages.
+        thresholds: which spans are kept.
+
+    Attributes:
+        left_out: the number of spans of each type that were not kept.
+        n_empty: the number of tokens without a character, which are not part of the documents.
+    """
+
+    def __init__(self, predictor: Predictor, path: str, thresholds: Thresholds) -> None:
+        self.left_out: collections.Counter[str] = collections.Counter()
+        self.n_empty = 0
+        self._path, self._thresholds = path, thresholds
+        self._spell = predictor.spell
+        self._is_plain = predictor.model.manifest.notation.scheme == NO_SCHEME
+        self._sentences: list[tuple[list[str], TaggedSentence]] = []
+        self._inside, self._line = False, 0  # whether a -DOCSTART- line has been read, and where the document begins
+        self._cut: tuple[list[str], TaggedSentence] | None = None  # the part of a sentence that has been read
+
+    def add(self, group: Iterable[Tagged]) -> Iterator[Document]:
+        """Yield the documents that end before or in a group of sentences."""
+        for sentence, tagged in group:
+            for row in sentence.docstart_rows:
+                self._end_sentence()
+                if self._inside or self._sentences:
+                    yield self._document()
+                self._inside, self._line = True, sentence.first_line + row
+            if sentence.tokens:
+                self._extend(sentence, tagged)
+            if not sentence.continues:
+                self._end_sentence()
+                if not self._inside and self._sentences:
+                    yield self._document()
+
+    def end(self) -> Iterator[Document]:
+        """Yield the last document, if it has not been yielded."""
+        self._end_sentence()
+        if self._inside or self._sentences:
+            yield self._document()
+        self._inside = False
+
+    def left_out_text(self) -> str:
+        """Return how many spans were not kept, by type."""
+        by_type = ", ".join(f"{name} {n}" for name, n in sorted(self.left_out.items()))
+        return f"{counted(self.left_out.total(), 'span')} below --min-probability left out" + (
+            f": {by_type}" if by_type else ""
+        )
+
+    def _extend(self, sentence: Sentence, tagged: TaggedSentence) -> None:
+        if self._cut is None:
+            if not self._inside:
+                self._line = sentence.line_number(0)
+            self._cut = [], TaggedSentence([], [])
+        tokens, whole = self._cut
+        tokens += sentence.tokens
+        whole.tags.extend(tagged.tags)
+        whole.probabilities.extend(tagged.probabilities)
+
+    def _end_sentence(self) -> None:
+        if self._cut is not None:
+            self._sentences.append(self._cut)
+            self._cut = None
+
+    def _document(self) -> Document:
+        sentences = [(tokens, tagged) for tokens, tagged in self._sentences if any(tokens)]
+        self.n_empty += sum(len(tokens) for tokens, _ in self._sentences if not any(tokens))
+        self._sentences = []
+        text, rows = joined([[token for token in tokens if token] for tokens, _ in sentences])
+        spans: list[DocumentSpan] = []
+        placed = []
+        for (tokens, tagged), row in zip(sentences, rows, strict=True):
+            kept = [i for i, token in enumerate(tokens) if token]
+            self.n_empty += len(tokens) - len(kept)
+            if self._is_plain:
+                tags = (self._spell(tagged.tags[i]) for i in kept)
+                row = tuple(DocumentToken(token.start, token.end, tag) for token, tag in zip(row, tags, strict=True))
+            else:
+                spans += self._spans(tagged, row, kept)
+            placed.append(row)
+        return Document(text=text, spans=tuple(spans), sentences=tuple(placed), place=Place(self._path, self._line))
+
+    def _spans(self, tagged: TaggedSentence, row: tuple[DocumentToken, ...], kept: list[int]) -> Iterator[DocumentSpan]:
+        """Yield the spans of a sentence; `kept` are the indices of its tokens that are in the document."""
+        whole = len(kept) == len(tagged.tags)
+        for span in scored_spans(tagged):
+            start, end = span.start, span.end
+            if not whole:
+                start, end = sum(i < start for i in kept), sum(i < end for i in kept)
+            if start == end:
+                continue
+            found = DocumentSpan(span.type, row[start].start, row[end - 1].end, span.score)
+            if self._thresholds.keeps(found):
+                yield found
+            else:
+                self.left_out[found.type] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -350,3 +351,24 @@ def test_a_dev_file_with_its_words_elsewhere_stops_and_one_of_other_words_warns(
     assert not warnings
     (warning,) = prepared(train=train, dev=rows("x{word}y {tag}"))[2]
     assert "120 of 120 tokens are not in the training data, expected fewer than half" in warning
+
+
+def test_json_lines_are_trained_on_without_being_converted_first(prepared) -> None:
+    rows = [line.split(" ") for line in TRAIN.split("\n")]
+    lines, tokens, tags = [], [], []
+    for row in rows:
+        if len(row) == 2:
+            tokens.append(row[0])
+            tags.append(row[1])
+        elif tokens:
+            lines.append(json.dumps({"tokens": tokens, "ner_tags": tags}))
+            tokens, tags = [], []
+    result, notes, warnings = prepared(train="\n".join(lines) + "\n")
+    expected, *_ = prepared()
+    assert result.encoder.tokens.tokens == expected.encoder.tokens.tokens
+    assert [ids.tolist() for ids in result.training_set.sentences] == [
+        ids.tolist() for ids in expected.training_set.sentences
+    ]
+    assert "is jsonl, read by way of CoNLL: " in notes[0]
+    assert not warnings
+    assert result.names.of(0).startswith(str(Path(notes[0].partition(" is jsonl")[0])))

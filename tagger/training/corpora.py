@@ -62,7 +62,9 @@ def _named(corpus: Corpus, readers: Readers) -> Corpus:
 def _load(
     data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell
 ) -> tuple[Corpus, Corpus | None, Layout, Notation]:
-    train, layout, notation = _load_train(data, readers.readable(data.train), note, warn)
+    readable = readers.readable(data.train)
+    train, layout, notation = _load_train(data, readable, note, warn)
+    conll = None if readable.converted else layout
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
@@ -70,7 +72,7 @@ def _load(
         train, dev = split_dev(train, data.dev, seed)
         note(f"dev: {_describe(dev)}, held out of train by seed {seed}")
     else:
-        dev = _load_other(data, data.dev, "dev", readers, layout, notation, note, warn)
+        dev = _load_other(data, data.dev, "dev", readers, conll, notation, note, warn)
         _warn_of_sentences(dev, layout, warn)
     complain = warn if data.trust else None
     require_plausible(train, layout, notation, complain)
@@ -85,7 +87,7 @@ def _load(
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
-        test = _load_other(data, data.test, "test", readers, layout, notation, note, warn)
+        test = _load_other(data, data.test, "test", readers, conll, notation, note, warn)
         _warn_of_unseen_tags(train, test, "test", warn)
     return train, dev, layout, notation
 
@@ -95,14 +97,21 @@ def _load_other(
     paths: Files,
     name: str,
     readers: Readers,
-    layout: Layout,
+    layout: Layout | None,
     notation: Notation,
     note: Tell,
     warn: Tell,
 ) -> Corpus:
-    """Read the dev or test set."""
+    """Read the dev or test set.
+
+    Args:
+        layout: the layout of the training file, or None if that is not CoNLL, so that this one has a layout of its own.
+    """
     readable = readers.readable(paths)
-    other = CONVERTED if readable.converted else layout
+    if readable.converted:
+        other = CONVERTED
+    else:
+        other = layout or detect_layouts(readable.paths, requested_layout(data)).layout
     corpus = load_gold(readable.paths, other, notation)
     if name == "dev":
         note(f"dev: {_describe(corpus)}")

@@ -108,10 +108,9 @@ def _load_other(
         layout: the layout of the training file, or None if that is not CoNLL, so that this one has a layout of its own.
     """
     readable = readers.readable(paths)
-    if readable.converted:
-        other = CONVERTED
-    else:
-        other = layout or detect_layouts(readable.paths, requested_layout(data)).layout
+    other = CONVERTED if readable.converted else layout
+    if other is None:
+        other = detect_layouts(readable.paths, requested_layout(data)).layout
     corpus = load_gold(readable.paths, other, notation)
     if name == "dev":
         note(f"dev: {_describe(corpus)}")

@@ -38,16 +38,20 @@ class Readers:
     """The files of one reading, and the names of those that they were converted from.
 
     Args:
-        folder: the place for converted files.
+        files: closed at the end of the reading, when converted files are removed.
         format_name: the format of the files, or None to guess it.
         options: the settings for reading them.
         note: called with what was converted, and what of it could not be kept.
     """
 
     def __init__(
-        self, folder: Path, format_name: str | None, options: ReadOptions, note: Callable[[str], None]
+        self,
+        files: contextlib.ExitStack,
+        format_name: str | None,
+        options: ReadOptions,
+        note: Callable[[str], None],
     ) -> None:
-        self._folder, self._format, self._options, self._note = folder, format_name, options, note
+        self._files, self._format, self._options, self._note = files, format_name, options, note
         self._names: dict[str, str] = {}  # converted file → the name for messages
 
     def readable(self, paths: Files) -> Readable:
@@ -86,8 +90,15 @@ class Readers:
         return None if name in _READ_AS_THEY_ARE else name
 
     def _converted(self, path: str, name: str) -> str:
-        target = self._folder / str(len(self._names)) / Path(path).name.removesuffix(".gz")
-        target.parent.mkdir()
+        try:  # only now, because reading CoNLL needs no place to write to
+            folder = self._files.enter_context(tempfile.TemporaryDirectory(prefix="tagger-"))
+        except OSError as error:
+            raise DataError(
+                f"is {name}, and there is no temporary folder to convert it in: {error.strerror}; set TMPDIR to one"
+                " that can be written",
+                path=path,
+            ) from None
+        target = Path(folder) / Path(path).name.removesuffix(".gz")
         self._names[str(target)] = f"{path} (as CoNLL)"
         lines: list[str] = []
         try:
@@ -115,8 +126,8 @@ def reading(
     Raises:
         DataError: as the body does, with the names of the user's files.
     """
-    with tempfile.TemporaryDirectory(prefix="tagger-") as name:
-        readers = Readers(Path(name), format_name, options or ReadOptions(), note)
+    with contextlib.ExitStack() as files:
+        readers = Readers(files, format_name, options or ReadOptions(), note)
         try:
             yield readers
         except TaggerError as error:

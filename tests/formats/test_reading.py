@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_another_format_is_converted_while_it_is_read_and_conll_is_not() -> None
     (note,) = notes
     assert note.startswith("a.jsonl is jsonl, read by way of CoNLL: ")
     assert note.endswith("2 documents, 2 sentences, 7 tokens, 2 spans: PER 1, LOC 1")
+
+
+def test_only_another_format_needs_a_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(**_options: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none)
+    with reading() as readers:
+        assert not readers.readable("a.conll").converted
+        with pytest.raises(DataError, match=r"^a\.jsonl: is jsonl, and there is no temporary folder .*; set TMPDIR"):
+            readers.readable("a.jsonl")
 
 
 def test_the_format_can_be_named_and_must_be_one_for_a_corpus() -> None:

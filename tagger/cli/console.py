@@ -254,6 +254,7 @@ def prepare_process() -> None:
     SIGTERM raises SystemExit, closed standard streams are replaced with the null device, and garbage is collected
     rarely.
     """
+    sys.unraisablehook = _report_unraisable
     gc.set_threshold(*_GARBAGE)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
@@ -262,6 +263,12 @@ def prepare_process() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _report_unraisable(found: sys.UnraisableHookArgs) -> None:
+    # Where memory runs out, generators cannot be closed either; the error that ends the command says it once.
+    if not issubclass(found.exc_type, MemoryError):
+        sys.__unraisablehook__(found)
 
 
 def end_process(code: int) -> NoReturn:

@@ -31,19 +31,17 @@ from tagger.check.problems import (
 from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import compare_columns, shown_sentences
-from tagger.corpus.detection import Detected, Requested, detect_layout, detect_layouts
+from tagger.corpus.detection import Detected, Requested, detect_layout
 from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
-from tagger.corpus.lines import file_stamp, files_of, open_corpus, read_line_blocks, require_regular
+from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
-from tagger.formats.document import ReadOptions
-from tagger.formats.reading import CONVERTED, Readers, reading
-from tagger.wording import counted, with_options
+from tagger.wording import with_options
 
-_OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
+OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -99,7 +97,7 @@ class CheckSettings(Requested):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Together:
+class Together:
     """The one layout and notation of several training files."""
 
     layout: Layout
@@ -107,7 +105,7 @@ class _Together:
 
 
 def check_file(
-    path: str, settings: CheckSettings, *, like: FileReport | None = None, together: _Together | None = None
+    path: str, settings: CheckSettings, *, like: FileReport | None = None, together: Together | None = None
 ) -> FileReport:
     """Check one file.
 
@@ -133,14 +131,14 @@ def check_file(
     sentences = _read(path, layout, problems, n_columns=layout.n_columns if like is None else None)
     notes = list(detected.notes)
     if like is not None:
-        notation = _notation_of_other(sentences, like.notation)
+        notation = notation_of_later(sentences, like.notation)
         note, doubt = compare_columns(sentences, layout)
         notes += [note] if note is not None else []
         problems += [Problem(0, ERROR, doubt, "columns")] if doubt is not None else []
     elif together is not None:
         notation = together.notation
     else:
-        notation = _detect_notation(sentences, settings.scheme, problems)
+        notation = notation_of_training(sentences, settings.scheme, problems)
     tags = _canonical_tags(sentences, notation, problems)
     signs = [*detected.doubts] or signs_of_misreading(sentences, tags, layout, notation)
     problems += [Problem(0, WARNING, sign, "misread") for sign in signs]
@@ -159,13 +157,13 @@ def check_file(
         tags,
         notation,
         layout,
-        notes=[with_options(note, _OPTIONS) for note in notes],
+        notes=[with_options(note, OPTIONS) for note in notes],
         stamp=stamp,
     )
 
 
 def _with_options(problem: Problem) -> Problem:
-    message, common = (with_options(text, _OPTIONS) for text in (problem.message, problem.common))
+    message, common = (with_options(text, OPTIONS) for text in (problem.message, problem.common))
     return dataclasses.replace(problem, message=message, common=common)
 
 
@@ -259,7 +257,7 @@ def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | N
 # --- Tags -------------------------------------------------------------------------------------------------------------
 
 
-def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
+def notation_of_training(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
     """Detect the notation from all tags that fit one; report it and assume plain tags if none can be detected."""
     bad = {""}  # a missing tag, which the reader reports
     while True:
@@ -276,7 +274,7 @@ def _detect_notation(sentences: Sequence[Sentence], scheme: str, problems: list[
             return notation
 
 
-def _notation_of_other(sentences: Sequence[Sentence], trained: Notation) -> Notation:
+def notation_of_later(sentences: Sequence[Sentence], trained: Notation) -> Notation:
     """Return the notation of a dev or test file, as training and scoring read it."""
     try:
         return notation_of_other([[tag for tag in sentence.tags if tag] for sentence in sentences], trained)
@@ -300,24 +298,6 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
                 text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
                 problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
-
-
-def check_overlap(first: FileReport, other: FileReport) -> Problem | None:
-    """Return a warning if sentences of `other` are also in `first` (such as test sentences in a training set)."""
-    known = {tuple(sentence.tokens) for sentence in first.sentences}
-    shared = [sentence for sentence in other.sentences if tuple(sentence.tokens) in known]
-    if not shared:
-        return None
-    share = 100 * len(shared) / len(other.sentences)
-    longest = max(shared, key=lambda sentence: len(sentence.tokens))
-    return Problem(
-        0,
-        WARNING,
-        f"{len(shared)} of {counted(len(other.sentences), 'sentence')} ({share:.1f} %)"
-        f" {'is' if len(shared) == 1 else 'are'} also in {first.path}; the longest is on"
-        f" line {longest.line_number(0)} ({counted(len(longest.tokens), 'token')})",
-        "overlap",
-    )
 
 
 # --- Report -----------------------------------------------------------------------------------------------------------
@@ -371,86 +351,3 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
         ),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
     }
-
-
-def check_files(
-    paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False, n_train: int = 1
-) -> list[FileReport]:
-    """Check files, and compare the later ones with the first, which is taken to be the training file.
-
-    Args:
-        paths: the files to check.
-        settings: the fields of `CheckSettings`.
-        as_training: whether to read the later files in the layout and notation of the first one, as training reads dev
-            and test files.
-        n_train: the number of training files, which come first.
-
-    Raises:
-        DataError: a file cannot be opened, or a setting is unusable.
-    """
-    given = dict(settings)
-    names = ("encoding", "scheme", "delimiter", "columns")
-    options = {name: given[name] for name in names if given.get(name) is not None}
-    notes: list[str] = []
-    with reading(given.pop("format", None), ReadOptions(**options), notes.append) as readers:
-        reports = _check_readable(paths, CheckSettings(**given), readers, as_training=as_training, n_train=n_train)
-        return [_named(report, path, readers, notes) for report, path in zip(reports, paths, strict=True)]
-
-
-def _named(report: FileReport, path: str, readers: Readers, notes: Sequence[str]) -> FileReport:
-    """Return a report on a file that may have been converted, with the name of the original."""
-    if report.path == path:
-        return report
-    problems = [dataclasses.replace(problem, message=readers.original(problem.message)) for problem in report.problems]
-    own = [note for note in notes if note.startswith(f"{path} is ")]
-    name, notes = f"{path} (as CoNLL)", [*own, *report.notes]
-    return dataclasses.replace(report, path=name, problems=problems, notes=notes, is_converted=True)
-
-
-def _check_readable(
-    paths: Sequence[str], settings: CheckSettings, readers: Readers, *, as_training: bool, n_train: int
-) -> list[FileReport]:
-    readable = [readers.readable(path) for path in paths]
-    files = [files_of(found.paths)[0] for found in readable]
-    converted = CheckSettings(columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none")
-    own = [converted if found.converted else settings for found in readable]
-    reports = _check_training_files(files[:n_train], own[0])
-    like = reports[0] if as_training else None
-    for file, found, its in zip(files[n_train:], readable[n_train:], own[n_train:], strict=True):
-        other = like if like is None or not found.converted else dataclasses.replace(like, layout=CONVERTED)
-        reports.append(check_file(file, its, like=other))
-    for report in reports[n_train:]:
-        for train in reports[:n_train]:
-            overlap = check_overlap(train, report)
-            if overlap is not None:
-                report.problems.insert(0, overlap)
-    return reports
-
-
-def _check_training_files(paths: Sequence[str], settings: CheckSettings) -> list[FileReport]:
-    """Check the files of one training set, which have one layout and one notation, as training reads them."""
-    reports = [check_file(path, settings) for path in paths]
-    if len(reports) == 1:
-        return reports
-    try:
-        layout = detect_layouts(paths, dataclasses.replace(settings, encoding=reports[0].layout.encoding)).layout
-    except DataError as error:
-        reports[0].problems.insert(0, Problem(0, ERROR, with_options(error.message, _OPTIONS), "layout"))
-        return reports
-    notation = _detect_notation([sentence for report in reports for sentence in report.sentences], settings.scheme, [])
-    owns = [_notation_of_other(report.sentences, notation) for report in reports]
-    for report, own in zip(reports, owns, strict=True):
-        if own != owns[0]:
-            expected = f"{owns[0].describe()} as in {reports[0].path}: training files must have one notation"
-            report.problems.insert(
-                0, Problem(0, ERROR, f"found tags in {own.describe()}, expected {expected}", "notation")
-            )
-    if any(own != owns[0] for own in owns):
-        return reports
-    together = _Together(layout, notation)
-    return [
-        report
-        if (report.layout, report.notation) == (layout, notation)
-        else check_file(report.path, settings, together=together)
-        for report in reports
-    ]

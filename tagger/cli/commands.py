@@ -368,8 +368,8 @@ def check(
     The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
     """
-    from tagger.check.files import check_files
     from tagger.check.repair import fix_file
+    from tagger.check.several import check_files
     from tagger.cli.reports import format_check
     from tagger.corpus.lines import files_of
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tagger.corpus.column_names import Names
 from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.notation import is_outside
 from tagger.corpus.rivals import (
@@ -30,7 +31,6 @@ _SUFFIXED = re.compile(r"(.+)[-_.][BIESLU]")  # PER-B
 _FILLERS = frozenset(("_", "-", "*", "-X-"))  # a cell without a value
 _BEGINNINGS = ("B", "I", "S", "U")
 _TAG_SHARE = 0.95  # the smallest share of a tag column's lines whose value is a tag
-_MOST_DESCRIBED = 6  # columns in a note
 _COVERED = 0.9  # the smallest share of the tokens of nested spans that are inside an outer span
 _FEW_TAGS, _MOST_TAGS = 50, 1000  # between them, a column holds tags if its values repeat three times on average
 _TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text"))
@@ -92,7 +92,7 @@ def choose_columns(
     if header:
         columns = [_without_header(values, name) for values, name in zip(columns, header, strict=True)]
     n = len(columns)
-    names = _Names(columns, header)
+    names = Names(columns, header)
     index = next((i for i in found.numbered if i != given.get("token") and _precedes_tokens(columns, i)), None)
     if "token" in given and "tag" in given:
         return Columns(columns=dict(given), index_column=index, tag_key=tag_key)
@@ -155,7 +155,7 @@ def _named_token(header: Sequence[str], otherwise: int) -> int:
     return next(iter(_named_tokens(header)), otherwise)
 
 
-def _doubts_of_token(columns: Sequence[Values], token: int, tag: int, names: _Names) -> list[str]:
+def _doubts_of_token(columns: Sequence[Values], token: int, tag: int, names: Names) -> list[str]:
     """Return why the token column may be another one: the file has words, and they are elsewhere."""
     if are_exchanged(columns, token, tag):
         return [
@@ -174,7 +174,7 @@ def _doubts_of_token(columns: Sequence[Values], token: int, tag: int, names: _Na
     ]
 
 
-def _doubts_of_tag(columns: Sequence[Values], token: int, tag: int, tags: Sequence[int], names: _Names) -> list[str]:
+def _doubts_of_tag(columns: Sequence[Values], token: int, tag: int, tags: Sequence[int], names: Names) -> list[str]:
     """Return why the tag column may be another one."""
     others = [i for i in range(token + 1, len(columns)) if i != tag]
     spans = [i for i in others if i in tags]
@@ -213,7 +213,7 @@ def _tag_column(
     columns: Sequence[Values],
     token: int,
     tags: Sequence[int],
-    names: _Names,
+    names: Names,
 ) -> tuple[int, list[str]]:
     """Return the tag column of a file with the token first, and the doubts about it."""
     last = len(columns) - 1
@@ -293,7 +293,7 @@ def _is_layer_of(joint: Mapping[tuple[str, ...], int], outer: int, inner: int) -
 
 
 def _conllu(
-    columns: Sequence[Values], given: Mapping[str, int], token: int, tag_key: str | None, names: _Names
+    columns: Sequence[Values], given: Mapping[str, int], token: int, tag_key: str | None, names: Names
 ) -> Columns:
     """Return the columns of a CoNLL-U file without a tag column of its own: the entities are in MISC, or nowhere."""
     keys = [tag_key] if tag_key is not None else misc_keys(columns[_MISC])
@@ -422,41 +422,3 @@ def numbers_as_tags(values: Values) -> str | None:
         " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
         " data.columns.tag to another column"
     )
-
-
-class _Names:
-    """Descriptions of columns for messages: their index, their name, and the values that are typical of them."""
-
-    def __init__(self, columns: Sequence[Values], header: Sequence[str]) -> None:
-        self._columns, self._header = columns, header
-
-    def notes(self, token: int, tag: int, tags: Sequence[int], index: int | None) -> tuple[str, ...]:
-        """Return notes on the columns that look like tags, and on those that are not used."""
-        notes = []
-        others = [i for i in tags if i not in (token, tag)]
-        if others:
-            both = self.listed(sorted([*others, tag]))
-            notes.append(f"{both} look like tags; using {tag}; set data.columns.tag to use another")
-        rest = [i for i in range(len(self._columns)) if i not in (token, tag, *others)]
-        if rest:
-            shown = [
-                f"{self.name(i)} ({'numbers of the tokens' if i == index else self._values(i)})"
-                for i in rest[:_MOST_DESCRIBED]
-            ]
-            more = f" and {len(rest) - _MOST_DESCRIBED} more" if len(rest) > _MOST_DESCRIBED else ""
-            notes.append(f"not used: column{'s' if len(rest) > 1 else ''} {', '.join(shown)}{more}")
-        elif others:
-            notes.append(f"not used: column{'s' if len(others) > 1 else ''} {', '.join(map(self.name, others))}")
-        return tuple(notes)
-
-    def listed(self, indexes: Sequence[int]) -> str:
-        """Return `columns 2 and 3`, with their names if there are any."""
-        named = [self.name(i) for i in indexes]
-        return f"columns {', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"column {named[0]}"
-
-    def name(self, i: int) -> str:
-        return f"{i} {self._header[i]}" if self._header else str(i)
-
-    def _values(self, i: int) -> str:
-        values = [value if len(value) <= 20 else f"{value[:20]}…" for value, _ in self._columns[i].most_common(3)]
-        return ", ".join(values) + (", …" if len(self._columns[i]) > 3 else "")

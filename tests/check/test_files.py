@@ -448,7 +448,7 @@ def test_training_files_with_other_columns_are_an_error(folder: Path) -> None:
     result = run_tagger("check", "--config", "c.yaml")
     assert result.exit_code == 1
     text = " ".join(result.output.decode().split())
-    assert "b: found 3 columns by TAB (token 0, tag -1), expected 2 columns by TAB" in text
+    assert "b: error: found 3 columns by TAB (token 0, tag -1), expected 2 columns by TAB" in text
 
 
 def test_a_tag_that_holds_a_space_is_explained_in_a_file_with_spaces_and_read_between_tabs(folder: Path) -> None:

@@ -92,3 +92,13 @@ def test_check_reads_another_format_as_training_does() -> None:
     assert result.first_error == (
         "error: a.jsonl (as CoNLL): --fix: found another format, expected CoNLL; convert the file first"
     )
+
+
+def test_check_reads_conll_beside_a_training_file_of_another_format_in_its_own_layout() -> None:
+    Path("dev.conll").write_text("".join(f"{line.replace(chr(9), ' x ')}\n" for line in CONLL.split("\n")))
+    Path("c.yaml").write_text("data: {train: a.jsonl, dev: dev.conll}\n")
+    result = run_tagger("check", "--config", "c.yaml", "--json")
+    train, dev = json.loads(result.output)["files"]
+    assert (train["format"]["n_columns"], dev["format"]["n_columns"]) == (2, 3)
+    assert dev["counts"]["types"] == {"PER": 1, "LOC": 1}
+    assert result.exit_code == 0

@@ -20,18 +20,17 @@ import click
 
 from tagger import __version__
 from tagger.cli import console
+from tagger.cli.check import check
 from tagger.cli.convert import convert
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
     engine_options,
     layout_options,
-    options_named,
-    parse_columns,
     require_corpus,
+    require_packages,
 )
 from tagger.cli.predict import DOCUMENT_FORMATS, check_model, chosen_thresholds, write_documents
-from tagger.corpus.schemes import SCHEME_NAMES
 from tagger.errors import TaggerError
 from tagger.wording import counted
 
@@ -118,7 +117,7 @@ def train(
         other = "--resume" if resume else "--seeds"
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
     start = time.monotonic()
-    _require("tensorflow", "pydantic")
+    require_packages("tensorflow", "pydantic")
     console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
     from tagger.config import load_config, with_model_dir
 
@@ -331,100 +330,14 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     The inputs are the ids of the tokens and of everything else that the network reads; the output is a logit for each
     tag. See docs/serving.md. OUT must not exist yet.
     """
-    _require("tensorflow", "onnx")
+    require_packages("tensorflow", "onnx")
     from tagger.network.serving import export_network
 
     export_network(_model_path(model_dir), out, format_)
     console.say(f"the network is in {out}")
 
 
-@cli.command()
-@click.argument("files", type=click.Path(), nargs=-1, metavar="[FILE]...")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Check the files of this config, with its settings for reading them.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option("--all", "all_problems", is_flag=True, help="Show each problem, instead of equal ones in one line.")
-@click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
-@click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
-@click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
-@layout_options
-def check(
-    files: tuple[str, ...],
-    config: Path | None,
-    as_json: bool,
-    all_problems: bool,
-    fix: str | None,
-    force: bool,
-    scheme: str | None,
-    columns: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-) -> None:
-    """Show the problems, the format and the contents of CoNLL files.
-
-    The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
-    with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
-    """
-    from tagger.check.repair import fix_file
-    from tagger.check.several import check_files
-    from tagger.cli.reports import format_check
-    from tagger.corpus.lines import files_of
-
-    n_train = 1
-    settings = {
-        "columns": None if columns is None else parse_columns(columns),
-        "delimiter": delimiter,
-        "encoding": encoding,
-        "scheme": scheme,
-    }
-    if config is not None:
-        _require("pydantic", "yaml")
-        from tagger.config import load_config
-
-        console.refuse_own_output(config)
-        data = load_config(config).data
-        if not files:
-            n_train = len(files_of(data.train))
-            given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
-            files = tuple(path for paths in given_paths for path in files_of(paths))
-        names = (
-            "format",
-            "columns",
-            "delimiter",
-            "encoding",
-            "comments",
-            "scheme",
-            "tag_key",
-            "several_tags",
-            "ragged",
-        )
-        from_config = {name: getattr(data, name) for name in names}
-        settings = from_config | {name: value for name, value in settings.items() if value is not None}
-    if not files:
-        raise click.UsageError("found no FILE and no --config, expected the files to check")
-    if fix is not None and len(files) != 1:
-        raise click.UsageError(f"--fix: found {len(files)} files, expected one; fix them one by one")
-    if force and fix is None:
-        raise click.UsageError("--force: found no --fix OUT, expected one; it replaces an existing OUT")
-    for file in files:
-        console.refuse_own_output(file)
-        require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
-    given = {name: value for name, value in settings.items() if value is not None}
-    with options_named():
-        reports = check_files(files, given, as_training=config is not None, n_train=n_train)
-    changes = None if fix is None else fix_file(reports[0], fix, force=force)
-    text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
-    if as_json:
-        console.write(text.encode())
-    else:
-        console.show(text)
-    if any(report.n_errors for report in reports):
-        click.get_current_context().exit(1)
-
-
+cli.add_command(check)
 cli.add_command(convert)
 
 
@@ -436,7 +349,7 @@ def doctor(as_json: bool) -> None:
     The report lists versions, devices, threads and the kernel that training would use. Exits with 1 if the kernel
     computes wrong results on this machine.
     """
-    _require("tensorflow")
+    require_packages("tensorflow")
     from tagger.network.doctor import examine, format_facts
     from tagger.wording import as_text
 
@@ -486,18 +399,6 @@ def _remember_model(model_dir: str) -> None:
         remember_model(model_dir)
     except OSError as error:
         console.say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
-
-
-def _require(*packages: str) -> None:
-    """Raise TaggerError if a package is missing, as it is in an installation for prediction only."""
-    import importlib.util
-
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise TaggerError(
-                f"{package}: not installed, but this command needs it: this is an installation for prediction only;"
-                " run pip install . in a clone of tagger to install everything"
-            )
 
 
 def main() -> NoReturn:

@@ -220,3 +220,15 @@ def remember_model(directory: str) -> None:
     from tagger.atomic import write_atomically
 
     write_atomically(POINTER, os.fsencode(f"{directory}\n"))
+
+
+def require_packages(*packages: str) -> None:
+    """Raise TaggerError if a package is missing, as it is in an installation for prediction only."""
+    import importlib.util
+
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise TaggerError(
+                f"{package}: not installed, but this command needs it: this is an installation for prediction only;"
+                " run pip install . in a clone of tagger to install everything"
+            )

@@ -30,7 +30,14 @@ from tagger.cli.options import (
     require_corpus,
     require_packages,
 )
-from tagger.cli.predict import DOCUMENT_FORMATS, check_model, chosen_thresholds, write_documents
+from tagger.cli.predict import (
+    OUTPUT_FORMATS,
+    check_model,
+    chosen_source,
+    chosen_thresholds,
+    write_conll_stream,
+    write_documents,
+)
 from tagger.errors import TaggerError
 from tagger.wording import counted
 
@@ -219,15 +226,22 @@ def eval_(
 
 @cli.command()
 @click.argument("file", type=click.Path(), default="-")
+@click.option("--text", "is_text", is_flag=True, help="FILE is raw text, as --from text says too.")
+@click.option("--from", "read_as", metavar="FORMAT", help="Format of FILE. Default: that which it looks like.")
+@click.option("--language", help="Language of text without tokens. Default: that of the training data.")
+@click.option(
+    "--offsets",
+    type=click.Choice(["characters", "utf-16", "bytes"]),
+    help="Unit in which FILE and the output count characters. Default: characters.",
+)
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["conll", *DOCUMENT_FORMATS]),
-    default="conll",
-    show_default=True,
+    type=click.Choice(OUTPUT_FORMATS),
     help="conll: FILE with one more column; jsonl: JSON lines; spans: a table; html: a page; text: entities in"
-    " brackets.",
+    " brackets; conllu: entities in MISC; label-studio: predictions to import. Default: conll for CoNLL, conllu for"
+    " CoNLL-U, text for text, else jsonl.",
 )
 @click.option(
     "--min-probability",
@@ -239,8 +253,12 @@ def eval_(
 @layout_options
 def predict(
     file: str,
+    is_text: bool,
+    read_as: str | None,
+    language: str | None,
+    offsets: str | None,
     scores: bool,
-    format_: str,
+    format_: str | None,
     min_probability: str | None,
     line_buffered: bool,
     model_dir: str | None,
@@ -250,24 +268,33 @@ def predict(
 ) -> None:
     """Tag FILE or standard input.
 
-    Writes every line back, with the tag as one more column, or the entities in another --format.
+    FILE is CoNLL, raw text, or anything else that tagger convert reads. CoNLL is written back line by line, with the
+    tag as one more column; other files, or another --format, show the entities.
     """
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll, tag_file
 
-    thresholds = chosen_thresholds(format_, min_probability, scores=scores)
     _require_input(file)
     predictor = _load_predictor(model_dir, device, threads)
+    manifest = predictor.model.manifest
+    source = chosen_source(
+        file, manifest, is_text=is_text, read_as=read_as, language=language, offsets=offsets, **layout_options
+    )
+    format_ = format_ or source.default_format
+    thresholds = chosen_thresholds(format_, min_probability, scores=scores, is_stream=source.format_ is None)
     check_model(predictor, format_, thresholds)
-    layout = chosen_layout(predictor.model.manifest, **layout_options)
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         line_buffered = True
-        console.say("type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input")
+        console.say(source.prompt)
+    if source.format_ is not None:
+        write_documents(predictor, source, format_, thresholds, line_buffered=line_buffered)
+        return
+    layout = chosen_layout(manifest, **layout_options)
     with open_corpus(file) as stream:
         how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": _warn}
         if format_ != "conll":
             groups = tag_file(predictor, stream, layout, probabilities=True, **how)
-            write_documents(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
+            write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
             return
         for block in tag_conll(predictor, stream, layout, scores=scores, **how):
             console.write(block)

@@ -1,47 +1,67 @@
-"""The output of `tagger predict` in other forms than CoNLL, and its options."""
+"""The input and the output of `tagger predict` in other forms than CoNLL, and its options."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tagger.cli import console
+from tagger.corpus.lines import shown_name
 from tagger.corpus.schemes import NO_SCHEME, SCHEMES, split_tag
 from tagger.errors import DataError
 from tagger.wording import counted, listed
 
 if TYPE_CHECKING:
-    from tagger.formats.document import Document, Format
+    from tagger.formats.document import Document, Format, Offsets, ReadOptions
+    from tagger.formats.reports import Reports
+    from tagger.model_dir.manifest import Manifest
     from tagger.prediction.documents import Thresholds
     from tagger.prediction.predictor import Predictor
     from tagger.prediction.stream import Tagged
 
 # The name in --format → the module in tagger.formats
-_MODULES = {"jsonl": "jsonl", "spans": "spans", "html": "html", "text": "marked"}
-DOCUMENT_FORMATS = tuple(_MODULES)
-_WITH_PLAIN_TAGS = ("conll", "jsonl")
+_MODULES = {
+    "conll": "conll",
+    "conllu": "conllu",
+    "jsonl": "jsonl",
+    "label-studio": "label_studio",
+    "spans": "spans",
+    "html": "html",
+    "text": "marked",
+}
+OUTPUT_FORMATS = tuple(_MODULES)
+_DEFAULTS = {"conllu": "conllu", "text": "text"}  # format of the input → format of the output; jsonl for the others
+_WITH_PLAIN_TAGS = ("conll", "conllu", "jsonl")
+_WITH_PROBABILITIES = ("jsonl", "label-studio", "spans", "html")
 
 
-def chosen_thresholds(format_: str, text: str | None, *, scores: bool) -> Thresholds | None:
+def chosen_thresholds(format_: str, text: str | None, *, scores: bool, is_stream: bool) -> Thresholds | None:
     """Return the value of `--min-probability`, or None without it.
+
+    Args:
+        is_stream: whether the input is a CoNLL stream.
 
     Raises:
         UsageError: an option does not fit the format.
     """
-    if scores and format_ != "conll":
+    if scores and not (format_ == "conll" and is_stream):
+        found = f"--format {format_}" if format_ != "conll" else "an input that is not CoNLL"
         raise click.UsageError(
-            f"--scores: found --format {format_}, expected conll, which gets one more column; jsonl, spans and html"
-            " hold the probability of each span without it"
+            f"--scores: found {found}, expected --format conll for a CoNLL file, which gets one more column;"
+            f" {listed(_WITH_PROBABILITIES)} hold the probability of each span without it"
         )
     if text is None:
         return None
     if format_ == "conll":
+        others = [name for name in OUTPUT_FORMATS if name != "conll"]
         raise click.UsageError(
             "--min-probability: found --format conll, whose tags are always the model's, expected --format"
-            f" {', '.join(DOCUMENT_FORMATS[:-1])} or {DOCUMENT_FORMATS[-1]}"
+            f" {', '.join(others[:-1])} or {others[-1]}"
         )
     return parse_thresholds(text)
 
@@ -71,8 +91,8 @@ def check_model(predictor: Predictor, format_: str, thresholds: Thresholds | Non
     if predictor.model.manifest.notation.scheme == NO_SCHEME:
         if format_ not in _WITH_PLAIN_TAGS:
             raise DataError(
-                f"--format: found {format_}, expected conll or jsonl: the model predicts plain tags, which mark no"
-                " spans"
+                f"--format: found {format_}, expected {', '.join(_WITH_PLAIN_TAGS[:-1])} or {_WITH_PLAIN_TAGS[-1]}: the"
+                " model predicts plain tags, which mark no spans"
             )
         if thresholds is not None:
             raise DataError(
@@ -85,7 +105,126 @@ def check_model(predictor: Predictor, format_: str, thresholds: Thresholds | Non
             raise DataError(f"--min-probability: found the type {name!r}, expected one of the model's: {listed(types)}")
 
 
-def write_documents(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """The input of `tagger predict`: its name, and how it is read.
+
+    Attributes:
+        path: the file or folder, or `-`.
+        format_: the format that it is read by way of documents in, or None for a CoNLL stream.
+        options: the settings for reading documents.
+        language: the language of text without tokens, or None for that of the model.
+        not_kept: what reading found and could not keep.
+    """
+
+    path: str
+    format_: Format | None
+    options: ReadOptions
+    language: str | None
+    not_kept: Reports
+
+    @property
+    def default_format(self) -> str:
+        """The format that is written unless another one is asked for."""
+        if self.format_ is None:
+            return "conll"
+        return _DEFAULTS.get(self.format_.name, "jsonl")
+
+    @property
+    def prompt(self) -> str:
+        """What a person at a terminal is told to type."""
+        if self.format_ is None:
+            return "type CoNLL lines: a token on each line; an empty line ends a sentence, Ctrl-D ends the input"
+        if self.format_.name == "text":
+            return "type text; an empty line ends a paragraph, Ctrl-D ends the input"
+        return f"type {self.format_.name}; Ctrl-D ends the input"
+
+
+def chosen_source(
+    path: str,
+    manifest: Manifest,
+    *,
+    is_text: bool,
+    read_as: str | None,
+    language: str | None,
+    columns: str | None,
+    **given: str | None,
+) -> Source:
+    """Return the input that the options describe.
+
+    Standard input is CoNLL unless an option says something else. The format of a file is that which every command
+    reads it in, and named on standard error unless it is CoNLL.
+
+    Args:
+        given: `delimiter`, `encoding` and `offsets`.
+
+    Raises:
+        UsageError: two options contradict each other.
+        DataError: there is no format of the name.
+    """
+    if is_text and read_as not in (None, "text"):
+        raise click.UsageError(f"--text: found --from {read_as} too, expected one of them; leave one out")
+    format_ = _format_of(path, "text" if is_text else read_as)
+    if format_ is not None and _is_as_trained(format_, manifest):
+        format_ = None
+    from tagger.formats.document import ReadOptions
+    from tagger.formats.reports import Reports
+
+    not_kept = Reports(console.say)
+    if format_ is None:
+        for name, value in (("language", language), ("offsets", given["offsets"])):
+            if value is not None:
+                raise click.UsageError(f"--{name}: found CoNLL, expected text or another format; leave the option out")
+        return Source(path=path, format_=None, options=ReadOptions(), language=None, not_kept=not_kept)
+    from tagger.cli.convert import parse_named_columns
+
+    read: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if columns is not None:
+        read["columns"] = parse_named_columns(columns)
+    options = ReadOptions(
+        **read,
+        report=not_kept.add,
+        note=lambda text: console.say(f"note: {text}"),
+    )
+    return Source(path=path, format_=format_, options=options, language=language, not_kept=not_kept)
+
+
+def _format_of(path: str, name: str | None) -> Format | None:
+    """Return the format of an input, or None for CoNLL."""
+    if name is None and (path == "-" or not Path(path).exists()):
+        return None  # opening a file that does not exist says so
+    from tagger.formats.registry import guess_source, named
+
+    if name is not None:
+        format_ = named(name)
+    else:
+        try:
+            format_, why = guess_source(Path(path))
+        except DataError:
+            return None
+        if format_.name != "conll":
+            console.say(f"reading {path} as {format_.name} {why}")
+    return None if format_.name == "conll" else format_
+
+
+def _is_as_trained(format_: Format, manifest: Manifest) -> bool:
+    """Return whether an input is CoNLL-U, as the training file was: it is then read and written line by line."""
+    return format_.name == "conllu" and manifest.layout.index_column is not None
+
+
+def _with_tokens(documents: Iterable[Document], source: Source, manifest: Manifest) -> Iterator[Document]:
+    """Yield documents, those without tokens cut into tokens.
+
+    Raises:
+        DataError: a document has no tokens.
+    """
+    for document in documents:
+        if document.sentences is None:
+            raise document.error("found a text without tokens, expected tokens; cut it into tokens first")
+        yield document
+
+
+def write_conll_stream(
     predictor: Predictor,
     groups: Iterable[list[Tagged]],
     format_: str,
@@ -94,37 +233,79 @@ def write_documents(
     path: str,
     warn: Callable[[str], None],
 ) -> None:
-    """Write the documents of a tagged stream to standard output as they end.
+    """Write the documents of a tagged CoNLL stream to standard output as they end.
 
     The sentences before an error are written, and then the error is raised.
     """
-    from tagger.formats.document import WriteOptions
-    from tagger.prediction.documents import TaggedDocuments, Thresholds
+    from tagger.prediction.documents import Found, TaggedDocuments, Thresholds
 
-    found = TaggedDocuments(predictor, path, thresholds or Thresholds())
+    found = Found(predictor, thresholds or Thresholds())
+    documents = TaggedDocuments(path, found)
+    _write(predictor, (documents.add(group) for group in groups), documents.end, format_)
+    if documents.n_empty:
+        warn(f"{path}: {counted(documents.n_empty, 'empty token')} left out; --format conll keeps the lines")
+    if thresholds is not None:
+        console.say(found.left_out_text())
+
+
+def write_documents(
+    predictor: Predictor, source: Source, format_: str, thresholds: Thresholds | None, *, line_buffered: bool
+) -> None:
+    """Tag the documents of an input, and write them to standard output.
+
+    The documents before an error are written, and then the error is raised.
+    """
+    from tagger.prediction.document_tagging import DocumentTagger
+    from tagger.prediction.documents import Found, Thresholds
+
+    assert source.format_ is not None  # noqa: S101 (the caller's choice)
+    found = Found(predictor, thresholds or Thresholds())
+    tagger = DocumentTagger(predictor, found)
+    documents = source.format_.read(Path(source.path), source.options)
+    groups = tagger.tag(_with_tokens(documents, source, predictor.model.manifest), line_buffered=line_buffered)
+    _write(predictor, groups, lambda: (), format_, offsets=source.options.offsets)
+    for line in source.not_kept.lines():
+        console.say(line)
+    if tagger.n_replaced:
+        console.say(
+            f"note: {shown_name(source.path)}: {counted(tagger.n_replaced, 'span')} of the input replaced by the"
+            " model's"
+        )
+    if thresholds is not None:
+        console.say(found.left_out_text())
+
+
+def _write(
+    predictor: Predictor,
+    groups: Iterable[Iterable[Document]],
+    end: Callable[[], Iterable[Document]],
+    format_: str,
+    offsets: Offsets = "characters",
+) -> None:
+    """Write groups of documents and those at the `end`, also after an error, which is raised afterwards."""
+    from tagger.formats.document import WriteOptions
+
     failures: list[Exception] = []
 
     def documents() -> Iterator[Document]:
         try:
             for group in groups:
-                yield from found.add(group)
+                yield from group
                 console.flush()  # all that was yielded has been written
         except Exception as error:  # any error, because it is raised again
             failures.append(error)
-        yield from found.end()
+        yield from end()
 
     blocks = _format(format_).blocks
     assert blocks is not None  # noqa: S101 (all of these formats have it)
     scheme = predictor.model.manifest.notation.scheme
     # What a format cannot hold is not reported: it was chosen for what it holds.
-    options = WriteOptions(scheme=scheme) if scheme in SCHEMES else WriteOptions()
+    options = WriteOptions(offsets=offsets)
+    if scheme in SCHEMES:
+        options = dataclasses.replace(options, scheme=scheme)
     for block in blocks(documents(), options):
         console.write(block)
     console.flush()
-    if found.n_empty:
-        warn(f"{path}: {counted(found.n_empty, 'empty token')} left out; --format conll keeps the lines")
-    if thresholds is not None:
-        console.say(found.left_out_text())
     if failures:
         raise failures[0]
 

@@ -15,9 +15,9 @@ from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
 from tagger.formats.jsonl_forms import FLAT_FIELDS
 from tagger.formats.output import check_target, write_documents
 from tagger.formats.registry import guess_source, guess_target, named
+from tagger.formats.reports import SHOWN, Reports
 from tagger.wording import counted
 
-_SHOWN = 3  # equal messages and changes that are shown one by one; all of them are counted
 _MOST_TYPES = 20
 _MANY = 20  # sentences of one token each, so many that something must be wrong
 _ONE_TOKEN_EACH = "warning: each sentence has one token; tagger check says what is wrong with a CoNLL file"
@@ -76,8 +76,8 @@ def convert(
     _check_formats(read, written, source, target)
     place = None if target == "-" else check_target(source, target, read, written, force=settings.force)
     summary = Summary(say, read, written)
-    reading = dataclasses.replace(settings.read, report=summary.report, note=lambda text: say(f"note: {text}"))
-    writing = dataclasses.replace(settings.write, report=summary.report)
+    reading = dataclasses.replace(settings.read, report=summary.not_kept.add, note=lambda text: say(f"note: {text}"))
+    writing = dataclasses.replace(settings.write, report=summary.not_kept.add)
     documents = _fitted(read.read(Path(source), reading), settings, written, summary, shown_name(source))
     if place is not None:
         write_documents(documents, place, written, writing)
@@ -111,7 +111,7 @@ class Summary:
         types: the number of written spans of each type.
         seen: the types of all spans that were read.
         changes: the number of spans that could not stay as they were, by the reason and what was done.
-        not_kept: the number of things that could not be kept, by what they are.
+        not_kept: the things that could not be kept.
     """
 
     def __init__(self, say: Callable[[str], None], read: Format, written: Format) -> None:
@@ -119,23 +119,15 @@ class Summary:
         self.types: collections.Counter[str] = collections.Counter()
         self.seen: set[str] = set()
         self.changes: collections.Counter[tuple[str, str]] = collections.Counter()
-        self.not_kept: collections.Counter[str] = collections.Counter()
+        self.not_kept = Reports(say)
         self._say, self._read, self._written = say, read, written
-        self._texts: dict[str, str] = {}  # kind → its first text
-
-    def report(self, error: DataError) -> None:
-        """Count something that cannot be kept, and show the first few of its kind."""
-        text = self._texts.setdefault(error.kind or error.text, error.text)
-        self.not_kept[text] += 1
-        if self.not_kept[text] <= _SHOWN:
-            self._say(error.message)
 
     def add_cases(self, cases: Iterable[Case]) -> None:
         """Count spans that could not stay as they were. All refused ones are shown, and the first few others."""
         for case in cases:
             kind = case.reason, case.action
             self.changes[kind] += 1
-            if case.action == REFUSED or self.changes[kind] <= _SHOWN:
+            if case.action == REFUSED or self.changes[kind] <= SHOWN:
                 self._say(str(case))
 
     def add(self, document: Document) -> None:
@@ -147,7 +139,8 @@ class Summary:
         if document.fields and self._read.name != self._written.name:
             kept = self._written.fields
             for name in () if kept is None else document.fields.keys() - kept:
-                self.not_kept[f"what {self._read.name} says of a document beside its text is not kept: {name}"] += 1
+                text = f"what {self._read.name} says of a document beside its text is not kept: {name}"
+                self.not_kept.counts[text] += 1
 
     @property
     def target_name(self) -> str:
@@ -175,7 +168,7 @@ class Summary:
         return [
             ", ".join(counted(n, noun) for n, noun in counts) + (f": {spans}{more}" if spans else ""),
             *(f"{counted(n, 'span')} {action}: each {reason}" for (reason, action), n in self.changes.items()),
-            *(f"{text} ({counted(n, 'time')})" for text, n in self.not_kept.items()),
+            *self.not_kept.lines(),
             *(f"warning: no span has the type {name}" for name in missing),
             *([_ONE_TOKEN_EACH] if self.n_tokens == self.n_sentences >= _MANY else []),
         ]

@@ -78,6 +78,11 @@ def guess_source(path: Path) -> tuple[Format, str]:
             f"{shown_name(path)}: has no name to guess its format from, expected --from FORMAT; name one of"
             f" {', '.join(_BY_NAME)}"
         )
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(
+            f"{path}: is a pipe or a device, whose content cannot be looked at before it is read, expected --from"
+            f" FORMAT; name one of {', '.join(_BY_NAME)}"
+        )
     if path.is_dir():
         found = [format_ for format_ in FORMATS if format_.folder and _holds(path, format_.suffixes)]
         return _one(found, path, "because of the names of its files", "folder")

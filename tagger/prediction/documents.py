@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place
-from tagger.formats.tags import joined
+from tagger.formats.tags import Tokens, joined
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import scored_spans
 from tagger.prediction.stream import Tagged
@@ -33,6 +34,59 @@ class Thresholds:
         return span.probability is None or span.probability >= self.by_type.get(span.type, self.general)
 
 
+class Found:
+    """Turns the tags of sentences into the tokens and spans of documents, and counts the spans that are not kept.
+
+    Args:
+        predictor: the predictor that tags the sentences.
+        thresholds: which spans are kept.
+
+    Attributes:
+        left_out: the number of spans of each type that were not kept.
+    """
+
+    def __init__(self, predictor: Predictor, thresholds: Thresholds) -> None:
+        self.left_out: collections.Counter[str] = collections.Counter()
+        self._thresholds, self._spell = thresholds, predictor.spell
+        self._is_plain = predictor.model.manifest.notation.scheme == NO_SCHEME
+
+    def place(
+        self, tagged: TaggedSentence, tokens: Tokens, kept: Sequence[int] | None = None
+    ) -> tuple[Tokens, list[DocumentSpan]]:
+        """Return the tokens of a sentence, which get a tag if the model predicts plain tags, and its spans otherwise.
+
+        Args:
+            tagged: the tags of the sentence.
+            tokens: those of its tokens that are in the document.
+            kept: their indices in the sentence, or None if all of its tokens are in the document.
+        """
+        if self._is_plain:
+            tags = tagged.tags if kept is None else [tagged.tags[i] for i in kept]
+            pairs = zip(tokens, map(self._spell, tags), strict=True)
+            return tuple(DocumentToken(token.start, token.end, tag) for token, tag in pairs), []
+        return tokens, list(self._spans(tagged, tokens, kept))
+
+    def _spans(self, tagged: TaggedSentence, tokens: Tokens, kept: Sequence[int] | None) -> Iterator[DocumentSpan]:
+        for span in scored_spans(tagged):
+            start, end = span.start, span.end
+            if kept is not None:
+                start, end = bisect.bisect_left(kept, start), bisect.bisect_left(kept, end)
+            if start == end:
+                continue
+            found = DocumentSpan(span.type, tokens[start].start, tokens[end - 1].end, span.score)
+            if self._thresholds.keeps(found):
+                yield found
+            else:
+                self.left_out[found.type] += 1
+
+    def left_out_text(self) -> str:
+        """Return how many spans were not kept, by type."""
+        by_type = ", ".join(f"{name} {n}" for name, n in sorted(self.left_out.items()))
+        return f"{counted(self.left_out.total(), 'span')} below --min-probability left out" + (
+            f": {by_type}" if by_type else ""
+        )
+
+
 class TaggedDocuments:
     """The documents of a tagged CoNLL stream.
 
@@ -40,21 +94,16 @@ class TaggedDocuments:
     their own. Its text is that of the tokens, joined by spaces, and of the sentences, joined by line ends.
 
     Args:
-        predictor: the predictor that tags the stream.
         path: the name of the stream in messages.
-        thresholds: which spans are kept.
+        found: turns tags into spans.
 
     Attributes:
-        left_out: the number of spans of each type that were not kept.
         n_empty: the number of tokens without a character, which are not part of the documents.
     """
 
-    def __init__(self, predictor: Predictor, path: str, thresholds: Thresholds) -> None:
-        self.left_out: collections.Counter[str] = collections.Counter()
+    def __init__(self, path: str, found: Found) -> None:
         self.n_empty = 0
-        self._path, self._thresholds = path, thresholds
-        self._spell = predictor.spell
-        self._is_plain = predictor.model.manifest.notation.scheme == NO_SCHEME
+        self._path, self._found = path, found
         self._sentences: list[tuple[list[str], TaggedSentence]] = []
         self._inside, self._line = False, 0  # whether a -DOCSTART- line has been read, and where the document begins
         self._cut: tuple[list[str], TaggedSentence] | None = None  # the part of a sentence that has been read
@@ -81,13 +130,6 @@ class TaggedDocuments:
             yield self._document()
         self._inside = False
 
-    def left_out_text(self) -> str:
-        """Return how many spans were not kept, by type."""
-        by_type = ", ".join(f"{name} {n}" for name, n in sorted(self.left_out.items()))
-        return f"{counted(self.left_out.total(), 'span')} below --min-probability left out" + (
-            f": {by_type}" if by_type else ""
-        )
-
     def _extend(self, sentence: Sentence, tagged: TaggedSentence) -> None:
         if self._cut is None:
             if not self._inside:
@@ -111,27 +153,9 @@ class TaggedDocuments:
         spans: list[DocumentSpan] = []
         placed = []
         for (tokens, tagged), row in zip(sentences, rows, strict=True):
-            kept = [i for i, token in enumerate(tokens) if token]
-            self.n_empty += len(tokens) - len(kept)
-            if self._is_plain:
-                tags = (self._spell(tagged.tags[i]) for i in kept)
-                row = tuple(DocumentToken(token.start, token.end, tag) for token, tag in zip(row, tags, strict=True))
-            else:
-                spans += self._spans(tagged, row, kept)
+            kept = None if all(tokens) else [i for i, token in enumerate(tokens) if token]
+            self.n_empty += len(tokens) - len(row)
+            row, of_it = self._found.place(tagged, row, kept)
             placed.append(row)
+            spans += of_it
         return Document(text=text, spans=tuple(spans), sentences=tuple(placed), place=Place(self._path, self._line))
-
-    def _spans(self, tagged: TaggedSentence, row: tuple[DocumentToken, ...], kept: list[int]) -> Iterator[DocumentSpan]:
-        """Yield the spans of a sentence; `kept` are the indices of its tokens that are in the document."""
-        whole = len(kept) == len(tagged.tags)
-        for span in scored_spans(tagged):
-            start, end = span.start, span.end
-            if not whole:
-                start, end = sum(i < start for i in kept), sum(i < end for i in kept)
-            if start == end:
-                continue
-            found = DocumentSpan(span.type, row[start].start, row[end - 1].end, span.score)
-            if self._thresholds.keeps(found):
-                yield found
-            else:
-                self.left_out[found.type] += 1

@@ -115,7 +115,7 @@ def test_min_probability() -> None:
     ("options", "message"),
     [
         (["--min-probability", "0.5"], "--min-probability: found --format conll, whose tags are always the model's"),
-        (["--format", "spans", "--scores"], "--scores: found --format spans, expected conll"),
+        (["--format", "spans", "--scores"], "--scores: found --format spans, expected --format conll"),
         (["--format", "spans", "--min-probability", "1.5"], "found '1.5', expected a number from 0 to 1"),
         (["--format", "spans", "--min-probability", "nan"], "found 'nan', expected a number from 0 to 1"),
         (["--format", "spans", "--min-probability", "PER="], "found 'PER=', expected a number"),
@@ -141,7 +141,7 @@ def test_plain_tags() -> None:
         result = run_tagger("predict", "--format", "jsonl", stdin=SENTENCES.encode())
         assert json.loads(result.output.splitlines()[0])["sentences"][0]["tags"] == ["B-ORG", "O"]
         result = run_tagger("predict", "--format", "html", stdin=SENTENCES.encode())
-        assert "--format: found html, expected conll or jsonl: the model predicts plain tags" in result.errors
+        assert "--format: found html, expected conll, conllu or jsonl: the model predicts plain tags" in result.errors
         result = run_tagger("predict", "--format", "jsonl", "--min-probability", "1", stdin=SENTENCES.encode())
         assert "--min-probability: found a model that predicts plain tags" in result.errors
 

@@ -1,0 +1,83 @@
+"""Tagging of documents of any format: their tokens are tagged, and the spans found take the place of their own."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from tagger.corpus.conll import PAUSE, Sentence
+from tagger.errors import DataError
+from tagger.formats.document import Document
+from tagger.prediction.documents import Found
+from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.stream import tag_groups
+from tagger.wording import listed
+
+
+class DocumentTagger:
+    """A tagger of documents, which come out in their order, each as soon as its sentences are tagged.
+
+    Args:
+        predictor: the predictor that tags the sentences.
+        found: turns tags into spans.
+
+    Attributes:
+        n_replaced: the number of spans that the documents had before, which are not part of what comes out.
+
+    Raises:
+        DataError: the model reads columns that documents do not have.
+    """
+
+    def __init__(self, predictor: Predictor, found: Found) -> None:
+        self.n_replaced = 0
+        self._predictor, self._found = predictor, found
+        self._waiting: collections.deque[Document] = collections.deque()
+        self._tagged: collections.deque[TaggedSentence] = collections.deque()
+        features = predictor.model.manifest.layout.feature_names
+        if features:
+            raise DataError(
+                f"--model: found a model that reads the feature columns {listed(features)}, expected one that reads"
+                " tokens only: this input has no such columns; give it a CoNLL file that has them"
+            )
+
+    def tag(self, documents: Iterable[Document], *, line_buffered: bool = False) -> Iterator[list[Document]]:
+        """Yield tagged documents, several at a time.
+
+        Args:
+            documents: documents with tokens.
+            line_buffered: whether to tag each document before the next one is read.
+
+        Raises:
+            DataError: as `documents` does, after all whole documents before the error have been yielded.
+        """
+        sentences = self._sentences(documents, line_buffered)
+        how = {"n_underway": 0} if line_buffered else {}
+        try:
+            for group in tag_groups(self._predictor, sentences, probabilities=True, **how):
+                self._tagged.extend(tagged for _, tagged in group)
+                yield list(self._complete())
+        except Exception:
+            yield list(self._complete())
+            raise
+        yield list(self._complete())
+
+    def _sentences(self, documents: Iterable[Document], line_buffered: bool) -> Iterator[Sentence]:
+        for document in documents:
+            self._waiting.append(document)
+            for tokens in document.sentences or ():
+                yield Sentence([document.covered(token) for token in tokens], [], [], [], [], document.place.line)
+            if line_buffered:
+                yield PAUSE
+
+    def _complete(self) -> Iterator[Document]:
+        """Yield the first documents all of whose sentences are tagged."""
+        while self._waiting and len(self._waiting[0].sentences or ()) <= len(self._tagged):
+            document = self._waiting.popleft()
+            self.n_replaced += len(document.spans)
+            placed, spans = [], []
+            for tokens in document.sentences or ():
+                row, of_it = self._found.place(self._tagged.popleft(), tokens)
+                placed.append(row)
+                spans += of_it
+            yield dataclasses.replace(document, spans=tuple(spans), sentences=tuple(placed))

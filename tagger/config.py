@@ -29,11 +29,16 @@ from tagger.architecture import (
     NetworkSpec,
 )
 from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
+from tagger.corpus.labels import Labels, read_names
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
 
 T = TypeVar("T")
-PATH_KEYS = ("data.train", "data.dev", "data.test", "embeddings.path", "output.model_dir")
+PATH_KEYS = ("data.train", "data.dev", "data.test", "data.names", "embeddings.path", "output.model_dir")
+# Some of them are keys for CoNLL too.
+CONVERSION_KEYS = (
+    "format", "columns", "delimiter", "encoding", "scheme", "names", "offsets", "align", "overlap",
+)  # fmt: skip
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 N = TypeVar("N", bound=enum.StrEnum)
@@ -56,6 +61,30 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
+def _checked(check: Callable[[T], object], value: T) -> T:
+    try:
+        check(value)
+    except DataError as error:
+        raise ValueError(error.message) from None  # pydantic collects ValueErrors
+    return value
+
+
+class LabelsConfig(_Section):
+    """The labels that are learned, where they are not those of the files."""
+
+    keep: Annotated[list[str], Field(min_length=1)] | None = None
+    map: dict[str, str] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _rules(self) -> Self:
+        _checked(lambda section: section.rules(), self)
+        return self
+
+    def rules(self) -> Labels:
+        """Return the rules that these settings describe."""
+        return Labels(map=self.map, keep=None if self.keep is None else tuple(self.keep))
+
+
 class DataConfig(_Section):
     """The files, and how to read them."""
 
@@ -66,6 +95,11 @@ class DataConfig(_Section):
     delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
     format: Annotated[str, Field(min_length=1)] | None = None
+    names: str | Annotated[list[str], Field(min_length=1)] | None = None
+    offsets: Literal["characters", "utf-16", "bytes"] | None = None
+    align: Literal["error", "expand", "contract", "split", "drop"] | None = None
+    overlap: Literal["error", "longest", "first", "outer", "inner"] | None = None
+    labels: LabelsConfig = LabelsConfig()
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
     tag_key: Annotated[str, Field(min_length=1)] | None = None
@@ -90,13 +124,11 @@ class DataConfig(_Section):
     def _encoding(cls, encoding: str) -> str:
         return _checked(check_encoding, encoding)
 
-
-def _checked(check: Callable[[T], None], value: T) -> T:
-    try:
-        check(value)
-    except DataError as error:
-        raise ValueError(error.message) from None  # pydantic collects ValueErrors
-    return value
+    @property
+    def conversion(self) -> dict[str, Any]:
+        """The keys that say how files of other formats become CoNLL, as far as they are set."""
+        values = {name: getattr(self, name) for name in CONVERSION_KEYS}
+        return {name: value for name, value in values.items() if value != type(self).model_fields[name].default}
 
 
 class VocabularyConfig(_Section):
@@ -250,7 +282,7 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
         found = getattr(getattr(config, section), name)
         for one in [found] if isinstance(found, str) else found if isinstance(found, list) else []:
             _check_path(one, f"{where_set(key, path, lines, origins)}: {key}")
-    config = _without_globs(config, lambda key: where_set(key, path, lines, origins))
+    config = _with_names(_without_globs(config, lambda key: where_set(key, path, lines, origins)))
     if config.output.model_dir is None:
         config = with_model_dir(config, Path("models", path.stem))
     return config
@@ -287,6 +319,14 @@ def _without_globs(config: Config, where: Callable[[str], str]) -> Config:
             )
         found[key] = files
     return config.model_copy(update={"data": config.data.model_copy(update=found)})
+
+
+def _with_names(config: Config) -> Config:
+    """Return the config with the names in the file that `data.names` names."""
+    if not isinstance(config.data.names, str):
+        return config
+    names = list(read_names(config.data.names))
+    return config.model_copy(update={"data": config.data.model_copy(update={"names": names})})
 
 
 def _is_glob(path: str) -> bool:
@@ -332,7 +372,7 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
     value = inner.get(name)
     if isinstance(value, str):
         inner[name] = _absolute(value, base)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and key != "data.names":  # a list of names names no files
         inner[name] = [_absolute(path, base) if isinstance(path, str) else path for path in value]
 
 

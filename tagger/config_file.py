@@ -277,6 +277,8 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
     if kind in ("extra_forbidden", "invalid_key"):
         section = schema.model_fields.get(location[0])
         known = list(schema.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
+    if kind == "extra_forbidden" and location[:2] == ["data", "labels"]:
+        return f"found the key {location[2]}, expected keep or map; fix it"
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 MOST_CHARACTERS = 1000  # in a message or one line of its details
 
@@ -16,18 +16,24 @@ _UNSAFE = re.compile(
 )
 
 
-def with_options(text: str, names: Collection[str]) -> str:
+def with_options(text: str, options: Mapping[str, str]) -> str:
     """Return a message in which the options of a command take the place of the keys of a config.
 
-    >>> with_options("set data.encoding, as in --set data.encoding=cp1252", ["encoding"])
+    Whatever reads a corpus names the keys in its messages; each command that has options instead puts them there.
+
+    Args:
+        options: key of the section `data` → the option of the command.
+
+    >>> with_options("set data.encoding, as in --set data.encoding=cp1252", {"encoding": "--encoding"})
     'set --encoding, as in --encoding cp1252'
-    >>> with_options("set data.columns.tag to 2", ["columns"])
+    >>> with_options("set data.columns.tag to 2", {"columns": "--columns"})
     'set tag in --columns to 2'
     """
-    any_name = "|".join(map(re.escape, names))
-    if "columns" in names:
-        text = re.sub(r"\bdata\.columns\.(token|tag)\b", r"\1 in --columns", text)
-    return re.sub(rf"\bdata\.({any_name})\b", r"--\1", re.sub(rf"--set data\.({any_name})=", r"--\1 ", text))
+    any_name = "|".join(map(re.escape, options))
+    if "columns" in options:
+        text = re.sub(r"\bdata\.columns\.(\w+)", rf"\1 in {options['columns']}", text)
+    text = re.sub(rf"--set data\.({any_name})=", lambda key: f"{options[key[1]]} ", text)
+    return re.sub(rf"\bdata\.({any_name})\b", lambda key: options[key[1]], text)
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

@@ -41,7 +41,8 @@ from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import with_options
 
-OPTIONS = ("columns", "delimiter", "encoding", "scheme")  # of the command, instead of keys of the config
+# Options of the command, instead of keys of the config.
+OPTIONS = {name: f"--{name}" for name in ("columns", "delimiter", "encoding", "scheme")}
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -332,15 +333,11 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> dict[str, Any]:
     lengths = [len(sentence.tokens) for sentence in sentences]
     percentiles = np.percentile(lengths, _PERCENTILES, method="inverted_cdf") if lengths else np.zeros(4)
-    types: collections.Counter[str] = collections.Counter()
-    if notation.scheme != NO_SCHEME:
-        types.update(span.type for sentence_tags in tags for span in spans_from_tags(sentence_tags))
     return {
         "sentences": len(sentences),
         "tokens": sum(lengths),
         "distinct_tokens": len({token for sentence in sentences for token in sentence.tokens}),
-        "entities": types.total(),
-        "types": dict(types.most_common()),
+        **counts_of_tags(tags, notation.scheme),
         "tags": len(
             {
                 notation.canonical(tag)
@@ -350,4 +347,16 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
             }
         ),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
+    }
+
+
+def counts_of_tags(tags: Sequence[Sequence[str]], scheme: str) -> dict[str, Any]:
+    """Return the part of `FileReport.counts` that canonical tags decide."""
+    types: collections.Counter[str] = collections.Counter()
+    if scheme != NO_SCHEME:
+        types.update(span.type for sentence_tags in tags for span in spans_from_tags(sentence_tags))
+    return {
+        "entities": types.total(),
+        "types": dict(types.most_common()),
+        "tags": len({tag for sentence_tags in tags for tag in sentence_tags}),
     }

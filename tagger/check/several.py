@@ -12,6 +12,7 @@ from tagger.check.files import (
     FileReport,
     Together,
     check_file,
+    counts_of_tags,
     notation_of_later,
     notation_of_training,
 )
@@ -21,35 +22,62 @@ from tagger.check.problems import (
     Problem,
 )
 from tagger.corpus.detection import detect_layouts
+from tagger.corpus.labels import Labels
 from tagger.corpus.lines import files_of
 from tagger.errors import DataError
-from tagger.formats.document import ReadOptions
-from tagger.formats.reading import CONVERTED, Readers, reading
+from tagger.formats.reading import CONVERTED, Readers, reading, settings_of
 from tagger.wording import counted, with_options
 
 
 def check_files(
-    paths: Sequence[str], settings: Mapping[str, Any], *, as_training: bool = False, n_train: int = 1
+    paths: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    as_training: bool = False,
+    n_train: int = 1,
+    labels: Labels | None = None,
 ) -> list[FileReport]:
     """Check files, and compare the later ones with the first, which is taken to be the training file.
 
     Args:
         paths: the files to check.
-        settings: the fields of `CheckSettings`.
+        settings: the fields of `CheckSettings`, and the settings for converting files of other formats.
         as_training: whether to read the later files in the layout and notation of the first one, as training reads dev
             and test files.
         n_train: the number of training files, which come first.
+        labels: the rules for labels, which change the counts; the problems are those of the files as they are.
 
     Raises:
         DataError: a file cannot be opened, or a setting is unusable.
     """
-    given = dict(settings)
-    names = ("encoding", "scheme", "delimiter", "columns")
-    options = {name: given[name] for name in names if given.get(name) is not None}
-    notes: list[str] = []
-    with reading(given.pop("format", None), ReadOptions(**options), notes.append) as readers:
-        reports = _check_readable(paths, CheckSettings(**given), readers, as_training=as_training, n_train=n_train)
+    names = {field.name for field in dataclasses.fields(CheckSettings)}
+    own = CheckSettings(**{name: value for name, value in settings.items() if name in names})
+    labels, notes = labels or Labels(), list[str]()
+    with reading(settings_of(settings, labels), notes.append) as readers:
+        reports = _check_readable(paths, own, readers, as_training=as_training, n_train=n_train)
+        reports = _with_labels(reports, labels, n_train)
         return [_named(report, path, readers, notes) for report, path in zip(reports, paths, strict=True)]
+
+
+def _with_labels(reports: Sequence[FileReport], labels: Labels, n_train: int) -> list[FileReport]:
+    """Return reports that count the labels as training learns them."""
+    if not labels:
+        return list(reports)
+    train = [tags for report in reports[:n_train] for tags in report.tags]
+    for text in reversed(labels.unknown(train, reports[0].notation.scheme)):
+        reports[0].problems.insert(0, Problem(0, ERROR, text, "labels"))
+    changed = []
+    for report in reports:
+        scheme = report.notation.scheme
+        try:
+            tags, notes = labels.apply(report.tags, scheme)
+        except DataError as error:
+            report.problems.insert(0, Problem(0, ERROR, error.message, "labels"))
+            changed.append(report)
+            continue
+        counts = {**report.counts, **counts_of_tags(tags, scheme)}
+        changed.append(dataclasses.replace(report, counts=counts, notes=[*report.notes, *notes]))
+    return changed
 
 
 def _named(report: FileReport, path: str, readers: Readers, notes: Sequence[str]) -> FileReport:

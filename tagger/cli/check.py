@@ -46,7 +46,7 @@ def check(
     from tagger.cli.reports import format_check
     from tagger.corpus.lines import files_of
 
-    n_train = 1
+    n_train, labels = 1, None
     settings = {
         "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
@@ -63,18 +63,9 @@ def check(
             n_train = len(files_of(data.train))
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
             files = tuple(path for paths in given_paths for path in files_of(paths))
-        names = (
-            "format",
-            "columns",
-            "delimiter",
-            "encoding",
-            "comments",
-            "scheme",
-            "tag_key",
-            "several_tags",
-            "ragged",
-        )
-        from_config = {name: getattr(data, name) for name in names}
+        labels = data.labels.rules()
+        names = ("encoding", "scheme", "comments", "tag_key", "several_tags", "ragged")
+        from_config = {name: getattr(data, name) for name in names} | data.conversion
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:
         raise click.UsageError("found no FILE and no --config, expected the files to check")
@@ -87,7 +78,7 @@ def check(
         require_corpus(file, model="name its training file", config=f"pass it with --config {file}")
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
-        reports = check_files(files, given, as_training=config is not None, n_train=n_train)
+        reports = check_files(files, given, as_training=config is not None, n_train=n_train, labels=labels)
     changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     if as_json:

@@ -219,7 +219,7 @@ def eval_(
 
     paths = gold_files(predictor.model, file)
     _require_input(*paths)
-    evaluation = evaluate_file(predictor, paths, layout, note=_warn)
+    evaluation = evaluate_file(predictor, paths, layout, note=console.say, warn=_warn)
     text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
     console.write(text.encode())
 
@@ -334,7 +334,7 @@ def compare(
 
     paths = gold_files(predictors[0].model, file)
     _require_input(*paths)
-    found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed)
+    found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed, note=console.say)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
     console.write(text.encode())

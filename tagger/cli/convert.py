@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,8 +11,14 @@ import click
 from tagger.cli import console
 from tagger.cli.options import layout_options
 from tagger.corpus.schemes import SCHEME_NAMES, SCHEMES
-from tagger.errors import DataError, TaggerError
+from tagger.errors import TaggerError
+from tagger.wording import with_options
 
+_OPTIONS_FOR_KEYS = {
+    **{name: f"--{name}" for name in ("columns", "delimiter", "encoding", "names", "offsets", "align", "overlap")},
+    "format": "--from",
+    "scheme": "--from-scheme",
+}
 _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 
 
@@ -75,7 +79,8 @@ def convert(
     if columns is not None:
         read["columns"] = parse_named_columns(columns)
     if names is not None:
-        read["names"] = parse_names(names)
+        with _own_options():
+            read["names"] = parse_names(names)
     write: dict[str, Any] = {name: given[name] for name in ("scheme", "fields") if name in given}
     if "to_offsets" in given:
         write["offsets"] = given["to_offsets"]
@@ -110,8 +115,7 @@ def _own_options() -> Iterator[None]:
 
 
 def _with_own_options(text: str) -> str:
-    text = text.replace("data.scheme", "--from-scheme").replace("--set --from-scheme=", "--from-scheme ")
-    return re.sub(r"\bdata\.columns\.(\w+)", r"--columns \1=…", text)
+    return with_options(text, _OPTIONS_FOR_KEYS)
 
 
 def parse_named_columns(text: str) -> dict[str, int | str]:
@@ -129,18 +133,11 @@ def parse_named_columns(text: str) -> dict[str, int | str]:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return names between commas, or the lines of a file.
+    """Return names between commas, or those in a file.
 
     Raises:
         DataError: the file cannot be read.
     """
-    if "," in text:
-        return tuple(name.strip() for name in text.split(","))
-    try:
-        return tuple(Path(text).read_text("utf-8").split())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise DataError(
-            f"--names {text}: cannot be read: {reason}; name a file with a name on each line, or the names"
-            " themselves, as in O,B-PER,I-PER"
-        ) from None
+    from tagger.corpus.labels import read_names
+
+    return tuple(name.strip() for name in text.split(",")) if "," in text else read_names(text)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 _CONFIG_BYTES = 1 << 17  # of a file that may be a config
-_LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
+_LAYOUT_OPTIONS = {name: f"--{name}" for name in ("columns", "delimiter", "encoding")}
 _LONGEST_POINTER = 8192  # bytes
 _NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder

@@ -419,6 +419,6 @@ def numbers_as_tags(values: Values) -> str | None:
     numbers = sorted(map(int, values))
     return (
         f"{NUMBERS_AS_TAGS} {numbers[0]} to {numbers[-1]}, as data sets of Hugging Face have them, expected"
-        " names; replace each number with its name (features['ner_tags'].feature.names lists them), or set"
+        " names; set data.names to the names in their order (features['ner_tags'].feature.names lists them), or"
         " data.columns.tag to another column"
     )

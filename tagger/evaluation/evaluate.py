@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,19 @@ from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
-from tagger.formats.reading import CONVERTED, reading
+from tagger.formats.convert import Settings
+from tagger.formats.reading import CONVERTED, reading, settings_of
 from tagger.model_dir.store import Model
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import CHUNK_LINES, tag_stream
 from tagger.wording import counted
+
+Tell = Callable[[str], None]
+
+
+def _nothing(*_: str) -> None:
+    """Do nothing, in the place of whoever wants to be told."""
 
 
 def gold_files(model: Model[object], given: str | None) -> list[str]:
@@ -42,31 +50,33 @@ def evaluate_file(
     predictor: Predictor,
     paths: Files,
     layout: Layout,
-    look: Callable[[], None] = lambda: None,
-    note: Callable[[str], None] = lambda text: None,
+    look: Callable[[], None] = _nothing,
+    note: Tell = _nothing,
+    warn: Tell = _nothing,
 ) -> Evaluation:
     """Score a model on one or more files, with exactly the tags that `tagger predict` would write.
 
     Args:
         look: called after each sentence; an exception that it raises ends the evaluation.
-        note: called with what the user should know about the file.
+        note: called with how the files were read.
+        warn: called with what may be wrong with them.
 
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    with reading(note=note) as readers:
-        readable = readers.readable(paths)
-
-        def renamed(text: str) -> None:
-            note(readers.original(text))
-
-        layout = CONVERTED if readable.converted else layout
-        gold, pred, gold_scheme = _gold_and_pred(predictor, readable.paths, layout, look, renamed)
+    gold, pred, gold_scheme = _gold_and_pred(predictor, paths, layout, look, note, warn)
     return evaluate(gold, pred, predictor.model.manifest.notation.scheme, gold_scheme)
 
 
 def compare_on_file(
-    first: Predictor, second: Predictor, paths: Files, layouts: tuple[Layout, Layout], *, samples: int, seed: int
+    first: Predictor,
+    second: Predictor,
+    paths: Files,
+    layouts: tuple[Layout, Layout],
+    *,
+    samples: int,
+    seed: int,
+    note: Tell = _nothing,
 ) -> Comparison:
     """Compare two models on the sentences of one or more files, which each model reads by its own layout.
 
@@ -79,16 +89,18 @@ def compare_on_file(
     path = names_of(paths)
     counts = []
     for predictor, layout in zip((first, second), layouts, strict=True):
-        gold, pred, _ = _gold_and_pred(predictor, paths, layout)
+        gold, pred, _ = _gold_and_pred(predictor, paths, layout, note=note)
         counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
     (gold, ours), (other_gold, theirs) = counts
-    schemes = [predictor.model.manifest.notation.scheme for predictor in (first, second)]
+    manifests = [predictor.model.manifest for predictor in (first, second)]
+    schemes = [manifest.notation.scheme for manifest in manifests]
     if list(map(len, gold)) != list(map(len, other_gold)) or _meaning(gold, schemes[0]) != _meaning(
         other_gold, schemes[1]
     ):
+        differ = "; they were trained with different data.labels" if manifests[0].labels != manifests[1].labels else ""
         raise DataError(
-            f"{path}: the two models read different sentences or spans in it, expected the same; compare models for the"
-            " same kind of file, or name its columns with --columns"
+            f"{path}: the two models read different sentences or spans in it, expected the same{differ}; compare models"
+            " for the same kind of file, or name its columns with --columns"
         )
     if len(gold) < 2:
         raise DataError(
@@ -141,38 +153,71 @@ def _gold_and_pred(
     predictor: Predictor,
     paths: Files,
     layout: Layout,
-    look: Callable[[], None] = lambda: None,
-    note: Callable[[str], None] = lambda text: None,
+    look: Callable[[], None] = _nothing,
+    note: Tell = _nothing,
+    warn: Tell = _nothing,
 ) -> tuple[list[list[str]], list[list[str]], str]:
-    """Tag gold files.
+    """Tag gold files, which are converted if they are not CoNLL.
 
     Returns:
         Gold tags in the files' scheme and predicted tags in the scheme of the model's training file, canonical, for
         each sentence; and the files' scheme.
     """
-    gold: list[list[str]] = []
-    pred: list[list[str]] = []
-    continues = False
-    trained = predictor.model.manifest.notation
-    corpus = load_gold(paths, layout, trained, max_lines=CHUNK_LINES)
-    if (text := note_on_notation(corpus, trained)) is not None:
+    with reading(_settings(predictor.model, paths, layout), note) as readers:
+        readable = readers.readable(paths)
+        corpus = _load(
+            predictor,
+            readable.paths,
+            CONVERTED if readable.converted else layout,
+            lambda text: note(readers.original(text)),
+            lambda text: warn(readers.original(text)),
+        )
+        gold: list[list[str]] = []
+        pred: list[list[str]] = []
+        continues = False
+        for tags, (sentence, tagged) in zip(
+            corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
+        ):
+            if not continues or sentence.follows_docstart:
+                gold.append([])
+                pred.append([])
+            gold[-1] += tags
+            pred[-1] += tagged.tags
+            continues = sentence.continues
+            look()
+    return [tags for tags in gold if tags], [tags for tags in pred if tags], corpus.notation.scheme
+
+
+def _settings(model: Model[object], paths: Files, layout: Layout) -> Settings:
+    """Return the settings for converting files: those of the training, except for what the user has changed.
+
+    The name of the format is that of the config's files.
+    """
+    manifest = model.manifest
+    given = dict(manifest.conversion)
+    for name in ("columns", "delimiter", "encoding"):
+        if getattr(layout, name) != getattr(manifest.layout, name):
+            given[name] = getattr(layout, name)
+    if manifest.test is None or files_of(paths) != gold_files(model, None):
+        given.pop("format", None)
+    return settings_of(given, manifest.labels)
+
+
+def _load(predictor: Predictor, paths: Files, layout: Layout, note: Tell, warn: Tell) -> Corpus:
+    """Read gold files with the labels of the model, and say what is odd about them."""
+    manifest = predictor.model.manifest
+    corpus = load_gold(paths, layout, manifest.notation, max_lines=CHUNK_LINES)
+    if (text := note_on_notation(corpus, manifest.notation)) is not None:
         note(f"{corpus.path}: {text}")
-    if layout.columns == predictor.model.manifest.layout.columns:  # otherwise the user has chosen them
+    if layout.columns == manifest.layout.columns:  # otherwise the user has chosen them
         _, doubt = compare_columns(corpus.sentences, layout)
         if doubt is not None:
-            note(f"{corpus.path}: {doubt}")
-    for doubt in _doubts_of_gold(corpus, layout, trained):
-        note(f"{corpus.path}: {doubt}")
-    for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, note).watch(corpus.sentences):
+            warn(f"{corpus.path}: {doubt}")
+    for doubt in _doubts_of_gold(corpus, layout, manifest.notation):
+        warn(f"{corpus.path}: {doubt}")
+    for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, warn).watch(corpus.sentences):
         pass
-    for tags, (sentence, tagged) in zip(
-        corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
-    ):
-        if not continues or sentence.follows_docstart:
-            gold.append([])
-            pred.append([])
-        gold[-1] += tags
-        pred[-1] += tagged.tags
-        continues = sentence.continues
-        look()
-    return [tags for tags in gold if tags], [tags for tags in pred if tags], corpus.notation.scheme
+    tags, notes = manifest.labels.apply(corpus.tags, corpus.notation.scheme)
+    for text in notes:
+        note(f"{corpus.path}: {text}, as in training")
+    return dataclasses.replace(corpus, tags=tags)

@@ -105,7 +105,7 @@ def _columns(found: Survey, path: Path) -> dict[str, int]:
     shown = [f"column {i}: {', '.join(value for value, _ in columns[i].most_common(6))}" for i in candidates]
     what = f"{len(candidates)} columns with brackets" if candidates else "no column with brackets such as (PER* and *)"
     raise DataError(
-        f"found {what}, expected one with named entities; name the columns, as in --columns token=0,tag=4",
+        f"found {what}, expected one with named entities; name the columns, as in token=0,tag=4, with data.columns",
         path=path,
         detail=shown,
     )

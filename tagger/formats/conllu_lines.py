@@ -110,7 +110,7 @@ def _wrong_columns(found: int, expected: int, place: Place, row: int) -> Excepti
     return error_at(
         Place(place.path, place.line + row),
         f"found {found} column{'s' if found > 1 else ''}, expected {expected}, separated by TABs, as in CoNLL-U; fix"
-        " the line, or read the file as CoNLL (--from conll)",
+        " the line, or read the file as CoNLL: set data.format to conll",
     )
 
 

@@ -20,6 +20,7 @@ from tagger.wording import counted
 
 _MOST_TYPES = 20
 _MANY = 20  # sentences of one token each, so many that something must be wrong
+NO_SUCH_TYPE = "warning: no span has the type"
 _ONE_TOKEN_EACH = "warning: each sentence has one token; tagger check says what is wrong with a CoNLL file"
 
 
@@ -169,7 +170,7 @@ class Summary:
             ", ".join(counted(n, noun) for n, noun in counts) + (f": {spans}{more}" if spans else ""),
             *(f"{counted(n, 'span')} {action}: each {reason}" for (reason, action), n in self.changes.items()),
             *self.not_kept.lines(),
-            *(f"warning: no span has the type {name}" for name in missing),
+            *(f"{NO_SUCH_TYPE} {name}" for name in missing),
             *([_ONE_TOKEN_EACH] if self.n_tokens == self.n_sentences >= _MANY else []),
         ]
 
@@ -203,7 +204,7 @@ def _fitted(
             yield fitted
     if not found:
         raise DataError(
-            "found no document, expected at least one; check the file, or name its format with --from", path=source
+            "found no document, expected at least one; check the file, or name its format with data.format", path=source
         )
     if summary.n_refused:
         raise _refused(summary, source)
@@ -215,14 +216,12 @@ def _refused(summary: Summary, source: str) -> DataError:
     overlapping = {reason: n for reason, n in refused.items() if "another span" in reason}
     remedies = []
     if len(refused) > len(overlapping):
-        remedies.append("--align expand, contract, split or drop")
+        remedies.append("data.align to expand, contract, split or drop")
     if overlapping:
-        remedies.append("--overlap longest, first, outer or inner")
-    text = (
-        f"found {counted(summary.n_refused, 'span')} that {summary.target_name} cannot hold, all listed above, expected"
-    )
+        remedies.append("data.overlap to longest, first, outer or inner")
+    text = f"found {counted(summary.n_refused, 'span')} that {summary.target_name} cannot hold, all listed, expected"
     return DataError(
-        f"{text} spans of whole tokens that do not overlap; fix them, or choose {' and '.join(remedies)}",
+        f"{text} spans of whole tokens that do not overlap; fix them, or set {' and '.join(remedies)}",
         path=source,
         detail=[f"{n} × {reason}" for reason, n in sorted(refused.items(), key=lambda item: -item[1])],
     )

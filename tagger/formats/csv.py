@@ -227,8 +227,8 @@ def _rows(path: Path, delimiter: str, options: ReadOptions) -> Iterator[Row]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"is not CSV: {error}; fix the quotes, or read it with --from conll --delimiter '{delimiter}' if no cell is"
-            " quoted",
+            f"is not CSV: {error}; fix the quotes, or set data.format to conll and data.delimiter to '{delimiter}' if"
+            " no cell is quoted",
             path=shown_name(path),
             line=line,
         ) from None

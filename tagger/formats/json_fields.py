@@ -223,6 +223,6 @@ def _check_text(said: str, covered: str, span: DocumentSpan, place: Place) -> No
         raise error_at(
             place,
             f"found {shown(said)} as the text of the {span.type} span from {span.start} to {span.end}, which covers"
-            f" {shown(covered)}, expected the same text; if the file counts in another unit, say so (--offsets utf-16"
-            " or bytes), otherwise fix the offsets",
+            f" {shown(covered)}, expected the same text; if the file counts in another unit, set data.offsets to"
+            " utf-16 or bytes, otherwise fix the offsets",
         )

@@ -118,7 +118,7 @@ def _token(
         start, end = offsets.characters(start), offsets.characters(end)
     if word is not None and text[start:end] != word:
         found = f"found the token {shown(word)} from {start} to {end}, where the text has {shown(text[start:end])}"
-        remedy = "if the file counts in another unit, say so (--offsets utf-16 or bytes), otherwise fix the offsets"
+        remedy = "if the file counts in another unit, set data.offsets to utf-16 or bytes, otherwise fix the offsets"
         raise error_at(place, f"{found}, expected the same; {remedy}")
     return DocumentToken(start, end, tag)
 
@@ -154,8 +154,8 @@ def tag_names(values: list[Any], key: str, n_tokens: int, names: Sequence[str], 
     if not names:
         raise error_at(
             place,
-            f"found numbers in {key}, as Hugging Face data sets have them, expected names of tags; give the names in"
-            " their order (--names O,B-PER,I-PER or a file of names)",
+            f"found numbers in {key}, as Hugging Face data sets have them, expected names of tags; set"
+            " data.names to the names in their order, or to a file of them",
         )
     wrong_numbers = [value for value in values if not 0 <= value < len(names)]
     if wrong_numbers:

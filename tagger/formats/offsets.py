@@ -96,4 +96,4 @@ class TextOffsets:
 
     def _remedy(self) -> str:
         others = " or ".join(unit for unit in _UNITS if unit != self._unit)
-        return f"if the file counts in another unit, say so (--offsets {others}), otherwise fix the offset"
+        return f"if the file counts in another unit, set data.offsets to {others}, otherwise fix the offset"

@@ -5,20 +5,41 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from tagger.corpus.labels import Labels
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of
 from tagger.errors import DataError, TaggerError
 from tagger.formats import conll, conllu
-from tagger.formats.convert import Settings, convert
+from tagger.formats.convert import NO_SUCH_TYPE, Settings, convert
 from tagger.formats.document import ReadOptions
 from tagger.formats.registry import guess_source, named
 
 # Formats that are read as they are: `corpus` knows their columns, and keeps their bytes.
 _READ_AS_THEY_ARE = (conll.FORMAT.name, conllu.FORMAT.name)
+_MANY_LINES = 30  # of messages about one file
 CONVERTED = Layout(delimiter="tab", n_columns=2)  # of a file that was converted
+
+
+def settings_of(given: Mapping[str, Any], labels: Labels) -> Settings:
+    """Return the settings for converting the files of a config.
+
+    Args:
+        given: the keys of the config that say how to convert, as `DataConfig.conversion` returns them.
+        labels: the rules for types; spans of types that are left out need not fit the tokens.
+    """
+    names = ("encoding", "scheme", "delimiter", "columns", "offsets")
+    read = ReadOptions(**{name: given[name] for name in names if name in given}, names=tuple(given.get("names", ())))
+    return Settings(
+        source=given.get("format"),
+        align=given.get("align"),
+        overlap=given.get("overlap"),
+        types=labels.types_in_files,
+        read=read,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,19 +60,12 @@ class Readers:
 
     Args:
         files: closed at the end of the reading, when converted files are removed.
-        format_name: the format of the files, or None to guess it.
-        options: the settings for reading them.
+        settings: the settings for converting them.
         note: called with what was converted, and what of it could not be kept.
     """
 
-    def __init__(
-        self,
-        files: contextlib.ExitStack,
-        format_name: str | None,
-        options: ReadOptions,
-        note: Callable[[str], None],
-    ) -> None:
-        self._files, self._format, self._options, self._note = files, format_name, options, note
+    def __init__(self, files: contextlib.ExitStack, settings: Settings, note: Callable[[str], None]) -> None:
+        self._files, self._settings, self._note = files, settings, note
         self._names: dict[str, str] = {}  # converted file → the name for messages
 
     def readable(self, paths: Files) -> Readable:
@@ -80,14 +94,15 @@ class Readers:
 
     def _format_of(self, path: str) -> str | None:
         """Return the name of a format that must be converted, or None."""
-        if self._format is not None:
-            name = named(self._format, option="data.format").name
+        if self._settings.source is not None:
+            name = named(self._settings.source).name
         else:
             try:
                 name = guess_source(Path(path))[0].name
             except DataError:
                 return None  # reading it as CoNLL says what is wrong with it
-        return None if name in _READ_AS_THEY_ARE else name
+        # Numbered tags get their names only when they are converted.
+        return None if name in _READ_AS_THEY_ARE and not self._settings.read.names else name
 
     def _converted(self, path: str, name: str) -> str:
         try:  # only now, because reading CoNLL needs no place to write to
@@ -102,32 +117,35 @@ class Readers:
         self._names[str(target)] = f"{path} (as CoNLL)"
         lines: list[str] = []
         try:
-            convert(
-                path, str(target), Settings(source=name, target=conll.FORMAT.name, read=self._options), say=lines.append
-            )
+            settings = dataclasses.replace(self._settings, source=name, target=conll.FORMAT.name)
+            convert(path, str(target), settings, say=lines.append)
         except DataError as error:
-            advice = f"tagger convert {path} OUT.conll shows all of them, and has options for what to do with them"
-            raise DataError(error.message, detail=[*error.detail, *lines[2:], advice]) from None
-        found = "; ".join(
-            self.original(line.removeprefix("note: ")) for line in lines[2:]
-        )  # the first two name the formats
+            # What is too long is cut at its end.
+            advice = [f"tagger convert {path} OUT.conll shows all of them"] if len(lines) > _MANY_LINES else []
+            raise DataError(error.message, detail=[*error.detail, *advice, *lines[2:]]) from None
+        # The first two name the formats; not every file of a corpus needs all types.
+        told = [line.removeprefix("note: ") for line in lines[2:] if not line.startswith(NO_SUCH_TYPE)]
+        found = "; ".join(map(self.original, told))
         self._note(f"{path} is {name}, read by way of CoNLL: {found}")
         return str(target)
 
 
 @contextlib.contextmanager
 def reading(
-    format_name: str | None = None,
-    options: ReadOptions | None = None,
+    settings: Settings | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Readers]:
     """Return what makes files readable; the converted ones are removed at the end, so that everything must be read.
+
+    Args:
+        settings: the settings for converting files: their format, how to read it, and what to do with spans.
+        note: called with what was converted, and what of it could not be kept.
 
     Raises:
         DataError: as the body does, with the names of the user's files.
     """
     with contextlib.ExitStack() as files:
-        readers = Readers(files, format_name, options or ReadOptions(), note)
+        readers = Readers(files, settings or Settings(), note)
         try:
             yield readers
         except TaggerError as error:

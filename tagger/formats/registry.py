@@ -51,7 +51,7 @@ _MOST_LINES = 50
 _GZIP = ".gz"
 
 
-def named(name: str, *, option: str = "--from") -> Format:
+def named(name: str, *, option: str = "data.format") -> Format:
     """Return the format of a name.
 
     Raises:
@@ -75,7 +75,7 @@ def guess_source(path: Path) -> tuple[Format, str]:
     """
     if str(path) == "-":
         raise DataError(
-            f"{shown_name(path)}: has no name to guess its format from, expected --from FORMAT; name one of"
+            f"{shown_name(path)}: has no name to guess its format from, expected its format; set data.format to one of"
             f" {', '.join(_BY_NAME)}"
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -129,8 +129,8 @@ def _one(found: Sequence[Format], path: Path, why: str, what: str) -> tuple[Form
     if found:
         return found[0], why
     raise DataError(
-        f"{path}: neither its name nor its content says in which format the {what} is, expected --from FORMAT; name one"
-        f" of {', '.join(_BY_NAME)}",
+        f"{path}: neither its name nor its content says in which format the {what} is, expected its format; set"
+        f" data.format to one of {', '.join(_BY_NAME)}",
         detail=[f"{format_.name}: {format_.description}" for format_ in FORMATS],
     )
 

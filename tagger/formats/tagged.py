@@ -57,11 +57,7 @@ def refuse_doubts(doubts: Sequence[str], path: str | Path, options: ReadOptions)
     left = [text for text, is_number in zip(doubts, numbers, strict=True) if not (is_number and options.names)]
     if not left:
         return
-    text = left[0]
-    if text.startswith(NUMBERS_AS_TAGS):
-        text = text.partition(";")[0]
-        text += "; give them with --names O,B-PER,…, or name another column with --columns tag=…"
-    raise DataError(text, path=shown_name(path), detail=left[1:])
+    raise DataError(left[0], path=shown_name(path), detail=left[1:])
 
 
 class TagReader:
@@ -165,7 +161,7 @@ class TagReader:
 
     def _named(self, tag: str, sentence: TaggedSentence) -> str:
         """Return the name of a tag, if the file numbers its tags."""
-        if not self._names:
+        if not self._names or not tag.lstrip("-").isdecimal():
             return tag
         if tag.isascii() and tag.isdecimal() and int(tag) < len(self._names):
             return self._names[int(tag)]

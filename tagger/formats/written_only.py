@@ -20,8 +20,8 @@ def refusing(name: str) -> Callable[[Path, ReadOptions], Iterator[Document]]:
 
     def read(path: Path, options: ReadOptions) -> Iterator[Document]:
         raise DataError(
-            f"found the format {name}, which can only be written, expected one that can be read; name another with"
-            " --from",
+            f"found the format {name}, which can only be written, expected one that can be read; set"
+            " data.format to another",
             path=path,
         )
 

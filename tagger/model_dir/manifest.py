@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from tagger.architecture import Decoder, NetworkSpec
+from tagger.corpus.labels import Labels
 from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
@@ -42,6 +43,8 @@ class Manifest:
         test: the config's test file, or a list of files, relative to the model directory; or None.
         versions: the versions of the packages that made the model.
         origin: the config and the data that the model was trained with, by key; empty in older models.
+        labels: the rules that changed the labels of the training data, and change those of gold files.
+        conversion: the settings of the config for files of other formats, by key.
     """
 
     layout: Layout
@@ -57,6 +60,8 @@ class Manifest:
     test: str | list[str] | None
     versions: Mapping[str, str]
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    labels: Labels = dataclasses.field(default_factory=Labels)
+    conversion: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain values."""
@@ -68,6 +73,9 @@ class Manifest:
         values["decoder"] = values["network"].pop("decoder")
         if not values["notation"]["suffix"]:  # so that older versions can read the manifest
             del values["notation"]["suffix"]
+        for name in ("labels", "conversion"):
+            if not getattr(self, name):
+                del values[name]
         # The file has used this name since the first version.
         values["normalization"]["digits"] = values["normalization"].pop("normalize_digits")
         return values
@@ -79,7 +87,7 @@ class Manifest:
         Raises:
             ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
-        values = {"origin": {}, **values}
+        values = {"origin": {}, "labels": {"map": {}, "keep": None}, "conversion": {}, **values}
         if type(values.get("notation")) is dict:
             values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
@@ -116,6 +124,7 @@ class Manifest:
             parts = {
                 "layout": layout,
                 "notation": Notation(**values["notation"]),
+                "labels": _labels_from(values["labels"]),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
             }
         except TypeError as error:
@@ -125,6 +134,13 @@ class Manifest:
         check_written_delimiter(layout)
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**({name: values[name] for name in names} | parts | {"network": network}))
+
+
+def _labels_from(values: Mapping[str, Any]) -> Labels:
+    try:
+        return Labels(map=values["map"], keep=None if values["keep"] is None else tuple(values["keep"]))
+    except TaggerError as error:
+        raise ModelError(f"labels.{error.message}") from None
 
 
 def check_written_delimiter(layout: Layout) -> None:
@@ -193,6 +209,20 @@ def _is_mapping(fits: _Fits) -> _Fits:
     return lambda value: type(value) is dict and all(_is_text(key) and fits(item) for key, item in value.items())
 
 
+def _is_texts(value: Any) -> bool:
+    return type(value) is list and value != [] and all(map(_is_text, value))
+
+
+# How a setting in `conversion` must be; whoever reads files says what else is wrong with it.
+_CONVERSION: Mapping[str, _Fits] = {
+    **dict.fromkeys(("format", "delimiter", "encoding"), _is_text),
+    "scheme": _one_of("auto", *SCHEME_NAMES)[0],
+    "columns": _is_mapping(lambda item: _is_text(item) or (type(item) is int and abs(item) < _LARGEST)),
+    "names": _is_texts,
+    "offsets": _one_of("characters", "utf-16", "bytes")[0],
+    "align": _one_of("error", "expand", "contract", "split", "drop")[0],
+    "overlap": _one_of("error", "longest", "first", "outer", "inner")[0],
+}
 _TEXT: tuple[_Fits, str] = (_is_text, "text")
 _TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
 _BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
@@ -238,13 +268,19 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "seed": _whole(0, 1 << 31),
     "dev": (_is_mapping(lambda item: type(item) in (int, float)), "names with numbers"),
     "test": (
-        lambda value: (
-            value is None or _is_text(value) or (type(value) is list and value != [] and all(map(_is_text, value)))
-        ),
+        lambda value: value is None or _is_text(value) or _is_texts(value),
         "text, a list of texts, or null",
     ),
     "versions": (_is_mapping(_is_text), "names with versions"),
     "origin": (_is_mapping(_is_text), "names with text"),
+    "labels.map": (_is_mapping(_is_text), "names with names"),
+    "labels.keep": (lambda value: value is None or _is_texts(value), "a list of types, or null"),
+    "conversion": (
+        lambda value: (
+            type(value) is dict and all(name in _CONVERSION and _CONVERSION[name](item) for name, item in value.items())
+        ),
+        "settings for reading other formats",
+    ),
 }
 _EXPECTED_LATER: Mapping[str, tuple[_Fits, str]] = {
     "header": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of names"),

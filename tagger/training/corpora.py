@@ -25,8 +25,7 @@ from tagger.corpus.lines import Files, names_of
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
-from tagger.formats.document import ReadOptions
-from tagger.formats.reading import CONVERTED, Readable, Readers, reading
+from tagger.formats.reading import CONVERTED, Readable, Readers, reading, settings_of
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
@@ -42,8 +41,7 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    options = ReadOptions(encoding=data.encoding, scheme=data.scheme, delimiter=data.delimiter, columns=data.columns)
-    with reading(data.format, options, note) as readers:
+    with reading(settings_of(data.conversion, data.labels.rules()), note) as readers:
 
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
@@ -64,6 +62,8 @@ def _load(
 ) -> tuple[Corpus, Corpus | None, Layout, Notation]:
     readable = readers.readable(data.train)
     train, layout, notation = _load_train(data, readable, note, warn)
+    _refuse_unknown_labels(data, train, warn)
+    train = _with_labels(data, train, "train", note)
     conll = None if readable.converted else layout
     dev = None
     if data.dev is None:
@@ -115,6 +115,7 @@ def _load_other(
     if name == "dev":
         note(f"dev: {_describe(corpus)}")
     _note_notation(corpus, notation, name, note)
+    corpus = _with_labels(data, corpus, name, note)
     _compare_columns(corpus, other, name, data, note, warn)
     return corpus
 
@@ -147,6 +148,23 @@ def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) ->
             " training reads ill-formed tags as conlleval does (tagger check lists them)"
         )
     return train, layout, notation
+
+
+def _refuse_unknown_labels(data: DataConfig, train: Corpus, warn: Tell) -> None:
+    """Raise DataError for a name in `data.labels` that the training data do not have; warn if they are trusted."""
+    unknown = data.labels.rules().unknown(train.tags, train.notation.scheme)
+    if unknown and not data.trust:
+        raise DataError(unknown[0], detail=unknown[1:])
+    for text in unknown:
+        warn(text)
+
+
+def _with_labels(data: DataConfig, corpus: Corpus, name: str, note: Tell) -> Corpus:
+    """Return a corpus with the labels that the config asks for."""
+    tags, notes = data.labels.rules().apply(corpus.tags, corpus.notation.scheme)
+    for text in notes:
+        note(f"{name}: {text}")
+    return dataclasses.replace(corpus, tags=tags)
 
 
 def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:

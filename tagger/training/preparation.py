@@ -267,6 +267,8 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         # realpath: a reader that starts from the model directory follows links too.
         test=relative_to(os.path.realpath(model_dir), test) if test else None,
         versions=_versions(),
+        labels=config.data.labels.rules(),
+        conversion=config.data.conversion,
     )
 
 

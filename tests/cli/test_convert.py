@@ -53,7 +53,7 @@ def test_errors_name_the_options_of_the_command() -> None:
     assert "set --from-scheme to IO" in run_tagger("convert", "io.conll", "out.conll").first_error
     assert run_tagger("convert", "io.conll", "out.conll", "--from-scheme", "IO").exit_code == 0
     Path("n.conll").write_text("a 1\nb 0\nc 2\n")
-    assert "give them with --names O,B-PER,…" in run_tagger("convert", "n.conll", "out2.conll").first_error
+    assert "; set --names to the names in their order" in run_tagger("convert", "n.conll", "out2.conll").first_error
     result = run_tagger("convert", "n.conll", "out2.conll", "--names", "O,B-PER,I-PER")
     assert result.exit_code == 0
     Path("names").write_text("O\nB-PER\nI-PER\n")

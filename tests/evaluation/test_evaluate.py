@@ -13,8 +13,10 @@ import pytest
 from helpers import run_tagger
 from stub_model import fixed_logits, stub_manifest, stub_models, stub_predictor
 
+from tagger.corpus.labels import Labels
 from tagger.corpus.notation import Notation
 from tagger.inputs.batching import pad
+from tagger.model_dir.manifest import Manifest
 
 
 @pytest.fixture
@@ -123,3 +125,26 @@ def test_too_few_samples_for_an_interval_are_refused(models: Path) -> None:
     assert (result.exit_code, result.output) == (2, b"")
     assert "--samples" in result.first_error
     assert "99 is not in the range x>=100" in result.first_error
+
+
+def test_gold_files_are_read_with_the_labels_and_settings_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, conversion = Labels(map={"FAC": "ORG"}, keep=("ORG", "PER")), {"names": ["O", "B-FAC", "B-PER", "I-PER"]}
+    manifest = stub_manifest(labels=labels, conversion=conversion)
+    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))).labels == labels
+    monkeypatch.chdir(tmp_path)
+    gold = "EU\tB-FAC\nx\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\nParis\tB-LOC\n\n"
+    (tmp_path / "gold").write_text(gold)
+    (tmp_path / "mapped").write_text(gold.replace("FAC", "ORG").replace("B-LOC", "O"))
+    rows = [{"tokens": ["EU", "x"], "ner_tags": [1, 0]}, {"tokens": ["Peter", "Blackburn"], "ner_tags": [2, 3]}]
+    (tmp_path / "n.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with stub_models(lambda name: stub_predictor(manifest)):
+        for name, changed in (("gold", True), ("mapped", False), ("n.jsonl", True)):
+            result = run_tagger("eval", name, "--model", "m", "--json")
+            found = json.loads(result.output)
+            assert (found["f1"], set(found["types"])) == (1.0, {"ORG", "PER"}), name
+            assert ("data.labels: renamed FAC to ORG (1 span), as in training" in result.errors) == changed, name
+            assert "warning: " not in result.errors
+        compared = run_tagger("compare", "m", "m", "n.jsonl", "--json", "--samples", "100")
+        assert json.loads(compared.output)["f1"] == [1.0, 1.0]

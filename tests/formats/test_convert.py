@@ -55,8 +55,8 @@ def test_spans_that_do_not_fit_are_listed_all_and_nothing_is_written() -> None:
     with pytest.raises(DataError) as caught:
         convert("in.conll", "out.csv", Settings(), say=said.append)
     assert caught.value.message == (
-        "in.conll: found 60 spans that csv cannot hold, all listed above, expected spans of whole tokens that do not"
-        " overlap; fix them, or choose --overlap longest, first, outer or inner"
+        "in.conll: found 60 spans that csv cannot hold, all listed, expected spans of whole tokens that do not"
+        " overlap; fix them, or set data.overlap to longest, first, outer or inner"
     )
     assert caught.value.detail == ("60 × lies in another span",)
     listed = [text for text in said if "[[Bonn]]" in text]
@@ -228,7 +228,7 @@ def misaligned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("misaligned")
 def test_spans_are_only_fitted_where_the_format_or_the_user_wants_it() -> None:
-    with pytest.raises(DataError, match=r"choose --align expand, contract, split or drop\n"):
+    with pytest.raises(DataError, match=r"set data.align to expand, contract, split or drop\n"):
         run("x.made", "out.conll", source="made")
     run("x.made", "out.conll", source="made", align="expand")
     assert "Acme\tB-ORG\nInc.\tI-ORG\n" in Path("out.conll").read_text()

@@ -80,7 +80,7 @@ def test_columns_can_be_named_and_numbers_get_names(tmp_path: Path) -> None:
     [
         ("a,O\nb,O\n1,200,O\n", ":3: found 3 columns, expected 2 as on most rows"),
         ("a,O\nb,\n", ":2: found no tag, expected one beside the token"),
-        ('a,O\n",O\n', ":2: is not CSV: unexpected end of data; fix the quotes, or read it with --from conll"),
+        ('a,O\n",O\n', ":2: is not CSV: unexpected end of data; fix the quotes, or set data.format to conll"),
         ("token,tag\na,1\nb,0\n", ": the tags are the numbers 0 to 1"),
         ("token,tag\na b,B-X O\nc d,O O\n" * 30 + "e,O O\n", ": found 1 tokens and 2 tags"),
         ("token,tag\na,B-X\nb,O\nc,Q:x\nd,I-X\n" * 3, ":4: tag 'Q:x' does not fit the scheme"),

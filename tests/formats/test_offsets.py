@@ -58,7 +58,7 @@ def test_an_offset_inside_a_character_is_an_error_that_shows_the_character() -> 
         TextOffsets("hé 😀", "utf-16", Place("a.jsonl", 3)).characters(4)
     assert error.value.message == (
         "a.jsonl:3: found an offset of 4 UTF-16 units, which is inside the character 😀 (U+1F600, from 3 to 5),"
-        " expected one between characters; if the file counts in another unit, say so (--offsets characters or bytes),"
+        " expected one between characters; if the file counts in another unit, set data.offsets to characters or bytes,"
         " otherwise fix the offset"
     )
 

@@ -11,6 +11,7 @@ from helpers import run_tagger
 
 from tagger.corpus.lines import files_of
 from tagger.errors import DataError
+from tagger.formats.convert import Settings
 from tagger.formats.reading import Readers, reading
 
 TOKENS = [["Hanna", "Berg", "left", "Kiel"], ["No", "one", "stayed"]]
@@ -57,11 +58,14 @@ def test_only_another_format_needs_a_temporary_folder(monkeypatch: pytest.Monkey
 
 def test_the_format_can_be_named_and_must_be_one_for_a_corpus() -> None:
     Path("a.jsonl").rename("unnamed")
-    with reading("jsonl") as readers:
+    with reading(Settings(source="jsonl")) as readers:
         assert content(readers, "unnamed") == [CONLL]
     with reading() as readers, pytest.raises(DataError, match=r"^unnamed: found jsonl, expected CoNLL as in a\.conll:"):
         readers.readable(["a.conll", "unnamed"])
-    with reading("jsn") as readers, pytest.raises(DataError, match=r"^data\.format: found 'jsn', expected one of"):
+    with (
+        reading(Settings(source="jsn")) as readers,
+        pytest.raises(DataError, match=r"^data\.format: found 'jsn', expected one of"),
+    ):
         readers.readable("unnamed")
 
 
@@ -75,7 +79,11 @@ def test_spans_that_do_not_fit_are_listed_and_errors_name_the_file_of_the_user()
         readers.readable("b.jsonl")
     assert caught.value.message.startswith("b.jsonl: found 1 span that conll cannot hold")
     assert any("b.jsonl:1: " in line and "Han" in line for line in caught.value.detail)
-    assert "tagger convert b.jsonl OUT.conll" in caught.value.detail[-1]
+    wrong = {**text, "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    Path("many.jsonl").write_text(f"{json.dumps(wrong)}\n" * 60)
+    with pytest.raises(DataError) as caught, reading() as readers:
+        readers.readable("many.jsonl")
+    assert "tagger convert many.jsonl OUT.conll shows all of them" in caught.value.detail
     with pytest.raises(DataError, match=r"^a\.jsonl \(as CoNLL\):2: wrong$"), reading() as readers:
         (path,) = files_of(readers.readable("a.jsonl").paths)
         raise DataError("wrong", path=path, line=2)

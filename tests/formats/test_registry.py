@@ -52,7 +52,7 @@ def test_a_folder_is_recognized_by_its_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("f.txt", "The first sentence is here .\nAnd another one .\n", "f.txt: neither its name nor its content says in which format the file is, expected --from"),
+        ("f.txt", "The first sentence is here .\nAnd another one .\n", "f.txt: neither its name nor its content says in which format the file is, expected its format; set data.format"),
         ("f", "", "f: neither its name nor its content"),
         ("missing.xyz", None, "missing.xyz: no such file"),
         ("f.xyz", b"\x89HDF\r\n\x1a\n" + bytes(64), "f.xyz: is an HDF5 file"),

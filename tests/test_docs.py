@@ -514,6 +514,7 @@ def test_every_format_is_documented() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| .* \| (yes|no) \| (yes|no) \| (tags|characters) \|$", text, re.MULTILINE)
     of = {format_.name: format_ for format_ in FORMATS}
     assert {name for name, *_ in rows} == set(of) == set(re.findall("^### (.*)$", text, re.MULTILINE))
-    for name, _, written, spans in rows:
+    for name, read, written, spans in rows:
+        assert (read == "yes") == of[name].is_read, name
         assert (written == "yes") == of[name].is_written, name
         assert (spans == "tags") == of[name].flat, name

@@ -21,8 +21,6 @@ from tagger.formats.convert import Settings, convert
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, ReadOptions, WriteOptions
 from tagger.formats.registry import FORMATS
 
-_WRITTEN_ONLY = ("spans", "marked", "html")
-
 # fmt: off
 WORDS = ["Anna", "Berg", "saw", "U.S.", ",", "1/2", "名古屋", "e\u0301", "😀", "#x", "-", "(", "a|b", '"']
 SIGNS = ["\t", " ", "\n", "\r", "\r\n", ",", '"', "/", "|", "#", "(", ")", "*", "[", "{", "}", ":", "-", "O", "B-PER",
@@ -76,8 +74,8 @@ def files(format_: Format, random_: random.Random, folder: Path) -> Path:
 
 def rounds(names: list[str], seeds: range) -> Iterator[tuple[str, int, str]]:
     """Yield the format, the seed and the traceback of each round that fails."""
-    known = [format_ for format_ in FORMATS if format_.name not in _WRITTEN_ONLY]
-    readable = [format_ for format_ in known if format_.is_written and (not names or format_.name in names)]
+    known = [format_ for format_ in FORMATS if format_.is_read and format_.is_written]
+    readable = [format_ for format_ in known if not names or format_.name in names]
     targets = [format_ for format_ in FORMATS if format_.blocks is not None]
     for seed in seeds:
         random_ = random.Random(seed)

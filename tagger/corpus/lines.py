@@ -37,11 +37,11 @@ def open_corpus(path: str | Path) -> BinaryIO:
     """
     if str(path) == "-":
         if sys.stdin is None:
-            raise DataError("<standard input>: is closed, expected CoNLL lines; name a file or redirect one")
+            raise DataError("<standard input>: is closed, expected a corpus; name a file or redirect one")
         return _corpus(sys.stdin.buffer, path)
     try:
         if Path(path).is_dir():
-            raise DataError(f"{path}: is a directory, expected a CoNLL file; name the file in it")
+            raise DataError(f"{path}: is a directory, expected a file; name the file in it")
         file = Path(path).open("rb")  # noqa: SIM115 (the stream that is returned closes it)
         if not str(path).endswith(".gz"):
             return _corpus(file, path, file)
@@ -132,7 +132,7 @@ class _Content(io.RawIOBase):
             remedy = foreign.remedy
             if self._path == shown_name("-"):
                 remedy = remedy.partition(", or rename")[0]
-            raise DataError(f"is {foreign.name}, expected CoNLL lines as text; {remedy}", path=self._path)
+            raise DataError(f"is {foreign.name}, expected a corpus as text; {remedy}", path=self._path)
 
     @staticmethod
     def _damage(error: Exception) -> str:

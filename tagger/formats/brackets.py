@@ -26,8 +26,9 @@ from tagger.formats.document import (
     Place,
     ReadOptions,
     WriteOptions,
+    encoded,
 )
-from tagger.formats.tagged import NO_TAG, TagWriter, WrittenSentence, encoded
+from tagger.formats.tagged import NO_TAG, TagWriter, WrittenSentence
 
 PART = "part"  # the field of a document that holds the number of its part
 _FIRST_PART = "000"
@@ -233,7 +234,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
             rows = zip(sentence.tokens, tags, _brackets(sentence), strict=True)
             lines += [f"{first} {i} {token} {tag} * - - - - {cell} -" for i, (token, tag, cell) in enumerate(rows)]
             lines.append("")
-        yield encoded("\n".join([*lines, _END, ""]), document, options)
+        yield encoded("\n".join([*lines, _END, ""]), document)
 
 
 def _brackets(sentence: WrittenSentence) -> list[str]:

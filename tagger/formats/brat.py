@@ -21,7 +21,7 @@ from tagger.corpus.encodings import wrong_byte
 from tagger.corpus.layout import check_encoding
 from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
-from tagger.formats.document import Document, DocumentSpan, Format, Place, ReadOptions, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, Format, Place, ReadOptions, WriteOptions, encoded
 from tagger.formats.json_fields import error_at, shown
 from tagger.formats.losses import report_losses
 from tagger.formats.offsets import TextOffsets
@@ -181,8 +181,8 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
             target.parent.mkdir(parents=True, exist_ok=True)
             lines = list(_lines(document, options))
             types.update(dict.fromkeys(span.type for span in document.spans))
-            target.with_name(target.name + _TEXT).write_bytes(_encoded(document.text, document))
-            target.with_name(target.name + _ANNOTATIONS).write_bytes(_encoded("".join(lines), document))
+            target.with_name(target.name + _TEXT).write_bytes(encoded(document.text, document))
+            target.with_name(target.name + _ANNOTATIONS).write_bytes(encoded("".join(lines), document))
         entities = "".join(f"{name}\n" for name in types)
         settings = f"[entities]\n{entities}\n[relations]\n\n[events]\n\n[attributes]\n"
         (path / _SETTINGS).write_text(settings, "utf-8", newline="")
@@ -226,14 +226,6 @@ def _lines(document: Document, options: WriteOptions) -> Iterator[str]:
             number += 1
             edges = ";".join(f"{offsets.units(start)} {offsets.units(end)}" for start, end in pieces)
             yield f"T{number}\t{span.type} {edges}\t{' '.join(document.text[start:end] for start, end in pieces)}\n"
-
-
-def _encoded(text: str, document: Document) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        text = "found half of a surrogate pair, expected a whole character; fix it"
-        raise error_at(document.place, text) from None
 
 
 def recognize(lines: list[str]) -> bool:

@@ -19,8 +19,8 @@ from tagger.corpus.layout import BLANKS, DOCSTART, Layout, looks_like_tag
 from tagger.corpus.lines import is_blank, open_corpus, read_lines, shown_name
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
-from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, encoded, refuse_doubts
+from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
+from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, refuse_doubts
 
 _MOST_COLUMNS = 10_000
 _KEYS = frozenset(("names", "token", "tag", "tag first", "rows"))
@@ -63,6 +63,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
 
     reader = TagReader(path, lambda: (_tagged(sentence) for sentence in sentences()), options)
     divides = not _has_header_of_label_studio(path)
+    if not divides:
+        options.note("the only -DOCSTART- line is the header of Label Studio's export: each sentence is a document")
     yield from _documents(sentences(), reader, layout, options.report, name, divides=divides)
 
 
@@ -215,7 +217,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
                 lines += [_line(columns, token, tag, others) for token, tag, others in triples]
             lines.append("")
         lines.append("")
-        yield encoded("\n".join(lines), document, options)
+        yield encoded("\n".join(lines), document)
 
 
 def _columns_of(

@@ -12,7 +12,7 @@ from tagger.corpus.schemes import OUTSIDE, UNTYPED, spans_from_tags
 from tagger.errors import DataError
 from tagger.formats.conllu_entities import PLAIN_COLUMNS, Source
 from tagger.formats.conllu_lines import FIELD, Columns, Sentence, misc_of, parse_sentence, spelled, with_misc
-from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions, encoded
 from tagger.formats.json_fields import error_at, shown
 from tagger.formats.losses import has_plain_tags, report_losses
 from tagger.formats.tags import Tokens, plain_tags, tags_of
@@ -38,12 +38,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
             lines.insert(0, _newdoc(document, options))
             has_newdoc = True
         grouped = grouped or has_newdoc
-        try:
-            yield "".join(f"{line}\n" for line in lines).encode()
-        except UnicodeEncodeError:
-            raise error_at(
-                document.place, "found half of a surrogate pair, expected a whole character; fix it"
-            ) from None
+        yield encoded("".join(f"{line}\n" for line in lines), document)
 
 
 def _newdoc(document: Document, options: WriteOptions) -> str:

@@ -26,8 +26,8 @@ from tagger.corpus.lines import open_corpus, read_lines, require_regular, shown_
 from tagger.corpus.notation import is_outside
 from tagger.corpus.survey import Shape, Survey, count_rows
 from tagger.errors import DataError
-from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, encoded, refuse_doubts
+from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
+from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, refuse_doubts
 
 _HEADER = ("document", "sentence", "token", "tag")
 _DELIMITERS = ",;\t|"
@@ -385,7 +385,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
             rows.writerows((name, n_sentences, *pair) for pair in zip(sentence.tokens, sentence.tags, strict=True))
             if DOCSTART in sentence.tokens:
                 options.report(document.error(f"a token {DOCSTART} will be read as a boundary", kind="token"))
-        yield encoded(text.getvalue(), document, options)
+        yield encoded(text.getvalue(), document)
 
 
 FORMAT = Format(

@@ -108,6 +108,18 @@ class Document:
         return DataError(text, path=self.place.path or None, line=self.place.line, kind=kind)
 
 
+def encoded(text: str, document: Document) -> bytes:
+    """Return what is written of a document as UTF-8.
+
+    Raises:
+        DataError: it holds half of a surrogate pair, which is not a character; any stand-in for it would be a loss.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise document.error("found half of a surrogate pair, expected a whole character; fix it") from None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """The settings for reading a format; each format uses those that it has a use for.
@@ -175,6 +187,7 @@ class Format:
         folder: whether the format is a folder of files.
         beside: the endings of other files in its folders, which do not mean this format by themselves.
         fields: which fields of documents that were read from other formats can be written; None for all.
+        is_read: whether it can be read; if not, `read` refuses.
         extra: the extra that brings the libraries it needs, or None.
     """
 
@@ -189,6 +202,7 @@ class Format:
     folder: bool = False
     beside: tuple[str, ...] = ()
     fields: frozenset[str] | None = frozenset()
+    is_read: bool = True
     extra: str | None = None
 
     @property

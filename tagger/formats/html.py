@@ -10,9 +10,8 @@ import functools
 import html
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
 from tagger.formats.losses import report_losses
-from tagger.formats.tagged import encoded
 from tagger.formats.written_only import never, refusing, rendered
 
 # A browser takes these characters for errors, so their pictures are shown: U+2400 for NUL, and so on.
@@ -64,7 +63,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         lines = f"{_PARAGRAPH}{body}{_PARAGRAPH_END}".replace(_PARAGRAPH + _PARAGRAPH_END, "")
         name = document.id if document.id is not None else f"Document {number}" if "\n" in document.text else None
         heading = "" if name is None else f"<h2><bdi>{_escaped(name)}</bdi></h2>\n"
-        yield encoded(f"<article>\n{heading}{lines}</article>\n", document, options)
+        yield encoded(f"<article>\n{heading}{lines}</article>\n", document)
     yield _TAIL.encode()
 
 
@@ -94,5 +93,6 @@ FORMAT = Format(
     suffixes=(".html", ".htm"),
     recognize=never,
     read=refusing("html"),
+    is_read=False,
     blocks=blocks,
 )

@@ -20,14 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tagger.errors import DataError
-from tagger.formats.document import (
-    Document,
-    DocumentSpan,
-    Format,
-    Place,
-    ReadOptions,
-    WriteOptions,
-)
+from tagger.formats.document import Document, DocumentSpan, Format, Place, ReadOptions, WriteOptions, encoded
 from tagger.formats.json_fields import (
     error_at,
     list_of,
@@ -208,12 +201,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
     for document in documents:
         report_losses(document, options, "Label Studio", ("tokens", "plain tags"))
         text = separator + as_json(_task(document, options), document.place)
-        try:
-            yield text.encode()
-        except UnicodeEncodeError:
-            raise error_at(
-                document.place, "found half of a surrogate pair, expected a whole character; fix it"
-            ) from None
+        yield encoded(text, document)
         separator = ",\n"
     yield b"[]\n" if separator == "[\n" else b"\n]\n"
 

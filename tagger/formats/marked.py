@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
 from tagger.formats.losses import report_losses
-from tagger.formats.tagged import encoded
 from tagger.formats.written_only import never, refusing, rendered
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]"})
@@ -27,7 +26,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         is_long = "\n" in text
         separator = "\n" if (was_long or is_long) and not is_first else ""
         was_long, is_first = is_long, False
-        yield encoded(f"{separator}{text}\n", document, options)
+        yield encoded(f"{separator}{text}\n", document)
 
 
 def _text(text: str, inside: bool) -> str:
@@ -45,5 +44,6 @@ FORMAT = Format(
     suffixes=(".marked", ".marked.txt"),
     recognize=never,
     read=refusing("marked"),
+    is_read=False,
     blocks=blocks,
 )

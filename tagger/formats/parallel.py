@@ -14,8 +14,8 @@ from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.lines import shown_name
 from tagger.corpus.survey import decoded_lines
 from tagger.errors import DataError
-from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, encoded, report_boundaries
+from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
+from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, report_boundaries
 
 # The endings of the names of both files: of the tokens and of the tags.
 _ENDINGS = (
@@ -110,8 +110,8 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
             sentences = writer.sentences(document)
             report_boundaries(document, sentences, options)
             for sentence in sentences:
-                tokens.write(encoded(" ".join(sentence.tokens) + "\n", document, options))
-                tags.write(encoded(" ".join(sentence.tags) + "\n", document, options))
+                tokens.write(encoded(" ".join(sentence.tokens) + "\n", document))
+                tags.write(encoded(" ".join(sentence.tags) + "\n", document))
 
 
 FORMAT = Format(

@@ -16,8 +16,8 @@ from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.lines import require_regular, shown_name
 from tagger.corpus.survey import decoded_lines
 from tagger.errors import DataError
-from tagger.formats.document import Document, Format, ReadOptions, WriteOptions
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, encoded, report_boundaries
+from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
+from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, report_boundaries
 
 _SEPARATORS = "/|"
 _PART_OF_SPEECH = re.compile(r"[A-Z]+\$?|\W+")
@@ -109,7 +109,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         sentences = writer.sentences(document)
         report_boundaries(document, sentences, options)
         pairs = (map("/".join, zip(sentence.tokens, sentence.tags, strict=True)) for sentence in sentences)
-        yield encoded("".join(f"{' '.join(line)}\n" for line in pairs), document, options)
+        yield encoded("".join(f"{' '.join(line)}\n" for line in pairs), document)
 
 
 FORMAT = Format(

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
 from tagger.formats.json_fields import error_at
 from tagger.formats.offsets import TextOffsets
-from tagger.formats.tagged import encoded
 from tagger.formats.written_only import never, refusing
 
 HEADER = ("document", "start", "end", "type", "probability", "text")
@@ -27,7 +26,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         name = str(number) if document.id is None else document.id
         offsets = TextOffsets(document.text, options.offsets, document.place)
         lines = ["\t".join(_cells(document, span, name, offsets)) + "\n" for span in document.spans]
-        yield encoded("".join(lines), document, options)
+        yield encoded("".join(lines), document)
 
 
 def _cells(document: Document, span: DocumentSpan, name: str, offsets: TextOffsets) -> tuple[str, ...]:
@@ -43,5 +42,6 @@ FORMAT = Format(
     suffixes=(".spans", ".spans.tsv"),
     recognize=never,
     read=refusing("spans"),
+    is_read=False,
     blocks=blocks,
 )

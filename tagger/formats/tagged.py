@@ -349,12 +349,3 @@ def report_boundaries(document: Document, sentences: Sequence[WrittenSentence], 
     if len(sentences) != 1:
         text = "documents of several sentences, or of none, do not keep their boundaries"
         options.report(document.error(text, kind="boundary"))
-
-
-def encoded(text: str, document: Document, options: WriteOptions) -> bytes:
-    """Return text as UTF-8; half characters (lone surrogates, which JSON can hold) become `?` and are reported."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        options.report(document.error("half characters (lone surrogates) are written as '?'", kind="surrogate"))
-        return text.encode("utf-8", "replace")

@@ -18,14 +18,14 @@ from tagger.errors import DataError
 TEXT = "".join(f"EU{i}\tB-ORG\nsays\tO\n\n" for i in range(4000))
 PACKED = gzip.compress(TEXT.encode(), mtime=0)
 INPUTS: dict[str, tuple[str, bytes, str]] = {
-    "gzip without .gz": ("f", PACKED, "is gzip, expected CoNLL lines as text; unpack it with gunzip, or rename it"),
+    "gzip without .gz": ("f", PACKED, "is gzip, expected a corpus as text; unpack it with gunzip, or rename it"),
     "truncated": ("f.gz", PACKED[:-9], "is truncated gzip: its end is missing; get the file again"),
     "empty": ("f.gz", b"", "is empty (0 bytes), expected gzip, as its name ends in .gz; get the file again"),
     "not gzip": ("f.gz", TEXT.encode(), "is not gzip, expected it, as its name ends in .gz; remove .gz from the name"),
     "checksum": ("f.gz", PACKED[:-5] + b"x" + PACKED[-4:], "is damaged gzip: its checksum does not match its content;"),
     "trailing": ("f.gz", PACKED + b"x", "holds other bytes after its gzip data, expected nothing there; get the file"),
-    "UTF-16": ("f", TEXT.encode("utf-16-be"), "is UTF-16, expected CoNLL lines as text; convert it with iconv -f UTF-16BE"),
-    "random": ("f", random.Random(3).randbytes(3_000_000), "is binary data, expected CoNLL lines as text; a corpus is"),
+    "UTF-16": ("f", TEXT.encode("utf-16-be"), "is UTF-16, expected a corpus as text; convert it with iconv -f UTF-16BE"),
+    "random": ("f", random.Random(3).randbytes(3_000_000), "is binary data, expected a corpus as text; a corpus is"),
 }  # fmt: skip
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "check": lambda name: ["check", name],
@@ -94,4 +94,4 @@ def test_the_hostile_cases_are_one_clear_error_each(corpora: Path) -> None:
     for name in ("binary-40k", "train"):
         result = run_tagger("check", corpora / "cases" / "9-gz-no-suffix" / name)
         assert result.exit_code == 1
-        assert "expected CoNLL lines as text" in result.first_error
+        assert "expected a corpus as text" in result.first_error

@@ -35,7 +35,7 @@ def test_the_error_of_a_file_that_cannot_be_opened_says_why(tmp_path: Path, monk
     for name, message in {
         "absent.conll": f"absent.conll: no such file; check the path (the working directory is {tmp_path.name}/)",
         "absent.gz": f"absent.gz: no such file; check the path (the working directory is {tmp_path.name}/)",
-        ".": ".: is a directory, expected a CoNLL file; name the file in it",
+        ".": ".: is a directory, expected a file; name the file in it",
     }.items():
         with pytest.raises(DataError) as caught:
             open_corpus(name)
@@ -108,8 +108,8 @@ def test_gz_members_and_padding_are_read(tmp_path: Path) -> None:
 def test_content_that_is_not_text_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "corpus.conll"
     for data, message in (
-        (_PACKED, "is gzip, expected CoNLL lines as text; unpack it with gunzip, or rename it so that its name ends in .gz"),
-        (_TEXT.decode().encode("utf-16-le"), "is UTF-16, expected CoNLL lines as text; convert it with iconv -f UTF-16LE -t UTF-8"),
+        (_PACKED, "is gzip, expected a corpus as text; unpack it with gunzip, or rename it so that its name ends in .gz"),
+        (_TEXT.decode().encode("utf-16-le"), "is UTF-16, expected a corpus as text; convert it with iconv -f UTF-16LE -t UTF-8"),
     ):  # fmt: skip
         path.write_bytes(data)
         for size in (-1, 1):
@@ -130,7 +130,7 @@ def test_standard_input_is_refused_before_it_ends(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe))
         with pytest.raises(DataError) as caught:
             next(read_sentences(open_corpus("-"), Layout(), path="<standard input>", pauses=True))
-    assert caught.value.message == ("<standard input>: is gzip, expected CoNLL lines as text; unpack it with gunzip")
+    assert caught.value.message == ("<standard input>: is gzip, expected a corpus as text; unpack it with gunzip")
 
 
 def test_a_large_packed_file_is_refused_at_once(tmp_path: Path) -> None:

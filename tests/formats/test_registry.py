@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import DataError
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, Place, WriteOptions
 from tagger.formats.registry import FORMATS, guess_source, guess_target, named
 
 BRACKETS = "#begin document (x); part 000\nx 0 0 Anna NNP * - - - - (PER) -\n\n#end document\n"
@@ -89,3 +90,14 @@ def test_formats_have_names() -> None:
 def test_nothing_is_recognized_in_nothing(format_: object) -> None:
     assert not format_.recognize([])  # type: ignore[attr-defined]
     assert not format_.recognize([""])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("format_", [form for form in FORMATS if form.blocks is not None], ids=lambda form: form.name)
+def test_half_a_surrogate_pair_is_refused_by_every_format_that_is_written_in_blocks(format_: Format) -> None:
+    document = Document(
+        text="\ud800 b", spans=(DocumentSpan("X", 0, 1),), sentences=((DocumentToken(0, 1), DocumentToken(2, 3)),),
+        place=Place("f", 3),
+    )  # fmt: skip
+    assert format_.blocks is not None
+    with pytest.raises(DataError, match=r"^f:3: found half of a surrogate pair"):
+        list(format_.blocks([document], WriteOptions()))

@@ -16,6 +16,7 @@ from tagger.formats.jsonl_forms import FLAT_FIELDS
 from tagger.formats.output import check_target, write_documents
 from tagger.formats.registry import guess_source, guess_target, named
 from tagger.formats.reports import SHOWN, Reports
+from tagger.formats.standard_input import read_standard_input
 from tagger.wording import counted
 
 _MOST_TYPES = 20
@@ -79,7 +80,9 @@ def convert(
     summary = Summary(say, read, written)
     reading = dataclasses.replace(settings.read, report=summary.not_kept.add, note=lambda text: say(f"note: {text}"))
     writing = dataclasses.replace(settings.write, report=summary.not_kept.add)
-    documents = _fitted(read.read(Path(source), reading), settings, written, summary, shown_name(source))
+    twice = source == "-" and read.flat
+    found = read_standard_input(read, reading) if twice else read.read(Path(source), reading)
+    documents = _fitted(found, settings, written, summary, shown_name(source))
     if place is not None:
         write_documents(documents, place, written, writing)
     elif written.blocks is not None:

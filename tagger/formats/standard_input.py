@@ -1,0 +1,47 @@
+"""Standard input for formats that are read more than once: their tags are settled before their documents are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tagger.corpus.lines import shown_name
+from tagger.errors import DataError
+from tagger.formats.document import Document, Format, Place, ReadOptions
+
+_NAME = shown_name("-")
+
+
+def read_standard_input(format_: Format, options: ReadOptions) -> Iterator[Document]:
+    """Yield the documents of standard input, which is stored in a temporary file while they are read.
+
+    Documents, reports and errors name standard input.
+    """
+    if sys.stdin is None:
+        yield from format_.read(Path("-"), options)  # it says that standard input is closed
+        return
+    with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
+        path = Path(folder, "input")
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as error:
+            text = f"cannot be stored for reading it twice: {error.strerror or error}; write it to a file first"
+            raise DataError(text, path=_NAME) from None
+
+        def original(text: str) -> str:
+            return text.replace(str(path), _NAME)
+
+        def report(error: DataError) -> None:
+            options.report(DataError(original(error.text), path=_NAME, line=error.line, kind=error.kind))
+
+        own = dataclasses.replace(options, report=report, note=lambda text: options.note(original(text)))
+        try:
+            for document in format_.read(path, own):
+                yield dataclasses.replace(document, place=Place(_NAME, document.place.line))
+        except DataError as error:
+            raise DataError(original(error.message), detail=list(map(original, error.detail))) from None

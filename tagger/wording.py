@@ -29,6 +29,8 @@ def with_options(text: str, options: Mapping[str, str]) -> str:
     >>> with_options("set data.columns.tag to 2", {"columns": "--columns"})
     'set tag in --columns to 2'
     """
+    if not options:
+        return text
     any_name = "|".join(map(re.escape, options))
     if "columns" in options:
         text = re.sub(r"\bdata\.columns\.(\w+)", rf"\1 in {options['columns']}", text)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from tagger.cli import console
-from tagger.cli.options import layout_options
+from tagger.cli.options import layout_options, with_own_options
 from tagger.corpus.schemes import SCHEME_NAMES, SCHEMES
-from tagger.errors import TaggerError
-from tagger.wording import with_options
 
-_OPTIONS_FOR_KEYS = {
-    **{name: f"--{name}" for name in ("columns", "delimiter", "encoding", "names", "offsets", "align", "overlap")},
-    "format": "--from",
-    "scheme": "--from-scheme",
-}
 _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 
 
@@ -79,8 +70,7 @@ def convert(
     if columns is not None:
         read["columns"] = parse_named_columns(columns)
     if names is not None:
-        with _own_options():
-            read["names"] = parse_names(names)
+        read["names"] = parse_names(names)
     write: dict[str, Any] = {name: given[name] for name in ("scheme", "fields") if name in given}
     if "to_offsets" in given:
         write["offsets"] = given["to_offsets"]
@@ -96,26 +86,11 @@ def convert(
     )
     if out == "-":
         console.refuse_own_output(source)
-    with _own_options():
-        convert_file(source, out, settings, say=_say, out=console.write)
+    convert_file(source, out, settings, say=_say, out=console.write)
 
 
 def _say(text: str) -> None:
-    console.say(_with_own_options(text))
-
-
-@contextlib.contextmanager
-def _own_options() -> Iterator[None]:
-    """Make errors name the options of this command, where other commands have a key or option of another name."""
-    try:
-        yield
-    except TaggerError as error:
-        message, *detail = map(_with_own_options, (error.message, *error.detail))
-        raise TaggerError(message, detail=detail) from None
-
-
-def _with_own_options(text: str) -> str:
-    return with_options(text, _OPTIONS_FOR_KEYS)
+    console.say(with_own_options(text))
 
 
 def parse_named_columns(text: str) -> dict[str, int | str]:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
 _CONFIG_BYTES = 1 << 17  # of a file that may be a config
-_LAYOUT_OPTIONS = {name: f"--{name}" for name in ("columns", "delimiter", "encoding")}
+_LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
+# Key of the section `data` → the options for it, of which a command has the first one, another one, or none.
+_OPTIONS = {
+    **{name: (f"--{name}",) for name in (*_LAYOUT_OPTIONS, "names", "offsets", "align", "overlap")},
+    "format": ("--from",),
+    "scheme": ("--from-scheme", "--scheme"),
+}
 _LONGEST_POINTER = 8192  # bytes
 _NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
@@ -137,12 +143,19 @@ def _check_features(columns: dict[str, int], features: tuple[str, ...]) -> None:
             )
 
 
+def with_own_options(text: str) -> str:
+    """Return a message in which the options of the running command take the place of keys of the config."""
+    own = {option for parameter in click.get_current_context().command.params for option in parameter.opts}
+    found = {key: next((option for option in options if option in own), None) for key, options in _OPTIONS.items()}
+    return with_options(text, {key: option for key, option in found.items() if option is not None})
+
+
 @contextlib.contextmanager
 def _keys_as_options() -> Iterator[None]:
     try:
         yield
     except TaggerError as error:
-        message, *detail = (with_options(line, _LAYOUT_OPTIONS) for line in (error.message, *error.detail))
+        message, *detail = map(with_own_options, (error.message, *error.detail))
         raise TaggerError(message, detail=detail) from None
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import pytest
 
-from tagger.cli.options import POINTER, named_or_last_model, remember_model
+from tagger.cli.commands import cli
+from tagger.cli.options import POINTER, named_or_last_model, remember_model, with_own_options
 from tagger.errors import ModelError
 
 REMEDY = "; delete it, or name a model with --model"
@@ -81,3 +83,16 @@ def test_a_pipe_or_a_link_under_the_name_of_the_new_record_is_not_used(tmp_path:
     assert Path("mine").read_text() == "mine"
     remember_model("m")
     assert named_or_last_model(None) == Path("m")
+
+
+def test_messages_name_the_options_that_the_running_command_has() -> None:
+    text = "set data.format, data.scheme, data.align or data.encoding"
+    for name, expected in (
+        ("convert", "set --from, --from-scheme, --align or --encoding"),
+        ("check", "set data.format, --scheme, data.align or --encoding"),
+        ("eval", "set data.format, data.scheme, data.align or --encoding"),
+        ("predict", "set --from, data.scheme, data.align or --encoding"),
+        ("train", text),
+    ):
+        with click.Context(cli.commands[name]):
+            assert with_own_options(text) == expected

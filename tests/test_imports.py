@@ -15,7 +15,7 @@ CHAIN = (
     {"wording"},
     {"errors"},
     {"inputs", "machine"},
-    {"architecture", "atomic", "corpus", "config_file"},
+    {"architecture", "atomic", "corpus", "config_file", "text"},
     {"vectors", "model_dir", "config", "formats"},
     {"check"},
     {"prediction"},
@@ -38,7 +38,9 @@ CONFINED = {
     "seqeval": {"evaluation"},
     "scipy": {"evaluation"},
     "pyarrow": {"formats"},
-    "spacy": {"formats"},
+    "spacy": {"formats", "text"},
+    "sentencex": {"text"},
+    "icu4py": {"text"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Raw text, cut into sentences and tokens."""

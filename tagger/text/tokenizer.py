@@ -1,0 +1,205 @@
+"""Tokenizers: raw text in, sentences of tokens out, as places in the text.
+
+sentencex finds the sentences of all languages, and spaCy's rules the tokens of most. ICU's dictionaries cut the
+languages for which spaCy has no rules of its own, most of which are written without blanks. None of them is imported
+before a tokenizer is loaded. docs/decisions/0007-tokenizers.md says why these, with numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tagger.errors import DataError
+
+DEFAULT_LANGUAGE = "en"
+Tokens = list[tuple[int, int]]
+# spaCy would need other libraries for these, or cut them into single characters.
+_WITH_DICTIONARY = frozenset(("bo", "ja", "km", "ko", "lo", "my", "th", "vi", "zh"))
+_WITHOUT_BLANKS = _WITH_DICTIONARY - {"ko", "vi"}
+_EMPTY_LINE = re.compile(r"(?>\r\n|\r|\n)[ \t]*(?>\r\n|\r|\n)\s*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FILLED = re.compile(r"\S+")
+# The time of spaCy's rules grows with the square of the signs at the edges of a word, and no word is so long.
+_LONGEST = 1000
+_MOST_STRINGS = 500_000  # spaCy remembers each distinct token; it starts over when there are so many
+# spaCy's rule cuts words at all of these; in the Penn Treebank, and nearly everywhere else, a hyphen is part of a word.
+_ALL_DASHES, _DASHES = "(?:-|–|—|--|---|——|~)", "(?:–|—|--|---|——)"
+
+
+class Tokenizer:
+    """The tokenizer of a language, which `load_tokenizer` returns.
+
+    Attributes:
+        name: its name and version, as in `spaCy en 3.8`.
+        language: the language, as in `en`.
+        joiner: what stands between most tokens of a text: a blank, or nothing.
+    """
+
+    def __init__(
+        self, name: str, language: str, cut: Callable[[str], Tokens], split: Callable[[str], list[str]]
+    ) -> None:
+        self.name, self.language = name, language
+        self.joiner = "" if language in _WITHOUT_BLANKS else " "
+        self._cut, self._split = cut, split
+
+    def sentences(self, text: str) -> Iterator[list[tuple[int, int]]]:
+        """Yield the sentences of a text in order, each as the start and the end (exclusive) of its tokens.
+
+        Each character of the text that is not blank is in exactly one token, and no token holds a blank. An empty line
+        always ends a sentence.
+        """
+        text = _SURROGATE.sub("\ufffd", text)
+        start = 0
+        for end in [*(match.end() for match in _EMPTY_LINE.finditer(text)), len(text)]:
+            for first, last in self._edges(text, start, end):
+                tokens = list(self._tokens(text[first:last], first))
+                if tokens:
+                    yield tokens
+            start = end
+
+    def _edges(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the sentences of a paragraph."""
+        parts = self._split(text[start:end]) if not text[start:end].isspace() else []
+        for part in parts:
+            last = start + len(part)
+            if text[start:last] != part:  # the library has changed it: the rest is one sentence
+                break
+            yield start, last
+            start = last
+        if start < end:
+            yield start, end
+
+    def _tokens(self, sentence: str, offset: int) -> Iterator[tuple[int, int]]:
+        """Yield the tokens of a sentence that begins at an offset."""
+        at = 0
+        for start, end in self._cut(sentence):
+            if start > at:  # what the library has left out, if it is not blank
+                yield from _filled(sentence, at, start, offset)
+            yield from _filled(sentence, max(at, start), end, offset)
+            at = max(at, end)
+        yield from _filled(sentence, at, len(sentence), offset)
+
+
+def _filled(text: str, start: int, end: int, offset: int) -> Iterator[tuple[int, int]]:
+    for match in _FILLED.finditer(text, start, end):
+        yield offset + match.start(), offset + match.end()
+
+
+def languages() -> list[str]:
+    """Return the languages that a tokenizer can be loaded for.
+
+    Raises:
+        DataError: the libraries are not installed.
+    """
+    found = importlib.util.find_spec("spacy")
+    if found is None or found.origin is None:
+        raise _missing("spaCy")
+    folders = (
+        folder.name for folder in (Path(found.origin).parent / "lang").iterdir() if (folder / "__init__.py").exists()
+    )
+    return sorted({*folders, *_WITH_DICTIONARY})
+
+
+def is_installed() -> bool:
+    """Return whether the libraries of the extra are there, without importing them."""
+    return all(importlib.util.find_spec(name) is not None for name in ("spacy", "sentencex", "icu4py"))
+
+
+def load_tokenizer(language: str) -> Tokenizer:
+    """Return the tokenizer of a language.
+
+    Raises:
+        DataError: there is no such language, or the libraries are not installed.
+    """
+    sentencex = _library("sentencex")
+    known = languages()
+    if language not in known:
+        near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise DataError(f"language: found {language!r}, expected one of {', '.join(known)}{meant}")
+    name, cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
+    return Tokenizer(name, language, cut, lambda text: list(sentencex.segment(language, text)))
+
+
+def _missing(name: str) -> DataError:
+    return DataError(
+        f"raw text: found no {name}, expected it to cut text into tokens; pip install 'twobranch-tagger[text]'"
+    )
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise _missing(name) from None
+
+
+def _version(package: str) -> str:
+    return ".".join(importlib.metadata.version(package).split(".")[:2])
+
+
+def _dictionary(language: str) -> tuple[str, Callable[[str], Tokens]]:
+    breakers = _library("icu4py.breakers")
+
+    def cut(text: str) -> Tokens:
+        tokens, start = [], 0
+        for part in breakers.WordBreaker(text, language):
+            end = start + len(part)
+            tokens.append((start, end))
+            start = end
+        return tokens
+
+    return f"ICU {language} {_version('icu4py')}", cut
+
+
+def _rules(language: str) -> tuple[str, Callable[[str], Tokens]]:
+    """Return the name and the rules of spaCy for a language."""
+    _library("spacy")
+    rules = _SpacyRules(language)
+    return f"spaCy {language} {_version('spacy')}", rules.cut
+
+
+class _SpacyRules:
+    """spaCy's rules of a language, but for words with hyphens, which stay whole."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._tokenizer = self._loaded()
+
+    def _loaded(self) -> Any:
+        import spacy
+        from spacy.util import compile_infix_regex
+
+        pipeline = spacy.blank(self._language)
+        infixes = [str(rule).replace(_ALL_DASHES, _DASHES) for rule in pipeline.Defaults.infixes or ()]
+        if infixes:
+            pipeline.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
+        return pipeline.tokenizer
+
+    def cut(self, text: str) -> Tokens:
+        if len(self._tokenizer.vocab.strings) > _MOST_STRINGS:
+            self._tokenizer = self._loaded()
+        tokens = Tokens()
+        for start, end in _pieces(text):
+            tokens += [
+                (start + token.idx, start + token.idx + len(token)) for token in self._tokenizer(text[start:end])
+            ]
+        return tokens
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places of pieces of a text in which no run of other characters than blanks is longer than a limit."""
+    start = 0
+    if len(text) > _LONGEST:
+        for match in _FILLED.finditer(text):
+            for end in range(match.start() + _LONGEST, match.end(), _LONGEST):
+                yield start, end
+                start = end
+    yield start, len(text)

@@ -41,6 +41,7 @@ _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 @click.option(
     "--from-scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags in IN. Default: auto."
 )
+@click.option("--language", metavar="LANGUAGE", help="Language of texts that are cut into tokens. Default: en.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @layout_options
 def convert(
@@ -61,6 +62,7 @@ def convert(
     from tagger.formats.convert import Settings
     from tagger.formats.convert import convert as convert_file
     from tagger.formats.document import ReadOptions, WriteOptions
+    from tagger.formats.tokenizing import tokenizing
 
     source = options.pop("in")  # a keyword of Python
     given = {name: value for name, value in options.items() if value is not None}
@@ -83,6 +85,7 @@ def convert(
         read=ReadOptions(**read),
         write=WriteOptions(**write),
         force=force,
+        tokenize=tokenizing(given.get("language"), _say),
     )
     if out == "-":
         console.refuse_own_output(source)

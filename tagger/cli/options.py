@@ -27,7 +27,7 @@ _CONFIG_BYTES = 1 << 17  # of a file that may be a config
 _LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
 # Key of the section `data` → the options for it, of which a command has the first one, another one, or none.
 _OPTIONS = {
-    **{name: (f"--{name}",) for name in (*_LAYOUT_OPTIONS, "names", "offsets", "align", "overlap")},
+    **{name: (f"--{name}",) for name in (*_LAYOUT_OPTIONS, "names", "offsets", "align", "overlap", "language")},
     "format": ("--from",),
     "scheme": ("--from-scheme", "--scheme"),
 }

@@ -59,6 +59,9 @@ class Document:
         id: the name of the document in its format, or None.
         fields: what else the format says about the document, which is written back to the same format.
         place: where the document stands in its file, for messages.
+        is_piece: whether the text is a piece of a longer one that was cut into documents; one behind another, their
+            texts are that text.
+        offset: the number of characters of the longer text before this piece.
 
     Raises:
         DataError: a span or a token is empty or outside the text, or the tokens are not in the order of the text.
@@ -70,6 +73,8 @@ class Document:
     id: str | None = None
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     place: Place = Place("")
+    is_piece: bool = False
+    offset: int = 0
 
     def __post_init__(self) -> None:
         length = len(self.text)
@@ -131,6 +136,7 @@ class ReadOptions:
         offsets: the unit in which the file counts characters.
         names: the names of the tags, if the file numbers them.
         columns: column name → index or name, for formats with columns.
+        language: the language of the texts, or None if it is not known; it decides how they are cut into tokens.
         report: called with each thing that cannot be kept or that is wrong but can be passed over (a discontinuous
             span, say); the caller counts and shows them. Nothing is dropped without a call.
         note: called with each thing that was found or chosen, such as the columns that are read.
@@ -142,6 +148,7 @@ class ReadOptions:
     offsets: Offsets = "characters"
     names: tuple[str, ...] = ()
     columns: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
+    language: str | None = None
     report: Callable[[DataError], None] = lambda error: None
     note: Callable[[str], None] = lambda text: None
 

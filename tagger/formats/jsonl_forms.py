@@ -43,7 +43,9 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
 
 def _own(document: Document, options: WriteOptions) -> Iterator[Record]:
     offsets = TextOffsets(document.text, options.offsets, document.place)
-    record = {**_id(document), "text": document.text}
+    record: Record = {**_id(document), "text": document.text}
+    if document.is_piece:
+        record["offset"] = document.offset
     if document.sentences is not None:
         tags = _own_tags(document, options.scheme)
         if tags is not None and not has_plain_tags(document):

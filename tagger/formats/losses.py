@@ -29,6 +29,7 @@ _LOSSES: dict[str, Callable[[Document], bool]] = {
     "plain tags": has_plain_tags,
     "characters outside tokens": has_text_outside,
     "probabilities": lambda document: any(span.probability is not None for span in document.spans),
+    "spans": lambda document: bool(document.spans),
     "names of documents": lambda document: document.id is not None,
 }
 

@@ -18,11 +18,18 @@ _BLANK = re.compile(r"(\s)")
 
 
 def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[bytes]:
-    """Yield the text of each document, with a blank line beside each that has several lines."""
+    """Yield the text of each document, with a blank line beside each that has several lines.
+
+    Between the pieces of a longer text nothing is added, so that it stays as it is around the marks.
+    """
     was_long, is_first = False, True
     for document in documents:
         report_losses(document, options, "marked", ("plain tags", "probabilities", "names of documents"))
-        text = rendered(document, options, text=_text, opened=lambda span: "[", closed=_closed).removesuffix("\n")
+        text = rendered(document, options, text=_text, opened=lambda span: "[", closed=_closed)
+        if document.is_piece:
+            yield encoded(text, document)
+            continue
+        text = text.removesuffix("\n")
         is_long = "\n" in text
         separator = "\n" if (was_long or is_long) and not is_first else ""
         was_long, is_first = is_long, False

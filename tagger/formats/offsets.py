@@ -34,6 +34,11 @@ class TextOffsets:
     def __init__(self, text: str, unit: Offsets, place: Place = Place("")) -> None:  # noqa: B008 (it is frozen)
         self._text, self._unit, self._place = text, unit, place
 
+    @property
+    def counts_characters(self) -> bool:
+        """Whether the unit is a character."""
+        return self._unit == "characters"
+
     @functools.cached_property
     def is_plain(self) -> bool:
         """Whether each character of the text is one unit, so that no offset changes."""

@@ -13,10 +13,11 @@ from tagger.corpus.labels import Labels
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of
 from tagger.errors import DataError, TaggerError
-from tagger.formats import conll, conllu
+from tagger.formats import conll, conllu, text
 from tagger.formats.convert import NO_SUCH_TYPE, Settings, convert
 from tagger.formats.document import ReadOptions
 from tagger.formats.registry import guess_source, named
+from tagger.formats.tokenizing import tokenizing
 
 # Formats that are read as they are: `corpus` knows their columns, and keeps their bytes.
 _READ_AS_THEY_ARE = (conll.FORMAT.name, conllu.FORMAT.name)
@@ -28,10 +29,11 @@ def settings_of(given: Mapping[str, Any], labels: Labels) -> Settings:
     """Return the settings for converting the files of a config.
 
     Args:
-        given: the keys of the config that say how to convert, as `DataConfig.conversion` returns them.
+        given: the keys of the config that say how to convert, as `DataConfig.conversion` returns them, and
+            `language`.
         labels: the rules for types; spans of types that are left out need not fit the tokens.
     """
-    names = ("encoding", "scheme", "delimiter", "columns", "offsets")
+    names = ("encoding", "scheme", "delimiter", "columns", "offsets", "language")
     read = ReadOptions(**{name: given[name] for name in names if name in given}, names=tuple(given.get("names", ())))
     return Settings(
         source=given.get("format"),
@@ -101,6 +103,8 @@ class Readers:
                 name = guess_source(Path(path))[0].name
             except DataError:
                 return None  # reading it as CoNLL says what is wrong with it
+            if name == text.FORMAT.name:
+                return None  # there are no tags in it, which reading it as CoNLL says best
         # Numbered tags get their names only when they are converted.
         return None if name in _READ_AS_THEY_ARE and not self._settings.read.names else name
 
@@ -116,8 +120,13 @@ class Readers:
         target = Path(folder) / Path(path).name.removesuffix(".gz")
         self._names[str(target)] = f"{path} (as CoNLL)"
         lines: list[str] = []
+        settings = dataclasses.replace(
+            self._settings,
+            source=name,
+            target=conll.FORMAT.name,
+            tokenize=tokenizing(self._settings.read.language, lines.append),
+        )
         try:
-            settings = dataclasses.replace(self._settings, source=name, target=conll.FORMAT.name)
             convert(path, str(target), settings, say=lines.append)
         except DataError as error:
             # What is too long is cut at its end.

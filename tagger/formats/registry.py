@@ -23,6 +23,7 @@ from tagger.formats import (
     parquet,
     slashed,
     spans,
+    text,
     webanno,
 )
 from tagger.formats.document import Format
@@ -43,6 +44,7 @@ FORMATS: tuple[Format, ...] = (
     spans.FORMAT,
     marked.FORMAT,
     html.FORMAT,
+    text.FORMAT,
     conll.FORMAT,
 )
 _BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -68,7 +70,8 @@ def guess_source(path: Path) -> tuple[Format, str]:
     """Return the format of a file or folder that is to be read, and what it was guessed from.
 
     The content decides, and the name where the content does not. Only if the content says no more than that there are
-    columns does another name than CoNLL's win.
+    columns does another name than CoNLL's win. A file is raw text only if its lines look like that and like nothing
+    else: a name that ends in .txt says nothing.
 
     Raises:
         DataError: the file cannot be opened, or neither its name nor its content tell.
@@ -86,7 +89,7 @@ def guess_source(path: Path) -> tuple[Format, str]:
     if path.is_dir():
         found = [format_ for format_ in FORMATS if format_.folder and _holds(path, format_.suffixes)]
         return _one(found, path, "because of the names of its files", "folder")
-    by_name = _with_suffix(path)
+    by_name = [format_ for format_ in _with_suffix(path) if format_ is not text.FORMAT]
     try:
         lines = _first_lines(path)
     except DataError:
@@ -94,6 +97,9 @@ def guess_source(path: Path) -> tuple[Format, str]:
             raise
         lines = []
     by_content = [format_ for format_ in FORMATS if lines and format_.recognize(lines)]
+    if text.FORMAT in by_content:
+        others = [format_ for format_ in by_content if format_ not in (text.FORMAT, conll.FORMAT)]
+        by_content = others or [conll.FORMAT if conll.FORMAT in by_name else text.FORMAT]
     if by_name and conll.FORMAT not in by_name:
         by_content = [format_ for format_ in by_content if format_ is not conll.FORMAT]
     if by_content:

@@ -123,7 +123,7 @@ def load_tokenizer(language: str) -> Tokenizer:
     if language not in known:
         near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
-        raise DataError(f"language: found {language!r}, expected one of {', '.join(known)}{meant}")
+        raise DataError(f"data.language: found {language!r}, expected one of {', '.join(known)}{meant}")
     name, cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
     return Tokenizer(name, language, cut, lambda text: list(sentencex.segment(language, text)))
 

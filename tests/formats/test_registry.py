@@ -53,7 +53,7 @@ def test_a_folder_is_recognized_by_its_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("f.txt", "The first sentence is here .\nAnd another one .\n", "f.txt: neither its name nor its content says in which format the file is, expected its format; set data.format"),
+        ("f.txt", "The first line is here\nAnd another one\n", "f.txt: neither its name nor its content says in which format the file is, expected its format; set data.format"),
         ("f", "", "f: neither its name nor its content"),
         ("missing.xyz", None, "missing.xyz: no such file"),
         ("f.xyz", b"\x89HDF\r\n\x1a\n" + bytes(64), "f.xyz: is an HDF5 file"),
@@ -71,9 +71,15 @@ def test_what_cannot_be_told_is_an_error(tmp_path: Path, name: str, content: str
 
 
 def test_the_format_to_write_is_told_by_the_name() -> None:
-    for name, expected in (("a.conll", "conll"), ("a.csv.gz", "csv"), ("A.IOB2", "conll")):
+    for name, expected in (
+        ("a.conll", "conll"),
+        ("a.csv.gz", "csv"),
+        ("A.IOB2", "conll"),
+        ("a.txt", "text"),
+        ("a.marked.txt", "marked"),
+    ):
         assert guess_target(Path(name))[0].name == expected
-    for name in ("a", "a.txt", "-"):
+    for name in ("a", "a.xyz", "-"):
         with pytest.raises(DataError, match="expected --to FORMAT; name one of"):
             guess_target(Path(name))
     with pytest.raises(DataError, match="<standard input>: has no name"):

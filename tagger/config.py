@@ -100,6 +100,7 @@ class DataConfig(_Section):
     align: Literal["error", "expand", "contract", "split", "drop"] | None = None
     overlap: Literal["error", "longest", "first", "outer", "inner"] | None = None
     labels: LabelsConfig = LabelsConfig()
+    language: Annotated[str, Field(min_length=1)] | None = None
     scheme: Literal["auto", "IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU", "BIOS", "BIOE", "IO", "none"] = "auto"
     encoding: str = "utf-8"
     tag_key: Annotated[str, Field(min_length=1)] | None = None

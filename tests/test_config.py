@@ -152,7 +152,7 @@ def test_defaults_match_the_contract() -> None:
     contract = yaml.safe_load(
         """
         data: {dev: 0.1, test: null, columns: {}, delimiter: null, comments: auto, format: null, names: null,
-               offsets: null, align: null, overlap: null, labels: {keep: null, map: {}}, scheme: auto,
+               offsets: null, align: null, overlap: null, labels: {keep: null, map: {}}, language: null, scheme: auto,
                encoding: utf-8, tag_key: null, several_tags: null, ragged: null, trust: false, max_length: null}
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}

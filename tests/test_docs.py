@@ -366,6 +366,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[gpu]",
         ".[parquet]",
         ".[spacy]",
+        ".[text]",
         "--requirement",
     }
 

@@ -29,6 +29,7 @@ from tagger.check.problems import (
     quoted,
 )
 from tagger.check.sentences import check_marks, check_sentence_ends
+from tagger.check.tokenization import check_tokenization
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import compare_columns, shown_sentences
 from tagger.corpus.detection import Detected, Requested, detect_layout
@@ -92,9 +93,14 @@ class FileReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckSettings(Requested):
-    """The settings for reading the files, from the config or the options; what is not set is detected."""
+    """The settings for reading the files, from the config or the options; what is not set is detected.
+
+    Attributes:
+        language: the language of the text, or None; without it, nothing is said of the tokenizer.
+    """
 
     scheme: str = "auto"
+    language: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +152,8 @@ def check_file(
     problems += check_sentence_ends(sentences) + check_marks(sentences, layout.encoding)
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences, check_characters):
         problems += check(sentences, tags, notation)
+    if like is None and settings.language is not None:
+        problems += check_tokenization(sentences, settings.language)
     if not sentences:
         text = "found no sentence, expected lines with a token and a tag"
         problems.append(Problem(0, ERROR, text, "no-sentence"))

@@ -95,7 +95,9 @@ def _check_readable(
 ) -> list[FileReport]:
     readable = [readers.readable(path) for path in paths]
     files = [files_of(found.paths)[0] for found in readable]
-    converted = CheckSettings(columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none")
+    converted = CheckSettings(
+        columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none", language=settings.language
+    )
     own = [converted if found.converted else settings for found in readable]
     reports = _check_training_files(files[:n_train], own[0])
     like = reports[0] if as_training else None

@@ -23,6 +23,7 @@ from tagger.corpus.schemes import SCHEME_NAMES
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
 @click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
 @click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
+@click.option("--language", metavar="LANGUAGE", help="Compare the tokens with those of the tokenizer of this language.")
 @layout_options
 def check(
     files: tuple[str, ...],
@@ -32,6 +33,7 @@ def check(
     fix: str | None,
     force: bool,
     scheme: str | None,
+    language: str | None,
     columns: str | None,
     delimiter: str | None,
     encoding: str | None,
@@ -52,6 +54,7 @@ def check(
         "delimiter": delimiter,
         "encoding": encoding,
         "scheme": scheme,
+        "language": language,
     }
     if config is not None:
         require_packages("pydantic", "yaml")
@@ -64,7 +67,7 @@ def check(
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
             files = tuple(path for paths in given_paths for path in files_of(paths))
         labels = data.labels.rules()
-        names = ("encoding", "scheme", "comments", "tag_key", "several_tags", "ragged")
+        names = ("encoding", "scheme", "comments", "tag_key", "several_tags", "ragged", "language")
         from_config = {name: getattr(data, name) for name in names} | data.conversion
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:

@@ -194,7 +194,7 @@ def _settings(model: Model[object], paths: Files, layout: Layout) -> Settings:
     The name of the format is that of the config's files.
     """
     manifest = model.manifest
-    given = dict(manifest.conversion)
+    given = {**manifest.conversion, "language": manifest.language}
     for name in ("columns", "delimiter", "encoding"):
         if getattr(layout, name) != getattr(manifest.layout, name):
             given[name] = getattr(layout, name)

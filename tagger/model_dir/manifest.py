@@ -42,6 +42,7 @@ class Manifest:
         dev: epoch, precision, recall, f1 and accuracy of the saved weights on the dev set.
         test: the config's test file, or a list of files, relative to the model directory; or None.
         versions: the versions of the packages that made the model.
+        language: the language of the training data, as in `en`, or None if the config does not name it.
         origin: the config and the data that the model was trained with, by key; empty in older models.
         labels: the rules that changed the labels of the training data, and change those of gold files.
         conversion: the settings of the config for files of other formats, by key.
@@ -59,6 +60,7 @@ class Manifest:
     dev: Mapping[str, float]
     test: str | list[str] | None
     versions: Mapping[str, str]
+    language: str | None = None
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
     labels: Labels = dataclasses.field(default_factory=Labels)
     conversion: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -87,7 +89,7 @@ class Manifest:
         Raises:
             ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
-        values = {"origin": {}, "labels": {"map": {}, "keep": None}, "conversion": {}, **values}
+        values = {"origin": {}, "labels": {"map": {}, "keep": None}, "conversion": {}, "language": None, **values}
         if type(values.get("notation")) is dict:
             values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
@@ -271,6 +273,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
         lambda value: value is None or _is_text(value) or _is_texts(value),
         "text, a list of texts, or null",
     ),
+    "language": _TEXT_OR_NULL,
     "versions": (_is_mapping(_is_text), "names with versions"),
     "origin": (_is_mapping(_is_text), "names with text"),
     "labels.map": (_is_mapping(_is_text), "names with names"),

@@ -130,7 +130,8 @@ def load_tokenizer(language: str) -> Tokenizer:
 
 def _missing(name: str) -> DataError:
     return DataError(
-        f"raw text: found no {name}, expected it to cut text into tokens; pip install 'twobranch-tagger[text]'"
+        f"raw text: found no {name}, expected it to cut text into tokens and sentences; pip install"
+        " 'twobranch-tagger[text]'"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tagger.check.plausibility import require_plausible, stop_or_warn
 from tagger.check.sentences import notes_on_sentences
+from tagger.check.tokenization import check_tokenization
 from tagger.config import DataConfig
 from tagger.corpus.dataset import (
     Corpus,
@@ -41,7 +42,7 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
     """
-    with reading(settings_of(data.conversion, data.labels.rules()), note) as readers:
+    with reading(settings_of(data.conversion | {"language": data.language}, data.labels.rules()), note) as readers:
 
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
@@ -137,6 +138,8 @@ def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) ->
         note(f"train: {text}")
     _refuse_empty_tokens(train, layout, warn)
     _warn_of_sentences(train, layout, warn)
+    for problem in check_tokenization(train.sentences, data.language) if data.language is not None else ():
+        note(f"train: {problem.message}")
     n_ill_formed = sum(
         tag != repaired
         for tags in train.tags

@@ -269,6 +269,7 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         versions=_versions(),
         labels=config.data.labels.rules(),
         conversion=config.data.conversion,
+        language=config.data.language,
     )
 
 

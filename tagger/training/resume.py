@@ -39,6 +39,7 @@ _FREE = frozenset(
         "data.align",
         "data.overlap",
         "data.labels",
+        "data.language",
         "data.tag_key",
         "data.several_tags",
         "data.ragged",

@@ -118,6 +118,16 @@ def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
     assert Manifest.from_json(json.loads(json.dumps(with_tests.to_json()))) == with_tests
     without_test = dataclasses.replace(manifest, test=None)
     assert Manifest.from_json(without_test.to_json()) == without_test
+    german = dataclasses.replace(manifest, language="de")
+    assert Manifest.from_json(json.loads(json.dumps(german.to_json()))).language == "de"
+
+
+def test_a_manifest_without_a_language_has_none() -> None:
+    values = a_manifest().to_json()
+    del values["language"]
+    assert Manifest.from_json(values).language is None
+    with pytest.raises(ModelError, match="language: found 5, expected text or null"):
+        Manifest.from_json(values | {"language": 5})
 
 
 @pytest.mark.parametrize("scheme", ["BIOS", "BIOE", "IOE1", "IOE2"])

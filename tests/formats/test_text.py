@@ -90,7 +90,7 @@ def test_a_name_alone_does_not_make_a_file_text(tmp_path: Path, content: str) ->
     try:
         assert registry.guess_source(tmp_path / "a.txt")[0].name != "text"
     except DataError as error:
-        assert "expected --from FORMAT" in error.message
+        assert "neither its name nor its content" in error.message
 
 
 @pytest.mark.corpora

@@ -57,7 +57,7 @@ def test_spans_that_cut_tokens_are_listed(tmp_path: Path) -> None:
     path.write_text(json.dumps({"text": "Ann-Marie left.", "label": [[0, 3, "PER"]]}))
     done = run_tagger("convert", str(path), str(tmp_path / "a.conll"))
     assert done.exit_code == 1
-    assert "--align expand" in done.errors
+    assert "set --align to expand" in done.errors
     assert run_tagger("convert", str(path), str(tmp_path / "a.conll"), "--align", "expand").exit_code == 0
     assert (tmp_path / "a.conll").read_text().splitlines()[0] == "Ann-Marie\tB-PER"
 

@@ -247,6 +247,28 @@ def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     values, lines = read_yaml(path, Config.model_fields)
+    return config_of(values, settings, path=path, lines=lines)
+
+
+def config_of(
+    values: dict[str, Any],
+    settings: Sequence[str] = (),
+    *,
+    path: Path,
+    lines: dict[str, int] | None = None,
+) -> Config:
+    """Check the values of a config and apply `--set key.path=value` settings to them.
+
+    Args:
+        values: the values by section; they are changed.
+        settings: the settings.
+        path: the config file that has the values, or would have them; relative paths are relative to it.
+        lines: the line of every key in it.
+
+    Raises:
+        ConfigError: as in `load_config`.
+    """
+    lines = lines or {}
     origins: dict[str, str] = {}
     for key in PATH_KEYS:
         _make_absolute(values, key, path.parent)

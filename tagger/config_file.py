@@ -18,6 +18,7 @@ from tagger.errors import ConfigError, shortened
 _LARGEST = 1 << 17  # most characters in a config, and most values
 _SAMPLE, _SAMPLE_LINES = 1 << 14, 50  # characters and lines from which it is guessed what a file is
 _SPECIAL = "a pipe or a device"
+_PLAIN = re.compile(r"[\w./][\w./-]*", re.ASCII)  # text that needs no quotes unless YAML takes it for something else
 _KEY = re.compile(r"\s*[\w.-]+\s*:(\s|$)")
 # The errors of PyYAML's constructors when a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
 _NOT_VALID = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
@@ -83,6 +84,30 @@ def read_yaml(path: Path, sections: Collection[str] = ()) -> tuple[dict[str, Any
     return values, lines
 
 
+def is_config(path: Path, sections: Collection[str]) -> bool:
+    """Return whether a path is that of a config, and not of a corpus.
+
+    A name that ends in .yaml or .yml says so. Otherwise, the file must have a section of a config, even if there are
+    errors in it. So must a model directory, which is not a corpus in any case.
+    """
+    if path.suffix in (".yaml", ".yml") or (path / "manifest.json").is_file():
+        return True
+    try:
+        with path.open(encoding="utf-8") as file:
+            start = file.read(_SAMPLE)
+    except (OSError, UnicodeError, ValueError):
+        return False
+    names = "|".join(map(re.escape, sections))
+    if re.search(rf"^(?:{names}):[ \t]*(?:\{{.*|#.*)?$", start, re.MULTILINE):
+        return True
+    if _kind_of_text(start) != "JSON" or not re.match(rf"\s*\{{\s*\"(?:{names})\"\s*:\s*\{{", start):
+        return False
+    try:
+        return bool(set(sections) & set(read_yaml(path, sections)[0]))
+    except ConfigError:
+        return False
+
+
 def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     if len(text) > _LARGEST:
         raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
@@ -125,20 +150,10 @@ def _not_a_config(path: Path, found: str) -> ConfigError:
         )
     if found in ("a directory", _SPECIAL):
         return ConfigError(f"{path}: found {found}, expected a config, which is a YAML file; name a file")
-    if found == "JSON":
-        detail = [
-            "a corpus must be CoNLL: a token and its tag on each line, and a blank line after each sentence;",
-            "then: tagger train CONFIG --set data.train=FILE",
-        ]
-    else:
-        detail = [
-            "my.yaml needs only one line:",
-            f"  data: {{train: {json.dumps(str(path), ensure_ascii=False)}}}",
-            "then: tagger train my.yaml",
-            f"or with a config that you have: tagger train CONFIG --set data.train={path}",
-        ]
-    remedy = "if it is the corpus, write a config that names it, or use --set data.train"
-    return ConfigError(f"{path}: found {found}, expected a config, which is a YAML file; {remedy}", detail=detail)
+    return ConfigError(
+        f"{path}: found {found}, expected a config, which is a YAML file; if it is the corpus, tagger train trains on it"
+        f" without a config, and tagger init {path} writes one"
+    )
 
 
 def _kind_of_text(text: str) -> str | None:
@@ -151,6 +166,35 @@ def _kind_of_text(text: str) -> str | None:
         return None
     n_columns = sum(len(line.split()) > 1 for line in lines)
     return "the lines of a corpus" if n_columns > len(lines) / 2 or "\t" in begin else None
+
+
+def yaml_value(value: object) -> str:
+    """Return a value as YAML on one line, which `read_yaml` reads as the same value.
+
+    >>> yaml_value({"token": 0, "tag": -1}), yaml_value(["a.conll", "1e3", "it's: #1"])
+    ('{token: 0, tag: -1}', '[a.conll, "1e3", "it\'s: #1"]')
+    """
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{yaml_value(key)}: {yaml_value(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(yaml_value, value))}]"
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) and yaml.load(value, _Loader) == value else _quoted(value)  # noqa: S506 (safe)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    def escaped(sign: str) -> str:
+        if sign in '"\\':
+            return f"\\{sign}"
+        code = ord(sign)
+        if sign.isprintable() and not 0xD800 <= code <= 0xDFFF:
+            return sign
+        return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+    return f'"{"".join(map(escaped, text))}"'
 
 
 def _check_size(node: yaml.Node | None, where: str) -> None:

@@ -22,6 +22,7 @@ CHAIN = (
     {"evaluation", "api"},
     {"network"},
     {"training"},
+    {"init"},
     {"cli"},
 )
 LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}

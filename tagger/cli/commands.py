@@ -22,6 +22,7 @@ from tagger import __version__
 from tagger.cli import console
 from tagger.cli.check import check
 from tagger.cli.convert import convert
+from tagger.cli.init import given_config, init
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
@@ -29,6 +30,7 @@ from tagger.cli.options import (
     layout_options,
     require_corpus,
     require_packages,
+    set_option,
 )
 from tagger.cli.predict import (
     OUTPUT_FORMATS,
@@ -66,14 +68,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a config key, e.g. training.epochs=5.",
-)
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE...")
+@set_option
 @click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
 @click.option(
     "--device",
@@ -104,7 +100,7 @@ def cli() -> None:
     help="Keep the model that is replaced as DIR.previous.",
 )
 def train(
-    config: Path,
+    files: tuple[str, ...],
     settings: tuple[str, ...],
     model_dir: str | None,
     device: str,
@@ -114,7 +110,10 @@ def train(
     force: bool,
     keep_previous: bool,
 ) -> None:
-    """Train a model as CONFIG (a YAML file) describes.
+    """Train a model as CONFIG (a YAML file) describes, or on a FILE, without a config.
+
+    FILE is a corpus, or a folder with one; further files are dev and test files by their names, and those beside FILE
+    are found. `tagger init FILE` writes the config that is used.
 
     The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
     continues the training as if it had never been interrupted. A finished model in the directory stays there until the
@@ -125,10 +124,9 @@ def train(
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
-    console.say(f"reading {config}, then loading TensorFlow, which takes some seconds")
-    from tagger.config import load_config, with_model_dir
+    config, loaded = given_config(files, settings)
+    from tagger.config import with_model_dir
 
-    loaded = load_config(config, settings)
     if model_dir is not None:
         loaded = with_model_dir(loaded, model_dir)
     with console.StopRequest() as stop:
@@ -364,6 +362,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     console.say(f"the network is in {out}")
 
 
+cli.add_command(init)
 cli.add_command(check)
 cli.add_command(convert)
 

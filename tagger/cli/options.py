@@ -36,6 +36,17 @@ _NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
 
 
+def set_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that sets keys of the config."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a config key, e.g. training.epochs=5.",
+    )(command)
+
+
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose the model and the device that it runs on."""
     return _with_options(

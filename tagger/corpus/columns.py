@@ -57,6 +57,7 @@ class Columns:
         columns: `token`, `tag` and the feature columns that the user named, with their indexes.
         index_column: the column that numbers the tokens, or None.
         tag_key: the key that names the tag within the tag column, or None.
+        other_tags: the columns that look like tags, too.
         notes: what was chosen although something else was possible, and what is not used.
         doubts: why the choice may be wrong, each with what to do.
     """
@@ -64,6 +65,7 @@ class Columns:
     columns: Mapping[str, int]
     index_column: int | None = None
     tag_key: str | None = None
+    other_tags: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -130,6 +132,7 @@ def choose_columns(
         columns={**given, "token": token, "tag": shown},
         index_column=index,
         tag_key=tag_key,
+        other_tags=tuple(i for i in tags if i != tag),
         notes=names.notes(token, tag, tags, index),
         doubts=tuple(doubts),
     )

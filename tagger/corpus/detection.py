@@ -54,12 +54,14 @@ class Detected:
     Attributes:
         layout: the layout.
         notes: what was chosen, and what else could have been.
+        other_tags: the columns that look like tags, too.
         doubts: reasons to believe that the file is not what it was read as, each with what to do. Training stops on
             them.
     """
 
     layout: Layout
     notes: tuple[str, ...] = ()
+    other_tags: tuple[int, ...] = ()
     doubts: tuple[str, ...] = ()
 
 
@@ -106,7 +108,8 @@ def detect_layout(path: str | Path, requested: Requested) -> Detected:
     tag = layout.columns.get("tag", -1)
     tags = found.columns[tag] if -len(found.columns) <= tag < len(found.columns) else collections.Counter[str]()
     numbers = numbers_as_tags(tags) if layout.tag_key is None else None
-    return Detected(layout=layout, notes=tuple(notes), doubts=(*chosen.doubts, *([numbers] if numbers else [])))
+    doubts = (*chosen.doubts, *([numbers] if numbers else []))
+    return Detected(layout=layout, notes=tuple(notes), other_tags=chosen.other_tags, doubts=doubts)
 
 
 def detect_layouts(paths: Files, requested: Requested) -> Detected:
@@ -131,7 +134,7 @@ def detect_layouts(paths: Files, requested: Requested) -> Detected:
             )
         notes = dict.fromkeys((*detected.notes, *other.notes))
         doubts = dict.fromkeys((*detected.doubts, *other.doubts))
-        detected = Detected(layout=layout, notes=tuple(notes), doubts=tuple(doubts))
+        detected = dataclasses.replace(detected, layout=layout, notes=tuple(notes), doubts=tuple(doubts))
     return detected
 
 

@@ -74,6 +74,18 @@ def _sample(path: str | Path) -> bytes | None:
     return sample
 
 
+def encoding_of(path: str | Path) -> list[Reading]:
+    """Return the likeliest encodings of a file that is not UTF-8; nothing if it is, or if no common encoding fits."""
+    sample = _sample(path)
+    if sample is None:
+        return []
+    try:
+        sample.decode("utf-8")
+    except UnicodeDecodeError:
+        return suggest_readings(sample)
+    return []
+
+
 def suggest_encodings(sample: bytes) -> list[str]:
     """Return common encodings in which the whole sample is valid and plausible text, the likeliest first.
 

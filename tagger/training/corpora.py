@@ -34,7 +34,28 @@ _FEWEST_UNKNOWN = 100  # tokens of dev below which the share of unknown ones pro
 _MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
 
 
-def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[Corpus, Corpus | None, Layout, Notation]:
+@dataclasses.dataclass(frozen=True)
+class Corpora:
+    """The corpora of a config, and how they were read.
+
+    Attributes:
+        train, dev: the sentences; `dev` is None if there is none.
+        layout, notation: those of the training file.
+        choices: what was chosen in reading the training file, and what else was possible.
+        other_tags: the columns of the training file that could have been the tags, too.
+        converted: whether the training file is not CoNLL, and was converted.
+    """
+
+    train: Corpus
+    dev: Corpus | None
+    layout: Layout
+    notation: Notation
+    choices: tuple[str, ...] = ()
+    other_tags: tuple[int, ...] = ()
+    converted: bool = False
+
+
+def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> Corpora:
     """Read the training and the dev set, whose layout and notation are those of the training file.
 
     Files of other formats than CoNLL are converted first.
@@ -47,8 +68,9 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> tuple[C
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
 
-        train, dev, layout, notation = _load(data, seed, readers, renamed(note), renamed(warn))
-        return _named(train, readers), None if dev is None else _named(dev, readers), layout, notation
+        found = _load(data, seed, readers, renamed(note), renamed(warn))
+        dev = None if found.dev is None else _named(found.dev, readers)
+        return dataclasses.replace(found, train=_named(found.train, readers), dev=dev)
 
 
 def _named(corpus: Corpus, readers: Readers) -> Corpus:
@@ -58,13 +80,11 @@ def _named(corpus: Corpus, readers: Readers) -> Corpus:
     return dataclasses.replace(corpus, path=readers.original(corpus.path))
 
 
-def _load(
-    data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell
-) -> tuple[Corpus, Corpus | None, Layout, Notation]:
+def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell) -> Corpora:
     readable = readers.readable(data.train)
-    train, layout, notation = _load_train(data, readable, note, warn)
-    _refuse_unknown_labels(data, train, warn)
-    train = _with_labels(data, train, "train", note)
+    found = _load_train(data, readable, note, warn)
+    _refuse_unknown_labels(data, found.train, warn)
+    train, layout, notation = _with_labels(data, found.train, "train", note), found.layout, found.notation
     conll = None if readable.converted else layout
     dev = None
     if data.dev is None:
@@ -90,7 +110,7 @@ def _load(
         # instead of after it.
         test = _load_other(data, data.test, "test", readers, conll, notation, note, warn)
         _warn_of_unseen_tags(train, test, "test", warn)
-    return train, dev, layout, notation
+    return dataclasses.replace(found, train=train, dev=dev)
 
 
 def _load_other(
@@ -121,7 +141,7 @@ def _load_other(
     return corpus
 
 
-def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) -> tuple[Corpus, Layout, Notation]:
+def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) -> Corpora:
     """Read the training set, and say how it was read."""
     requested = Requested(delimiter="tab", comments="none") if readable.converted else requested_layout(data)
     # Spans are converted to IOB2, whatever the scheme of the original.
@@ -150,7 +170,8 @@ def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) ->
             f"train: {n_ill_formed} {'tag is' if n_ill_formed == 1 else 'tags are'} ill-formed in {notation.scheme};"
             " training reads ill-formed tags as conlleval does (tagger check lists them)"
         )
-    return train, layout, notation
+    choices = (*detected.notes, *notes)
+    return Corpora(train, None, layout, notation, choices, detected.other_tags, readable.converted)
 
 
 def _refuse_unknown_labels(data: DataConfig, train: Corpus, warn: Tell) -> None:

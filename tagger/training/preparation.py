@@ -128,7 +128,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     Raises:
         DataError: a corpus cannot be read.
     """
-    train, dev, layout, notation = load_corpora(config.data, config.training.seed, note, warn)
+    found = load_corpora(config.data, config.training.seed, note, warn)
+    train, dev, layout, notation = found.train, found.dev, found.layout, found.notation
     manifest = _manifest_of(config, layout, notation)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:

@@ -126,6 +126,13 @@ def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
     return _join(tokens, folder / index, _map_array(folder / array), folder / array, max_rows)
 
 
+def installed_vectors() -> list[str]:
+    """Return the names of the vectors whose packages are installed."""
+    if importlib.util.find_spec("arro3") is None:
+        return []
+    return [name for name, (package, *_) in _NAMED.items() if importlib.util.find_spec(package) is not None]
+
+
 def _not_installed(name: str, package: str) -> ConfigError:
     return ConfigError(
         f"embeddings.name: {name} needs the package {package}, which is not installed;"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -151,8 +150,8 @@ def _not_a_config(path: Path, found: str) -> ConfigError:
     if found in ("a directory", _SPECIAL):
         return ConfigError(f"{path}: found {found}, expected a config, which is a YAML file; name a file")
     return ConfigError(
-        f"{path}: found {found}, expected a config, which is a YAML file; if it is the corpus, tagger train trains on it"
-        f" without a config, and tagger init {path} writes one"
+        f"{path}: found {found}, expected a config, which is a YAML file; if it is the corpus, tagger init {path}"
+        " writes a config for it"
     )
 
 
@@ -179,7 +178,7 @@ def yaml_value(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(yaml_value, value))}]"
     if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and yaml.load(value, _Loader) == value else _quoted(value)  # noqa: S506 (safe)
+        return value if _PLAIN.fullmatch(value) and yaml.load(value, _Loader) == value else _quoted(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)

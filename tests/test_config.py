@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from tagger.config import PATH_KEYS, config_keys, dump_config, load_config, with_model_dir
+from tagger.config import PATH_KEYS, Config, config_keys, dump_config, load_config, with_model_dir
+from tagger.config_file import is_config, parse_setting, yaml_value
 from tagger.errors import ConfigError
 
 MINIMAL = "data:\n  train: train.conll\n"
@@ -306,12 +309,55 @@ def test_a_corpus_in_the_place_of_a_config_is_named_with_what_to_do(
     with pytest.raises(ConfigError) as error:
         load_config(name)
     assert error.value.message == (
-        f"{name}: found {found}, expected a config, which is a YAML file; if it is the corpus, write a config that names"
-        " it, or use --set data.train"
+        f"{name}: found {found}, expected a config, which is a YAML file; if it is the corpus, tagger init {name} writes"
+        " a config for it"
     )
-    if found != "JSON":
-        Path("my.yaml").write_text(error.value.detail[1])
-        assert load_config("my.yaml").data.train == str(tmp_path / name), "the config that the error proposes"
+    assert not is_config(Path(name), Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("c.yaml", b"EU B-ORG\n", True),  # the name says so, and reading it says what is wrong
+        ("c.yml", b"", True),
+        ("c", b"# mine\ndata:\n  train: x\n", True),
+        ("c.conf", b"data: {train: [x}\n", True),  # a config with an error
+        ("c.conf", b"training:  # fast\n  epochs: [\n", True),
+        ("c.json", b'{"data": {"train": "x"}}', True),
+        ("c.json", b'{"data": [{"paragraphs": []}]}', False),
+        ("c.jsonl", b'{"data": {"text": "a"}}\n{"data": {"text": "b"}}\n', False),
+        ("c.conll", b"data: O\ntrain B-X\n", False),
+        ("c.conll", b"model:\tO\n\nx\tB-X\n", False),
+        ("c", b"\xff\xfe\n", False),
+    ],
+)
+def test_a_config_is_told_by_its_name_and_otherwise_by_a_section(
+    tmp_path: Path, name: str, content: bytes, expected: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_config(tmp_path / name, Config.model_fields) == expected
+    assert not is_config(tmp_path / "none", Config.model_fields)
+    assert not is_config(tmp_path, Config.model_fields)
+
+
+@settings(max_examples=300)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(st.characters(codec=None), max_size=30),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    )
+)
+@example(
+    ["1e3", "null", "yes", "~", "2024-01-01", "0x1f", "1:30", ".inf", "a: b", "a #b", "'", '"', "\\", "\n", "\u2028"]
+)
+@example(
+    ["\udcff", "\ufeff", "\x85", "\x7f", "😀", "", " ", "=", "<<", "-", "*a", "&a", "!x", "%x", "@x", "`x", "a\tb"]
+)
+def test_a_value_written_as_yaml_is_read_as_the_same_value(value: object) -> None:
+    text = yaml_value(value)
+    assert "\n" not in text
+    assert parse_setting(f"data.train={text}") == ("data.train", value)
 
 
 def test_a_model_directory_in_the_place_of_a_config_names_the_config_in_it(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def page(name: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
 
 
 def commands() -> list[str]:
@@ -101,7 +102,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert")
+            assert output or stage[1] in ("train", "export", "convert", "init")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:
@@ -412,8 +413,8 @@ def test_every_command_and_option_is_documented() -> None:
         (synopsis,) = re.findall(rf"^\*\*`tagger {name} (.*?)`\*\*$", page("commands"), re.MULTILINE)
         for parameter in command.params:
             for option in parameter.opts:
-                if option.startswith("--"):
-                    assert f"[{option}" in synopsis, (name, option)
+                if option.startswith("-"):
+                    assert re.search(rf"[\[|]{option}\b", synopsis), (name, option)
                 else:
                     assert option.upper().removesuffix("S") in synopsis, (name, option)
         assert set(re.findall(r"--[a-z-]+", synopsis)) <= {
@@ -447,12 +448,6 @@ def test_the_readme_is_short_and_its_sections_are_in_reading_order() -> None:
     assert set(re.findall(r"^\| \[`tagger (\w+)`\]", README, re.MULTILINE)) == set(cli.commands)
     (diagram,) = (block for block in blocks(README, "") if "forward LSTM" in block)
     assert diagram in page("how-it-works")
-
-
-def test_the_config_in_the_readme_is_valid(tmp_path: Path) -> None:
-    (config,) = blocks(README, "yaml")
-    (tmp_path / "my.yaml").write_text(config, "utf-8")
-    assert Path(load_config(tmp_path / "my.yaml").data.train) == tmp_path / "my-train.conll"
 
 
 def test_every_config_example_in_the_documentation_is_valid(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Go through the door with every corpus in a folder: `tagger init`, `train` for two epochs, `eval` and `predict`.
 
-Nothing is edited in between. Prints a row for each file: the outcome of each step (ok, or the one error), the seconds, and
-the F1 on the file itself. A traceback, an error without a way out, or lost bytes make the exit code 1.
+Nothing is edited in between. Prints a row for each file: the outcome of each step (ok, or the one error), the seconds,
+and the F1 on the file itself. A traceback, an error without a way out, or lost bytes make the exit code 1.
 
     python scripts/checks/door.py ../shared/data
     python scripts/checks/door.py ../shared/data --only cases/ --limit-sentences 500

@@ -17,6 +17,7 @@ from tagger.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from tagger.config import Config
     from tagger.init.proposal import Proposal
+    from tagger.init.roles import Roles
 
 
 @click.command()
@@ -45,7 +46,7 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
         console.refuse_own_output(file)
     if output is not None and output != "-":
         _require_free(Path(output), files, force=force)
-    proposal = propose(files, settings, console.say, lambda text: console.say(f"warning: {text}"))
+    proposal = propose(_roles(files), settings, console.say, lambda text: console.say(f"warning: {text}"))
     target = Path(output if output is not None else f"{proposal.name}.yaml")
     title = (
         f"Written by tagger init. To train: tagger train {'THIS_FILE' if output == '-' else shlex.quote(str(target))}"
@@ -53,7 +54,7 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
     if output == "-":
         console.write(config_text(proposal, Path(), title).encode())
         return
-    _require_free(target, files, force=force)
+    _require_free(target, proposal.files, force=force)
     _show_choices(proposal)
     _write(target, config_text(proposal, target.parent, title))
     console.say(f"the config is in {target}", f"next: tagger train {shlex.quote(str(target))}")
@@ -83,12 +84,22 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
         raise ConfigError(f"{files[0]}: no such file, expected a config or a corpus; check the path")
     shown = " ".join(map(shlex.quote, files))
     console.say(f"{shown} is not a config, so it is read as data" if len(files) == 1 else f"reading {shown} as data")
-    proposal = propose(files, settings, lambda text: None, lambda text: None)
+    # What was read is said by the training, which reads it again.
+    proposal = propose(_roles(files), settings, lambda text: None, lambda text: None)
     _show_choices(proposal)
     more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
     console.say(f"to keep this as a config that you can edit: tagger init {shown}{more}")
     console.say("loading TensorFlow, which takes some seconds")
     return None, proposal.config
+
+
+def _roles(files: Sequence[str]) -> Roles:
+    from tagger.init.roles import find_roles
+
+    roles = find_roles(files)
+    for text in roles.notes:
+        console.say(text)
+    return roles
 
 
 def _show_choices(proposal: Proposal) -> None:

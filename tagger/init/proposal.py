@@ -15,7 +15,7 @@ from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.init.columns_shown import columns_shown
 from tagger.init.recipe import recipe
-from tagger.init.roles import Roles, find_roles
+from tagger.init.roles import Roles
 from tagger.training.corpora import Corpora, load_corpora
 from tagger.training.schedule import schedule_of
 from tagger.wording import counted
@@ -49,21 +49,25 @@ class Proposal:
     hints: list[str]
     config: Config
 
+    @property
+    def files(self) -> list[str]:
+        """The paths of all files that are read."""
+        data = self.config.data
+        of_roles = [files for files in (data.train, data.dev, data.test) if isinstance(files, str | list)]
+        return [path for files in of_roles for path in files_of(files)]
 
-def propose(paths: Sequence[str], settings: Sequence[str], note: Tell, warn: Tell) -> Proposal:
+
+def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell) -> Proposal:
     """Read files as a training does, and return the config that fits them.
 
     Args:
-        paths: files or folders: training files, dev and test files.
+        roles: the training files, and dev and test files.
         settings: `--set key.path=value` settings, which the config has, too.
         note, warn: called with each finding.
 
     Raises:
         TaggerError: the files cannot be read, or look misread; the error says how to decide.
     """
-    roles = find_roles(paths)
-    for text in roles.notes:
-        note(text)
     values: dict[str, Any] = {"data": _files(roles)}
     place = Path(f"{roles.name}.yaml")
     config_of(values, settings, path=place)  # puts the settings among the values
@@ -124,9 +128,7 @@ def _read(values: dict[str, Any], place: Path, reasons: dict[str, list[str]], no
                 lambda text, said=said: said.append((warn, text)),  # type: ignore[misc]
             )
         except DataError as error:
-            key = next(
-                (key for key in _REMEDIES if f"set {key} to" in error.message or f"set {key}" in error.message), ""
-            )
+            key = next((key for key in _REMEDIES if f"set {key}" in error.message), "")
             name = key.partition(".")[2]
             if key and name not in data:
                 data[name], words = _REMEDIES[key]

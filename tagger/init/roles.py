@@ -181,7 +181,12 @@ def _with_files_beside(roles: Roles) -> Roles:
     shown = listed([f"data.{role} is {Path(files[0]).name}" for role, files in found.items()])
     without = " ".join({"dev": "--set data.dev=0.1", "test": "--set data.test=null"}[role] for role in found)
     note = f"found beside {train.name}: {shown} (to leave out: {without})"
-    return dataclasses.replace(roles, notes=(*roles.notes, note), **found)
+    return dataclasses.replace(
+        roles,
+        dev=found.get("dev", roles.dev),
+        test=found.get("test", roles.test),
+        notes=(*roles.notes, note),
+    )
 
 
 def _stem(path: str) -> str:

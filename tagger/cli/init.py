@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="FILE [FILE]...")
 @click.option(
     "-o",
     "--output",
@@ -66,6 +66,8 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
     Raises:
         TaggerError: the config is not valid, or the files cannot be read.
     """
+    shown = " ".join(map(shlex.quote, files))
+    console.say(f"reading {shown}, then loading TensorFlow, which takes some seconds")  # so do the next imports
     from tagger.config import Config, load_config
     from tagger.config_file import is_config
 
@@ -76,20 +78,18 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
             f"found the config {configs[0]} and {other}, expected one config, or only corpora; pass settings with --set"
         )
     if configs:
-        console.say(f"reading {files[0]}, then loading TensorFlow, which takes some seconds")
         return Path(files[0]), load_config(files[0], settings)
     from tagger.init.proposal import propose
 
     if len(files) == 1 and not os.path.lexists(files[0]):
         raise ConfigError(f"{files[0]}: no such file, expected a config or a corpus; check the path")
-    shown = " ".join(map(shlex.quote, files))
-    console.say(f"{shown} is not a config, so it is read as data" if len(files) == 1 else f"reading {shown} as data")
+    if len(files) == 1:
+        console.say(f"{shown} is not a config, so it is read as data")
     # What was read is said by the training, which reads it again.
     proposal = propose(_roles(files), settings, lambda text: None, lambda text: None)
     _show_choices(proposal)
     more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
     console.say(f"to keep this as a config that you can edit: tagger init {shown}{more}")
-    console.say("loading TensorFlow, which takes some seconds")
     return None, proposal.config
 
 

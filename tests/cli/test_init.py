@@ -128,8 +128,8 @@ def test_one_command_leads_from_a_file_to_a_model() -> None:
     result = run_tagger("train", "train.conll", *QUICK)
     assert result.exit_code == 0, result.errors
     lines = result.errors.splitlines()
-    assert lines[0] == "train.conll is not a config, so it is read as data"
-    assert lines[1].startswith("found beside train.conll: data.dev is dev.conll and data.test is test.conll")
+    assert lines[1] == "train.conll is not a config, so it is read as data"
+    assert lines[2].startswith("found beside train.conll: data.dev is dev.conll and data.test is test.conll")
     settings = " ".join(QUICK)
     assert f"to keep this as a config that you can edit: tagger init train.conll {settings}" in lines
     assert "the test file had no part in choosing the model" in lines

@@ -230,7 +230,8 @@ def test_a_dev_set_without_entities_stops_the_training_unless_it_is_meant(prepar
         prepared(dev="a O\n")
     assert error.value.message == (
         f"{tmp_path}/dev: found no entity in dev, expected some: without them accuracy decides which epoch is best, not"
-        " F1; set data.dev to a file with entities; set data.trust to true to train anyway"
+        " F1; set data.dev to a file with entities, or to null to train on all sentences without a dev set;"
+        " set data.trust to true to train anyway"
     )
     _, _, warnings = prepared("data.trust=true", dev="a O\n")
     assert [text.partition(";")[0] for text in warnings] == [error.value.message.partition(";")[0]]

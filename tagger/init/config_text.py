@@ -34,7 +34,9 @@ def config_text(proposal: Proposal, folder: Path, title: str) -> str:
             path = f"{section}.{key}"
             for reason in proposal.reasons.get(path, ()):
                 lines += _comment(reason, "  ")
-            value = relative_to(folder, values[key]) if path in PATH_KEYS else values[key]
+            value = values[key]
+            if path in PATH_KEYS and not (path == "data.names" and isinstance(value, list)):  # those are no files
+                value = relative_to(folder, value)
             lines.append(f"  {key}: {yaml_value(value)}")
     for hint in proposal.hints:
         lines += _comment(hint, "")

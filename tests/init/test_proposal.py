@@ -146,6 +146,17 @@ def test_doubtful_data_is_an_error_with_the_columns_and_nothing_is_decided() -> 
     assert "trust" not in found.values["data"]
 
 
+def test_numbers_are_tags_with_names_that_are_set_in_the_same_way() -> None:
+    Path("my.conll").write_text(sentences(40).replace("B-PER", "1").replace("B-LOC", "2").replace("\tO\n", "\t0\n"))
+    with pytest.raises(DataError, match=r"data\.names"):
+        proposed("my.conll")
+    found = proposed("my.conll", settings=("data.names=[O, B-PER, B-LOC]", "data.labels.map={PER: person}"))
+    text = config_text(found, Path(), "")
+    assert "  names: [O, B-PER, B-LOC]\n" in text
+    Path("c.yaml").write_text(text)
+    assert load_config("c.yaml").data == found.config.data
+
+
 def test_another_format_is_read_too() -> None:
     rows = "".join('{"tokens": ["Anna", "ruft", "an"], "tags": ["B-PER", "O", "O"]}\n' for _ in range(20))
     Path("train.jsonl").write_text(rows)

@@ -38,8 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def load(*settings: str, data: str) -> tuple[Corpus, Corpus | None, list[str], list[str]]:
     Path("c.yaml").write_text(f"data: {{{data}, trust: true}}\n")
     notes, warnings = list[str](), list[str]()
-    train, dev, _, _ = load_corpora(load_config("c.yaml", settings).data, 1, notes.append, warnings.append)
-    return train, dev, notes, warnings
+    found = load_corpora(load_config("c.yaml", settings).data, 1, notes.append, warnings.append)
+    return found.train, found.dev, notes, warnings
 
 
 def tokens(corpus: Corpus | None) -> list[list[str]]:

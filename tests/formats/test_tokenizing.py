@@ -81,7 +81,7 @@ def test_training_reads_texts_with_spans_directly(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     notes: list[str] = []
     data = DataConfig(train=str(path), dev=None, language="en", trust=True)
-    train, _, _, _ = load_corpora(data, 1, notes.append, notes.append)
+    train = load_corpora(data, 1, notes.append, notes.append).train
     assert train.sentences[0].tokens == ["Ann", "Berg", "did", "n't", "like", "Bonn", "on", "day", "0", "."]
     assert train.tags[0] == ["B-PER", "I-PER", *["O"] * 8]
     assert any("tokens by spaCy en" in note for note in notes)

@@ -30,11 +30,13 @@ class Prediction:
         scores: T fractions, the probability of each tag: its marginal probability with a CRF, otherwise that of the
             softmax.
         spans: the spans of the tags in order, read as conlleval reads them; empty if tags are plain.
+        probability: the probability of all tags together; 1 for an empty sentence.
     """
 
     tags: list[str]
     scores: list[float]
     spans: list[ScoredSpan]
+    probability: float
 
 
 class Tagger:
@@ -92,7 +94,9 @@ class Tagger:
                 not a tuple of as many strings as the model reads.
         """
         checked = [self._columns(tokens, i) for i, tokens in enumerate(sentences)]
-        tagged = self._predictor.tag([tokens for tokens, *_ in checked], [features for _, *features in checked])
+        tagged = self._predictor.tag(
+            [tokens for tokens, *_ in checked], [features for _, *features in checked], spans=True
+        )
         return [self._prediction(sentence) for sentence in tagged]
 
     def tag_stream(
@@ -117,7 +121,9 @@ class Tagger:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))
         # These sentences do not come from a file, so they do not have lines.
         stream = (Sentence(tokens, [], [], range(0), [], 0, features=features) for tokens, *features in columns)
-        for group in tag_groups(self._predictor, stream, read_ahead, n_underway=0 if read_ahead == 1 else N_UNDERWAY):
+        for group in tag_groups(
+            self._predictor, stream, read_ahead, n_underway=0 if read_ahead == 1 else N_UNDERWAY, spans=True
+        ):
             for _, tagged in group:
                 yield self._prediction(tagged)
 
@@ -137,6 +143,7 @@ class Tagger:
             [self._predictor.spell(tag) for tag in tagged.tags],
             tagged.probabilities,
             scored_spans(tagged) if self._has_spans else [],
+            tagged.probability if tagged.tags else 1.0,
         )
 
 

@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from all_paths import all_paths
 
 from tagger.architecture import NetworkSpec
 from tagger.cli import commands
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import spans_from_tags
+from tagger.corpus.transitions import constraints_of
 from tagger.inputs.batching import Ids, pad
 from tagger.inputs.encoder import Encoder
-from tagger.inputs.vocabulary import N_RESERVED, Normalization, TagVocabulary, TokenVocabulary
+from tagger.inputs.vocabulary import N_RESERVED, UNK_ID, Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model
 from tagger.prediction.decoding import Logits
@@ -58,6 +61,24 @@ def fixed_logits() -> Logits:
         if tag == "I-PER":
             table[row, TAGS.index("B-PER")] = SECOND
     return table
+
+
+def span_probability(tokens: Sequence[str], start: int, end: int) -> float:
+    """Return the probability of the span of the tags that the stub model gives to some tokens, by brute force.
+
+    It is the share of the legal tag sequences with exactly this span and type; of several types, the likeliest counts.
+    """
+    constraints = constraints_of(TAGS, "IOB2")
+    assert constraints is not None
+    known = list(TAG_OF_TOKEN)
+    ids = [known.index(token) + N_RESERVED if token in known else UNK_ID for token in tokens]
+    paths = all_paths(fixed_logits()[ids], constraints)
+    found: dict[str, float] = {}
+    for path, probability in zip(paths.tags.tolist(), paths.probabilities.tolist(), strict=True):
+        for span in spans_from_tags([TAGS[i] for i in path]):
+            if (span.start, span.end) == (start, end):
+                found[span.type] = found.get(span.type, 0.0) + probability
+    return max(found.values())
 
 
 def stub_manifest(layout: Layout | None = None, **changes: Any) -> Manifest:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stub_model import P_CHOSEN, P_INSIDE, P_SECOND, TAGS, stub_manifest, stub_predictor
+from stub_model import P_CHOSEN, P_INSIDE, P_SECOND, TAGS, span_probability, stub_manifest, stub_predictor
 
 import tagger
 from tagger import Prediction, Tagger
@@ -25,8 +25,10 @@ def test_tags_scores_and_spans_by_hand() -> None:
     assert prediction.tags == ["B-ORG", "O", "B-PER", "I-PER"]
     assert prediction.scores == pytest.approx([P_CHOSEN, P_CHOSEN, P_CHOSEN, P_INSIDE], abs=1e-4)
     assert [(span.type, span.start, span.end) for span in prediction.spans] == [("ORG", 0, 1), ("PER", 2, 4)]
-    assert [span.score for span in prediction.spans] == pytest.approx([P_CHOSEN, P_CHOSEN * P_INSIDE], abs=1e-4)
-    assert empty == Prediction([], [], [])
+    assert [span.score for span in prediction.spans] == pytest.approx(
+        [span_probability(SENTENCE, 0, 1), span_probability(SENTENCE, 2, 4)]
+    )
+    assert empty == Prediction([], [], [], 1.0)
     assert single.tags == ["B-MISC"]
 
 
@@ -44,7 +46,9 @@ def test_tags_use_the_spelling_of_the_training_file_and_spans_do_not_depend_on_i
 def test_tags_obey_the_constraints_and_the_score_belongs_to_the_chosen_tag() -> None:
     (prediction,) = a_tagger().tag([["Blackburn"]])
     assert prediction.tags == ["B-PER"]
-    assert prediction.spans[0].score == pytest.approx(P_SECOND, abs=1e-4)
+    assert prediction.scores == pytest.approx([P_SECOND], abs=1e-4)
+    assert prediction.spans[0].score == pytest.approx(span_probability(["Blackburn"], 0, 1))
+    assert prediction.probability == pytest.approx(span_probability(["Blackburn"], 0, 1))
 
 
 def test_plain_tags_have_no_spans() -> None:

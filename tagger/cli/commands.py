@@ -291,7 +291,7 @@ def predict(
     with open_corpus(file) as stream:
         how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": _warn}
         if format_ != "conll":
-            groups = tag_file(predictor, stream, layout, probabilities=True, **how)
+            groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, **how)
             write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
             return
         for block in tag_conll(predictor, stream, layout, scores=scores, **how):

@@ -59,6 +59,14 @@ class Transitions:
         """Masks of the legal transitions [K, K], first tags [K] and last tags [K]."""
         return self.transition > ILLEGAL / 2, self.start > ILLEGAL / 2, self.end > ILLEGAL / 2
 
+    def scaled(self, factor: float) -> Transitions:
+        """Return the transitions with other weights of the legal ones: those of all logits times a factor."""
+        if factor == 1.0 or not self.learned:
+            return self
+        weights = zip((self.transition, self.start, self.end), self.legal, strict=True)
+        transition, start, end = (np.where(legal, array * factor, ILLEGAL) for array, legal in weights)
+        return dataclasses.replace(self, transition=transition, start=start, end=end)
+
     @functools.cached_property
     def spread(self) -> Spread:
         """The conditions under which sums over paths with these transitions may be computed as products.

@@ -11,7 +11,7 @@ from tagger.errors import DataError
 from tagger.formats.document import Document
 from tagger.prediction.documents import Found
 from tagger.prediction.predictor import Predictor, TaggedSentence
-from tagger.prediction.stream import tag_groups
+from tagger.prediction.stream import N_UNDERWAY, tag_groups
 from tagger.wording import listed
 
 
@@ -52,9 +52,9 @@ class DocumentTagger:
             DataError: as `documents` does, after all whole documents before the error have been yielded.
         """
         sentences = self._sentences(documents, line_buffered)
-        how = {"n_underway": 0} if line_buffered else {}
+        n_underway = 0 if line_buffered else N_UNDERWAY
         try:
-            for group in tag_groups(self._predictor, sentences, probabilities=True, **how):
+            for group in tag_groups(self._predictor, sentences, n_underway=n_underway, spans=True):
                 self._tagged.extend(tagged for _, tagged in group)
                 yield list(self._complete())
         except Exception:

@@ -12,7 +12,7 @@ from tagger.corpus.schemes import NO_SCHEME
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place
 from tagger.formats.tags import Tokens, joined
 from tagger.prediction.predictor import Predictor, TaggedSentence
-from tagger.prediction.scored_spans import scored_spans
+from tagger.prediction.scored_spans import extend, scored_spans
 from tagger.prediction.stream import Tagged
 from tagger.wording import counted
 
@@ -137,8 +137,7 @@ class TaggedDocuments:
             self._cut = [], TaggedSentence([], [])
         tokens, whole = self._cut
         tokens += sentence.tokens
-        whole.tags.extend(tagged.tags)
-        whole.probabilities.extend(tagged.probabilities)
+        extend(whole, tagged)
 
     def _end_sentence(self) -> None:
         if self._cut is not None:

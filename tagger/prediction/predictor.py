@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Decoder
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, split_tag
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, spans_from_tags, split_tag
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.inputs.batching import batches_by_length, mask_of
 from tagger.inputs.characters import WordForms
@@ -25,6 +25,7 @@ from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
 from tagger.prediction.decoding import Logits, decode, losses_of, tag_probabilities
+from tagger.prediction.lattice import Lattice, SpanRules
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,11 +86,16 @@ class TaggedSentence:
         probabilities: T fractions, the probability of each tag: the marginal probability with a CRF, otherwise that of
             the softmax; empty if probabilities were not requested.
         loss: minus the log-probability of the gold tags; 0 if these were not given.
+        span_probabilities: the exact probability of each span that conlleval reads in the tags, in order: that the
+            decoder's distribution has this span; empty if spans were not requested.
+        probability: the probability of all tags together; 0 if spans were not requested.
     """
 
     tags: list[str]
     probabilities: list[float]
     loss: float = 0.0
+    span_probabilities: list[float] = dataclasses.field(default_factory=list)
+    probability: float = 0.0
 
 
 Tokens = Sequence[str]
@@ -119,6 +125,15 @@ class Predictor:
             if manifest.network.decoder == Decoder.CONSTRAINED
             else None
         )
+        self._rules = None
+        if self._file_scheme != NO_SCHEME:
+            # A file in IO cannot tell two neighboring spans of a type apart, which other schemes of the network can.
+            as_read = (
+                [convert([tag], self._scheme, "IO")[0] for tag in model.tags.tags]
+                if self._file_scheme == "IO"
+                else model.tags.tags
+            )
+            self._rules = SpanRules.of(as_read)
         self._threads, self._batch_tokens = threads, batch_tokens
         self._pool: ThreadPoolExecutor | None = None
         self._process, self._lock = os.getpid(), threading.Lock()
@@ -139,6 +154,7 @@ class Predictor:
         features: Sequence[Columns] | None = None,
         *,
         probabilities: bool = True,
+        spans: bool = False,
         gold: Sequence[Ids | None] | None = None,
     ) -> list[TaggedSentence]:
         """Tag sentences, which are lists of tokens; an empty sentence gets no tags.
@@ -147,10 +163,11 @@ class Predictor:
             sentences: the tokens of each sentence.
             features: the feature columns of each sentence, if the model reads any.
             probabilities: whether to compute the probabilities of the tags as well.
+            spans: whether to compute the probabilities of the spans and of the whole sentence as well.
             gold: the ids of each sentence's gold tags, to compute its loss; None for a sentence whose loss is not
                 needed.
         """
-        return self.start(_columns(sentences, features), probabilities=probabilities, gold=gold).result()
+        return self.start(_columns(sentences, features), probabilities=probabilities, spans=spans, gold=gold).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
         """Return the logits [T_i, K] of each sentence, to compare networks; the arguments are those of `tag`."""
@@ -165,7 +182,12 @@ class Predictor:
         return learned
 
     def start(
-        self, sentences: Sequence[Columns], *, probabilities: bool, gold: Sequence[Ids | None] | None = None
+        self,
+        sentences: Sequence[Columns],
+        *,
+        probabilities: bool,
+        spans: bool = False,
+        gold: Sequence[Ids | None] | None = None,
     ) -> Started:
         """Start to tag sentences; a single batch is left to the thread that asks for the result."""
         ids, forms = self._encoder.encode(sentences)
@@ -178,6 +200,7 @@ class Predictor:
                 forms,
                 transitions,
                 probabilities,
+                spans,
                 [None if gold is None else gold[i] for i in rows],
             )
             for rows in batches
@@ -201,6 +224,7 @@ class Predictor:
         forms: WordForms | None,
         transitions: Transitions | None,
         probabilities: bool,
+        spans: bool,
         gold: list[Ids | None],
     ) -> list[TaggedSentence]:
         """Tag sentences of similar length, or a single sentence that is longer than a window."""
@@ -211,16 +235,62 @@ class Predictor:
             logits = self._compute_logits(sentences, forms)
         lengths = np.array([len(ids) for ids in sentences], np.int32)
         tag_ids = decode(logits, lengths, transitions)
-        mask = mask_of(lengths)
-        flat_tags, flat_probabilities = self._tags.decode(tag_ids[mask]), []
-        if probabilities:
-            flat_probabilities = tag_probabilities(logits, lengths, tag_ids, transitions)[mask].tolist()
+        tags, start = self._tags.decode(tag_ids[mask_of(lengths)]), 0
         losses = _losses(logits, lengths, gold, transitions)
-        tagged, start = [], 0
-        for end, loss in zip(itertools.accumulate(lengths.tolist()), losses, strict=True):
-            tagged.append(TaggedSentence(self._to_file(flat_tags[start:end]), flat_probabilities[start:end], loss))
-            start = end
+        tagged = []
+        for n, loss in zip(lengths.tolist(), losses, strict=True):
+            tagged.append(TaggedSentence(self._to_file(tags[start : start + n]), [], loss))
+            start += n
+        if probabilities or spans:
+            return self._with_probabilities(tagged, logits, lengths, tag_ids, transitions, spans=spans)
         return tagged
+
+    def _with_probabilities(
+        self,
+        tagged: list[TaggedSentence],
+        logits: Logits,
+        lengths: npt.NDArray[np.int32],
+        tag_ids: npt.NDArray[np.intp],
+        transitions: Transitions | None,
+        *,
+        spans: bool,
+    ) -> list[TaggedSentence]:
+        """Return tagged sentences with the probabilities of their tags, and of their spans if these are requested.
+
+        Args:
+            tagged: B sentences with their tags.
+            logits: [B, T, K]; there may be more steps than the lengths say.
+            lengths: [B].
+            tag_ids: [B, T], the tags of the sentences in the network's scheme.
+            transitions: the transitions that they were decoded with.
+            spans: whether to add the probabilities of spans and of whole sentences.
+        """
+        chosen = tag_probabilities(logits, lengths, tag_ids, transitions)
+        of_tags = [row[:n].tolist() for row, n in zip(chosen, lengths.tolist(), strict=True)]
+        if not spans:
+            changes = zip(tagged, of_tags, strict=True)
+            return [dataclasses.replace(one, probabilities=values) for one, values in changes]
+        lattice = Lattice(logits, lengths, transitions)
+        found = [spans_from_tags(one.tags) if self._rules else [] for one in tagged]
+        rows = [row for row, of_it in enumerate(found) for _ in of_it]
+        flat = [span for of_it in found for span in of_it]
+        of_spans = iter(
+            lattice.span_probabilities(
+                self._rules, rows, [one.start for one in flat], [one.end for one in flat], [one.type for one in flat]
+            ).tolist()
+            if self._rules
+            else ()
+        )
+        of_sentences = np.exp(lattice.log_probabilities(tag_ids)).tolist()
+        return [
+            dataclasses.replace(
+                one,
+                probabilities=values,
+                span_probabilities=list(itertools.islice(of_spans, len(of_it))),
+                probability=whole,
+            )
+            for one, values, of_it, whole in zip(tagged, of_tags, found, of_sentences, strict=True)
+        ]
 
     def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:
         """Return the logits [T, K] of one sentence; those of a long sentence are joined from its windows."""
@@ -252,6 +322,7 @@ class Predictor:
         *,
         continues: bool,
         probabilities: bool,
+        spans: bool = False,
     ) -> tuple[TaggedSentence, int]:
         """Tag a chunk, which is a part of a sentence that is read in parts.
 
@@ -262,6 +333,8 @@ class Predictor:
                 chunk.
             continues: whether another chunk of the sentence follows.
             probabilities: whether to compute the probabilities of the tags as well.
+            spans: whether to compute the probabilities of the spans as well; that of a span that the chunk cuts is
+                the probability of the whole span, as far as the tokens after the chunk show it.
 
         Returns:
             The tags of the chunk, and the id of the last tag.
@@ -273,11 +346,17 @@ class Predictor:
         lengths = np.array([len(logits)], np.int32)
         rules = transitions and transitions.of_chunk(last_tag, continues=continues)
         tag_ids = decode(logits[None], lengths, rules)
-        tags = self._to_file(self._tags.decode(tag_ids[0, :n_tokens]))
-        chosen = (
-            tag_probabilities(logits[None], lengths, tag_ids, rules)[0, :n_tokens].tolist() if probabilities else []
-        )
-        return TaggedSentence(tags, chosen), int(tag_ids[0, n_tokens - 1])
+        last = int(tag_ids[0, n_tokens - 1])
+        if not (probabilities or spans):
+            return TaggedSentence(self._to_file(self._tags.decode(tag_ids[0, :n_tokens])), []), last
+        # With the tokens after the chunk, so that a span that the chunk cuts is seen as far as they go.
+        tagged = [TaggedSentence(self._to_file(self._tags.decode(tag_ids[0])), [])]
+        (seen,) = self._with_probabilities(tagged, logits[None], lengths, tag_ids, rules, spans=spans)
+        tags = seen.tags[:n_tokens]
+        n_spans = len(spans_from_tags(tags)) if spans else 0
+        return TaggedSentence(
+            tags, seen.probabilities[:n_tokens], 0.0, seen.span_probabilities[:n_spans], seen.probability
+        ), last
 
     def _to_file(self, tags: list[str]) -> list[str]:
         same = self._scheme == self._file_scheme

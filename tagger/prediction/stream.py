@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 
 from tagger.corpus.conll import PAUSE, Sentence, read_sentences, write_sentence
 from tagger.corpus.layout import Layout
@@ -26,9 +26,11 @@ CHUNK_LINES = 8192  # a sentence with more lines is read and tagged in chunks
 Tagged = tuple[Sentence, TaggedSentence]
 
 
-def tag_stream(predictor: Predictor, sentences: Iterable[Sentence], *, probabilities: bool = True) -> Iterator[Tagged]:
+def tag_stream(
+    predictor: Predictor, sentences: Iterable[Sentence], *, probabilities: bool = True, spans: bool = False
+) -> Iterator[Tagged]:
     """Tag sentences as they come, in order."""
-    return itertools.chain.from_iterable(tag_groups(predictor, sentences, probabilities=probabilities))
+    return itertools.chain.from_iterable(tag_groups(predictor, sentences, probabilities=probabilities, spans=spans))
 
 
 def tag_groups(
@@ -38,6 +40,7 @@ def tag_groups(
     *,
     n_underway: int = N_UNDERWAY,
     probabilities: bool = True,
+    spans: bool = False,
 ) -> Iterator[list[Tagged]]:
     """Tag sentences as they come, in order, up to `read_ahead` of them at a time.
 
@@ -50,6 +53,7 @@ def tag_groups(
         read_ahead: the most sentences to read before they are tagged.
         n_underway: the number of groups that are tagged in other threads while the next group is read.
         probabilities: whether to compute the probabilities of the tags as well.
+        spans: whether to compute the probabilities of the spans and of the sentences as well.
 
     Yields:
         The sentences of a group with their tags.
@@ -59,6 +63,7 @@ def tag_groups(
         ModelError: the network failed; this is raised at once.
     """
     failures: list[Exception] = []
+    how: dict[str, Any] = {"probabilities": probabilities, "spans": spans}
     stream = until_error(sentences, failures)
     started: collections.deque[tuple[list[Sentence], Started]] = collections.deque()
 
@@ -71,14 +76,12 @@ def tag_groups(
         for group, is_cut in groups(stream, read_ahead):
             if is_cut:
                 yield from give_back(0)
-                for tagged in _tag_chunks(predictor, itertools.chain(group, rest_of_sentence(stream)), probabilities):
+                for tagged in _tag_chunks(predictor, itertools.chain(group, rest_of_sentence(stream)), how):
                     yield [tagged]
             elif not group:
                 yield from give_back(0)
             else:
-                started.append(
-                    (group, predictor.start([sentence.columns for sentence in group], probabilities=probabilities))
-                )
+                started.append((group, predictor.start([sentence.columns for sentence in group], **how)))
                 yield from give_back(n_underway)
         yield from give_back(0)
     finally:
@@ -88,7 +91,7 @@ def tag_groups(
         raise failures[0]
 
 
-def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], probabilities: bool) -> Iterator[Tagged]:
+def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], how: dict[str, bool]) -> Iterator[Tagged]:
     """Tag one sentence that is read in chunks, with two chunks in memory at a time."""
     n_context = predictor.n_context
     nothing: list[list[str]] = [[] for _ in range(1 + len(predictor.model.encoder.features))]
@@ -101,9 +104,7 @@ def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], probabilities:
             continue
         continues = following is not None and not following.follows_docstart
         after = [column[:n_context] for column in following.columns] if following and continues else nothing
-        tagged, last_tag = predictor.tag_chunk(
-            before, chunk.columns, after, last_tag, continues=continues, probabilities=probabilities
-        )
+        tagged, last_tag = predictor.tag_chunk(before, chunk.columns, after, last_tag, continues=continues, **how)
         yield chunk, tagged
         before = [[*a, *b][-n_context:] for a, b in zip(before, chunk.columns, strict=True)] if n_context else before
 
@@ -164,6 +165,7 @@ def tag_file(
     *,
     path: str,
     probabilities: bool,
+    spans: bool = False,
     line_buffered: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[list[Tagged]]:
@@ -176,7 +178,7 @@ def tag_file(
     if warn is not None:
         sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
     how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
-    return tag_groups(predictor, sentences, probabilities=probabilities, **how)
+    return tag_groups(predictor, sentences, probabilities=probabilities, spans=spans, **how)
 
 
 def tag_conll(

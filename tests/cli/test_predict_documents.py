@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from helpers import run_tagger
-from stub_model import P_CHOSEN, P_INSIDE, stub_manifest, stub_model
+from stub_model import span_probability, stub_manifest, stub_model
 
 from tagger.corpus.layout import Layout
 from tagger.formats import registry
@@ -60,7 +60,7 @@ def test_jsonl_keeps_the_text_its_offsets_and_its_other_fields(tmp_path: Path) -
     assert first == second
     assert (first["text"], first["id"], first["source"]) == (TEXT, "7", "news")
     assert [{k: v for k, v in span.items() if k != "probability"} for span in first["spans"]] == SPANS
-    assert first["spans"][2]["probability"] == pytest.approx(P_CHOSEN * P_INSIDE, abs=1e-4)
+    assert first["spans"][2]["probability"] == pytest.approx(span_probability(WORDS[1], 0, 2))
     assert "1 span of the input replaced by the model's" in errors
     assert f"reading {path} as jsonl because of its name and content" in errors
 

@@ -13,10 +13,9 @@ import pytest
 from helpers import run_tagger
 from small_models import save_small_model
 from stub_model import (
-    P_CHOSEN,
-    P_INSIDE,
     long_sentence,
     neighbourhood_predictor,
+    span_probability,
     stub_manifest,
     stub_model,
     stub_models,
@@ -30,6 +29,7 @@ from tagger.formats.document import ReadOptions
 from tagger.formats.jsonl import FORMAT as JSONL
 from tagger.prediction import stream
 
+FAMILY = "👩\u200d👩\u200d👧"
 SENTENCES = "EU\nrejects\n\nPeter\nBlackburn\n[x]\n\n"
 DOCUMENTS = (
     "-DOCSTART- -X- O\n\nPeter x\nBlackburn x\n<script>alert(1)</script> x\n\n"
@@ -52,11 +52,11 @@ def test_spans() -> None:
     output, errors = predict(DOCUMENTS, "--format", "spans")
     assert output.splitlines() == [
         "document\tstart\tend\ttype\tprobability\ttext",
-        f"1\t0\t15\tPER\t{P_CHOSEN * P_INSIDE:.4f}\tPeter Blackburn",
-        "1\t42\t47\tPER\t0.8722\t👩\u200d👩\u200d👧",
-        "1\t48\t52\tMISC\t0.8722\tשלום",
-        "3\t0\t6\tLOC\t0.8722\tZürich",
-        "3\t7\t8\tMISC\t0.8722\t#",
+        f"1\t0\t15\tPER\t{span_probability(['Peter', 'Blackburn', '<'], 0, 2):.4f}\tPeter Blackburn",
+        f"1\t42\t47\tPER\t{span_probability([FAMILY, 'שלום', 'evil'], 0, 1):.4f}\t{FAMILY}",
+        f"1\t48\t52\tMISC\t{span_probability([FAMILY, 'שלום', 'evil'], 1, 2):.4f}\tשלום",
+        f"3\t0\t6\tLOC\t{span_probability(['Zürich', '#'], 0, 1):.4f}\tZürich",
+        f"3\t7\t8\tMISC\t{span_probability(['Zürich', '#'], 1, 2):.4f}\t#",
     ]
     assert errors == ""
 
@@ -98,14 +98,14 @@ def test_html() -> None:
 
 
 def test_min_probability() -> None:
-    output, errors = predict(DOCUMENTS, "--format", "spans", "--min-probability", "0.8")
+    output, errors = predict(DOCUMENTS, "--format", "spans", "--min-probability", "0.85")
     assert [line.split("\t")[3] for line in output.splitlines()[1:]] == ["PER", "MISC", "LOC", "MISC"]
     assert errors == "1 span below --min-probability left out: PER 1\n"
-    output, errors = predict(DOCUMENTS, "--format", "jsonl", "--min-probability", "PER=0.6, MISC=0.9")
+    output, errors = predict(DOCUMENTS, "--format", "jsonl", "--min-probability", "PER=0.6, MISC=0.95")
     assert "B-MISC" not in output  # the tags say what the spans say
     assert [span["type"] for line in output.splitlines() for span in json.loads(line)["spans"]] == ["PER", "PER", "LOC"]
     assert errors == "2 spans below --min-probability left out: MISC 2\n"
-    _, errors = predict(DOCUMENTS, "--format", "text", "--min-probability", "0.9,PER=0,LOC=0")
+    _, errors = predict(DOCUMENTS, "--format", "text", "--min-probability", "0.95,PER=0,LOC=0")
     assert errors == "2 spans below --min-probability left out: MISC 2\n"
     _, errors = predict(DOCUMENTS, "--format", "html", "--min-probability", "0")
     assert errors == "0 spans below --min-probability left out\n"
@@ -148,7 +148,10 @@ def test_plain_tags() -> None:
 
 def test_empty_tokens_are_left_out_and_counted() -> None:
     output, errors = predict("\tO\nEU\tO\n\tO\nPeter\tO\n\n\tO\n", "--format", "spans")
-    assert output.splitlines()[1:] == ["1\t0\t2\tORG\t0.8722\tEU", "1\t3\t8\tPER\t0.8722\tPeter"]
+    assert output.splitlines()[1:] == [
+        f"1\t0\t2\tORG\t{span_probability(['', 'EU', '', 'Peter'], 1, 2):.4f}\tEU",
+        f"1\t3\t8\tPER\t{span_probability(['', 'EU', '', 'Peter'], 3, 4):.4f}\tPeter",
+    ]
     assert "3 empty tokens left out; --format conll keeps the lines" in errors
 
 

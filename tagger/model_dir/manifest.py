@@ -26,6 +26,22 @@ _LONGEST = 100  # characters of a name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The temperature of a model's probabilities, fitted on the dev set.
+
+    Attributes:
+        temperature: what logits are divided by before they become probabilities.
+        error_before, error_after: the expected calibration error of the spans without and with the temperature.
+        n_spans: the number of predicted spans that it was fitted on.
+    """
+
+    temperature: float
+    error_before: float
+    error_after: float
+    n_spans: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that prediction needs to know about a model.
 
@@ -46,6 +62,7 @@ class Manifest:
         origin: the config and the data that the model was trained with, by key; empty in older models.
         labels: the rules that changed the labels of the training data, and change those of gold files.
         conversion: the settings of the config for files of other formats, by key.
+        calibration: the temperature of the probabilities; None if none was fitted, and in older models.
     """
 
     layout: Layout
@@ -64,6 +81,7 @@ class Manifest:
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
     labels: Labels = dataclasses.field(default_factory=Labels)
     conversion: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain values."""
@@ -89,13 +107,23 @@ class Manifest:
         Raises:
             ModelError: a value is not allowed; the message names the key, what was found and what was expected.
         """
-        values = {"origin": {}, "labels": {"map": {}, "keep": None}, "conversion": {}, "language": None, **values}
+        values = {
+            "origin": {},
+            "labels": {"map": {}, "keep": None},
+            "conversion": {},
+            "language": None,
+            "calibration": None,
+            **values,
+        }
         if type(values.get("notation")) is dict:
             values = {**values, "notation": {"suffix": False, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         for key in LATER_KEYS & set(values["layout"]):
             _check(values, f"layout.{key}", *_EXPECTED_LATER[key])
+        calibration = values["calibration"]
+        for key in _EXPECTED_OF_CALIBRATION if calibration is not None else ():
+            _check(values, f"calibration.{key}", *_EXPECTED_OF_CALIBRATION[key])
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
             raise ModelError(
                 f"notation.bare: found true with scheme {values['notation']['scheme']}, expected false: only tags in IO"
@@ -128,6 +156,7 @@ class Manifest:
                 "notation": Notation(**values["notation"]),
                 "labels": _labels_from(values["labels"]),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
+                "calibration": None if calibration is None else Calibration(**calibration),
             }
         except TypeError as error:
             raise ModelError(f"an unknown key: {error}") from None
@@ -228,6 +257,7 @@ _CONVERSION: Mapping[str, _Fits] = {
 _TEXT: tuple[_Fits, str] = (_is_text, "text")
 _TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
 _BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
+_FRACTION: tuple[_Fits, str] = (lambda value: type(value) is float and 0 <= value <= 1, "a number from 0 to 1")
 _PREFIX_LETTERS = set("BIESLUMbieslum")
 _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "layout.columns": (
@@ -284,6 +314,13 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
         ),
         "settings for reading other formats",
     ),
+    "calibration": (lambda value: value is None or type(value) is dict, "a mapping or null"),
+}
+_EXPECTED_OF_CALIBRATION: Mapping[str, tuple[_Fits, str]] = {
+    "temperature": (lambda value: type(value) is float and 1e-3 <= value <= 1e3, "a number from 0.001 to 1000"),
+    "error_before": _FRACTION,
+    "error_after": _FRACTION,
+    "n_spans": _whole(1),
 }
 _EXPECTED_LATER: Mapping[str, tuple[_Fits, str]] = {
     "header": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of names"),

@@ -125,6 +125,7 @@ class Predictor:
             if manifest.network.decoder == Decoder.CONSTRAINED
             else None
         )
+        self._temperature = 1.0 if manifest.calibration is None else manifest.calibration.temperature
         self._rules = None
         if self._file_scheme != NO_SCHEME:
             # A file in IO cannot tell two neighboring spans of a type apart, which other schemes of the network can.
@@ -156,6 +157,7 @@ class Predictor:
         probabilities: bool = True,
         spans: bool = False,
         gold: Sequence[Ids | None] | None = None,
+        temperature: float | None = None,
     ) -> list[TaggedSentence]:
         """Tag sentences, which are lists of tokens; an empty sentence gets no tags.
 
@@ -188,6 +190,7 @@ class Predictor:
         probabilities: bool,
         spans: bool = False,
         gold: Sequence[Ids | None] | None = None,
+        temperature: float | None = None,
     ) -> Started:
         """Start to tag sentences; a single batch is left to the thread that asks for the result."""
         ids, forms = self._encoder.encode(sentences)
@@ -202,6 +205,7 @@ class Predictor:
                 probabilities,
                 spans,
                 [None if gold is None else gold[i] for i in rows],
+                self._temperature if temperature is None else temperature,
             )
             for rows in batches
         ]
@@ -226,6 +230,7 @@ class Predictor:
         probabilities: bool,
         spans: bool,
         gold: list[Ids | None],
+        temperature: float,
     ) -> list[TaggedSentence]:
         """Tag sentences of similar length, or a single sentence that is longer than a window."""
         if len(sentences[0]) > self._max_length:
@@ -242,7 +247,7 @@ class Predictor:
             tagged.append(TaggedSentence(self._to_file(tags[start : start + n]), [], loss))
             start += n
         if probabilities or spans:
-            return self._with_probabilities(tagged, logits, lengths, tag_ids, transitions, spans=spans)
+            return self._with_probabilities(tagged, logits, lengths, tag_ids, transitions, temperature, spans=spans)
         return tagged
 
     def _with_probabilities(
@@ -252,6 +257,7 @@ class Predictor:
         lengths: npt.NDArray[np.int32],
         tag_ids: npt.NDArray[np.intp],
         transitions: Transitions | None,
+        temperature: float,
         *,
         spans: bool,
     ) -> list[TaggedSentence]:
@@ -263,8 +269,12 @@ class Predictor:
             lengths: [B].
             tag_ids: [B, T], the tags of the sentences in the network's scheme.
             transitions: the transitions that they were decoded with.
+            temperature: what the logits and the weights of a CRF are divided by.
             spans: whether to add the probabilities of spans and of whole sentences.
         """
+        if temperature != 1.0:
+            logits = logits / np.float32(temperature)
+            transitions = transitions and transitions.scaled(1 / temperature)
         chosen = tag_probabilities(logits, lengths, tag_ids, transitions)
         of_tags = [row[:n].tolist() for row, n in zip(chosen, lengths.tolist(), strict=True)]
         if not spans:
@@ -351,7 +361,9 @@ class Predictor:
             return TaggedSentence(self._to_file(self._tags.decode(tag_ids[0, :n_tokens])), []), last
         # With the tokens after the chunk, so that a span that the chunk cuts is seen as far as they go.
         tagged = [TaggedSentence(self._to_file(self._tags.decode(tag_ids[0])), [])]
-        (seen,) = self._with_probabilities(tagged, logits[None], lengths, tag_ids, rules, spans=spans)
+        (seen,) = self._with_probabilities(
+            tagged, logits[None], lengths, tag_ids, rules, self._temperature, spans=spans
+        )
         tags = seen.tags[:n_tokens]
         n_spans = len(spans_from_tags(tags)) if spans else 0
         return TaggedSentence(

@@ -1,0 +1,168 @@
+"""Calibration: whether spans that are predicted with probability p are right in a share p of the cases.
+
+The error and the diagram are those of Naeini et al. (2015) and Guo et al. (2017, sections 2 and 4.2): predictions are
+put into bins of equal width by their probability. A temperature divides all logits, with a CRF its transitions too, so
+that the tags stay the same and their probabilities become less extreme, or more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.corpus.dataset import Corpus
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.model_dir.manifest import Calibration
+from tagger.prediction.predictor import Predictor
+
+N_BINS = 15
+_FEWEST = 50  # spans that a temperature is fitted on
+_MOST_SENTENCES = 1000  # enough for one number; more only cost time
+_RANGE = (0.1, 20.0)  # of temperatures
+_TOLERANCE = 0.04  # of the logarithm of the temperature
+_LEAST = 1e-6  # probabilities are kept this far from 0 and 1, so that one mistake does not decide
+
+
+@dataclasses.dataclass(frozen=True)
+class Bin:
+    """The predictions whose probability lies in an interval.
+
+    Attributes:
+        low, high: the interval; the high end belongs to it.
+        n: the number of predictions.
+        probability: their mean probability.
+        precision: the share of them that is right.
+    """
+
+    low: float
+    high: float
+    n: int
+    probability: float
+    precision: float
+
+
+Fractions = npt.NDArray[np.float64]
+
+
+def reliability(probabilities: Fractions, correct: npt.NDArray[np.bool_], n_bins: int = N_BINS) -> list[Bin]:
+    """Return the bins that hold predictions, in order.
+
+    Args:
+        probabilities: [N], the probabilities of the predictions.
+        correct: [N], whether each of them is right.
+        n_bins: the number of intervals between 0 and 1.
+    """
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    at = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, n_bins - 1)
+    bins = []
+    for i in range(n_bins):
+        inside = at == i
+        n = int(inside.sum())
+        if n:
+            mean, precision = float(probabilities[inside].mean()), float(correct[inside].mean())
+            bins.append(Bin(float(edges[i]), float(edges[i + 1]), n, mean, precision))
+    return bins
+
+
+def calibration_error(probabilities: Fractions, correct: npt.NDArray[np.bool_], n_bins: int = N_BINS) -> float:
+    """Return the expected calibration error, from 0 to 1: the mean of |precision - probability| over all predictions.
+
+    It is 0 without predictions. The arguments are those of `reliability`.
+    """
+    bins = reliability(probabilities, correct, n_bins)
+    total = sum(one.n for one in bins)
+    return sum(one.n * abs(one.precision - one.probability) for one in bins) / total if total else 0.0
+
+
+def span_outcomes(
+    predictor: Predictor, corpus: Corpus, temperature: float | None = None
+) -> tuple[Fractions, npt.NDArray[np.bool_]]:
+    """Return the probability of each predicted span of a corpus, and whether it is a gold span, [N] and [N].
+
+    Args:
+        predictor: the predictor.
+        corpus: sentences with gold tags.
+        temperature: the temperature to use instead of the model's.
+    """
+    sentences = corpus.sentences
+    tagged = predictor.tag(
+        [sentence.tokens for sentence in sentences],
+        [sentence.features for sentence in sentences],
+        spans=True,
+        temperature=temperature,
+    )
+    probabilities, correct = [], []
+    for gold_tags, sentence in zip(corpus.tags, tagged, strict=True):
+        gold = set(spans_from_tags(gold_tags))
+        for span, probability in zip(spans_from_tags(sentence.tags), sentence.span_probabilities, strict=True):
+            probabilities.append(probability)
+            correct.append(span in gold)
+    return np.array(probabilities), np.array(correct, bool)
+
+
+def fit_temperature(predictor: Predictor, corpus: Corpus) -> Calibration | None:
+    """Return the temperature with which the predicted spans of a corpus are likeliest to be as right as they are.
+
+    It minimizes the cross-entropy between the probability of each predicted span and whether it is right.
+
+    Args:
+        predictor: the predictor.
+        corpus: sentences with gold tags; of more than 1,000, evenly spaced ones are used.
+
+    Returns:
+        The temperature, with the calibration error before and after; None if there are too few spans, or plain tags.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if predictor.model.manifest.notation.scheme == NO_SCHEME:
+        return None
+    some = _evenly(corpus)
+    probabilities, correct = span_outcomes(predictor, some, 1.0)
+    if len(probabilities) < _FEWEST:
+        return None
+
+    def loss(logarithm: float) -> float:
+        found, _ = span_outcomes(predictor, some, float(np.exp(logarithm)))
+        p = np.clip(found, _LEAST, 1 - _LEAST)
+        return float(-np.where(correct, np.log(p), np.log1p(-p)).mean())
+
+    best = minimize_scalar(
+        loss, bounds=tuple(np.log(_RANGE)), method="bounded", options={"xatol": _TOLERANCE, "maxiter": 20}
+    )
+    temperature = round(float(np.exp(best.x)), 4)
+    after, _ = span_outcomes(predictor, some, temperature)
+    return Calibration(
+        temperature=temperature,
+        error_before=calibration_error(probabilities, correct),
+        error_after=calibration_error(after, correct),
+        n_spans=len(probabilities),
+    )
+
+
+def _evenly(corpus: Corpus) -> Corpus:
+    """Return at most 1,000 sentences of a corpus."""
+    step = -(-len(corpus) // _MOST_SENTENCES)
+    if step <= 1:
+        return corpus
+    return dataclasses.replace(corpus, sentences=corpus.sentences[::step], tags=corpus.tags[::step])
+
+
+def threshold_for(
+    probabilities: Sequence[float] | Fractions, correct: Sequence[bool] | npt.NDArray[np.bool_], precision: float
+) -> float | None:
+    """Return the lowest probability from which on all predictions together have a precision; None if there is none.
+
+    Args:
+        probabilities: [N], the probabilities of the predictions.
+        correct: [N], whether each of them is right.
+        precision: the wanted share of right predictions.
+    """
+    order = np.argsort(-np.asarray(probabilities), kind="stable")
+    ranked, right = np.asarray(probabilities)[order], np.cumsum(np.asarray(correct, bool)[order])
+    shares = right / np.arange(1, len(order) + 1)
+    is_last = np.append(ranked[1:] < ranked[:-1], True) if len(order) else np.zeros(0, bool)  # of equal probabilities
+    reached = np.flatnonzero((shares >= precision) & is_last)
+    return float(ranked[reached[-1]]) if len(reached) else None

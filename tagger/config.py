@@ -216,6 +216,7 @@ class TrainingConfig(_Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     mixed_precision: bool = False
+    calibrate: bool = True
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tagger.evaluation.scores import Evaluation, Score
+from tagger.model_dir.manifest import Calibration
 from tagger.network.trainer import EpochLoss
 
 NO_MODEL = "stopped before the first epoch was done: no model was written"
@@ -153,6 +154,7 @@ class Outcome:
         still_rising: whether the last epochs were still getting better when the epochs ran out.
         not_replaced: whether the model in the directory is still the one from before the training.
         previous: the place of the model that was replaced; None if there was none, or it was not kept.
+        calibration: the temperature that was fitted on dev, or None.
     """
 
     model_dir: Path | None
@@ -162,6 +164,7 @@ class Outcome:
     still_rising: bool = False
     not_replaced: bool = False
     previous: Path | None = None
+    calibration: Calibration | None = None
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
@@ -179,6 +182,12 @@ class Outcome:
         lines = [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
         if self.previous is not None:
             lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
+        if self.calibration is not None:
+            lines.append(
+                f"probabilities of spans: calibration error on dev {100 * self.calibration.error_before:.1f} without and"
+                f" {100 * self.calibration.error_after:.1f} with the temperature {self.calibration.temperature:.2f}"
+                " (percentage points)"
+            )
         if self.still_rising:
             lines.append(
                 f"dev was still getting better in the last epochs; continue with --epochs-more"

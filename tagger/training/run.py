@@ -16,11 +16,12 @@ import numpy.typing as npt
 from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
 from tagger.errors import TaggerError
+from tagger.evaluation.calibration import fit_temperature
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.machine import available_memory
-from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.manifest import Calibration, Manifest
 from tagger.model_dir.store import Model, Weights, model_files
 from tagger.network.devices import Device, choose_device
 from tagger.network.distributed import Replicas
@@ -117,6 +118,7 @@ class Run:
         self._dev_tags = _known_tags(prepared)
         self._at = Position(trainer.network.weights_as_arrays())
         self._last_state = time.monotonic()
+        self._calibration: Calibration | None = None  # of the best model, once the training has ended
         self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
 
     def run(self) -> Outcome:
@@ -132,7 +134,7 @@ class Run:
             stopped = True
         best = self._at.best
         if best is not None and (not stopped or self._place.would_improve(dev_scores(best), self._origin)):
-            self._save_last_model(best)
+            self._save_last_model(best, stopped=stopped)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
 
@@ -169,6 +171,7 @@ class Run:
             stopped,
             still_rising=rising,
             not_replaced=stopped and self._place.replaced is not None,
+            calibration=self._calibration,
             previous=self._previous,
         )
 
@@ -288,13 +291,23 @@ class Run:
         self._checkpoints.save(state, n_kept=1 if finished else 2)
         self._last_state = time.monotonic()
 
-    def _save_last_model(self, best: EpochResult) -> None:
+    def _save_last_model(self, best: EpochResult, *, stopped: bool) -> None:
         """Save the best model once more unless the one in place is equal.
 
-        It differs if there were epochs after the best one, or if an interrupted training left another model.
+        It differs if there were epochs after the best one, if an interrupted training left another model, or if a
+        temperature was fitted, which has to wait for the last epoch. A training that is asked to stop does not wait.
         """
-        if self._n_in_model != len(self._at.history):
+        if self._config.training.calibrate and not stopped and self._is_chief:
+            self._calibration = self._calibrate(best)
+        if self._n_in_model != len(self._at.history) or self._calibration is not None:
             self._save_model(best)
+
+    def _calibrate(self, best: EpochResult) -> Calibration | None:
+        """Return the temperature of the best model, which is not the network any more and is loaded for that."""
+        if self._prepared.dev is None:
+            return None
+        with directory_beside(self._model_dir, self._files_of(best)) as directory:
+            return fit_temperature(load_predictor(directory), self._prepared.dev)
 
     def _save_best(self, best: EpochResult) -> None:
         """Check a new best model, and put it in place unless the model there is to stay until the training ends."""
@@ -314,6 +327,7 @@ class Run:
 
     def _files_of(self, best: EpochResult) -> Mapping[str, bytes | memoryview]:
         manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best), origin=self._origin)
+        manifest = dataclasses.replace(manifest, calibration=self._calibration)
         model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
         return model_files(
             model,

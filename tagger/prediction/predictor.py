@@ -169,7 +169,9 @@ class Predictor:
             gold: the ids of each sentence's gold tags, to compute its loss; None for a sentence whose loss is not
                 needed.
         """
-        return self.start(_columns(sentences, features), probabilities=probabilities, spans=spans, gold=gold).result()
+        return self.start(
+            _columns(sentences, features), probabilities=probabilities, spans=spans, gold=gold, temperature=temperature
+        ).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
         """Return the logits [T_i, K] of each sentence, to compare networks; the arguments are those of `tag`."""

@@ -1,0 +1,117 @@
+"""Calibration: its error by hand and on data that is calibrated by construction, and the fit of a temperature."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stub_model import TAGS, stub_manifest, stub_predictor
+
+from tagger.corpus.conll import Sentence
+from tagger.corpus.dataset import Corpus
+from tagger.corpus.notation import Notation
+from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.evaluation.calibration import (
+    Bin,
+    calibration_error,
+    fit_temperature,
+    reliability,
+    span_outcomes,
+    threshold_for,
+)
+from tagger.inputs.batching import pad
+from tagger.model_dir.manifest import Calibration
+from tagger.prediction.predictor import Predictor
+
+
+def test_bins_and_error_by_hand() -> None:
+    probabilities = np.array([0.1, 0.5, 0.45, 0.51, 1.0, 0.0])
+    correct = np.array([False, True, False, True, True, True])
+    assert reliability(probabilities, correct, 2) == [
+        Bin(0.0, 0.5, 4, pytest.approx(0.2625), 0.5),
+        Bin(0.5, 1.0, 2, pytest.approx(0.755), 1.0),
+    ]
+    assert calibration_error(probabilities, correct, 2) == pytest.approx((4 * 0.2375 + 2 * 0.245) / 6)
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
+
+
+def test_a_calibrated_predictor_has_hardly_any_error_and_an_overconfident_one_has() -> None:
+    rng = np.random.default_rng(1)
+    probabilities = rng.uniform(size=200_000)
+    correct = rng.uniform(size=200_000) < probabilities
+    assert calibration_error(probabilities, correct) < 0.005
+    assert calibration_error(np.sqrt(probabilities), correct) > 0.1
+
+
+@pytest.mark.parametrize("wanted", [0.5, 0.8, 0.95, 1.0])
+def test_thresholds_against_trying_all(wanted: float) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        n = int(rng.integers(0, 12))
+        probabilities, correct = rng.integers(0, 6, n) / 5, rng.uniform(size=n) < 0.7
+        reached = [p for p in set(probabilities.tolist()) if correct[probabilities >= p].mean() >= wanted]
+        assert threshold_for(probabilities, correct, wanted) == (min(reached) if reached else None)
+
+
+def random_predictor(scale: float, temperature: float | None = None) -> Predictor:
+    """Return a predictor with random logits for each of 40 tokens, times a scale."""
+    table = np.random.default_rng(3).normal(size=(42, len(TAGS))).astype(np.float32) * np.float32(scale)
+    calibration = None
+    if temperature is not None:
+        calibration = Calibration(temperature=temperature, error_before=0.1, error_after=0.1, n_spans=1)
+    return stub_predictor(
+        stub_manifest(calibration=calibration),
+        lambda sentences, _: table[pad(sentences)[0]],
+        tuple(f"w{i}" for i in range(40)),
+    )
+
+
+def corpus_drawn_from(predictor: Predictor, n: int) -> Corpus:
+    """Return sentences of three tokens whose tags are drawn from the predictor's own distribution."""
+    rng = np.random.default_rng(4)
+    from itertools import product
+
+    from tagger.corpus.transitions import constraints_of
+
+    rules = constraints_of(TAGS, "IOB2")
+    assert rules is not None
+    paths = np.array(list(product(range(len(TAGS)), repeat=3)))
+    moves = rules.transition[paths[:, :-1], paths[:, 1:]].sum(axis=1) + rules.start[paths[:, 0]]
+    sentences, tags = [], []
+    for _ in range(n):
+        tokens = [f"w{i}" for i in rng.integers(0, 40, 3)]
+        (logits,) = predictor.logits([tokens])
+        scores = logits[np.arange(3), paths].sum(axis=1) + moves
+        shares = np.exp(scores - scores.max())
+        path = paths[rng.choice(len(paths), p=shares / shares.sum())]
+        sentences.append(Sentence(tokens, [], [], [], [], 0))
+        tags.append([TAGS[i] for i in path])
+    return Corpus("drawn", sentences, tags, Notation(scheme="IOB2"))
+
+
+def test_the_temperature_of_a_network_that_is_three_times_too_sure_is_three() -> None:
+    corpus = corpus_drawn_from(random_predictor(2.0), 900)
+    found = fit_temperature(random_predictor(6.0), corpus)
+    assert found is not None
+    assert found.temperature == pytest.approx(3.0, rel=0.15)
+    assert found.error_before > 0.15
+    assert found.error_after < 0.04
+    probabilities, correct = span_outcomes(random_predictor(6.0, found.temperature), corpus)
+    assert calibration_error(probabilities, correct) == pytest.approx(found.error_after)
+    assert len(probabilities) == found.n_spans
+
+
+def test_a_temperature_changes_no_tag() -> None:
+    sentences = [[f"w{i}" for i in range(start, start + 9)] for start in range(30)]
+    hot, cold = random_predictor(2.0, 9.0).tag(sentences, spans=True), random_predictor(2.0).tag(sentences, spans=True)
+    assert [one.tags for one in hot] == [one.tags for one in cold]
+    assert any(spans_from_tags(one.tags) for one in hot)
+    assert all(a.probabilities != b.probabilities for a, b in zip(hot, cold, strict=True))
+
+
+def test_nothing_to_fit_on() -> None:
+    corpus = corpus_drawn_from(random_predictor(2.0), 3)
+    assert fit_temperature(random_predictor(2.0), corpus) is None
+    plain = stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)
+    assert fit_temperature(stub_predictor(plain), dataclasses.replace(corpus)) is None

@@ -12,11 +12,11 @@ from typing import Any
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.prediction.onnx_session import load_predictor
-from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.predictor import Alternative, Predictor, TaggedSentence
 from tagger.prediction.scored_spans import ScoredSpan, scored_spans
 from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
 
-__all__ = ["Prediction", "ScoredSpan", "Tagger", "Token"]
+__all__ = ["Alternative", "Prediction", "ScoredSpan", "Tagger", "Token"]
 
 Token = str | Sequence[str]  # a sequence holds the token and the features that the model reads
 
@@ -98,6 +98,25 @@ class Tagger:
             [tokens for tokens, *_ in checked], [features for _, *features in checked], spans=True
         )
         return [self._prediction(sentence) for sentence in tagged]
+
+    def n_best(self, sentences: Iterable[Sequence[Token]], n: int) -> list[list[Alternative]]:
+        """Return the n likeliest sequences of tags of each sentence, the best first, with their probabilities.
+
+        Fewer are returned if a sentence has fewer legal sequences; none for an empty sentence.
+
+        Raises:
+            TypeError: a sentence or a token has a type that `tag` does not accept.
+            ValueError: `n` is not a whole number from 1.
+        """
+        if type(n) is not int or n < 1:
+            raise ValueError(f"n: found {n!r}, expected a whole number from 1")
+        checked = [self._columns(tokens, i) for i, tokens in enumerate(sentences)]
+        tokens, features = [tokens for tokens, *_ in checked], [features for _, *features in checked]
+        tagged = self._predictor.tag(tokens, features, probabilities=False, n_best=n)
+        return [
+            [Alternative([self._predictor.spell(tag) for tag in one.tags], one.probability) for one in row.alternatives]
+            for row in tagged
+        ]
 
     def tag_stream(
         self, sentences: Iterable[Sequence[Token]], *, read_ahead: int = READ_AHEAD_SENTENCES

@@ -129,3 +129,35 @@ def test_the_package_has_only_its_public_names() -> None:
     assert all(getattr(tagger, name) for name in tagger.__all__)
     with pytest.raises(AttributeError, match="module 'tagger' has no attribute 'nothing'"):
         _ = tagger.nothing  # type: ignore[attr-defined]
+
+
+def test_the_n_best_sequences_against_all_of_them() -> None:
+    from all_paths import all_paths
+    from stub_model import TAG_OF_TOKEN, fixed_logits
+
+    from tagger.corpus.transitions import constraints_of
+    from tagger.inputs.vocabulary import N_RESERVED
+
+    tokens = ["Peter", "Blackburn", "EU"]
+    rules = constraints_of(TAGS, "IOB2")
+    assert rules is not None
+    paths = all_paths(fixed_logits()[[list(TAG_OF_TOKEN).index(token) + N_RESERVED for token in tokens]], rules)
+    order = sorted(range(len(paths.tags)), key=lambda i: (-paths.scores[i], i))[:6]
+    found, none = a_tagger().n_best([tokens, []], 6)
+    assert [one.probability for one in found] == pytest.approx(paths.probabilities[order].tolist())
+    assert found[0].tags == [TAGS[i] for i in paths.tags[order[0]]] == a_tagger().tag([tokens])[0].tags
+    of_tags = {
+        tuple(TAGS[i] for i in path): p for path, p in zip(paths.tags, paths.probabilities.tolist(), strict=True)
+    }
+    assert [one.probability for one in found] == pytest.approx([of_tags[tuple(one.tags)] for one in found])
+    assert len({tuple(one.tags) for one in found}) == 6
+    assert none == []
+    (all_of_one,) = a_tagger().n_best([["EU"]], 100)
+    assert len(all_of_one) == 5  # O and four kinds of B-
+    assert sum(one.probability for one in all_of_one) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "2"])
+def test_n_best_refuses_other_numbers(n: object) -> None:
+    with pytest.raises(ValueError, match="n: found"):
+        a_tagger().n_best([["EU"]], n)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ from tagger.cli.options import (
 from tagger.cli.predict import (
     OUTPUT_FORMATS,
     check_model,
+    check_n_best,
     chosen_source,
     chosen_thresholds,
     write_conll_stream,
@@ -246,6 +247,13 @@ def eval_(
     metavar="P|TYPE=P,...",
     help="Leave out less probable spans, e.g. 0.5 or 0.5,PER=0.9. Not for conll.",
 )
+@click.option(
+    "--nbest",
+    "n_best",
+    type=click.IntRange(min=1, max=100),
+    metavar="N",
+    help="Write the N likeliest sequences of each sentence: as columns, or with their probabilities in jsonl.",
+)
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
 @engine_options
 @layout_options
@@ -258,6 +266,7 @@ def predict(
     scores: bool,
     format_: str | None,
     min_probability: str | None,
+    n_best: int | None,
     line_buffered: bool,
     model_dir: str | None,
     device: str,
@@ -280,21 +289,22 @@ def predict(
     )
     format_ = format_ or source.default_format
     thresholds = chosen_thresholds(format_, min_probability, scores=scores, is_stream=source.format_ is None)
+    check_n_best(n_best or 0, format_, scores=scores, is_stream=source.format_ is None)
     check_model(predictor, format_, thresholds)
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         line_buffered = True
         console.say(source.prompt)
     if source.format_ is not None:
-        write_documents(predictor, source, format_, thresholds, line_buffered=line_buffered)
+        write_documents(predictor, source, format_, thresholds, n_best=n_best or 0, line_buffered=line_buffered)
         return
     layout = chosen_layout(manifest, **layout_options)
     with open_corpus(file) as stream:
         how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": _warn}
         if format_ != "conll":
-            groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, **how)
+            groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, n_best=n_best or 0, **how)
             write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
             return
-        for block in tag_conll(predictor, stream, layout, scores=scores, **how):
+        for block in tag_conll(predictor, stream, layout, scores=scores, n_best=n_best or 0, **how):
             console.write(block)
             console.flush()
 

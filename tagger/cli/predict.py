@@ -66,6 +66,21 @@ def chosen_thresholds(format_: str, text: str | None, *, scores: bool, is_stream
     return parse_thresholds(text)
 
 
+def check_n_best(n_best: int, format_: str, *, scores: bool, is_stream: bool) -> None:
+    """Raise UsageError if the output cannot hold several sequences of tags for each sentence."""
+    if not n_best:
+        return
+    if scores:
+        raise click.UsageError(
+            "--nbest: found --scores too, expected one of them: with --format jsonl, each sequence has its probability"
+        )
+    if format_ != "jsonl" and not (format_ == "conll" and is_stream):
+        raise click.UsageError(
+            f"--nbest: found --format {format_}, expected jsonl, or conll for a CoNLL file, which gets a column for"
+            " each sequence"
+        )
+
+
 def parse_thresholds(text: str) -> Thresholds:
     """Parse `--min-probability`: `0.5,PER=0.9` is 0.9 for PER and 0.5 for the other types."""
     from tagger.prediction.documents import Thresholds
@@ -249,7 +264,13 @@ def write_conll_stream(
 
 
 def write_documents(
-    predictor: Predictor, source: Source, format_: str, thresholds: Thresholds | None, *, line_buffered: bool
+    predictor: Predictor,
+    source: Source,
+    format_: str,
+    thresholds: Thresholds | None,
+    *,
+    n_best: int,
+    line_buffered: bool,
 ) -> None:
     """Tag the documents of an input, and write them to standard output.
 
@@ -260,7 +281,7 @@ def write_documents(
 
     assert source.format_ is not None  # noqa: S101 (the caller's choice)
     found = Found(predictor, thresholds or Thresholds())
-    tagger = DocumentTagger(predictor, found)
+    tagger = DocumentTagger(predictor, found, n_best=n_best)
     documents = source.format_.read(Path(source.path), source.options)
     groups = tagger.tag(_with_tokens(documents, source, predictor.model.manifest), line_buffered=line_buffered)
     _write(predictor, groups, lambda: (), format_, offsets=source.options.offsets)

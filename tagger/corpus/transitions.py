@@ -59,6 +59,12 @@ class Transitions:
         """Masks of the legal transitions [K, K], first tags [K] and last tags [K]."""
         return self.transition > ILLEGAL / 2, self.start > ILLEGAL / 2, self.end > ILLEGAL / 2
 
+    @classmethod
+    def free(cls, n_tags: int) -> Transitions:
+        """Return transitions of which all are legal and none is preferred."""
+        nothing = np.zeros(n_tags)
+        return cls(np.zeros((n_tags, n_tags)), nothing, nothing)
+
     def scaled(self, factor: float) -> Transitions:
         """Return the transitions with other weights of the legal ones: those of all logits times a factor."""
         if factor == 1.0 or not self.learned:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from tagger.corpus.conll import PAUSE, Sentence
 from tagger.errors import DataError
 from tagger.formats.document import Document
-from tagger.prediction.documents import Found
+from tagger.prediction.documents import N_BEST, Found
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.stream import N_UNDERWAY, tag_groups
 from tagger.wording import listed
@@ -21,6 +21,7 @@ class DocumentTagger:
     Args:
         predictor: the predictor that tags the sentences.
         found: turns tags into spans.
+        n_best: the number of likeliest sequences of each sentence to add as the field `nbest`.
 
     Attributes:
         n_replaced: the number of spans that the documents had before, which are not part of what comes out.
@@ -29,8 +30,9 @@ class DocumentTagger:
         DataError: the model reads columns that documents do not have.
     """
 
-    def __init__(self, predictor: Predictor, found: Found) -> None:
+    def __init__(self, predictor: Predictor, found: Found, *, n_best: int = 0) -> None:
         self.n_replaced = 0
+        self._n_best = n_best
         self._predictor, self._found = predictor, found
         self._waiting: collections.deque[Document] = collections.deque()
         self._tagged: collections.deque[TaggedSentence] = collections.deque()
@@ -54,7 +56,7 @@ class DocumentTagger:
         sentences = self._sentences(documents, line_buffered)
         n_underway = 0 if line_buffered else N_UNDERWAY
         try:
-            for group in tag_groups(self._predictor, sentences, n_underway=n_underway, spans=True):
+            for group in tag_groups(self._predictor, sentences, n_underway=n_underway, spans=True, n_best=self._n_best):
                 self._tagged.extend(tagged for _, tagged in group)
                 yield list(self._complete())
         except Exception:
@@ -75,9 +77,12 @@ class DocumentTagger:
         while self._waiting and len(self._waiting[0].sentences or ()) <= len(self._tagged):
             document = self._waiting.popleft()
             self.n_replaced += len(document.spans)
-            placed, spans = [], []
+            placed, spans, n_best = [], [], []
             for tokens in document.sentences or ():
-                row, of_it = self._found.place(self._tagged.popleft(), tokens)
+                tagged = self._tagged.popleft()
+                row, of_it = self._found.place(tagged, tokens)
+                n_best.append(self._found.n_best(tagged))
                 placed.append(row)
                 spans += of_it
-            yield dataclasses.replace(document, spans=tuple(spans), sentences=tuple(placed))
+            fields = {**document.fields, N_BEST: n_best} if self._n_best else document.fields
+            yield dataclasses.replace(document, spans=tuple(spans), sentences=tuple(placed), fields=fields)

@@ -6,6 +6,7 @@ import bisect
 import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
@@ -15,6 +16,8 @@ from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import extend, scored_spans
 from tagger.prediction.stream import Tagged
 from tagger.wording import counted
+
+N_BEST = "nbest"  # the field of a document for the likeliest sequences of each of its sentences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,16 @@ class Found:
             pairs = zip(tokens, map(self._spell, tags), strict=True)
             return tuple(DocumentToken(token.start, token.end, tag) for token, tag in pairs), []
         return tokens, list(self._spans(tagged, tokens, kept))
+
+    def n_best(self, tagged: TaggedSentence, kept: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """Return the likeliest sequences of a sentence as a document's field `nbest` holds them."""
+        return [
+            {
+                "tags": [self._spell(one.tags[i]) for i in (range(len(one.tags)) if kept is None else kept)],
+                "probability": one.probability,
+            }
+            for one in tagged.alternatives
+        ]
 
     def _spans(self, tagged: TaggedSentence, tokens: Tokens, kept: Sequence[int] | None) -> Iterator[DocumentSpan]:
         for span in scored_spans(tagged):
@@ -151,10 +164,18 @@ class TaggedDocuments:
         text, rows = joined([[token for token in tokens if token] for tokens, _ in sentences])
         spans: list[DocumentSpan] = []
         placed = []
+        n_best = []
         for (tokens, tagged), row in zip(sentences, rows, strict=True):
             kept = None if all(tokens) else [i for i, token in enumerate(tokens) if token]
             self.n_empty += len(tokens) - len(row)
             row, of_it = self._found.place(tagged, row, kept)
             placed.append(row)
             spans += of_it
-        return Document(text=text, spans=tuple(spans), sentences=tuple(placed), place=Place(self._path, self._line))
+            n_best.append(self._found.n_best(tagged, kept))
+        return Document(
+            text=text,
+            spans=tuple(spans),
+            sentences=tuple(placed),
+            fields={N_BEST: n_best} if any(n_best) else {},
+            place=Place(self._path, self._line),
+        )

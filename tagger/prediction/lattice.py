@@ -75,9 +75,7 @@ class Lattice:
 
     def __init__(self, logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions | None) -> None:
         n_rows, n_steps, n_tags = logits.shape
-        if transitions is None:
-            nothing = np.zeros(n_tags)
-            transitions = Transitions(np.zeros((n_tags, n_tags)), nothing, nothing)
+        transitions = transitions or Transitions.free(n_tags)
         self._transitions, self._lengths = transitions, lengths
         self._factors = np.exp(transitions.transition)
         inside = np.arange(n_steps) < lengths[:, None]

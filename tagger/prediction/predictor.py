@@ -24,7 +24,7 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Logits, decode, losses_of, tag_probabilities
+from tagger.prediction.decoding import Logits, decode, losses_of, n_best_paths, tag_probabilities
 from tagger.prediction.lattice import Lattice, SpanRules
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class TaggedSentence:
         span_probabilities: the exact probability of each span that conlleval reads in the tags, in order: that the
             decoder's distribution has this span; empty if spans were not requested.
         probability: the probability of all tags together; 0 if spans were not requested.
+        alternatives: the n likeliest sequences of tags, of which these tags are the first one, each with its
+            probability; empty if they were not requested.
     """
 
     tags: list[str]
@@ -96,6 +98,15 @@ class TaggedSentence:
     loss: float = 0.0
     span_probabilities: list[float] = dataclasses.field(default_factory=list)
     probability: float = 0.0
+    alternatives: list[Alternative] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Alternative:
+    """One of the likeliest sequences of tags of a sentence, with its probability."""
+
+    tags: list[str]
+    probability: float
 
 
 Tokens = Sequence[str]
@@ -156,6 +167,7 @@ class Predictor:
         *,
         probabilities: bool = True,
         spans: bool = False,
+        n_best: int = 0,
         gold: Sequence[Ids | None] | None = None,
         temperature: float | None = None,
     ) -> list[TaggedSentence]:
@@ -166,11 +178,17 @@ class Predictor:
             features: the feature columns of each sentence, if the model reads any.
             probabilities: whether to compute the probabilities of the tags as well.
             spans: whether to compute the probabilities of the spans and of the whole sentence as well.
+            n_best: the number of likeliest sequences to compute as well.
             gold: the ids of each sentence's gold tags, to compute its loss; None for a sentence whose loss is not
                 needed.
         """
         return self.start(
-            _columns(sentences, features), probabilities=probabilities, spans=spans, gold=gold, temperature=temperature
+            _columns(sentences, features),
+            probabilities=probabilities,
+            spans=spans,
+            n_best=n_best,
+            gold=gold,
+            temperature=temperature,
         ).result()
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
@@ -191,6 +209,7 @@ class Predictor:
         *,
         probabilities: bool,
         spans: bool = False,
+        n_best: int = 0,
         gold: Sequence[Ids | None] | None = None,
         temperature: float | None = None,
     ) -> Started:
@@ -206,6 +225,7 @@ class Predictor:
                 transitions,
                 probabilities,
                 spans,
+                n_best,
                 [None if gold is None else gold[i] for i in rows],
                 self._temperature if temperature is None else temperature,
             )
@@ -231,6 +251,7 @@ class Predictor:
         transitions: Transitions | None,
         probabilities: bool,
         spans: bool,
+        n_best: int,
         gold: list[Ids | None],
         temperature: float,
     ) -> list[TaggedSentence]:
@@ -248,8 +269,10 @@ class Predictor:
         for n, loss in zip(lengths.tolist(), losses, strict=True):
             tagged.append(TaggedSentence(self._to_file(tags[start : start + n]), [], loss))
             start += n
-        if probabilities or spans:
-            return self._with_probabilities(tagged, logits, lengths, tag_ids, transitions, temperature, spans=spans)
+        if probabilities or spans or n_best:
+            return self._with_probabilities(
+                tagged, logits, lengths, tag_ids, transitions, temperature, spans=spans, n_best=n_best
+            )
         return tagged
 
     def _with_probabilities(
@@ -262,6 +285,7 @@ class Predictor:
         temperature: float,
         *,
         spans: bool,
+        n_best: int = 0,
     ) -> list[TaggedSentence]:
         """Return tagged sentences with the probabilities of their tags, and of their spans if these are requested.
 
@@ -273,13 +297,14 @@ class Predictor:
             transitions: the transitions that they were decoded with.
             temperature: what the logits and the weights of a CRF are divided by.
             spans: whether to add the probabilities of spans and of whole sentences.
+            n_best: the number of likeliest sequences to add.
         """
         if temperature != 1.0:
             logits = logits / np.float32(temperature)
             transitions = transitions and transitions.scaled(1 / temperature)
         chosen = tag_probabilities(logits, lengths, tag_ids, transitions)
         of_tags = [row[:n].tolist() for row, n in zip(chosen, lengths.tolist(), strict=True)]
-        if not spans:
+        if not (spans or n_best):
             changes = zip(tagged, of_tags, strict=True)
             return [dataclasses.replace(one, probabilities=values) for one, values in changes]
         lattice = Lattice(logits, lengths, transitions)
@@ -294,14 +319,36 @@ class Predictor:
             else ()
         )
         of_sentences = np.exp(lattice.log_probabilities(tag_ids)).tolist()
+        best = self._alternatives(logits, lengths, transitions, lattice, n_best) if n_best else [[] for _ in tagged]
         return [
             dataclasses.replace(
                 one,
                 probabilities=values,
                 span_probabilities=list(itertools.islice(of_spans, len(of_it))),
                 probability=whole,
+                alternatives=others,
             )
-            for one, values, of_it, whole in zip(tagged, of_tags, found, of_sentences, strict=True)
+            for one, values, of_it, whole, others in zip(tagged, of_tags, found, of_sentences, best, strict=True)
+        ]
+
+    def _alternatives(
+        self,
+        logits: Logits,
+        lengths: npt.NDArray[np.int32],
+        transitions: Transitions | None,
+        lattice: Lattice,
+        n_best: int,
+    ) -> list[list[Alternative]]:
+        """Return the likeliest sequences of each sentence; the arguments are those of `_with_probabilities`."""
+        rules = transitions or Transitions.free(logits.shape[-1])
+        return [
+            [
+                Alternative(self._to_file(self._tags.decode(path)), probability)
+                for path, probability in zip(paths, np.exp(np.minimum(sums - total, 0.0)).tolist(), strict=True)
+            ]
+            for (paths, sums), total in zip(
+                n_best_paths(logits, lengths, rules, n_best), lattice.log_total, strict=True
+            )
         ]
 
     def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:

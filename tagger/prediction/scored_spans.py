@@ -39,7 +39,11 @@ def scored_spans(tagged: TaggedSentence) -> list[ScoredSpan]:
 
 
 def extend(whole: TaggedSentence, part: TaggedSentence) -> None:
-    """Append the next part of a sentence that was tagged in parts; a span that was cut keeps its first probability."""
+    """Append the next part of a sentence that was tagged in parts; a span that was cut keeps its first probability.
+
+    Alternatives are those of a sentence in one part.
+    """
+    whole.alternatives[:] = [] if whole.tags else part.alternatives
     of_part = part.span_probabilities
     if whole.tags and part.tags and len(spans_from_tags([whole.tags[-1], part.tags[0]])) == 1:
         both_inside = spans_from_tags(whole.tags[-1:]) and spans_from_tags(part.tags[:1])

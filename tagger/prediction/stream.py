@@ -24,6 +24,11 @@ CHUNK_LINES = 8192  # a sentence with more lines is read and tagged in chunks
 
 
 Tagged = tuple[Sentence, TaggedSentence]
+_NONE = "_"  # in the column of a sequence that a sentence does not have
+_CUT = (
+    f"--nbest: found a sentence with more than {CHUNK_LINES} lines, which is tagged in parts, expected shorter ones;"
+    " leave the option out"
+)
 
 
 def tag_stream(
@@ -41,6 +46,7 @@ def tag_groups(
     n_underway: int = N_UNDERWAY,
     probabilities: bool = True,
     spans: bool = False,
+    n_best: int = 0,
 ) -> Iterator[list[Tagged]]:
     """Tag sentences as they come, in order, up to `read_ahead` of them at a time.
 
@@ -54,6 +60,7 @@ def tag_groups(
         n_underway: the number of groups that are tagged in other threads while the next group is read.
         probabilities: whether to compute the probabilities of the tags as well.
         spans: whether to compute the probabilities of the spans and of the sentences as well.
+        n_best: the number of likeliest sequences to compute as well; none for sentences that were cut.
 
     Yields:
         The sentences of a group with their tags.
@@ -81,7 +88,7 @@ def tag_groups(
             elif not group:
                 yield from give_back(0)
             else:
-                started.append((group, predictor.start([sentence.columns for sentence in group], **how)))
+                started.append((group, predictor.start([sentence.columns for sentence in group], n_best=n_best, **how)))
                 yield from give_back(n_underway)
         yield from give_back(0)
     finally:
@@ -166,6 +173,7 @@ def tag_file(
     path: str,
     probabilities: bool,
     spans: bool = False,
+    n_best: int = 0,
     line_buffered: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[list[Tagged]]:
@@ -178,7 +186,7 @@ def tag_file(
     if warn is not None:
         sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
     how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
-    return tag_groups(predictor, sentences, probabilities=probabilities, spans=spans, **how)
+    return tag_groups(predictor, sentences, probabilities=probabilities, spans=spans, n_best=n_best, **how)
 
 
 def tag_conll(
@@ -188,6 +196,7 @@ def tag_conll(
     *,
     path: str,
     scores: bool = False,
+    n_best: int = 0,
     line_buffered: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[bytes]:
@@ -201,6 +210,8 @@ def tag_conll(
         layout: the layout of the stream.
         path: the name of the stream in messages.
         scores: whether to write the probability of each tag.
+        n_best: the number of likeliest sequences to write, each as a column, instead of the tags alone; `_` where a
+            sentence has fewer.
         line_buffered: tag each sentence as soon as it is read, for a stream that delivers its sentences slowly.
         warn: called with each sign that the stream is not what the model was trained on.
 
@@ -213,12 +224,23 @@ def tag_conll(
     _check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
     for group in tag_file(
-        predictor, stream, layout, path=path, probabilities=scores, line_buffered=line_buffered, warn=warn
+        predictor,
+        stream,
+        layout,
+        path=path,
+        probabilities=scores,
+        n_best=n_best,
+        line_buffered=line_buffered,
+        warn=warn,
     ):
         blocks = []
         for sentence, tagged in group:
-            added = [list(map(predictor.spell, tagged.tags))]
-            docstart = [outside]
+            rows = [one.tags for one in tagged.alternatives] if n_best else [tagged.tags]
+            if n_best and sentence.tokens and (sentence.continues or not rows):
+                raise DataError(_CUT, path=path, line=sentence.first_line)
+            added = [list(map(predictor.spell, tags)) for tags in rows]
+            added += [[_NONE] * len(tagged.tags)] * (n_best - len(rows))
+            docstart = [outside] * max(1, n_best)
             if scores:
                 added.append([f"{probability:.4f}" for probability in tagged.probabilities])
                 docstart.append("1.0000")

@@ -183,10 +183,10 @@ class Outcome:
         if self.previous is not None:
             lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
         if self.calibration is not None:
+            found = self.calibration
             lines.append(
-                f"probabilities of spans: calibration error on dev {100 * self.calibration.error_before:.1f} without and"
-                f" {100 * self.calibration.error_after:.1f} with the temperature {self.calibration.temperature:.2f}"
-                " (percentage points)"
+                f"probabilities of spans: calibration error on dev {100 * found.error_before:.1f} without and"
+                f" {100 * found.error_after:.1f} with the temperature {found.temperature:.2f} (percentage points)"
             )
         if self.still_rising:
             lines.append(

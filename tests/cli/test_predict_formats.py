@@ -231,3 +231,42 @@ def test_a_docstart_line_ends_a_sentence_that_is_read_in_parts(monkeypatch: pyte
     monkeypatch.setattr(stream, "CHUNK_LINES", 2)
     output, _ = predict("EU\na\n-DOCSTART-\nPeter\nc\nd\n\ne\n", "--format", "jsonl")
     assert [json.loads(line)["text"] for line in output.splitlines()] == ["EU a", "Peter c d\ne"]
+
+
+def test_nbest_as_columns() -> None:
+    output, _ = predict("-DOCSTART-\n\nEU\tO\n\n", "--nbest", "6")
+    assert output.splitlines()[0] == "-DOCSTART-" + "\tO" * 6
+    token, gold, first, *others = output.splitlines()[2].split("\t")
+    assert (token, gold, first) == ("EU", "O", "B-ORG")
+    assert sorted(others) == ["B-LOC", "B-MISC", "B-PER", "O", "_"]
+    assert others[-1] == "_"
+
+
+def test_nbest_in_json_lines() -> None:
+    output, _ = predict("\tO\nPeter\tO\nBlackburn\tO\n", "--nbest", "2", "--format", "jsonl")
+    ((first, second),) = json.loads(output)["nbest"]
+    assert first["tags"] == ["B-PER", "I-PER"]
+    assert first["probability"] > second["probability"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--nbest", "2", "--format", "html"], "--nbest: found --format html, expected jsonl, or conll"),
+        (["--nbest", "2", "--scores"], "--nbest: found --scores too"),
+        (["--nbest", "0"], "0 is not in the range"),
+    ],
+)
+def test_nbest_where_it_cannot_be_written(options: list[str], message: str) -> None:
+    with stub_model():
+        result = run_tagger("predict", *options, stdin=b"EU\n")
+    assert result.exit_code == 2
+    assert message in " ".join(result.errors.split())
+    assert result.output == b""
+
+
+def test_nbest_of_a_sentence_that_is_tagged_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stub_model():
+        result = run_tagger("predict", "--nbest", "2", stdin=b"EU\n" * (stream.CHUNK_LINES + 1))
+    assert result.exit_code == 1
+    assert "--nbest: found a sentence with more than" in result.first_error

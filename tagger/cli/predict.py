@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagger.cli import console
+from tagger.cli.options import with_own_options
 from tagger.corpus.lines import shown_name
 from tagger.corpus.schemes import NO_SCHEME, SCHEMES, split_tag
 from tagger.errors import DataError
@@ -199,7 +200,7 @@ def chosen_source(
     options = ReadOptions(
         **read,
         report=not_kept.add,
-        note=lambda text: console.say(f"note: {text}"),
+        note=lambda text: console.say(with_own_options(f"note: {text}")),
     )
     return Source(path=path, format_=format_, options=options, language=language, not_kept=not_kept)
 
@@ -208,6 +209,10 @@ def _format_of(path: str, name: str | None) -> Format | None:
     """Return the format of an input, or None for CoNLL."""
     if name is None and (path == "-" or not Path(path).exists()):
         return None  # opening a file that does not exist says so
+    if name == "text":  # only its own module is imported, so that the command starts quickly
+        from tagger.formats.text import FORMAT
+
+        return FORMAT
     from tagger.formats.registry import guess_source, named
 
     if name is not None:
@@ -231,12 +236,13 @@ def _with_tokens(documents: Iterable[Document], source: Source, manifest: Manife
     """Yield documents, those without tokens cut into tokens.
 
     Raises:
-        DataError: a document has no tokens.
+        DataError: the tokenizer is not installed, or does not know the language.
     """
+    from tagger.formats.tokenizing import tokenizing
+
+    cut = tokenizing(source.language or manifest.language, lambda text: console.say(with_own_options(text)))
     for document in documents:
-        if document.sentences is None:
-            raise document.error("found a text without tokens, expected tokens; cut it into tokens first")
-        yield document
+        yield cut(document) if document.sentences is None else document
 
 
 def write_conll_stream(

@@ -61,10 +61,14 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         report_losses(document, options, "html", ("tokens", "plain tags"))
         body = rendered(document, options, text=_text, opened=opened, closed=_closed)
         lines = f"{_PARAGRAPH}{body}{_PARAGRAPH_END}".replace(_PARAGRAPH + _PARAGRAPH_END, "")
-        name = document.id if document.id is not None else f"Document {number}" if "\n" in document.text else None
+        name = document.id if document.id is not None else f"Document {number}" if _needs_number(document) else None
         heading = "" if name is None else f"<h2><bdi>{_escaped(name)}</bdi></h2>\n"
         yield encoded(f"<article>\n{heading}{lines}</article>\n", document)
     yield _TAIL.encode()
+
+
+def _needs_number(document: Document) -> bool:
+    return "\n" in document.text and not document.is_piece
 
 
 def _escaped(text: str) -> str:

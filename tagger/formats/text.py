@@ -1,6 +1,6 @@
 """Raw text, without tokens and spans.
 
-Each block of lines, with the blank lines after it, is a document, so that a long text is not in memory as a whole; one
+Each block of lines, with the blank line after it, is a document, so that a long text is not in memory as a whole; one
 behind another, the texts of the documents are the text of the file. A block of more than a million characters is cut at
 a line end. A line is never cut, however long it is. A byte-order mark is not part of the text.
 """
@@ -50,16 +50,18 @@ def _decoded(lines: Iterable[bytes], path: str, encoding: str) -> Iterator[tuple
 
 
 def _blocks(lines: Iterable[tuple[str, bool]]) -> Iterator[list[str]]:
-    """Yield the lines of each document; blank lines at the beginning belong to the first one."""
-    block, n_characters, is_filled, was_blank = list[str](), 0, False, False
+    """Yield the lines of each document; further blank lines belong to the next one, so that none has to wait."""
+    block, n_characters, is_filled = list[str](), 0, False
     for line, blank in lines:
-        ends = was_blank and not blank and is_filled
-        if block and (ends or n_characters + len(line) > _MOST_CHARACTERS):
+        if block and n_characters + len(line) > _MOST_CHARACTERS:
             yield block
             block, n_characters, is_filled = [], 0, False
         block.append(line)
         n_characters += len(line)
-        is_filled, was_blank = is_filled or not blank, blank
+        is_filled = is_filled or not blank
+        if is_filled and blank:
+            yield block
+            block, n_characters, is_filled = [], 0, False
     if any(block):
         yield block
 

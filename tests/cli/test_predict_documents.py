@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
+import re
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from helpers import run_tagger
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from stub_model import span_probability, stub_manifest, stub_model
 
 from tagger.corpus.layout import Layout
 from tagger.formats import registry
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions
+from tagger.text.tokenizer import is_installed
 
 WORDS = [["EU", "rejects", "German", "call"], ["Peter", "Blackburn", "left"]]
 TEXT = "EU  rejects German call\nPeter Blackburn left"
@@ -174,3 +180,90 @@ def test_many_documents_stay_in_order(tmp_path: Path) -> None:
     found = [json.loads(line) for line in output.splitlines()]
     assert [row["text"] for row in found] == [" ".join(row) for row in words]
     assert [len(row["spans"]) for row in found] == [i % 3 for i in range(9000)]
+
+
+# --- Raw text --------------------------------------------------------------------------------------------------------
+
+needs_tokenizer = pytest.mark.skipif(not is_installed(), reason="the extra text is not installed")
+NOTES = "EU  rejects\tGerman [call].\r\n\r\n\n  Peter Blackburn, of the EU,\nleft.  \n\n日本"
+
+
+def unmarked(text: str) -> str:
+    """Return marked text without its marks, read by hand: an unescaped [ opens, and ` TYPE]` closes."""
+    plain = re.sub(r"(?<!\\)((?:\\\\)*) (?:ORG|PER|LOC|MISC)\]", r"\1", text)
+    plain = re.sub(r"(?<!\\)((?:\\\\)*)\[", r"\1", plain)
+    return re.sub(r"\\(.)", r"\1", plain)
+
+
+@needs_tokenizer
+def test_text_is_written_back_around_the_marks(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(NOTES.encode())
+    output, errors = predict(path, "--text")
+    assert output == NOTES.replace("EU", "[EU ORG]").replace("German", "[German MISC]").replace(
+        "[call]", "\\[call\\]"
+    ).replace("Peter Blackburn", "[Peter Blackburn PER]").replace("日本", "[日本 LOC]")
+    assert unmarked(output) == NOTES
+    assert "cut into sentences and tokens by spaCy en" in errors
+    assert "--language names another" in errors
+
+
+@needs_tokenizer
+@given(
+    text=st.lists(
+        st.sampled_from(["EU", "Peter", "Blackburn", " ", "\t", "\n", "\r\n", ".", "[", "]", "\\", "\u3000", "é", "a"])
+    ).map("".join)
+)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_written_back_around_the_marks(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(text.encode())
+    assert unmarked(predict(path, "--text")[0]) == text
+
+
+@needs_tokenizer
+def test_offsets_of_text_are_places_in_the_file(tmp_path: Path) -> None:
+    output, _ = predict(Path("-"), "--text", "--format", "spans", stdin=NOTES.encode())
+    rows = [line.split("\t") for line in output.splitlines()[1:]]
+    assert [row[5] for row in rows] == ["EU", "German", "Peter Blackburn", "EU", "日本"]
+    assert all(NOTES[int(row[1]) : int(row[2])] == row[5] for row in rows)
+    output, _ = predict(Path("-"), "--text", "--format", "jsonl", stdin=NOTES.encode())
+    assert "".join(json.loads(line)["text"] for line in output.splitlines()) == NOTES
+
+
+@needs_tokenizer
+def test_the_language_is_that_of_the_option_or_of_the_model() -> None:
+    text = "日本は島国です。".encode()
+    output, errors = predict(Path("-"), "--text", "--language", "ja", stdin=text)
+    assert output == "[日本 LOC]は島国です。"
+    assert "no language is named" not in errors
+    assert predict(Path("-"), "--text", stdin=text, language="ja")[0] == output
+    with stub_model():
+        result = run_tagger("predict", "--text", "--language", "jaa", stdin=text)
+    assert "--language: found 'jaa', expected one of" in result.first_error
+    assert "did you mean ja?" in result.first_error
+
+
+@needs_tokenizer
+def test_documents_without_tokens_are_cut_into_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    path.write_text(json.dumps({"text": "The EU-Peter and EU.", "label": [[4, 6, "LOC"]]}) + "\n")
+    output, errors = predict(path, "--language", "en")
+    spans = [(span["start"], span["end"], span["type"]) for span in json.loads(output)["spans"]]
+    assert spans == [(17, 19, "ORG")]
+    assert "1 span of the input replaced by the model's" in errors
+
+
+def test_without_the_extra_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def missing(name: str) -> ModuleType:
+        if name == "sentencex":
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr("tagger.text.tokenizer.importlib.import_module", missing)
+    with stub_model():
+        result = run_tagger("predict", "--text", stdin=b"EU\n")
+    assert result.exit_code == 1
+    assert "pip install 'twobranch-tagger[text]'" in result.first_error

@@ -43,7 +43,7 @@ def test_the_documents_are_the_file(tmp_path_factory: pytest.TempPathFactory, pa
     [
         ("", []),
         ("\n \n", ["\n \n"]),
-        ("\n\na\nb\n \n\t\nc", ["\n\na\nb\n \n\t\n", "c"]),
+        ("\n\na\nb\n \n\t\nc", ["\n\na\nb\n \n", "\t\nc"]),
         ("a\r\n\r\nb\r\rc", ["a\r\n\r\n", "b\r\r", "c"]),
         ("\ufeffa\n\nb\n", ["a\n\n", "b\n"]),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,12 @@ def test_without_the_libraries_the_error_names_the_extra(monkeypatch: pytest.Mon
 def test_the_decision_names_the_libraries() -> None:
     page = (Path(__file__).parents[2] / "docs/decisions/0007-tokenizers.md").read_text("utf-8")
     assert all(name in page for name in ("spaCy", "sentencex", "icu4py"))
+
+
+def test_the_command_line_of_spacy_is_left_out_but_can_be_imported_later() -> None:
+    program = (
+        "import sys; from tagger.text.tokenizer import load_tokenizer; load_tokenizer('en');"
+        "assert 'weasel' not in sys.modules and 'spacy.cli' not in sys.modules;"
+        "from spacy.cli.info import info; assert info()['spacy_version']"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,14 +22,14 @@ from tagger.errors import DataError
 from tagger.formats.document import (
     Document,
     DocumentSpan,
-    DocumentToken,
     Format,
     Place,
     ReadOptions,
     WriteOptions,
     encoded,
 )
-from tagger.formats.tagged import NO_TAG, TagWriter, WrittenSentence
+from tagger.formats.tag_writing import NO_TAG, TagWriter, WrittenSentence
+from tagger.formats.tokens import Tokens, joined
 
 PART = "part"  # the field of a document that holds the number of its part
 _FIRST_PART = "000"
@@ -168,25 +169,18 @@ class _Reader:
         self._waiting, self._inside, self._id, self._fields = [], False, None, {}
 
     def _document(self) -> Document:
-        texts, tokens, spans, start = [], [], list[DocumentSpan](), 0
-        for sentence in self._waiting:
-            row = list[DocumentToken]()
-            for token in sentence.tokens:
-                row.append(DocumentToken(start, start + len(token)))
-                start += len(token) + 1
-            spans += self._spans(sentence, row)
-            tokens.append(tuple(row))
-            texts.append(" ".join(sentence.tokens))
+        text, tokens = joined(sentence.tokens for sentence in self._waiting)
+        spans = map(self._spans, self._waiting, tokens)
         return Document(
-            text="\n".join(texts),
-            spans=tuple(spans),
-            sentences=tuple(tokens),
+            text=text,
+            spans=tuple(itertools.chain.from_iterable(spans)),
+            sentences=tokens,
             id=self._id,
             fields=self._fields,
             place=Place(self.path, self._line),
         )
 
-    def _spans(self, sentence: Sentence, tokens: Sequence[DocumentToken]) -> list[DocumentSpan]:
+    def _spans(self, sentence: Sentence, tokens: Tokens) -> list[DocumentSpan]:
         """Return the spans of brackets, in the order in which they open."""
         spans: list[DocumentSpan | None] = []
         opened: list[tuple[int, str, int, int]] = []  # which span it is, its type, where it begins, and its line

@@ -11,6 +11,7 @@ for byte, with the spans, and with `annotation.conf`, without which brat shows n
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -51,13 +52,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
         DataError: there is no text, or an annotation is wrong.
     """
     check_encoding(options.encoding)
-    notes: set[str] = set()
-
-    def note(text: str) -> None:
-        if text not in notes:
-            notes.add(text)
-            options.note(text)
-
+    note = functools.cache(options.note)  # each text once
     for text_path, name in _texts(path):
         yield _document(text_path, name, options, note)
 

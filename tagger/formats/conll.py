@@ -20,7 +20,8 @@ from tagger.corpus.lines import is_blank, open_corpus, read_lines, shown_name
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
-from tagger.formats.tagged import NO_TAG, TaggedSentence, TagReader, TagWriter, WrittenSentence, refuse_doubts
+from tagger.formats.tag_reading import TaggedSentence, TagReader, refuse_doubts
+from tagger.formats.tag_writing import NO_TAG, TagWriter, WrittenSentence
 
 _MOST_COLUMNS = 10_000
 _KEYS = frozenset(("names", "token", "tag", "tag first", "rows"))

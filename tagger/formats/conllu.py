@@ -31,7 +31,8 @@ from tagger.formats.conllu_lines import FIELD, Columns, Sentence, is_number, mis
 from tagger.formats.conllu_written import blocks
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, Place, ReadOptions
 from tagger.formats.json_fields import error_at
-from tagger.formats.tags import Draft, Tokens, located, read_tags
+from tagger.formats.tag_reading import Draft, read_tags
+from tagger.formats.tokens import Tokens, located, with_tags
 
 _READ_AHEAD = 1000  # sentences in which the key of the entities is looked for
 
@@ -133,11 +134,7 @@ def _draft(sentences: Sequence[Sentence], source: Source, options: ReadOptions) 
     kept["sentences"] = [sentence.lines for sentence in sentences]
     tags = None if source.type_part is not None else [source.tags(sentence) for sentence in sentences]
     if tags is not None and source.column in PLAIN_COLUMNS:
-        tokens = tuple(
-            tuple(DocumentToken(token.start, token.end, tag) for token, tag in zip(of_it, tags_of_it, strict=True))
-            for of_it, tags_of_it in zip(tokens, tags, strict=True)
-        )
-        tags = None
+        tokens, tags = tuple(map(with_tags, tokens, tags)), None
     return Draft(
         text,
         sentences[0].place,

@@ -14,8 +14,9 @@ from tagger.formats.conllu_entities import PLAIN_COLUMNS, Source
 from tagger.formats.conllu_lines import FIELD, Columns, Sentence, misc_of, parse_sentence, spelled, with_misc
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions, encoded
 from tagger.formats.json_fields import error_at, shown
-from tagger.formats.losses import has_plain_tags, report_losses
-from tagger.formats.tags import Tokens, plain_tags, tags_of
+from tagger.formats.losses import has_plain_tags, report_losses, report_unfit
+from tagger.formats.tag_writing import plain_tags, tags_of
+from tagger.formats.tokens import Tokens, sentences_of
 
 _KEY = "name"  # as in NorNE; spaCy reads it too
 Indexed = set[tuple[str, int, int]]  # spans: type, first word, word after the last
@@ -29,8 +30,6 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
     """
     grouped = False  # whether each document needs a line `# newdoc`, because one came before
     for document in documents:
-        if document.sentences is None:
-            raise error_at(document.place, "found a text without tokens, expected tokens; cut it into tokens first")
         kept = _kept(document)
         lines = _Writer(document, kept, options).lines()
         has_newdoc = any(line.startswith("# newdoc") for line in lines)
@@ -87,7 +86,7 @@ class _Writer:
 
     def __init__(self, document: Document, kept: _Kept | None, options: WriteOptions) -> None:
         self._document, self._kept, self._options = document, kept, options
-        self._sentences = document.sentences or ()
+        self._sentences = sentences_of(document)
         self._source = Source() if kept is None else kept.source
         self._is_plain = not document.spans and has_plain_tags(document)
 
@@ -113,9 +112,7 @@ class _Writer:
         self._options.report(error_at(self._document.place, text))
 
     def _unfit(self, span: DocumentSpan) -> None:
-        text = f"the {span.type} span from {span.start} to {span.end} does not fit the words, or overlaps another one"
-        common = "spans that do not fit the words, or that overlap, are left out"
-        self._options.report(error_at(self._document.place, f"{text}; it is left out", common=common))
+        report_unfit(self._document, self._options, span, "words")
 
     def _forms(self, tokens: Tokens) -> list[str]:
         return [self._document.covered(token) for token in tokens]

@@ -27,7 +27,8 @@ from tagger.corpus.notation import is_outside
 from tagger.corpus.survey import Shape, Survey, count_rows
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, refuse_doubts
+from tagger.formats.tag_reading import TaggedSentence, TagReader, refuse_doubts
+from tagger.formats.tag_writing import TagWriter
 
 _HEADER = ("document", "sentence", "token", "tag")
 _DELIMITERS = ",;\t|"

@@ -11,6 +11,7 @@ A DocBin is read and written as a whole, in memory.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from tagger.corpus.lines import open_corpus
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, Place, ReadOptions, WriteOptions
 from tagger.formats.json_fields import error_at
-from tagger.formats.losses import has_plain_tags, report_losses
+from tagger.formats.losses import has_plain_tags, report_fields, report_losses, report_unfit
+from tagger.formats.tokens import in_tokens, sentences_of
 from tagger.wording import listed
 
 if TYPE_CHECKING:
@@ -143,10 +145,8 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
     vocab = spacy.vocab.Vocab()
     stored = spacy.tokens.DocBin(attrs=["ENT_IOB", "ENT_TYPE", "SENT_START", "TAG"])
     for document in documents:
-        if document.sentences is None:
-            raise error_at(document.place, "found a text without tokens, expected tokens; cut it into tokens first")
         report_losses(document, options, "spaCy's DocBin", ("probabilities", "names of documents"))
-        _report_fields(document, options)
+        report_fields(document, options, kept=_CATS)
         try:
             stored.add(_doc(document, vocab, spacy, options))
         except UnicodeEncodeError:
@@ -155,14 +155,8 @@ def write(documents: Iterable[Document], path: Path, options: WriteOptions) -> N
     path.write_bytes(stored.to_bytes())
 
 
-def _report_fields(document: Document, options: WriteOptions) -> None:
-    lost = [name for name in document.fields if name != _CATS and not (name == "id" and document.id is not None)]
-    if lost:
-        text = f"what is said of a document beside its text is not kept: {listed(lost)}"
-        options.report(error_at(document.place, text))
-
-
 def _doc(document: Document, vocab: Any, spacy: Any, options: WriteOptions) -> Doc:
+    sentences = sentences_of(document)
     words, spaces = list[str](), list[bool]()
     places: dict[int, int] = {}  # the index of the word for the token that begins at a character
     end = 0
@@ -182,7 +176,7 @@ def _doc(document: Document, vocab: Any, spacy: Any, options: WriteOptions) -> D
         end = token.end
     add_blanks(document.text[end:])
     _report_odd_words(document, options)
-    firsts = {places[tokens[0].start] for tokens in document.sentences or () if tokens}
+    firsts = {places[tokens[0].start] for tokens in sentences if tokens}
     tags = [""] * len(words)
     for token in document.tokens:
         tags[places[token.start]] = token.tag or ""
@@ -216,17 +210,10 @@ def _entities(
     document: Document, places: dict[int, int], options: WriteOptions
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the type and the words of each span; those that do not fit the tokens, or overlap, are reported."""
-    ends = {token.end: places[token.start] + 1 for token in document.tokens}
-    free = 0
-    for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
-        first, end = places.get(span.start), ends.get(span.end)
-        if first is None or end is None or first < free:
-            text = f"the {span.type} span from {span.start} to {span.end} does not fit the tokens, or overlaps another"
-            common = "spans that do not fit the tokens, or that overlap, are left out"
-            options.report(error_at(document.place, f"{text} one; it is left out", common=common))
-        else:
-            free = end
-            yield span.type, (first, end)
+    tokens = document.tokens
+    (found,) = in_tokens(document.spans, [tokens], functools.partial(report_unfit, document, options))
+    for span in found:
+        yield span.type, (places[tokens[span.start].start], places[tokens[span.end - 1].start] + 1)
 
 
 def recognize(lines: list[str]) -> bool:

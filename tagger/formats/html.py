@@ -10,9 +10,9 @@ import functools
 import html
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
+from tagger.formats.document import Document, DocumentSpan, WriteOptions, encoded
 from tagger.formats.losses import report_losses
-from tagger.formats.written_only import never, refusing, rendered
+from tagger.formats.written_only import rendered, written_only
 
 # A browser takes these characters for errors, so their pictures are shown: U+2400 for NUL, and so on.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: "\u2421"}
@@ -91,12 +91,4 @@ def _closed(span: DocumentSpan) -> str:
     return f'</span> <b dir="auto">{_escaped(span.type)}</b></mark>'
 
 
-FORMAT = Format(
-    name="html",
-    description="a page with the spans marked, to be read in a browser",
-    suffixes=(".html", ".htm"),
-    recognize=never,
-    read=refusing("html"),
-    is_read=False,
-    blocks=blocks,
-)
+FORMAT = written_only("html", "a page with the spans marked, to be read in a browser", (".html", ".htm"), blocks)

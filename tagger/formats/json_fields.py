@@ -1,4 +1,7 @@
-"""Fields of JSON records, checked: texts, whole numbers, and the spans that tools write under many names."""
+"""Fields of JSON records, checked: texts, whole numbers, and the spans that tools write under many names.
+
+The fields of documents that were records are written back as they were.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from tagger.errors import DataError, shortened
-from tagger.formats.document import DocumentSpan, Place
+from tagger.formats.document import Document, DocumentSpan, Place, WriteOptions
 from tagger.formats.offsets import TextOffsets
 from tagger.wording import listed
 
@@ -226,3 +229,30 @@ def _check_text(said: str, covered: str, span: DocumentSpan, place: Place) -> No
             f" {shown(covered)}, expected the same text; if the file counts in another unit, set data.offsets to"
             " utf-16 or bytes, otherwise fix the offsets",
         )
+
+
+def written_id(document: Document) -> dict[str, Any]:
+    """Return the `id` of a document as a field, and as a number if it was one."""
+    if document.id is None:
+        return {}
+    known = document.fields.get("id")
+    return {"id": known if type(known) is int and str(known) == document.id else document.id}
+
+
+def with_fields(
+    record: dict[str, Any], document: Document, options: WriteOptions, without: str | None = None
+) -> dict[str, Any]:
+    """Return a record with the other fields of its document; those whose names it uses itself are reported.
+
+    Args:
+        record: the record.
+        document: the document.
+        options: whose `report` is called.
+        without: a field that the record has used.
+    """
+    fields = {name: value for name, value in document.fields.items() if name != without}
+    taken = [name for name in fields if name in record and name != "id"]
+    if taken:
+        text = f"the fields {listed(taken)} have names that this format needs, and are left out"
+        options.report(error_at(document.place, text))
+    return record | {name: value for name, value in fields.items() if name not in record}

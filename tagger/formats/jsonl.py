@@ -37,7 +37,8 @@ from tagger.formats.json_text import is_json_start, read_values
 from tagger.formats.jsonl_forms import blocks
 from tagger.formats.jsonl_tokens import is_own, own_sentences, prodigy_tokens, tag_names, texts
 from tagger.formats.offsets import TextOffsets
-from tagger.formats.tags import Draft, Tokens, joined, located, read_tags
+from tagger.formats.tag_reading import Draft, read_tags
+from tagger.formats.tokens import Tokens, joined, located
 from tagger.wording import listed
 
 _SPAN_KEYS = ("spans", "entities", "label", "labels")

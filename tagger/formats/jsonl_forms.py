@@ -10,17 +10,19 @@ The own form holds everything. The others hold less, and what they cannot hold i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, WriteOptions
-from tagger.formats.json_fields import error_at
+from tagger.formats.json_fields import error_at, with_fields, written_id
 from tagger.formats.json_text import as_line
-from tagger.formats.losses import has_plain_tags, report_losses
+from tagger.formats.losses import has_plain_tags, report_losses, report_unfit
 from tagger.formats.offsets import TextOffsets
-from tagger.formats.tags import Tokens, span_tags, tags_of
+from tagger.formats.tag_writing import span_tags, tags_of
+from tagger.formats.tokens import Tokens, sentences_of
 from tagger.wording import listed
 
 FLAT_FIELDS = ("hf",)  # the forms whose spans are tags of tokens
@@ -43,7 +45,7 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
 
 def _own(document: Document, options: WriteOptions) -> Iterator[Record]:
     offsets = TextOffsets(document.text, options.offsets, document.place)
-    record: Record = {**_id(document), "text": document.text}
+    record: Record = {**written_id(document), "text": document.text}
     if document.is_piece:
         record["offset"] = document.offset
     if document.sentences is not None:
@@ -57,7 +59,7 @@ def _own(document: Document, options: WriteOptions) -> Iterator[Record]:
         for sentence, of_it in zip(record["sentences"], tags or (), strict=False):
             sentence["tags"] = of_it
     record["spans"] = [_own_span(document, span, offsets) for span in document.spans]
-    yield _with_fields(record, document, options)
+    yield with_fields(record, document, options)
 
 
 def _edges(part: Any, offsets: TextOffsets) -> list[int]:
@@ -85,13 +87,13 @@ def _doccano(document: Document, options: WriteOptions) -> Iterator[Record]:
     report_losses(document, options, "doccano", ("tokens", "plain tags", "probabilities"))
     offsets = TextOffsets(document.text, options.offsets, document.place)
     label = [[*_edges(span, offsets), span.type] for span in document.spans]
-    yield _with_fields({**_id(document), "text": document.text, "label": label}, document, options)
+    yield with_fields({**written_id(document), "text": document.text, "label": label}, document, options)
 
 
 def _prodigy(document: Document, options: WriteOptions) -> Iterator[Record]:
     report_losses(document, options, "prodigy", ("sentences", "plain tags", "probabilities"))
     text, offsets = document.text, TextOffsets(document.text, options.offsets, document.place)
-    record = {**_id(document), "text": text}
+    record = {**written_id(document), "text": text}
     tokens = document.tokens
     if document.sentences is not None:
         record["tokens"] = []
@@ -107,7 +109,7 @@ def _prodigy(document: Document, options: WriteOptions) -> Iterator[Record]:
         if span.start in firsts and span.end in lasts:
             found |= {"token_start": firsts[span.start], "token_end": lasts[span.end]}
         record["spans"].append(found)
-    yield _with_fields(record, document, options)
+    yield with_fields(record, document, options)
 
 
 def hf_rows(document: Document, options: WriteOptions) -> Iterator[Record]:
@@ -116,52 +118,25 @@ def hf_rows(document: Document, options: WriteOptions) -> Iterator[Record]:
     Raises:
         DataError: the document has no tokens.
     """
-    if document.sentences is None:
-        raise error_at(
-            document.place, "found a text without tokens, expected tokens to write tags for; cut it into tokens first"
-        )
+    sentences = sentences_of(document)
     report_losses(document, options, "tokens with tags", ("characters outside tokens", "probabilities"))
-
-    def unfit(span: DocumentSpan) -> None:
-        found = f"the {span.type} span from {span.start} to {span.end} does not fit the tokens, or overlaps another one"
-        common = "spans that do not fit the tokens, or that overlap, cannot be tags, and are left out"
-        options.report(error_at(document.place, f"{found}; it is left out", common=common))
 
     if document.spans and has_plain_tags(document):
         text = "plain tags beside spans cannot be written, and are left out"
         options.report(error_at(document.place, text))
     key = "tags" if has_plain_tags(document) and not document.spans else "ner_tags"
-    rows = tags_of(document, options.scheme, unfit)
-    for i, (tokens, tags) in enumerate(zip(document.sentences, rows, strict=True)):
-        record = _id(document)
+    rows = tags_of(document, options.scheme, functools.partial(report_unfit, document, options))
+    for i, (tokens, tags) in enumerate(zip(sentences, rows, strict=True)):
+        record = written_id(document)
         if len(rows) > 1 and record:
             record = {"id": f"{document.id}-{i + 1}"}
         record |= {"tokens": _texts(document, tokens), key: tags}
-        yield _with_fields(record, document, options)
+        yield with_fields(record, document, options)
 
 
 def _texts(document: Document, tokens: Tokens) -> list[str]:
     text = document.text
     return [text[token.start : token.end] for token in tokens]
-
-
-def _id(document: Document) -> Record:
-    if document.id is None:
-        return {}
-    known = document.fields.get("id")
-    return {"id": known if type(known) is int and str(known) == document.id else document.id}
-
-
-def _with_fields(record: Record, document: Document, options: WriteOptions) -> Record:
-    """Return a record with the other fields of its document; those whose names it uses itself are reported."""
-    fields = document.fields
-    if not fields:
-        return record
-    taken = [name for name in fields if name in record and name != "id"]
-    if taken:
-        text = f"the fields {listed(taken)} have names that this format needs, and are left out"
-        options.report(error_at(document.place, text))
-    return record | {name: value for name, value in fields.items() if name not in record}
 
 
 _FORMS: dict[str | None, Callable[[Document, WriteOptions], Iterator[Record]]] = {

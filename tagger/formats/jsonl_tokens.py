@@ -9,7 +9,8 @@ from tagger.corpus.schemes import SCHEMES
 from tagger.formats.document import DocumentSpan, DocumentToken, Place
 from tagger.formats.json_fields import error_at, kind_of, list_of, number_of, object_of, shown, text_of
 from tagger.formats.offsets import TextOffsets
-from tagger.formats.tags import Tokens, span_tags
+from tagger.formats.tag_writing import span_tags
+from tagger.formats.tokens import Tokens
 
 _OWN = frozenset(("tokens", "offsets", "tags"))
 _PRODIGY = frozenset(("text", "start", "end", "id", "ws"))

@@ -14,6 +14,7 @@ Spans without probabilities are written as an annotation, and those with probabi
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ from tagger.formats.json_fields import (
     take_id,
     text_of,
     type_of,
+    with_fields,
+    written_id,
 )
 from tagger.formats.json_text import as_json, is_json_start, read_values
 from tagger.formats.losses import report_losses
@@ -70,15 +73,10 @@ class _Reader:
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
-        self._noted: set[str] = set()
+        self._note = functools.cache(options.note)  # each text once
 
     def _report(self, text: str, place: Place) -> None:
         self._options.report(error_at(place, text))
-
-    def _note(self, text: str) -> None:
-        if text not in self._noted:
-            self._noted.add(text)
-            self._options.note(text)
 
     def document(self, task: dict[str, Any], place: Place) -> Document:
         name = take_id(task, place)
@@ -207,12 +205,8 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
 
 
 def _task(document: Document, options: WriteOptions) -> dict[str, Any]:
-    fields = dict(document.fields)
-    kept = _object(fields.pop(FIELD, None))
-    number = fields.pop("id", None)
-    task: dict[str, Any] = {}
-    if document.id is not None:
-        task["id"] = number if type(number) is int and str(number) == document.id else document.id
+    kept = _object(document.fields.get(FIELD))
+    task = written_id(document)
     text_key = kept.get("text_key")
     task["data"] = {**_object(kept.get("data")), text_key if isinstance(text_key, str) else "text": document.text}
     results = list(_results(document, kept, options))
@@ -220,11 +214,7 @@ def _task(document: Document, options: WriteOptions) -> dict[str, Any]:
         task["predictions"] = [{"result": results}]
     else:
         task["annotations"] = [{**_object(kept.get("annotation")), "result": results}]
-    taken = [name for name in fields if name in task]
-    if taken:
-        text = f"the fields {listed(taken)} have names that this format needs, and are left out"
-        options.report(error_at(document.place, text))
-    return task | {name: value for name, value in fields.items() if name not in task}
+    return with_fields(task, document, options, without=FIELD)
 
 
 def _object(value: Any) -> dict[str, Any]:

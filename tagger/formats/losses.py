@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from tagger.formats.document import Document, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, WriteOptions
 from tagger.formats.json_fields import error_at
+from tagger.wording import listed
 
 
 def has_plain_tags(document: Document) -> bool:
@@ -46,3 +47,18 @@ def report_losses(document: Document, options: WriteOptions, name: str, parts: C
     for part in parts:
         if _LOSSES[part](document):
             options.report(error_at(document.place, f"{name} cannot hold {part}, which are left out"))
+
+
+def report_fields(document: Document, options: WriteOptions, kept: str | None = None) -> None:
+    """Report the fields of a document, except for the one that the format keeps, and for a number as its name."""
+    lost = [name for name in document.fields if name != kept and not (name == "id" and document.id is not None)]
+    if lost:
+        text = f"what is said of a document beside its text is not kept: {listed(lost)}"
+        options.report(error_at(document.place, text))
+
+
+def report_unfit(document: Document, options: WriteOptions, span: DocumentSpan, tokens: str = "tokens") -> None:
+    """Report a span that does not fit the tokens of a document, or overlaps another one; `tokens` is their name."""
+    text = f"the {span.type} span from {span.start} to {span.end} does not fit the {tokens}, or overlaps another one"
+    common = f"spans that do not fit the {tokens}, or that overlap, are left out"
+    options.report(error_at(document.place, f"{text}; it is left out", common=common))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
+from tagger.formats.document import Document, DocumentSpan, WriteOptions, encoded
 from tagger.formats.losses import report_losses
-from tagger.formats.written_only import never, refusing, rendered
+from tagger.formats.written_only import rendered, written_only
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]"})
 _BLANK = re.compile(r"(\s)")
@@ -45,12 +45,4 @@ def _closed(span: DocumentSpan) -> str:
     return f" {type_}]"
 
 
-FORMAT = Format(
-    name="marked",
-    description="text with its spans in brackets: [Hanna Berg PER]",
-    suffixes=(".marked", ".marked.txt"),
-    recognize=never,
-    read=refusing("marked"),
-    is_read=False,
-    blocks=blocks,
-)
+FORMAT = written_only("marked", "text with its spans in brackets: [Hanna Berg PER]", (".marked", ".marked.txt"), blocks)

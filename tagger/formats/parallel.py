@@ -15,7 +15,8 @@ from tagger.corpus.lines import shown_name
 from tagger.corpus.survey import decoded_lines
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, report_boundaries
+from tagger.formats.tag_reading import TaggedSentence, TagReader
+from tagger.formats.tag_writing import TagWriter, report_boundaries
 
 # The endings of the names of both files: of the tokens and of the tags.
 _ENDINGS = (

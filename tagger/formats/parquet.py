@@ -26,9 +26,8 @@ from tagger.formats.document import Document, Format, Place, ReadOptions, WriteO
 from tagger.formats.json_fields import error_at
 from tagger.formats.jsonl import RecordReader
 from tagger.formats.jsonl_forms import hf_rows
-from tagger.formats.losses import has_plain_tags
-from tagger.formats.tags import read_tags
-from tagger.wording import listed
+from tagger.formats.losses import has_plain_tags, report_fields
+from tagger.formats.tag_reading import read_tags
 
 if TYPE_CHECKING:
     import pyarrow
@@ -227,7 +226,7 @@ def _write_first(
     with library.ParquetWriter(path, schema) as writer:
         rows: list[dict[str, Any]] = []
         for document in documents:
-            _report_fields(document, options)
+            report_fields(document, options)
             own = "ner_tags" if document.spans else "tags" if has_plain_tags(document) else column
             if column not in (None, own):
                 text = "found plain tags here, or spans, and the other in documents before, expected one of them"
@@ -274,14 +273,6 @@ def _write_final(
             columns = {"id": batch.column("id"), "tokens": batch.column("tokens")}
             columns[column] = pyarrow.ListArray.from_arrays(tags.offsets, values)
             writer.write_table(pyarrow.Table.from_arrays([columns[name] for name in schema.names], schema=schema))
-
-
-def _report_fields(document: Document, options: WriteOptions) -> None:
-    lost = [name for name in document.fields if not (name == "id" and document.id is not None)]
-    if lost:
-        options.report(
-            error_at(document.place, f"what is said of a document beside its text is not kept: {listed(lost)}")
-        )
 
 
 def recognize(lines: list[str]) -> bool:

@@ -17,7 +17,8 @@ from tagger.corpus.lines import require_regular, shown_name
 from tagger.corpus.survey import decoded_lines
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, ReadOptions, WriteOptions, encoded
-from tagger.formats.tagged import TaggedSentence, TagReader, TagWriter, report_boundaries
+from tagger.formats.tag_reading import TaggedSentence, TagReader
+from tagger.formats.tag_writing import TagWriter, report_boundaries
 
 _SEPARATORS = "/|"
 _PART_OF_SPEECH = re.compile(r"[A-Z]+\$?|\W+")

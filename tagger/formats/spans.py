@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tagger.formats.document import Document, DocumentSpan, Format, WriteOptions, encoded
+from tagger.formats.document import Document, DocumentSpan, WriteOptions, encoded
 from tagger.formats.json_fields import error_at
 from tagger.formats.offsets import TextOffsets
-from tagger.formats.written_only import never, refusing
+from tagger.formats.written_only import written_only
 
 HEADER = ("document", "start", "end", "type", "probability", "text")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -62,12 +62,6 @@ def _cells(document: Document, span: DocumentSpan, name: str, offsets: TextOffse
     return name.translate(_ESCAPES), str(start), str(end), span.type.translate(_ESCAPES), probability, text
 
 
-FORMAT = Format(
-    name="spans",
-    description="a table of spans: document, start, end, type, probability, text",
-    suffixes=(".spans", ".spans.tsv"),
-    recognize=never,
-    read=refusing("spans"),
-    is_read=False,
-    blocks=blocks,
+FORMAT = written_only(
+    "spans", "a table of spans: document, start, end, type, probability, text", (".spans", ".spans.tsv"), blocks
 )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tagger.errors import DataError
-from tagger.formats.document import Document, DocumentSpan, ReadOptions, WriteOptions
+from tagger.formats.document import Document, DocumentSpan, Format, ReadOptions, WriteOptions
 from tagger.formats.json_fields import error_at
 
 
-def never(lines: list[str]) -> bool:
-    """Return that a file is not this format."""
-    return False
-
-
-def refusing(name: str) -> Callable[[Path, ReadOptions], Iterator[Document]]:
-    """Return a function that refuses to read a format."""
+def written_only(
+    name: str,
+    description: str,
+    suffixes: tuple[str, ...],
+    blocks: Callable[[Iterable[Document], WriteOptions], Iterator[bytes]],
+) -> Format:
+    """Return a format that is never recognized, and refuses to be read."""
 
     def read(path: Path, options: ReadOptions) -> Iterator[Document]:
         raise DataError(
@@ -25,7 +25,15 @@ def refusing(name: str) -> Callable[[Path, ReadOptions], Iterator[Document]]:
             path=path,
         )
 
-    return read
+    return Format(
+        name=name,
+        description=description,
+        suffixes=suffixes,
+        recognize=lambda lines: False,
+        read=read,
+        is_read=False,
+        blocks=blocks,
+    )
 
 
 def rendered(

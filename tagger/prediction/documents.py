@@ -11,7 +11,7 @@ from typing import Any
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place
-from tagger.formats.tags import Tokens, joined
+from tagger.formats.tokens import Tokens, joined
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import extend, scored_spans
 from tagger.prediction.stream import Tagged

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tagger.corpus.schemes import SCHEME_NAMES, SCHEMES
 from tagger.errors import DataError
-from tagger.formats import tags as tags_module
+from tagger.formats import tokens as tokens_module
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place, ReadOptions
-from tagger.formats.tags import Draft, read_tags, span_tags, tags_of
+from tagger.formats.tag_reading import Draft, read_tags
+from tagger.formats.tag_writing import span_tags, tags_of
 
 
 @given(documents(tokens=True), st.sampled_from(list(SCHEMES)))
@@ -100,5 +101,5 @@ def test_a_token_without_a_plain_tag_among_others_gets_a_filler() -> None:
 
 
 def test_the_examples() -> None:
-    found: Any = doctest.testmod(tags_module)
+    found: Any = doctest.testmod(tokens_module)
     assert (found.failed, found.attempted > 1) == (0, True)

@@ -1,19 +1,43 @@
-"""Documents for the tests of formats, and the way from documents through a file to documents."""
+"""Documents for the tests of formats: made by hand or by Hypothesis, and the way through a file to documents again."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, Place, ReadOptions, WriteOptions
 
+# Letters, an emoji of two UTF-16 units, a skin tone, a joined family, a combining mark, and text beyond the basic plane.
+WORDS = [
+    "Ann",
+    "left",
+    "é",
+    "e\u0301t",
+    "😀",
+    "👍🏽",
+    "👨‍👩‍👧",
+    "漢字",
+    "𠮷野",
+    ".",
+    '"',
+    "\\",
+    "don't",
+    "#1",
+    "a-b",
+    "x_y",
+    "O",
+]
+_WORD = st.sampled_from(WORDS)
+BETWEEN = ["", " ", "  ", "\n", "\r\n", "\t", " \n\n "]
+TYPES = ["PER", "LOC", "ORG", "work of art", "a-b", "Straße"]
+TYPES_IN_TAGS = ["PER", "LOC", "a-b", "x.y", "名"]
 # Letters that take one to four bytes, a combining mark, an ideographic space, and signs that mean something somewhere.
 SIGNS = "ab1é\u0301名😀\u3000#-/|(*),\"'_"
-TYPES = ("PER", "LOC", "a-b", "x.y", "名")
 
 
 def make(*sentences: str, spans: Iterable[tuple[str, int, int]] = (), **more: object) -> Document:
@@ -31,48 +55,110 @@ def make(*sentences: str, spans: Iterable[tuple[str, int, int]] = (), **more: ob
 
 
 @st.composite
-def flat_documents(
+def documents(
     draw: st.DrawFn,
     *,
-    signs: str = SIGNS,
-    types: Iterable[str] = TYPES,
+    flat: bool = False,
+    tokens: bool | None = None,
+    least: int = 1,
+    most: int = 4,
+    spaced: bool = False,
+    probabilities: bool = False,
     plain: bool = False,
-    least: int = 0,
-    most: int = 3,
+    fields: st.SearchStrategy[dict[str, Any]] | None = None,
+    ids: st.SearchStrategy[str | None] | None = None,
+    word: st.SearchStrategy[str] = _WORD,
+    types: Sequence[str] = TYPES,
 ) -> Document:
-    """Make documents whose tokens are joined by spaces, and their sentences by line ends, with spans that fit them."""
-    words = st.text(signs, min_size=1, max_size=5).filter(lambda word: word != "-DOCSTART-" and bool(word.strip(" ")))
-    sentences = draw(st.lists(st.lists(words, min_size=1, max_size=5), min_size=least, max_size=most))
-    start, rows, spans = 0, [], []
-    for sentence in sentences:
-        row, free = [], 0
-        for word in sentence:
-            tag = draw(st.sampled_from(("NN", "VB", ","))) if plain else None
-            row.append(DocumentToken(start, start + len(word), tag))
-            start += len(word) + 1
-        while not plain and free < len(row) and draw(st.booleans()):
-            first = draw(st.integers(free, len(row) - 1))
-            free = draw(st.integers(first + 1, len(row)))
-            spans.append(DocumentSpan(draw(st.sampled_from(sorted(types))), row[first].start, row[free - 1].end))
-        rows.append(tuple(row))
-    text = "\n".join(" ".join(sentence) for sentence in sentences)
-    return Document(text=text, spans=tuple(spans), sentences=tuple(rows))
+    """Draw a document.
+
+    Args:
+        flat: whether spans are of whole tokens of one sentence, and do not overlap.
+        tokens: whether there are tokens; None for either.
+        least, most: the number of sentences.
+        spaced: whether one space is between tokens, and one line end between sentences.
+        probabilities: whether spans may have probabilities.
+        plain: whether tokens have plain tags instead of spans.
+        fields, ids: what else a document says.
+        word: the texts of tokens.
+        types: the types of spans.
+    """
+    has_tokens = draw(st.booleans()) if tokens is None else tokens
+    sizes = draw(st.lists(st.integers(1, 6), min_size=least, max_size=most))
+    text = "" if spaced else draw(st.sampled_from(["", " ", "\n"]))
+    sentences = []
+    for i, size in enumerate(sizes):
+        sentence = []
+        for j in range(size):
+            if spaced:
+                text += "\n" if i and not j else " " if j else ""
+            part = draw(word)
+            tag = draw(st.sampled_from(["NN", "VB", "B-x", "."])) if plain else None
+            sentence.append(DocumentToken(len(text), len(text) + len(part), tag))
+            text += part + ("" if spaced else draw(st.sampled_from(BETWEEN)))
+        sentences.append(tuple(sentence))
+    spans: list[DocumentSpan] = []
+    if not plain:
+        edges = _flat_edges(draw, sentences) if flat else _edges(draw, len(text))
+        probability = st.none() | st.floats(0, 1) if probabilities else st.none()
+        spans = [DocumentSpan(draw(st.sampled_from(types)), start, end, draw(probability)) for start, end in edges]
+    return Document(
+        text=text,
+        spans=tuple(spans),
+        sentences=tuple(sentences) if has_tokens else None,
+        id=draw(ids) if ids is not None else None,
+        fields=draw(fields) if fields is not None else {},
+    )
 
 
-def write(format_: Format, documents: Iterable[Document], path: Path, **options: object) -> list[DataError]:
-    """Write documents to a file, and return what was reported."""
+def _flat_edges(draw: st.DrawFn, sentences: Sequence[Sequence[DocumentToken]]) -> Iterator[tuple[int, int]]:
+    for tokens in sentences:
+        free = 0
+        while free < len(tokens) and draw(st.booleans()):
+            first = draw(st.integers(free, len(tokens) - 1))
+            free = draw(st.integers(first + 1, len(tokens)))
+            yield tokens[first].start, tokens[free - 1].end
+
+
+def _edges(draw: st.DrawFn, length: int) -> Iterator[tuple[int, int]]:
+    for pair in draw(st.lists(st.tuples(st.integers(0, length), st.integers(0, length)), max_size=4)):
+        if pair[0] != pair[1]:
+            yield min(pair), max(pair)
+
+
+def flat_documents(
+    *, signs: str = SIGNS, least: int = 0, most: int = 3, plain: bool = False
+) -> st.SearchStrategy[Document]:
+    """Make documents as files of nothing but sentences with tags hold them, with words of some signs."""
+    word = st.text(signs, min_size=1, max_size=5).filter(lambda word: word != "-DOCSTART-" and bool(word.strip(" ")))
+    return documents(
+        flat=True, tokens=True, spaced=True, plain=plain, least=least, most=most, word=word, types=TYPES_IN_TAGS
+    )
+
+
+def read(format_: Format, path: Path, **options: Any) -> tuple[list[Document], list[str]]:
+    """Return the documents of a file, and the texts of what was reported, unless `report` is given."""
     reports: list[DataError] = []
-    settings = WriteOptions(report=reports.append, **options)  # type: ignore[arg-type]
+    found = list(format_.read(path, ReadOptions(**{"report": reports.append, **options})))
+    return found, [report.text for report in reports]
+
+
+def write(format_: Format, written: Iterable[Document], path: Path, **options: Any) -> list[str]:
+    """Write documents, and return the texts of what was reported."""
+    reports: list[DataError] = []
+    settings = WriteOptions(**{"report": reports.append, **options})
     if format_.blocks is not None:
-        path.write_bytes(b"".join(format_.blocks(documents, settings)))
+        path.write_bytes(b"".join(format_.blocks(written, settings)))
     else:
         assert format_.write is not None
-        format_.write(documents, path, settings)
-    return reports
+        format_.write(written, path, settings)
+    return [report.text for report in reports]
 
 
-def read(format_: Format, path: Path, **options: object) -> tuple[list[Document], list[DataError]]:
-    """Read the documents of a file without their places, and what was reported."""
-    reports: list[DataError] = []
-    found = format_.read(path, ReadOptions(report=reports.append, **options))  # type: ignore[arg-type]
-    return [dataclasses.replace(document, place=Place("")) for document in found], reports
+def without_places(found: Iterable[Document]) -> list[Document]:
+    return [dataclasses.replace(document, place=Place("")) for document in found]
+
+
+def shown(found: Iterable[Document]) -> list[tuple[str, list[str]]]:
+    """Return the text of each document, and the type and the text of its spans."""
+    return [(one.text, [f"{span.type} {one.covered(span)}" for span in one.spans]) for one in found]

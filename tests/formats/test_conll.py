@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from documents import flat_documents, make, read, write
+from documents import flat_documents, make, read, shown, without_places, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +17,7 @@ from tagger.formats.conll import FORMAT, recognize
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, ReadOptions
 
 
-def read_text(tmp_path: Path, text: str | bytes, **options: object) -> tuple[list[Document], list[DataError]]:
+def read_text(tmp_path: Path, text: str | bytes, **options: object) -> tuple[list[Document], list[str]]:
     path = tmp_path / "f.conll"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return read(FORMAT, path, **options)
@@ -26,11 +25,7 @@ def read_text(tmp_path: Path, text: str | bytes, **options: object) -> tuple[lis
 
 def written(tmp_path: Path, *documents: Document, **options: object) -> tuple[str, list[str]]:
     reports = write(FORMAT, documents, tmp_path / "out", **options)
-    return (tmp_path / "out").read_bytes().decode(), [str(report) for report in reports]
-
-
-def shown(documents: Sequence[Document]) -> list[tuple[str, list[str]]]:
-    return [(found.text, [f"{span.type} {found.covered(span)}" for span in found.spans]) for found in documents]
+    return (tmp_path / "out").read_bytes().decode(), reports
 
 
 def test_a_sentence_is_a_document_unless_docstart_lines_say_otherwise(tmp_path: Path) -> None:
@@ -136,7 +131,8 @@ def test_an_error_names_its_place(tmp_path: Path, text: str, message: str) -> No
 
 def test_comments_and_ranges_are_reported(tmp_path: Path) -> None:
     text = "# text = ab c\n1-2\tab\tO\n1\ta\tO\n2\tb\tB-X\n3\tc\tO\n\n" * 3
-    found, reports = read_text(tmp_path, text)
+    reports: list[DataError] = []
+    found, _ = read_text(tmp_path, text, report=reports.append)
     assert [one.text for one in found] == ["a b c"] * 3
     assert collections.Counter(report.kind for report in reports) == {"comment": 3, "subtoken": 3}
     assert [report.line for report in reports[:2]] == [1, 2]
@@ -223,22 +219,30 @@ def test_documents_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
     ]
 
 
-@given(st.lists(flat_documents(), max_size=4), st.sampled_from(sorted(set(SCHEMES) - {"IO"})))
+def is_not_of_hashes(documents: list[Document]) -> bool:
+    """Return whether not all tokens are `#`, as in a file of comments."""
+    return {one.covered(token) for one in documents for token in one.tokens} != {"#"}
+
+
+@given(
+    st.lists(flat_documents(), max_size=4).filter(is_not_of_hashes),
+    st.sampled_from(sorted(set(SCHEMES) - {"IO"})),
+)
 def test_documents_to_conll_to_documents_is_the_identity(
     tmp_path_factory: pytest.TempPathFactory, documents: list[Document], scheme: str
 ) -> None:
     path = tmp_path_factory.mktemp("f") / "f"
     assert write(FORMAT, documents, path, scheme=scheme) == []
     found, reports = read(FORMAT, path, scheme=scheme, columns={"token": 0, "tag": 1}, delimiter="tab")
-    assert found == documents
-    assert reports == []
+    assert (without_places(found), reports) == (documents, [])
 
 
-@given(st.lists(flat_documents(plain=True, least=1), min_size=1, max_size=3))
+@given(st.lists(flat_documents(plain=True, least=1), min_size=1, max_size=3).filter(is_not_of_hashes))
 def test_plain_tags_come_back(tmp_path_factory: pytest.TempPathFactory, documents: list[Document]) -> None:
     path = tmp_path_factory.mktemp("f") / "f"
     assert write(FORMAT, documents, path) == []
-    assert read(FORMAT, path, scheme="none", columns={"token": 0, "tag": 1}, delimiter="tab")[0] == documents
+    found, _ = read(FORMAT, path, scheme="none", columns={"token": 0, "tag": 1}, delimiter="tab")
+    assert without_places(found) == documents
 
 
 def test_the_content_is_recognized() -> None:
@@ -258,7 +262,7 @@ def test_a_corpus_keeps_its_spans_and_its_other_columns(corpora: Path, tmp_path:
     found, _ = read(FORMAT, path)
     write(FORMAT, found, tmp_path / "out")
     again, _ = read(FORMAT, tmp_path / "out")
-    assert again == found
+    assert without_places(again) == without_places(found)
     tokens = [
         line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip() and "-DOCSTART-" not in line
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_documents import BETWEEN, TYPES, WORDS, read
+from documents import BETWEEN, TYPES, WORDS, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

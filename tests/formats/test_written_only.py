@@ -23,7 +23,7 @@ HOSTILE = "a[b]\\ <script>alert('&')</script> \u202e\u05d0\u05d1\tc\r\nd\x00 \"e
 
 def written(format_: Format, *documents: Document, tmp_path: Path, **options: object) -> tuple[str, list[str]]:
     reports = write(format_, documents, tmp_path / "out", **options)
-    return (tmp_path / "out").read_bytes().decode(), [error.text for error in reports]
+    return (tmp_path / "out").read_bytes().decode(), reports
 
 
 class Page(html.parser.HTMLParser):

@@ -213,7 +213,7 @@ class TagReader:
             id, fields: as in `Document`.
             line: the line where the document begins.
         """
-        sentences = list(sentences)
+        sentences = list(map(self._with_names, sentences))
         for sentence in sentences:
             if "" in sentence.tokens:
                 raise DataError(
@@ -231,10 +231,10 @@ class TagReader:
         raise DataError(text, path=self._path) from None  # it was fine in the first pass
 
     def _all_layers(self) -> Iterator[Sequence[str]]:
-        for sentence in self._sentences():
-            for tag, line in zip(sentence.tags, sentence.lines, strict=False):
+        for sentence in map(self._with_names, self._sentences()):
+            for tag in sentence.tags:
                 if tag not in self._parts:
-                    self._parts[tag] = tags_in(self._named(tag, line))
+                    self._parts[tag] = tags_in(tag)
             yield from self._layers(sentence.tags)
 
     def _layers(self, tags: Sequence[str]) -> list[list[str]]:
@@ -243,9 +243,15 @@ class TagReader:
         depth = max(map(len, parts), default=1)
         return [[names[i] if i < len(names) else OUTSIDE for names in parts] for i in range(depth)]
 
+    def _with_names(self, sentence: TaggedSentence) -> TaggedSentence:
+        """Return a sentence with the names of its tags, if the file numbers them."""
+        if not self._names or not sentence.tags:
+            return sentence
+        tags = [self._named(tag, line) for tag, line in zip(sentence.tags, sentence.lines, strict=True)]
+        return TaggedSentence(sentence.tokens, tags, sentence.lines)
+
     def _named(self, tag: str, line: int) -> str:
-        """Return the name of a tag, if the file numbers its tags."""
-        if not self._names or not tag.lstrip("-").isdecimal():
+        if not tag.lstrip("-").isdecimal():
             return tag
         if tag.isascii() and tag.isdecimal() and int(tag) < len(self._names):
             return self._names[int(tag)]
@@ -257,7 +263,7 @@ class TagReader:
         )
 
     def _lines_with(self, tag: str) -> Iterator[tuple[str, int, str]]:
-        for sentence in self._sentences():
+        for sentence in map(self._with_names, self._sentences()):
             for token, own, line in zip(sentence.tokens, sentence.tags, sentence.lines, strict=True):
                 if tag in self._parts.get(own, (own,)):
                     yield self._path, line, token

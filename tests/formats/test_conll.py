@@ -114,6 +114,11 @@ def test_numbers_as_tags_need_names(tmp_path: Path) -> None:
         read_text(tmp_path, text, names=("O", "B-X"))
 
 
+def test_numbers_get_the_names_of_plain_tags(tmp_path: Path) -> None:
+    found, _ = read_text(tmp_path, "a 0\nb 1\n\nc 1\nd 2\n\n", names=("DT", "NN", "VB"), columns={"token": 0, "tag": 1})
+    assert [[token.tag for token in one.tokens] for one in found] == [["DT", "NN"], ["NN", "VB"]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tagger.corpus.dataset import Corpus, compare_columns, load_gold, note_on_notation
@@ -18,8 +19,8 @@ from tagger.formats.convert import Settings
 from tagger.formats.reading import CONVERTED, reading, settings_of
 from tagger.model_dir.store import Model
 from tagger.prediction.doubts import InputDoubts
-from tagger.prediction.predictor import Predictor
-from tagger.prediction.stream import CHUNK_LINES, tag_stream
+from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.stream import CHUNK_LINES, Tagged, tag_stream
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
@@ -64,8 +65,10 @@ def evaluate_file(
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    gold, pred, gold_scheme = _gold_and_pred(predictor, paths, layout, look, note, warn)
-    return evaluate(gold, pred, predictor.model.manifest.notation.scheme, gold_scheme)
+    with tagged_gold(predictor, paths, layout, note, warn) as tagged:
+        for _ in tagged:
+            look()
+        return tagged.evaluation()
 
 
 def compare_on_file(
@@ -89,7 +92,9 @@ def compare_on_file(
     path = names_of(paths)
     counts = []
     for predictor, layout in zip((first, second), layouts, strict=True):
-        gold, pred, _ = _gold_and_pred(predictor, paths, layout, note=note)
+        with tagged_gold(predictor, paths, layout, note) as tagged:
+            pairs = [(sentence.gold, sentence.pred) for sentence in tagged]
+        gold, pred = [of_gold for of_gold, _ in pairs], [of_pred for _, of_pred in pairs]
         counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
     (gold, ours), (other_gold, theirs) = counts
     manifests = [predictor.model.manifest for predictor in (first, second)]
@@ -149,19 +154,90 @@ def _doubts_of_gold(corpus: Corpus, layout: Layout, trained: Notation) -> list[s
     return notes
 
 
-def _gold_and_pred(
+@dataclasses.dataclass(frozen=True, slots=True)
+class GoldSentence:
+    """A sentence of a gold file that was tagged; it has at least one token.
+
+    Attributes:
+        path: the file, as messages name it.
+        lines: the number of the line of each token.
+        tokens: the tokens.
+        gold: their gold tags, canonical, in the file's scheme.
+        tagged: what the model predicts, in the scheme of its training file.
+    """
+
+    path: str
+    lines: list[int]
+    tokens: list[str]
+    gold: list[str]
+    tagged: TaggedSentence
+
+    @property
+    def pred(self) -> list[str]:
+        """The predicted tags, canonical."""
+        return self.tagged.tags
+
+
+class TaggedGold:
+    """The sentences of gold files, which are tagged while they are iterated over, once.
+
+    Args:
+        corpus: the sentences and their gold tags.
+        tagged: the same sentences with what the model predicts; those that are cut are in parts.
+        name: returns the name that messages have for a path.
+        scheme: the scheme of the predicted tags.
+    """
+
+    def __init__(self, corpus: Corpus, tagged: Iterator[Tagged], name: Callable[[str], str], scheme: str) -> None:
+        self._corpus, self._tagged, self._name, self._scheme = corpus, tagged, name, scheme
+        self._gold: list[list[str]] = []
+        self._pred: list[list[str]] = []
+
+    def __iter__(self) -> Iterator[GoldSentence]:
+        whole: GoldSentence | None = None
+        continues = False
+        for tags, (sentence, tagged) in zip(self._corpus.tags, self._tagged, strict=True):
+            if whole is None or not continues or sentence.follows_docstart:
+                yield from self._ended(whole)
+                whole = GoldSentence(self._name(sentence.path), [], [], [], TaggedSentence([], []))
+            whole.lines.extend(sentence.line_number(i) for i in range(len(sentence.tokens)))
+            whole.tokens.extend(sentence.tokens)
+            whole.gold.extend(tags)
+            whole.tagged.tags.extend(tagged.tags)
+            whole.tagged.probabilities.extend(tagged.probabilities)
+            continues = sentence.continues
+        yield from self._ended(whole)
+
+    def _ended(self, sentence: GoldSentence | None) -> Iterator[GoldSentence]:
+        if sentence is not None and sentence.tokens:
+            self._gold.append(sentence.gold)
+            self._pred.append(sentence.pred)
+            yield sentence
+
+    def evaluation(self) -> Evaluation:
+        """Return the scores of the sentences that have been iterated over."""
+        return evaluate(self._gold, self._pred, self._scheme, self._corpus.notation.scheme)
+
+
+@contextlib.contextmanager
+def tagged_gold(
     predictor: Predictor,
     paths: Files,
     layout: Layout,
-    look: Callable[[], None] = _nothing,
     note: Tell = _nothing,
     warn: Tell = _nothing,
-) -> tuple[list[list[str]], list[list[str]], str]:
-    """Tag gold files, which are converted if they are not CoNLL.
+    *,
+    probabilities: bool = False,
+) -> Iterator[TaggedGold]:
+    """Read gold files, which are converted if they are not CoNLL, to tag them with a model.
 
-    Returns:
-        Gold tags in the files' scheme and predicted tags in the scheme of the model's training file, canonical, for
-        each sentence; and the files' scheme.
+    Args:
+        note: called with how the files were read.
+        warn: called with what may be wrong with them.
+        probabilities: whether to compute the probabilities of the predicted spans as well.
+
+    Raises:
+        DataError: the file has no gold tags, or its tags do not fit the model.
     """
     with reading(_settings(predictor.model, paths, layout), note) as readers:
         readable = readers.readable(paths)
@@ -172,20 +248,8 @@ def _gold_and_pred(
             lambda text: note(readers.original(text)),
             lambda text: warn(readers.original(text)),
         )
-        gold: list[list[str]] = []
-        pred: list[list[str]] = []
-        continues = False
-        for tags, (sentence, tagged) in zip(
-            corpus.tags, tag_stream(predictor, corpus.sentences, probabilities=False), strict=True
-        ):
-            if not continues or sentence.follows_docstart:
-                gold.append([])
-                pred.append([])
-            gold[-1] += tags
-            pred[-1] += tagged.tags
-            continues = sentence.continues
-            look()
-    return [tags for tags in gold if tags], [tags for tags in pred if tags], corpus.notation.scheme
+        tagged = tag_stream(predictor, corpus.sentences, probabilities=probabilities)
+        yield TaggedGold(corpus, tagged, readers.original, predictor.model.manifest.notation.scheme)
 
 
 def _settings(model: Model[object], paths: Files, layout: Layout) -> Settings:

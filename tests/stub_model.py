@@ -18,7 +18,7 @@ import pytest
 from all_paths import all_paths
 
 from tagger.architecture import NetworkSpec
-from tagger.cli import commands
+from tagger.cli import models
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import spans_from_tags
@@ -120,7 +120,7 @@ def stub_predictor(
 def stub_models(load: Callable[[str], Predictor]) -> Iterator[None]:
     """Make the commands load models with `load`, which takes the name of a model, inside the `with` block."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "_load_predictor", lambda name, *_: load(name))
+        patch.setattr(models, "load_predictor", lambda name, *_: load(name))
         yield
 
 

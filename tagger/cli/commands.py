@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tagger import __version__
-from tagger.cli import console
+from tagger.cli import console, models
 from tagger.cli.check import check
 from tagger.cli.convert import convert
+from tagger.cli.eval import eval_
 from tagger.cli.init import given_config, init
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
     engine_options,
     layout_options,
-    require_corpus,
     require_packages,
     set_option,
 )
@@ -45,7 +45,6 @@ from tagger.errors import TaggerError
 from tagger.wording import counted
 
 if TYPE_CHECKING:
-    from tagger.prediction.predictor import Predictor
     from tagger.training.history import Outcome
     from tagger.training.seeds import SeedsOutcome
 
@@ -192,35 +191,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
 
 
-@cli.command(name="eval")
-@click.argument("file", type=click.Path(), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@engine_options
-@layout_options
-def eval_(
-    file: str | None,
-    as_json: bool,
-    model_dir: str | None,
-    device: str,
-    threads: int | None,
-    **layout_options: str | None,
-) -> None:
-    """Score a model with seqeval.
-
-    FILE defaults to the test files of the model's config.
-    """
-    _require_input(file)
-    predictor = _load_predictor(model_dir, device, threads)
-    layout = chosen_layout(predictor.model.manifest, **layout_options)
-    with console.leaving_at_once():
-        from tagger.cli.reports import format_report
-        from tagger.evaluation.evaluate import evaluate_file, gold_files
-
-    paths = gold_files(predictor.model, file)
-    _require_input(*paths)
-    evaluation = evaluate_file(predictor, paths, layout, note=console.say, warn=_warn)
-    text = json.dumps(evaluation.to_json()) + "\n" if as_json else format_report(evaluation)
-    console.write(text.encode())
+cli.add_command(eval_)  # here, because commands are listed in this order
 
 
 @cli.command()
@@ -281,8 +252,8 @@ def predict(
     from tagger.corpus.lines import open_corpus, shown_name
     from tagger.prediction.stream import tag_conll, tag_file
 
-    _require_input(file)
-    predictor = _load_predictor(model_dir, device, threads)
+    models.require_input(file)
+    predictor = models.load_predictor(model_dir, device, threads)
     manifest = predictor.model.manifest
     source = chosen_source(
         file, manifest, is_text=is_text, read_as=read_as, language=language, offsets=offsets, **layout_options
@@ -299,10 +270,10 @@ def predict(
         return
     layout = chosen_layout(manifest, **layout_options)
     with open_corpus(file) as stream:
-        how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": _warn}
+        how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": models.warn}
         if format_ != "conll":
             groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, n_best=n_best or 0, **how)
-            write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=_warn)
+            write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=models.warn)
             return
         for block in tag_conll(predictor, stream, layout, scores=scores, n_best=n_best or 0, **how):
             console.write(block)
@@ -332,7 +303,7 @@ def compare(
     difference, and the p-value of paired approximate randomization. FILE defaults to the test file of FIRST's
     config. FILE cannot be a pipe, because it is read twice.
     """
-    predictors = _load_predictor(first, "cpu", None), _load_predictor(second, "cpu", None)
+    predictors = models.load_predictor(first, "cpu", None), models.load_predictor(second, "cpu", None)
     manifests = [predictor.model.manifest for predictor in predictors]
     known = tuple(name for manifest in manifests for name in manifest.layout.feature_names)
     layouts = [chosen_layout(manifest, known, **layout_options) for manifest in manifests]
@@ -341,7 +312,7 @@ def compare(
     from tagger.evaluation.evaluate import compare_on_file, gold_files
 
     paths = gold_files(predictors[0].model, file)
-    _require_input(*paths)
+    models.require_input(*paths)
     found = compare_on_file(*predictors, paths, (layouts[0], layouts[1]), samples=samples, seed=seed, note=console.say)
     what = "accuracy" if predictors[0].model.manifest.notation.scheme == NO_SCHEME else "F1"
     text = json.dumps(found.to_json()) + "\n" if as_json else format_comparison(found, (first, second), what)
@@ -368,7 +339,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     require_packages("tensorflow", "onnx")
     from tagger.network.serving import export_network
 
-    export_network(_model_path(model_dir), out, format_)
+    export_network(models.model_path(model_dir), out, format_)
     console.say(f"the network is in {out}")
 
 
@@ -399,33 +370,6 @@ def doctor(as_json: bool) -> None:
             " gradients, expected at most 1e-4: models trained with it would be wrong; install another version of"
             " TensorFlow, and report this"
         )
-
-
-def _require_input(*files: str | None) -> None:
-    """Refuse a FILE that is also standard output, or that is something else than a corpus; None stands for no FILE."""
-    for file in [file for file in files if file is not None]:
-        console.refuse_own_output(file)
-        require_corpus(file, model=f"name the model with --model {file}", config="name the corpus itself")
-
-
-def _model_path(given: str | None) -> Path:
-    from tagger.cli.options import named_or_last_model
-
-    path = named_or_last_model(given)
-    console.say(f"model: {path}")
-    return path
-
-
-def _load_predictor(model_dir: str | None, device: str, threads: int | None) -> Predictor:
-    path = _model_path(model_dir)
-    with console.leaving_at_once():
-        from tagger.prediction.onnx_session import load_predictor
-
-        return load_predictor(path, threads=threads, device=device)
-
-
-def _warn(text: str) -> None:
-    console.say(f"warning: {text}")
 
 
 def _remember_model(model_dir: str) -> None:

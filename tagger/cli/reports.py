@@ -12,22 +12,37 @@ from tagger.check.files import FileReport
 from tagger.check.groups import format_problems
 from tagger.check.problems import Problem, shown
 from tagger.corpus.dataset import shown_sentences
+from tagger.evaluation.details import Details
+from tagger.evaluation.schemas import SchemaScores
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
+from tagger.evaluation.unseen import KNOWN, SEEN, UNKNOWN, UNSEEN
 from tagger.wording import as_text, cell, counted, visible
 
 _MOST_TYPES = 30  # in a summary
 _NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
 _TYPE_WIDTH = 14  # of a type in a table of two sets
 _MOST_ROWS = 20  # in a table of two sets
+_PARTS = {
+    SEEN: "seen in the training data",
+    UNSEEN: "not seen there",
+    KNOWN: "all tokens known",
+    UNKNOWN: "with unknown tokens",
+}
 
 
-def format_report(evaluation: Evaluation) -> str:
-    """Return a table of precision, recall and F1 in percent; plain tags have accuracy only."""
+def format_report(evaluation: Evaluation, schemas: SchemaScores | None = None) -> str:
+    """Return a table of precision, recall and F1 in percent; plain tags have accuracy only.
+
+    Args:
+        schemas: the scores of the four schemas, whose tables then take the place of seqeval's.
+    """
     sizes = f"{counted(evaluation.sentences, 'sentence')}, {counted(evaluation.tokens, 'token')}"
     head = f"{sizes}, accuracy {100 * evaluation.accuracy:.2f}"
     if evaluation.overall is None or evaluation.strict is None:
         return as_text([head])
+    if schemas is not None:
+        return as_text([head, *_schema_tables(schemas)])
     names = {name: cell(name, _NAME_WIDTH) for name in evaluation.types}
     width = max(map(len, ["all, strict", *names.values()]))
     rows = [f"{'':{width}}  precision  recall      F1  support"]
@@ -49,6 +64,37 @@ def _row(name: str, score: Score, width: int) -> str:
         f"{name:{width}}  {100 * score.precision:9.2f}  {100 * score.recall:6.2f}  {100 * score.f1:6.2f}"
         f"  {score.support:7d}"
     )
+
+
+def _schema_tables(schemas: SchemaScores) -> list[str]:
+    """Return the counts and scores of each schema, and the F1 of each type in each schema."""
+    widths = {name: max(8, len(name) + 1) for name in ("correct", "incorrect", "partial", "missed", "spurious")}
+    rows = [f"{'':8}{''.join(f'{name:>{width}}' for name, width in widths.items())}{'P':>8}{'R':>8}{'F1':>8}"]
+    for schema, score in schemas.overall.items():
+        counts = "".join(f"{getattr(score, name):{width}d}" for name, width in widths.items())
+        rows.append(f"{schema:8}{counts}{_percent(score.precision, score.recall, score.f1)}")
+    types = [(cell(name, _NAME_WIDTH), scores) for name, scores in schemas.types.items()]
+    width = max([2, *(len(name) for name, _ in types)])
+    by_type = [f"{'F1':{width}}{''.join(f'{schema:>9}' for schema in schemas.overall)}  support"]
+    for name, scores in types:
+        f1 = "".join(f"{100 * score.f1:9.2f}" for score in scores.values())
+        by_type.append(f"{name:{width}}{f1}{scores['strict'].possible:9d}")
+    return ["scores by the four schemas of SemEval-2013, as nervaluate counts them", "", *rows, "", *by_type]
+
+
+def _percent(*fractions: float) -> str:
+    return "".join(f"{100 * fraction:8.2f}" for fraction in fractions)
+
+
+def format_details(details: Details) -> str:
+    """Return a table of the scores of seen and unseen entities, if they were wanted."""
+    if details.unseen is None:
+        return ""
+    scores = details.unseen.scores
+    width = max(map(len, _PARTS.values()))
+    rows = [f"{'':{width}}  precision  recall      F1  support"]
+    rows += [_row(label, scores[part], width) for part, label in _PARTS.items()]
+    return as_text(["", "entities by what the model has seen, by conlleval's reading", "", *rows])
 
 
 def format_results(sets: Mapping[str, Evaluation]) -> str:

@@ -22,6 +22,7 @@ from tagger.evaluation.schemas import pairs, same_bounds, same_type
 from tagger.prediction.scored_spans import scored_spans
 
 BOUNDARY, TYPE, BOTH, MISSED, MADE_UP = KINDS = ("boundary", "type", "both", "missed", "made up")
+MOST_AROUND = 100  # tokens that are shown on each side of an error in a long sentence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class SpanError:
         sentence: the number of the sentence among those with tokens, from 1.
         path, line: the file and the line of the first token that either span has.
         gold, predicted: the spans; None in the place of one that is missing.
-        text: the tokens of the sentence with single blanks between them.
+        text: the tokens of the sentence with single blanks between them. Of a sentence of more than 200 tokens, the 100
+            before and the 100 after the spans are shown, with `…` where tokens are left out.
     """
 
     kind: str
@@ -75,24 +77,43 @@ def kind_of(gold: Span | None, predicted: Span | None) -> str | None:
 def span_errors(sentences: Iterable[GoldSentence]) -> Iterator[SpanError]:
     """Yield the errors of tagged sentences as they come, in order."""
     for number, sentence in enumerate(sentences, start=1):
-        gold, predicted = spans_from_tags(sentence.gold), spans_from_tags(sentence.pred)
-        if gold == predicted:
+        yield from errors_in(sentence, number)
+
+
+def errors_in(sentence: GoldSentence, number: int) -> Iterator[SpanError]:
+    """Yield the errors of one tagged sentence, in order.
+
+    Args:
+        sentence: the sentence.
+        number: its number among those with tokens, from 1.
+    """
+    gold, predicted = spans_from_tags(sentence.gold), spans_from_tags(sentence.pred)
+    if gold == predicted:
+        return
+    scored = scored_spans(sentence.tagged) if sentence.tagged.probabilities else []
+    probabilities = {(span.start, span.end): span.score for span in scored}
+    for of_gold, of_predicted in pairs(gold, predicted, same_type):
+        kind = kind_of(of_gold, of_predicted)
+        if kind is None:
             continue
-        scored = scored_spans(sentence.tagged) if sentence.tagged.probabilities else []
-        probabilities = {(span.start, span.end): span.score for span in scored}
-        for of_gold, of_predicted in pairs(gold, predicted, same_type):
-            kind = kind_of(of_gold, of_predicted)
-            if kind is not None:
-                first = min(span.start for span in (of_gold, of_predicted) if span is not None)
-                yield SpanError(
-                    kind,
-                    number,
-                    sentence.path,
-                    sentence.lines[first],
-                    _entity(sentence, of_gold, {}),
-                    _entity(sentence, of_predicted, probabilities),
-                    " ".join(sentence.tokens),
-                )
+        both = [span for span in (of_gold, of_predicted) if span is not None]
+        first, end = min(span.start for span in both), max(span.end for span in both)
+        yield SpanError(
+            kind,
+            number,
+            sentence.path,
+            sentence.lines[first],
+            _entity(sentence, of_gold, {}),
+            _entity(sentence, of_predicted, probabilities),
+            _text_around(sentence.tokens, first, end),
+        )
+
+
+def _text_around(tokens: Sequence[str], first: int, end: int) -> str:
+    if len(tokens) <= 2 * MOST_AROUND:
+        return " ".join(tokens)
+    start, stop = max(0, first - MOST_AROUND), end + MOST_AROUND
+    return " ".join([*["…"] * (start > 0), *tokens[start:stop], *["…"] * (stop < len(tokens))])
 
 
 def _entity(sentence: GoldSentence, span: Span | None, probabilities: Mapping[tuple[int, int], float]) -> Entity | None:

@@ -1,0 +1,98 @@
+"""A table of errors for a spreadsheet: UTF-8, columns separated by TAB, one line for the names of the columns.
+
+A cell that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV injection): one that begins
+with `=`, `+`, `-` or `@`, also in full width, whatever blanks come first. Control characters are escaped as in
+messages, so that a cell is always one line. A cell with a quotation mark is quoted as in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tagger.atomic import write_blocks_atomically
+from tagger.errors import DataError
+from tagger.evaluation.errors import Entity, SpanError
+from tagger.wording import visible
+
+_SPAN = ("type", "text", "start", "end")
+COLUMNS = (
+    "sentence", "place", "kind", *(f"gold {name}" for name in _SPAN), *(f"predicted {name}" for name in _SPAN),
+    "probability", "sentence text",
+)  # fmt: skip
+_HEADER = "\t".join(COLUMNS).encode() + b"\n"
+_FORMULA_SIGNS = tuple("=+-@＝＋－＠")
+
+
+def escaped(text: str) -> str:
+    """Return text for a cell, which a spreadsheet shows as text.
+
+    >>> escaped("=1+1"), escaped("1-1")
+    ("'=1+1", '1-1')
+    """
+    shown = visible(text)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_SIGNS) else shown
+
+
+def error_table(errors: Iterable[SpanError]) -> Iterator[bytes]:
+    """Yield the lines of the table as the errors come, the header first."""
+    yield _HEADER
+    for error in errors:
+        line = io.StringIO()
+        probability = None if error.predicted is None else error.predicted.probability
+        csv.writer(line, dialect="excel-tab", lineterminator="\n").writerow(
+            [
+                error.sentence,
+                escaped(f"{error.path}:{error.line}"),
+                error.kind,
+                *_cells(error.gold),
+                *_cells(error.predicted),
+                "" if probability is None else f"{probability:.4f}",
+                escaped(error.text),
+            ]
+        )
+        yield line.getvalue().encode()
+
+
+def _cells(entity: Entity | None) -> list[str | int]:
+    if entity is None:
+        return ["", "", "", ""]
+    return [escaped(entity.type), escaped(entity.text), entity.start, entity.end]
+
+
+def check_target(path: str) -> Path:
+    """Return the place of a new table; links are followed.
+
+    Raises:
+        DataError: something else than a table of errors is there, which would be lost.
+    """
+    if not path or "\0" in path:
+        raise DataError(f"{path!r}: found no name, expected that of the file to write; choose one")
+    target = Path(path).resolve()
+    try:
+        if not target.exists():
+            return target
+        if target.is_file():
+            with target.open("rb") as file:
+                if file.read(len(_HEADER)) == _HEADER:
+                    return target
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}; choose another place", path=path) from None
+    raise DataError(
+        "is there and is not a table of errors, expected a new name, or that of a table to replace; choose another",
+        path=path,
+    )
+
+
+def write_error_table(path: Path, errors: Iterable[SpanError]) -> None:
+    """Write the table in one step, once all errors have come.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        write_blocks_atomically(path, error_table(errors))
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}; choose another place", path=path) from None

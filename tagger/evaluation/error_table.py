@@ -66,13 +66,15 @@ def check_target(path: str) -> Path:
     """Return the place of a new table; links are followed.
 
     Raises:
-        DataError: something else than a table of errors is there, which would be lost.
+        DataError: something else than a table of errors is there, which would be lost, or there is no folder for it.
     """
     if not path or "\0" in path:
         raise DataError(f"{path!r}: found no name, expected that of the file to write; choose one")
     target = Path(path).resolve()
     try:
         if not target.exists():
+            if not target.parent.is_dir():
+                raise DataError("found no folder for it, expected one; make it, or choose another place", path=path)
             return target
         if target.is_file():
             with target.open("rb") as file:

@@ -6,12 +6,10 @@ import collections
 import itertools
 import random
 from collections.abc import Iterator
-from typing import Any
 
 from nervaluate.evaluator import Evaluator
-from seqscore.encoding import get_encoding
 from seqscore.scoring import ClassificationScore, TokensWithType, score_sequence_mentions
-from seqscore.validation import validate_labels
+from tag_pairs import TYPES, mentions, random_pair, words
 
 from tagger.corpus.schemes import spans_from_tags
 from tagger.evaluation.errors import (
@@ -32,7 +30,6 @@ from tagger.evaluation.evaluate import GoldSentence
 from tagger.prediction.predictor import TaggedSentence
 
 Tags = list[list[str]]
-TYPES = ["PER", "LOC", "ORG"]
 
 
 def sentence(
@@ -46,18 +43,6 @@ def sentence(
         gold.split(),
         TaggedSentence(pred.split(), probabilities or []),
     )
-
-
-def random_pair(rng: random.Random) -> tuple[Tags, Tags]:
-    def any_tag() -> str:
-        return rng.choice(["O", "O", "O"] + [f"{prefix}-{name}" for prefix in "BI" for name in TYPES])
-
-    gold = [[any_tag() for _ in range(rng.randint(1, 12))] for _ in range(rng.randint(1, 3))]
-    return gold, [[tag if rng.random() < 0.5 else any_tag() for tag in tags] for tags in gold]
-
-
-def words(tags: list[str]) -> list[str]:
-    return [f"w{i}" for i in range(len(tags))]
 
 
 def errors_of(gold: Tags, pred: Tags) -> list[SpanError]:
@@ -75,7 +60,7 @@ def test_the_kinds_of_errors_follow_from_the_counts_of_nervaluate() -> None:
     for _ in range(2000):
         gold, pred = random_pair(rng)
         found = collections.Counter(error.kind for error in errors_of(gold, pred))
-        counts = Evaluator(gold, pred, tags=TYPES, loader="list").evaluate()["overall"]
+        counts = Evaluator(gold, pred, tags=list(TYPES), loader="list").evaluate()["overall"]
         strict, exact, of_type = (counts[name] for name in ("strict", "exact", "ent_type"))
         n_type = exact.correct - strict.correct
         expected = {
@@ -91,19 +76,12 @@ def test_the_kinds_of_errors_follow_from_the_counts_of_nervaluate() -> None:
     assert set(seen) == set(KINDS)
 
 
-def mentions(tags: list[str]) -> Any:
-    """Read tags with seqscore, which repairs ill-formed ones as conlleval reads them."""
-    encoding = get_encoding("BIO")
-    found = validate_labels(tags, encoding, repair="conlleval")
-    return encoding.decode_labels(tags if found.is_valid() else found.repaired_labels)
-
-
 def test_the_wrong_spans_and_their_texts_are_those_of_seqscore() -> None:
     rng = random.Random(2)
     for _ in range(1000):
         gold, pred = random_pair(rng)
         expected = ClassificationScore()
-        for tags, other in zip(gold, pred, strict=True):
+        for tags, other in zip(filter(None, gold), filter(None, pred), strict=True):  # seqscore wants tokens
             score_sequence_mentions(
                 mentions(other), mentions(tags), expected, tokens=words(tags), count_fp_fn_examples=True
             )
@@ -161,7 +139,7 @@ def test_the_matrix_has_missed_and_made_up_spans_and_the_sums_are_the_spans() ->
             matrix.add(tags, other)
             n_gold.update(span.type for span in spans_from_tags(tags))
             n_pred.update(span.type for span in spans_from_tags(other))
-        counts = Evaluator(gold, pred, tags=TYPES, loader="list").evaluate()["overall"]["ent_type"]
+        counts = Evaluator(gold, pred, tags=list(TYPES), loader="list").evaluate()["overall"]["ent_type"]
         expected.update({name: getattr(counts, name) for name in ("correct", "incorrect", "missed", "spurious")})
     assert matrix.types == sorted(TYPES)
     for name in TYPES:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Training file for --unseen, if it is not where the model's config says.",
 )
-@click.option("--errors", type=click.Path(), metavar="OUT", help="Write the errors to OUT, a table for a spreadsheet.")
+@click.option(
+    "--errors", type=click.Path(), metavar="OUT", help="Write the errors to OUT, a table for a spreadsheet (TSV)."
+)
 @engine_options
 @layout_options
 def eval_(

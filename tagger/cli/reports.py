@@ -6,29 +6,24 @@ import collections
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagger.check.files import FileReport
 from tagger.check.groups import format_problems
 from tagger.check.problems import Problem, shown
 from tagger.corpus.dataset import shown_sentences
-from tagger.evaluation.details import Details
-from tagger.evaluation.schemas import SchemaScores
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
-from tagger.evaluation.unseen import KNOWN, SEEN, UNKNOWN, UNSEEN
 from tagger.wording import as_text, cell, counted, visible
+
+if TYPE_CHECKING:
+    from tagger.evaluation.details import Details
+    from tagger.evaluation.schemas import SchemaScores
 
 _MOST_TYPES = 30  # in a summary
 _NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
 _TYPE_WIDTH = 14  # of a type in a table of two sets
 _MOST_ROWS = 20  # in a table of two sets
-_PARTS = {
-    SEEN: "seen in the training data",
-    UNSEEN: "not seen there",
-    KNOWN: "all tokens known",
-    UNKNOWN: "with unknown tokens",
-}
 
 
 def format_report(evaluation: Evaluation, schemas: SchemaScores | None = None) -> str:
@@ -90,10 +85,10 @@ def format_details(details: Details) -> str:
     """Return a table of the scores of seen and unseen entities, if they were wanted."""
     if details.unseen is None:
         return ""
-    scores = details.unseen.scores
-    width = max(map(len, _PARTS.values()))
+    labels = details.unseen.labels
+    width = max(map(len, labels.values()))
     rows = [f"{'':{width}}  precision  recall      F1  support"]
-    rows += [_row(label, scores[part], width) for part, label in _PARTS.items()]
+    rows += [_row(labels[part], score, width) for part, score in details.unseen.scores.items()]
     return as_text(["", "entities by what the model has seen, by conlleval's reading", "", *rows])
 
 

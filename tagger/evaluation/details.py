@@ -69,8 +69,7 @@ def evaluate_in_detail(
     Raises:
         DataError: the file has no gold tags, its tags do not fit the model, or the errors cannot be written.
     """
-    with_errors = details.errors is not None
-    with tagged_gold(predictor, paths, layout, note, warn, probabilities=with_errors) as tagged:
+    with tagged_gold(predictor, paths, layout, note, warn, spans=details.errors is not None) as tagged:
         sentences = _counted(tagged, details)
         if details.errors is not None:
             write_error_table(details.errors, span_errors(sentences))

@@ -90,7 +90,7 @@ def errors_in(sentence: GoldSentence, number: int) -> Iterator[SpanError]:
     gold, predicted = spans_from_tags(sentence.gold), spans_from_tags(sentence.pred)
     if gold == predicted:
         return
-    scored = scored_spans(sentence.tagged) if sentence.tagged.probabilities else []
+    scored = scored_spans(sentence.tagged) if sentence.tagged.span_probabilities else []
     probabilities = {(span.start, span.end): span.score for span in scored}
     for of_gold, of_predicted in pairs(gold, predicted, same_type):
         kind = kind_of(of_gold, of_predicted)

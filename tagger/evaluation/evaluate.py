@@ -20,6 +20,7 @@ from tagger.formats.reading import CONVERTED, reading, settings_of
 from tagger.model_dir.store import Model
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor, TaggedSentence
+from tagger.prediction.scored_spans import extend
 from tagger.prediction.stream import CHUNK_LINES, Tagged, tag_stream
 from tagger.wording import counted
 
@@ -203,8 +204,7 @@ class TaggedGold:
             whole.lines.extend(sentence.line_number(i) for i in range(len(sentence.tokens)))
             whole.tokens.extend(sentence.tokens)
             whole.gold.extend(tags)
-            whole.tagged.tags.extend(tagged.tags)
-            whole.tagged.probabilities.extend(tagged.probabilities)
+            extend(whole.tagged, tagged)
             continues = sentence.continues
         yield from self._ended(whole)
 
@@ -227,14 +227,14 @@ def tagged_gold(
     note: Tell = _nothing,
     warn: Tell = _nothing,
     *,
-    probabilities: bool = False,
+    spans: bool = False,
 ) -> Iterator[TaggedGold]:
     """Read gold files, which are converted if they are not CoNLL, to tag them with a model.
 
     Args:
         note: called with how the files were read.
         warn: called with what may be wrong with them.
-        probabilities: whether to compute the probabilities of the predicted spans as well.
+        spans: whether to compute the probabilities of the predicted spans as well.
 
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
@@ -248,7 +248,7 @@ def tagged_gold(
             lambda text: note(readers.original(text)),
             lambda text: warn(readers.original(text)),
         )
-        tagged = tag_stream(predictor, corpus.sentences, probabilities=probabilities)
+        tagged = tag_stream(predictor, corpus.sentences, probabilities=False, spans=spans)
         yield TaggedGold(corpus, tagged, readers.original, predictor.model.manifest.notation.scheme)
 
 

@@ -7,7 +7,8 @@ their tokens. A right span is therefore in the same part on both sides.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from tagger.corpus.schemes import Span, spans_from_tags
 from tagger.evaluation.evaluate import GoldSentence
@@ -35,6 +36,13 @@ class UnseenScores:
         vocabulary: the tokens that the model knows.
     """
 
+    labels: ClassVar[Mapping[str, str]] = {
+        SEEN: "seen in the training data",
+        UNSEEN: "not seen there",
+        KNOWN: "all tokens known",
+        UNKNOWN: "with unknown tokens",
+    }
+
     def __init__(self, entities: Entities, vocabulary: TokenVocabulary) -> None:
         self._entities, self._vocabulary = entities, vocabulary
         self._n_gold, self._n_pred, self._n_right = (collections.Counter[str]() for _ in range(3))
@@ -58,7 +66,7 @@ class UnseenScores:
     @property
     def scores(self) -> dict[str, Score]:
         """The score of each part, by conlleval's reading."""
-        return {part: self._score(part) for part in (SEEN, UNSEEN, KNOWN, UNKNOWN)}
+        return {part: self._score(part) for part in self.labels}
 
     def _score(self, part: str) -> Score:
         right, n_pred, n_gold = self._n_right[part], self._n_pred[part], self._n_gold[part]

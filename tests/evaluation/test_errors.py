@@ -41,7 +41,7 @@ def sentence(
         [line + i for i in range(len(words))],
         words,
         gold.split(),
-        TaggedSentence(pred.split(), probabilities or []),
+        TaggedSentence(pred.split(), [], span_probabilities=probabilities or []),
     )
 
 
@@ -99,7 +99,7 @@ def test_the_wrong_spans_and_their_texts_are_those_of_seqscore() -> None:
 def test_an_error_says_where_it_is_and_what_both_sides_have() -> None:
     sentences = [
         sentence("Ada saw Oslo", "B-PER O B-LOC", "B-PER O B-LOC", 3),
-        sentence("In New York City", "O B-LOC I-LOC O", "O B-LOC I-LOC I-LOC", 7, [0.9, 0.5, 0.5, 0.8]),
+        sentence("In New York City", "O B-LOC I-LOC O", "O B-LOC I-LOC I-LOC", 7, [0.2]),
         sentence("a b c d", "B-PER O O B-LOC", "O B-PER O B-ORG", 12),
     ]
     new_york = Entity("LOC", "New York", 1, 3)

@@ -79,8 +79,7 @@ def test_sentences_that_were_held_out_for_dev_are_not_training_data(tmp_path: Pa
     for seed in (1, 2):
         model = a_model(tmp_path / f"m{seed}", "data: {train: ../train, dev: 0.25}\n", seed=seed)
         data = load_config(tmp_path / f"m{seed}" / "config.yaml").data
-        train, dev, _, _ = load_corpora(data, seed, lambda _: None, lambda _: None)
-        assert dev is not None
+        train = load_corpora(data, seed, lambda _: None, lambda _: None).train
         found = training_entities(model, (), print)
         persons = {sentence.tokens[0] for sentence in train.sentences}
         assert {text for name, text in found if name == "PER"} == persons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -21,21 +22,25 @@ FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read no
 # Keys of `layout` that models of earlier versions lack. They then have the defaults of `Layout`.
 LATER_KEYS = frozenset(("header", "index_column", "tag_key", "several_tags", "token_prefix", "ragged"))
 _SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
+_MOST_POINTS = 100  # of a curve
 _LARGEST = 1 << 20  # a larger number, such as of a column, is a mistake or an attack
 _LONGEST = 100  # characters of a name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The temperature of a model's probabilities, fitted on the dev set.
+    """The calibration of a model's probabilities, fitted on the dev set.
 
     Attributes:
         temperature: what logits are divided by before they become probabilities.
-        error_before, error_after: the expected calibration error of the spans without and with the temperature.
+        curve: points (probability of a span with the temperature, precision), in order, between which the precision is
+            interpolated; empty if there were too few spans.
+        error_before, error_after: the expected calibration error of the spans of dev without and with all of this.
         n_spans: the number of predicted spans that it was fitted on.
     """
 
     temperature: float
+    curve: tuple[tuple[float, float], ...]
     error_before: float
     error_after: float
     n_spans: int
@@ -156,7 +161,9 @@ class Manifest:
                 "notation": Notation(**values["notation"]),
                 "labels": _labels_from(values["labels"]),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
-                "calibration": None if calibration is None else Calibration(**calibration),
+                "calibration": None
+                if calibration is None
+                else Calibration(**{**calibration, "curve": tuple(map(tuple, calibration["curve"]))}),
             }
         except TypeError as error:
             raise ModelError(f"an unknown key: {error}") from None
@@ -254,6 +261,16 @@ _CONVERSION: Mapping[str, _Fits] = {
     "align": _one_of("error", "expand", "contract", "split", "drop")[0],
     "overlap": _one_of("error", "longest", "first", "outer", "inner")[0],
 }
+
+
+def _is_curve(value: Any) -> bool:
+    if type(value) is not list or len(value) > _MOST_POINTS or any(type(one) is not list for one in value):
+        return False
+    if any(len(one) != 2 or not all(type(x) is float and 0 <= x <= 1 for x in one) for one in value):
+        return False
+    return all(a[0] < b[0] and a[1] <= b[1] for a, b in itertools.pairwise(value))
+
+
 _TEXT: tuple[_Fits, str] = (_is_text, "text")
 _TEXT_OR_NULL: tuple[_Fits, str] = (lambda value: value is None or _is_text(value), "text or null")
 _BOOL: tuple[_Fits, str] = (lambda value: type(value) is bool, "true or false")
@@ -318,6 +335,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
 }
 _EXPECTED_OF_CALIBRATION: Mapping[str, tuple[_Fits, str]] = {
     "temperature": (lambda value: type(value) is float and 1e-3 <= value <= 1e3, "a number from 0.001 to 1000"),
+    "curve": (_is_curve, "pairs of numbers from 0 to 1, both in order"),
     "error_before": _FRACTION,
     "error_after": _FRACTION,
     "n_spans": _whole(1),

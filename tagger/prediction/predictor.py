@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Decoder
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, convert, spans_from_tags, split_tag
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, Span, convert, spans_from_tags, split_tag
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.inputs.batching import batches_by_length, mask_of
 from tagger.inputs.characters import WordForms
@@ -137,6 +137,9 @@ class Predictor:
             else None
         )
         self._temperature = 1.0 if manifest.calibration is None else manifest.calibration.temperature
+        self._curve = None
+        if manifest.calibration is not None and manifest.calibration.curve:
+            self._curve = np.array(manifest.calibration.curve).T  # [2, points]
         self._rules = None
         if self._file_scheme != NO_SCHEME:
             # A file in IO cannot tell two neighboring spans of a type apart, which other schemes of the network can.
@@ -227,7 +230,7 @@ class Predictor:
                 spans,
                 n_best,
                 [None if gold is None else gold[i] for i in rows],
-                self._temperature if temperature is None else temperature,
+                temperature,
             )
             for rows in batches
         ]
@@ -253,7 +256,7 @@ class Predictor:
         spans: bool,
         n_best: int,
         gold: list[Ids | None],
-        temperature: float,
+        temperature: float | None,
     ) -> list[TaggedSentence]:
         """Tag sentences of similar length, or a single sentence that is longer than a window."""
         if len(sentences[0]) > self._max_length:
@@ -282,7 +285,7 @@ class Predictor:
         lengths: npt.NDArray[np.int32],
         tag_ids: npt.NDArray[np.intp],
         transitions: Transitions | None,
-        temperature: float,
+        temperature: float | None,
         *,
         spans: bool,
         n_best: int = 0,
@@ -295,10 +298,12 @@ class Predictor:
             lengths: [B].
             tag_ids: [B, T], the tags of the sentences in the network's scheme.
             transitions: the transitions that they were decoded with.
-            temperature: what the logits and the weights of a CRF are divided by.
+            temperature: what the logits and the weights of a CRF are divided by; None for the calibration of the model.
             spans: whether to add the probabilities of spans and of whole sentences.
             n_best: the number of likeliest sequences to add.
         """
+        calibrated = temperature is None
+        temperature = self._temperature if temperature is None else temperature
         if temperature != 1.0:
             logits = logits / np.float32(temperature)
             transitions = transitions and transitions.scaled(1 / temperature)
@@ -311,13 +316,7 @@ class Predictor:
         found = [spans_from_tags(one.tags) if self._rules else [] for one in tagged]
         rows = [row for row, of_it in enumerate(found) for _ in of_it]
         flat = [span for of_it in found for span in of_it]
-        of_spans = iter(
-            lattice.span_probabilities(
-                self._rules, rows, [one.start for one in flat], [one.end for one in flat], [one.type for one in flat]
-            ).tolist()
-            if self._rules
-            else ()
-        )
+        of_spans = iter(self._of_spans(lattice, rows, flat, calibrated=calibrated))
         of_sentences = np.exp(lattice.log_probabilities(tag_ids)).tolist()
         best = self._alternatives(logits, lengths, transitions, lattice, n_best) if n_best else [[] for _ in tagged]
         return [
@@ -330,6 +329,17 @@ class Predictor:
             )
             for one, values, of_it, whole, others in zip(tagged, of_tags, found, of_sentences, best, strict=True)
         ]
+
+    def _of_spans(self, lattice: Lattice, rows: list[int], spans: list[Span], *, calibrated: bool) -> list[float]:
+        """Return the probabilities of spans; `rows` are their sentences."""
+        if self._rules is None:
+            return []
+        starts, ends, types = [one.start for one in spans], [one.end for one in spans], [one.type for one in spans]
+        found = lattice.span_probabilities(self._rules, rows, starts, ends, types)
+        if calibrated and self._curve is not None:
+            found = np.interp(found, *self._curve)
+        probabilities: list[float] = found.tolist()
+        return probabilities
 
     def _alternatives(
         self,
@@ -410,9 +420,7 @@ class Predictor:
             return TaggedSentence(self._to_file(self._tags.decode(tag_ids[0, :n_tokens])), []), last
         # With the tokens after the chunk, so that a span that the chunk cuts is seen as far as they go.
         tagged = [TaggedSentence(self._to_file(self._tags.decode(tag_ids[0])), [])]
-        (seen,) = self._with_probabilities(
-            tagged, logits[None], lengths, tag_ids, rules, self._temperature, spans=spans
-        )
+        (seen,) = self._with_probabilities(tagged, logits[None], lengths, tag_ids, rules, None, spans=spans)
         tags = seen.tags[:n_tokens]
         n_spans = len(spans_from_tags(tags)) if spans else 0
         return TaggedSentence(

@@ -154,7 +154,7 @@ class Outcome:
         still_rising: whether the last epochs were still getting better when the epochs ran out.
         not_replaced: whether the model in the directory is still the one from before the training.
         previous: the place of the model that was replaced; None if there was none, or it was not kept.
-        calibration: the temperature that was fitted on dev, or None.
+        calibration: what was fitted on dev, or None.
     """
 
     model_dir: Path | None
@@ -185,8 +185,8 @@ class Outcome:
         if self.calibration is not None:
             found = self.calibration
             lines.append(
-                f"probabilities of spans: calibration error on dev {100 * found.error_before:.1f} without and"
-                f" {100 * found.error_after:.1f} with the temperature {found.temperature:.2f} (percentage points)"
+                f"probabilities of spans: calibration error on dev {100 * found.error_before:.1f} before and"
+                f" {100 * found.error_after:.1f} after the fit (percentage points; temperature {found.temperature:.2f})"
             )
         if self.still_rising:
             lines.append(

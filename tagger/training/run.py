@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
 from tagger.errors import TaggerError
-from tagger.evaluation.calibration import fit_temperature
+from tagger.evaluation.calibration import fit_calibration
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
@@ -307,7 +307,7 @@ class Run:
         if self._prepared.dev is None:
             return None
         with directory_beside(self._model_dir, self._files_of(best)) as directory:
-            return fit_temperature(load_predictor(directory), self._prepared.dev)
+            return fit_calibration(load_predictor(directory), self._prepared.dev)
 
     def _save_best(self, best: EpochResult) -> None:
         """Check a new best model, and put it in place unless the model there is to stay until the training ends."""

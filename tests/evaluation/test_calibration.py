@@ -14,8 +14,9 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.evaluation.calibration import (
     Bin,
+    _curve,
     calibration_error,
-    fit_temperature,
+    fit_calibration,
     reliability,
     span_outcomes,
     threshold_for,
@@ -54,12 +55,13 @@ def test_thresholds_against_trying_all(wanted: float) -> None:
         assert threshold_for(probabilities, correct, wanted) == (min(reached) if reached else None)
 
 
-def random_predictor(scale: float, temperature: float | None = None) -> Predictor:
+def random_predictor(
+    scale: float, temperature: float | None = None, calibration: Calibration | None = None
+) -> Predictor:
     """Return a predictor with random logits for each of 40 tokens, times a scale."""
     table = np.random.default_rng(3).normal(size=(42, len(TAGS))).astype(np.float32) * np.float32(scale)
-    calibration = None
     if temperature is not None:
-        calibration = Calibration(temperature=temperature, error_before=0.1, error_after=0.1, n_spans=1)
+        calibration = Calibration(temperature=temperature, curve=(), error_before=0.1, error_after=0.1, n_spans=1)
     return stub_predictor(
         stub_manifest(calibration=calibration),
         lambda sentences, _: table[pad(sentences)[0]],
@@ -67,9 +69,9 @@ def random_predictor(scale: float, temperature: float | None = None) -> Predicto
     )
 
 
-def corpus_drawn_from(predictor: Predictor, n: int) -> Corpus:
+def corpus_drawn_from(predictor: Predictor, n: int, seed: int = 4) -> Corpus:
     """Return sentences of three tokens whose tags are drawn from the predictor's own distribution."""
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(seed)
     from itertools import product
 
     from tagger.corpus.transitions import constraints_of
@@ -92,14 +94,40 @@ def corpus_drawn_from(predictor: Predictor, n: int) -> Corpus:
 
 def test_the_temperature_of_a_network_that_is_three_times_too_sure_is_three() -> None:
     corpus = corpus_drawn_from(random_predictor(2.0), 900)
-    found = fit_temperature(random_predictor(6.0), corpus)
+    found = fit_calibration(random_predictor(6.0), corpus)
     assert found is not None
     assert found.temperature == pytest.approx(3.0, rel=0.15)
     assert found.error_before > 0.15
     assert found.error_after < 0.04
-    probabilities, correct = span_outcomes(random_predictor(6.0, found.temperature), corpus)
+    probabilities, correct = span_outcomes(random_predictor(6.0, calibration=found), corpus)
     assert calibration_error(probabilities, correct) == pytest.approx(found.error_after)
     assert len(probabilities) == found.n_spans
+
+
+def test_a_curve_mends_what_a_temperature_cannot() -> None:
+    """The tags of the surest spans are wrong in every fifth sentence, whatever the network says."""
+    corpus, predictor = corpus_drawn_from(random_predictor(6.0), 1500), random_predictor(6.0)
+    for row in range(0, len(corpus), 5):
+        corpus.tags[row] = ["O", "O", "O"]
+    found = fit_calibration(predictor, corpus)
+    assert found is not None
+    assert len(found.curve) >= 5
+    other = corpus_drawn_from(random_predictor(6.0), 3000, seed=5)
+    for row in range(0, len(other), 5):
+        other.tags[row] = ["O", "O", "O"]
+    without = dataclasses.replace(found, curve=())
+    errors = [
+        calibration_error(*span_outcomes(random_predictor(6.0, calibration=one), other)) for one in (found, without)
+    ]
+    assert errors[0] < 0.03 < errors[1]
+
+
+def test_a_curve_keeps_the_order_of_spans() -> None:
+    rng = np.random.default_rng(6)
+    probabilities = np.sort(rng.uniform(size=2000))
+    curve = _curve(probabilities, rng.uniform(size=2000) < 0.5)
+    assert np.all(np.diff(np.interp(probabilities, *np.array(curve).T)) > 0)
+    assert _curve(probabilities[:250], np.ones(250, bool)) == ()
 
 
 def test_a_temperature_changes_no_tag() -> None:
@@ -112,6 +140,6 @@ def test_a_temperature_changes_no_tag() -> None:
 
 def test_nothing_to_fit_on() -> None:
     corpus = corpus_drawn_from(random_predictor(2.0), 3)
-    assert fit_temperature(random_predictor(2.0), corpus) is None
+    assert fit_calibration(random_predictor(2.0), corpus) is None
     plain = stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)
-    assert fit_temperature(stub_predictor(plain), dataclasses.replace(corpus)) is None
+    assert fit_calibration(stub_predictor(plain), dataclasses.replace(corpus)) is None

@@ -38,9 +38,11 @@ from tagger.cli.predict import (
     check_n_best,
     chosen_source,
     chosen_thresholds,
+    stored_thresholds,
     write_conll_stream,
     write_documents,
 )
+from tagger.cli.threshold import threshold
 from tagger.errors import TaggerError
 from tagger.wording import counted
 
@@ -260,8 +262,10 @@ def predict(
     )
     format_ = format_ or source.default_format
     thresholds = chosen_thresholds(format_, min_probability, scores=scores, is_stream=source.format_ is None)
+    stored = stored_thresholds(manifest, format_)
     check_n_best(n_best or 0, format_, scores=scores, is_stream=source.format_ is None)
     check_model(predictor, format_, thresholds)
+    thresholds = thresholds or stored
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         line_buffered = True
         console.say(source.prompt)
@@ -343,6 +347,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     console.say(f"the network is in {out}")
 
 
+cli.add_command(threshold)
 cli.add_command(init)
 cli.add_command(check)
 cli.add_command(convert)

@@ -68,6 +68,8 @@ class Manifest:
         labels: the rules that changed the labels of the training data, and change those of gold files.
         conversion: the settings of the config for files of other formats, by key.
         calibration: the temperature of the probabilities; None if none was fitted, and in older models.
+        thresholds: entity type → the lowest probability of its spans that `tagger predict` shows, or None for none of
+            them; the name of the other types is empty.
     """
 
     layout: Layout
@@ -87,6 +89,7 @@ class Manifest:
     labels: Labels = dataclasses.field(default_factory=Labels)
     conversion: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
+    thresholds: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain values."""
@@ -118,6 +121,7 @@ class Manifest:
             "conversion": {},
             "language": None,
             "calibration": None,
+            "thresholds": {},
             **values,
         }
         if type(values.get("notation")) is dict:
@@ -330,6 +334,10 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
             type(value) is dict and all(name in _CONVERSION and _CONVERSION[name](item) for name, item in value.items())
         ),
         "settings for reading other formats",
+    ),
+    "thresholds": (
+        _is_mapping(lambda item: item is None or (type(item) is float and 0 <= item <= 1)),
+        "names with numbers from 0 to 1, or null",
     ),
     "calibration": (lambda value: value is None or type(value) is dict, "a mapping or null"),
 }

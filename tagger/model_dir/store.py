@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Characters
-from tagger.atomic import check_replaceable, check_writable, previous_of, publish_directory
+from tagger.atomic import check_replaceable, check_writable, previous_of, publish_directory, write_atomically
 from tagger.corpus.layout import BLANKS
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.transitions import MOST_TAGS
@@ -335,6 +335,27 @@ def publish_model(
     """
     _check_replaceable(directory, keep_previous=keep_previous)  # the last check may have been hours ago
     publish_directory(directory, files, check=check, keep=MANIFEST if keep_previous else None)
+
+
+def save_thresholds(directory: Path, thresholds: Mapping[str, float | None]) -> None:
+    """Store thresholds with a model, whose other files stay as they are; they replace those that it had.
+
+    Args:
+        directory: the model directory.
+        thresholds: as in `Manifest.thresholds`.
+
+    Raises:
+        ModelError: the model cannot be read or written.
+    """
+    values = read_directory(directory, lambda files: files.manifest())
+    values = {name: value for name, value in values.items() if name != "sha256"}
+    try:
+        write_atomically(directory / MANIFEST, dump_manifest({**values, "thresholds": dict(thresholds)}))
+    except OSError as error:
+        raise ModelError(
+            f"{directory / MANIFEST}: cannot be written: {error.strerror}; the thresholds are not stored; use a copy of"
+            " the model that can be written, or --min-probability"
+        ) from None
 
 
 def _lines(items: tuple[str, ...]) -> bytes:

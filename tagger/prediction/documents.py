@@ -27,14 +27,19 @@ class Thresholds:
     Attributes:
         general: that of the types that are not in `by_type`.
         by_type: those of single types.
+        source: where they come from, for messages.
+
+    None stands for more than 1: no span is kept.
     """
 
-    general: float = 0.0
-    by_type: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    general: float | None = 0.0
+    by_type: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    source: str = "--min-probability"
 
     def keeps(self, span: DocumentSpan) -> bool:
         """Return whether the probability of a span is high enough."""
-        return span.probability is None or span.probability >= self.by_type.get(span.type, self.general)
+        least = self.by_type.get(span.type, self.general)
+        return span.probability is None or (least is not None and span.probability >= least)
 
 
 class Found:
@@ -95,7 +100,7 @@ class Found:
     def left_out_text(self) -> str:
         """Return how many spans were not kept, by type."""
         by_type = ", ".join(f"{name} {n}" for name, n in sorted(self.left_out.items()))
-        return f"{counted(self.left_out.total(), 'span')} below --min-probability left out" + (
+        return f"{counted(self.left_out.total(), 'span')} below {self._thresholds.source} left out" + (
             f": {by_type}" if by_type else ""
         )
 

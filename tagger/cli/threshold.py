@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=click.FloatRange(min=0, max=1, min_open=True),
-    required=True,
+    default=0.95,
+    show_default=True,
     metavar="P",
-    help="Share of the kept spans that is to be right, e.g. 0.95.",
+    help="Share of the kept spans that is to be right.",
 )
 @click.option("--save", is_flag=True, help="Store the thresholds with the model, for tagger predict.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

@@ -57,6 +57,15 @@ def test_the_fuzzer_of_models_runs_and_finds_nothing() -> None:
     assert found["signed files read"] > 0
 
 
+def test_the_fuzzer_of_formats_finds_nothing_and_notices_a_silent_loss() -> None:
+    done = run("scripts/checks/fuzz_formats.py", "--rounds", "500")
+    assert done.returncode == 0, done.stdout
+    assert "500 rounds, 0 tracebacks or silent losses" in done.stdout
+    lossy = run("scripts/checks/fuzz_formats.py", "--rounds", "500", "--lose")
+    assert lossy.returncode == 1
+    assert "is lost; said:" in lossy.stdout
+
+
 @pytest.mark.parametrize("check", ["checksums", "graph", "weights", "links", "text", "bytes"])
 def test_a_fuzzer_notices_when_a_check_is_switched_off(check: str) -> None:
     done = run("scripts/checks/switch_off.py", "--checks", check, "--inputs", "5000")

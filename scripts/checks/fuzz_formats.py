@@ -1,17 +1,22 @@
-"""Convert damaged files of every format, and look for tracebacks.
+"""Convert damaged files of every format, and look for tracebacks and for silent losses.
 
 Each round takes a small file of one format, damages it at a few places, and converts it into another format. It must be
-converted, or be refused with an error that names it; anything else is printed with the seed that makes it again.
+converted, or be refused with an error that names it. What is converted is then read again: every span and every token
+that was in the documents must be there, unless the conversion said that something could not be kept. Anything else is
+printed with the seed that makes it again. `--lose` drops a span in silence, to see that it is noticed.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import dataclasses
 import random
+import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -19,7 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tagger.errors import TaggerError
 from tagger.formats.convert import Settings, convert
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Format, ReadOptions, WriteOptions
-from tagger.formats.registry import FORMATS
+from tagger.formats.registry import FORMATS, guess_source, named
+
+# Lines that say nothing of a loss: the formats, how they were read, and the counts.
+_USUAL = re.compile(r"reading |writing |note: |\d+ documents?, ")
 
 # fmt: off
 WORDS = ["Anna", "Berg", "saw", "U.S.", ",", "1/2", "名古屋", "e\u0301", "😀", "#x", "-", "(", "a|b", '"']
@@ -72,8 +80,33 @@ def files(format_: Format, random_: random.Random, folder: Path) -> Path:
     return place
 
 
-def rounds(names: list[str], seeds: range) -> Iterator[tuple[str, int, str]]:
-    """Yield the format, the seed and the traceback of each round that fails."""
+def contents(documents_: Iterable[Document]) -> collections.Counter[tuple[str, str]]:
+    """Return the spans by type and text, and the tokens, of documents; blanks do not count."""
+    found: collections.Counter[tuple[str, str]] = collections.Counter()
+    for document in documents_:
+        found.update((span.type, "".join(document.covered(span).split())) for span in document.spans)
+        found.update(("", "".join(document.covered(token).split())) for token in document.tokens)
+    return found
+
+
+def silent_loss(place: Path, out: Path, read: Format, settings: Settings, said: list[str]) -> str | None:
+    """Return what a conversion has lost without a word, or None."""
+    written = named(str(settings.target))
+    if not written.is_read or not all(map(_USUAL.match, said)):
+        return None
+    before = contents(read.read(place, settings.read))
+    after = contents(written.read(out, ReadOptions()))
+    lost = before - after
+    return f"{read.name} to {written.name}: {dict(lost)} is lost; said: {said}" if lost else None
+
+
+def without_last_span(documents_: Iterable[Document]) -> Iterator[Document]:
+    for document in documents_:
+        yield dataclasses.replace(document, spans=document.spans[:-1])
+
+
+def rounds(names: list[str], seeds: range, *, lose: bool) -> Iterator[tuple[str, int, str]]:
+    """Yield the format, the seed and the traceback or the loss of each round that fails."""
     known = [format_ for format_ in FORMATS if format_.is_read and format_.is_written]
     readable = [format_ for format_ in known if not names or format_.name in names]
     targets = [format_ for format_ in FORMATS if format_.blocks is not None]
@@ -81,20 +114,33 @@ def rounds(names: list[str], seeds: range) -> Iterator[tuple[str, int, str]]:
         random_ = random.Random(seed)
         format_, target = random_.choice(readable), random_.choice(targets)
         with tempfile.TemporaryDirectory() as folder:
+            out, said = Path(folder, f"out{target.suffixes[0]}"), list[str]()
             try:
                 place = files(format_, random_, Path(folder))
+                source = random_.choice([None, format_.name])
                 settings = Settings(
-                    source=random_.choice([None, format_.name]),
+                    source=source,
                     target=target.name,
                     align=random_.choice([None, "expand", "split"]),
                     overlap=random_.choice([None, "longest"]),
                     read=ReadOptions(scheme=random_.choice(["auto", "IOB2", "none"])),
                 )
-                convert(str(place), f"{folder}/out", settings)
+                convert(str(place), str(out), settings, say=said.append)
+                read = named(source) if source else guess_source(place)[0]
+                if lose:
+                    read = dataclasses.replace(read)
+                    blocks = target.blocks
+                    assert blocks is not None
+                    lossy = without_last_span(read.read(place, settings.read))
+                    out.write_bytes(b"".join(blocks(lossy, settings.write)))
+                loss = silent_loss(place, out, read, settings, said)
             except TaggerError:
                 continue
             except Exception:  # what this script looks for
                 yield format_.name, seed, traceback.format_exc()
+                continue
+            if loss is not None:
+                yield format_.name, seed, loss
 
 
 def main() -> None:
@@ -102,12 +148,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--formats", nargs="*", default=[], help="names of formats; default: all that can be written")
+    parser.add_argument("--lose", action="store_true", help="lose a span in silence, which must be noticed")
     arguments = parser.parse_args()
     n_failed = 0
-    for name, seed, text in rounds(arguments.formats, range(arguments.first, arguments.first + arguments.rounds)):
+    seeds = range(arguments.first, arguments.first + arguments.rounds)
+    for name, seed, text in rounds(arguments.formats, seeds, lose=arguments.lose):
         n_failed += 1
         print(f"{name}, seed {seed}:\n{text}")
-    print(f"{arguments.rounds} rounds, {n_failed} tracebacks")
+    print(f"{arguments.rounds} rounds, {n_failed} tracebacks or silent losses")
     sys.exit(n_failed > 0)
 
 

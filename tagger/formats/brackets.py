@@ -98,7 +98,8 @@ def _columns(found: Survey, path: Path) -> dict[str, int]:
     parses nor the arguments of verbs.
     """
     columns = found.columns
-    if len(columns) >= _LEAST_COLUMNS and _NUMBER in found.numbered:
+    has_begin = any(text.startswith(_BEGIN) for _, text, _ in found.prefixed)
+    if len(columns) >= _LEAST_COLUMNS and (has_begin or _NUMBER in found.numbered):
         return _CONLL_2012
     candidates = [i for i, values in enumerate(columns) if i > 0 and holds_brackets(values)]
     named = [i for i in candidates if not _is_parse(columns[i]) and not any(map(_ARGUMENT.match, columns[i]))]

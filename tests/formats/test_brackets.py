@@ -145,3 +145,10 @@ def test_the_content_is_recognized() -> None:
     assert recognize(CONLL_2005.splitlines())
     for lines in ([], ["a O", "b B-X"], ["( O", ") O"]):
         assert not recognize(lines)
+
+
+def test_conll_2012_of_a_single_token_has_the_same_columns(tmp_path: Path) -> None:
+    single = Document(text="Bonn", spans=(DocumentSpan("LOC", 0, 4),), sentences=((DocumentToken(0, 4),),))
+    write(FORMAT, [single], tmp_path / "f")
+    found, _ = read(FORMAT, tmp_path / "f")
+    assert shown(found) == [("Bonn", ["LOC Bonn"])]

@@ -3,13 +3,12 @@
     python scripts/results/calibration.py --runs docs/calibration.jsonl          # an hour; stop it at any time
     python scripts/results/calibration.py --runs docs/calibration.jsonl --table  # the table
 
-Each run trains the default recipe on a corpus with one seed, for 10 epochs (WNUT-17: as many as are chosen for it), and is
-one line of JSON in the file; runs that are already
-there are skipped, so the same command continues. On the test sentences, it measures the expected calibration error of
-the spans without and with the temperature that was fitted on dev, and the precision of the spans above the threshold
-that has a precision of 95 % on dev, for all types together. CoNLL-2000: a tenth of the training file is dev. WNUT-17:
-its own files, whose test file is another kind of text than dev. NerKor: 10,000 sentences, drawn with the seed, 3,000
-others for dev and 7,000 others for the test.
+Each run trains the default recipe on a corpus with one seed, for 10 epochs (WNUT-17: as many as are chosen for it), and
+is one line of JSON in the file; runs that are already there are skipped, so the same command continues. On the test
+sentences, it measures the expected calibration error of the spans before and after the fit on dev, and the precision of
+the spans above the threshold that has a precision of 95 % on dev, for all types together. CoNLL-2000: a tenth of the
+training file is dev. WNUT-17: its own files, whose test file is another kind of text than dev. NerKor: 10,000 sentences,
+drawn with the seed, 3,000 others for dev and 7,000 others for the test.
 """
 
 from __future__ import annotations

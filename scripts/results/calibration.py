@@ -7,8 +7,8 @@ Each run trains the default recipe on a corpus with one seed, for 10 epochs (WNU
 is one line of JSON in the file; runs that are already there are skipped, so the same command continues. On the test
 sentences, it measures the expected calibration error of the spans before and after the fit on dev, and the precision of
 the spans above the threshold that has a precision of 95 % on dev, for all types together. CoNLL-2000: a tenth of the
-training file is dev. WNUT-17: its own files, whose test file is another kind of text than dev. NerKor: 10,000 sentences,
-drawn with the seed, 3,000 others for dev and 7,000 others for the test.
+training file is dev. WNUT-17: its own files, whose test file is another kind of text than dev. NerKor: 10,000
+sentences, drawn with the seed, 3,000 others for dev and 7,000 others for the test.
 """
 
 from __future__ import annotations

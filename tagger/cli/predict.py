@@ -37,6 +37,7 @@ _MODULES = {
 }
 OUTPUT_FORMATS = tuple(_MODULES)
 _DEFAULTS = {"conllu": "conllu", "text": "text"}  # format of the input → format of the output; jsonl for the others
+_AS_TRAINED = ("delimiter", "encoding", "offsets")  # settings for other formats that are those of the training files
 _WITH_PLAIN_TAGS = ("conll", "conllu", "jsonl")
 _WITH_PROBABILITIES = ("jsonl", "label-studio", "spans", "html")
 
@@ -180,7 +181,8 @@ def chosen_source(
     """Return the input that the options describe.
 
     Standard input is CoNLL unless an option says something else. The format of a file is that which every command
-    reads it in, and named on standard error unless it is CoNLL.
+    reads it in, and named on standard error unless it is CoNLL. What no option says about another format is as in the
+    training files, if those were not CoNLL either.
 
     Args:
         given: `delimiter`, `encoding` and `offsets`.
@@ -205,7 +207,8 @@ def chosen_source(
         return Source(path=path, format_=None, options=ReadOptions(), language=None, not_kept=not_kept)
     from tagger.cli.convert import parse_named_columns
 
-    read: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    read: dict[str, Any] = {name: manifest.conversion[name] for name in _AS_TRAINED if name in manifest.conversion}
+    read |= {name: value for name, value in given.items() if value is not None}
     if columns is not None:
         read["columns"] = parse_named_columns(columns)
     options = ReadOptions(

@@ -182,6 +182,17 @@ def test_many_documents_stay_in_order(tmp_path: Path) -> None:
     assert [len(row["spans"]) for row in found] == [i % 3 for i in range(9000)]
 
 
+def test_settings_for_other_formats_are_those_of_the_training(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes("token\nZürich\n".encode("cp1252"))
+    with stub_model():
+        assert "--encoding cp1252 reads Zürich" in run_tagger("predict", path).errors
+    output, _ = predict(path, conversion={"encoding": "cp1252"})
+    assert json.loads(output)["text"] == "Zürich"
+    with stub_model(stub_manifest(conversion={"encoding": "ascii"})):
+        assert run_tagger("predict", path, "--encoding", "cp1252").output.decode() == output
+
+
 # --- Raw text --------------------------------------------------------------------------------------------------------
 
 needs_tokenizer = pytest.mark.skipif(not is_installed(), reason="the extra text is not installed")

@@ -80,12 +80,17 @@ def files(format_: Format, random_: random.Random, folder: Path) -> Path:
     return place
 
 
-def contents(documents_: Iterable[Document]) -> collections.Counter[tuple[str, str]]:
-    """Return the spans by type and text, and the tokens, of documents; blanks do not count."""
+def contents(documents_: Iterable[Document], *, tokens: bool) -> collections.Counter[tuple[str, str]]:
+    """Return the spans by type and text, and the tokens or else the text of documents; blanks do not count."""
     found: collections.Counter[tuple[str, str]] = collections.Counter()
+    text = ""
     for document in documents_:
         found.update((span.type, "".join(document.covered(span).split())) for span in document.spans)
-        found.update(("", "".join(document.covered(token).split())) for token in document.tokens)
+        if tokens:
+            found.update(("", document.covered(token)) for token in document.tokens)
+        text += "".join(document.text.split())
+    if not tokens:
+        found["", text] += 1
     return found
 
 
@@ -94,8 +99,8 @@ def silent_loss(place: Path, out: Path, read: Format, settings: Settings, said: 
     written = named(str(settings.target))
     if not written.is_read or not all(map(_USUAL.match, said)):
         return None
-    before = contents(read.read(place, settings.read))
-    after = contents(written.read(out, ReadOptions()))
+    before = contents(read.read(place, settings.read), tokens=written.flat)
+    after = contents(written.read(out, ReadOptions()), tokens=written.flat)
     lost = before - after
     return f"{read.name} to {written.name}: {dict(lost)} is lost; said: {said}" if lost else None
 

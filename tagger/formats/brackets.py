@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tagger.corpus.columns import holds_brackets
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.layout import BLANKS, Layout
+from tagger.corpus.layout import BLANKS, DOCSTART, Layout
 from tagger.corpus.lines import open_corpus, require_regular, shown_name
 from tagger.corpus.survey import Survey, survey
 from tagger.errors import DataError
@@ -225,6 +225,8 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
         lines = [f"{_BEGIN} ({name}); part {part}"]
         first = f"{_BLANK.sub('_', name) or '-'} {int(part)}"
         for sentence in sentences:
+            if DOCSTART in sentence.tokens:
+                options.report(document.error(f"a token {DOCSTART} will be read as a boundary", kind="token"))
             tags = sentence.tags if writer.is_plain else [NO_TAG] * len(sentence.tokens)
             rows = zip(sentence.tokens, tags, _brackets(sentence), strict=True)
             lines += [f"{first} {i} {token} {tag} * - - - - {cell} -" for i, (token, tag, cell) in enumerate(rows)]

@@ -184,7 +184,7 @@ def test_many_documents_stay_in_order(tmp_path: Path) -> None:
 
 def test_settings_for_other_formats_are_those_of_the_training(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
-    path.write_bytes("token\nZürich\n".encode("cp1252"))
+    path.write_bytes("token,tag\nZürich,O\n".encode("cp1252"))
     with stub_model():
         assert "--encoding cp1252 reads Zürich" in run_tagger("predict", path).errors
     output, _ = predict(path, conversion={"encoding": "cp1252"})

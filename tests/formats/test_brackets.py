@@ -152,3 +152,9 @@ def test_conll_2012_of_a_single_token_has_the_same_columns(tmp_path: Path) -> No
     write(FORMAT, [single], tmp_path / "f")
     found, _ = read(FORMAT, tmp_path / "f")
     assert shown(found) == [("Bonn", ["LOC Bonn"])]
+
+
+def test_a_token_that_will_be_a_boundary_is_reported(tmp_path: Path) -> None:
+    text = "-DOCSTART- x"
+    single = Document(text=text, sentences=((DocumentToken(0, 10), DocumentToken(11, 12)),))
+    assert write(FORMAT, [single], tmp_path / "f") == ["a token -DOCSTART- will be read as a boundary"]

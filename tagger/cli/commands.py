@@ -207,6 +207,7 @@ cli.add_command(eval_)  # here, because commands are listed in this order
     help="Unit in which FILE and the output count characters. Default: characters.",
 )
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
+@click.option("--span-scores", is_flag=True, help="Add the probability of each token's span as one more column.")
 @click.option(
     "--format",
     "format_",
@@ -237,6 +238,7 @@ def predict(
     language: str | None,
     offsets: str | None,
     scores: bool,
+    span_scores: bool,
     format_: str | None,
     min_probability: str | None,
     n_best: int | None,
@@ -261,10 +263,12 @@ def predict(
         file, manifest, is_text=is_text, read_as=read_as, language=language, offsets=offsets, **layout_options
     )
     format_ = format_ or source.default_format
-    thresholds = chosen_thresholds(format_, min_probability, scores=scores, is_stream=source.format_ is None)
+    thresholds = chosen_thresholds(
+        format_, min_probability, scores=scores or span_scores, is_stream=source.format_ is None
+    )
     stored = stored_thresholds(manifest, format_)
-    check_n_best(n_best or 0, format_, scores=scores, is_stream=source.format_ is None)
-    check_model(predictor, format_, thresholds)
+    check_n_best(n_best or 0, format_, scores=scores or span_scores, is_stream=source.format_ is None)
+    check_model(predictor, format_, thresholds, span_scores=span_scores)
     thresholds = thresholds or stored
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         line_buffered = True
@@ -279,7 +283,9 @@ def predict(
             groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, n_best=n_best or 0, **how)
             write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=models.warn)
             return
-        for block in tag_conll(predictor, stream, layout, scores=scores, n_best=n_best or 0, **how):
+        for block in tag_conll(
+            predictor, stream, layout, scores=scores, span_scores=span_scores, n_best=n_best or 0, **how
+        ):
             console.write(block)
             console.flush()
 

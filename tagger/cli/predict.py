@@ -114,9 +114,15 @@ def parse_thresholds(text: str) -> Thresholds:
     return Thresholds(general=found.pop("", 0.0), by_type=found)
 
 
-def check_model(predictor: Predictor, format_: str, thresholds: Thresholds | None) -> None:
+def check_model(
+    predictor: Predictor, format_: str, thresholds: Thresholds | None, *, span_scores: bool = False
+) -> None:
     """Raise DataError if a model has no spans to write, or not the types that thresholds are given for."""
     if predictor.model.manifest.notation.scheme == NO_SCHEME:
+        if span_scores:
+            raise DataError(
+                "--span-scores: found a model that predicts plain tags, expected one that predicts spans; use --scores"
+            )
         if format_ not in _WITH_PLAIN_TAGS:
             raise DataError(
                 f"--format: found {format_}, expected {', '.join(_WITH_PLAIN_TAGS[:-1])} or {_WITH_PLAIN_TAGS[-1]}: the"

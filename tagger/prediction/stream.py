@@ -16,6 +16,7 @@ from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor, Started, TaggedSentence
+from tagger.prediction.scored_spans import scored_spans
 
 N_UNDERWAY = 2  # groups that are tagged while the next group is read and the previous group is written
 READ_AHEAD_SENTENCES = 4096  # sentences that are batched by length together; with fewer, batches have more padding
@@ -196,6 +197,7 @@ def tag_conll(
     *,
     path: str,
     scores: bool = False,
+    span_scores: bool = False,
     n_best: int = 0,
     line_buffered: bool = False,
     warn: Callable[[str], None] | None = None,
@@ -210,6 +212,7 @@ def tag_conll(
         layout: the layout of the stream.
         path: the name of the stream in messages.
         scores: whether to write the probability of each tag.
+        span_scores: whether to write the probability of the span that each token is in; outside spans, that of its tag.
         n_best: the number of likeliest sequences to write, each as a column, instead of the tags alone; `_` where a
             sentence has fewer.
         line_buffered: tag each sentence as soon as it is read, for a stream that delivers its sentences slowly.
@@ -228,7 +231,8 @@ def tag_conll(
         stream,
         layout,
         path=path,
-        probabilities=scores,
+        probabilities=scores or span_scores,
+        spans=span_scores,
         n_best=n_best,
         line_buffered=line_buffered,
         warn=warn,
@@ -244,8 +248,19 @@ def tag_conll(
             if scores:
                 added.append([f"{probability:.4f}" for probability in tagged.probabilities])
                 docstart.append("1.0000")
+            if span_scores:
+                added.append([f"{probability:.4f}" for probability in _of_spans(tagged)])
+                docstart.append("1.0000")
             blocks.append(write_sentence(sentence, added, layout, docstart_columns=docstart))
         yield b"".join(blocks)
+
+
+def _of_spans(tagged: TaggedSentence) -> list[float]:
+    """Return the probability of the span that each token is in, or of its tag if it is in none."""
+    probabilities = list(tagged.probabilities)
+    for span in scored_spans(tagged):
+        probabilities[span.start : span.end] = [span.score] * (span.end - span.start)
+    return probabilities
 
 
 def _check_encodable(tags: Iterable[str], layout: Layout) -> None:

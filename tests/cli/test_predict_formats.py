@@ -270,3 +270,19 @@ def test_nbest_of_a_sentence_that_is_tagged_in_parts(monkeypatch: pytest.MonkeyP
         result = run_tagger("predict", "--nbest", "2", stdin=b"EU\n" * (stream.CHUNK_LINES + 1))
     assert result.exit_code == 1
     assert "--nbest: found a sentence with more than" in result.first_error
+
+
+def test_span_scores_are_a_column() -> None:
+    output, _ = predict("-DOCSTART-\n\nPeter\nBlackburn\nleft\n", "--span-scores")
+    span = f"{span_probability(['Peter', 'Blackburn', 'left'], 0, 2):.4f}"
+    assert output.splitlines() == [
+        "-DOCSTART-\tO\t1.0000", "", f"Peter\tB-PER\t{span}", f"Blackburn\tI-PER\t{span}", "left\tO\t0.8722",
+    ]  # fmt: skip
+    both, _ = predict("Peter\nBlackburn\nleft\n", "--scores", "--span-scores")
+    assert both.splitlines()[0] == f"Peter\tB-PER\t0.8722\t{span}"
+
+
+def test_span_scores_need_spans() -> None:
+    with stub_model(stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)):
+        result = run_tagger("predict", "--span-scores", stdin=b"EU\n")
+    assert "--span-scores: found a model that predicts plain tags" in result.first_error

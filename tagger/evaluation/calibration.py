@@ -21,7 +21,8 @@ from tagger.prediction.predictor import Predictor
 N_BINS = 15
 _FEWEST = 50  # spans that a temperature is fitted on
 _MOST_FOR_TEMPERATURE, _MOST_FOR_CURVE = 1000, 5000  # sentences; more only cost time
-_SPANS_A_POINT, _FEWEST_POINTS, _MOST_POINTS = 100, 3, 15
+_FEWEST_FOR_CURVE = 300  # spans
+_SPANS_A_POINT, _FEWEST_POINTS, _MOST_POINTS = 250, 3, 15
 _SLOPE = 1e-4
 _RANGE = (0.1, 20.0)  # of temperatures
 _TOLERANCE = 0.04  # of the logarithm of the temperature
@@ -156,9 +157,9 @@ def _curve(probabilities: Fractions, correct: npt.NDArray[np.bool_]) -> tuple[tu
     The points are those of bins with as many spans each, made to rise by pooling neighbors that fall (isotonic
     regression; Zadrozny and Elkan 2002). A small slope keeps the order of the spans.
     """
-    n_bins = min(_MOST_POINTS, len(probabilities) // _SPANS_A_POINT)
-    if n_bins < _FEWEST_POINTS:
+    if len(probabilities) < _FEWEST_FOR_CURVE:
         return ()
+    n_bins = min(_MOST_POINTS, max(_FEWEST_POINTS, len(probabilities) // _SPANS_A_POINT))
     pools = list[tuple[float, float, int]]()  # mean probability, precision, spans
     for rows in np.array_split(np.argsort(probabilities, kind="stable"), n_bins):
         x, y, n = float(probabilities[rows].mean()), float((correct[rows].sum() + 1) / (len(rows) + 2)), len(rows)

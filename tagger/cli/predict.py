@@ -347,7 +347,7 @@ def _write(
     assert blocks is not None  # noqa: S101 (all of these formats have it)
     scheme = predictor.model.manifest.notation.scheme
     # What a format cannot hold is not reported: it was chosen for what it holds.
-    options = WriteOptions(offsets=offsets)
+    options = WriteOptions(offsets=offsets, predicted=True)
     if scheme in SCHEMES:
         options = dataclasses.replace(options, scheme=scheme)
     for block in blocks(documents(), options):

@@ -32,6 +32,8 @@ def blocks(documents: Iterable[Document], options: WriteOptions) -> Iterator[byt
     for document in documents:
         kept = _kept(document)
         lines = _Writer(document, kept, options).lines()
+        if not lines:
+            options.report(error_at(document.place, "documents without tokens are not kept"))
         has_newdoc = any(line.startswith("# newdoc") for line in lines)
         if lines and not has_newdoc and (kept is None or grouped):
             lines.insert(0, _newdoc(document, options))

@@ -161,12 +161,14 @@ class WriteOptions:
         scheme: the scheme of tags, for formats with tags.
         fields: the field names to use, for formats that have several forms (`doccano`, `prodigy`, `hf`), or None for
             the format's own.
+        predicted: whether a model has found the spans, also where it has found none.
         report: called with each thing that the format cannot hold.
     """
 
     scheme: str = "IOB2"
     offsets: Offsets = "characters"
     fields: str | None = None
+    predicted: bool = False
     report: Callable[[DataError], None] = lambda error: None
 
 

@@ -120,6 +120,9 @@ def hf_rows(document: Document, options: WriteOptions) -> Iterator[Record]:
     """
     sentences = sentences_of(document)
     report_losses(document, options, "tokens with tags", ("characters outside tokens", "probabilities"))
+    if len(document.sentences) != 1:
+        text = "documents of several sentences, or of none, do not keep their boundaries"
+        options.report(error_at(document.place, text))
 
     if document.spans and has_plain_tags(document):
         text = "plain tags beside spans cannot be written, and are left out"

@@ -210,7 +210,7 @@ def _task(document: Document, options: WriteOptions) -> dict[str, Any]:
     text_key = kept.get("text_key")
     task["data"] = {**_object(kept.get("data")), text_key if isinstance(text_key, str) else "text": document.text}
     results = list(_results(document, kept, options))
-    if any(span.probability is not None for span in document.spans):
+    if options.predicted or any(span.probability is not None for span in document.spans):
         task["predictions"] = [{"result": results}]
     else:
         task["annotations"] = [{**_object(kept.get("annotation")), "result": results}]

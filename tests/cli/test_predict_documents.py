@@ -265,6 +265,15 @@ def test_documents_without_tokens_are_cut_into_tokens(tmp_path: Path) -> None:
     assert "1 span of the input replaced by the model's" in errors
 
 
+def test_a_document_without_an_entity_is_a_prediction_for_label_studio(tmp_path: Path) -> None:
+    # An annotation would say that somebody has looked at it: Label Studio counts the task as done.
+    found, errors = predict(
+        write(tmp_path / "a.jsonl", "jsonl", Document(text="x", sentences=())), "--format", "label-studio"
+    )
+    assert [set(task) for task in json.loads(found)] == [{"data", "predictions"}]
+    assert json.loads(found)[0]["predictions"] == [{"result": []}]
+
+
 def test_without_the_extra_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.import_module
 

@@ -246,6 +246,10 @@ def test_what_lines_cannot_hold_is_an_error(tmp_path: Path, document: Document, 
         written(tmp_path, [document])
 
 
+def test_a_document_without_tokens_is_reported(tmp_path: Path) -> None:
+    assert written(tmp_path, [Document(text=" ", sentences=())]) == ("", ["documents without tokens are not kept"])
+
+
 def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     tokens = (DocumentToken(0, 1), DocumentToken(4, 5))
     spans = (DocumentSpan("A", 0, 1, 0.5), DocumentSpan("B", 0, 3))

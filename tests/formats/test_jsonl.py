@@ -243,6 +243,14 @@ def test_hugging_face_holds_sentences_of_tokens(written: list[Document]) -> None
     assert round_trip(written, fields="hf") == (written, [])
 
 
+@pytest.mark.parametrize(("text", "n_sentences"), [(" ", 0), ("a b", 2)])
+def test_boundaries_of_documents_that_hugging_face_cannot_hold_are_reported(text: str, n_sentences: int) -> None:
+    sentences = tuple((DocumentToken(2 * i, 2 * i + 1),) for i in range(n_sentences))
+    found, lost = round_trip([Document(text=text, sentences=sentences)], fields="hf")
+    assert [one.text for one in found] == text.split()
+    assert lost == ["documents of several sentences, or of none, do not keep their boundaries"]
+
+
 @given(documents(probabilities=True) | documents(plain=True), st.sampled_from(["doccano", "prodigy", "hf"]))
 def test_what_a_form_cannot_hold_is_reported(document: Document, form: str) -> None:
     if form == "hf" and document.sentences is None:

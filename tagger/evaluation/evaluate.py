@@ -18,6 +18,7 @@ from tagger.evaluation.significance import Comparison, compare, span_counts
 from tagger.formats.convert import Settings
 from tagger.formats.reading import CONVERTED, reading, settings_of
 from tagger.model_dir.store import Model
+from tagger.prediction.document_tagging import require_no_features
 from tagger.prediction.doubts import InputDoubts
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import extend
@@ -239,8 +240,13 @@ def tagged_gold(
     Raises:
         DataError: the file has no gold tags, or its tags do not fit the model.
     """
-    with reading(_settings(predictor.model, paths, layout), note) as readers:
+    trained = predictor.model.manifest.layout
+    # CoNLL-U has other columns than most CoNLL files; whoever names columns has looked at them.
+    conllu_as_it_is = trained.index_column is not None or layout.columns != trained.columns
+    with reading(_settings(predictor.model, paths, layout), note, conllu_as_it_is=conllu_as_it_is) as readers:
         readable = readers.readable(paths)
+        if readable.converted:
+            require_no_features(predictor)
         corpus = _load(
             predictor,
             readable.paths,
@@ -260,8 +266,11 @@ def _settings(model: Model[object], paths: Files, layout: Layout) -> Settings:
     manifest = model.manifest
     given = {**manifest.conversion, "language": manifest.language}
     for name in ("columns", "delimiter", "encoding"):
-        if getattr(layout, name) != getattr(manifest.layout, name):
+        trained = getattr(manifest.layout, name)
+        if getattr(layout, name) != trained:
             given[name] = getattr(layout, name)
+        elif given.get(name) == trained or (name == "columns" and given.get(name, {}).items() <= trained.items()):
+            given.pop(name, None)  # it says how the CoNLL files of the training are read
     if manifest.test is None or files_of(paths) != gold_files(model, None):
         given.pop("format", None)
     return settings_of(given, manifest.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,17 @@ class Readers:
         files: closed at the end of the reading, when converted files are removed.
         settings: the settings for converting them.
         note: called with what was converted, and what of it could not be kept.
+        as_they_are: the names of the formats that are not converted.
     """
 
-    def __init__(self, files: contextlib.ExitStack, settings: Settings, note: Callable[[str], None]) -> None:
-        self._files, self._settings, self._note = files, settings, note
+    def __init__(
+        self,
+        files: contextlib.ExitStack,
+        settings: Settings,
+        note: Callable[[str], None],
+        as_they_are: Collection[str] = _READ_AS_THEY_ARE,
+    ) -> None:
+        self._files, self._settings, self._note, self._as_they_are = files, settings, note, as_they_are
         self._names: dict[str, str] = {}  # converted file → the name for messages
 
     def readable(self, paths: Files) -> Readable:
@@ -106,7 +113,7 @@ class Readers:
             if name == text.FORMAT.name:
                 return None  # there are no tags in it, which reading it as CoNLL says best
         # Numbered tags get their names only when they are converted.
-        return None if name in _READ_AS_THEY_ARE and not self._settings.read.names else name
+        return None if name in self._as_they_are and not self._settings.read.names else name
 
     def _converted(self, path: str, name: str) -> str:
         try:  # only now, because reading CoNLL needs no place to write to
@@ -143,18 +150,22 @@ class Readers:
 def reading(
     settings: Settings | None = None,
     note: Callable[[str], None] = lambda text: None,
+    *,
+    conllu_as_it_is: bool = True,
 ) -> Iterator[Readers]:
     """Return what makes files readable; the converted ones are removed at the end, so that everything must be read.
 
     Args:
         settings: the settings for converting files: their format, how to read it, and what to do with spans.
         note: called with what was converted, and what of it could not be kept.
+        conllu_as_it_is: whether CoNLL-U is read by its columns, as CoNLL is, and not converted.
 
     Raises:
         DataError: as the body does, with the names of the user's files.
     """
     with contextlib.ExitStack() as files:
-        readers = Readers(files, settings or Settings(), note)
+        as_they_are = _READ_AS_THEY_ARE if conllu_as_it_is else (conll.FORMAT.name,)
+        readers = Readers(files, settings or Settings(), note, as_they_are)
         try:
             yield readers
         except TaggerError as error:

@@ -15,6 +15,16 @@ from tagger.prediction.stream import N_UNDERWAY, tag_groups
 from tagger.wording import listed
 
 
+def require_no_features(predictor: Predictor) -> None:
+    """Raise DataError if a model reads columns that documents do not have."""
+    features = predictor.model.manifest.layout.feature_names
+    if features:
+        raise DataError(
+            f"--model: found a model that reads the feature columns {listed(features)}, expected one that reads"
+            " tokens only: this input has no such columns; give it a CoNLL file that has them"
+        )
+
+
 class DocumentTagger:
     """A tagger of documents, which come out in their order, each as soon as its sentences are tagged.
 
@@ -36,12 +46,7 @@ class DocumentTagger:
         self._predictor, self._found = predictor, found
         self._waiting: collections.deque[Document] = collections.deque()
         self._tagged: collections.deque[TaggedSentence] = collections.deque()
-        features = predictor.model.manifest.layout.feature_names
-        if features:
-            raise DataError(
-                f"--model: found a model that reads the feature columns {listed(features)}, expected one that reads"
-                " tokens only: this input has no such columns; give it a CoNLL file that has them"
-            )
+        require_no_features(predictor)
 
     def tag(self, documents: Iterable[Document], *, line_buffered: bool = False) -> Iterator[list[Document]]:
         """Yield tagged documents, several at a time.

@@ -267,7 +267,7 @@ def test_documents_without_tokens_are_cut_into_tokens(tmp_path: Path) -> None:
 
 def test_a_document_without_an_entity_is_a_prediction_for_label_studio(tmp_path: Path) -> None:
     # An annotation would say that somebody has looked at it: Label Studio counts the task as done.
-    found, errors = predict(
+    found, _ = predict(
         write(tmp_path / "a.jsonl", "jsonl", Document(text="x", sentences=())), "--format", "label-studio"
     )
     assert [set(task) for task in json.loads(found)] == [{"data", "predictions"}]

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from helpers import run_tagger
 from stub_model import fixed_logits, stub_manifest, stub_models, stub_predictor
 
 from tagger.corpus.labels import Labels
+from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.inputs.batching import pad
 from tagger.model_dir.manifest import Manifest
@@ -125,6 +127,44 @@ def test_too_few_samples_for_an_interval_are_refused(models: Path) -> None:
     assert (result.exit_code, result.output) == (2, b"")
     assert "--samples" in result.first_error
     assert "99 is not in the range x>=100" in result.first_error
+
+
+@pytest.mark.parametrize(
+    ("columns", "conversion"),
+    [
+        ({"token": 0, "tag": -1}, {}),
+        ({"token": 1, "tag": 3}, {"columns": {"tag": 3}, "delimiter": "space", "encoding": "cp1252"}),
+    ],
+)
+def test_what_a_config_says_of_conll_is_not_said_of_other_formats(
+    columns: dict[str, int], conversion: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(
+        columns=columns, delimiter=conversion.get("delimiter", "tab"), encoding=conversion.get("encoding", "utf-8")
+    )
+    monkeypatch.chdir(tmp_path)
+    rest = "\t_" * 7
+    (tmp_path / "a.conllu").write_text(f"# newdoc\n1\tEU{rest}\tname=B-ORG\n2\tx{rest}\t_\n\n")
+    (tmp_path / "bare.conllu").write_text(f"1\tEU{rest}\tname=B-ORG\n2\tx{rest}\t_\n\n")
+    (tmp_path / "a.csv").write_text("sentence,token,tag\n1,EU,B-ORG\n1,x,O\n")
+    with stub_models(lambda name: stub_predictor(stub_manifest(layout=layout, conversion=conversion))):
+        for name in ("a.conllu", "bare.conllu", "a.csv"):
+            result = run_tagger("eval", name, "--model", "m", "--json")
+            assert result.exit_code == 0, result.errors
+            found = json.loads(result.output)
+            assert (found["f1"], found["types"]["ORG"]["support"], found["tokens"]) == (1.0, 1, 2), name
+
+
+def test_a_model_with_feature_columns_refuses_files_without_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(columns={"token": 0, "pos": 1, "tag": 2})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["EU"], "ner_tags": ["B-ORG"]}) + "\n")
+    with stub_models(lambda name: stub_predictor(stub_manifest(layout=layout))):
+        result = run_tagger("eval", "a.jsonl", "--model", "m")
+    assert result.exit_code == 1
+    assert "found a model that reads the feature columns pos" in result.first_error
 
 
 def test_gold_files_are_read_with_the_labels_and_settings_of_the_training(

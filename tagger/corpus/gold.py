@@ -156,7 +156,7 @@ def missing_column(path: str | Path, number: int, name: str, index: int, fields:
     needed = index + 1 if index >= 0 else max(1 - index, len(fields) + 1)
     return DataError(
         f"found {_count(len(fields))}, expected at least {needed}: column {index} ({name}) is missing;"
-        " fix the line, or set columns and delimiter to what the file has",
+        " fix the line, or set data.columns and data.delimiter to what the file has",
         path=path,
         line=number,
         detail=[_show(number, fields)],

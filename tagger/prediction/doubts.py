@@ -74,8 +74,8 @@ class InputDoubts:
             line, text = self._first_wide
             self._say(
                 line,
-                f"this looks like raw text ({cell(text, _SHOWN)}), expected one token on each line; put each token on a"
-                " line of its own, and a blank line after each sentence",
+                f"this looks like raw text ({cell(text, _SHOWN)}), expected one token on each line; pass --text, or"
+                " put each token on a line of its own, and a blank line after each sentence",
             )
             return
         if self._first_blank:

@@ -331,7 +331,7 @@ def test_an_invalid_byte_is_named_with_its_line_and_offset() -> None:
 
 
 def test_a_missing_column_is_named_with_its_line() -> None:
-    remedy = "; fix the line, or set columns and delimiter to what the file has"
+    remedy = "; fix the line, or set data.columns and data.delimiter to what the file has"
     fixed = Layout(columns={"token": 0, "tag": 2})
     with pytest.raises(DataError) as caught:
         read(b"a NN O\n\nb NN\n", fixed, gold=True)

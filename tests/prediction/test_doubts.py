@@ -30,8 +30,8 @@ def test_raw_text_is_named_once(layout: Layout) -> None:
     data = "\nJordan visited New York .\nHe came back on Monday .\n"
     (warning,) = warnings(data.replace("\nHe", "\n\nHe"), layout)
     assert warning == (
-        "f:2: this looks like raw text (Jordan visited New York .), expected one token on each line; put each token on"
-        " a line of its own, and a blank line after each sentence"
+        "f:2: this looks like raw text (Jordan visited New York .), expected one token on each line; pass --text, or"
+        " put each token on a line of its own, and a blank line after each sentence"
     )
 
 

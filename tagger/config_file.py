@@ -91,6 +91,8 @@ def is_config(path: Path, sections: Collection[str]) -> bool:
     """
     if path.suffix in (".yaml", ".yml") or (path / "manifest.json").is_file():
         return True
+    if not path.is_file():  # a pipe would wait for its writer, and could not be read again
+        return False
     try:
         with path.open(encoding="utf-8") as file:
             start = file.read(_SAMPLE)

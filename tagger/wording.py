@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 MOST_CHARACTERS = 1000  # in a message or one line of its details
 
@@ -36,6 +38,16 @@ def with_options(text: str, options: Mapping[str, str]) -> str:
         text = re.sub(r"\bdata\.columns\.(\w+)", rf"\1 in {options['columns']}", text)
     text = re.sub(rf"--set data\.({any_name})=", lambda key: f"{options[key[1]]} ", text)
     return re.sub(rf"\bdata\.({any_name})\b", lambda key: options[key[1]], text)
+
+
+def as_argument(path: str | Path) -> str:
+    """Return a path as it is typed in a command.
+
+    >>> as_argument("my train.conll"), as_argument("-o.conll")
+    ("'my train.conll'", './-o.conll')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

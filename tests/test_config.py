@@ -340,6 +340,11 @@ def test_a_config_is_told_by_its_name_and_otherwise_by_a_section(
     assert not is_config(tmp_path, Config.model_fields)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_config(tmp_path / "pipe", Config.model_fields)
+
+
 @settings(max_examples=300)
 @given(
     st.recursive(

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import json
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -44,7 +43,7 @@ from tagger.cli.predict import (
 )
 from tagger.cli.threshold import threshold
 from tagger.errors import TaggerError
-from tagger.wording import counted
+from tagger.wording import as_argument, counted
 
 if TYPE_CHECKING:
     from tagger.training.history import Outcome
@@ -162,7 +161,7 @@ def train(
         _remember_model(place)
         _show_results(outcome, place, has_test=bool(loaded.data.test))
         console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
-        console.say(f"next: tagger predict FILE --model {shlex.quote(place)}")
+        console.say(f"next: tagger predict FILE --model {as_argument(place)}")
 
 
 def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, *, has_test: bool) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli import console
-from tagger.cli.options import require_packages, set_option
+from tagger.cli.options import require_corpus, require_packages, set_option
 from tagger.errors import ConfigError, DataError
+from tagger.wording import as_argument
 
 if TYPE_CHECKING:
     from tagger.config import Config
@@ -44,20 +45,23 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
 
     for file in files:
         console.refuse_own_output(file)
+        require_corpus(
+            file, model="name the corpus itself", config=f"to train with it: tagger train {as_argument(file)}"
+        )
+    if output is not None and (not output or "\0" in output):
+        raise ConfigError(f"--output: found {output!r}, expected the name of a config; choose one")
     if output is not None and output != "-":
         _require_free(Path(output), files, force=force)
     proposal = propose(_roles(files), settings, console.say, lambda text: console.say(f"warning: {text}"))
     target = Path(output if output is not None else f"{proposal.name}.yaml")
-    title = (
-        f"Written by tagger init. To train: tagger train {'THIS_FILE' if output == '-' else shlex.quote(str(target))}"
-    )
+    title = f"Written by tagger init. To train: tagger train {'THIS_FILE' if output == '-' else as_argument(target)}"
     if output == "-":
         console.write(config_text(proposal, Path(), title).encode())
         return
     _require_free(target, proposal.files, force=force)
     _show_choices(proposal)
     _write(target, config_text(proposal, target.parent, title))
-    console.say(f"the config is in {target}", f"next: tagger train {shlex.quote(str(target))}")
+    console.say(f"the config is in {target}", f"next: tagger train {as_argument(target)}")
 
 
 def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | None, Config]:
@@ -66,7 +70,7 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
     Raises:
         TaggerError: the config is not valid, or the files cannot be read.
     """
-    shown = " ".join(map(shlex.quote, files))
+    shown = " ".join(map(as_argument, files))
     console.say(f"reading {shown}, then loading TensorFlow, which takes some seconds")  # so do the next imports
     from tagger.config import Config, load_config
     from tagger.config_file import is_config
@@ -81,6 +85,8 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
         return Path(files[0]), load_config(files[0], settings)
     from tagger.init.proposal import propose
 
+    if "" in files:
+        raise ConfigError("FILE: found an empty name, expected a config or a corpus; name it")
     if len(files) == 1 and not os.path.lexists(files[0]):
         raise ConfigError(f"{files[0]}: no such file, expected a config or a corpus; check the path")
     if len(files) == 1:
@@ -118,8 +124,6 @@ def _require_free(target: Path, files: Sequence[str], *, force: bool) -> None:
         ConfigError: the file exists and `force` is not set, or it is not a file.
         DataError: it is one of the files that are read.
     """
-    if not str(target) or "\0" in str(target):
-        raise ConfigError(f"--output: found {str(target)!r}, expected the name of a config; choose one")
     if not os.path.lexists(target):
         return
     if any(target.exists() and Path(file).exists() and target.samefile(file) for file in files):

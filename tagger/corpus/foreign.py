@@ -11,13 +11,13 @@ import csv
 import io
 import json
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tagger.corpus.columns import holds_brackets
 from tagger.corpus.layout import looks_like_tag
 from tagger.corpus.survey import Survey
+from tagger.wording import as_argument
 
 _MOST = 0.9  # the share of the first lines that must have a format's form
 _SLASHED = re.compile(r"\S+[/|](?:O|[BIESLUM]-[^\s/|]+|[A-Z][A-Z$.,:'`-]{0,5})")
@@ -44,7 +44,7 @@ def _conversion(path: str | Path) -> str:
     """Return the command that converts a file, to copy."""
     name = Path(str(path).removesuffix(".gz"))
     ending = ".iob2" if name.suffix == ".conll" else ".conll"
-    return f"tagger convert {shlex.quote(str(path))} {shlex.quote(str(name.with_suffix(ending)))}"
+    return f"tagger convert {as_argument(path)} {as_argument(name.with_suffix(ending))}"
 
 
 def _json(lines: Sequence[str], found: Survey) -> str | None:

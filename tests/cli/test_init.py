@@ -168,3 +168,29 @@ def test_files_that_are_not_conll_are_trained_on_with_several_seeds() -> None:
     assert result.exit_code == 0, result.errors
     assert "by their names, train is train.jsonl, dev is valid.jsonl" in result.errors.splitlines()
     assert Path("m/manifest.json").exists()
+
+
+def test_a_command_to_copy_takes_a_name_with_a_dash_for_a_file() -> None:
+    Path("-a b.conll").write_text(TEXT)
+    result = run_tagger("init", "--", "-a b.conll")
+    assert result.errors.splitlines()[-1] == "  next: tagger train './-a b.yaml'"
+    assert (
+        Path("-a b.yaml")
+        .read_text("utf-8")
+        .startswith("# Written by tagger init. To train: tagger train './-a b.yaml'\n")
+    )
+
+
+def test_what_is_no_corpus_is_named(tmp_path: Path) -> None:
+    Path("c.yaml").write_text("data:\n  train: train.conll\n")
+    Path("m").mkdir()
+    for name in ("manifest.json", "tokens.txt", "tags.txt"):  # the last two could be a corpus of two files
+        (tmp_path / "m" / name).write_text("a\n")
+    for arguments, message in {
+        ("init", "c.yaml"): "c.yaml: found a config, expected a CoNLL file; to train with it: tagger train c.yaml",
+        ("init", "m"): "m: found a model directory, expected a CoNLL file; name the corpus itself",
+        ("init", "train.conll", "-o", ""): "--output: found '', expected the name of a config; choose one",
+        ("train", ""): "FILE: found an empty name, expected a config or a corpus; name it",
+    }.items():
+        result = run_tagger(*arguments)
+        assert (result.exit_code, result.first_error) == (1, f"error: {message}"), arguments

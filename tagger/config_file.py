@@ -317,6 +317,14 @@ def where_set(key: str, path: Path, lines: dict[str, int], origins: dict[str, st
 _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
+# The values of keys that may be lists or mappings, in which pydantic names the part that is wrong.
+_SHAPES = {
+    ("data", "labels", "keep"): "a list of types, as in [PER, LOC]",
+    ("data", "labels", "map"): "types with their new names, as in {GPE: LOC}",
+    ("data", "names"): "a list of names, as in [O, B-PER, I-PER], or a file of names",
+}
+
+
 def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
@@ -343,6 +351,10 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
         )
     if location[0] == "data" and location[1:2] in (["train"], ["test"]):
         return f"found {found}, expected a path or a list of paths"
+    shape = next((text for key, text in _SHAPES.items() if tuple(location[: len(key)]) == key), None)
+    if shape is not None and kind != "value_error":
+        quotes = "" if isinstance(value, str | list | dict) else "; put it in quotes if it is a name"
+        return f"found {shortened(yaml_value(value))}, expected {shape}{quotes}"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}"

@@ -340,6 +340,28 @@ def test_a_config_is_told_by_its_name_and_otherwise_by_a_section(
     assert not is_config(tmp_path, Config.model_fields)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("labels={keep: []}", "found [], expected a list of types, as in [PER, LOC]"),
+        ("labels={keep: PER}", "found PER, expected a list of types, as in [PER, LOC]"),
+        (
+            "labels={keep: [no]}",
+            "found false, expected a list of types, as in [PER, LOC]; put it in quotes if it is a name",
+        ),
+        ("labels={map: [PER]}", "found [PER], expected types with their new names, as in {GPE: LOC}"),
+        ("names=[]", "found [], expected a list of names, as in [O, B-PER, I-PER], or a file of names"),
+        ("names=[0, 1]", "found [0, 1], expected a list of names, as in [O, B-PER, I-PER], or a file of names"),
+    ],
+)
+def test_lists_of_names_are_shown_as_they_are_and_as_they_should_be(tmp_path: Path, setting: str, message: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {train: x}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(path, [f"data.{setting}"])
+    assert error.value.message == f"--set data.{setting}: data.{setting.partition('=')[0]}: {message}"
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert not is_config(tmp_path / "pipe", Config.model_fields)

@@ -162,13 +162,14 @@ def read_names(path: str | Path) -> tuple[str, ...]:
         DataError: the file cannot be read, or has no names.
     """
     try:
-        names = tuple(Path(path).read_text("utf-8").split())
+        lines = Path(path).read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise DataError(
             f"data.names {path}: cannot be read: {reason}; name a file with a name on each line, or the names"
             " themselves, as in O,B-PER,I-PER"
         ) from None
+    names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise DataError(f"data.names {path}: found no names, expected one on each line; fix the file")
     return names

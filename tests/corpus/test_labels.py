@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.corpus.labels import Labels
+from tagger.corpus.labels import Labels, read_names
 from tagger.corpus.schemes import SCHEMES, Span, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
 
@@ -99,3 +100,8 @@ def test_rules_that_contradict_each_other_are_refused(rules: dict[str, Any], mes
 def test_the_types_in_files_include_those_that_are_renamed() -> None:
     assert Labels(map={"GPE": "LOC", "X": "Y"}, keep=("LOC",)).types_in_files == {"GPE", "LOC"}
     assert Labels(map={"GPE": "LOC"}).types_in_files is None
+
+
+def test_a_file_of_names_has_one_on_each_line(tmp_path: Path) -> None:
+    (tmp_path / "names").write_bytes(b"\xef\xbb\xbfO\r\nB-work of art\r\n\r\nB-PER")
+    assert read_names(tmp_path / "names") == ("O", "B-work of art", "B-PER")

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from tagger.cli import console
-from tagger.cli.options import layout_options, with_own_options
+from tagger.cli.options import layout_options, require_corpus, with_own_options
 from tagger.corpus.schemes import SCHEME_NAMES, SCHEMES
+from tagger.errors import DataError
 
 _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
 
@@ -65,6 +66,9 @@ def convert(
     from tagger.formats.tokenizing import tokenizing
 
     source = options.pop("in")  # a keyword of Python
+    require_corpus(source, model="name the corpus itself", config="name the corpus itself", argument="IN")
+    if not out:
+        raise DataError("OUT: found an empty name, expected a file or a folder; name it")
     given = {name: value for name, value in options.items() if value is not None}
     read: dict[str, Any] = {name: given[name] for name in ("encoding", "delimiter", "offsets") if name in given}
     if "from_scheme" in given:

@@ -79,14 +79,17 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
-def require_corpus(path: str, *, model: str, config: str) -> None:
+def require_corpus(path: str, *, model: str, config: str, argument: str = "FILE") -> None:
     """Raise DataError if a model directory or a config stands where a corpus belongs.
 
     Args:
         model, config: how to name these two instead, for the message.
+        argument: the name of the argument.
     """
     if not path:
-        raise DataError("FILE: found an empty name, expected a CoNLL file; name it (is a variable of the shell empty?)")
+        raise DataError(
+            f"{argument}: found an empty name, expected a corpus; name it (is a variable of the shell empty?)"
+        )
     place = Path(path)
     try:
         is_model = (place / "manifest.json").is_file()
@@ -94,9 +97,9 @@ def require_corpus(path: str, *, model: str, config: str) -> None:
     except (OSError, ValueError):
         return  # opening it will say what is wrong
     if is_model:
-        raise DataError(f"found a model directory, expected a CoNLL file; {model}", path=path)
+        raise DataError(f"found a model directory, expected a corpus; {model}", path=path)
     if is_config:
-        raise DataError(f"found a config, expected a CoNLL file; {config}", path=path)
+        raise DataError(f"found a config, expected a corpus; {config}", path=path)
 
 
 def _holds_data_section(path: Path) -> bool:

@@ -98,3 +98,17 @@ def test_wrong_names_of_formats_are_errors() -> None:
         "error: --from: found 'y', expected"
     )
     assert run_tagger("convert", "missing", "x.conll").first_error.startswith("error: missing: no such file")
+
+
+def test_what_is_no_corpus_is_named() -> None:
+    Path("m").mkdir()
+    for name in ("manifest.json", "tokens.txt", "tags.txt"):  # the last two could be a corpus of two files
+        Path("m", name).write_text("a\n")
+    for arguments, message in {
+        ("", "o.conll"): "IN: found an empty name, expected a corpus; name it (is a variable of the shell empty?)",
+        ("ner.csv", ""): "OUT: found an empty name, expected a file or a folder; name it",
+        ("m", "o.conll"): "m: found a model directory, expected a corpus; name the corpus itself",
+    }.items():
+        result = run_tagger("convert", *arguments)
+        assert (result.exit_code, result.first_error) == (1, f"error: {message}")
+    assert not Path("o.conll").exists()

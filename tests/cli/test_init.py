@@ -187,8 +187,8 @@ def test_what_is_no_corpus_is_named(tmp_path: Path) -> None:
     for name in ("manifest.json", "tokens.txt", "tags.txt"):  # the last two could be a corpus of two files
         (tmp_path / "m" / name).write_text("a\n")
     for arguments, message in {
-        ("init", "c.yaml"): "c.yaml: found a config, expected a CoNLL file; to train with it: tagger train c.yaml",
-        ("init", "m"): "m: found a model directory, expected a CoNLL file; name the corpus itself",
+        ("init", "c.yaml"): "c.yaml: found a config, expected a corpus; to train with it: tagger train c.yaml",
+        ("init", "m"): "m: found a model directory, expected a corpus; name the corpus itself",
         ("init", "train.conll", "-o", ""): "--output: found '', expected the name of a config; choose one",
         ("train", ""): "FILE: found an empty name, expected a config or a corpus; name it",
     }.items():

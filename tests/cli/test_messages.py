@@ -233,13 +233,13 @@ def test_a_config_or_a_model_in_the_place_of_a_corpus_is_named(tmp_path: Path, m
     for command in (["predict"], ["eval"], ["compare", "a", "b"]):
         with stub_model():
             config, model = (run_tagger(*command, name) for name in ("c.yaml", "m"))
-        assert config.first_error == "error: c.yaml: found a config, expected a CoNLL file; name the corpus itself"
+        assert config.first_error == "error: c.yaml: found a config, expected a corpus; name the corpus itself"
         assert model.first_error == (
-            "error: m: found a model directory, expected a CoNLL file; name the model with --model m"
+            "error: m: found a model directory, expected a corpus; name the model with --model m"
         )
         assert (config.exit_code, model.exit_code) == (1, 1)
     config = run_tagger("check", "c.yaml")
-    assert config.first_error == "error: c.yaml: found a config, expected a CoNLL file; pass it with --config c.yaml"
+    assert config.first_error == "error: c.yaml: found a config, expected a corpus; pass it with --config c.yaml"
 
 
 def test_a_corpus_may_have_any_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,17 @@ def tag_file(
     if warn is not None:
         sentences = InputDoubts(predictor.model.encoder, layout, path, warn).watch(sentences)
     how = {"read_ahead": 1, "n_underway": 0} if line_buffered else {}
-    return tag_groups(predictor, sentences, probabilities=probabilities, spans=spans, n_best=n_best, **how)
+    tagged = tag_groups(predictor, sentences, probabilities=probabilities, spans=spans, n_best=n_best, **how)
+    return _uncut(tagged, path) if n_best else tagged
+
+
+def _uncut(groups: Iterable[list[Tagged]], path: str) -> Iterator[list[Tagged]]:
+    """Yield groups of sentences, or raise DataError for one that was tagged in parts, which is a group of its own."""
+    for group in groups:
+        for sentence, _ in group:
+            if sentence.continues and sentence.tokens:
+                raise DataError(_CUT, path=path, line=sentence.first_line)
+        yield group
 
 
 def tag_conll(
@@ -240,8 +250,6 @@ def tag_conll(
         blocks = []
         for sentence, tagged in group:
             rows = [one.tags for one in tagged.alternatives] if n_best else [tagged.tags]
-            if n_best and sentence.tokens and (sentence.continues or not rows):
-                raise DataError(_CUT, path=path, line=sentence.first_line)
             added = [list(map(predictor.spell, tags)) for tags in rows]
             added += [[_NONE] * len(tagged.tags)] * (n_best - len(rows))
             docstart = [outside] * max(1, n_best)

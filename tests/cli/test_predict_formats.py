@@ -265,11 +265,12 @@ def test_nbest_where_it_cannot_be_written(options: list[str], message: str) -> N
     assert result.output == b""
 
 
-def test_nbest_of_a_sentence_that_is_tagged_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("format_", ["conll", "jsonl"])
+def test_nbest_of_a_sentence_that_is_tagged_in_parts(format_: str) -> None:
     with stub_model():
-        result = run_tagger("predict", "--nbest", "2", stdin=b"EU\n" * (stream.CHUNK_LINES + 1))
+        result = run_tagger("predict", "--nbest", "2", "--format", format_, stdin=b"EU\n" * (stream.CHUNK_LINES + 1))
     assert result.exit_code == 1
-    assert "--nbest: found a sentence with more than" in result.first_error
+    assert "<standard input>:1: --nbest: found a sentence with more than" in result.first_error
 
 
 def test_span_scores_are_a_column() -> None:

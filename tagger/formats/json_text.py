@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import IO, Any, NoReturn
 
 from tagger.corpus.layout import check_encoding
 from tagger.corpus.lines import open_corpus, shown_name
@@ -113,7 +113,7 @@ def _half(error: UnicodeEncodeError, place: Place) -> DataError:
 class _Text:
     """The text of a JSON file, of which only a part is held at a time."""
 
-    def __init__(self, stream: BinaryIO, encoding: str, path: str) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str, path: str) -> None:
         self._stream, self._path, self._encoding = stream, path, encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._text, self._at, self._line = "", 0, 1
@@ -205,7 +205,10 @@ class _Text:
             return False
         self._text = self._text[self._at :]
         self._at = 0
-        block = self._stream.read(max(_BLOCK, len(self._text)))
+        # A pipe gives what it holds now, so that a document need not wait for those after it; but a long value is not
+        # parsed again for each small piece.
+        read = getattr(self._stream, "read1" if len(self._text) < _BLOCK else "read")
+        block: bytes = read(max(_BLOCK, len(self._text)))
         try:
             text = self._decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:

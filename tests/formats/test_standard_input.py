@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from helpers import run_tagger
+
+from tagger.formats.json_text import read_values
 
 CONLL = "Anna\tB-PER\nBerg\tI-PER\n\nin\tO\nBonn\tB-LOC\n\n"
 
@@ -28,3 +32,23 @@ def test_errors_name_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     result = run_tagger("convert", "-", "o", "--from", "csv", "--to", "conll", stdin=b"word,tag\na,O\nb,O\nc\n")
     assert result.first_error.startswith("error: <standard input>:4: found 1 columns, expected 2")
+
+
+def test_a_json_document_in_a_pipe_does_not_wait_for_the_next_one() -> None:
+    readable, writable = os.pipe()
+    is_late = threading.Event()
+
+    def finish() -> None:
+        is_late.set()
+        os.write(writable, b": 2}\n")
+        os.close(writable)
+
+    os.write(writable, b'{"a": 1}\n{"b"')
+    timer = threading.Timer(1.0, finish)
+    timer.start()
+    values = read_values(f"/dev/fd/{readable}")
+    assert next(values)[0] == {"a": 1}
+    assert not is_late.is_set()
+    assert [value for value, _ in values] == [{"b": 2}]
+    timer.join()
+    os.close(readable)

@@ -120,7 +120,7 @@ def hf_rows(document: Document, options: WriteOptions) -> Iterator[Record]:
     """
     sentences = sentences_of(document)
     report_losses(document, options, "tokens with tags", ("characters outside tokens", "probabilities"))
-    if len(document.sentences) != 1:
+    if len(sentences) != 1:
         text = "documents of several sentences, or of none, do not keep their boundaries"
         options.report(error_at(document.place, text))
 

@@ -261,7 +261,7 @@ def predict(
     source = chosen_source(
         file, manifest, is_text=is_text, read_as=read_as, language=language, offsets=offsets, **layout_options
     )
-    format_ = format_ or source.default_format
+    format_ = format_ or source.default_format(manifest)
     thresholds = chosen_thresholds(
         format_, min_probability, scores=scores or span_scores, is_stream=source.format_ is None
     )

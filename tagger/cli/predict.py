@@ -157,12 +157,12 @@ class Source:
     language: str | None
     not_kept: Reports
 
-    @property
-    def default_format(self) -> str:
-        """The format that is written unless another one is asked for."""
+    def default_format(self, manifest: Manifest) -> str:
+        """Return the format that is written unless another one is asked for."""
         if self.format_ is None:
             return "conll"
-        return _DEFAULTS.get(self.format_.name, "jsonl")
+        chosen = _DEFAULTS.get(self.format_.name, "jsonl")
+        return "jsonl" if manifest.notation.scheme == NO_SCHEME and chosen not in _WITH_PLAIN_TAGS else chosen
 
     @property
     def prompt(self) -> str:
@@ -199,6 +199,8 @@ def chosen_source(
     """
     if is_text and read_as not in (None, "text"):
         raise click.UsageError(f"--text: found --from {read_as} too, expected one of them; leave one out")
+    if language == "":
+        raise click.UsageError("--language: found an empty name, expected a language such as en; leave the option out")
     format_ = _format_of(path, "text" if is_text else read_as)
     if format_ is not None and _is_as_trained(format_, manifest):
         format_ = None
@@ -211,6 +213,10 @@ def chosen_source(
             if value is not None:
                 raise click.UsageError(f"--{name}: found CoNLL, expected text or another format; leave the option out")
         return Source(path=path, format_=None, options=ReadOptions(), language=None, not_kept=not_kept)
+    if format_.name == "text":
+        for name, value in (("columns", columns), ("delimiter", given["delimiter"])):
+            if value is not None:
+                raise click.UsageError(f"--{name}: found raw text, which has no columns; leave the option out")
     from tagger.cli.convert import parse_named_columns
 
     read: dict[str, Any] = {name: manifest.conversion[name] for name in _AS_TRAINED if name in manifest.conversion}

@@ -290,6 +290,13 @@ def _load(predictor: Predictor, paths: Files, layout: Layout, note: Tell, warn: 
         warn(f"{corpus.path}: {doubt}")
     for _ in InputDoubts(predictor.model.encoder, layout, corpus.path, warn).watch(corpus.sentences):
         pass
+    known = set(predictor.model.tags.tags)
+    if manifest.notation.scheme == NO_SCHEME and known.isdisjoint(tag for tags in corpus.tags for tag in tags):
+        shown = ", ".join(sorted({tag for tags in corpus.tags for tag in tags})[:3])
+        warn(
+            f"{corpus.path}: none of its tags ({shown}) is one of the model's, such as {min(known)}: every"
+            " prediction will count as wrong; check that --columns names the tag column"
+        )
     tags, notes = manifest.labels.apply(corpus.tags, corpus.notation.scheme)
     for text in notes:
         note(f"{corpus.path}: {text}, as in training")

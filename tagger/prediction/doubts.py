@@ -34,7 +34,8 @@ class InputDoubts:
         self._widths: set[int] = set()
         self._first_wide: tuple[int, str] | None = None
         self._first_blank: tuple[int, str] | None = None
-        self._n_blank = 0
+        self._n_blank = self._n_unnumbered = 0
+        self._first_unnumbered: tuple[int, str] | None = None
         self._is_over = False
 
     def watch(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
@@ -58,6 +59,8 @@ class InputDoubts:
         for i, token in enumerate(sentence.tokens):
             line = sentence.lines[sentence.token_rows[i]].decode(self._layout.encoding, "replace").rstrip("\r\n")
             self._n_tokens += 1
+            if self._layout.index_column is not None:
+                self._look_at_number(split(line), sentence.line_number(i))
             n_words = max(len(split(line)), len(line.split(" ")) if "\t" not in line else 0)
             if n_words > max(self._usual, _MANY_WORDS - 1):
                 self._n_wide += 1
@@ -67,8 +70,23 @@ class InputDoubts:
                 self._n_blank += 1
                 self._first_blank = self._first_blank or (sentence.line_number(i), token)
 
+    def _look_at_number(self, cells: list[str], line: int) -> None:
+        cell_ = cells[self._layout.index_column or 0] if len(cells) > (self._layout.index_column or 0) else ""
+        if not cell_.isdecimal():
+            self._n_unnumbered += 1
+            self._first_unnumbered = self._first_unnumbered or (line, cell_)
+
     def _judge(self) -> None:
         self._is_over = True
+        if self._first_unnumbered and self._n_unnumbered > _HALF * self._n_tokens:
+            line, text = self._first_unnumbered
+            self._say(
+                line,
+                f"found {cell(text, _SHOWN)!r} in column {self._layout.index_column}, expected the number of the token,"
+                f" as in the training file: column {self._layout.columns['token']} may not hold the tokens; name theirs,"
+                " as in --columns token=0",
+            )
+            return
         one_line_each = self._n_sentences == self._n_tokens
         if self._first_wide and self._n_wide > _HALF * self._n_tokens and (one_line_each or len(self._widths) > 2):
             line, text = self._first_wide

@@ -152,6 +152,8 @@ def test_documents_before_an_error_are_written(tmp_path: Path) -> None:
         (["--scores", "--format", "conll"], "--scores: found an input that is not CoNLL"),
         (["--text", "--from", "jsonl"], "--text: found --from jsonl too, expected one of them"),
         (["--from", "jsnl"], "--from: found 'jsnl', expected one of"),
+        (["--text", "--columns", "token=0"], "--columns: found raw text, which has no columns"),
+        (["--text", "--language", ""], "--language: found an empty name"),
         (["--from", "conll", "--language", "en"], "--language: found CoNLL, expected text or another format"),
     ],
 )
@@ -191,6 +193,14 @@ def test_settings_for_other_formats_are_those_of_the_training(tmp_path: Path) ->
     assert json.loads(output)["text"] == "Zürich"
     with stub_model(stub_manifest(conversion={"encoding": "ascii"})):
         assert run_tagger("predict", path, "--encoding", "cp1252").output.decode() == output
+
+
+def test_a_model_of_conllu_warns_of_other_columns() -> None:
+    layout = Layout(columns={"token": 1, "tag": -1}, n_columns=10, index_column=0)
+    output, errors = predict(Path("-"), stdin=b"EU\tB-ORG\nleft\tO\n", layout=layout)
+    assert output == "EU\tB-ORG\tO\nleft\tO\tO\n"
+    assert "warning: <standard input>:1: found 'EU' in column 0, expected the number of the token" in errors
+    assert "warning" not in predict(Path("-"), stdin=b"1\tEU\n2\tleft\n", layout=layout)[1]
 
 
 # --- Raw text --------------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class InputDoubts:
             self._say(
                 line,
                 f"found {cell(text, _SHOWN)!r} in column {self._layout.index_column}, expected the number of the token,"
-                f" as in the training file: column {self._layout.columns['token']} may not hold the tokens; name theirs,"
+                f" as in the training file: column {self._layout.columns['token']} may not hold the tokens; name it,"
                 " as in --columns token=0",
             )
             return

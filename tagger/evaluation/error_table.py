@@ -22,7 +22,7 @@ COLUMNS = (
     "sentence", "place", "kind", *(f"gold {name}" for name in _SPAN), *(f"predicted {name}" for name in _SPAN),
     "probability", "sentence text",
 )  # fmt: skip
-_HEADER = "\t".join(COLUMNS).encode() + b"\n"
+HEADER = "\t".join(COLUMNS).encode() + b"\n"
 _FORMULA_SIGNS = tuple("=+-@＝＋－＠")
 
 
@@ -38,7 +38,7 @@ def escaped(text: str) -> str:
 
 def error_table(errors: Iterable[SpanError]) -> Iterator[bytes]:
     """Yield the lines of the table as the errors come, the header first."""
-    yield _HEADER
+    yield HEADER
     for error in errors:
         line = io.StringIO()
         probability = None if error.predicted is None else error.predicted.probability
@@ -62,11 +62,16 @@ def _cells(entity: Entity | None) -> list[str | int]:
     return [escaped(entity.type), escaped(entity.text), entity.start, entity.end]
 
 
-def check_target(path: str) -> Path:
-    """Return the place of a new table; links are followed.
+def check_target(path: str, header: bytes = HEADER, what: str = "a table of errors") -> Path:
+    """Return the place of a new table, or of another file whose beginning tells what it is; links are followed.
+
+    Args:
+        path: the place as the user gave it.
+        header: the beginning of a file that may be replaced.
+        what: the name of such a file, for the message.
 
     Raises:
-        DataError: something else than a table of errors is there, which would be lost, or there is no folder for it.
+        DataError: something else is there, which would be lost, or there is no folder for the file.
     """
     if not path or "\0" in path:
         raise DataError(f"{path!r}: found no name, expected that of the file to write; choose one")
@@ -78,13 +83,12 @@ def check_target(path: str) -> Path:
             return target
         if target.is_file():
             with target.open("rb") as file:
-                if file.read(len(_HEADER)) == _HEADER:
+                if file.read(len(header)) == header:
                     return target
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}; choose another place", path=path) from None
     raise DataError(
-        "is there and is not a table of errors, expected a new name, or that of a table to replace; choose another",
-        path=path,
+        f"is there and is not {what}, expected a new name, or that of {what} to replace; choose another", path=path
     )
 
 

@@ -99,21 +99,33 @@ def compare_on_file(
         gold, pred = [of_gold for of_gold, _ in pairs], [of_pred for _, of_pred in pairs]
         counts.append((gold, span_counts(gold, pred, predictor.model.manifest.notation.scheme)))
     (gold, ours), (other_gold, theirs) = counts
-    manifests = [predictor.model.manifest for predictor in (first, second)]
-    schemes = [manifest.notation.scheme for manifest in manifests]
-    if list(map(len, gold)) != list(map(len, other_gold)) or _meaning(gold, schemes[0]) != _meaning(
-        other_gold, schemes[1]
-    ):
+    check_same_gold((first, second), (gold, other_gold), path)
+    return compare(ours, theirs, samples=samples, seed=seed)
+
+
+def check_same_gold(
+    predictors: tuple[Predictor, Predictor], gold: tuple[list[list[str]], list[list[str]]], path: str
+) -> None:
+    """Raise DataError if two models cannot be compared by what they read in the same files.
+
+    Args:
+        predictors: the models.
+        gold: the gold tags that each of them has read.
+        path: the names of the files, for the message.
+    """
+    manifests = [predictor.model.manifest for predictor in predictors]
+    ours, theirs = gold
+    meanings = [_meaning(tags, manifest.notation.scheme) for tags, manifest in zip(gold, manifests, strict=True)]
+    if list(map(len, ours)) != list(map(len, theirs)) or meanings[0] != meanings[1]:
         differ = "; they were trained with different data.labels" if manifests[0].labels != manifests[1].labels else ""
         raise DataError(
             f"{path}: the two models read different sentences or spans in it, expected the same{differ}; compare models"
             " for the same kind of file, or name its columns with --columns"
         )
-    if len(gold) < 2:
+    if len(ours) < 2:
         raise DataError(
-            f"{path}: found {counted(len(gold), 'sentence')}, expected at least two; compare on a larger file"
+            f"{path}: found {counted(len(ours), 'sentence')}, expected at least two; compare on a larger file"
         )
-    return compare(ours, theirs, samples=samples, seed=seed)
 
 
 def _meaning(tags: list[list[str]], scheme: str) -> list[Any]:

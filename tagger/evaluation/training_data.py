@@ -1,4 +1,4 @@
-"""The entities that a model was trained on, read from the files that the config in its directory names."""
+"""What a model was trained on, read from the files that the config in its directory names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from tagger.model_dir.store import Model
 
 
 def training_entities(model: Model[object], given: Sequence[str], note: Callable[[str], None]) -> Entities:
-    """Read the entities of a model's training data, without the sentences that were held out for dev.
+    """Read the entities of a model's training data; everything else is as for `training_corpus`."""
+    return entities_of(training_corpus(model, given, note))
+
+
+def training_corpus(model: Model[object], given: Sequence[str], note: Callable[[str], None]) -> Corpus:
+    """Read a model's training data with canonical tags, without the sentences that were held out for dev.
 
     Args:
         given: the training files, if they are not where the model's config says.
@@ -45,7 +50,7 @@ def training_entities(model: Model[object], given: Sequence[str], note: Callable
     corpus = dataclasses.replace(corpus, tags=tags)
     if isinstance(data.dev, float):
         corpus, _ = split_dev(corpus, data.dev, manifest.seed)
-    return entities_of(corpus)
+    return corpus
 
 
 def _config(files: ModelFiles) -> Config:

@@ -20,6 +20,7 @@ CHAIN = (
     {"check"},
     {"prediction"},
     {"evaluation", "api"},
+    {"report"},
     {"network"},
     {"training"},
     {"init"},
@@ -42,6 +43,10 @@ CONFINED = {
     "spacy": {"formats", "text"},
     "sentencex": {"text"},
     "icu4py": {"text"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
+    "altair": {"report"},
+    "vl_convert": {"report"},
 }
 
 

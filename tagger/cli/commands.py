@@ -41,6 +41,7 @@ from tagger.cli.predict import (
     write_conll_stream,
     write_documents,
 )
+from tagger.cli.report import report
 from tagger.cli.threshold import threshold
 from tagger.errors import TaggerError
 from tagger.wording import as_argument, counted
@@ -193,6 +194,7 @@ def _duration(seconds: float) -> str:
 
 
 cli.add_command(eval_)  # here, because commands are listed in this order
+cli.add_command(report)
 
 
 @cli.command()

@@ -27,6 +27,16 @@ class Score:
     f1: float
     support: int = 0
 
+    @classmethod
+    def of_counts(cls, n_right: int, n_predicted: int, n_gold: int) -> Score:
+        """Return the score that follows from numbers of spans; what is divided by 0 is 0."""
+        return cls(
+            n_right / n_predicted if n_predicted else 0.0,
+            n_right / n_gold if n_gold else 0.0,
+            2 * n_right / (n_predicted + n_gold) if n_right else 0.0,
+            n_gold,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:

@@ -66,13 +66,6 @@ class UnseenScores:
     @property
     def scores(self) -> dict[str, Score]:
         """The score of each part, by conlleval's reading."""
-        return {part: self._score(part) for part in self.labels}
-
-    def _score(self, part: str) -> Score:
-        right, n_pred, n_gold = self._n_right[part], self._n_pred[part], self._n_gold[part]
-        return Score(
-            right / n_pred if n_pred else 0.0,
-            right / n_gold if n_gold else 0.0,
-            2 * right / (n_pred + n_gold) if right else 0.0,
-            n_gold,
-        )
+        return {
+            part: Score.of_counts(self._n_right[part], self._n_pred[part], self._n_gold[part]) for part in self.labels
+        }

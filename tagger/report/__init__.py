@@ -1,0 +1,1 @@
+"""A page about a model and its errors on a gold file."""

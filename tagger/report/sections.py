@@ -80,7 +80,7 @@ def matrix_section(analysis: Analysis) -> dict[str, Any]:
     for gold in [*shown, None]:
         of_row = [counts.get((gold, predicted), 0) for predicted in [*shown, None]]
         total = sum(n for (name, _), n in counts.items() if name == gold) or 1
-        cells = [
+        cells: list[dict[str, int | None]] = [
             {"n": n, "share": round(_DARKEST * n / total), "is_right": gold is not None and gold == predicted}
             for n, predicted in zip(of_row, [*shown, None], strict=True)
         ]

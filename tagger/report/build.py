@@ -122,27 +122,34 @@ def make_report(
         wrong_sentences = render_sentences(wrong(), KINDS, MOST_SENTENCES, _MOST_BYTES)
         evaluation = tagged.evaluation()
     against = None if other is None else _against(side, other, paths, kept, note)
-    context = _context(side, paths, training, analysis, evaluation)
-    return render(context | {"wrong": wrong_sentences, "comparison": against})
+    context = _context(side, paths, training, analysis, evaluation, against)
+    return render(context | {"wrong": wrong_sentences})
 
 
 def _context(
-    side: Side, paths: Sequence[str], training: Training, analysis: Analysis, evaluation: Evaluation
+    side: Side,
+    paths: Sequence[str],
+    training: Training,
+    analysis: Analysis,
+    evaluation: Evaluation,
+    against: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return the values of the template, but for the lists of sentences."""
+    """Return the values of the template, but for the wrong sentences."""
     manifest = side.predictor.model.manifest
     interval, intervals = analysis.intervals(list(evaluation.types))
     history = sections.history_section(read_history(side.predictor.model.directory), manifest.dev.get("epoch"))
     names = {
         "scores": "Scores", "curves": "Learning curves", "types": "Types", "confusion": "Confusion", "kinds": "Kinds",
-        "parts": "Hard entities", "calibration": "Calibration", "forms": "Texts", "sentences": "Wrong sentences",
+        "parts": "Hard entities", "calibration": "Calibration", "forms": "Texts", "comparison": "Comparison", "sentences": "Wrong sentences",
     }  # fmt: skip
     if not history["charts"]:
         del names["curves"]
+    if against is None:
+        del names["comparison"]
     return {
         "version": __version__,
         "model": side.name,
-        "files": " ".join(paths),
+        "files": ", ".join(paths),
         "sections": list(names.items()),
         "evaluation": evaluation,
         "overall": evaluation.overall,
@@ -159,6 +166,7 @@ def _context(
         "training_note": training.note,
         "calibration": sections.calibration_section(analysis, manifest),
         "forms": sections.forms_section(analysis),
+        "comparison": against,
     }
 
 

@@ -17,19 +17,21 @@ from tagger.report.slices import Part
 from tagger.wording import cell
 
 _INK, _FAINT, _FIRST, _SECOND = "var(--ink)", "var(--line)", "var(--first)", "var(--second)"
-_WIDTH = 400
+_WIDTH = 340
 _STEP = 24  # height of a row
 _MOST_TICKS = 10  # on an axis of epochs
-_LONGEST_NAME = 22  # characters
+_LONGEST_NAME = 26  # characters
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "sans-serif",
+    "padding": {"left": 30, "right": 10, "top": 5, "bottom": 5},  # a reader's font may be wider than the one here
     "view": {"stroke": None},
     "axis": {
         "labelColor": _INK, "titleColor": _INK, "gridColor": _FAINT, "domainColor": _INK, "tickColor": _INK,
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 140,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 170,
     },
-    "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "orient": "top", "title": None},
+    "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "orient": "top", "title": None,
+        "symbolDash": [1, 0]},
     "range": {"category": [_FIRST, _SECOND]},
     "text": {"color": _INK, "fontSize": 12},
 }  # fmt: skip

@@ -1,0 +1,144 @@
+"""A headless Chromium, driven by its DevTools protocol through a pipe; needs nothing but the browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_SECONDS = 60  # that one answer may take
+
+
+def find_chromium() -> str | None:
+    """Return the path of the browser, or None."""
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+class Chromium:
+    """A browser with one page; use it in a `with` block.
+
+    Attributes:
+        events: what the browser has reported since the last `open`, with `method` and `params`.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._n_calls, self._buffer, self._session = 0, b"", ""
+
+    def __enter__(self) -> Self:
+        browser = find_chromium()
+        assert browser is not None, "found no chromium; install it"
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        read_here, self._out = os.pipe()
+        self._in, write_here = os.pipe()
+        flags = [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+            "--no-first-run", "--disable-background-networking", "--remote-debugging-pipe",
+            f"--user-data-dir={self._profile.name}",
+        ]  # fmt: skip
+        # The browser reads from descriptor 3 and writes to descriptor 4.
+        command = ["sh", "-c", f'exec "$0" "$@" 3<&{read_here} 4>&{write_here}', browser, *flags, "about:blank"]
+        self._process = subprocess.Popen(
+            command, pass_fds=(read_here, write_here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        os.close(read_here)
+        os.close(write_here)
+        targets = self.call("Target.getTargets")["targetInfos"]
+        page = next(target["targetId"] for target in targets if target["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        os.close(self._out)  # at the end of its pipe, the browser ends
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._in)
+        self._profile.cleanup()
+
+    def call(self, method: str, **params: object) -> dict[str, Any]:
+        """Call a method of the protocol and return its result."""
+        self._n_calls += 1
+        message = {"id": self._n_calls, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._out, data) :]
+        deadline = time.monotonic() + _SECONDS
+        while self._n_calls not in self._answers:
+            self._receive(deadline, method)
+        answer = self._answers.pop(self._n_calls)
+        assert "error" not in answer, (method, answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _receive(self, deadline: float, what: str) -> None:
+        ready, _, _ = select.select([self._in], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"{what}: the browser did not answer within {_SECONDS} seconds"
+        data = os.read(self._in, 1 << 16)
+        assert data, f"{what}: the browser has ended"
+        *messages, self._buffer = (self._buffer + data).split(b"\0")
+        for message in map(json.loads, messages):
+            if "id" in message:
+                self._answers[message["id"]] = message
+            else:
+                self.events.append(message)
+
+    def open(self, path: Path) -> None:
+        """Open a file and wait until it is loaded."""
+        self.events.clear()
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        deadline = time.monotonic() + _SECONDS
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._receive(deadline, str(path))
+
+    def run(self, script: str) -> Any:
+        """Return the value of a JavaScript expression in the page; a promise is waited for."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key, such as `Tab` with the code 9, where the focus is."""
+        values = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **values)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **values)
+
+    def show(self, width: int, height: int, scheme: str = "light") -> None:
+        """Set the size of the page and its color scheme, `light` or `dark`."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def screenshot(self) -> bytes:
+        """Return what is visible of the page as PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def requests(self) -> list[str]:
+        """Return the URLs that the page has asked for since it was opened, itself included."""
+        return [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def complaints(self) -> list[str]:
+        """Return the messages on the console and the errors of scripts since the page was opened."""
+        methods = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [json.dumps(event) for event in self.events if event["method"] in methods]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS = 60  # that one answer may take
+_FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+    "--disable-background-networking", "--remote-debugging-pipe",
+]  # fmt: skip
 
 
 def find_chromium() -> str | None:
@@ -23,52 +30,72 @@ def find_chromium() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
+_EXECUTE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Chromium]:
+    """Start a browser with one page, and end it."""
+    browser = find_chromium()
+    assert browser is not None, "found no chromium; install it"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, contextlib.ExitStack() as stack:
+        commands, to_browser = _pipe()
+        from_browser, answers = _pipe()
+        # The browser reads from descriptor 3 and writes to descriptor 4.
+        start = [sys.executable, "-ISc", _EXECUTE, str(commands), str(answers), browser, *_FLAGS]
+        process = subprocess.Popen(
+            [*start, f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(commands, answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        stack.callback(_end, process)
+        stack.callback(os.close, from_browser)
+        stack.callback(os.close, to_browser)
+        os.close(commands)
+        os.close(answers)
+        yield Chromium(from_browser, to_browser)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe, with numbers that are not those which the browser expects."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(10)  # it ends when its pipe does
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Chromium:
-    """A browser with one page; use it in a `with` block.
+    """A running browser with one page, which `chromium` starts.
 
     Attributes:
         events: what the browser has reported since the last `open`, with `method` and `params`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, from_browser: int, to_browser: int) -> None:
         self.events: list[dict[str, Any]] = []
+        self._in, self._out = from_browser, to_browser
         self._answers: dict[int, dict[str, Any]] = {}
         self._n_calls, self._buffer, self._session = 0, b"", ""
-
-    def __enter__(self) -> Self:
-        browser = find_chromium()
-        assert browser is not None, "found no chromium; install it"
-        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        read_here, self._out = os.pipe()
-        self._in, write_here = os.pipe()
-        flags = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-            "--no-first-run", "--disable-background-networking", "--remote-debugging-pipe",
-            f"--user-data-dir={self._profile.name}",
-        ]  # fmt: skip
-        # The browser reads from descriptor 3 and writes to descriptor 4.
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{read_here} 4>&{write_here}', browser, *flags, "about:blank"]
-        self._process = subprocess.Popen(
-            command, pass_fds=(read_here, write_here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(read_here)
-        os.close(write_here)
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        os.close(self._out)  # at the end of its pipe, the browser ends
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        os.close(self._in)
-        self._profile.cleanup()
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         """Call a method of the protocol and return its result."""

@@ -24,7 +24,7 @@ def f1_intervals(
         seed: the seed of the samples.
     """
     n_rows, n_types, _ = counts.shape
-    flat = counts.reshape(n_rows, -1).astype(np.float64)  # products of whole numbers are slow
+    flat = counts.reshape(n_rows, 3 * n_types).astype(np.float64)  # products of whole numbers are slow
     # Instead of the sentences themselves, draw how often each of them is in a sample; the last number is the rest.
     shares = np.append(np.full(n_rows, 1 / max(n_sentences, 1)), 0.0)
     shares[-1] = max(0.0, 1 - shares.sum())

@@ -148,9 +148,7 @@ class Chromium:
 
     def show(self, width: int, height: int, scheme: str = "light") -> None:
         """Set the size of the page and its color scheme, `light` or `dark`."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self) -> bytes:
@@ -160,9 +158,7 @@ class Chromium:
     def requests(self) -> list[str]:
         """Return the URLs that the page has asked for since it was opened, itself included."""
         return [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event["method"] == "Network.requestWillBeSent"
+            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
         ]
 
     def complaints(self) -> list[str]:

@@ -102,7 +102,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert", "init")
+            assert output or stage[1] in ("train", "export", "convert", "init", "report")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:
@@ -366,6 +366,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[glove]",
         ".[gpu]",
         ".[parquet]",
+        ".[report]",
         ".[spacy]",
         ".[text]",
         "--requirement",

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(), required=False)
-@click.option("-o", "--output", "output", type=click.Path(), required=True, metavar="OUT", help="Page to write.")
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=click.Path(),
+    default="report.html",
+    show_default=True,
+    metavar="OUT",
+    help="Page to write.",
+)
 @click.option(
     "--against",
     type=click.Path(),

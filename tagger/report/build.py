@@ -29,6 +29,18 @@ from tagger.report.slices import slices_of
 
 MOST_SENTENCES = 2000  # in the list of wrong sentences
 MOST_DIFFERENCES = 1000  # in the list of differences to another model
+_SECTIONS = {
+    "scores": "Scores",
+    "curves": "Learning curves",
+    "types": "Types",
+    "confusion": "Confusion",
+    "kinds": "Kinds",
+    "parts": "Hard entities",
+    "calibration": "Calibration",
+    "forms": "Texts",
+    "comparison": "Comparison",
+    "sentences": "Wrong sentences",
+}
 _MOST_BYTES, _MOST_BYTES_OF_DIFFERENCES = 2_500_000, 1_500_000  # of these lists; browsers stay fast with them
 
 
@@ -138,19 +150,13 @@ def _context(
     manifest = side.predictor.model.manifest
     interval, intervals = analysis.intervals(list(evaluation.types))
     history = sections.history_section(read_history(side.predictor.model.directory), manifest.dev.get("epoch"))
-    names = {
-        "scores": "Scores", "curves": "Learning curves", "types": "Types", "confusion": "Confusion", "kinds": "Kinds",
-        "parts": "Hard entities", "calibration": "Calibration", "forms": "Texts", "comparison": "Comparison", "sentences": "Wrong sentences",
-    }  # fmt: skip
-    if not history["charts"]:
-        del names["curves"]
-    if against is None:
-        del names["comparison"]
+    left_out = {"curves"} if not history["charts"] else set()
+    left_out |= {"comparison"} if against is None else set()
     return {
         "version": __version__,
         "model": side.name,
         "files": ", ".join(paths),
-        "sections": list(names.items()),
+        "sections": [(id_, name) for id_, name in _SECTIONS.items() if id_ not in left_out],
         "evaluation": evaluation,
         "overall": evaluation.overall,
         "n_predicted": analysis.schemas.overall["strict"].actual,

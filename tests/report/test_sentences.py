@@ -7,7 +7,7 @@ from tagger.report.sentences import Piece, line_of, shown_range
 
 
 def test_a_line_holds_all_tokens_once_with_the_spans_marked() -> None:
-    tokens = "a b c d e".split()
+    tokens = ["a", "b", "c", "d", "e"]
     spans = [Span("X", 0, 1), Span("Y", 1, 3)]
     line = line_of("gold", tokens, spans, {(1, 3): "missed"}, shown=(0, 5), probabilities={(0, 1): 0.5})
     assert line.pieces == [Piece("a", "X", "", 0.5), Piece("b c", "Y", "missed"), Piece("d e")]

@@ -12,7 +12,7 @@ from chromium import chromium
 
 # The name of each picture, with width, height, color scheme, and the section at its top.
 PICTURES = {
-    "report-light": (900, 860, "light", "types"),
+    "report-light": (1050, 1000, "light", "types"),
     "report-dark": (900, 640, "dark", "sentences"),
     "report-narrow": (400, 800, "light", "comparison"),
 }

@@ -17,6 +17,7 @@ SILENT = {
     "scripts/bench/tag_with_crfsuite.py", "scripts/bench/profile_step.py", "scripts/checks/build_twice.py", "scripts/checks/check_prediction_only.py",
     "scripts/results/one_run.py", "scripts/results/train_stock.py", "scripts/checks/hostile_files.py",
     "scripts/checks/hostile_graphs.py", "scripts/checks/hostile_models.py", "scripts/checks/switches.py",
+    "scripts/chromium.py",
 }  # fmt: skip
 
 

@@ -245,3 +245,12 @@ def test_the_page_is_marked_up_for_screen_readers(models: object) -> None:
     assert names.count("h1") == names.count("main") == names.count("nav") == 1
     live = [attributes for _, attributes in elements if attributes.get("aria-live") == "polite"]
     assert [attributes["role"] for attributes in live] == ["status", "status"]
+
+
+def test_the_matrix_and_the_chart_hold_the_commonest_of_many_types(models: object) -> None:
+    Path("many").write_text("".join(f"x\tB-T{i}\n\n" * (2 if i < 30 else 1) for i in range(35)))
+    page = report("many")
+    matrix = page.table("Number of entities by")
+    assert set(matrix) == {"gold", *(f"T{i}" for i in range(30)), "made up"}
+    assert "5 rarer types are left out of this table." in page.text
+    assert len(page.table("Scores by type")) == 37, "the table of scores holds all of them"

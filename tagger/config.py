@@ -218,6 +218,7 @@ class TrainingConfig(_Section):
     mixed_precision: bool = False
     calibrate: bool = True
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10
+    log: list[Literal["tensorboard", "mlflow"]] = []
 
 
 class OutputConfig(_Section):

@@ -365,9 +365,11 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[bench]",
         ".[glove]",
         ".[gpu]",
+        ".[mlflow]",
         ".[parquet]",
         ".[report]",
         ".[spacy]",
+        ".[tensorboard]",
         ".[text]",
         "--requirement",
     }
@@ -515,3 +517,29 @@ def test_every_format_is_documented() -> None:
         assert (read == "yes") == of[name].is_read, name
         assert (written == "yes") == of[name].is_written, name
         assert (spans == "tags") == of[name].flat, name
+
+
+@pytest.mark.tensorflow
+def test_the_start_of_a_training_is_shown_as_it_is(in_clone: Path) -> None:
+    from tagger.cli.summaries import format_data, format_network
+    from tagger.network.bilstm import Kernel
+    from tagger.network.devices import Device
+    from tagger.network.summary import layers_of
+    from tagger.training.preparation import prepare
+    from tagger.training.run import initial_network
+
+    notes: list[str] = []
+    prepared = prepare(load_config("my.yaml"), note=notes.append, warn=pytest.fail)
+    network = initial_network(prepared, Device("CPU", Kernel.BLOCK))
+    device = "device: CPU, 2 threads; kernel of both branches: fused CPU LSTM (BlockLSTMV2)"
+    start = [*notes, device, *format_data(prepared.facts), *format_network(layers_of(network))]
+    shown = next(
+        block for block in blocks(page("tutorial"), "console") if "$ tagger train my.yaml" in block
+    ).splitlines()
+    assert shown[shown.index("reading the data") + 1 :][: len(start)] == start
+    shown = next(block for block in blocks(README, "console") if "$ tagger train" in block).splitlines()
+    before = shown[1 : next(i for i, line in enumerate(shown) if line.startswith("epoch "))]
+    at = 0
+    for line in before:
+        if line != "…":
+            at = start.index(line, at) + 1

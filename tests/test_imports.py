@@ -47,6 +47,8 @@ CONFINED = {
     "markupsafe": {"report"},
     "altair": {"report"},
     "vl_convert": {"report"},
+    "tensorboard": {"training"},
+    "mlflow": {"training"},
 }
 
 

@@ -197,13 +197,13 @@ class TaggerTrain:
 
     warn = note
 
-    def start_epoch(self, *_: int) -> None:
+    def begin(self, *_: object) -> None: ...
+    def step(self, *_: object) -> None: ...
+
+    def start_epoch(self, *_: object) -> None:
         self._asked.get()
 
-    def step(self, n_tokens: int) -> None:
-        pass
-
-    def end_epoch(self, result: Any) -> None:
+    def end_epoch(self, result: Any, *_: object) -> None:
         self._results.put({"tokens": result.train.tokens, "seconds": result.train.seconds})
 
     def epoch(self) -> dict[str, float]:

@@ -86,6 +86,7 @@ def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) ->
 def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dict[str, Any]:
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
+    from tagger.training.listener import Silent
     from tagger.training.run import Parts
     from tagger.training.train import train
 
@@ -111,16 +112,6 @@ def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dic
         "sentences": len(training), "settings": settings, "f1": overall.f1, "dev": outcome.best.dev_score,
         "epoch": outcome.best.epoch, "epochs_trained": len(outcome.history), "minutes": round(minutes, 2),
     }  # fmt: skip
-
-
-class Silent:
-    """A listener that shows nothing."""
-
-    def note(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None: ...
-    def step(self, n_tokens: int) -> None: ...
-    def end_epoch(self, result: object) -> None: ...
 
 
 def load(path: Path) -> list[dict[str, Any]]:

@@ -6,14 +6,11 @@ A command imports what it needs when it runs, which keeps `--help` and shell com
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -22,14 +19,13 @@ from tagger.cli import console, models
 from tagger.cli.check import check
 from tagger.cli.convert import convert
 from tagger.cli.eval import eval_
-from tagger.cli.init import given_config, init
+from tagger.cli.init import init
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
     engine_options,
     layout_options,
     require_packages,
-    set_option,
 )
 from tagger.cli.predict import (
     OUTPUT_FORMATS,
@@ -43,12 +39,8 @@ from tagger.cli.predict import (
 )
 from tagger.cli.report import report
 from tagger.cli.threshold import threshold
+from tagger.cli.train import train
 from tagger.errors import TaggerError
-from tagger.wording import as_argument, counted
-
-if TYPE_CHECKING:
-    from tagger.training.history import Outcome
-    from tagger.training.seeds import SeedsOutcome
 
 
 class _Commands(click.Group):
@@ -69,130 +61,7 @@ def cli() -> None:
     """Learn from CoNLL files and tag CoNLL files: named entities, chunks, parts of speech."""
 
 
-@cli.command()
-@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]...")
-@set_option
-@click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
-    default="auto",
-    show_default=True,
-    help="auto uses a GPU if there is one; gpus uses all GPUs, each for a share of every batch.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Train N times, with seeds from training.seed on; report the mean and the spread, and keep the model that is"
-    " best on dev.",
-)
-@click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
-@click.option(
-    "--epochs-more",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Continue a finished training for N epochs, as if it had had them from the start.",
-)
-@click.option("--force", is_flag=True, help="Replace a model of another config or of other data too.")
-@click.option(
-    "--keep-previous/--no-keep-previous",
-    default=True,
-    show_default=True,
-    help="Keep the model that is replaced as DIR.previous.",
-)
-def train(
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    model_dir: str | None,
-    device: str,
-    seeds: int | None,
-    resume: bool,
-    epochs_more: int | None,
-    force: bool,
-    keep_previous: bool,
-) -> None:
-    """Train a model as CONFIG (a YAML file) describes, or on a FILE, without a config.
-
-    FILE is a corpus, or a folder with one; further files are dev and test files by their names, and those beside FILE
-    are found. `tagger init FILE` writes the config that is used.
-
-    The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
-    continues the training as if it had never been interrupted. A finished model in the directory stays there until the
-    training ends.
-    """
-    if epochs_more is not None and (resume or seeds is not None):
-        other = "--resume" if resume else "--seeds"
-        raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
-    start = time.monotonic()
-    require_packages("tensorflow", "pydantic")
-    config, loaded = given_config(files, settings)
-    from tagger.config import with_model_dir
-
-    if model_dir is not None:
-        loaded = with_model_dir(loaded, model_dir)
-    with console.StopRequest() as stop:
-        from tagger.cli.progress import TrainingProgress
-        from tagger.training.replacing import Replacing
-        from tagger.training.seeds import train_seeds
-        from tagger.training.train import train as train_one
-
-        with TrainingProgress(on_begin=stop.begin, n_trainings=seeds or 1) as progress:
-            progress.note("reading the data")
-            chosen = train_one if seeds is None else functools.partial(train_seeds, n=seeds)
-            more: dict[str, Any] = {} if epochs_more is None else {"epochs_more": epochs_more}
-            outcome = chosen(
-                loaded,
-                listener=progress,
-                device=device,
-                resume=resume,
-                should_stop=stop.requested,
-                replacing=Replacing(config_file=config, force=force, keep_previous=keep_previous),
-                **more,
-            )
-    for line in outcome.summary():
-        console.say(line)
-    if outcome.stopped:
-        instead = "" if epochs_more is None else " instead of --epochs-more"
-        console.say(f"to continue the training, give the same command with --resume{instead}")
-        # If only another worker was asked to stop, this one does not have an exit code of its own.
-        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
-    if outcome.model_dir is not None:
-        place = os.path.relpath(outcome.model_dir)
-        _remember_model(place)
-        _show_results(outcome, place, has_test=bool(loaded.data.test))
-        console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
-        console.say(f"next: tagger predict FILE --model {as_argument(place)}")
-
-
-def _show_results(outcome: Outcome | SeedsOutcome, model_dir: str, *, has_test: bool) -> None:
-    """Show the scores of a finished training by type; those of several seeds have been shown before."""
-    from tagger.cli.reports import format_results
-    from tagger.training.history import Outcome
-
-    if not isinstance(outcome, Outcome) or outcome.best is None:
-        return
-    sets = {} if outcome.best.dev is None else {"dev": outcome.best.dev}
-    if has_test:
-        from tagger.evaluation.evaluate import evaluate_file, gold_files
-        from tagger.prediction.onnx_session import load_predictor
-
-        try:
-            predictor = load_predictor(Path(model_dir))
-            test = gold_files(predictor.model, None)
-            sets["test"] = evaluate_file(predictor, test, predictor.model.manifest.layout)
-        except TaggerError as error:  # the model is finished all the same
-            console.say(f"warning: the test file cannot be scored: {error.message}", *error.detail)
-    for row in format_results(sets).splitlines():
-        console.say(row)
-    if "test" in sets:
-        console.say("the test file had no part in choosing the model")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
-
-
+cli.add_command(train)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 
@@ -382,15 +251,6 @@ def doctor(as_json: bool) -> None:
             " gradients, expected at most 1e-4: models trained with it would be wrong; install another version of"
             " TensorFlow, and report this"
         )
-
-
-def _remember_model(model_dir: str) -> None:
-    from tagger.cli.options import POINTER, remember_model
-
-    try:
-        remember_model(model_dir)
-    except OSError as error:
-        console.say(f"warning: {POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")
 
 
 def main() -> NoReturn:

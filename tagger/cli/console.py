@@ -153,7 +153,7 @@ def flush() -> None:
 
 def _not_written(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
-        return _ReaderGoneError()
+        return _ReaderGoneError("its reader has closed the pipe")
     return TaggerError(f"standard output: {error.strerror}; free some space or choose another place")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,26 +52,31 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
         raise ConfigError(f"--output: found {output!r}, expected the name of a config; choose one")
     if output is not None and output != "-":
         _require_free(Path(output), files, force=force)
-    proposal = propose(_roles(files), settings, console.say, lambda text: console.say(f"warning: {text}"))
+    proposal = propose(_roles(files, console.say), settings, console.say, lambda text: console.say(f"warning: {text}"))
     target = Path(output if output is not None else f"{proposal.name}.yaml")
     title = f"Written by tagger init. To train: tagger train {'THIS_FILE' if output == '-' else as_argument(target)}"
     if output == "-":
         console.write(config_text(proposal, Path(), title).encode())
         return
     _require_free(target, proposal.files, force=force)
-    _show_choices(proposal)
+    _show_choices(proposal, console.say)
     _write(target, config_text(proposal, target.parent, title))
     console.say(f"the config is in {target}", f"next: tagger train {as_argument(target)}")
 
 
-def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | None, Config]:
+def given_config(
+    files: Sequence[str], settings: Sequence[str], note: Callable[[str], None]
+) -> tuple[Path | None, Config]:
     """Return the config that a training is given, and its file; that of other files is made as `tagger init` does.
+
+    Args:
+        note: called with what is read and chosen.
 
     Raises:
         TaggerError: the config is not valid, or the files cannot be read.
     """
     shown = " ".join(map(as_argument, files))
-    console.say(f"reading {shown}, then loading TensorFlow, which takes some seconds")  # so do the next imports
+    note(f"reading {shown}, then loading TensorFlow, which takes some seconds")  # so do the next imports
     from tagger.config import Config, load_config
     from tagger.config_file import is_config
 
@@ -90,31 +95,31 @@ def given_config(files: Sequence[str], settings: Sequence[str]) -> tuple[Path | 
     if len(files) == 1 and not os.path.lexists(files[0]):
         raise ConfigError(f"{files[0]}: no such file, expected a config or a corpus; check the path")
     if len(files) == 1:
-        console.say(f"{shown} is not a config, so it is read as data")
+        note(f"{shown} is not a config, so it is read as data")
     # What was read is said by the training, which reads it again.
-    proposal = propose(_roles(files), settings, lambda text: None, lambda text: None)
-    _show_choices(proposal)
+    proposal = propose(_roles(files, note), settings, lambda text: None, lambda text: None)
+    _show_choices(proposal, note)
     more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
-    console.say(f"to keep this as a config that you can edit: tagger init {shown}{more}")
+    note(f"to keep this as a config that you can edit: tagger init {shown}{more}")
     return None, proposal.config
 
 
-def _roles(files: Sequence[str]) -> Roles:
+def _roles(files: Sequence[str], note: Callable[[str], None]) -> Roles:
     from tagger.init.roles import find_roles
 
     roles = find_roles(files)
     for text in roles.notes:
-        console.say(text)
+        note(text)
     return roles
 
 
-def _show_choices(proposal: Proposal) -> None:
+def _show_choices(proposal: Proposal, note: Callable[[str], None]) -> None:
     """Show the keys of a config that its files do not tell."""
     for section, keys in proposal.values.items():
         for key, value in keys.items():
             reason = " ".join(proposal.reasons.get(f"{section}.{key}", ()))
             if reason and key not in ("train", "columns"):
-                console.say(f"{section}.{key}: {'null' if value is None else value}: {reason}")
+                note(f"{section}.{key}: {'null' if value is None else value}: {reason}")
 
 
 def _require_free(target: Path, files: Sequence[str], *, force: bool) -> None:

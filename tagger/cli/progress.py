@@ -1,23 +1,25 @@
-"""Training progress on standard error: one line for each epoch, and on a terminal a live bar too."""
+"""Training progress on standard error: one line for each epoch, and on a terminal a live display too."""
 
 from __future__ import annotations
 
-import datetime
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.live import Live
 
 from tagger.cli.console import laid_out
+from tagger.cli.live import LiveDisplay
+from tagger.cli.summaries import format_data, format_network
 
 if TYPE_CHECKING:
-    from tagger.training.history import EpochResult
+    from tagger.evaluation.scores import Evaluation
+    from tagger.training.facts import Beginning, EpochStart, Steps
+    from tagger.training.history import EpochResult, Outcome
+    from tagger.training.seeds_outcome import SeedsOutcome
 
-_BAR_WIDTH = 20  # so that the whole line fits in 80 columns
 _LONG_LOSS = 100  # from here on, a loss has another form
 
 
@@ -29,99 +31,71 @@ class _Console(Console):
 
 
 class TrainingProgress:
-    """A `training.history.Listener` that prints.
+    """A `training.listener.Listener` that prints.
 
     Args:
         on_begin: called after each step; the first call marks the beginning of the training.
         n_trainings: the number of trainings that follow each other (`--seeds`).
+        quiet: show nothing but warnings.
+        live: show a live display if standard error is a terminal.
     """
 
-    def __init__(self, on_begin: Callable[[], None] = lambda: None, *, n_trainings: int = 1) -> None:
-        self._on_begin = on_begin
+    def __init__(
+        self,
+        on_begin: Callable[[], None] = lambda: None,
+        *,
+        n_trainings: int = 1,
+        quiet: bool = False,
+        live: bool = True,
+    ) -> None:
+        self._on_begin, self._quiet = on_begin, quiet
         # No wrapping and no highlighting, because programs read the lines too, through a pipe.
         self._console = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(_BAR_WIDTH),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[left]}"),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._time_left = TimeLeft(n_trainings)
+        self._display = LiveDisplay(n_trainings)
+        self._live = Live(console=self._console, get_renderable=lambda: self._display, transient=True)
+        self._is_live = live and not quiet and self._console.is_terminal
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._is_live:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def note(self, text: str) -> None:
-        self._console.print(laid_out(text), soft_wrap=True)
+        if not self._quiet:
+            self._print(text)
 
     def warn(self, text: str) -> None:
-        self.note(f"warning: {text}")
+        self._print(f"warning: {text}")
 
-    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
-        self._time_left.start_epoch(epoch, epochs, n_tokens)
-        self._task = self._bar.add_task(f"epoch {epoch}/{epochs}", total=n_tokens, speed="", left="")
+    def _print(self, text: str) -> None:
+        self._console.print(laid_out(text), soft_wrap=True)
 
-    def step(self, n_tokens: int) -> None:
+    def begin(self, beginning: Beginning) -> None:
+        from tagger.training.history import patience_left
+
+        self._display.begin(beginning, patience_left(beginning.history, beginning.patience))
+        for line in [*format_data(beginning.data), *format_network(beginning.layers)]:
+            self.note(line)
+
+    def start_epoch(self, start: EpochStart) -> None:
+        self._display.start_epoch(start)
+
+    def step(self, steps: Steps) -> None:
         self._on_begin()
-        self._time_left.step(n_tokens)
-        if self._task is not None:
-            speed, left = self._bar.tasks[-1].speed, self._time_left.seconds()
-            self._bar.update(
-                self._task,
-                advance=n_tokens,
-                speed=f"{speed:,.0f} tokens/s" if speed else "",
-                left="" if left is None else f"at most {datetime.timedelta(seconds=round(left))} left",
-            )
+        self._display.step(steps)
 
-    def end_epoch(self, result: EpochResult) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
+    def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
+        self._display.end_epoch(result, patience_left)
         self.note(epoch_line(result))
 
+    def end(self, outcome: Outcome, test: Evaluation | None) -> None:
+        """Show nothing: the command shows the results."""
 
-class TimeLeft:
-    """The time that a training still takes if it uses all of its epochs, by its speed so far.
-
-    Args:
-        n_trainings: the number of trainings that follow each other; each of them starts with a lower epoch than the one
-            before it ended with.
-        clock: returns the time in seconds.
-    """
-
-    def __init__(self, n_trainings: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._n_later, self._last_epoch = n_trainings, sys.maxsize  # the first epoch begins a training
-        self._per_epoch = self._to_come = self._done = 0  # tokens
-        self._begun: float | None = None
-
-    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
-        """Note that an epoch begins, with `n_tokens` still to come in it."""
-        if epoch <= self._last_epoch:
-            self._n_later = max(0, self._n_later - 1)
-        self._last_epoch = epoch
-        self._per_epoch = max(self._per_epoch, n_tokens)  # an epoch that is continued has fewer
-        self._to_come = n_tokens + (epochs - epoch + self._n_later * epochs) * self._per_epoch
-
-    def step(self, n_tokens: int) -> None:
-        self._to_come -= n_tokens
-        if self._begun is None:
-            self._begun = self._clock()  # the first step is slow, because it compiles, so it does not count
-        else:
-            self._done += n_tokens
-
-    def seconds(self) -> float | None:
-        """Return the seconds left, the scoring of dev included, or None while the speed is unknown."""
-        if self._begun is None or not self._done:
-            return None
-        return (self._clock() - self._begun) / self._done * self._to_come
+    def end_seeds(self, outcome: SeedsOutcome) -> None:
+        """Show nothing: the command shows the results."""
 
 
 def epoch_line(result: EpochResult) -> str:

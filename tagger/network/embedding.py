@@ -149,7 +149,7 @@ class TokenRepresentation(keras.layers.Layer):
             self._embedding("features", sizes.n_feature_ids, spec.feature_dim, seed + 12) if sizes.n_features else None
         )
         self.output_dim = spec.input_dim(sizes)
-        self._features_dim = sizes.n_features * spec.feature_dim
+        self.features_dim = sizes.n_features * spec.feature_dim
         self.built = True
 
     def _embedding(self, name: str, n_ids: int, size: int, seed: int) -> keras.Variable:
@@ -170,7 +170,7 @@ class TokenRepresentation(keras.layers.Layer):
             parts.append(tf.gather(tf.convert_to_tensor(self.casing), batch.casing))
         if self.features is not None:
             features = tf.gather(tf.convert_to_tensor(self.features), batch.feature_ids)  # [D, F, feature_dim]
-            parts.append(tf.reshape(features, [-1, self._features_dim]))
+            parts.append(tf.reshape(features, [-1, self.features_dim]))
         return tf.concat(parts, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:

@@ -1,4 +1,4 @@
-"""The results of a training's epochs in memory, in a state and in `history.csv`, and the listener that shows them."""
+"""The results of a training's epochs in memory, in a state and in `history.csv`, and the outcome of all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from tagger.evaluation.errors import Confusion
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.model_dir.manifest import Calibration
 from tagger.network.trainer import EpochLoss
@@ -29,6 +30,7 @@ class EpochResult:
         best: whether it is the best epoch so far.
         dev_loss: the mean cross-entropy per token on the dev set; None without a dev set whose tags the network knows,
             and in states that are older than this number.
+        confusions: the commonest confusions on the dev set; empty without spans, and in older states.
     """
 
     epoch: int
@@ -36,6 +38,7 @@ class EpochResult:
     dev: Evaluation | None
     best: bool
     dev_loss: float | None = None
+    confusions: tuple[Confusion, ...] = ()
 
     @property
     def dev_score(self) -> float | None:
@@ -70,7 +73,9 @@ class EpochResult:
             overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
             types = {name: Score(**score) for name, score in dev["types"].items()}
             dev = Evaluation(**{**dev, "overall": overall, "strict": strict, "types": types})
-        return cls(values["epoch"], EpochLoss(**values["train"]), dev, values["best"], values.get("dev_loss"))
+        confusions = tuple(Confusion(**found) for found in values.get("confusions", ()))
+        train = EpochLoss(**values["train"])
+        return cls(values["epoch"], train, dev, values["best"], values.get("dev_loss"), confusions)
 
 
 def score_of(dev: Evaluation) -> float:
@@ -94,6 +99,11 @@ def last_progress(history: Sequence[EpochResult]) -> int:
         best = max(best, score or 0.0)
         losses = min(found[0], losses[0]), min(found[1], losses[1])
     return at
+
+
+def patience_left(history: Sequence[EpochResult], patience: int | None) -> int | None:
+    """Return the epochs without progress after which training ends; None if it has no early end."""
+    return None if patience is None else max(0, patience - (len(history) - last_progress(history)))
 
 
 def dev_scores(result: EpochResult) -> dict[str, float]:
@@ -121,25 +131,6 @@ def format_history(history: Sequence[EpochResult]) -> str:
         dev_loss = "" if result.dev_loss is None else f"{result.dev_loss:.6f}"
         writer.writerow([result.epoch, f"{result.train.loss:.6f}", dev_score, *speed, dev_loss])
     return out.getvalue()
-
-
-class Listener(Protocol):
-    """An object that is told what happens in a training, and shows or logs it."""
-
-    def note(self, text: str) -> None:
-        """Report something that was found or decided."""
-
-    def warn(self, text: str) -> None:
-        """Report something that is odd but not an error."""
-
-    def start_epoch(self, epoch: int, epochs: int, n_tokens: int) -> None:
-        """Report that an epoch (from 1) starts or continues, with `n_tokens` still to come."""
-
-    def step(self, n_tokens: int) -> None:
-        """Report that a step over `n_tokens` is done."""
-
-    def end_epoch(self, result: EpochResult) -> None:
-        """Report that an epoch is done and scored."""
 
 
 @dataclasses.dataclass(frozen=True)

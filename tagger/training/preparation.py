@@ -42,6 +42,7 @@ from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.corpora import Tell, load_corpora, well_formed
+from tagger.training.facts import DataFacts, data_facts
 from tagger.training.schedule import Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
@@ -115,6 +116,7 @@ class Prepared:
     tags: TagVocabulary
     manifest: Manifest
     schedule: Schedule
+    facts: DataFacts
     vectors: InitialVectors | None = None
 
 
@@ -175,7 +177,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
-    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, vectors)
+    facts = data_facts(train, dev)
+    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, vectors)
 
 
 def _build_encoder(

@@ -48,6 +48,7 @@ _FREE = frozenset(
         "output.model_dir",
         "training.threads",
         "training.checkpoint_minutes",
+        "training.log",
     }
 )
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed

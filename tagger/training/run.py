@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import TaggerError
 from tagger.evaluation.calibration import fit_calibration
+from tagger.evaluation.errors import Confusion, commonest_confusions
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
@@ -27,12 +29,22 @@ from tagger.network.devices import Device, choose_device
 from tagger.network.distributed import Replicas
 from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
 from tagger.network.onnx_export import check_equal, model_graph
+from tagger.network.summary import layers_of
 from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
-from tagger.training.history import EpochResult, Listener, Outcome, dev_scores, format_history, last_progress
+from tagger.training.facts import Beginning, EpochStart, Steps
+from tagger.training.history import (
+    EpochResult,
+    Outcome,
+    dev_scores,
+    format_history,
+    last_progress,
+    patience_left,
+)
+from tagger.training.listener import Listener
 from tagger.training.preparation import Prepared, relative_to
 from tagger.training.replacing import Place
 from tagger.training.resume import Position
@@ -124,6 +136,7 @@ class Run:
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
         stopped = False
+        self._listener.begin(self._beginning())
         try:
             while not self._is_done():
                 self._train_epoch()
@@ -137,6 +150,19 @@ class Run:
             self._save_last_model(best, stopped=stopped)
         self._save_state(finished=not stopped)
         return self._outcome(stopped=stopped)
+
+    def _beginning(self) -> Beginning:
+        prepared = self._prepared
+        return Beginning(
+            self._config.training.seed,
+            prepared.schedule.epochs,
+            self._patience,
+            self._fingerprint["runs on"]["device"],
+            self._fingerprint["settings"],
+            prepared.facts,
+            layers_of(self._trainer.network),
+            tuple(self._at.history),
+        )
 
     def continue_from(self, state: State) -> Outcome | None:
         """Continue from a state; return how the training ended if the state is that of a finished one.
@@ -181,11 +207,12 @@ class Run:
             self._is_chief and self._has_lost_patience()
         )
 
+    @property
+    def _patience(self) -> int | None:
+        return self._prepared.schedule.patience if self._prepared.dev is not None else None
+
     def _has_lost_patience(self) -> bool:
-        patience, history = self._prepared.schedule.patience, self._at.history
-        if patience is None or self._prepared.dev is None:
-            return False
-        return len(history) - last_progress(history) >= patience
+        return patience_left(self._at.history, self._patience) == 0
 
     def _is_still_rising(self) -> bool:
         best, history = self._at.best, self._at.history
@@ -196,7 +223,9 @@ class Run:
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
         n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
-        self._listener.start_epoch(at.epoch + 1, self._prepared.schedule.epochs, n_tokens)
+        n_steps = len(training_set.order(at.epoch))
+        epochs = self._prepared.schedule.epochs
+        self._listener.start_epoch(EpochStart(at.epoch + 1, epochs, n_steps, at.progress.steps, n_tokens))
         try:
             loss = self._trainer.train_epoch(
                 training_set.batches(at.epoch, at.progress.steps),
@@ -208,10 +237,10 @@ class Run:
         except DivergedError as error:
             raise self._with_sentences(error) from None
         with self._trainer.saved_weights():
-            dev, dev_loss = self._evaluate_dev()
+            dev, dev_loss, confusions = self._evaluate_dev()
             if dev_loss is not None:
                 self._check_loss(dev_loss)
-            result = EpochResult(at.epoch + 1, loss, dev, best=True, dev_loss=dev_loss)
+            result = EpochResult(at.epoch + 1, loss, dev, best=True, dev_loss=dev_loss, confusions=confusions)
             if not result.beats(at.best):
                 result = dataclasses.replace(result, best=False)
             at.history.append(result)
@@ -220,10 +249,11 @@ class Run:
                 self._save_best(result)
         at.epoch, at.progress = at.epoch + 1, Progress()
         self._save_state()
-        self._listener.end_epoch(result)
+        self._listener.end_epoch(result, patience_left(at.history, self._patience))
 
     def _after_step(self, n_tokens: int) -> None:
-        self._listener.step(n_tokens)
+        progress = self._at.progress
+        self._listener.step(Steps(progress.steps, n_tokens, progress.losses[-1] / n_tokens))
         minutes = self._config.training.checkpoint_minutes
         if minutes is not None and time.monotonic() - self._last_state >= 60 * minutes:
             self._save_state()
@@ -247,14 +277,14 @@ class Run:
             error = DivergedError(self._at.epoch, found, self._at.progress.steps - 1)
             raise self._with_sentences(error)
 
-    def _evaluate_dev(self) -> tuple[Evaluation | None, float | None]:
-        """Return the scores and the loss on the dev set.
+    def _evaluate_dev(self) -> tuple[Evaluation | None, float | None, tuple[Confusion, ...]]:
+        """Return the scores, the loss and the commonest confusions on the dev set.
 
         The loss leaves out sentences with a tag that the training data do not have.
         """
         dev = self._prepared.dev
         if dev is None:
-            return None, None
+            return None, None, ()
         tags, losses = list[list[str]](), list[float]()
         for start in range(0, len(dev), _AT_ONCE):
             self._stop_if_asked()
@@ -270,7 +300,9 @@ class Run:
         self._stop_if_asked()
         n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
         loss = math.fsum(losses) / n_tokens if n_tokens else None
-        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme), loss
+        scheme = self._prepared.manifest.notation.scheme
+        confusions = () if scheme == NO_SCHEME else tuple(commonest_confusions(dev.tags, tags))
+        return self._parts.evaluate(dev.tags, tags, scheme, dev.notation.scheme), loss, confusions
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.

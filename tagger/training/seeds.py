@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
-import statistics
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -30,65 +28,14 @@ from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State, directory_of
-from tagger.training.history import NO_MODEL, Listener, Outcome, score_of
+from tagger.training.history import Outcome, score_of
+from tagger.training.listener import Listener
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
+from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 from tagger.training.train import train
 from tagger.vectors.table import VOCABULARY_SUFFIXES
 from tagger.wording import counted
-
-
-@dataclasses.dataclass(frozen=True)
-class SeedRun:
-    """The result of one seed.
-
-    Attributes:
-        epoch: the best epoch, from 1.
-        dev, test: F1 (accuracy where that decides) as fractions; `test` is None without a test file.
-        model: SHA-256 of the model's manifest, which holds the hashes of all its other files.
-    """
-
-    seed: int
-    epoch: int
-    dev: float
-    test: float | None
-    model: str = dataclasses.field(compare=False)  # the history in the model has timings
-
-
-@dataclasses.dataclass(frozen=True)
-class SeedsOutcome:
-    """The result of a training with several seeds.
-
-    Attributes:
-        runs: the finished seeds.
-        best: the seed whose model was kept. It is the best finished seed, or an unfinished one if none is finished, or
-            None.
-        stopped: whether it was stopped before its end.
-        not_replaced: whether the model in the directory is still the one from before the training.
-        previous: the place of the model that was replaced; None if there was none, or it was not kept.
-    """
-
-    model_dir: Path
-    runs: list[SeedRun]
-    best: SeedRun | None
-    stopped: bool
-    not_replaced: bool = False
-    previous: Path | None = None
-
-    def summary(self) -> list[str]:
-        """Return the lines to show at the end."""
-        if self.best is None:
-            return [NO_MODEL]
-        if self.not_replaced:
-            return [
-                *summarize(self.runs),
-                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
-                f" seed so far is {self.best.seed} (dev {100 * self.best.dev:.2f})",
-            ]
-        whole = "" if self.best in self.runs else ", which was not finished,"
-        dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
-        kept = [] if self.previous is None else [f"the model that it replaced is in {os.path.relpath(self.previous)}"]
-        return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}", *kept]
 
 
 def remove_seed(directory: Path) -> None:
@@ -187,7 +134,9 @@ def train_seeds(
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, parts)
-        return seeds.continue_after(runs)
+        outcome = seeds.continue_after(runs)
+        listener.end_seeds(outcome)
+        return outcome
 
 
 def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
@@ -383,20 +332,24 @@ class _Seeds:
             replacing=self._of_seed,
         )
         if outcome.best is None:
+            self._listener.end(outcome, None)
             return None, outcome.stopped
         model = _sha256(directory / MANIFEST)
         run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None, model)
         if outcome.stopped:
+            self._listener.end(outcome, None)
             return run, True
         try:
-            run = dataclasses.replace(run, test=self._test_score(directory))
+            scored = self._score_test(directory)
         except Stopped:
             return run, True
+        self._listener.end(outcome, scored)
+        run = dataclasses.replace(run, test=None if scored is None else score_of(scored))
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
         self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
         return run, False
 
-    def _test_score(self, directory: Path) -> float | None:
+    def _score_test(self, directory: Path) -> Evaluation | None:
         """Score a seed's model on the test file; return None without one.
 
         Raises:
@@ -411,26 +364,13 @@ class _Seeds:
             return None
         predictor = load_predictor(directory)
         layout = predictor.model.manifest.layout
-        return score_of(self._parts.evaluate_file(predictor, self._config.data.test, layout, stop_if_asked))
+        return self._parts.evaluate_file(predictor, self._config.data.test, layout, stop_if_asked)
 
     def _save_state(self, *, finished: bool) -> None:
         at = f"after {len(self._runs)} of {len(self._seeds)} seeds"
         runs = [dataclasses.asdict(run) for run in self._runs]
         record = {**self._fingerprint, **self._place.to_json(), "at": at, "runs": runs, "finished": finished}
         self._checkpoints.save(State(record, {}))
-
-
-def summarize(runs: Sequence[SeedRun]) -> list[str]:
-    """Return a table of the mean, the sample standard deviation, the lowest and the highest score, in percent."""
-    if len(runs) < 2:
-        return []
-    lines = [f"{len(runs)} seeds   mean ± sd        min    max"]
-    for name in ("dev", "test"):
-        values = [100 * score for run in runs if (score := getattr(run, name)) is not None]
-        if values:
-            mean, spread = statistics.mean(values), statistics.stdev(values)
-            lines.append(f"{name:8} {mean:5.2f} ± {spread:.2f}   {min(values):6.2f} {max(values):6.2f}")
-    return lines
 
 
 def _with_seed(config: Config, seed: int) -> Config:

@@ -19,7 +19,8 @@ from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State
-from tagger.training.history import Listener, Outcome
+from tagger.training.history import Outcome
+from tagger.training.listener import Listener
 from tagger.training.memory import check_memory
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.replacing import Place, Replacing
@@ -192,8 +193,6 @@ def _trainer(
         listener.note(
             f"{replicas.n} replicas; each batch of {prepared.schedule.batch_size} sentences is divided among them"
         )
-    sizes = prepared.encoder.sizes(len(prepared.tags))
-    listener.note(f"network: {sizes.n_tokens} token ids, {sizes.n_tags} tags, {network.count_params()} weights")
     if not chosen.n_gpus:
         return trainer, None
 

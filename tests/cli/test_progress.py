@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tagger.cli.progress import TimeLeft, epoch_line
+from tagger.cli.live import TimeLeft
+from tagger.cli.progress import epoch_line
 from tagger.evaluation.scores import Evaluation, Score
 
 

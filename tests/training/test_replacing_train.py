@@ -18,6 +18,7 @@ from tagger.evaluation.scores import evaluate
 from tagger.model_dir import store
 from tagger.training import replacing as replacing_module
 from tagger.training.checkpoints import Checkpoints
+from tagger.training.facts import EpochStart
 from tagger.training.history import Outcome
 from tagger.training.replacing import Replacing
 from tagger.training.run import Parts
@@ -118,10 +119,10 @@ def test_a_stop_replaces_the_model_only_by_a_better_one_on_the_same_dev_data(fin
         epoch = 0
 
         class Counting(TrainingProgress):
-            def start_epoch(self, number: int, epochs: int, n_tokens: int) -> None:
+            def start_epoch(self, start: EpochStart) -> None:
                 nonlocal epoch
-                epoch = number
-                super().start_epoch(number, epochs, n_tokens)
+                epoch = start.epoch
+                super().start_epoch(start)
 
         with Counting() as progress:
             parts = Parts(evaluate=scoring(*n_right))

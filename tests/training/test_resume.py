@@ -23,6 +23,7 @@ from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
+from tagger.training.facts import EpochStart, Steps  # noqa: E402
 from tagger.training.history import EpochResult, Outcome  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import check_same, checksum_of, fingerprint_of, with_epochs, with_epochs_of  # noqa: E402
@@ -204,15 +205,15 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> 
     epoch, n_left = 0, 0
 
     class Counting(TrainingProgress):
-        def start_epoch(self, number: int, n_epochs: int, n_tokens: int) -> None:
+        def start_epoch(self, start: EpochStart) -> None:
             nonlocal epoch, n_left
-            epoch, n_left = number, n_tokens
-            super().start_epoch(number, n_epochs, n_tokens)
+            epoch, n_left = start.epoch, start.n_tokens
+            super().start_epoch(start)
 
-        def step(self, n_tokens: int) -> None:
+        def step(self, steps: Steps) -> None:
             nonlocal n_left
-            n_left -= n_tokens
-            super().step(n_tokens)
+            n_left -= steps.n_tokens
+            super().step(steps)
 
     def scored(*arguments: object) -> Evaluation:
         assert epoch < 3, "the dev set of the third epoch was scored to its end"
@@ -541,7 +542,7 @@ def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_l
     config, epochs = configured("output.model_dir=m", "training.epochs=2"), []
 
     class Deleting(TrainingProgress):
-        def end_epoch(self, result: EpochResult) -> None:
+        def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
             epochs.append(result)
             shutil.rmtree("m.training")
 
@@ -550,8 +551,8 @@ def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_l
     with contextlib.ExitStack() as stack:
 
         class Taking(Deleting):
-            def end_epoch(self, result: EpochResult) -> None:
-                super().end_epoch(result)
+            def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
+                super().end_epoch(result, patience_left)
                 stack.enter_context(Checkpoints(Path("m")).lock())
 
         with pytest.raises(ModelError, match="another training is writing this model"):
@@ -611,7 +612,7 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
 
 def test_seeds_do_not_replace_foreign_files_even_if_they_appear_late(configured) -> None:
     class Arriving(TrainingProgress):
-        def end_epoch(self, result: EpochResult) -> None:
+        def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
             Path("m").mkdir()
             Path("m/thesis").write_text("precious")
 

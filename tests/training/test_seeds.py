@@ -26,7 +26,9 @@ from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State
-from tagger.training.history import EpochResult, Listener, Outcome
+from tagger.training.facts import EpochStart
+from tagger.training.history import EpochResult, Outcome
+from tagger.training.listener import Listener
 from tagger.training.replacing import Replacing
 from tagger.training.resume import STATE_FORMAT, state_to_begin_with
 from tagger.training.seeds import SeedsOutcome, SeedsParts, train_seeds
@@ -63,7 +65,7 @@ def train_quickly(
     record = {"format": STATE_FORMAT, "settings": {}, "data": {}, "runs on": {}, "threads": 1, "at": "in epoch 1"}
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
-        listener.start_epoch(1, 1, 1)
+        listener.start_epoch(EpochStart(1, 1, 1, 0, 1))
         if state is None or not state.record["finished"]:
             model_dir.mkdir(exist_ok=True)
             for name, content in model_files(seed, config.model.units).items():

@@ -1,0 +1,222 @@
+"""The command `tagger train`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli import console, models
+from tagger.cli.init import given_config
+from tagger.cli.options import require_packages, set_option
+from tagger.errors import TaggerError
+from tagger.wording import as_argument, counted
+
+if TYPE_CHECKING:
+    from tagger.config import Config
+    from tagger.evaluation.scores import Evaluation
+    from tagger.training.history import Outcome
+    from tagger.training.listener import Listener, Listeners
+    from tagger.training.seeds_outcome import SeedsOutcome
+
+
+@click.command()
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]...")
+@set_option
+@click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
+    default="auto",
+    show_default=True,
+    help="auto uses a GPU if there is one; gpus uses all GPUs, each for a share of every batch.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train N times, with seeds from training.seed on; report the mean and the spread, and keep the model that is"
+    " best on dev.",
+)
+@click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
+@click.option(
+    "--epochs-more",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Continue a finished training for N epochs, as if it had had them from the start.",
+)
+@click.option("--force", is_flag=True, help="Replace a model of another config or of other data too.")
+@click.option(
+    "--keep-previous/--no-keep-previous",
+    default=True,
+    show_default=True,
+    help="Keep the model that is replaced as DIR.previous.",
+)
+@click.option("--quiet", is_flag=True, help="Show only warnings, errors and, at the end, the model and its score.")
+@click.option(
+    "--log-json",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write one JSON object a line to FILE (- is standard output): at the start, after each epoch, at the end.",
+)
+def train(
+    files: tuple[str, ...],
+    settings: tuple[str, ...],
+    model_dir: str | None,
+    device: str,
+    seeds: int | None,
+    resume: bool,
+    epochs_more: int | None,
+    force: bool,
+    keep_previous: bool,
+    quiet: bool,
+    log_json: str | None,
+) -> None:
+    """Train a model as CONFIG (a YAML file) describes, or on a FILE, without a config.
+
+    FILE is a corpus, or a folder with one; further files are dev and test files by their names, and those beside FILE
+    are found. `tagger init FILE` writes the config that is used.
+
+    The epoch with the best dev F1 is kept. Ctrl-C stops the training and keeps the best epoch so far; --resume then
+    continues the training as if it had never been interrupted. A finished model in the directory stays there until the
+    training ends.
+    """
+    if epochs_more is not None and (resume or seeds is not None):
+        other = "--resume" if resume else "--seeds"
+        raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
+    start = time.monotonic()
+    require_packages("tensorflow", "pydantic")
+    note: Callable[[str], None] = (lambda text: None) if quiet else console.say
+    config_file, config = given_config(files, settings, note)
+    from tagger.config import with_model_dir
+
+    if model_dir is not None:
+        config = with_model_dir(config, model_dir)
+    with console.StopRequest() as stop:
+        from tagger.cli.progress import TrainingProgress
+        from tagger.training.replacing import Replacing
+
+        mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
+        with TrainingProgress(stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed) as progress:
+            listeners = _listeners(progress, config, log_json, continues=resume or epochs_more is not None)
+            with contextlib.closing(listeners):
+                progress.note("reading the data")
+                outcome = _trainer(seeds, epochs_more)(
+                    config,
+                    listener=listeners,
+                    device=device,
+                    resume=resume,
+                    should_stop=stop.requested,
+                    replacing=Replacing(config_file=config_file, force=force, keep_previous=keep_previous),
+                )
+                test = _end(outcome, config, listeners)
+    summary = outcome.summary()
+    for line in summary[:1] if quiet and seeds is None else summary:
+        console.say(line)
+    if outcome.stopped:
+        instead = "" if epochs_more is None else " instead of --epochs-more"
+        console.say(f"to continue the training, give the same command with --resume{instead}")
+        # If only another worker was asked to stop, this one does not have an exit code of its own.
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
+    if outcome.model_dir is not None:
+        place = os.path.relpath(outcome.model_dir)
+        _remember_model(place)
+        if quiet:
+            _show_test_score(test)
+            return
+        _show_results(outcome, test)
+        console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
+        for line in listeners.places():
+            console.say(line)
+        console.say(f"next: tagger predict FILE --model {as_argument(place)}")
+
+
+def _trainer(seeds: int | None, epochs_more: int | None) -> Callable[..., Outcome | SeedsOutcome]:
+    """Return the function that trains once, or once with each seed."""
+    from tagger.training.seeds import train_seeds
+    from tagger.training.train import train as train_one
+
+    if seeds is not None:
+        return functools.partial(train_seeds, n=seeds)
+    return train_one if epochs_more is None else functools.partial(train_one, epochs_more=epochs_more)
+
+
+def _listeners(shown: Listener, config: Config, log_json: str | None, *, continues: bool) -> Listeners:
+    """Return the display with the logs that the option and the config ask for; only the chief of the workers logs."""
+    from tagger.network.distributed import read_task
+    from tagger.training.json_log import JsonLog
+    from tagger.training.listener import Listeners, Log
+    from tagger.training.logs import configured_logs
+
+    logs: list[Log] = [*configured_logs(config, continues=continues)]
+    if log_json is not None and read_task().is_chief:
+        model_dir = Path(str(config.output.model_dir))
+        logs.append(JsonLog(log_json, model_dir, continues=continues, write_out=_write_out))
+    return Listeners(shown, logs)
+
+
+def _write_out(data: bytes) -> None:
+    console.write(data)
+    console.flush()
+
+
+def _end(outcome: Outcome | SeedsOutcome, config: Config, listeners: Listeners) -> Evaluation | None:
+    """Score the model of a single training on the test files, and tell the listeners; return the scores."""
+    from tagger.training.history import Outcome
+
+    if not isinstance(outcome, Outcome):
+        return None
+    test = None
+    if config.data.test is not None and outcome.best is not None and not outcome.stopped and outcome.model_dir:
+        from tagger.evaluation.evaluate import evaluate_file, gold_files
+        from tagger.prediction.onnx_session import load_predictor
+
+        try:
+            predictor = load_predictor(outcome.model_dir)
+            test = evaluate_file(predictor, gold_files(predictor.model, None), predictor.model.manifest.layout)
+        except TaggerError as error:  # the model is finished all the same
+            console.say(f"warning: the test file cannot be scored: {error.message}", *error.detail)
+    listeners.end(outcome, test)
+    return test
+
+
+def _show_results(outcome: Outcome | SeedsOutcome, test: Evaluation | None) -> None:
+    """Show the scores of a finished training by type; those of several seeds have been shown before."""
+    from tagger.cli.reports import format_results
+    from tagger.training.history import Outcome
+
+    if not isinstance(outcome, Outcome) or outcome.best is None:
+        return
+    sets = {"dev": outcome.best.dev, "test": test}
+    for row in format_results({name: found for name, found in sets.items() if found is not None}).splitlines():
+        console.say(row)
+    if test is not None:
+        console.say("the test file had no part in choosing the model")
+    if outcome.best.confusions:
+        console.say(f"commonest confusions on dev: {', '.join(map(str, outcome.best.confusions))}")
+
+
+def _show_test_score(test: Evaluation | None) -> None:
+    if test is not None:
+        what, score = ("F1", test.overall.f1) if test.overall and test.has_spans else ("accuracy", test.accuracy)
+        console.say(f"test {what} {100 * score:.2f}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
+
+
+def _remember_model(model_dir: str) -> None:
+    from tagger.cli.options import POINTER, remember_model
+
+    try:
+        remember_model(model_dir)
+    except OSError as error:
+        models.warn(f"{POINTER} cannot be written ({error.strerror}): name the model with --model {model_dir}")

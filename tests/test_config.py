@@ -167,7 +167,7 @@ def test_defaults_match_the_contract() -> None:
         training: {epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
                    clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, accumulate: 1,
                    patience: auto, seed: 1, threads: null, mixed_precision: false, calibrate: true,
-                   checkpoint_minutes: 10}
+                   checkpoint_minutes: 10, log: []}
         """
     )
     from tagger.config import Config

@@ -79,7 +79,7 @@ def train(
     quiet: bool,
     log_json: str | None,
 ) -> None:
-    """Train a model as CONFIG (a YAML file) describes, or on a FILE, without a config.
+    """Train a model as CONFIG (YAML) says, or on a FILE alone.
 
     FILE is a corpus, or a folder with one; further files are dev and test files by their names, and those beside FILE
     are found. `tagger init FILE` writes the config that is used.

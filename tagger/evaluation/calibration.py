@@ -168,8 +168,9 @@ def _curve(probabilities: Fractions, correct: npt.NDArray[np.bool_]) -> tuple[tu
             total = n + n_before
             x, y, n = (x * n + x_before * n_before) / total, (y * n + y_before * n_before) / total, total
         pools.append((x, y, n))
-    edges = [(0.0, pools[0][1]), *((x, y) for x, y, _ in pools if 0.0 < x < 1.0), (1.0, pools[-1][1])]
-    return tuple((round(x, 6), round((1 - _SLOPE) * y + _SLOPE * x, 8)) for x, y in edges)
+    inner = {round(x, 6): y for x, y, _ in pools}  # means that are equal when rounded are one point
+    points = {0.0: pools[0][1], **{x: y for x, y in inner.items() if 0.0 < x < 1.0}, 1.0: pools[-1][1]}
+    return tuple((x, round((1 - _SLOPE) * y + _SLOPE * x, 8)) for x, y in points.items())
 
 
 def _evenly(corpus: Corpus, most: int) -> Corpus:

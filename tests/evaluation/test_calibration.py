@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tagger.evaluation.calibration import (
     threshold_for,
 )
 from tagger.inputs.batching import pad
-from tagger.model_dir.manifest import Calibration
+from tagger.model_dir.manifest import Calibration, Manifest
 from tagger.prediction.predictor import Predictor
 
 
@@ -143,3 +144,16 @@ def test_nothing_to_fit_on() -> None:
     assert fit_calibration(random_predictor(2.0), corpus) is None
     plain = stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)
     assert fit_calibration(stub_predictor(plain), dataclasses.replace(corpus)) is None
+
+
+@pytest.mark.parametrize("least", [0.0, 1e-9, 0.5, 1 - 1e-9, 1.0])
+def test_a_curve_of_any_probabilities_can_be_stored(least: float) -> None:
+    rng = np.random.default_rng(8)
+    for n in (300, 1000, 6000):
+        for most in (least, 1.0):
+            probabilities = rng.uniform(least, max(least, most), n)
+            found = _curve(probabilities, rng.uniform(size=n) < probabilities)
+            values = {"temperature": 1.0, "curve": found, "error_before": 0.1, "error_after": 0.1, "n_spans": n}
+            manifest = stub_manifest(calibration=Calibration(**values))
+            stored = json.loads(json.dumps(manifest.to_json()))
+            assert Manifest.from_json(stored).calibration == manifest.calibration

@@ -249,11 +249,13 @@ def _regular_file(stream: IO[str] | None) -> os.stat_result | None:
 
 
 def prepare_process() -> None:
-    """Set up the process: signals, standard streams and garbage collection.
+    """Set up the process: signals, standard streams, garbage collection and the threads of NumPy.
 
     SIGTERM raises SystemExit, closed standard streams are replaced with the null device, and garbage is collected
-    rarely.
+    rarely. NumPy multiplies small matrices only, in threads of our own, which its threads would slow down.
     """
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     sys.unraisablehook = _report_unraisable
     gc.set_threshold(*_GARBAGE)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -213,10 +213,18 @@ def _moved(arrived: _Doubles, weights: _Doubles, factors: _Doubles) -> _Doubles:
     """
     most = arrived.max(axis=-1, keepdims=True)
     most = np.where(np.isfinite(most), most, 0.0)
-    sums = np.exp(arrived - most) @ factors
+    scaled = np.exp(arrived - most)
+    sums = scaled @ factors
     with np.errstate(divide="ignore"):
         result: _Doubles = most + np.log(sums)
-    doubtful = np.argwhere((sums < _LEAST).any(axis=-1))
+    # A sum is 0 for a tag that cannot follow; it has lost something only if a tag leads there, or none leads anywhere.
+    small = sums < _LEAST
+    lost = small.all(axis=-1) & np.isfinite(arrived).any(axis=-1)
+    at_risk = small.any(axis=-1) & (np.isfinite(arrived) & (scaled < _LEAST**0.5)).any(axis=-1)
+    if at_risk.any():
+        leads = (np.isfinite(arrived).astype(np.float32) @ (factors > 0).astype(np.float32)) > 0
+        lost |= at_risk & (small & leads).any(axis=-1)
+    doubtful = np.argwhere(lost)
     if len(doubtful):
         at = tuple(doubtful.T)
         table = weights[at[:-1]] if weights.ndim > 2 else weights  # [M, K, K] or [K, K]

@@ -9,6 +9,15 @@ import numpy as np
 
 from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of, learned_within
 
+# Small sets of tags by scheme, not all of which a sentence can begin or end with.
+TAGS = {
+    "IOB1": ["O", "B-a", "I-a", "I-b"],
+    "IOB2": ["O", "B-a", "B-b", "I-a", "I-b"],
+    "IOBES": ["O", "B-a", "E-a", "I-a", "S-a", "S-b"],
+    "BILOU": ["O", "B-a", "I-a", "L-a", "U-b"],
+    "IO": ["O", "I-a", "I-b"],
+}
+
 
 @dataclass(frozen=True)
 class AllPaths:

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import numpy.typing as npt
 import pytest
-from all_paths import AllPaths, all_paths, learned
+from all_paths import TAGS, AllPaths, all_paths, learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqscore.encoding import get_encoding
@@ -17,13 +17,6 @@ from tagger.prediction import decoding
 from tagger.prediction.decoding import Logits, decode, log_softmax, losses_of, marginals, tag_probabilities, viterbi
 
 SEQSCORE_NAMES = {"IOB1": "IOB", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU", "IO": "IO"}
-TAGS = {
-    "IOB1": ["O", "B-a", "I-a", "I-b"],
-    "IOB2": ["O", "B-a", "B-b", "I-a", "I-b"],
-    "IOBES": ["O", "B-a", "E-a", "I-a", "S-a", "S-b"],
-    "BILOU": ["O", "B-a", "I-a", "L-a", "U-b"],
-    "IO": ["O", "I-a", "I-b"],
-}
 
 
 def random_scores(shape: tuple[int, ...], seed: int, scale: float = 2.0) -> Logits:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from all_paths import all_paths, learned
+from all_paths import TAGS, all_paths, learned
 
 from tagger.corpus.schemes import Span, spans_from_tags
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.prediction.decoding import log_softmax, losses_of, marginals
 from tagger.prediction.lattice import Lattice, SpanRules
 
-TAGS = {
-    "IOB1": ["O", "B-a", "I-a", "I-b"],
-    "IOB2": ["O", "B-a", "B-b", "I-a", "I-b"],
-    "IOBES": ["O", "B-a", "E-a", "I-a", "S-a", "S-b"],
-    "BILOU": ["O", "B-a", "I-a", "L-a", "U-b"],
-    "IO": ["O", "I-a", "I-b"],
-}
 LENGTHS = np.array([5, 1, 2, 4, 5, 3], np.int32)
-
-
-def free(n_tags: int) -> Transitions:
-    return Transitions(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
 
 
 def cases() -> list[tuple[str, str, float]]:
@@ -42,7 +31,7 @@ def test_all_spans_of_ragged_sentences(scheme: str, kind: str, scale: float) -> 
     chosen = np.zeros((len(LENGTHS), 5), np.intp)
     log_chosen, token_marginals = [], np.zeros(logits.shape)
     for row, n in enumerate(LENGTHS.tolist()):
-        paths = all_paths(logits[row, :n], transitions or free(len(tags)))
+        paths = all_paths(logits[row, :n], transitions or Transitions.free(len(tags)))
         for path, probability in zip(paths.tags.tolist(), paths.probabilities.tolist(), strict=True):
             for span in spans_from_tags([tags[i] for i in path]):
                 expected[row, span] = expected.get((row, span), 0.0) + probability

@@ -15,8 +15,9 @@ from tagger.corpus.layout import Layout
 from tagger.errors import ModelError
 from tagger.inputs.batching import Ids, pad
 from tagger.prediction.decoding import Logits
-from tagger.prediction.predictor import Predictor, context_of, windows
+from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import tag_conll
+from tagger.prediction.windows import context_of, windows
 
 
 @given(st.integers(1, 3000), st.integers(1, 600))

@@ -373,6 +373,11 @@ def dump_config(config: Config) -> str:
     return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def parse_config(text: str) -> Config:
+    """Return the config that `dump_config` wrote."""
+    return config_of(yaml.safe_load(text), path=Path("config.yaml"))
+
+
 class _Dumper(yaml.SafeDumper):
     """A safe YAML dumper that writes a member of an enumeration as its name in the config."""
 

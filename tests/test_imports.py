@@ -23,7 +23,7 @@ CHAIN = (
     {"report"},
     {"network"},
     {"training"},
-    {"init"},
+    {"init", "runs"},
     {"cli"},
 )
 LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}

@@ -18,6 +18,7 @@ from tagger import __version__
 from tagger.cli import console, models
 from tagger.cli.check import check
 from tagger.cli.convert import convert
+from tagger.cli.crossval import crossval
 from tagger.cli.eval import eval_
 from tagger.cli.init import init
 from tagger.cli.options import (
@@ -64,6 +65,7 @@ def cli() -> None:
 cli.add_command(train)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
+cli.add_command(crossval)
 
 
 @cli.command()

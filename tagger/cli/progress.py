@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 _LONG_LOSS = 100  # from here on, a loss has another form
 
 
-class _Console(Console):
-    """A console that keeps the program running when nobody reads its messages; rich would end it."""
+class StandardError(Console):
+    """The console of all progress; it keeps the program running when nobody reads it, where rich would end it."""
+
+    @classmethod
+    def console(cls) -> StandardError:
+        """Return a console without wrapping and highlighting, because programs read the lines too, through a pipe."""
+        return cls(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -49,8 +54,7 @@ class TrainingProgress:
         live: bool = True,
     ) -> None:
         self._on_begin, self._quiet = on_begin, quiet
-        # No wrapping and no highlighting, because programs read the lines too, through a pipe.
-        self._console = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        self._console = StandardError.console()
         self._display = LiveDisplay(n_trainings)
         self._live = Live(console=self._console, get_renderable=lambda: self._display, transient=True)
         self._is_live = live and not quiet and self._console.is_terminal

@@ -17,7 +17,7 @@ from tagger.cli import console, models
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages, set_option
 from tagger.errors import TaggerError
-from tagger.wording import as_argument, counted
+from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
     from tagger.config import Config
@@ -132,7 +132,7 @@ def train(
             _show_test_score(test)
             return
         _show_results(outcome, test)
-        console.say(f"it took {_duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
+        console.say(f"it took {duration(time.monotonic() - start)}; the epochs are in {place}/history.csv")
         for line in listeners.places():
             console.say(line)
         console.say(f"next: tagger predict FILE --model {as_argument(place)}")
@@ -207,10 +207,6 @@ def _show_test_score(test: Evaluation | None) -> None:
     if test is not None:
         what, score = ("F1", test.overall.f1) if test.overall and test.has_spans else ("accuracy", test.accuracy)
         console.say(f"test {what} {100 * score:.2f}")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
 
 
 def _remember_model(model_dir: str) -> None:

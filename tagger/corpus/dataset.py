@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,16 +34,43 @@ class Corpus:
         sentences: the sentences as read; each knows its own file.
         tags: their canonical tags in the file's own scheme; `tags[i][j]` belongs to `sentences[i].tokens[j]`.
         notation: the notation of the files.
+        between: the lines without tokens, such as comments and `-DOCSTART-` lines, by the index of the sentence that
+            they come before; those at the end come before the index after the last one. A part of a corpus has none.
     """
 
     path: str
     sentences: list[Sentence]
     tags: list[list[str]]
     notation: Notation
+    between: Mapping[int, Sequence[Sentence]] = dataclasses.field(default_factory=dict)
 
     @property
     def n_tokens(self) -> int:
         return sum(len(sentence.tokens) for sentence in self.sentences)
+
+    def part(self, rows: Iterable[int]) -> Corpus:
+        """Return some of the sentences as a corpus."""
+        chosen = list(rows)
+        return dataclasses.replace(
+            self,
+            sentences=[self.sentences[i] for i in chosen],
+            tags=[self.tags[i] for i in chosen],
+            between={},
+        )
+
+    def documents(self) -> list[int]:
+        """Return the number of the document that each sentence belongs to, from 0.
+
+        A document begins at a `-DOCSTART-` line, and with each file.
+        """
+        numbers, number, path = list[int](), 0, ""
+        for i, sentence in enumerate(self.sentences):
+            begins = sentence.follows_docstart or any(other.docstart_rows for other in self.between.get(i, ()))
+            if i and (begins or sentence.path != path):
+                number += 1
+            path = sentence.path
+            numbers.append(number)
+        return numbers
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -59,7 +86,7 @@ def load_training(paths: Files, layout: Layout, scheme: str) -> tuple[Corpus, No
         DataError: there are no sentences, a tag does not fit any scheme (the detail shows up to three lines that have
             it), or the files have different notations.
     """
-    sentences = _read_gold(paths, layout, n_columns=layout.n_columns)
+    sentences, between = _without_empty(_read_gold(paths, layout, n_columns=layout.n_columns))
     name = names_of(paths)
     try:
         notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme)
@@ -70,7 +97,7 @@ def load_training(paths: Files, layout: Layout, scheme: str) -> tuple[Corpus, No
         detail = [*error.detail, *_sign_lines(sentences), *_examples(sentences)]
         raise DataError(error.message, path=name, detail=detail) from None
     _require_one_notation(sentences, scheme, notation)
-    return _corpus(name, sentences, notation), notation, notes
+    return dataclasses.replace(_corpus(name, sentences, notation), between=between), notation, notes
 
 
 def _require_one_notation(sentences: Sequence[Sentence], scheme: str, notation: Notation | None = None) -> None:
@@ -115,6 +142,8 @@ def load_gold(paths: Files, layout: Layout, notation: Notation, *, max_lines: in
         DataError: as in `load_training`.
     """
     name, sentences = names_of(paths), _read_gold(paths, layout, max_lines)
+    if max_lines is None:
+        sentences, _ = _without_empty(sentences)
     try:
         own = notation_of_other([sentence.tags for sentence in sentences], notation)
     except BadTag as bad:
@@ -216,8 +245,6 @@ def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int 
             stream, layout, path=shown_name(path), gold=True, max_lines=max_lines, n_columns=n_columns
         )
         sentences = list(read)
-    if max_lines is None:
-        sentences = [sentence for sentence in sentences if sentence.tokens]
     if not any(sentence.tokens for sentence in sentences):
         raise DataError(
             "found no sentence, expected lines with a token and a tag; check the file", path=shown_name(path)
@@ -225,6 +252,17 @@ def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int 
     for sentence in sentences:
         sentence.path = shown_name(path)
     return sentences
+
+
+def _without_empty(sentences: Iterable[Sentence]) -> tuple[list[Sentence], dict[int, list[Sentence]]]:
+    """Return the sentences with tokens, and the others by the index of the sentence that they come before."""
+    with_tokens, between = list[Sentence](), dict[int, list[Sentence]]()
+    for sentence in sentences:
+        if sentence.tokens:
+            with_tokens.append(sentence)
+        else:
+            between.setdefault(len(with_tokens), []).append(sentence)
+    return with_tokens, between
 
 
 def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
@@ -288,13 +326,7 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
     dev = np.zeros(len(corpus), bool)
     dev[np.random.default_rng([seed, len(corpus)]).permutation(len(corpus))[:n_dev]] = True
 
-    def part(chosen: np.ndarray) -> Corpus:
-        rows = np.flatnonzero(chosen)
-        return dataclasses.replace(
-            corpus, sentences=[corpus.sentences[i] for i in rows], tags=[corpus.tags[i] for i in rows]
-        )
-
-    return part(~dev), part(dev)
+    return corpus.part(np.flatnonzero(~dev)), corpus.part(np.flatnonzero(dev))
 
 
 class Piece(NamedTuple):

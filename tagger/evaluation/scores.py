@@ -62,6 +62,13 @@ class Evaluation:
         """Whether the gold tags contain any span."""
         return self.overall is not None and self.overall.support > 0
 
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Build an evaluation from the values of `dataclasses.asdict`."""
+        overall, strict = (Score(**values[name]) if values[name] else None for name in ("overall", "strict"))
+        types = {name: Score(**score) for name, score in values["types"].items()}
+        return cls(**{**values, "overall": overall, "strict": strict, "types": types})
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `tagger eval --json` prints; for plain tags, the scores of spans are null."""
 

@@ -27,6 +27,7 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
 from tagger.formats.reading import CONVERTED, Readable, Readers, reading, settings_of
+from tagger.training.rows import Rows
 from tagger.wording import counted
 
 Tell = Callable[[str], None]
@@ -55,20 +56,21 @@ class Corpora:
     converted: bool = False
 
 
-def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell) -> Corpora:
+def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell, rows: Rows | None = None) -> Corpora:
     """Read the training and the dev set, whose layout and notation are those of the training file.
 
     Files of other formats than CoNLL are converted first.
 
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
+        rows: the sentences to use; None for all.
     """
     with reading(settings_of(data.conversion | {"language": data.language}, data.labels.rules()), note) as readers:
 
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
 
-        found = _load(data, seed, readers, renamed(note), renamed(warn))
+        found = _load(data, seed, readers, renamed(note), renamed(warn), rows)
         dev = None if found.dev is None else _named(found.dev, readers)
         return dataclasses.replace(found, train=_named(found.train, readers), dev=dev)
 
@@ -80,7 +82,7 @@ def _named(corpus: Corpus, readers: Readers) -> Corpus:
     return dataclasses.replace(corpus, path=readers.original(corpus.path))
 
 
-def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell) -> Corpora:
+def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell, rows: Rows | None = None) -> Corpora:
     readable = readers.readable(data.train)
     found = _load_train(data, readable, note, warn)
     _refuse_unknown_labels(data, found.train, warn)
@@ -88,8 +90,12 @@ def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell)
     conll = None if readable.converted else layout
     complain = warn if data.trust else None
     require_plausible(train, layout, notation, complain)  # of the whole file, before a part of it is held out
-    dev = None
-    if data.dev is None:
+    whole, dev = train, None
+    if rows is not None:
+        train = whole.part(rows.train)
+    if rows is not None and rows.dev is not None:
+        dev = whole.part(rows.dev)
+    elif data.dev is None:
         note("dev: none; the last epoch is kept")
     elif isinstance(data.dev, float):
         train, dev = split_dev(train, data.dev, seed)

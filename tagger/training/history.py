@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.evaluation.errors import Confusion
-from tagger.evaluation.scores import Evaluation, Score
+from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.manifest import Calibration
 from tagger.network.trainer import EpochLoss
 
@@ -68,11 +68,7 @@ class EpochResult:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EpochResult:
         """Build a result from the values of `to_json`."""
-        dev = values["dev"]
-        if dev is not None:
-            overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
-            types = {name: Score(**score) for name, score in dev["types"].items()}
-            dev = Evaluation(**{**dev, "overall": overall, "strict": strict, "types": types})
+        dev = None if values["dev"] is None else Evaluation.from_values(values["dev"])
         confusions = tuple(Confusion(**found) for found in values.get("confusions", ()))
         train = EpochLoss(**values["train"])
         return cls(values["epoch"], train, dev, values["best"], values.get("dev_loss"), confusions)

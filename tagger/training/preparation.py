@@ -43,6 +43,7 @@ from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.corpora import Tell, load_corpora, well_formed
 from tagger.training.facts import DataFacts, data_facts
+from tagger.training.rows import Rows
 from tagger.training.schedule import Schedule, schedule_of
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import read_named_vectors, read_vectors
@@ -120,17 +121,18 @@ class Prepared:
     vectors: InitialVectors | None = None
 
 
-def prepare(config: Config, *, note: Tell, warn: Tell) -> Prepared:
+def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
     Args:
         config: a config with absolute paths.
         note, warn: called with each finding.
+        rows: the sentences of the training data to use; None for all.
 
     Raises:
         DataError: a corpus cannot be read.
     """
-    found = load_corpora(config.data, config.training.seed, note, warn)
+    found = load_corpora(config.data, config.training.seed, note, warn, rows)
     train, dev, layout, notation = found.train, found.dev, found.layout, found.notation
     manifest = _manifest_of(config, layout, notation)
     pieces, n_cut = cut_long(train, manifest.max_length)

@@ -24,33 +24,8 @@ from tagger.network.trainer import Progress, Trainer
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
 from tagger.training.preparation import Prepared
+from tagger.training.settings import FREE, differences, settings_of
 
-# These settings may change: paths of files and how they are read, because their content is compared instead; settings
-# that do not affect the weights; and the number of threads, for which the state's value is used.
-_FREE = frozenset(
-    {
-        "data.train",
-        "data.test",
-        "data.columns",
-        "data.delimiter",
-        "data.format",
-        "data.names",
-        "data.offsets",
-        "data.align",
-        "data.overlap",
-        "data.labels",
-        "data.language",
-        "data.tag_key",
-        "data.several_tags",
-        "data.ragged",
-        "data.trust",
-        "embeddings.path",
-        "output.model_dir",
-        "training.threads",
-        "training.checkpoint_minutes",
-        "training.log",
-    }
-)
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _EPOCHS_IN_CONFIG = "epochs in config"  # the key of a state for training.epochs as the config has it, without additions
@@ -186,17 +161,6 @@ def _plain_default(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def settings_of(config: Config) -> dict[str, Any]:
-    """Return the settings that must stay as they are, by key."""
-    settings = {
-        f"{section}.{key}": value
-        for section, keys in config.model_dump(mode="json").items()
-        for key, value in keys.items()
-        if f"{section}.{key}" not in _FREE
-    }
-    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
-
-
 def _schedule(prepared: Prepared) -> dict[str, int | None]:
     """Return the numbers that were chosen, so that a config that sets the same numbers continues the training."""
     schedule = prepared.schedule
@@ -274,15 +238,13 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str, *,
         ConfigError: settings or data differ; each difference is shown.
     """
     same = {key: now["settings"][key] for key in _extended(before, now["settings"])}
-    settings = {key: value for key, value in {**before["settings"], **same}.items() if key not in _FREE}
-    differences = [*_differences(settings, now["settings"]), *_differences(before["data"], now["data"])]
-    if differences:
+    settings = {key: value for key, value in {**before["settings"], **same}.items() if key not in FREE}
+    found = [*differences(settings, now["settings"]), *differences(before["data"], now["data"])]
+    if found:
         # Only an unfinished training prevents another one.
         again = "train again" if before.get("finished") else f"delete {where} and train again"
-        raise ConfigError(
-            f"{option}: {differences[0]}; change it back, or {again} without {option}", detail=differences[1:]
-        )
-    return list(_differences(before["runs on"], now["runs on"]))
+        raise ConfigError(f"{option}: {found[0]}; change it back, or {again} without {option}", detail=found[1:])
+    return list(differences(before["runs on"], now["runs on"]))
 
 
 def _extended(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -302,17 +264,6 @@ def _extended(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     patience, patience_before = now["training.patience"], old.get("training.patience")
     if patience is None or (patience_before is not None and patience >= patience_before):
         yield "training.patience"
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for key in [*before, *(key for key in now if key not in before)]:
-        if before.get(key) != now.get(key):
-            yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key)
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def checksum_of(fingerprint: Mapping[str, Any]) -> int:

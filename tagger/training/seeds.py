@@ -31,8 +31,9 @@ from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome, score_of
 from tagger.training.listener import Listener
 from tagger.training.replacing import Place, Replacing, standing_in
-from tagger.training.resume import STATE_FORMAT, check_same, settings_of, state_to_begin_with, with_threads_of
+from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
+from tagger.training.settings import settings_of
 from tagger.training.train import train
 from tagger.vectors.table import VOCABULARY_SUFFIXES
 from tagger.wording import counted

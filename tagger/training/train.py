@@ -33,6 +33,7 @@ from tagger.training.resume import (
     with_patience_of,
     with_threads_of,
 )
+from tagger.training.rows import Rows
 from tagger.training.run import Parts, Run
 
 
@@ -45,6 +46,7 @@ def train(
     epochs_more: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
+    rows: Rows | None = None,
     parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
@@ -55,6 +57,7 @@ def train(
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
         epochs_more: continue a finished training for this number of epochs, as if it had had them from the start.
         replacing: the rules for a model that is already there.
+        rows: the sentences of the training data to use; None for all.
         parts: replacements for the usual parts.
 
     Raises:
@@ -88,7 +91,7 @@ def train(
             config = with_patience_of(state, config)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        prepared = prepare(config, note=listener.note, warn=listener.warn)
+        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows)
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:

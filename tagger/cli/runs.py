@@ -1,0 +1,57 @@
+"""The options that the commands with many trainings share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli import console
+from tagger.cli.options import set_option
+
+if TYPE_CHECKING:
+    from tagger.config import Config
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Trainings to run side by side. Default: as many as cores and memory allow.",
+)
+
+
+def runs_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments and options of a command that trains many times."""
+    options: list[Callable[..., Callable[..., None]]] = [
+        click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]..."),
+        set_option,
+        jobs_option,
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "gpu"]),
+            default="auto",
+            show_default=True,
+            help="auto uses a GPU if there is one.",
+        ),
+        click.option("--resume", is_flag=True, help="Continue what was interrupted, or show finished results."),
+        click.option("--force", is_flag=True, help="Start over where trainings have been."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
+        click.option("--quiet", is_flag=True, help="Show only warnings, errors and the results."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def directory_for(config: Config, suffix: str, given: str | None) -> Path:
+    """Return the directory of many trainings: the given one, or one beside the model's."""
+    return Path(given) if given is not None else Path(f"{config.output.model_dir}.{suffix}")
+
+
+def leave_if_stopped(stop: console.StopRequest, found: object) -> None:
+    """End the command if its trainings were stopped before their end."""
+    if found is None:
+        console.say("stopped; to continue, give the same command with --resume")
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)

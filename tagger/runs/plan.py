@@ -1,0 +1,186 @@
+"""The plan of many trainings, stored in their directory, so that what was interrupted is continued and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tagger import __version__
+from tagger.atomic import write_atomically
+from tagger.config import Config
+from tagger.corpus.lines import files_of
+from tagger.errors import ConfigError, DataError, ModelError
+from tagger.runs.job import Job
+from tagger.training.settings import differences, settings_of
+from tagger.vectors.table import VOCABULARY_SUFFIXES
+
+_PLAN, _LOCK = "plan.json", "lock"
+_FORMAT = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9.%-]*")  # of a job
+_PATHS = ("train", "dev", "test")
+
+
+def plan_of(command: str, config: Config, jobs: Sequence[Job], **choices: Any) -> dict[str, Any]:
+    """Return the plan of trainings: what must be the same for them to be continued.
+
+    Args:
+        command: the command, such as `crossval`.
+        choices: the options of the command that decide what is trained.
+    """
+    reading = {f"data.{key}": value for key, value in config.data.model_dump(mode="json").items() if key not in _PATHS}
+    return {
+        "format": _FORMAT,
+        "command": command,
+        "tagger": __version__,
+        "settings": settings_of(config) | reading | choices,
+        "data": data_checksums(config),
+        "runs": {job.name: job.checksum for job in jobs},
+    }
+
+
+def data_checksums(config: Config) -> dict[str, str]:
+    """Return a checksum of the content of the files that a config names, by key."""
+    data, vectors = config.data, config.embeddings.path
+    files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
+    if vectors is not None and vectors.endswith(".npy"):
+        files |= {
+            f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))
+            for suffix in VOCABULARY_SUFFIXES
+        }
+    return {
+        key: ", ".join(_sha256(Path(path)) for path in files_of(paths))
+        for key, paths in files.items()
+        if isinstance(paths, str | list)
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        if path.is_dir():
+            parts = [f"{file.relative_to(path)} {_sha256(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+            return f"SHA-256 {hashlib.sha256(chr(10).join(parts).encode(errors='replace')).hexdigest()[:16]}"
+        if not path.is_file():  # reading it will be an error that says so
+            return "no file"
+        with path.open("rb") as file:
+            return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; check the path and its permissions") from None
+
+
+class RunsDirectory:
+    """The directory of many trainings.
+
+    Args:
+        path: the directory; it is made if it is not there.
+        option: the option that names it, for messages.
+    """
+
+    def __init__(self, path: Path, option: str = "-o") -> None:
+        self.path, self._option = path, option
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other command away from the directory.
+
+        Raises:
+            ModelError: another command works there, or nothing can be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / _LOCK).open("ab")
+        except OSError as error:
+            raise ModelError(
+                f"{self.path}: cannot be written: {error.strerror}; choose another place with {self._option}"
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ModelError(
+                    f"{self.path}: another command is training there, expected none; wait for it, or choose another"
+                    f" place with {self._option}"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            yield
+
+    def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> bool:
+        """Store the plan, or compare it with the one that is there; return whether trainings are continued.
+
+        Args:
+            resume: continue what is there; start if there is nothing.
+            force: remove what is there and start over.
+
+        Raises:
+            ConfigError: something is there that is not to be continued, or cannot be.
+        """
+        before = self._stored()
+        if before is not None and resume and not force:
+            self._require_same(before, plan)
+            return True
+        if before is not None and not force:
+            raise ConfigError(
+                f"{self.path}: found trainings of an earlier command, expected none; continue them or show their"
+                " results with --resume, or start over with --force"
+            )
+        if before is None:
+            self._require_empty()
+        self._remove(before or {})
+        text = json.dumps(plan, indent=1, default=str).encode() + b"\n"
+        write_atomically(self.path / _PLAN, text)
+        return False
+
+    def _stored(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads((self.path / _PLAN).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ModelError(f"{self.path / _PLAN}: cannot be read: {error.strerror}; check its permissions") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not isinstance(found.get("runs"), dict):
+            raise ConfigError(
+                f"{self.path / _PLAN}: is damaged, expected the plan of trainings; delete {self.path}, or choose"
+                f" another place with {self._option}"
+            )
+        return found
+
+    def _require_same(self, before: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+        now = json.loads(json.dumps(plan, default=str))
+        found: list[str] = []
+        for key in ("command", "format"):
+            if before.get(key) != now[key]:
+                found.append(f"{key}: found {now[key]}, expected {before.get(key)}, as in the trainings so far")
+        for key in ("settings", "data", "runs"):
+            found += differences(before.get(key, {}), now[key])
+        if found:
+            raise ConfigError(f"--resume: {found[0]}; change it back, or start over with --force", detail=found[1:])
+
+    def _require_empty(self) -> None:
+        others = sorted(path.name for path in self.path.iterdir() if path.name != _LOCK)
+        if others:
+            raise ConfigError(
+                f"{self.path}: found {others[0]} in it, expected nothing but trainings of this command; choose another"
+                f" place with {self._option}"
+            )
+
+    def _remove(self, before: Mapping[str, Any]) -> None:
+        """Remove the files of earlier trainings.
+
+        The results go first: after an interruption the earlier plan is still there, and what it lacks is trained again.
+        """
+        names = [name for name in before.get("runs", {}) if _NAME.fullmatch(name)]
+        for suffix in (".json", ".log"):
+            for name in names:
+                (self.path / f"{name}{suffix}").unlink(missing_ok=True)
+        for name in names:
+            for suffix in ("", ".training", ".previous"):
+                shutil.rmtree(self.path / f"{name}{suffix}", ignore_errors=True)

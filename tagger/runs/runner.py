@@ -1,0 +1,244 @@
+"""Run many trainings, several at once, each in a process and a directory of its own; continue what was interrupted.
+
+In the directory of all of them, a training NAME has its model in NAME/, what it needs to continue in NAME.training/,
+its messages in NAME.log and, once it is finished, its result in NAME.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from tagger.atomic import write_atomically
+from tagger.errors import TaggerError
+from tagger.machine import available_memory
+from tagger.runs.job import Job, JobResult, checksum_of_model
+from tagger.runs.messages import Ended, Failed, Message, Told, from_line
+from tagger.runs.resources import Resources
+
+# -P: a folder of the user that is called tagger must not be imported.
+WORKER = (sys.executable, "-P", "-m", "tagger.runs.worker")
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_TICK = 0.2  # seconds between two looks whether to stop
+_LAST_LINES = 5  # of a log that an error shows
+
+
+class Watcher(Protocol):
+    """An object that is told what happens in many trainings, and shows it."""
+
+    def begin(self, names: Sequence[str], done: Sequence[JobResult], resources: Resources) -> None:
+        """Report the trainings in all, and those that were finished before."""
+
+    def hear(self, name: str, message: Message) -> None:
+        """Report a message of a training."""
+
+    def finish(self, result: JobResult) -> None:
+        """Report that a training is finished."""
+
+
+class _Process:
+    """The process of a training; its messages come through a queue.
+
+    Args:
+        log: the file that receives whatever else it prints.
+        heard: receives the name with each message, and with None when there are no more.
+        worker: its command.
+    """
+
+    def __init__(
+        self, job: Job, log: Path, heard: queue.Queue[tuple[str, Message | None]], worker: Sequence[str]
+    ) -> None:
+        self.job, self.ended, self._log = job, False, log
+        self._file: BinaryIO = log.open("ab")
+        path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(_PACKAGE_ROOT)]
+        self._process = subprocess.Popen(
+            worker,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._file,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which decides
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the process has no pipes")
+        self._in, self._out = self._process.stdin, self._process.stdout
+        with contextlib.suppress(BrokenPipeError):  # it ended at once; its log says why
+            self._in.write(job.to_line().encode())
+            self._in.flush()
+        threading.Thread(target=self._read, args=(heard,), daemon=True).start()
+
+    def _read(self, heard: queue.Queue[tuple[str, Message | None]]) -> None:
+        for line in self._out:
+            with contextlib.suppress(ValueError):  # the last line of a process that was killed may be cut
+                heard.put((self.job.name, from_line(line.decode())))
+        self._out.close()
+        heard.put((self.job.name, None))
+
+    def stop(self) -> None:
+        """Ask it to stop after its next step."""
+        with contextlib.suppress(BrokenPipeError):
+            self._in.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Wait for its end."""
+        self._process.wait()
+        self.stop()
+        self._file.close()
+
+    def write_log(self, message: Told) -> None:
+        """Keep a note or a warning."""
+        self._file.write(f"{'warning: ' if message.is_warning else ''}{message.text}\n".encode(errors="replace"))
+        self._file.flush()
+
+    def error(self) -> TaggerError:
+        """Return the error for a process that ended without a result."""
+        code = self._process.returncode
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        remedy = (
+            "the system ends the process that takes the most memory when there is too little; give the same command"
+            " with --resume and a lower --jobs"
+            if code == -signal.SIGKILL
+            else "see its log, then give the same command with --resume"
+        )
+        lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+        return TaggerError(
+            f"{self.job.name}: the process ended with {how}, expected a result: {remedy}",
+            detail=[f"{self._log}: {line}" for line in lines],
+        )
+
+
+def run_all(
+    jobs: Sequence[Job],
+    directory: Path,
+    resources: Resources,
+    watcher: Watcher,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_result: Callable[[JobResult], None] = lambda result: None,
+    worker: Sequence[str] = WORKER,
+) -> list[JobResult]:
+    """Run trainings, and return their results in the order of the jobs; fewer if it was stopped.
+
+    Args:
+        directory: the directory of all of them; what is finished there is not run again.
+        should_stop: asked several times a second; the trainings then stop after a step.
+        on_result: called with each result once it is on disk.
+        worker: the command of a process that trains, as `runs.worker` does.
+
+    Raises:
+        TaggerError: a training failed; the others are stopped first, and can be continued.
+    """
+    done = {job.name: result for job in jobs if (result := stored_result(job, directory)) is not None}
+    watcher.begin([job.name for job in jobs], list(done.values()), resources)
+    for result in done.values():
+        on_result(result)
+    waiting = [job for job in jobs if job.name not in done]
+    pool = Pool(resources, watcher, lambda job: directory / f"{job.name}.log", worker)
+    with contextlib.closing(pool):
+        for result in pool.results(waiting, should_stop):
+            write_atomically(directory / f"{result.name}.json", json.dumps(result.to_json()).encode() + b"\n")
+            done[result.name] = result
+            watcher.finish(result)
+            on_result(result)
+    return [done[job.name] for job in jobs if job.name in done]
+
+
+def stored_result(job: Job, directory: Path) -> JobResult | None:
+    """Return the result of a finished training whose model is still there, or None."""
+    try:
+        result = JobResult.from_json(json.loads((directory / f"{job.name}.json").read_bytes()))
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return result if result.model == checksum_of_model(job.model_dir) else None
+
+
+class Pool:
+    """The processes that run at the moment.
+
+    Args:
+        log_of: returns the file for whatever a training prints.
+        worker: the command of a process that trains.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        watcher: Watcher,
+        log_of: Callable[[Job], Path],
+        worker: Sequence[str] = WORKER,
+    ) -> None:
+        self._resources, self._watcher, self._log_of, self._worker = resources, watcher, log_of, worker
+        self._running: dict[str, _Process] = {}
+        self._heard: queue.Queue[tuple[str, Message | None]] = queue.Queue()
+        self._need = resources.memory
+        self._error: TaggerError | None = None
+
+    def results(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Iterator[JobResult]:
+        """Run jobs and yield their results as they come; those that are stopped have none.
+
+        Raises:
+            TaggerError: a training failed; it is raised when the others have stopped.
+        """
+        waiting, stopping = list(jobs), False
+        while self._running or (waiting and not stopping):
+            if not stopping and (self._error is not None or should_stop()):
+                stopping = True
+                for process in self._running.values():
+                    process.stop()
+            while waiting and not stopping and self._has_room():
+                self._start(waiting.pop(0))
+            with contextlib.suppress(queue.Empty):
+                result = self._take(*self._heard.get(timeout=_TICK))
+                if result is not None:
+                    self._need = max(self._need, result.memory)
+                    yield result
+        if self._error is not None:
+            raise self._error
+
+    def _has_room(self) -> bool:
+        if not self._running:
+            return True
+        free = available_memory()
+        return len(self._running) < self._resources.n_at_once and (free is None or free >= self._need)
+
+    def _start(self, job: Job) -> None:
+        job.model_dir.parent.mkdir(parents=True, exist_ok=True)
+        self._running[job.name] = _Process(job, self._log_of(job), self._heard, self._worker)
+
+    def _take(self, name: str, message: Message | None) -> JobResult | None:
+        process = self._running[name]
+        if message is None:
+            process.close()
+            del self._running[name]
+            if not process.ended and self._error is None:
+                self._error = process.error()
+            return None
+        if isinstance(message, Told):
+            process.write_log(message)
+        self._watcher.hear(name, message)
+        if isinstance(message, Failed):
+            process.ended = True
+            self._error = self._error or TaggerError(f"{name}: {message.message}", detail=message.detail)
+        if isinstance(message, Ended):
+            process.ended = True
+            return None if message.result is None else JobResult.from_json(message.result)
+        return None
+
+    def close(self) -> None:
+        """End all processes at once; after the end of `results` there are none."""
+        for process in self._running.values():
+            process.kill()

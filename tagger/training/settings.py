@@ -1,0 +1,59 @@
+"""The settings that must stay as they are for a training to continue, and how they differ from those it began with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tagger.config import Config
+
+# These settings may change: paths of files and how they are read, because their content is compared instead; settings
+# that do not affect the weights; and the number of threads, for which the state's value is used.
+FREE = frozenset(
+    {
+        "data.train",
+        "data.test",
+        "data.columns",
+        "data.delimiter",
+        "data.format",
+        "data.names",
+        "data.offsets",
+        "data.align",
+        "data.overlap",
+        "data.labels",
+        "data.language",
+        "data.tag_key",
+        "data.several_tags",
+        "data.ragged",
+        "data.trust",
+        "embeddings.path",
+        "output.model_dir",
+        "training.threads",
+        "training.checkpoint_minutes",
+        "training.log",
+    }
+)
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return the settings that must stay as they are, by key."""
+    settings = {
+        f"{section}.{key}": value
+        for section, keys in config.model_dump(mode="json").items()
+        for key, value in keys.items()
+        if f"{section}.{key}" not in FREE
+    }
+    return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a text about each key whose value is another one than before."""
+    for key in [*before, *(key for key in now if key not in before)]:
+        if before.get(key) != now.get(key):
+            yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -203,10 +203,15 @@ def _without_dev(note: Tell) -> Tell:
     return lambda text: None if text.startswith("dev: none") else note(text)
 
 
+def fold_name(fold: int) -> str:
+    """Return the name of a fold's training, which is that of its directory."""
+    return f"fold-{fold + 1}"
+
+
 def _jobs(config: Config, settings: CrossSettings, folds: Folds) -> list[Job]:
     jobs = []
     for fold in range(settings.k):
-        name = f"fold-{fold + 1}"
+        name = fold_name(fold)
         own = with_model_dir(config, settings.directory / name)
         own = own.model_copy(update={"data": own.data.model_copy(update={"test": None})})
         jobs.append(Job(name, own, Rows(folds.outside(fold)), settings.device))

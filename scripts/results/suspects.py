@@ -9,8 +9,8 @@ one or two tokens without one (made up), a border is moved by a token (boundary)
 models, each trained on four fifths of the corpus, tag the fifth that they have not seen. The rankings, all of the same
 predictions: `suspects`, that of the command; `span`, by the probability of the predicted span, or 1 minus that of the
 gold one; `cleanlab`, the tokens by cleanlab's label quality (self-confidence), each place of consecutive tokens
-counted once. Precision is that of the first 100; recall is that of the first 2 n, where n wrong labels were planted. The corpora
-have wrong labels of their own, which count as false alarms. No test file is used.
+counted once. Precision is that of the first 100; recall is that of the first 2 n, where n wrong labels were planted.
+The corpora have wrong labels of their own, which count as false alarms. No test file is used.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from tagger.cli.predict import (
     write_documents,
 )
 from tagger.cli.report import report
+from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
 from tagger.errors import TaggerError
@@ -66,6 +67,7 @@ cli.add_command(train)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 cli.add_command(crossval)
+cli.add_command(suspects)
 
 
 @cli.command()

@@ -11,7 +11,7 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, leave_if_stopped, runs_options
+from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options
 from tagger.wording import as_text, duration
 
 if TYPE_CHECKING:
@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @runs_options
-@click.option("-k", "k", type=click.IntRange(min=2, max=1000), default=5, show_default=True, help="Number of folds.")
-@click.option(
-    "--by",
-    type=click.Choice(["auto", "document", "sentence"]),
-    default="auto",
-    show_default=True,
-    help="What to divide. auto: documents if there are at least two for each fold, else sentences.",
-)
-@click.option(
-    "-o", "--output", type=click.Path(), metavar="DIR", help="Directory for the results. Default: <model>.crossval."
-)
+@folds_options
 def crossval(
     files: tuple[str, ...],
     settings: tuple[str, ...],
@@ -42,7 +32,7 @@ def crossval(
     quiet: bool,
     k: int,
     by: Any,
-    output: str | None,
+    runs: str | None,
 ) -> None:
     """Train on all folds of the training data but one, and score on that one, for each fold.
 
@@ -55,7 +45,7 @@ def crossval(
     from tagger.cli.runs_progress import RunsProgress
     from tagger.runs.crossval import CrossSettings, cross_validate
 
-    directory = directory_for(config, "crossval", output)
+    directory = directory_for(config, "crossval", runs)
     wanted = CrossSettings(k=k, by=by, directory=directory, at_once=jobs, device=device, resume=resume, force=force)
     with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress:
         found = cross_validate(

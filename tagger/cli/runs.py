@@ -45,6 +45,28 @@ def runs_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def folds_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a command that divides the training data into folds."""
+    options: list[Callable[..., Callable[..., None]]] = [
+        click.option(
+            "-k", "k", type=click.IntRange(min=2, max=1000), default=5, show_default=True, help="Number of folds."
+        ),
+        click.option(
+            "--by",
+            type=click.Choice(["auto", "document", "sentence"]),
+            default="auto",
+            show_default=True,
+            help="What to divide. auto: documents if there are at least two for each fold, else sentences.",
+        ),
+        click.option(
+            "--runs", type=click.Path(), metavar="DIR", help="Directory of the trainings. Default: <model>.crossval."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def directory_for(config: Config, suffix: str, given: str | None) -> Path:
     """Return the directory of many trainings: the given one, or one beside the model's."""
     return Path(given) if given is not None else Path(f"{config.output.model_dir}.{suffix}")

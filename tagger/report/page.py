@@ -37,11 +37,12 @@ def report_target(path: str) -> Path:
     return check_target(path, _START, "a page of tagger report")
 
 
-def render(context: Mapping[str, Any]) -> bytes:
+def render(context: Mapping[str, Any], template: str = "report.html") -> bytes:
     """Return the page.
 
     Args:
         context: the values that the template names.
+        template: the template.
     """
     from markupsafe import Markup
 
@@ -49,7 +50,7 @@ def render(context: Mapping[str, Any]) -> bytes:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = (
         _environment()
-        .get_template("report.html")
+        .get_template(template)
         .render(
             **context,
             style=Markup(style),

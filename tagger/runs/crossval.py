@@ -42,7 +42,6 @@ class CrossSettings:
         device: the device, as `tagger train --device` names it.
         resume: continue what was interrupted.
         force: start over where trainings have been.
-        command: the command that it belongs to.
     """
 
     k: int
@@ -52,7 +51,6 @@ class CrossSettings:
     device: str = "auto"
     resume: bool = False
     force: bool = False
-    command: str = "crossval"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +150,7 @@ def cross_validate(
     Raises:
         TaggerError: the data cannot be divided, or a training failed.
     """
-    directory = RunsDirectory(settings.directory)
+    directory = RunsDirectory(settings.directory, "--runs")
     with directory.lock():
         found = out_of_fold(config, settings, watcher, directory, note=note, warn=warn, should_stop=should_stop)
         if found is None:
@@ -189,7 +187,7 @@ def out_of_fold(
     folds = divide(found.train, settings.k, settings.by, config.training.seed)
     note(f"{folds.k} folds of {counted(folds.n_units, folds.by)}, drawn by seed {config.training.seed}")
     jobs = _jobs(config, settings, folds)
-    plan = plan_of(settings.command, config, jobs, **{"-k": settings.k, "--by": folds.by})
+    plan = plan_of("crossval", config, jobs, **{"-k": settings.k, "--by": folds.by})
     directory.begin(plan, resume=settings.resume, force=settings.force)
     resources = share_out(config, settings.k, at_once=settings.at_once, device=settings.device)
     jobs = [_with_threads(job, resources.threads) for job in jobs]

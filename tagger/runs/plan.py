@@ -82,7 +82,7 @@ class RunsDirectory:
         option: the option that names it, for messages.
     """
 
-    def __init__(self, path: Path, option: str = "-o") -> None:
+    def __init__(self, path: Path, option: str = "--runs") -> None:
         self.path, self._option = path, option
 
     @contextlib.contextmanager

@@ -106,7 +106,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_killed_command_is_continued_bit_for_bit(config: Config) -> None:
-    command = [sys.executable, "-m", "tagger", "crossval", "c.yaml", "-k", "2", "-o", "out", "--jobs", "2"]
+    command = [sys.executable, "-m", "tagger", "crossval", "c.yaml", "-k", "2", "--runs", "out", "--jobs", "2"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: list(Path("out").glob("fold-*.training/state-*")))
     os.kill(running.pid, signal.SIGKILL)

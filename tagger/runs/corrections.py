@@ -77,7 +77,8 @@ def corrections_of(table: Path, found: Corpora) -> Corrections:
         if tags is not None:
             i, first = _place_of(row, corpus, places, found.notation, table)
             _check(row, tags, found.notation, table)
-            canonical = [*corpus.tags[i]]
+            # The tags around those of the row are written anew, because ill-formed ones would be read otherwise.
+            canonical = tags_from_spans(spans_from_tags(corpus.tags[i]), len(corpus.tags[i]), corpus.notation.scheme)
             canonical[first : first + len(tags)] = map(found.notation.canonical, tags)
             by_sentence[i].append((row, spans_from_tags(canonical)))
     changes: dict[str, list[Change]] = collections.defaultdict(list)

@@ -104,11 +104,7 @@ def new_tags(corpus: Corpus, suspect: Suspect, notation: Notation) -> tuple[int,
     old, new = (tags_from_spans(found, len(tags), corpus.notation.scheme) for found in (spans_from_tags(tags), spans))
     changed = [i for i, (before, after) in enumerate(zip(old, new, strict=True)) if before != after]
     first, end = min([place.start, *changed]), max([place.end, *(i + 1 for i in changed)])
-    written = [
-        notation.spell(after if before != after else tag)
-        for before, after, tag in zip(old[first:end], new[first:end], tags[first:end], strict=True)
-    ]
-    return first, end, written
+    return first, end, [notation.spell(tag) for tag in new[first:end]]
 
 
 def read_table(path: Path) -> list[Row]:

@@ -19,6 +19,7 @@ from tagger.cli import console, models
 from tagger.cli.check import check
 from tagger.cli.convert import convert
 from tagger.cli.crossval import crossval
+from tagger.cli.curve import curve
 from tagger.cli.eval import eval_
 from tagger.cli.init import init
 from tagger.cli.options import (
@@ -68,6 +69,7 @@ cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 cli.add_command(crossval)
 cli.add_command(suspects)
+cli.add_command(curve)
 
 
 @cli.command()

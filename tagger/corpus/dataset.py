@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
@@ -322,11 +323,16 @@ def split_dev(corpus: Corpus, fraction: float, seed: int) -> tuple[Corpus, Corpu
     """
     if len(corpus) < 2:
         raise DataError(f"{corpus.path}: found one sentence, expected at least two to hold out a dev set; set data.dev")
-    n_dev = min(max(1, round(len(corpus) * fraction)), len(corpus) - 1)
-    dev = np.zeros(len(corpus), bool)
-    dev[np.random.default_rng([seed, len(corpus)]).permutation(len(corpus))[:n_dev]] = True
-
+    dev = held_out(len(corpus), fraction, seed)
     return corpus.part(np.flatnonzero(~dev)), corpus.part(np.flatnonzero(dev))
+
+
+def held_out(n: int, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which of n sentences, at least two, are held out: [n]; at least one is, and at least one is not."""
+    n_dev = min(max(1, round(n * fraction)), n - 1)
+    dev = np.zeros(n, bool)
+    dev[np.random.default_rng([seed, n]).permutation(n)[:n_dev]] = True
+    return dev
 
 
 class Piece(NamedTuple):

@@ -62,6 +62,11 @@ class Evaluation:
         """Whether the gold tags contain any span."""
         return self.overall is not None and self.overall.support > 0
 
+    @property
+    def score(self) -> float:
+        """F1, or accuracy if F1 is meaningless: for plain tags, and for gold tags without spans."""
+        return self.overall.f1 if self.overall and self.has_spans else self.accuracy
+
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Evaluation:
         """Build an evaluation from the values of `dataclasses.asdict`."""

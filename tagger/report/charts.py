@@ -167,3 +167,42 @@ def reliability_diagram(bins: Sequence[Bin], label: str) -> str:
     size = alt.Size("n:Q", scale=alt.Scale(range=[30, 500]), legend=None)
     points = base.mark_point(filled=True, color=_FIRST, opacity=0.9).encode(size=size)
     return _svg(diagonal + base.mark_line(color=_FIRST) + points, label)
+
+
+def learning_curve(
+    points: Sequence[tuple[int, float]], band: Sequence[tuple[int, float, float, float]], what: str, label: str
+) -> str:
+    """Return a chart of scores by the number of sentences, with a fitted curve and its interval, in percent.
+
+    Args:
+        points: the number of sentences and the score of each training, as a fraction.
+        band: the number of sentences, the fitted score and the two ends of its interval, in order.
+        what: the name of the score.
+        label: the chart in words.
+    """
+    import altair as alt
+
+    drawn = [{"n": n, "value": 100 * value} for n, value in points]
+    fitted = [{"n": n, "value": 100 * value, "low": 100 * low, "high": 100 * high} for n, value, low, high in band]
+    x = alt.X("n:Q", title="sentences", axis=alt.Axis(grid=False, tickCount=6, format=","))
+    scale = alt.Scale(zero=False)
+    area = alt.Chart(_data(fitted), width=2 * _WIDTH, height=280).mark_area(opacity=0.2, color=_FIRST)
+    line = alt.Chart(_data(fitted)).mark_line(color=_FIRST)
+    marks = alt.Chart(_data(drawn)).mark_point(filled=True, size=50, color=_SECOND)
+    title = f"dev {what} in percent, with 95 % interval"
+    chart = alt.layer(
+        area.encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"),
+        line.encode(x=x, y=alt.Y("value:Q", scale=scale)),
+        marks.encode(x=x, y=alt.Y("value:Q", scale=scale)),
+    )
+    return _svg(chart, label)
+
+
+def standalone(svg: str) -> str:
+    """Return a chart as a file, with the colors that a page would give it, for light and dark."""
+    style = (
+        "<style>:root{color-scheme:light dark;--ink:#222;--line:#ddd;--first:#0b5fa5;--second:#a8500a}"
+        "@media(prefers-color-scheme:dark){:root{--ink:#eee;--line:#444;--first:#6cb6ff;--second:#ffa657}}</style>"
+    )
+    end = svg.index(">") + 1
+    return f"{svg[:end]}{style}{svg[end:]}"

@@ -190,7 +190,7 @@ def out_of_fold(
     plan = plan_of("crossval", config, jobs, **{"-k": settings.k, "--by": folds.by})
     directory.begin(plan, resume=settings.resume, force=settings.force)
     resources = share_out(config, settings.k, at_once=settings.at_once, device=settings.device)
-    jobs = [_with_threads(job, resources.threads) for job in jobs]
+    jobs = [job.with_threads(resources.threads) for job in jobs]
     results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop)
     if len(results) < len(jobs):
         return None
@@ -214,11 +214,6 @@ def _jobs(config: Config, settings: CrossSettings, folds: Folds) -> list[Job]:
         own = own.model_copy(update={"data": own.data.model_copy(update={"test": None})})
         jobs.append(Job(name, own, Rows(folds.outside(fold)), settings.device))
     return jobs
-
-
-def _with_threads(job: Job, threads: int) -> Job:
-    training = job.config.training.model_copy(update={"threads": threads})
-    return dataclasses.replace(job, config=job.config.model_copy(update={"training": training}))
 
 
 def _tag_folds(found: Corpora, folds: Folds, jobs: Sequence[Job], results: list[JobResult]) -> OutOfFold:

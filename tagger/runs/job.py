@@ -38,6 +38,11 @@ class Job:
         """The directory of its model."""
         return Path(str(self.config.output.model_dir))
 
+    def with_threads(self, n: int) -> Job:
+        """Return the job with a number of threads."""
+        training = self.config.training.model_copy(update={"threads": n})
+        return dataclasses.replace(self, config=self.config.model_copy(update={"training": training}))
+
     def to_line(self) -> str:
         """Return the job as a line of JSON."""
         rows = self.rows and {name: _numbers(found) for name, found in dataclasses.asdict(self.rows).items()}

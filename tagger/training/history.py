@@ -46,7 +46,7 @@ class EpochResult:
 
         Without a dev set it is None, and the last epoch counts as the best.
         """
-        return None if self.dev is None else score_of(self.dev)
+        return None if self.dev is None else self.dev.score
 
     def beats(self, other: EpochResult | None) -> bool:
         """Return whether this epoch replaces an earlier one as the best.
@@ -56,7 +56,7 @@ class EpochResult:
         """
         if other is None or self.dev is None or other.dev is None:
             return True
-        ours, theirs = score_of(self.dev), score_of(other.dev)
+        ours, theirs = self.dev.score, other.dev.score
         if ours != theirs:
             return ours > theirs
         return self.dev_loss is None or other.dev_loss is None or self.dev_loss <= other.dev_loss
@@ -72,11 +72,6 @@ class EpochResult:
         confusions = tuple(Confusion(**found) for found in values.get("confusions", ()))
         train = EpochLoss(**values["train"])
         return cls(values["epoch"], train, dev, values["best"], values.get("dev_loss"), confusions)
-
-
-def score_of(dev: Evaluation) -> float:
-    """Return F1, or accuracy if F1 is meaningless: for plain tags, and for a dev set without spans."""
-    return dev.overall.f1 if dev.overall and dev.has_spans else dev.accuracy
 
 
 def last_progress(history: Sequence[EpochResult]) -> int:

@@ -28,7 +28,7 @@ from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State, directory_of
-from tagger.training.history import Outcome, score_of
+from tagger.training.history import Outcome
 from tagger.training.listener import Listener
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
@@ -345,7 +345,7 @@ class _Seeds:
         except Stopped:
             return run, True
         self._listener.end(outcome, scored)
-        run = dataclasses.replace(run, test=None if scored is None else score_of(scored))
+        run = dataclasses.replace(run, test=None if scored is None else scored.score)
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
         self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
         return run, False

@@ -10,7 +10,7 @@ pytest.importorskip("tensorflow")
 
 from tagger.evaluation.scores import evaluate
 from tagger.network.trainer import EpochLoss
-from tagger.training.history import EpochResult, format_history, last_progress, score_of
+from tagger.training.history import EpochResult, format_history, last_progress
 
 pytestmark = pytest.mark.tensorflow
 
@@ -23,9 +23,9 @@ def result(epoch: int, n_right: int, dev_loss: float | None = 1.0, train_loss: f
 
 def test_the_best_epoch_is_decided_by_f1_or_by_accuracy_without_spans() -> None:
     spans = evaluate([["B-X", "O", "O"]], [["B-X", "B-X", "O"]], "IOB2")
-    assert score_of(spans) == pytest.approx(2 / 3)
-    assert score_of(evaluate([["O", "O"]], [["O", "B-X"]], "IOB2")) == 0.5
-    assert score_of(evaluate([["a", "b"]], [["a", "a"]], "none")) == 0.5
+    assert spans.score == pytest.approx(2 / 3)
+    assert evaluate([["O", "O"]], [["O", "B-X"]], "IOB2").score == 0.5
+    assert evaluate([["a", "b"]], [["a", "a"]], "none").score == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Plant wrong labels into corpora and measure how many `tagger suspects` finds, for docs/results.md.
 
-    pip install cleanlab
     python scripts/results/suspects.py --runs docs/suspects.jsonl --work /tmp/suspects   # an hour; stop it at any time
     python scripts/results/suspects.py --runs docs/suspects.jsonl --table                # the table
 
@@ -9,8 +8,9 @@ one or two tokens without one (made up), a border is moved by a token (boundary)
 models, each trained on four fifths of the corpus, tag the fifth that they have not seen. The rankings, all of the same
 predictions: `suspects`, that of the command; `span`, by the probability of the predicted span, or 1 minus that of the
 gold one; `cleanlab`, the tokens by cleanlab's label quality (self-confidence), each place of consecutive tokens
-counted once. Precision is that of the first 100; recall is that of the first 2 n, where n wrong labels were planted.
-The corpora have wrong labels of their own, which count as false alarms. No test file is used.
+counted once (that needs cleanlab, which is not installed with tagger). Precision is that of the first 100; recall is
+that of the first 2 n, where n wrong labels were planted. The corpora have wrong labels of their own, which count as
+false alarms. No test file is used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SETTINGS = ["model.units=100", "model.layers=1", "data.dev=null"]
 def planted(sentences: list[str], seed: int) -> tuple[list[str], list[tuple[int, int, int, str]]]:
     """Return the sentences with wrong labels, and the sentence, the tokens and the kind of each."""
     random_ = random.Random(seed)
-    rows = [[line.rsplit(None, 1) for line in sentence.split("\n")] for sentence in sentences]
+    rows = [[line.split() for line in sentence.split("\n") if not line.startswith("#")] for sentence in sentences]
     tags = [[fields[-1] for fields in sentence] for sentence in rows]
     entities = [(i, span) for i, of_it in enumerate(tags) for span in spans_from_tags(of_it)]
     types = sorted({span.type for _, span in entities})

@@ -14,6 +14,7 @@ import importlib.util
 import re
 import sys
 import types
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _FILLED = re.compile(r"\S+")
 # The time of spaCy's rules grows with the square of the signs at the edges of a word, and no word is so long.
 _LONGEST = 1000
+_MOST_SIGNS = 32  # brackets, emoji or quotes in a row that the rules get at once
+_SIGNS = re.compile(rf"[^\w\s]{{{_MOST_SIGNS + 1},}}")
+# The rules cut off each of the former, and one or two of the latter; dots and dashes may be parts of longer tokens.
+_SINGLE, _SINGLE_CATEGORIES = frozenset("()[]{}?!,"), frozenset(("Ps", "Pe", "So"))
+_QUOTES, _QUOTE_CATEGORIES = frozenset("\"'"), frozenset(("Pi", "Pf"))
 _MOST_STRINGS = 500_000  # spaCy remembers each distinct token; it starts over when there are so many
 # spaCy's rule cuts words at all of these; in the Penn Treebank, and nearly everywhere else, a hyphen is part of a word.
 _ALL_DASHES, _DASHES = "(?:-|–|—|--|---|——|~)", "(?:–|—|--|---|——)"
@@ -216,11 +222,32 @@ class _SpacyRules:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of pieces of a text in which no run of other characters than blanks is longer than a limit."""
-    start = 0
+    """Yield the places of pieces of a text that the rules cut in a time that grows with its length.
+
+    No run of other characters than blanks is longer than a limit, and no run of signs that are tokens of their own.
+    """
+    cuts: set[int] = set()
     if len(text) > _LONGEST:
         for match in _FILLED.finditer(text):
-            for end in range(match.start() + _LONGEST, match.end(), _LONGEST):
-                yield start, end
-                start = end
+            cuts.update(range(match.start() + _LONGEST, match.end(), _LONGEST))
+    for match in _SIGNS.finditer(text):
+        cuts.update(_between_signs(text, match.start(), match.end()))
+    start = 0
+    for end in sorted(cuts):
+        yield start, end
+        start = end
     yield start, len(text)
+
+
+def _between_signs(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield places in a run of signs so that no run of brackets, emoji and quotes is much longer than the limit."""
+    n, after_single = 0, False
+    for i in range(start, end):
+        single = text[i] in _SINGLE or unicodedata.category(text[i]) in _SINGLE_CATEGORIES
+        if not single and text[i] not in _QUOTES and unicodedata.category(text[i]) not in _QUOTE_CATEGORIES:
+            n = 0
+            continue
+        if n >= _MOST_SIGNS and (single or after_single):
+            yield i
+            n = 0
+        n, after_single = n + 1, single

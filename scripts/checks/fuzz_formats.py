@@ -1,9 +1,10 @@
 """Convert damaged files of every format, and look for tracebacks and for silent losses.
 
-Each round takes a small file of one format, damages it at a few places, and converts it into another format. WebAnno TSV,
-which the product reads only, is written here. A file must be converted, or be refused with an error that names it. What is converted is then read again: every span and every token
-that was in the documents must be there, unless the conversion said that something could not be kept. Anything else is
-printed with the seed that makes it again. `--lose` drops a span in silence, to see that it is noticed.
+Each round takes a small file of one format, damages it at a few places, and converts it into another format. It must be
+converted, or be refused with an error that names it. (WebAnno TSV, which the product only reads, is written here.) What
+is converted is then read again: every span and every token that was in the documents must be there, unless the
+conversion said that something could not be kept. Anything else is printed with the seed that makes it again. `--lose`
+drops a span in silence, to see that it is noticed.
 """
 
 from __future__ import annotations

@@ -127,13 +127,25 @@ def load_tokenizer(language: str) -> Tokenizer:
         DataError: there is no such language, or the libraries are not installed.
     """
     sentencex = _library("sentencex")
-    known = languages()
-    if language not in known:
-        near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise DataError(f"data.language: found {language!r}, expected one of {', '.join(known)}{meant}")
+    unknown = unknown_language(language)
+    if unknown is not None:
+        raise DataError(f"data.language: {unknown}")
     name, cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
     return Tokenizer(name, language, cut, lambda text: list(sentencex.segment(language, text)))
+
+
+def unknown_language(language: str) -> str | None:
+    """Return what is wrong with the name of a language, or None if a tokenizer can be loaded for it.
+
+    Raises:
+        DataError: the libraries are not installed.
+    """
+    known = languages()
+    if language in known:
+        return None
+    near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=3)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"found {language!r}, expected one of {', '.join(known)}{meant}"
 
 
 def _missing(name: str) -> DataError:

@@ -123,12 +123,12 @@ def test_memory_does_not_grow_with_the_number_of_distinct_tokens(monkeypatch: py
 
 
 @needs_libraries
-@pytest.mark.parametrize(("found", "meant"), [("en-US", "en"), ("EN", "en"), ("hun", "hu")])
+@pytest.mark.parametrize(("found", "meant"), [("en-US", "en"), ("EN", "en"), ("hun", "hu"), ("xx1", "xx")])
 def test_an_unknown_language_is_an_error_that_lists_the_known_ones(found: str, meant: str) -> None:
     with pytest.raises(DataError) as raised:
         load_tokenizer(found)
     assert raised.value.message.startswith(f"data.language: found {found!r}, expected one of af, ")
-    assert raised.value.message.endswith(f"(did you mean {meant}?)")
+    assert re.search(rf"\(did you mean {meant}( or \w+)*\?\)$", raised.value.message)
 
 
 @needs_libraries

@@ -188,11 +188,15 @@ def _end(outcome: Outcome | SeedsOutcome, config: Config, listeners: Listeners) 
 
 
 def _show_results(outcome: Outcome | SeedsOutcome, test: Evaluation | None) -> None:
-    """Show the scores of a finished training by type; those of several seeds have been shown before."""
-    from tagger.cli.reports import format_results
+    """Show the scores of a finished training by type; of several seeds, their means."""
+    from tagger.cli.reports import format_results, format_seeds_results
     from tagger.training.history import Outcome
 
-    if not isinstance(outcome, Outcome) or outcome.best is None:
+    if not isinstance(outcome, Outcome):
+        for row in format_seeds_results(outcome.sets).splitlines():
+            console.say(row)
+        return
+    if outcome.best is None:
         return
     sets = {"dev": outcome.best.dev, "test": test}
     for row in format_results({name: found for name, found in sets.items() if found is not None}).splitlines():

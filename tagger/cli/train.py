@@ -101,10 +101,14 @@ def train(
         config = with_model_dir(config, model_dir)
     with console.StopRequest() as stop:
         from tagger.cli.progress import TrainingProgress
+        from tagger.network.distributed import read_task
         from tagger.training.replacing import Replacing
 
         mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
-        with TrainingProgress(stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed) as progress:
+        is_chief = read_task().is_chief
+        with TrainingProgress(
+            stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed, is_chief=is_chief
+        ) as progress:
             listeners = _listeners(progress, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")

@@ -120,6 +120,9 @@ def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpu
     assert "WARNING" not in done.stderr
     assert "worker 0: 2 replicas; each batch of 4 sentences is divided among them" in done.stderr
     assert "worker 1: the model is written by the chief worker" in done.stderr
+    shown = [line.partition(": ")[::2] for line in done.stderr.splitlines()]
+    assert {worker for worker, line in shown if re.match("epoch |network |data  ", line)} == {"worker 0"}
+    assert [worker for worker, line in shown if line == "the chief worker shows the progress"] == ["worker 1"]
     assert sorted(path.name for path in corpus.iterdir()) == [
         ".tagger-model", "config.yaml", "train.conll", "two", "two.training",
     ]  # fmt: skip
@@ -150,7 +153,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
 ) -> None:
     endless = ["--set=training.epochs=1000000", "--set=training.patience=null"]
     first, second = workers = start_workers(corpus, endless, endless)
-    for line in second.stderr or ():
+    for line in first.stderr or ():  # only the chief shows the epochs
         if line.startswith("epoch   2 "):
             break
     first.send_signal(number)
@@ -164,7 +167,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     assert "model of epoch " in errors[0]
     # Only the chief wrote a state. The workers compare their weights after the next epoch.
     first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
-    begun = list(itertools.takewhile(lambda line: not line.startswith("epoch "), second.stderr or ()))
+    begun = list(itertools.takewhile(lambda line: not line.startswith("the chief worker "), second.stderr or ()))
     assert any(re.match(r"continuing in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]

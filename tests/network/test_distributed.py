@@ -153,9 +153,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
 ) -> None:
     endless = ["--set=training.epochs=1000000", "--set=training.patience=null"]
     first, second = workers = start_workers(corpus, endless, endless)
-    for line in first.stderr or ():  # only the chief shows the epochs
-        if line.startswith("epoch   2 "):
-            break
+    wait_for_epoch(first, "2 ")
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == codes, errors
@@ -169,9 +167,17 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
     begun = list(itertools.takewhile(lambda line: not line.startswith("the chief worker "), second.stderr or ()))
     assert any(re.match(r"continuing in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
+    wait_for_epoch(first)
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == codes, errors
+
+
+def wait_for_epoch(chief: subprocess.Popen[str], number: str = "") -> None:
+    """Read what the chief shows, which alone shows the epochs, up to the end of one of them."""
+    for line in chief.stderr or ():
+        if re.match(rf"epoch +{number}", line):
+            return
 
 
 def start_workers(folder: Path, *arguments: list[str]) -> list[subprocess.Popen[str]]:

@@ -68,14 +68,19 @@ class EpochResult:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EpochResult:
         """Build a result from the values of `to_json`."""
-        dev = values["dev"]
-        if dev is not None:
-            overall, strict = (Score(**dev[name]) if dev[name] else None for name in ("overall", "strict"))
-            types = {name: Score(**score) for name, score in dev["types"].items()}
-            dev = Evaluation(**{**dev, "overall": overall, "strict": strict, "types": types})
+        dev = evaluation_from(values["dev"])
         confusions = tuple(Confusion(**found) for found in values.get("confusions", ()))
         train = EpochLoss(**values["train"])
         return cls(values["epoch"], train, dev, values["best"], values.get("dev_loss"), confusions)
+
+
+def evaluation_from(values: Mapping[str, Any] | None) -> Evaluation | None:
+    """Build an evaluation from the values that a state stores; None from None."""
+    if values is None:
+        return None
+    overall, strict = (Score(**values[name]) if values[name] else None for name in ("overall", "strict"))
+    types = {name: Score(**score) for name, score in values["types"].items()}
+    return Evaluation(**{**values, "overall": overall, "strict": strict, "types": types})
 
 
 def score_of(dev: Evaluation) -> float:

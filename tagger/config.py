@@ -32,6 +32,7 @@ from tagger.config_file import config_error, parse_setting, put_setting, read_ya
 from tagger.corpus.labels import Labels, read_names
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.errors import ConfigError, DataError
+from tagger.text.tokenizer import is_installed, unknown_language
 
 T = TypeVar("T")
 PATH_KEYS = ("data.train", "data.dev", "data.test", "data.names", "embeddings.path", "output.model_dir")
@@ -124,6 +125,13 @@ class DataConfig(_Section):
     @classmethod
     def _encoding(cls, encoding: str) -> str:
         return _checked(check_encoding, encoding)
+
+    @pydantic.field_validator("language")
+    @classmethod
+    def _language(cls, language: str | None) -> str | None:
+        if language is not None and is_installed() and (unknown := unknown_language(language)) is not None:
+            raise ValueError(unknown)
+        return language
 
     @property
     def conversion(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tagger.config import PATH_KEYS, Config, config_keys, dump_config, load_config, with_model_dir
 from tagger.config_file import is_config, parse_setting, yaml_value
 from tagger.errors import ConfigError
+from tagger.text.tokenizer import is_installed
 
 MINIMAL = "data:\n  train: train.conll\n"
 
@@ -138,6 +139,12 @@ def test_paths_are_relative_to_the_file_or_for_settings_to_the_working_directory
     assert config.output.model_dir == str(elsewhere / "models/config")
     inside = load_config(path, ["data={train: x.conll}"])
     assert inside.data.train == str(elsewhere / "x.conll")
+
+
+@pytest.mark.skipif(not is_installed(), reason="the extra text is not installed")
+def test_an_unknown_language_is_an_error_with_its_line(write) -> None:
+    with pytest.raises(ConfigError, match=r":3: data\.language: found 'xx1', expected one of af, .* \(did you mean xx"):
+        load_config(write("data:\n  train: a.conll\n  language: xx1\n"))
 
 
 def test_a_dumped_config_loads_as_the_same_config(write, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Convert damaged files of every format, and look for tracebacks and for silent losses.
 
 Each round takes a small file of one format, damages it at a few places, and converts it into another format. It must be
-converted, or be refused with an error that names it. What is converted is then read again: every span and every token
-that was in the documents must be there, unless the conversion said that something could not be kept. Anything else is
-printed with the seed that makes it again. `--lose` drops a span in silence, to see that it is noticed.
+converted, or be refused with an error that names it. (WebAnno TSV, which the product only reads, is written here.) What
+is converted is then read again: every span and every token that was in the documents must be there, unless the
+conversion said that something could not be kept. Anything else is printed with the seed that makes it again. `--lose`
+drops a span in silence, to see that it is noticed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tagger.formats.document import Document, DocumentSpan, DocumentToken, Forma
 from tagger.formats.registry import FORMATS, guess_source, named
 
 _FEWEST = 3  # tokens and spans; the columns of a file with fewer lines cannot be told apart when it is read again
+_LAYER = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 # Lines that say nothing of a loss: the formats, how they were read, and the counts.
 _USUAL = re.compile(r"reading |writing |note: |\d+ documents?, ")
 
@@ -68,17 +70,49 @@ def damaged(data: bytes, random_: random.Random) -> bytes:
     return bytes(text)
 
 
-def files(format_: Format, random_: random.Random, folder: Path) -> Path:
-    """Write a file or folder of a format, and damage what is in it."""
+def files(format_: Format, random_: random.Random, folder: Path) -> tuple[Path, int]:
+    """Write a file or folder of a format, and damage what is in it; return it and the number of its documents."""
     place = folder / ("in" if format_.folder else f"in{format_.suffixes[0]}")
     options = WriteOptions(fields=random_.choice([None, "doccano", "prodigy", "hf"]))
+    written = documents(random_)
     if format_.blocks is not None:
-        place.write_bytes(b"".join(format_.blocks(documents(random_), options)))
+        place.write_bytes(b"".join(format_.blocks(written, options)))
     elif format_.write is not None:
-        format_.write(documents(random_), place, options)
+        format_.write(written, place, options)
+    else:
+        del written[1:]
+        place.write_bytes(webanno(written[0]).encode())
     for path in [path for path in (place, *place.rglob("*")) if path.is_file()]:
         path.write_bytes(damaged(path.read_bytes(), random_))
-    return place
+    return place, len(written)
+
+
+def webanno(document: Document) -> str:
+    """Return a document as WebAnno TSV 3; a span of several tokens has a number.
+
+    >>> print(webanno(Document(text="Anna Berg", spans=(DocumentSpan("PER", 0, 9),),
+    ...                        sentences=((DocumentToken(0, 4), DocumentToken(5, 9)),))).split("#Text=")[1])
+    Anna Berg
+    1-1\t0-4\tAnna\t*[1]\tPER[1]\t
+    1-2\t5-9\tBerg\t*[1]\tPER[1]\t
+    <BLANKLINE>
+    """
+    lines = ["#FORMAT=WebAnno TSV 3.3", f"#T_SP={_LAYER}|identifier|value", ""]
+    for n, sentence in enumerate(document.sentences or (), start=1):
+        lines += ["", f"#Text={_escaped(document.text[sentence[0].start : sentence[-1].end])}"]
+        for k, token in enumerate(sentence, start=1):
+            start, end = (len(document.text[:edge].encode("utf-16-le")) // 2 for edge in (token.start, token.end))
+            cells = [f"{n}-{k}", f"{start}-{end}", _escaped(document.covered(token)), "_", "_", ""]
+            for number, span in enumerate(document.spans, start=1):
+                if span.start <= token.start and token.end <= span.end:
+                    is_one = (span.start, span.end) == (token.start, token.end)
+                    cells[3:5] = ["*", span.type] if is_one else [f"*[{number}]", f"{span.type}[{number}]"]
+            lines.append("\t".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\|\[\]*_;]", r"\\\g<0>", text)
 
 
 def contents(documents_: Iterable[Document], *, tokens: bool) -> collections.Counter[tuple[str, str]]:
@@ -113,18 +147,36 @@ def without_last_span(documents_: Iterable[Document]) -> Iterator[Document]:
         yield dataclasses.replace(document, spans=document.spans[:-1])
 
 
-def rounds(names: list[str], seeds: range, *, lose: bool) -> Iterator[tuple[str, int, str]]:
+@dataclasses.dataclass
+class Counts:
+    """The numbers of what has been tried and found."""
+
+    rounds: int = 0
+    documents: int = 0
+    converted: int = 0  # documents in the files that were not refused
+    tracebacks: int = 0
+    losses: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rounds} rounds, {self.documents} documents ({self.converted} in files that were converted),"
+            f" {self.tracebacks} tracebacks, {self.losses} silent losses"
+        )
+
+
+def rounds(names: list[str], seeds: range, counts: Counts, *, lose: bool) -> Iterator[tuple[str, int, str]]:
     """Yield the format, the seed and the traceback or the loss of each round that fails."""
-    known = [format_ for format_ in FORMATS if format_.is_read and format_.is_written]
-    readable = [format_ for format_ in known if not names or format_.name in names]
+    readable = [format_ for format_ in FORMATS if format_.is_read and (not names or format_.name in names)]
     targets = [format_ for format_ in FORMATS if format_.blocks is not None]
     for seed in seeds:
+        counts.rounds += 1
         random_ = random.Random(seed)
         format_, target = random_.choice(readable), random_.choice(targets)
         with tempfile.TemporaryDirectory() as folder:
             out, said = Path(folder, f"out{target.suffixes[0]}"), list[str]()
             try:
-                place = files(format_, random_, Path(folder))
+                place, n_documents = files(format_, random_, Path(folder))
+                counts.documents += n_documents
                 source = random_.choice([None, format_.name])
                 settings = Settings(
                     source=source,
@@ -145,9 +197,12 @@ def rounds(names: list[str], seeds: range, *, lose: bool) -> Iterator[tuple[str,
             except TaggerError:
                 continue
             except Exception:  # what this script looks for
+                counts.tracebacks += 1
                 yield format_.name, seed, traceback.format_exc()
                 continue
+            counts.converted += n_documents
             if loss is not None:
+                counts.losses += 1
                 yield format_.name, seed, loss
 
 
@@ -155,16 +210,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--formats", nargs="*", default=[], help="names of formats; default: all that can be written")
+    parser.add_argument("--formats", nargs="*", default=[], help="names of formats; default: all that can be read")
     parser.add_argument("--lose", action="store_true", help="lose a span in silence, which must be noticed")
     arguments = parser.parse_args()
-    n_failed = 0
+    counts = Counts()
     seeds = range(arguments.first, arguments.first + arguments.rounds)
-    for name, seed, text in rounds(arguments.formats, seeds, lose=arguments.lose):
-        n_failed += 1
-        print(f"{name}, seed {seed}:\n{text}")
-    print(f"{arguments.rounds} rounds, {n_failed} tracebacks or silent losses")
-    sys.exit(n_failed > 0)
+    for name, seed, text in rounds(arguments.formats, seeds, counts, lose=arguments.lose):
+        print(f"{name}, seed {seed}:\n{text}", flush=True)
+    print(counts)
+    sys.exit(counts.tracebacks + counts.losses > 0)
 
 
 if __name__ == "__main__":

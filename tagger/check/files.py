@@ -31,7 +31,7 @@ from tagger.check.problems import (
 from tagger.check.sentences import check_marks, check_sentence_ends
 from tagger.check.tokenization import check_tokenization
 from tagger.corpus.conll import Sentence, read_sentences
-from tagger.corpus.dataset import compare_columns, shown_sentences
+from tagger.corpus.dataset import compare_columns, no_sentence, shown_sentences
 from tagger.corpus.detection import Detected, Requested, detect_layout
 from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
@@ -155,8 +155,7 @@ def check_file(
     if like is None and settings.language is not None:
         problems += check_tokenization(sentences, settings.language)
     if not sentences:
-        text = "found no sentence, expected lines with a token and a tag"
-        problems.append(Problem(0, ERROR, text, "no-sentence"))
+        problems.append(Problem(0, ERROR, no_sentence(layout), "no-sentence"))
     return FileReport(
         path,
         _format(layout, notation, bytes_found),

@@ -53,7 +53,7 @@ def check_files(
     names = {field.name for field in dataclasses.fields(CheckSettings)}
     own = CheckSettings(**{name: value for name, value in settings.items() if name in names})
     labels, notes = labels or Labels(), list[str]()
-    with reading(settings_of(settings, labels), notes.append) as readers:
+    with reading(settings_of(settings, labels), notes.append, together=paths if as_training else ()) as readers:
         reports = _check_readable(paths, own, readers, as_training=as_training, n_train=n_train)
         reports = _with_labels(reports, labels, n_train)
         return [_named(report, path, readers, notes) for report, path in zip(reports, paths, strict=True)]
@@ -98,13 +98,16 @@ def _check_readable(
     converted = CheckSettings(
         columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none", language=settings.language
     )
-    own = [converted if found.converted else settings for found in readable]
+    own = [
+        converted if found.converted else dataclasses.replace(settings, columns=readers.columns(path))
+        for found, path in zip(readable, paths, strict=True)
+    ]
     reports = _check_training_files(files[:n_train], own[0])
     like = reports[0] if as_training else None
     for file, found, its in zip(files[n_train:], readable[n_train:], own[n_train:], strict=True):
         other = like
         if like is not None and found.converted != readable[0].converted:  # each has a layout of its own
-            layout = CONVERTED if found.converted else check_file(file, settings).layout
+            layout = CONVERTED if found.converted else check_file(file, its).layout
             other = dataclasses.replace(like, layout=layout)
         reports.append(check_file(file, its, like=other))
     for report in reports[n_train:]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from tagger.check.problems import WARNING, Problem, quoted
 from tagger.corpus.conll import Sentence
-from tagger.errors import DataError
 from tagger.text.tokenizer import Tokenizer, is_installed, load_tokenizer
 
 _MOST_TOKENS = 20_000  # compared; so many take a tenth of a second
@@ -20,14 +19,14 @@ def check_tokenization(sentences: Sequence[Sentence], language: str) -> list[Pro
 
     The tokens of a sample are joined by blanks (in languages without blanks, by nothing), so that only tokens that are
     cut further count where the file does not say which tokens touch. Nothing is compared if the libraries are not
-    installed, or if the language has no tokenizer; the latter is an error.
+    installed.
+
+    Raises:
+        DataError: the language has no tokenizer.
     """
     if not is_installed():
         return []
-    try:
-        tokenizer = load_tokenizer(language)
-    except DataError as error:
-        return [Problem(0, WARNING, error.message, "language")]
+    tokenizer = load_tokenizer(language)
     different: collections.Counter[str] = collections.Counter()
     n_tokens = 0
     for sentence in _sample(sentences):

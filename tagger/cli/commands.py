@@ -80,7 +80,7 @@ cli.add_command(curve)
 @click.option(
     "--offsets",
     type=click.Choice(["characters", "utf-16", "bytes"]),
-    help="Unit in which FILE and the output count characters. Default: characters.",
+    help="Unit in which FILE and the output count; bytes are those of UTF-8. Default: characters.",
 )
 @click.option("--scores", is_flag=True, help="Add the probability of each tag as one more column.")
 @click.option("--span-scores", is_flag=True, help="Add the probability of each token's span as one more column.")
@@ -157,7 +157,9 @@ def predict(
         how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": models.warn}
         if format_ != "conll":
             groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, n_best=n_best or 0, **how)
-            write_conll_stream(predictor, groups, format_, thresholds, path=how["path"], warn=models.warn)
+            write_conll_stream(
+                predictor, groups, format_, thresholds, n_best=n_best or 0, path=how["path"], warn=models.warn
+            )
             return
         for block in tag_conll(
             predictor, stream, layout, scores=scores, span_scores=span_scores, n_best=n_best or 0, **how

@@ -30,8 +30,12 @@ _OFFSETS = click.Choice(["characters", "utf-16", "bytes"])
     help="Which of overlapping spans to keep. Default: error, where OUT has tags.",
 )
 @click.option("--type", "types", metavar="TYPE,...", help="Keep only spans of these types.")
-@click.option("--offsets", type=_OFFSETS, help="Unit in which IN counts characters. Default: characters.")
-@click.option("--to-offsets", type=_OFFSETS, help="Unit in which OUT counts characters. Default: characters.")
+@click.option(
+    "--offsets", type=_OFFSETS, help="Unit in which IN counts; bytes are those of UTF-8. Default: characters."
+)
+@click.option(
+    "--to-offsets", type=_OFFSETS, help="Unit in which OUT counts; bytes are those of UTF-8. Default: characters."
+)
 @click.option(
     "--fields",
     type=click.Choice(["doccano", "prodigy", "hf"]),

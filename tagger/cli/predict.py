@@ -277,6 +277,7 @@ def write_conll_stream(
     format_: str,
     thresholds: Thresholds | None,
     *,
+    n_best: int,
     path: str,
     warn: Callable[[str], None],
 ) -> None:
@@ -287,7 +288,7 @@ def write_conll_stream(
     from tagger.prediction.documents import Found, TaggedDocuments, Thresholds
 
     found = Found(predictor, thresholds or Thresholds())
-    documents = TaggedDocuments(path, found)
+    documents = TaggedDocuments(path, found, n_best=n_best > 0)
     _write(predictor, (documents.add(group) for group in groups), documents.end, format_)
     if documents.n_empty:
         warn(f"{path}: {counted(documents.n_empty, 'empty token')} left out; --format conll keeps the lines")

@@ -43,6 +43,7 @@ class TrainingProgress:
         n_trainings: the number of trainings that follow each other (`--seeds`).
         quiet: show nothing but warnings.
         live: show a live display if standard error is a terminal.
+        is_chief: show the progress; of several workers only the chief does, and the others show what they found.
     """
 
     def __init__(
@@ -52,12 +53,13 @@ class TrainingProgress:
         n_trainings: int = 1,
         quiet: bool = False,
         live: bool = True,
+        is_chief: bool = True,
     ) -> None:
-        self._on_begin, self._quiet = on_begin, quiet
+        self._on_begin, self._quiet, self._is_chief = on_begin, quiet, is_chief
         self._console = StandardError.console()
         self._display = LiveDisplay(n_trainings)
         self._live = Live(console=self._console, get_renderable=lambda: self._display, transient=True)
-        self._is_live = live and not quiet and self._console.is_terminal
+        self._is_live = live and is_chief and not quiet and self._console.is_terminal
 
     def __enter__(self) -> Self:
         if self._is_live:
@@ -81,7 +83,8 @@ class TrainingProgress:
         from tagger.training.history import patience_left
 
         self._display.begin(beginning, patience_left(beginning.history, beginning.patience))
-        for line in [*format_data(beginning.data), *format_network(beginning.layers)]:
+        summary = [*format_data(beginning.data), *format_network(beginning.layers)]
+        for line in summary if self._is_chief else ["the chief worker shows the progress"]:
             self.note(line)
 
     def start_epoch(self, start: EpochStart) -> None:
@@ -93,7 +96,8 @@ class TrainingProgress:
 
     def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
         self._display.end_epoch(result, patience_left)
-        self.note(epoch_line(result))
+        if self._is_chief:
+            self.note(epoch_line(result))
 
     def end(self, outcome: Outcome, test: Evaluation | None) -> None:
         """Show nothing: the command shows the results."""

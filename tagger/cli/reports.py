@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tagger.check.files import FileReport
@@ -98,17 +99,13 @@ def format_results(sets: Mapping[str, Evaluation]) -> str:
     rows = [f"{name} accuracy {100 * found.accuracy:.2f}" for name, found in sets.items() if name not in spans]
     if not spans:
         return as_text(rows)
-    support: collections.Counter[str] = collections.Counter()
-    for found in spans.values():
-        support.update({name: score.support for name, score in found.types.items()})
-    shown = sorted(name for name, _ in support.most_common(_MOST_ROWS))
+    shown, left = _commonest(spans.values())
     columns = "".join(f"{name + ' P':>9} {'R':>6} {'F1':>6} {'support':>7}" for name in spans)
     rows.append(f"{'':{_TYPE_WIDTH}}{columns}")
     for name in shown:
         cells = (_cells(found.types.get(name)) for found in spans.values())
         rows.append(f"{cell(name, _TYPE_WIDTH):{_TYPE_WIDTH}}{''.join(cells)}")
-    if len(support) > len(shown):
-        rows.append(f"and {counted(len(support) - len(shown), 'rarer type')}, which tagger eval lists")
+    rows += left
     rows.append(f"{'all':{_TYPE_WIDTH}}{''.join(_cells(found.overall) for found in spans.values())}")
     return as_text(rows)
 
@@ -117,6 +114,45 @@ def _cells(score: Score | None) -> str:
     if score is None:
         return f"{'–':>9} {'–':>6} {'–':>6} {'0':>7}"
     return f"{100 * score.precision:9.2f} {100 * score.recall:6.2f} {100 * score.f1:6.2f} {score.support:7d}"
+
+
+def format_seeds_results(sets: Mapping[str, Sequence[Evaluation]]) -> str:
+    """Return the mean scores of several models by type in percent, with the standard deviation of F1.
+
+    Args:
+        sets: the evaluations of the models on each set (`dev`, `test`).
+    """
+    spans = {name: found for name, found in sets.items() if all(one.overall is not None for one in found)}
+    if not spans:
+        return ""
+    shown, left = _commonest(itertools.chain.from_iterable(spans.values()))
+    columns = "".join(f"{name + ' P':>9} {'R':>6} {'F1':>6} ± {'sd':<5}" for name in spans)
+    rows = [f"{'means':{_TYPE_WIDTH}}{columns}".rstrip()]
+    for name in shown:
+        cells = (_mean_cells([one.types.get(name) for one in found]) for found in spans.values())
+        rows.append(f"{cell(name, _TYPE_WIDTH):{_TYPE_WIDTH}}{''.join(cells)}")
+    cells = (_mean_cells([one.overall for one in found]) for found in spans.values())
+    return as_text([*rows, *left, f"{'all':{_TYPE_WIDTH}}{''.join(cells)}"])
+
+
+def _mean_cells(scores: Sequence[Score | None]) -> str:
+    """Return the means of scores and the sample standard deviation of F1; a dash where there is none."""
+    known = [score for score in scores if score is not None]
+    if not known:
+        return f"{'–':>9} {'–':>6} {'–':>6} {'–':>7}"
+    means = [100 * statistics.mean(getattr(one, name) for one in known) for name in ("precision", "recall", "f1")]
+    spread = f"{100 * statistics.stdev(one.f1 for one in known):5.2f}" if len(known) > 1 else f"{'–':>5}"
+    return f"{means[0]:9.2f} {means[1]:6.2f} {means[2]:6.2f} ± {spread}"
+
+
+def _commonest(evaluations: Iterable[Evaluation]) -> tuple[list[str], list[str]]:
+    """Return the types to show, in order, and the line that says how many others there are, if any."""
+    support: collections.Counter[str] = collections.Counter()
+    for found in evaluations:
+        support.update({name: score.support for name, score in found.types.items()})
+    shown = sorted(name for name, _ in support.most_common(_MOST_ROWS))
+    n_left = len(support) - len(shown)
+    return shown, [f"and {counted(n_left, 'rarer type')}, which tagger eval lists"] if n_left else []
 
 
 def format_comparison(comparison: Comparison, names: tuple[str, str], what: str) -> str:

@@ -101,10 +101,14 @@ def train(
         config = with_model_dir(config, model_dir)
     with console.StopRequest() as stop:
         from tagger.cli.progress import TrainingProgress
+        from tagger.network.distributed import read_task
         from tagger.training.replacing import Replacing
 
         mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
-        with TrainingProgress(stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed) as progress:
+        is_chief = read_task().is_chief
+        with TrainingProgress(
+            stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed, is_chief=is_chief
+        ) as progress:
             listeners = _listeners(progress, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
@@ -188,11 +192,15 @@ def _end(outcome: Outcome | SeedsOutcome, config: Config, listeners: Listeners) 
 
 
 def _show_results(outcome: Outcome | SeedsOutcome, test: Evaluation | None) -> None:
-    """Show the scores of a finished training by type; those of several seeds have been shown before."""
-    from tagger.cli.reports import format_results
+    """Show the scores of a finished training by type; of several seeds, their means."""
+    from tagger.cli.reports import format_results, format_seeds_results
     from tagger.training.history import Outcome
 
-    if not isinstance(outcome, Outcome) or outcome.best is None:
+    if not isinstance(outcome, Outcome):
+        for row in format_seeds_results(outcome.sets).splitlines():
+            console.say(row)
+        return
+    if outcome.best is None:
         return
     sets = {"dev": outcome.best.dev, "test": test}
     for row in format_results({name: found for name, found in sets.items() if found is not None}).splitlines():

@@ -240,6 +240,14 @@ def _read_gold(
     return list(itertools.chain.from_iterable(parts))
 
 
+def no_sentence(layout: Layout) -> str:
+    """Return what is wrong with a file without sentences."""
+    text = "found no sentence, expected lines with a token and a tag"
+    if layout.comments is None:
+        return text
+    return f"{text}; set data.comments to none if lines that begin with {layout.comments} are not comments"
+
+
 def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int | None) -> list[Sentence]:
     with open_corpus(path) as stream:
         read = read_sentences(
@@ -247,9 +255,7 @@ def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int 
         )
         sentences = list(read)
     if not any(sentence.tokens for sentence in sentences):
-        raise DataError(
-            "found no sentence, expected lines with a token and a tag; check the file", path=shown_name(path)
-        )
+        raise DataError(no_sentence(layout) + ("" if layout.comments else "; check the file"), path=shown_name(path))
     for sentence in sentences:
         sentence.path = shown_name(path)
     return sentences

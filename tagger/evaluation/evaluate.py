@@ -255,7 +255,9 @@ def tagged_gold(
     trained = predictor.model.manifest.layout
     # CoNLL-U has other columns than most CoNLL files; whoever names columns has looked at them.
     conllu_as_it_is = trained.index_column is not None or layout.columns != trained.columns
-    with reading(_settings(predictor.model, paths, layout), note, conllu_as_it_is=conllu_as_it_is) as readers:
+    settings = _settings(predictor.model, paths, layout)
+    stored = settings.read.columns == predictor.model.manifest.conversion.get("columns")
+    with reading(settings, note, conllu_as_it_is=conllu_as_it_is, stored=stored) as readers:
         readable = readers.readable(paths)
         if readable.converted:
             require_no_features(predictor)

@@ -42,7 +42,7 @@ def training_corpus(model: Model[object], given: Sequence[str], note: Callable[[
     conversion = {**manifest.conversion, "language": manifest.language}
     if given:
         conversion.pop("format", None)  # that of the config's files
-    with reading(settings_of(conversion, manifest.labels), note) as readers:
+    with reading(settings_of(conversion, manifest.labels), note, stored=True) as readers:
         readable = readers.readable(paths)
         layout = CONVERTED if readable.converted else manifest.layout
         corpus = load_gold(readable.paths, layout, manifest.notation)

@@ -30,7 +30,7 @@ from tagger.formats.document import Document, Format, ReadOptions, WriteOptions,
 from tagger.formats.tag_reading import TaggedSentence, TagReader, refuse_doubts
 from tagger.formats.tag_writing import TagWriter
 
-_HEADER = ("document", "sentence", "token", "tag")
+_HEADER = ("document", "sentence", "token", "tag")  # as written; read as a header whatever the columns hold
 _DELIMITERS = ",;\t|"
 _SAMPLE = 50  # rows from which the delimiter and the form are taken
 _ROWS_AT_ONCE = 4096
@@ -273,8 +273,12 @@ def _form(path: Path, delimiter: str, options: ReadOptions) -> _Form | None:
     if not found.shapes:
         return None
     n = len(found.columns)
-    header = header_of(found, [column for column in options.columns.values() if isinstance(column, str)])
+    is_ours = n == len(_HEADER) and tuple(found.first_fields) == _HEADER
+    asked = [column for column in options.columns.values() if isinstance(column, str)]
+    header = _HEADER if is_ours else header_of(found, asked)
     given = by_index(path, options.columns, header or found.first_fields)
+    if is_ours:
+        given = {"token": _HEADER.index("token"), "tag": _HEADER.index("tag"), **given}
     if not header:
         header, given = _header_of_sentences(found, given)
     numbered = not header and any(map(_NUMBERED.fullmatch, found.columns[0])) and n > 1

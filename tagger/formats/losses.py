@@ -15,13 +15,9 @@ def has_plain_tags(document: Document) -> bool:
 
 
 def has_text_outside(document: Document) -> bool:
-    """Return whether a text has anything but blanks outside its tokens."""
-    end = 0
-    for token in document.tokens:
-        if document.text[end : token.start].strip():
-            return True
-        end = token.end
-    return bool(document.text[end:].strip())
+    """Return whether a text has anything but blanks outside its tokens, which never overlap."""
+    inside = "".join([document.text[token.start : token.end] for token in document.tokens])
+    return "".join(document.text.split()) != "".join(inside.split())
 
 
 _LOSSES: dict[str, Callable[[Document], bool]] = {

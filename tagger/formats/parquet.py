@@ -82,6 +82,13 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
         yield from read_tags(drafts, options)
 
 
+def names_of_columns(path: Path) -> list[str]:
+    """Return the names of the columns of a file."""
+    library = _library()
+    with _errors(path), library.ParquetFile(path) as file:
+        return list(file.schema_arrow.names)
+
+
 def _names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
     """Return the names of tags that the schema gives, by column."""
     try:

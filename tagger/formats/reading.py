@@ -17,6 +17,7 @@ from tagger.formats import conll, conllu, text
 from tagger.formats.convert import NO_SUCH_TYPE, Settings, convert
 from tagger.formats.document import ReadOptions
 from tagger.formats.registry import guess_source, named
+from tagger.formats.shared_columns import columns_of, require_known
 from tagger.formats.tokenizing import tokenizing
 
 # Formats that are read as they are: `corpus` knows their columns, and keeps their bytes.
@@ -65,6 +66,12 @@ class Readers:
         settings: the settings for converting them.
         note: called with what was converted, and what of it could not be kept.
         as_they_are: the names of the formats that are not converted.
+        together: the files of one config. If they have several formats, each is read with those of the columns in
+            `settings` that it has.
+        stored: whether the columns in `settings` are those of a model, whose files may have had another format.
+
+    Raises:
+        DataError: a name of a column is in none of the files.
     """
 
     def __init__(
@@ -73,9 +80,28 @@ class Readers:
         settings: Settings,
         note: Callable[[str], None],
         as_they_are: Collection[str] = _READ_AS_THEY_ARE,
+        *,
+        together: Collection[Files] = (),
+        stored: bool = False,
     ) -> None:
         self._files, self._settings, self._note, self._as_they_are = files, settings, note, as_they_are
         self._names: dict[str, str] = {}  # converted file → the name for messages
+        self._shares_columns = stored
+        if settings.read.columns and together:
+            self._share_columns([path for files in together for path in files_of(files)])
+
+    def _share_columns(self, paths: Collection[str]) -> None:
+        formats = {path: self._format_of(path) for path in paths}
+        self._shares_columns = len(set(formats.values())) > 1
+        if self._shares_columns:
+            require_known(self._settings.read.columns, [self.columns(path) for path in formats], list(formats))
+
+    def columns(self, path: str) -> Mapping[str, int | str]:
+        """Return the columns of the settings that a file has, if the settings are for files of several formats."""
+        read = self._settings.read
+        if not self._shares_columns:
+            return read.columns
+        return columns_of(read.columns, path, self._format_of(path) or conll.FORMAT.name, read.encoding)
 
     def readable(self, paths: Files) -> Readable:
         """Convert files that are not CoNLL.
@@ -129,6 +155,7 @@ class Readers:
         lines: list[str] = []
         settings = dataclasses.replace(
             self._settings,
+            read=dataclasses.replace(self._settings.read, columns=self.columns(path)),
             source=name,
             target=conll.FORMAT.name,
             tokenize=tokenizing(self._settings.read.language, lines.append),
@@ -152,6 +179,8 @@ def reading(
     note: Callable[[str], None] = lambda text: None,
     *,
     conllu_as_it_is: bool = True,
+    together: Collection[Files] = (),
+    stored: bool = False,
 ) -> Iterator[Readers]:
     """Return what makes files readable; the converted ones are removed at the end, so that everything must be read.
 
@@ -159,13 +188,14 @@ def reading(
         settings: the settings for converting files: their format, how to read it, and what to do with spans.
         note: called with what was converted, and what of it could not be kept.
         conllu_as_it_is: whether CoNLL-U is read by its columns, as CoNLL is, and not converted.
+        together, stored: as for `Readers`.
 
     Raises:
         DataError: as the body does, with the names of the user's files.
     """
     with contextlib.ExitStack() as files:
         as_they_are = _READ_AS_THEY_ARE if conllu_as_it_is else (conll.FORMAT.name,)
-        readers = Readers(files, settings or Settings(), note, as_they_are)
+        readers = Readers(files, settings or Settings(), note, as_they_are, together=together, stored=stored)
         try:
             yield readers
         except TaggerError as error:

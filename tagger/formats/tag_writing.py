@@ -15,7 +15,7 @@ from tagger.corpus.gold import tags_in
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, UNTYPED, Span, tags_from_spans
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions
-from tagger.formats.losses import has_plain_tags
+from tagger.formats.losses import has_plain_tags, has_text_outside
 from tagger.formats.tokens import Tokens, in_tokens
 from tagger.wording import listed
 
@@ -129,6 +129,8 @@ class TagWriter:
         self._settle(document)
         if any(span.probability is not None for span in document.spans):
             self._say(document, "probability", "the probabilities of spans are not kept")
+        if has_text_outside(document):
+            self._say(document, "outside", "characters outside tokens are not kept")
 
         def unfit(span: DocumentSpan) -> None:
             raise self._unfitted(document, span)

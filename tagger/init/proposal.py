@@ -16,7 +16,7 @@ from tagger.errors import DataError
 from tagger.init.columns_shown import columns_shown
 from tagger.init.recipe import recipe
 from tagger.init.roles import Roles
-from tagger.training.corpora import Corpora, load_corpora
+from tagger.training.corpora import Corpora, files_in, load_corpora
 from tagger.training.schedule import schedule_of
 from tagger.wording import counted
 
@@ -52,9 +52,7 @@ class Proposal:
     @property
     def files(self) -> list[str]:
         """The paths of all files that are read."""
-        data = self.config.data
-        of_roles = [files for files in (data.train, data.dev, data.test) if isinstance(files, str | list)]
-        return [path for files in of_roles for path in files_of(files)]
+        return [path for files in files_in(self.config.data) for path in files_of(files)]
 
 
 def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell) -> Proposal:

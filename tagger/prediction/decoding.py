@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.corpus.transitions import ILLEGAL, Transitions
+from tagger.prediction.products import Products, are_narrow
 
 Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
@@ -185,10 +186,14 @@ def tag_probabilities(
         transitions: the transitions with which the tags were decoded.
     """
     if transitions is not None and transitions.learned:
-        probabilities = marginals(logits, lengths, transitions)
-        return np.take_along_axis(probabilities, tag_ids[..., None], axis=-1)[..., 0].astype(np.float32)
+        return chosen_of(marginals(logits, lengths, transitions), tag_ids)
     chosen: Logits = np.take_along_axis(log_softmax(logits), tag_ids[..., None], axis=-1)[..., 0]
     return np.exp(chosen)
+
+
+def chosen_of(probabilities: _Doubles, tag_ids: npt.NDArray[np.intp]) -> Probabilities:
+    """Return the probability of each chosen tag, [B, T], out of those of all tags, [B, T, K]."""
+    return np.take_along_axis(probabilities, tag_ids[..., None], axis=-1)[..., 0].astype(np.float32)
 
 
 def losses_of(
@@ -257,10 +262,7 @@ def marginals(
     # Values at padding may be anything, even NaN.
     emissions = np.where(mask[..., None], logits, 0.0).astype(np.float64)
     emissions -= emissions.max(axis=-1, keepdims=True)
-    arrays = (transitions.transition, transitions.start, transitions.end)
-    largest = max(np.abs(a[legal]).max(initial=0.0) for a, legal in zip(arrays, transitions.legal, strict=True))
-    spread = transitions.spread
-    narrow = (2.0 * largest - emissions.min(axis=(1, 2)) <= spread.widest) & (lengths >= spread.shortest)
+    narrow = are_narrow(emissions, lengths, transitions)
     result = np.zeros(logits.shape)
     for rows, compute, numbers in (
         (np.flatnonzero(narrow), _by_products, 8 * n_steps * n_tags),
@@ -277,18 +279,7 @@ def marginals(
 
 def _by_products(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:
     """Return the marginals [T, B, K] of emissions [B, T, K] for which no product of probabilities can underflow."""
-    both, order = _both_ways(emissions, lengths)
-    likely = np.exp(both) * transitions.spread.used
-    factors = np.exp([transitions.transition, transitions.transition.T])  # [2, K, K]
-    arrived = np.empty_like(likely)  # [T, 2, B, K]: at each step, the sum over all paths of the steps before it
-    arrived[0] = np.exp([transitions.start, transitions.end])[:, None]
-    for t in range(len(likely) - 1):
-        here = arrived[t] * likely[t]
-        here /= here.max(axis=-1, keepdims=True)
-        np.matmul(here, factors, out=arrived[t + 1])
-    through = arrived[:, 0] * likely[:, 0] * arrived[order, 1, np.arange(len(lengths))]
-    result: _Doubles = through / through.sum(axis=-1, keepdims=True)
-    return result
+    return Products(emissions, lengths, transitions).marginals()
 
 
 def _by_logarithms(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:

@@ -114,13 +114,14 @@ class TaggedDocuments:
     Args:
         path: the name of the stream in messages.
         found: turns tags into spans.
+        n_best: whether the documents have the field `nbest`.
 
     Attributes:
         n_empty: the number of tokens without a character, which are not part of the documents.
     """
 
-    def __init__(self, path: str, found: Found) -> None:
-        self.n_empty = 0
+    def __init__(self, path: str, found: Found, *, n_best: bool = False) -> None:
+        self.n_empty, self._n_best = 0, n_best
         self._path, self._found = path, found
         self._sentences: list[tuple[list[str], TaggedSentence]] = []
         self._inside, self._line = False, 0  # whether a -DOCSTART- line has been read, and where the document begins
@@ -181,6 +182,6 @@ class TaggedDocuments:
             text=text,
             spans=tuple(spans),
             sentences=tuple(placed),
-            fields={N_BEST: n_best} if any(n_best) else {},
+            fields={N_BEST: n_best} if self._n_best else {},
             place=Place(self._path, self._line),
         )

@@ -24,7 +24,7 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Logits, decode, losses_of, n_best_paths, tag_probabilities
+from tagger.prediction.decoding import Logits, chosen_of, decode, losses_of, n_best_paths, tag_probabilities
 from tagger.prediction.lattice import Lattice, SpanRules
 from tagger.prediction.windows import context_of, windows
 
@@ -269,17 +269,20 @@ class Predictor:
         if temperature != 1.0:
             logits = logits / np.float32(temperature)
             transitions = transitions and transitions.scaled(1 / temperature)
-        chosen = tag_probabilities(logits, lengths, tag_ids, transitions)
+        lattice = Lattice(logits, lengths, transitions) if spans or n_best else None
+        if lattice is not None and transitions is not None and transitions.learned:
+            chosen = chosen_of(lattice.marginals(), tag_ids)
+        else:
+            chosen = tag_probabilities(logits, lengths, tag_ids, transitions)
         of_tags = [row[:n].tolist() for row, n in zip(chosen, lengths.tolist(), strict=True)]
-        if not (spans or n_best):
+        if lattice is None:
             changes = zip(tagged, of_tags, strict=True)
             return [dataclasses.replace(one, probabilities=values) for one, values in changes]
-        lattice = Lattice(logits, lengths, transitions)
         found = [spans_from_tags(one.tags) if self._rules else [] for one in tagged]
         rows = [row for row, of_it in enumerate(found) for _ in of_it]
         flat = [span for of_it in found for span in of_it]
         of_spans = iter(self._of_spans(lattice, rows, flat, calibrated=calibrated))
-        of_sentences = np.exp(lattice.log_probabilities(tag_ids)).tolist()
+        of_sentences = _exponentials(lattice.log_probabilities(tag_ids))
         best = self._alternatives(logits, lengths, transitions, lattice, n_best) if n_best else [[] for _ in tagged]
         return [
             dataclasses.replace(
@@ -298,6 +301,7 @@ class Predictor:
             return []
         starts, ends, types = [one.start for one in spans], [one.end for one in spans], [one.type for one in spans]
         found = lattice.span_probabilities(self._rules, rows, starts, ends, types)
+        found = found.astype(np.float32).astype(np.float64)  # without the bits that depend on the batch
         if calibrated and self._curve is not None:
             found = np.interp(found, *self._curve)
         probabilities: list[float] = found.tolist()
@@ -316,7 +320,7 @@ class Predictor:
         return [
             [
                 Alternative(self._to_file(self._tags.decode(path)), probability)
-                for path, probability in zip(paths, np.exp(np.minimum(sums - total, 0.0)).tolist(), strict=True)
+                for path, probability in zip(paths, _exponentials(np.minimum(sums - total, 0.0)), strict=True)
             ]
             for (paths, sums), total in zip(
                 n_best_paths(logits, lengths, rules, n_best), lattice.log_total, strict=True
@@ -398,6 +402,12 @@ def _columns(sentences: Sequence[Tokens], features: Sequence[Columns] | None) ->
     if features is None:
         return [[tokens] for tokens in sentences]
     return [[tokens, *columns] for tokens, columns in zip(sentences, features, strict=True)]
+
+
+def _exponentials(logarithms: npt.NDArray[np.float64]) -> list[float]:
+    """Return probabilities of logarithms, without the bits that depend on the other sentences of a batch."""
+    probabilities: list[float] = np.exp(logarithms.astype(np.float32).astype(np.float64)).tolist()
+    return probabilities
 
 
 def _losses(

@@ -14,6 +14,7 @@ import importlib.util
 import re
 import sys
 import types
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _FILLED = re.compile(r"\S+")
 # The time of spaCy's rules grows with the square of the signs at the edges of a word, and no word is so long.
 _LONGEST = 1000
+_MOST_SIGNS = 32  # brackets, emoji or quotes in a row that the rules get at once
+_SIGNS = re.compile(rf"[^\w\s]{{{_MOST_SIGNS + 1},}}")
+# The rules cut off each of the former, and one or two of the latter; dots and dashes may be parts of longer tokens.
+_SINGLE, _SINGLE_CATEGORIES = frozenset("()[]{}?!,"), frozenset(("Ps", "Pe", "So"))
+_QUOTES, _QUOTE_CATEGORIES = frozenset("\"'"), frozenset(("Pi", "Pf"))
 _MOST_STRINGS = 500_000  # spaCy remembers each distinct token; it starts over when there are so many
 # spaCy's rule cuts words at all of these; in the Penn Treebank, and nearly everywhere else, a hyphen is part of a word.
 _ALL_DASHES, _DASHES = "(?:-|–|—|--|---|——|~)", "(?:–|—|--|---|——)"
@@ -121,13 +127,25 @@ def load_tokenizer(language: str) -> Tokenizer:
         DataError: there is no such language, or the libraries are not installed.
     """
     sentencex = _library("sentencex")
-    known = languages()
-    if language not in known:
-        near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise DataError(f"data.language: found {language!r}, expected one of {', '.join(known)}{meant}")
+    unknown = unknown_language(language)
+    if unknown is not None:
+        raise DataError(f"data.language: {unknown}")
     name, cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
     return Tokenizer(name, language, cut, lambda text: list(sentencex.segment(language, text)))
+
+
+def unknown_language(language: str) -> str | None:
+    """Return what is wrong with the name of a language, or None if a tokenizer can be loaded for it.
+
+    Raises:
+        DataError: the libraries are not installed.
+    """
+    known = languages()
+    if language in known:
+        return None
+    near = difflib.get_close_matches(language.casefold().partition("-")[0], known, n=3)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"found {language!r}, expected one of {', '.join(known)}{meant}"
 
 
 def _missing(name: str) -> DataError:
@@ -216,11 +234,32 @@ class _SpacyRules:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of pieces of a text in which no run of other characters than blanks is longer than a limit."""
-    start = 0
+    """Yield the places of pieces of a text that the rules cut in a time that grows with its length.
+
+    No run of other characters than blanks is longer than a limit, and no run of signs that are tokens of their own.
+    """
+    cuts: set[int] = set()
     if len(text) > _LONGEST:
         for match in _FILLED.finditer(text):
-            for end in range(match.start() + _LONGEST, match.end(), _LONGEST):
-                yield start, end
-                start = end
+            cuts.update(range(match.start() + _LONGEST, match.end(), _LONGEST))
+    for match in _SIGNS.finditer(text):
+        cuts.update(_between_signs(text, match.start(), match.end()))
+    start = 0
+    for end in sorted(cuts):
+        yield start, end
+        start = end
     yield start, len(text)
+
+
+def _between_signs(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield places in a run of signs so that no run of brackets, emoji and quotes is much longer than the limit."""
+    n, after_single = 0, False
+    for i in range(start, end):
+        single = text[i] in _SINGLE or unicodedata.category(text[i]) in _SINGLE_CATEGORIES
+        if not single and text[i] not in _QUOTES and unicodedata.category(text[i]) not in _QUOTE_CATEGORIES:
+            n = 0
+            continue
+        if n >= _MOST_SIGNS and (single or after_single):
+            yield i
+            n = 0
+        n, after_single = n + 1, single

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tagger.check.plausibility import require_plausible, stop_or_warn
@@ -22,7 +22,7 @@ from tagger.corpus.dataset import (
 )
 from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
-from tagger.corpus.lines import Files, names_of
+from tagger.corpus.lines import Files, files_of, names_of
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
@@ -65,7 +65,8 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell, rows: Rows
         seed: decides which sentences are held out if `data.dev` is a fraction.
         rows: the sentences to use; None for all.
     """
-    with reading(settings_of(data.conversion | {"language": data.language}, data.labels.rules()), note) as readers:
+    settings = settings_of(data.conversion | {"language": data.language}, data.labels.rules())
+    with reading(settings, note, together=files_in(data)) as readers:
 
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
@@ -84,7 +85,7 @@ def _named(corpus: Corpus, readers: Readers) -> Corpus:
 
 def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell, rows: Rows | None = None) -> Corpora:
     readable = readers.readable(data.train)
-    found = _load_train(data, readable, note, warn)
+    found = _load_train(data, readable, readers, note, warn)
     _refuse_unknown_labels(data, found.train, warn)
     train, layout, notation = _with_labels(data, found.train, "train", note), found.layout, found.notation
     conll = None if readable.converted else layout
@@ -144,7 +145,7 @@ def _load_other(
     readable = readers.readable(paths)
     other = CONVERTED if readable.converted else layout
     if other is None:
-        other = detect_layouts(readable.paths, requested_layout(data)).layout
+        other = detect_layouts(readable.paths, requested_layout(data, readers.columns(files_of(paths)[0]))).layout
     corpus = load_gold(readable.paths, other, notation)
     if name == "dev":
         note(f"dev: {_describe(corpus)}")
@@ -154,9 +155,11 @@ def _load_other(
     return corpus
 
 
-def _load_train(data: DataConfig, readable: Readable, note: Tell, warn: Tell) -> Corpora:
+def _load_train(data: DataConfig, readable: Readable, readers: Readers, note: Tell, warn: Tell) -> Corpora:
     """Read the training set, and say how it was read."""
-    requested = Requested(delimiter="tab", comments="none") if readable.converted else requested_layout(data)
+    requested = Requested(delimiter="tab", comments="none")
+    if not readable.converted:
+        requested = requested_layout(data, readers.columns(files_of(data.train)[0]))
     # Spans are converted to IOB2, whatever the scheme of the original.
     scheme = "auto" if readable.converted and data.scheme != NO_SCHEME else data.scheme
     detected = detect_layouts(readable.paths, requested)
@@ -234,10 +237,19 @@ def _refuse_empty_tokens(train: Corpus, layout: Layout, warn: Tell) -> None:
     warn(f"{path}:{line}: {found}, the first one here; tagger check lists them")
 
 
-def requested_layout(data: DataConfig) -> Requested:
-    """Return the settings of the config that say how to read the training file."""
+def files_in(data: DataConfig) -> list[Files]:
+    """Return the files of a config: train, then dev and test, as far as they are files."""
+    return [files for files in (data.train, data.dev, data.test) if isinstance(files, str | list)]
+
+
+def requested_layout(data: DataConfig, columns: Mapping[str, int | str] | None = None) -> Requested:
+    """Return the settings of the config that say how to read a file.
+
+    Args:
+        columns: those of the columns that the file has; None for all of them.
+    """
     return Requested(
-        columns=data.columns,
+        columns=data.columns if columns is None else columns,
         delimiter=data.delimiter,
         comments=data.comments,
         encoding=data.encoding,

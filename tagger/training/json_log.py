@@ -161,6 +161,7 @@ class JsonLog(Log):
             if not path.parent.is_dir() or path.is_dir():
                 raise FileNotFoundError(0, "it is a directory" if path.is_dir() else "its directory does not exist")
             content = path.read_bytes() if path.is_file() else b""
+            _try_to_write(path)
         except OSError as error:
             raise self._unusable(error) from None
         whole, _, rest = content.rpartition(b"\n")  # a killed training may leave a part of a line
@@ -199,6 +200,18 @@ class JsonLog(Log):
             f"--log-json: {self._target}:{line}: found a line that is not part of a log, expected a new file or a log"
             " of tagger train; choose another name"
         )
+
+
+def _try_to_write(path: Path) -> None:
+    """Raise OSError if a file cannot be written; it is left as it is, and a new one is removed again.
+
+    A pipe or a device is not touched, because opening it might wait or do something.
+    """
+    if path.is_file():
+        path.open("r+b").close()
+    elif not path.exists():
+        path.open("ab").close()
+        Path(os.path.realpath(path)).unlink()
 
 
 def _event_of(line: bytes) -> dict[str, Any] | None:

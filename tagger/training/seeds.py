@@ -142,8 +142,8 @@ def train_seeds(
 
 def _runs_of(state: State, checkpoints: Checkpoints) -> list[SeedRun]:
     try:
-        return [SeedRun(**run) for run in state.record["runs"]]
-    except (TypeError, LookupError) as error:
+        return [SeedRun.from_json(run) for run in state.record["runs"]]
+    except (TypeError, LookupError, AttributeError) as error:
         raise ConfigError(
             f"--resume: the state in {checkpoints.directory} is not a state of a training with --seeds: {error}; delete"
             " that directory and give the same command again"
@@ -336,7 +336,8 @@ class _Seeds:
             self._listener.end(outcome, None)
             return None, outcome.stopped
         model = _sha256(directory / MANIFEST)
-        run = SeedRun(seed, outcome.best.epoch, float(outcome.best.dev_score or 0), None, model)
+        best = outcome.best
+        run = SeedRun(seed, best.epoch, float(best.dev_score or 0), None, model, on_dev=best.dev)
         if outcome.stopped:
             self._listener.end(outcome, None)
             return run, True
@@ -345,7 +346,7 @@ class _Seeds:
         except Stopped:
             return run, True
         self._listener.end(outcome, scored)
-        run = dataclasses.replace(run, test=None if scored is None else scored.score)
+        run = dataclasses.replace(run, test=None if scored is None else scored.score, on_test=scored)
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
         self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
         return run, False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from tagger.evaluation.scores import Evaluation
 from tagger.training.history import NO_MODEL
 
 
@@ -19,6 +21,7 @@ class SeedRun:
         epoch: the best epoch, from 1.
         dev, test: F1 (accuracy where that decides) as fractions; `test` is None without a test file.
         model: SHA-256 of the model's manifest, which holds the hashes of all its other files.
+        on_dev, on_test: all scores on the two sets; None without the set, and in states that are older than these.
     """
 
     seed: int
@@ -26,6 +29,17 @@ class SeedRun:
     dev: float
     test: float | None
     model: str = dataclasses.field(compare=False)  # the history in the model has timings
+    on_dev: Evaluation | None = None
+    on_test: Evaluation | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SeedRun:
+        """Build a result from the values that a state stores."""
+        sets = {
+            name: Evaluation.from_values(found) if (found := values.get(name)) else None
+            for name in ("on_dev", "on_test")
+        }
+        return cls(**{**values, **sets})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +61,13 @@ class SeedsOutcome:
     stopped: bool
     not_replaced: bool = False
     previous: Path | None = None
+
+    @property
+    def sets(self) -> dict[str, list[Evaluation]]:
+        """The scores of all finished seeds on dev and test, without a set that some of them lack."""
+        found = {"dev": [run.on_dev for run in self.runs], "test": [run.on_test for run in self.runs]}
+        complete = {name: [one for one in of_set if one is not None] for name, of_set in found.items()}
+        return {name: of_set for name, of_set in complete.items() if of_set and len(of_set) == len(self.runs)}
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""

@@ -68,7 +68,9 @@ def test_check_warns_with_a_language_only(tmp_path: Path) -> None:
     done = run_tagger("check", str(path), "--language", "en")
     assert "warning: 20 of 100 tokens (20.0 %) are cut differently by spaCy en" in done.output.decode()
     done = run_tagger("check", str(path), "--language", "enn")
-    assert "language: found 'enn'" in done.output.decode()
+    assert done.exit_code == 1
+    assert done.first_error.startswith("error: --language: found 'enn', expected one of af, ")
+    assert done.output == b""
     config = tmp_path / "a.yaml"
     config.write_text("data: {train: a.conll, language: en}\n")
     assert "cut differently" in run_tagger("check", "--config", str(config)).output.decode()

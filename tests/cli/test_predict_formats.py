@@ -249,6 +249,17 @@ def test_nbest_in_json_lines() -> None:
     assert first["probability"] > second["probability"] > 0
 
 
+@pytest.mark.parametrize("text", ["-DOCSTART-\tO\n\n-DOCSTART-\tO\n", "-DOCSTART-\tO\n\n\tO\n\n-DOCSTART-\tO\n"])
+def test_nbest_is_there_for_documents_without_sentences(text: str) -> None:
+    output, _ = predict(text, "--nbest", "2", "--format", "jsonl")
+    assert [json.loads(line)["nbest"] for line in output.splitlines()] == [[], []]
+
+
+def test_without_nbest_there_is_no_such_key() -> None:
+    output, _ = predict("EU\tO\n", "--format", "jsonl")
+    assert "nbest" not in json.loads(output)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -10,7 +10,7 @@ import pytest
 from helpers import run_tagger
 
 from tagger.cli.commands import cli
-from tagger.cli.reports import format_comparison, format_report, format_results
+from tagger.cli.reports import format_comparison, format_report, format_results, format_seeds_results
 from tagger.evaluation.scores import Evaluation, Score
 from tagger.evaluation.significance import Comparison
 
@@ -30,6 +30,19 @@ def test_results_show_dev_and_test_side_by_side() -> None:
         "PER                0.00   0.00   0.00       3        –      –      –       0",
         "all               50.00  25.00  33.33       7    50.00  25.00  33.33       7",
     ]
+
+
+def test_results_of_several_seeds_are_means_with_the_standard_deviation_of_f1() -> None:
+    first = an_evaluation({"LOC": Score(1.0, 0.5, 0.5, 4), "PER": Score(0.5, 0.5, 0.5, 3)})
+    second = an_evaluation({"LOC": Score(0.5, 0.5, 0.6, 5)})
+    assert format_seeds_results({"dev": [first, second], "test": [second, second]}).splitlines() == [
+        "means             dev P      R     F1 ± sd      test P      R     F1 ± sd",
+        "LOC               75.00  50.00  55.00 ±  7.07    50.00  50.00  60.00 ±  0.00",
+        "PER               50.00  50.00  50.00 ±     –        –      –      –       –",
+        "all               50.00  25.00  33.33 ±  0.00    50.00  25.00  33.33 ±  0.00",
+    ]
+    assert format_seeds_results({"dev": [Evaluation(None, None, {}, 0.9876, 1, 100)] * 2}) == ""
+    assert format_seeds_results({}) == ""
 
 
 def test_results_of_plain_tags_are_accuracies() -> None:
@@ -52,6 +65,7 @@ def test_tables_fit_in_80_columns_whatever_a_type_or_a_model_is_called(name: str
     tables = [
         format_report(found),
         format_results({"dev": found, "test": found}),
+        format_seeds_results({"dev": [found, found], "test": [found, found]}),
         format_comparison(comparison, (name, f"models/{name}"), "accuracy"),
     ]
     for table in tables:

@@ -189,7 +189,17 @@ def test_a_dev_file_is_read_in_the_training_files_notation(corpus_file: Path) ->
     assert load_gold(corpus_file, Layout(), Notation(scheme=NO_SCHEME)).tags == [["PER", "0"]]
 
 
-@pytest.mark.parametrize("data", ["", "\n\n", "# only a comment\n", "-DOCSTART- O\n\n"])
+def test_a_file_of_nothing_but_comments_is_refused_with_what_to_do_if_they_are_tokens(corpus_file: Path) -> None:
+    for data in ("# only a comment\n", "# B-PER\n# O\n\n# O\n# B-LOC\n"):
+        with pytest.raises(DataError) as caught:
+            load(corpus_file, data)
+        assert caught.value.message == (
+            f"{corpus_file}: found no sentence, expected lines with a token and a tag; set data.comments to none if lines"
+            " that begin with # are not comments"
+        )
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", "-DOCSTART- O\n\n"])
 def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> None:
     with pytest.raises(DataError) as caught:
         load(corpus_file, data)

@@ -155,6 +155,19 @@ def test_what_a_config_says_of_conll_is_not_said_of_other_formats(
             assert (found["f1"], found["types"]["ORG"]["support"], found["tokens"]) == (1.0, 1, 2), name
 
 
+def test_names_of_columns_in_the_training_files_are_for_the_files_that_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("n,Wort,x,Art\n1,EU,1,B-ORG\n1,x,2,O\n")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["EU", "x"], "ner_tags": ["B-ORG", "O"]}) + "\n")
+    manifest = stub_manifest(conversion={"columns": {"token": "Wort", "tag": "Art"}})
+    for name in ("a.csv", "a.jsonl"):
+        with stub_models(lambda _: stub_predictor(manifest)):
+            found = json.loads(run_tagger("eval", name, "--model", "m", "--json").output)
+        assert (found["f1"], found["tokens"]) == (1.0, 2), name
+
+
 def test_a_model_with_feature_columns_refuses_files_without_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,19 @@ def test_rows_without_a_token_are_reported(tmp_path: Path) -> None:
     assert [(report.kind, report.line) for report in reports] == [("no-token", 3)]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    ["1,1,tag,tag\n1,1,document,tag\n", "document,1,token,document\n", "1,1,token,O\n1,1,sentence,B-PER\n"],
+)
+def test_our_own_header_is_a_header_whatever_the_columns_hold(tmp_path: Path, rows: str) -> None:
+    notes: list[str] = []
+    (found,), reports = read_text(tmp_path, f"document,sentence,token,tag\n{rows}", note=notes.append, scheme="none")
+    expected = [row.split(",")[2:] for row in rows.splitlines()]
+    assert [[found.covered(token), token.tag] for token in found.tokens] == expected
+    assert notes[0] == "columns: token 2 token, tag 3 tag, sentence 1 sentence, document 0 document"
+    assert reports == []
+
+
 def test_an_empty_file_has_no_documents(tmp_path: Path) -> None:
     assert read_text(tmp_path, "") == ([], [])
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import DataError
-from tagger.formats.document import Document, DocumentSpan, DocumentToken
-from tagger.formats.tag_writing import span_tags, tags_of
+from tagger.formats.document import Document, DocumentSpan, DocumentToken, WriteOptions
+from tagger.formats.tag_writing import TagWriter, span_tags, tags_of
 
 
 @given(documents(tokens=True), st.sampled_from(list(SCHEMES)))
@@ -45,3 +45,21 @@ def test_spans_need_a_scheme_of_spans() -> None:
 def test_a_token_without_a_plain_tag_among_others_gets_a_filler() -> None:
     document = Document(text="a b", sentences=((DocumentToken(0, 1, "X"), DocumentToken(2, 3)),))
     assert tags_of(document, "IOB2", pytest.fail) == [["X", "_"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a b", []),
+        (" a\n b ", []),
+        ("a - b", ["characters outside tokens are not kept"]),
+        ("a b!", ["characters outside tokens are not kept"]),
+    ],
+)
+def test_text_outside_tokens_is_reported(text: str, said: list[str]) -> None:
+    a, b = text.index("a"), text.index("b")
+    document = Document(text=text, sentences=((DocumentToken(a, a + 1), DocumentToken(b, b + 1)),))
+    reports: list[str] = []
+    writer = TagWriter(WriteOptions(report=lambda error: reports.append(str(error))))
+    assert [sentence.tokens for sentence in writer.sentences(document)] == [["a", "b"]]
+    assert reports == said

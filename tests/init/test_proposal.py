@@ -163,6 +163,16 @@ def test_another_format_is_read_too() -> None:
     assert keys(proposed("train.jsonl")) == {"model.decoder": "crf"}
 
 
+def test_a_format_and_a_language_are_written_where_they_were_named_and_not_where_they_were_guessed() -> None:
+    rows = "".join('{"tokens": ["Anna", "ruft", "an"], "tags": ["B-PER", "O", "O"]}\n' for _ in range(20))
+    Path("train.jsonl").write_text(rows)
+    found = proposed("train.jsonl", settings=("data.format=jsonl", "data.language=de"))
+    assert keys(found) == {"data.format": "jsonl", "data.language": "de", "model.decoder": "crf"}
+    text = config_text(found, Path.cwd(), "title")
+    assert "  format: jsonl\n" in text
+    assert "  language: de\n" in text
+
+
 def test_english_text_gets_the_vectors_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     from tagger.vectors.table import Vectors
 

@@ -120,6 +120,9 @@ def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpu
     assert "WARNING" not in done.stderr
     assert "worker 0: 2 replicas; each batch of 4 sentences is divided among them" in done.stderr
     assert "worker 1: the model is written by the chief worker" in done.stderr
+    shown = [line.partition(": ")[::2] for line in done.stderr.splitlines()]
+    assert {worker for worker, line in shown if re.match("epoch |network |data  ", line)} == {"worker 0"}
+    assert [worker for worker, line in shown if line == "the chief worker shows the progress"] == ["worker 1"]
     assert sorted(path.name for path in corpus.iterdir()) == [
         ".tagger-model", "config.yaml", "train.conll", "two", "two.training",
     ]  # fmt: skip
@@ -150,9 +153,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
 ) -> None:
     endless = ["--set=training.epochs=1000000", "--set=training.patience=null"]
     first, second = workers = start_workers(corpus, endless, endless)
-    for line in second.stderr or ():
-        if line.startswith("epoch   2 "):
-            break
+    wait_for_epoch(first, "2 ")
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == codes, errors
@@ -164,11 +165,19 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     assert "model of epoch " in errors[0]
     # Only the chief wrote a state. The workers compare their weights after the next epoch.
     first, second = workers = start_workers(corpus, [*endless, "--resume"], [*endless, "--resume"])
-    begun = list(itertools.takewhile(lambda line: not line.startswith("epoch "), second.stderr or ()))
+    begun = list(itertools.takewhile(lambda line: not line.startswith("the chief worker "), second.stderr or ()))
     assert any(re.match(r"continuing in epoch [2-9]\d*, after \d+ steps of it", line) for line in begun), begun
+    wait_for_epoch(first)
     first.send_signal(number)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == codes, errors
+
+
+def wait_for_epoch(chief: subprocess.Popen[str], number: str = "") -> None:
+    """Read what the chief shows, which alone shows the epochs, up to the end of one of them."""
+    for line in chief.stderr or ():
+        if re.match(rf"epoch +{number}", line):
+            return
 
 
 def start_workers(folder: Path, *arguments: list[str]) -> list[subprocess.Popen[str]]:

@@ -10,6 +10,8 @@ from tagger.corpus.schemes import Span, spans_from_tags
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.prediction.decoding import log_softmax, losses_of, marginals
 from tagger.prediction.lattice import Lattice, SpanRules
+from tagger.prediction.logarithms import Logarithms
+from tagger.prediction.products import are_narrow
 
 LENGTHS = np.array([5, 1, 2, 4, 5, 3], np.int32)
 
@@ -47,6 +49,56 @@ def test_all_spans_of_ragged_sentences(scheme: str, kind: str, scale: float) -> 
     np.testing.assert_allclose(found, list(expected.values()), rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(lattice.marginals(), token_marginals, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(lattice.log_probabilities(chosen), log_chosen, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "IOBES"])
+def test_narrow_and_wide_sentences_of_one_batch(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sentence is summed in the way that fits it, and products of many spans are computed in slices."""
+    monkeypatch.setattr("tagger.prediction.products._MOST_MULTIPLICATIONS", 1)
+    tags, transitions = TAGS[scheme], learned(TAGS[scheme], scheme, 7)
+    logits = np.random.default_rng(7).normal(size=(len(LENGTHS), 5, len(tags))).astype(np.float32)
+    logits[[1, 3, 4]] *= 2000.0
+    emissions = np.where(np.arange(5)[:, None] < LENGTHS[:, None, None], logits, 0.0).astype(np.float64)
+    emissions -= emissions.max(axis=-1, keepdims=True)
+    narrow = are_narrow(emissions, LENGTHS, transitions)
+    assert narrow.tolist().count(True) in (2, 3)
+    assert not narrow[[3, 4]].any()
+    spans = [
+        (row, start, end, name)
+        for row, n in enumerate(LENGTHS.tolist())
+        for start in range(n)
+        for end in range(start + 1, n + 1)
+        for name in "ab"
+    ]
+    rows, starts, ends, types = zip(*spans, strict=True)
+    rules = SpanRules.of(tags)
+    found = Lattice(logits, LENGTHS, transitions).span_probabilities(rules, rows, starts, ends, types)
+    for (row, start, end, name), probability in zip(spans, found.tolist(), strict=True):
+        paths = all_paths(logits[row, : LENGTHS[row]], transitions)
+        has_it = [Span(name, start, end) in spans_from_tags([tags[i] for i in path]) for path in paths.tags.tolist()]
+        assert probability == pytest.approx(paths.probabilities[has_it].sum(), rel=1e-6, abs=1e-12)
+
+
+def test_a_long_sentence_neither_underflows_nor_overflows() -> None:
+    """Both ways of summing agree on a span as long as the sentence, whose product is far below the smallest number."""
+    tags, n = TAGS["IOB2"], 3000
+    logits = (np.random.default_rng(3).normal(size=(1, n, len(tags))) * 3).astype(np.float32)
+    inside = tags.index("I-a")
+    logits[0, 1:, inside] += 4.0
+    logits[0, 0, tags.index("B-a")] += 4.0
+    lengths, transitions = np.array([n], np.int32), constraints_of(tags, "IOB2")
+    assert transitions is not None
+    rules, spans = SpanRules.of(tags), ([0, 0, 0], [0, 1, 1500], [n, n, 1501], ["a", "a", "b"])
+    lattice = Lattice(logits, lengths, transitions)
+    logarithms = Logarithms(logits.astype(np.float64), lengths, transitions)
+    np.testing.assert_allclose(lattice.log_total, logarithms.log_total, rtol=1e-12)
+    places = [np.array(values) for values in spans[:3]]
+    total = logarithms.log_of_spans(
+        *places, np.stack([rules.type_of[name] for name in spans[3]]),
+        begins=rules.begins, continues=rules.continues, begins_first=rules.begins_first,
+    )  # fmt: skip
+    expected = np.exp(total - logarithms.log_total)
+    np.testing.assert_allclose(lattice.span_probabilities(rules, *spans), expected, rtol=1e-6, atol=1e-300)
 
 
 def test_the_probabilities_do_not_depend_on_what_is_added_to_the_logits_of_a_step() -> None:

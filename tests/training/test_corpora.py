@@ -65,6 +65,39 @@ def test_names_in_the_header_of_csv_name_its_columns() -> None:
     assert (tokens(found), found.tags, other.tags) == (2 * SENTENCES, 2 * TAGS, TAGS)
 
 
+@pytest.mark.parametrize(
+    ("train", "dev"),
+    [
+        ("'?.jsonl'", "b.csv"),
+        ("b.csv", "'?.jsonl'"),
+        ("a.conll", "b.csv"),
+        ("b.csv", "a.conll"),
+        ("'?.jsonl'", "h.conll"),
+    ],
+)
+def test_names_of_columns_are_for_the_files_that_have_them(train: str, dev: str) -> None:
+    rows = [line.split(",") for line in CSV.splitlines()]
+    Path("b.csv").write_text(
+        "".join(f"{row[0]},{'Lemma' if row is rows[0] else i},{row[1]},{row[2]}\n" for i, row in enumerate(rows))
+    )
+    with_lemmas = "".join(f"x\t{line}\n" if line else "\n" for line in Path("a.conll").read_text().splitlines())
+    Path("h.conll").write_text(f"Lemma\tWort\tArt\n\n{with_lemmas}")
+    found, other, _, _ = load(data=f"train: {train}, dev: {dev}, columns: {{token: Wort, tag: Art}}")
+    assert (tokens(found), found.tags) == (SENTENCES, TAGS)
+    assert other is not None
+    assert (tokens(other), other.tags) == (SENTENCES, TAGS)
+    files = json.loads(run_tagger("check", "--config", "c.yaml", "--json").output)["files"]
+    assert sum(file["counts"]["tokens"] for file in files) == 12
+
+
+def test_a_name_that_no_file_has_is_an_error() -> None:
+    message = (
+        r"^columns\.token: found 'Wrot', expected the name of a column of one of .*0\.jsonl, .*a\.csv; fix the name"
+    )
+    with pytest.raises(DataError, match=message):
+        load(data="train: '?.jsonl', dev: a.csv, columns: {token: Wrot, tag: Art}")
+
+
 def test_labels_are_changed_in_all_files_and_counted() -> None:
     rules = "labels: {map: {GPE: LOC}, keep: [LOC]}"
     for train in ("a.conll", "'?.jsonl'", "a.csv, columns: {token: Wort, tag: Art}"):

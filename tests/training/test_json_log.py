@@ -188,3 +188,20 @@ def test_a_log_that_fails_ends_and_the_training_continues(log: Any, capsys: pyte
     assert warnings[0].startswith("training.log: failing: this log ends here, and the training continues without it: ")
     assert logged(Path("log")) == [("start", 1, 0), ("epoch", 1, 1), ("epoch", 1, 2)]
     assert listeners.places() == ["the log is in log"]
+
+
+@pytest.mark.skipif(not Path("/proc/version").is_file(), reason="needs a place where nobody can write, as Linux has")
+@pytest.mark.parametrize("target", ["/proc/log.jsonl", "/proc/self/limits/log", "no_folder/log"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_else(target: str) -> None:
+    with pytest.raises(TaggerError, match=r"^--log-json: .* cannot be written: .*; choose another place for the log$"):
+        JsonLog(target, Path("m").absolute(), continues=False)
+
+
+def test_the_look_at_a_place_leaves_it_as_it_is(tmp_path: Path, log: Any) -> None:
+    (tmp_path / "log").symlink_to("target")
+    log()
+    assert [one.name for one in tmp_path.iterdir()] == ["log"]
+    content = b'{"event": "seeds"}\n'
+    (tmp_path / "target").write_bytes(content)
+    log()
+    assert (tmp_path / "target").read_bytes() == content

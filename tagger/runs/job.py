@@ -26,12 +26,14 @@ class Job:
         config: the config, whose `output.model_dir` is the place of its model.
         rows: the sentences of the training data that it uses; None for all.
         device: the device, as `tagger train --device` names it.
+        config_file: the file of the config, which the model remembers; None for a model that nothing else replaces.
     """
 
     name: str
     config: Config
     rows: Rows | None = None
     device: str = "auto"
+    config_file: str | None = None
 
     @property
     def model_dir(self) -> Path:
@@ -46,15 +48,16 @@ class Job:
     def to_line(self) -> str:
         """Return the job as a line of JSON."""
         rows = self.rows and {name: _numbers(found) for name, found in dataclasses.asdict(self.rows).items()}
-        values = {"name": self.name, "config": dump_config(self.config), "rows": rows, "device": self.device}
-        return json.dumps(values) + "\n"
+        values = {"config": dump_config(self.config), "rows": rows}
+        plain = {name: getattr(self, name) for name in ("name", "device", "config_file")}
+        return json.dumps(plain | values) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Job:
         """Return the job that `to_line` wrote."""
         values = json.loads(line)
         rows = values["rows"] and Rows(**values["rows"])
-        return cls(values["name"], parse_config(values["config"]), rows, values["device"])
+        return cls(**{**values, "config": parse_config(values["config"]), "rows": rows})
 
     @property
     def checksum(self) -> str:

@@ -149,7 +149,9 @@ def weights_of_ids(
     return found
 
 
-def without_unknown(gold: Sequence[str], pred: Sequence[str], scheme: str) -> tuple[list[str], list[str], list[bool]]:
+def without_unknown(
+    gold: Sequence[str], pred: Sequence[str], *, plain: bool = False
+) -> tuple[list[str], list[str], list[bool]]:
     """Leave out of a sentence's tags what cannot be scored, because the gold tags do not say whether it is right.
 
     Gold spans that border on a token without annotation may go on there, so they are left out. So are predicted spans
@@ -157,18 +159,18 @@ def without_unknown(gold: Sequence[str], pred: Sequence[str], scheme: str) -> tu
 
     Args:
         gold, pred: canonical tags of any scheme.
-        scheme: `none` if the tags are plain and have no spans.
+        plain: whether the tags are plain and have no spans.
 
     Returns:
         The gold and the predicted tags, with `UNKNOWN` in both at tokens without annotation and `O` at the other tokens
         of the spans that are left out; and for each predicted span whether it is kept.
     """
-    spans = spans_from_tags(pred) if scheme != NO_SCHEME else []
+    spans = [] if plain else spans_from_tags(pred)
     if UNKNOWN not in gold:
         return list(gold), list(pred), [True] * len(spans)
     unclear = [tag == UNKNOWN for tag in gold]
     at_edges = [False, *unclear, False]
-    for span in spans_from_tags(gold) if scheme != NO_SCHEME else ():
+    for span in () if plain else spans_from_tags(gold):
         if at_edges[span.start] or at_edges[span.end + 1]:
             unclear[span.start : span.end] = [True] * (span.end - span.start)
     kept = [not any(unclear[span.start : span.end]) for span in spans]

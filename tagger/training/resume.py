@@ -42,6 +42,7 @@ _FREE = frozenset(
         "data.language",
         "data.tag_key",
         "data.several_tags",
+        "data.unknown_tag",
         "data.ragged",
         "data.trust",
         "embeddings.path",
@@ -51,6 +52,8 @@ _FREE = frozenset(
         "training.log",
     }
 )
+# Settings that earlier versions did not have, with the values that stand for their absence.
+_LATER_SETTINGS: Mapping[str, Any] = {"training.type_weights": {}}
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _EPOCHS_IN_CONFIG = "epochs in config"  # the key of a state for training.epochs as the config has it, without additions
@@ -194,6 +197,7 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in _FREE
     }
+    settings = {key: value for key, value in settings.items() if _LATER_SETTINGS.get(key, ...) != value}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 
@@ -208,7 +212,9 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     manifest = prepared.manifest.to_json()  # predictions are written as the training file is
     texts = _text_of(encoder, prepared.tags)
     texts += json.dumps([_layout_of_state(config, manifest["layout"]), manifest["notation"]], sort_keys=True)
-    arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
+    arrays: list[npt.NDArray[Any]] = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
+    if prepared.targets is not None and prepared.targets.allowed is not None:
+        arrays.append(prepared.targets.allowed)
     if training_set.forms is not None:  # the id of a token does not determine its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])

@@ -127,9 +127,9 @@ def test_what_cannot_be_scored_is_left_out(
     def tags(text: str) -> list[str]:
         return [{"O": "O", "?": UNKNOWN}.get(letter, f"{letter}-a") for letter in text.split()]
 
-    assert without_unknown(tags(gold), tags(pred), "IOB2") == (tags(gold_left), tags(pred_left), kept)
+    assert without_unknown(tags(gold), tags(pred)) == (tags(gold_left), tags(pred_left), kept)
 
 
 def test_nothing_is_left_out_of_whole_annotations_and_only_the_tokens_of_plain_ones() -> None:
-    assert without_unknown(["B-a", "O"], ["O", "B-a"], "IOB2") == (["B-a", "O"], ["O", "B-a"], [True])
-    assert without_unknown(["N", UNKNOWN], ["V", "B"], NO_SCHEME) == (["N", UNKNOWN], ["V", UNKNOWN], [])
+    assert without_unknown(["B-a", "O"], ["O", "B-a"]) == (["B-a", "O"], ["O", "B-a"], [True])
+    assert without_unknown(["N", UNKNOWN], ["V", "B"], plain=True) == (["N", UNKNOWN], ["V", UNKNOWN], [])

@@ -1,7 +1,7 @@
 """Measure training on sentences that are annotated only in part, for docs/results.md.
 
-    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl            # takes hours; stop it at any time
-    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl --table    # the table
+    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl          # takes hours; stop it at any time
+    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl --table  # the table
 
 Somebody has read only one half of each sentence of the training data: the first or the last half of its entities and
 tokens outside, by the toss of a coin for each sentence; entities are not cut. So about half of the entities are hidden,
@@ -11,8 +11,8 @@ is that of the coins as well.
 
 WNUT-17 is trained on whole, NerKor on its first 10,000 sentences, with the settings that `tagger train` chooses and one
 thread. A dev set of 300 whole sentences decides which epoch is kept, and the scores are those of other whole sentences,
-none of them from a test file: see small_data.py. Each run is one line of JSON in the file; runs that are already there are
-skipped, so the same command continues.
+none of them from a test file: see small_data.py. Each run is one line of JSON in the file; runs that are already there
+are skipped, so the same command continues.
 """
 
 from __future__ import annotations
@@ -69,13 +69,12 @@ def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) ->
 
 
 def one_run(corpus: str, row: str, seed: int, more: list[str]) -> dict[str, Any]:
+    from tagger.config import load_config
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
     from tagger.training.listener import Silent
     from tagger.training.run import Parts
     from tagger.training.train import train
-
-    from tagger.config import load_config
 
     training, held = sentences_of(corpus)
     training = training[: SIZES[corpus]]

@@ -5,9 +5,9 @@
 
 Somebody has read only one half of each sentence of the training data: the first or the last half of its entities and
 tokens outside, by the toss of a coin for each sentence; entities are not cut. So about half of the entities are hidden,
-and about half of the tokens outside too, because whoever has not read a token does not know that it is outside. The row
-`O` writes O for all hidden tokens, `?` writes `?` (data.unknown_tag), and `full` hides nothing. The seed of the training
-is that of the coins as well.
+and half of the tokens outside too, because whoever has not read a token does not know that it is outside. The row `O`
+writes O for all hidden tokens, `?` writes `?` (data.unknown_tag), and `full` hides nothing. The seed of the training is
+that of the coins as well.
 
 WNUT-17 is trained on whole, NerKor on its first 10,000 sentences, with the settings that `tagger train` chooses and one
 thread. A dev set of 300 whole sentences decides which epoch is kept, and the scores are those of other whole sentences,

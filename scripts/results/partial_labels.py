@@ -1,6 +1,6 @@
 """Measure training on sentences that are annotated only in part, for docs/results.md.
 
-    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl          # takes hours; stop it at any time
+    python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl          # takes hours; may be stopped
     python scripts/results/partial_labels.py --runs docs/partial-labels.jsonl --table  # the table
 
 Somebody has read only one half of each sentence of the training data: the first or the last half of its entities and

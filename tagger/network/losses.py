@@ -181,7 +181,22 @@ def _arrivals(first: Tensor, emissions: Tensor, transition: Tensor) -> Tensor:
     states = tf.TensorArray(tf.float64, n_steps, element_shape=[None, n_tags]).write(0, first)
 
     def body(t: Tensor, state: Tensor, states: Any) -> tuple[Tensor, Tensor, Any]:
-        state = tf.reduce_logsumexp((state + read.read(t - 1))[..., None] + transition, axis=-2)
+        state = _advanced(state + read.read(t - 1), transition)
         return t + 1, state, states.write(t, state)
 
     return tf.while_loop(lambda t, *_: t < n_steps, body, (1, first, states))[2].stack()
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _advanced(here: Tensor, transition: Tensor) -> tuple[Tensor, Any]:
+    """Return the logarithms [B, K] of the sums over the tags of the step before, whose logarithms are `here` [B, K].
+
+    The gradient computes the shares of all pairs of tags again, because those of all steps would fill the memory.
+    """
+    arrived = tf.reduce_logsumexp(here[..., None] + transition, axis=-2)
+
+    def gradient(of_arrived: Tensor) -> tuple[Tensor, Tensor]:
+        shares = tf.exp(here[..., None] + transition - arrived[:, None]) * of_arrived[:, None]  # [B, K, K]
+        return tf.reduce_sum(shares, axis=-1), tf.reduce_sum(shares, axis=0)
+
+    return arrived, gradient

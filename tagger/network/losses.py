@@ -30,8 +30,6 @@ from tagger.network import Tensor
 from tagger.network.bilstm import reversal, reverse_by_length
 from tagger.network.crf import CRF, Emissions, gradients_of_sum, run_chain
 
-_MINUS_INFINITY = tf.constant(-np.inf, tf.float64)
-
 
 class TargetLoss:
     """The loss of batches whose gold ids have the meaning that `targets` gives them.
@@ -157,7 +155,7 @@ def weighted_log_likelihood(
     steps = tf.range(n_steps)[:, None]
     mask, is_last = steps < lengths, steps == lengths - 1
     emissions = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
-    inside = tf.where(mask[..., None] & ~allowed, _MINUS_INFINITY, emissions)
+    inside = tf.where(mask[..., None] & ~allowed, tf.constant(-np.inf, tf.float64), emissions)
     arrived = _arrivals(tf.broadcast_to(start, tf.shape(emissions)[1:]), inside, transition)
     if are_probabilities:
         following = tf.where(is_last[..., None], end, 0.0)

@@ -167,8 +167,10 @@ def test_manifests_of_whole_annotations_are_those_of_earlier_versions(configured
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
-def a_trainer(config: Config, prepared: Prepared, **settings: object) -> Trainer:
-    network = build_network(prepared.manifest, prepared.encoder, prepared.tags, kernel=Kernel.PLAIN)
+def a_trainer(config: Config, prepared: Prepared, *, mixed_precision: bool = False, **settings: object) -> Trainer:
+    network = build_network(
+        prepared.manifest, prepared.encoder, prepared.tags, kernel=Kernel.PLAIN, mixed_precision=mixed_precision
+    )
     network.spec = dataclasses.replace(network.spec, dropout=0.0, input_dropout=0.0, token_dropout=0.0)
     training = config.training.model_copy(update={"optimizer": "sgd", "learning_rate": 0.1, "ema": None, **settings})
     return Trainer(network, training, targets=prepared.targets)
@@ -193,6 +195,18 @@ def test_gradients_accumulated_over_parts_equal_those_of_the_batch(configured, d
         assert loss == pytest.approx(found[0][0], rel=1e-5)
         for name, array in arrays.items():
             np.testing.assert_allclose(array, found[0][1][name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("decoder", ["constrained", "crf"])
+def test_mixed_precision_gives_nearly_the_same_losses(configured, decoder: str) -> None:
+    config = configured(UNKNOWN_TAG, f"model.decoder={decoder}", "training.type_weights={PER: 2.0}")
+    prepared, _, _ = prepared_of(config)
+    trainers = [a_trainer(config, prepared, mixed_precision=mixed) for mixed in (False, True)]
+    losses = [
+        [trainer.train_epoch(whole(prepared.training_set).batches(0), 0).loss for _ in range(3)] for trainer in trainers
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert losses[1][2] < losses[1][0]
 
 
 def test_the_loss_of_a_training_is_that_of_its_sentences(configured) -> None:

@@ -25,6 +25,7 @@ FREE = frozenset(
         "data.language",
         "data.tag_key",
         "data.several_tags",
+        "data.unknown_tag",
         "data.ragged",
         "data.trust",
         "embeddings.path",
@@ -36,6 +37,10 @@ FREE = frozenset(
 )
 
 
+# Settings that earlier versions did not have, with the values that stand for their absence.
+_LATER: Mapping[str, Any] = {"training.type_weights": {}}
+
+
 def settings_of(config: Config) -> dict[str, Any]:
     """Return the settings that must stay as they are, by key."""
     settings = {
@@ -44,6 +49,7 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in FREE
     }
+    settings = {key: value for key, value in settings.items() if _LATER.get(key, ...) != value}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 

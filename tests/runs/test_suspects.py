@@ -130,3 +130,18 @@ def test_spans_of_the_stub_are_not_lost_in_the_scheme() -> None:
     spans = [Span("PER", 0, 2), Span("LOC", 2, 3)]
     assert spans_from_tags(tags_from_spans(spans, 3, "IOB2")) == spans
     assert np.isfinite(fixed_logits()).all()
+
+
+def test_nearly_equal_ratios_are_ranked_by_how_sure_the_prediction_is() -> None:
+    place = Place(0, 1, (), (Span("PER", 0, 1),))
+    order = [Suspect(i, place, p, sure) for i, (p, sure) in enumerate([(0.999, 0.9), (1.0, 0.5), (0.9, 1.0)])]
+    assert ranked(order[::-1]) == order
+
+
+def test_the_surest_of_a_place_is_its_least_sure_span_or_token() -> None:
+    (tagged,) = stub_predictor().tag([["EU", "x", "x"]], spans=True)
+    (one,) = suspects(["EU", "x", "x"], ["O", "O", "O"])
+    assert one.sure == pytest.approx(tagged.span_probabilities[0])
+    (one,) = suspects(["x", "x", "x"], ["B-PER", "I-PER", "O"])
+    (tagged,) = stub_predictor().tag([["x", "x", "x"]])
+    assert one.sure == pytest.approx(min(tagged.probabilities[:2]))

@@ -34,7 +34,12 @@ def plan_of(command: str, config: Config, jobs: Sequence[Job], **choices: Any) -
         command: the command, such as `crossval`.
         choices: the options of the command that decide what is trained.
     """
-    reading = {f"data.{key}": value for key, value in config.data.model_dump(mode="json").items() if key not in _PATHS}
+    # A key that is not set is left out, so that trainings of a version that did not have it can be continued.
+    reading = {
+        f"data.{key}": value
+        for key, value in config.data.model_dump(mode="json", exclude_none=True).items()
+        if key not in _PATHS
+    }
     return {
         "format": _FORMAT,
         "command": command,

@@ -48,7 +48,7 @@ SETTINGS = ["model.units=100", "model.layers=1", "data.dev=null"]
 def planted(sentences: list[str], seed: int) -> tuple[list[str], list[tuple[int, int, int, str]]]:
     """Return the sentences with wrong labels, and the sentence, the tokens and the kind of each."""
     random_ = random.Random(seed)
-    rows = [[line.split() for line in sentence.split("\n") if not line.startswith("#")] for sentence in sentences]
+    rows = [[line.split() for line in sentence.split("\n")] for sentence in sentences]
     tags = [[fields[-1] for fields in sentence] for sentence in rows]
     entities = [(i, span) for i, of_it in enumerate(tags) for span in spans_from_tags(of_it)]
     types = sorted({span.type for _, span in entities})

@@ -258,7 +258,7 @@ def _is_as_trained(format_: Format, manifest: Manifest) -> bool:
     return format_.name == "conllu" and manifest.layout.index_column is not None
 
 
-def _with_tokens(documents: Iterable[Document], source: Source, manifest: Manifest) -> Iterator[Document]:
+def with_tokens(documents: Iterable[Document], source: Source, manifest: Manifest) -> Iterator[Document]:
     """Yield documents, those without tokens cut into tokens.
 
     Raises:
@@ -315,7 +315,7 @@ def write_documents(
     found = Found(predictor, thresholds or Thresholds())
     tagger = DocumentTagger(predictor, found, n_best=n_best)
     documents = source.format_.read(Path(source.path), source.options)
-    groups = tagger.tag(_with_tokens(documents, source, predictor.model.manifest), line_buffered=line_buffered)
+    groups = tagger.tag(with_tokens(documents, source, predictor.model.manifest), line_buffered=line_buffered)
     _write(predictor, groups, lambda: (), format_, offsets=source.options.offsets)
     for line in source.not_kept.lines():
         console.say(line)

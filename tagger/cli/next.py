@@ -14,7 +14,7 @@ import click
 
 from tagger.cli import console, models
 from tagger.cli.options import chosen_layout, engine_options, layout_options
-from tagger.cli.predict import Source, chosen_source, with_tokens
+from tagger.cli.predict import Source, chosen_source, tokenizer_of, with_tokens
 from tagger.corpus.lines import open_corpus, shown_name
 from tagger.corpus.schemes import SCHEMES
 from tagger.errors import DataError
@@ -233,6 +233,7 @@ class _Documents:
 
         self._predictor, self._source, self._path = predictor, source, path
         self._unlabelled = UnlabelledDocuments(predictor, shown_name(source.path))
+        self._tokenize = tokenizer_of(source, predictor.model.manifest)
 
     def _read(self) -> Iterator[Document]:
         from tagger.formats.standard_input import read_stored
@@ -240,15 +241,14 @@ class _Documents:
         source = self._source
         assert source.format_ is not None  # noqa: S101 (the caller's choice)
         is_stored = source.path == "-" and str(self._path) != "-"
-        read = (
+        return (
             read_stored(self._path, source.format_, source.options)
             if is_stored
             else source.format_.read(self._path, source.options)
         )
-        return with_tokens(read, source, self._predictor.model.manifest)
 
     def add_to(self, selection: Selection[Any]) -> None:
-        self._unlabelled.add_to(selection, self._read())
+        self._unlabelled.add_to(selection, with_tokens(self._read(), self._tokenize))
         for line in self._source.not_kept.lines():
             console.say(line)
         # The second time, it would all be said again.
@@ -265,11 +265,21 @@ class _Documents:
 
     def write_rest(self, chosen: Sequence[Chosen[Any]], place: Path, written: Format) -> None:
         from tagger.formats.output import write_documents
+        from tagger.formats.reports import Reports
 
-        options = dataclasses.replace(_write_options(self._predictor), predicted=False)
-        documents = self._unlabelled.rest(self._read(), [one.candidate for one in chosen])
-        options = dataclasses.replace(options, offsets=self._source.options.offsets)
+        not_kept = Reports(console.say)
+        options = dataclasses.replace(
+            _write_options(self._predictor),
+            offsets=self._source.options.offsets,
+            predicted=False,
+            report=not_kept.add,
+        )
+        documents = self._unlabelled.rest(
+            self._read(), [one.candidate for one in chosen], self._tokenize, with_tokens=written.flat
+        )
         write_documents(documents, place, written, options)
+        for line in not_kept.lines():
+            console.say(line)
         if self._unlabelled.n_cut:
             text = (
                 f"{counted(self._unlabelled.n_cut, 'span')} of the rest left out: each reaches into a chosen sentence"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from tagger.corpus.conll import Sentence
@@ -102,19 +102,31 @@ class UnlabelledDocuments:
         tokens, spans = self._found.place(part.tagged, tokens)
         return dataclasses.replace(piece, sentences=(tokens,), spans=tuple(spans), is_piece=False, offset=0)
 
-    def rest(self, documents: Iterable[Document], chosen: Collection[Candidate[Part]]) -> Iterator[Document]:
+    def rest(
+        self,
+        documents: Iterable[Document],
+        chosen: Collection[Candidate[Part]],
+        tokenize: Callable[[Document], Document],
+        *,
+        with_tokens: bool,
+    ) -> Iterator[Document]:
         """Yield documents without the chosen sentences.
 
         A document with none of these stays as it is. Of others, each stretch between chosen sentences is a document.
 
+        Args:
+            documents: the documents as they are read.
+            chosen: the sentences that were chosen from them.
+            tokenize: cuts a document into tokens, for those that have none.
+            with_tokens: whether these keep the tokens.
+
         Raises:
             DataError: the documents are not those that the sentences were chosen from.
         """
-        missing = {
-            candidate.position: _words(candidate.payload.source, candidate.payload.tokens) for candidate in chosen
-        }
+        missing = {one.position: _words(one.payload.source, one.payload.tokens) for one in chosen}
         position = -1
-        for document in documents:
+        for original in documents:
+            document = tokenize(original) if original.sentences is None else original
             gone = []
             for index, tokens in enumerate(document.sentences or ()):
                 if not tokens:
@@ -125,7 +137,9 @@ class UnlabelledDocuments:
                     if words != _words(document, tokens):
                         raise self._changed()
                     gone.append(index)
-            yield from self._stretches(document, gone) if gone else (document,)
+            for piece in self._stretches(document, gone) if gone else (document,):
+                keeps = with_tokens or original.sentences is not None
+                yield piece if keeps else dataclasses.replace(piece, sentences=None)
         if missing:
             raise self._changed()
 

@@ -31,7 +31,7 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
 # In reading order, because the commands on a page may use files that commands on earlier pages have made.
 PAGES = [
-    "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "results", "benchmarks", "how-it-works",
+    "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "label-less", "results", "benchmarks", "how-it-works",
     "model-directory", "architecture", "serving", "several-machines", "coming-from",
 ]  # fmt: skip
 DOCUMENTS = [
@@ -102,7 +102,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert", "init", "report")
+            assert output or stage[1] in ("train", "export", "convert", "init", "report", "next")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:

@@ -22,6 +22,7 @@ from tagger.cli.crossval import crossval
 from tagger.cli.curve import curve
 from tagger.cli.eval import eval_
 from tagger.cli.init import init
+from tagger.cli.next import next_
 from tagger.cli.options import (
     MODEL_HELP,
     chosen_layout,
@@ -231,6 +232,7 @@ def export(out: Path, format_: str, model_dir: str | None) -> None:
     console.say(f"the network is in {out}")
 
 
+cli.add_command(next_)
 cli.add_command(threshold)
 cli.add_command(init)
 cli.add_command(check)

@@ -258,15 +258,19 @@ def _is_as_trained(format_: Format, manifest: Manifest) -> bool:
     return format_.name == "conllu" and manifest.layout.index_column is not None
 
 
-def _with_tokens(documents: Iterable[Document], source: Source, manifest: Manifest) -> Iterator[Document]:
+def tokenizer_of(source: Source, manifest: Manifest) -> Callable[[Document], Document]:
+    """Return a function that cuts a document into tokens; the tokenizer is named when it is first used."""
+    from tagger.formats.tokenizing import tokenizing
+
+    return tokenizing(source.language or manifest.language, lambda text: console.say(with_own_options(text)))
+
+
+def with_tokens(documents: Iterable[Document], cut: Callable[[Document], Document]) -> Iterator[Document]:
     """Yield documents, those without tokens cut into tokens.
 
     Raises:
         DataError: the tokenizer is not installed, or does not know the language.
     """
-    from tagger.formats.tokenizing import tokenizing
-
-    cut = tokenizing(source.language or manifest.language, lambda text: console.say(with_own_options(text)))
     for document in documents:
         yield cut(document) if document.sentences is None else document
 
@@ -316,7 +320,9 @@ def write_documents(
     found = Found(predictor, thresholds or Thresholds())
     tagger = DocumentTagger(predictor, found, n_best=n_best)
     documents = source.format_.read(Path(source.path), source.options)
-    groups = tagger.tag(_with_tokens(documents, source, predictor.model.manifest), line_buffered=line_buffered)
+    groups = tagger.tag(
+        with_tokens(documents, tokenizer_of(source, predictor.model.manifest)), line_buffered=line_buffered
+    )
     _write(predictor, groups, lambda: (), format_, offsets=source.options.offsets)
     for line in source.not_kept.lines():
         console.say(line)

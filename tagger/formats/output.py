@@ -70,7 +70,7 @@ def write_documents(documents: Iterable[Document], path: Path, written: Format, 
     try:
         if written.blocks is not None:
             blocks = written.blocks(documents, options)
-            write_blocks_atomically(path, _gzipped(blocks) if path.name.endswith(".gz") else blocks)
+            write_blocks_atomically(path, gzipped(blocks) if path.name.endswith(".gz") else blocks)
         elif (write := written.write) is not None:
             _write_beside(path, written, lambda fresh: write(documents, fresh, options))
     except OSError as error:
@@ -92,7 +92,7 @@ def _write_beside(path: Path, written: Format, write: Callable[[Path], None]) ->
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _gzipped(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def gzipped(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield blocks as gzip; the same blocks always give the same bytes."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as stream:

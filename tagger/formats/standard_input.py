@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tagger.corpus.lines import shown_name
+from tagger.corpus.lines import open_corpus, shown_name
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, Place, ReadOptions
 
@@ -24,6 +25,19 @@ def read_standard_input(format_: Format, options: ReadOptions) -> Iterator[Docum
     if sys.stdin is None:
         yield from format_.read(Path("-"), options)  # it says that standard input is closed
         return
+    with stored_standard_input() as path:
+        yield from read_stored(path, format_, options)
+
+
+@contextlib.contextmanager
+def stored_standard_input() -> Iterator[Path]:
+    """Give the path of a temporary file with all of standard input.
+
+    Raises:
+        DataError: standard input is closed, or cannot be stored.
+    """
+    if sys.stdin is None:
+        open_corpus("-")  # it says that standard input is closed
     with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
         path = Path(folder, "input")
         try:
@@ -32,16 +46,21 @@ def read_standard_input(format_: Format, options: ReadOptions) -> Iterator[Docum
         except OSError as error:
             text = f"cannot be stored for reading it twice: {error.strerror or error}; write it to a file first"
             raise DataError(text, path=_NAME) from None
+        yield path
 
-        def original(text: str) -> str:
-            return text.replace(str(path), _NAME)
 
-        def report(error: DataError) -> None:
-            options.report(DataError(original(error.text), path=_NAME, line=error.line, kind=error.kind))
+def read_stored(path: Path, format_: Format, options: ReadOptions) -> Iterator[Document]:
+    """Yield the documents of stored standard input, which documents, reports and errors name as such."""
 
-        own = dataclasses.replace(options, report=report, note=lambda text: options.note(original(text)))
-        try:
-            for document in format_.read(path, own):
-                yield dataclasses.replace(document, place=Place(_NAME, document.place.line))
-        except DataError as error:
-            raise DataError(original(error.message), detail=list(map(original, error.detail))) from None
+    def original(text: str) -> str:
+        return text.replace(str(path), _NAME)
+
+    def report(error: DataError) -> None:
+        options.report(DataError(original(error.text), path=_NAME, line=error.line, kind=error.kind))
+
+    own = dataclasses.replace(options, report=report, note=lambda text: options.note(original(text)))
+    try:
+        for document in format_.read(path, own):
+            yield dataclasses.replace(document, place=Place(_NAME, document.place.line))
+    except DataError as error:
+        raise DataError(original(error.message), detail=list(map(original, error.detail))) from None

@@ -234,7 +234,7 @@ def tag_conll(
     Raises:
         DataError: the stream does not fit the layout, or its encoding cannot hold the model's tags.
     """
-    _check_encodable(predictor.spelled_tags, layout)
+    check_encodable(predictor.spelled_tags, layout)
     outside = predictor.spell(OUTSIDE)
     for group in tag_file(
         predictor,
@@ -271,7 +271,8 @@ def _of_spans(tagged: TaggedSentence) -> list[float]:
     return probabilities
 
 
-def _check_encodable(tags: Iterable[str], layout: Layout) -> None:
+def check_encodable(tags: Iterable[str], layout: Layout) -> None:
+    """Raise DataError if the encoding of a layout cannot hold one of the tags."""
     for tag in tags:
         try:
             tag.encode(layout.encoding)

@@ -39,6 +39,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
+TRAINING = ("train", "crossval", "suspects", "curve")
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 
@@ -85,7 +86,7 @@ def in_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "command",
-    [command for command in commands() if re.match(r"(printf .*\| )?tagger |python scripts/make_", command)],
+    [command for command in commands() if re.match(r"(printf .*\| )?tagger |awk |python scripts/make_", command)],
 )
 def test_documented_command_runs(in_clone: Path, command: str) -> None:
     """Run a command as a reader would type it, in the order of the documents: later ones use models of earlier ones."""
@@ -99,10 +100,10 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             target = Path(stage.pop(stage.index(">") + 1))
             stage.remove(">")
         if stage[0] == "tagger":
-            result = run_tagger(*stage[1:], *(QUICK if stage[1] == "train" else []), stdin=stdin)
+            result = run_tagger(*stage[1:], *(QUICK if stage[1] in TRAINING else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert", "init", "report", "next")
+            assert output or stage[1] in ("train", "export", "convert", "init", "report", "next", "suspects")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:

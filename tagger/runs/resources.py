@@ -11,7 +11,7 @@ from tagger.machine import available_cores, available_memory
 
 # A process with TensorFlow, and what the sentences of a corpus and their arrays take for each byte of its files, by
 # measurement (docs/decisions/0009-many-trainings.md).
-_PROCESS = 700_000_000
+_PROCESS = 950_000_000
 _PER_BYTE = 40
 _PER_VECTOR_BYTE = 10
 _GPU = Path("/dev/nvidiactl")

@@ -201,7 +201,7 @@ def test_the_documented_runs_on_small_data_skip_finished_runs(in_clone: Path, co
     assert (run["sentences"], run["settings"]["batch_size"], run["epochs_trained"]) == (100, 4, 1)
 
 
-@pytest.mark.parametrize("script", ["ablate.py", "small_data.py"])
+@pytest.mark.parametrize("script", ["ablate.py", "small_data.py", "active_learning.py"])
 def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
         [sys.executable, *next(shlex.split(command)[1:] for command in commands() if f"{script} " in command and "--table" in command)],
@@ -399,7 +399,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|active_learning))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

@@ -243,12 +243,25 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 
 def compared(runs: list[dict[str, Any]], corpus: str, seed: int) -> tuple[float, int, float, float] | None:
-    """Return the F1 and the tokens of all labels, and the tokens that each row needs; None if it is not known yet."""
+    """Return the F1 and the tokens of all labels, and the tokens that each row needs; None if it is not known yet.
+
+    A curve may end with all labels and still be below the score, because trainings on the same sentences in another
+    order differ. It needs all labels then.
+    """
     full = find(runs, corpus, FULL, seed)
     if not full:
         return None
-    chance, ours = (needed(find(runs, corpus, row, seed), TARGET * full[0]["f1"]) for row in (RANDOM, NEXT))
-    return None if chance is None or ours is None else (full[0]["f1"], full[0]["tokens"], chance, ours)
+    f1, total = full[0]["f1"], full[0]["tokens"]
+    found = []
+    for row in (RANDOM, NEXT):
+        curve = find(runs, corpus, row, seed)
+        tokens = needed(curve, TARGET * f1)
+        if tokens is None and curve and curve[-1]["tokens"] == total:
+            tokens = total
+        if tokens is None:
+            return None
+        found.append(tokens)
+    return f1, total, found[0], found[1]
 
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:

@@ -272,6 +272,7 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
     look = {RANDOM: ("#777777", [5, 3], "square"), NEXT: ("#0b62a4", [1, 0], "circle")}
     colors, dashes, shapes = (list(parts) for parts in zip(*look.values(), strict=True))
     domain, charts = list(look), []
+    legend, ticks = alt.Legend(title=None, orient="top"), alt.Axis(tickCount=3, labelOverlap="greedy", format="~s")
     for corpus, name in NAMES.items():
         found = [run for run in runs if run["corpus"] == corpus]
         points = [
@@ -286,12 +287,12 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
             alt.Chart(alt.Data(values=points), title=name, width=250, height=220)
             .mark_line(point={"filled": True, "size": 25})
             .encode(
-                x=alt.X("tokens:Q", scale=alt.Scale(type="log", nice=False), title="labelled tokens"),
+                x=alt.X("tokens:Q", scale=alt.Scale(type="log", nice=False), title="labelled tokens", axis=ticks),
                 y=alt.Y("F1:Q", scale=alt.Scale(zero=False), title="F1 in percent"),
                 detail="seed:N",
-                color=alt.Color("row:N", scale=alt.Scale(domain=domain, range=colors), title=None),
-                shape=alt.Shape("row:N", scale=alt.Scale(domain=domain, range=shapes), title=None),
-                strokeDash=alt.StrokeDash("row:N", scale=alt.Scale(domain=domain, range=dashes), legend=None),
+                color=alt.Color("row:N", scale=alt.Scale(domain=domain, range=colors), legend=legend),
+                shape=alt.Shape("row:N", scale=alt.Scale(domain=domain, range=shapes), legend=legend),
+                strokeDash=alt.StrokeDash("row:N", scale=alt.Scale(domain=domain, range=dashes), legend=legend),
             )
         )
         mean = [{"goal": statistics.mean(goal["goal"] for goal in goals)}]

@@ -226,7 +226,9 @@ def test_the_documented_runs_on_partial_labels_skip_finished_runs(in_clone: Path
     assert (run["tokens"], run["hidden"], run["entities"], run["epochs_trained"]) == (62730, 31330, 1029, 1)
 
 
-@pytest.mark.parametrize("script", ["ablate.py", "small_data.py", "partial_labels.py"])
+@pytest.mark.parametrize(
+    "script", ["ablate.py", "small_data.py", "partial_labels.py", "active_learning.py", "suspects.py"]
+)
 def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
         [sys.executable, *next(shlex.split(command)[1:] for command in commands() if f"{script} " in command and "--table" in command)],
@@ -424,7 +426,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

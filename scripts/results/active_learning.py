@@ -243,12 +243,25 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 
 def compared(runs: list[dict[str, Any]], corpus: str, seed: int) -> tuple[float, int, float, float] | None:
-    """Return the F1 and the tokens of all labels, and the tokens that each row needs; None if it is not known yet."""
+    """Return the F1 and the tokens of all labels, and the tokens that each row needs; None if it is not known yet.
+
+    A curve may end with all labels and still be below the score, because trainings on the same sentences in another
+    order differ. It needs all labels then.
+    """
     full = find(runs, corpus, FULL, seed)
     if not full:
         return None
-    chance, ours = (needed(find(runs, corpus, row, seed), TARGET * full[0]["f1"]) for row in (RANDOM, NEXT))
-    return None if chance is None or ours is None else (full[0]["f1"], full[0]["tokens"], chance, ours)
+    f1, total = full[0]["f1"], full[0]["tokens"]
+    found = []
+    for row in (RANDOM, NEXT):
+        curve = find(runs, corpus, row, seed)
+        tokens = needed(curve, TARGET * f1)
+        if tokens is None and curve and curve[-1]["tokens"] == total:
+            tokens = total
+        if tokens is None:
+            return None
+        found.append(tokens)
+    return f1, total, found[0], found[1]
 
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
@@ -259,6 +272,7 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
     look = {RANDOM: ("#777777", [5, 3], "square"), NEXT: ("#0b62a4", [1, 0], "circle")}
     colors, dashes, shapes = (list(parts) for parts in zip(*look.values(), strict=True))
     domain, charts = list(look), []
+    legend, ticks = alt.Legend(title=None, orient="top"), alt.Axis(tickCount=3, labelOverlap="greedy", format="~s")
     for corpus, name in NAMES.items():
         found = [run for run in runs if run["corpus"] == corpus]
         points = [
@@ -273,12 +287,12 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
             alt.Chart(alt.Data(values=points), title=name, width=250, height=220)
             .mark_line(point={"filled": True, "size": 25})
             .encode(
-                x=alt.X("tokens:Q", scale=alt.Scale(type="log", nice=False), title="labelled tokens"),
+                x=alt.X("tokens:Q", scale=alt.Scale(type="log", nice=False), title="labelled tokens", axis=ticks),
                 y=alt.Y("F1:Q", scale=alt.Scale(zero=False), title="F1 in percent"),
                 detail="seed:N",
-                color=alt.Color("row:N", scale=alt.Scale(domain=domain, range=colors), title=None),
-                shape=alt.Shape("row:N", scale=alt.Scale(domain=domain, range=shapes), title=None),
-                strokeDash=alt.StrokeDash("row:N", scale=alt.Scale(domain=domain, range=dashes), legend=None),
+                color=alt.Color("row:N", scale=alt.Scale(domain=domain, range=colors), legend=legend),
+                shape=alt.Shape("row:N", scale=alt.Scale(domain=domain, range=shapes), legend=legend),
+                strokeDash=alt.StrokeDash("row:N", scale=alt.Scale(domain=domain, range=dashes), legend=legend),
             )
         )
         mean = [{"goal": statistics.mean(goal["goal"] for goal in goals)}]

@@ -155,8 +155,8 @@ class UnlabelledDocuments:
         for index in (*gone, len(sentences)):
             end = sentences[index][0].start if index < len(sentences) else len(document.text)
             piece = _piece(document, first, index, start, end)
-            n_spans += len(piece.spans)
             if piece.text.strip() or (piece.text and document.is_piece):  # in a text, blank lines divide paragraphs
+                n_spans += len(piece.spans)
                 yield piece
             if index < len(sentences):
                 first, start = index + 1, sentences[index][-1].end

@@ -1,8 +1,9 @@
 """The process of one training among many: `python -m tagger.runs.worker`.
 
 The first line of its standard input is the job. When standard input ends, because its parent asks it to stop or has
-died, the training stops after a step and can be resumed. Standard output has one JSON object a line, as
-`runs.messages` describes them. Everything else, TensorFlow's own messages among it, goes to standard error.
+died, the training stops after a step and can be resumed; before its first step, the process ends at once. Standard
+output has one JSON object a line, as `runs.messages` describes them. Everything else, TensorFlow's own messages among
+it, goes to standard error.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import resource
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from tagger.errors import ModelError, TaggerError
 from tagger.runs.job import Job, JobResult, checksum_of_model
-from tagger.runs.messages import Ended, Failed, Message, to_line
+from tagger.runs.messages import Ended, Failed, Message, Started, to_line
 from tagger.training.checkpoints import Checkpoints
 
 _PATIENCE = 120  # seconds until the same training, whose parent was killed, must have stopped
@@ -26,30 +28,64 @@ _PATIENCE = 120  # seconds until the same training, whose parent was killed, mus
 
 def main() -> None:
     """Train as the first line of standard input says."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    code = 1
+    try:
+        _main()
+        code = 0
+    except BaseException:
+        traceback.print_exc()  # into the log, of which the parent shows the end
+    os._exit(code)  # the thread that waits for the end of standard input holds its lock
+
+
+def _main() -> None:
+    channel = _Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # whatever a library prints must not come between the messages
     job = Job.from_line(sys.stdin.readline())
-    stop = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(sys.stdin, stop), daemon=True).start()
-
-    def send(message: Message) -> None:
-        try:
-            out.write(to_line(message))
-            out.flush()
-        except BrokenPipeError:  # the parent is gone
-            stop.set()
-
+    threading.Thread(target=channel.wait_for_end, args=(sys.stdin,), daemon=True).start()
     try:
-        send(_train(job, send, stop))
+        channel.send(_train(job, channel.send, channel.stop))
     except TaggerError as error:
-        send(Failed(error.message, list(error.detail)))
-    out.flush()
-    os._exit(0)  # the thread that waits for the end of standard input holds its lock
+        channel.send(Failed(error.message, list(error.detail)))
 
 
-def _wait_for_end(stream: TextIO, stop: threading.Event) -> None:
-    stream.read()
-    stop.set()
+class _Channel:
+    """The connection with the parent.
+
+    Args:
+        out: receives the messages.
+
+    Attributes:
+        stop: set when the parent asks the training to stop, or is gone.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._lock, self._begun = out, threading.Lock(), False
+        self.stop = threading.Event()
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        with self._lock:
+            self._begun = self._begun or isinstance(message, Started)
+            self._write(message)
+
+    def _write(self, message: Message) -> None:
+        try:
+            self._out.write(to_line(message))
+            self._out.flush()
+        except BrokenPipeError:  # the parent is gone
+            self.stop.set()
+
+    def wait_for_end(self, stream: TextIO) -> None:
+        """Wait until the parent has closed a stream; end the process if the training has not begun.
+
+        Loading TensorFlow and the data takes many seconds, and nothing of it is lost.
+        """
+        stream.read()
+        self.stop.set()
+        with self._lock:
+            if not self._begun:
+                self._write(Ended(None))
+                os._exit(0)
 
 
 def _train(job: Job, send: Callable[[Message], None], stop: threading.Event) -> Ended:

@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tagger.atomic import write_atomically
-from tagger.errors import TaggerError
+from tagger.errors import ConfigError, TaggerError
 from tagger.machine import available_memory
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.messages import Ended, Failed, Message, Told, from_line
@@ -142,6 +142,7 @@ def run_all(
     Raises:
         TaggerError: a training failed; the others are stopped first, and can be continued.
     """
+    _refuse_cluster(os.environ)
     done = {job.name: result for job in jobs if (result := stored_result(job, directory)) is not None}
     watcher.begin([job.name for job in jobs], list(done.values()), resources)
     for result in done.values():
@@ -155,6 +156,19 @@ def run_all(
             watcher.finish(result)
             on_result(result)
     return [done[job.name] for job in jobs if job.name in done]
+
+
+def _refuse_cluster(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError if TF_CONFIG names several workers: each training would wait for processes of its own there."""
+    try:
+        n = sum(map(len, json.loads(environment.get("TF_CONFIG") or "{}").get("cluster", {}).values()))
+    except (ValueError, TypeError, AttributeError):
+        return  # the trainings say what is wrong with it
+    if n > 1:
+        raise ConfigError(
+            "TF_CONFIG: found several workers, expected one: many trainings run on one machine; unset it and give the"
+            " same command again"
+        )
 
 
 def stored_result(job: Job, directory: Path) -> JobResult | None:

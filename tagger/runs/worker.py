@@ -18,12 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from tagger.errors import ModelError, TaggerError
+from tagger.errors import DataError, TaggerError
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.messages import Ended, Failed, Message, Started, to_line
-from tagger.training.checkpoints import Checkpoints
-
-_PATIENCE = 120  # seconds until the same training, whose parent was killed, must have stopped
+from tagger.runs.orphans import wait_for_orphan
+from tagger.runs.plan import data_checksums
 
 
 def main() -> None:
@@ -89,7 +88,8 @@ class _Channel:
 
 
 def _train(job: Job, send: Callable[[Message], None], stop: threading.Event) -> Ended:
-    _wait_for_orphan(job, stop)
+    wait_for_orphan(job.model_dir, stop.is_set)
+    _require_same_data(job)
     # These import TensorFlow, which takes seconds.
     from tagger.runs.reporter import Reporter
     from tagger.training.replacing import Replacing
@@ -119,21 +119,16 @@ def _train(job: Job, send: Callable[[Message], None], stop: threading.Event) -> 
     return Ended(result.to_json())
 
 
-def _wait_for_orphan(job: Job, stop: threading.Event) -> None:
-    """Wait for the same training of a parent that was killed: it stops after its step.
-
-    Raises:
-        ModelError: it does not.
-    """
-    until = time.monotonic() + _PATIENCE
-    while not stop.is_set():
-        try:
-            with Checkpoints(job.model_dir).lock():
-                return
-        except ModelError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
+def _require_same_data(job: Job) -> None:
+    """Raise DataError if the data are not those that the parent has read: its rows would be other sentences."""
+    now = data_checksums(job.config)
+    for key, found in now.items():
+        expected = (job.data or {}).get(key, found)
+        if found != expected:
+            raise DataError(
+                f"{key}: has changed since the command began (found {found}, expected {expected}); change it back and"
+                " give the same command with --resume, or start over with --force"
+            )
 
 
 def peak_memory() -> int:

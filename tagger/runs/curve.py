@@ -73,6 +73,11 @@ class Curve:
 
     def sentence(self) -> str:
         """Return what more labels would bring, in words."""
+        if not self.fitted.grows:
+            return (
+                "the scores fall with more labels, so nothing can be said of twice the labels; train longer, or raise"
+                " --repeats or --shares"
+            )
         gain = self.doubled()
         return (
             f"twice the labels ({2 * self.n:,} sentences) would bring about {100 * gain.value:+.1f}"
@@ -91,7 +96,7 @@ class Curve:
                 {"sentences": n, **dataclasses.asdict(self.fitted.at(n))}
                 for n in (*(point.n for point in self.points), 2 * self.n, 4 * self.n)
             ],
-            "gain_of_twice_the_labels": dataclasses.asdict(self.doubled()),
+            "gain_of_twice_the_labels": dataclasses.asdict(self.doubled()) if self.fitted.grows else None,
         }
 
 

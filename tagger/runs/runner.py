@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from tagger.atomic import write_atomically
 from tagger.errors import ConfigError, TaggerError
@@ -58,7 +58,7 @@ class _Process:
         self, job: Job, log: Path, heard: queue.Queue[tuple[str, Message | None]], worker: Sequence[str]
     ) -> None:
         self.job, self.ended, self._log = job, False, log
-        self._file: BinaryIO = log.open("ab")
+        self._file = log.open("ab", buffering=0)  # so that closing it cannot fail on a full disk
         path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(_PACKAGE_ROOT)]
         self._process = subprocess.Popen(
             worker,
@@ -101,8 +101,9 @@ class _Process:
 
     def write_log(self, message: Told) -> None:
         """Keep a note or a warning."""
-        self._file.write(f"{'warning: ' if message.is_warning else ''}{message.text}\n".encode(errors="replace"))
-        self._file.flush()
+        text = f"{'warning: ' if message.is_warning else ''}{message.text}\n"
+        with contextlib.suppress(OSError):  # the training goes on; if it cannot write either, it says so
+            self._file.write(text.encode(errors="replace"))
 
     def error(self) -> TaggerError:
         """Return the error for a process that ended without a result."""

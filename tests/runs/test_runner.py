@@ -92,6 +92,12 @@ def test_a_process_that_cannot_start_is_an_error(jobs, tmp_path: Path) -> None:
         run_all(jobs("a"), tmp_path, TWO, Heard(), worker=(sys.executable, "-c", "raise SystemExit(3)"))
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(jobs, tmp_path: Path) -> None:
+    (tmp_path / "a.log").symlink_to("/dev/full")
+    results = run_all(jobs("a", "b"), tmp_path, TWO, Heard(), worker=WORKER)
+    assert [result.name for result in results] == ["a", "b"]
+
+
 def test_stopping_leaves_results_and_starts_nothing_more(jobs, tmp_path: Path) -> None:
     heard = Heard()
     results = run_all(

@@ -73,10 +73,11 @@ def curve(
     leave_if_stopped(stop, found)
     if found is None:
         return
+    if target is not None:  # first, because nobody may read standard output
+        _draw(found, target)
     text = json.dumps(found.to_json()) + "\n" if as_json else _table(found)
     console.write(text.encode())
     if target is not None:
-        _draw(found, target)
         console.say(f"the curve is in {output}")
     seconds = sum(result.seconds for result in found.results)
     console.say(f"the trainings took {duration(seconds)} in all; they are in {os.path.relpath(directory)}")
@@ -92,12 +93,13 @@ def _percentages(text: str) -> list[int]:
 
 
 def _target(output: str) -> Path:
-    from tagger.report.charts import require_libraries
+    from tagger.evaluation.error_table import check_target
+    from tagger.report.charts import STANDALONE, require_libraries
 
     if not output.endswith(".svg"):
         raise click.BadParameter(f"found {output!r}, expected a name that ends in .svg", param_hint="-o")
     require_libraries()
-    return Path(output)
+    return check_target(output, STANDALONE, "a chart of tagger curve")
 
 
 def _table(found: Curve) -> str:
@@ -123,6 +125,6 @@ def _draw(found: Curve, target: Path) -> None:
     points = [(point.n, score) for point in found.points for score in point.scores]
     label = f"dev {found.what} by the number of sentences; {found.sentence()}"
     try:
-        write_atomically(target.resolve(), standalone(learning_curve(points, band, found.what, label)).encode())
+        write_atomically(target, standalone(learning_curve(points, band, found.what, label)).encode())
     except OSError as error:
         raise TaggerError(f"-o {target}: cannot be written: {error.strerror}; choose another place") from None

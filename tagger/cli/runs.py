@@ -10,6 +10,7 @@ import click
 
 from tagger.cli import console
 from tagger.cli.options import set_option
+from tagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from tagger.config import Config
@@ -69,6 +70,8 @@ def folds_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def directory_for(config: Config, suffix: str, given: str | None) -> Path:
     """Return the directory of many trainings: the given one, or one beside the model's."""
+    if given == "":
+        raise ConfigError("--runs: found an empty name, expected a directory; name one, or leave the option out")
     return Path(given) if given is not None else Path(f"{config.output.model_dir}.{suffix}")
 
 

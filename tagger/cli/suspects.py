@@ -55,6 +55,9 @@ def suspects(
     """
     if output is None:
         raise click.UsageError("-o: found none, expected the name of the file to write")
+    if html is not None and (reviewed is not None or os.path.realpath(html) == os.path.realpath(output)):
+        found_too = "--apply too" if reviewed is not None else f"the same name as -o, {html}"
+        raise click.UsageError(f"--html: found {found_too}, expected a page of its own, made without --apply")
     note = (lambda text: None) if quiet else console.say
     _, config = given_config(files, settings, note)
     if reviewed is not None:
@@ -87,20 +90,18 @@ def suspects(
 
 
 def _found(config: Config, wanted: CrossSettings, progress: Any, stop: Any) -> tuple[OutOfFold, list[Suspect]] | None:
-    from tagger.corpus.schemes import NO_SCHEME
-    from tagger.runs.crossval import out_of_fold
+    from tagger.runs.crossval import PREDICTIONS, out_of_fold
     from tagger.runs.plan import RunsDirectory
     from tagger.runs.suspects import find_suspects, ranked
 
-    directory = RunsDirectory(wanted.directory, "--runs")
+    directory = RunsDirectory(wanted.directory, results=(PREDICTIONS,))
     with directory.lock():
         found = out_of_fold(
-            config, wanted, progress, directory, note=progress.note, warn=progress.warn, should_stop=stop.requested
-        )
+            config, wanted, progress, directory, note=progress.note, warn=progress.warn, should_stop=stop.requested,
+            of_spans=True,
+        )  # fmt: skip
         if found is None:
             return None
-        if found.scheme == NO_SCHEME:
-            raise TaggerError("data.scheme: found plain tags, expected tags of spans: suspects are spans")
         return found, ranked(find_suspects(found, wanted.directory))
 
 

@@ -56,11 +56,13 @@ class LearningCurve:
         samples: [S, 3], draws of (a, b, c) from the posterior distribution; n counts in units of `unit`.
         unit: the largest number of sentences of a point.
         noise: the standard deviation of a single training's score.
+        grows: whether a growing curve fits; if the scores fall instead, the curve is flat, and says nothing of a gain.
     """
 
     samples: npt.NDArray[np.float64]
     unit: int
     noise: float
+    grows: bool = True
 
     def at(self, n: float, *, n_trainings: int | None = None) -> Estimate:
         """Return the expected score on n sentences.
@@ -117,7 +119,10 @@ def fit(points: Sequence[Point]) -> LearningCurve:
             parts.append(np.column_stack([drawn, np.full(len(drawn), c)]))
     samples = np.concatenate(parts)
     if not len(samples):  # the scores fall with more sentences, so no allowed curve is near: a flat one is the closest
-        samples = np.array([[means.mean(), 0.0, 1.0]])
+        spread = max(float(means.std(ddof=1)), noise) / math.sqrt(len(means))
+        level = np.clip(rng.normal(means.mean(), spread, _N_SAMPLES), 0.0, 1.0)
+        samples = np.column_stack([level, np.zeros(_N_SAMPLES), np.ones(_N_SAMPLES)])
+        return LearningCurve(samples, unit, noise, grows=False)
     return LearningCurve(samples, unit, noise)
 
 

@@ -21,7 +21,8 @@ _MOST_CHARACTERS = 1_000_000
 _MARK = "\ufeff"
 _FEWEST_WORDS = 5  # of a line of running text: CoNLL has fewer columns, or tags in the last one
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*$")
-_OTHER_END = re.compile(r"\w{4,}.*[。！？।]|\w[、，]\w")  # in scripts that use no blanks
+# In scripts that use no blanks: what ends a sentence after some letters, and commas between letters.
+_OTHER_ENDS, _FOUR_LETTERS, _OTHER_COMMA = "。！？।", re.compile(r"\w{4}"), re.compile(r"\w[、，]\w")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Document]:
@@ -93,9 +94,15 @@ def recognize(lines: list[str]) -> bool:
         return False
     if sum(looks_like_tag(line.split()[-1]) for line in filled) > len(filled) / 3:
         return False
-    long = sum(len(line.split()) >= _FEWEST_WORDS or bool(_OTHER_END.search(line)) for line in filled)
-    ended = sum(bool(_SENTENCE_END.search(line) or _OTHER_END.search(line)) for line in filled)
+    long = sum(len(line.split()) >= _FEWEST_WORDS or _ends_otherwise(line) for line in filled)
+    ended = sum(bool(_SENTENCE_END.search(line)) or _ends_otherwise(line) for line in filled)
     return long >= len(filled) / 2 and ended >= len(filled) / 10
+
+
+def _ends_otherwise(line: str) -> bool:
+    # One pattern for all of it would take a time that grows with the square of the length of a word.
+    end = max(map(line.rfind, _OTHER_ENDS))
+    return _FOUR_LETTERS.search(line, 0, max(0, end)) is not None or _OTHER_COMMA.search(line) is not None
 
 
 FORMAT = Format(

@@ -198,11 +198,14 @@ def learning_curve(
     return _svg(chart, label)
 
 
+STANDALONE = b"<!-- Written by tagger. -->\n"  # a file that begins so may be replaced
+
+
 def standalone(svg: str) -> str:
-    """Return a chart as a file, with the colors that a page would give it, for light and dark."""
+    """Return a chart as a file that begins with `STANDALONE`; it has the colors of a page, for light and dark."""
     style = (
         "<style>:root{color-scheme:light dark;--ink:#222;--line:#ddd;--first:#0b5fa5;--second:#a8500a}"
         "@media(prefers-color-scheme:dark){:root{--ink:#eee;--line:#444;--first:#6cb6ff;--second:#ffa657}}</style>"
     )
     end = svg.index(">") + 1
-    return f"{svg[:end]}{style}{svg[end:]}"
+    return f"{STANDALONE.decode()}{svg[:end]}{style}{svg[end:]}"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import codecs
 import collections
+import contextlib
 import dataclasses
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tagger.atomic import write_atomically
-from tagger.corpus.dataset import Corpus
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus, read_line_blocks
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import Span, spans_from_tags, tags_from_spans
+from tagger.corpus.schemes import OUTSIDE, UNKNOWN, Span, spans_from_tags, tags_from_spans
 from tagger.errors import DataError
-from tagger.runs.suspects_table import Row, read_table, shown_file
+from tagger.runs.suspects_table import Row, name_in_table, read_table, shown_file
 from tagger.training.corpora import Corpora
 from tagger.wording import counted
 
@@ -70,12 +70,12 @@ def corrections_of(table: Path, found: Corpora) -> Corrections:
             path=found.train.path,
         )
     rows, corpus = read_table(table), found.train
-    places = _places(corpus)
+    places = _Places(found, table)
     by_sentence: dict[int, list[tuple[Row, list[Span]]]] = collections.defaultdict(list)
     for row in rows:
         tags = row.decided()
         if tags is not None:
-            i, first = _place_of(row, corpus, places, found.notation, table)
+            i, first = places.of(row)
             _check(row, tags, found.notation, table)
             # The tags around those of the row are written anew, because ill-formed ones would be read otherwise.
             canonical = tags_from_spans(spans_from_tags(corpus.tags[i]), len(corpus.tags[i]), corpus.notation.scheme)
@@ -89,36 +89,57 @@ def corrections_of(table: Path, found: Corpora) -> Corrections:
     )
 
 
-def _places(corpus: Corpus) -> dict[tuple[str, int], tuple[int, int]]:
-    """Return the sentence and the token of each line of each file."""
-    return {
-        (shown_file(sentence.path), sentence.line_number(token)): (i, token)
-        for i, sentence in enumerate(corpus.sentences)
-        for token in range(len(sentence.tokens))
-    }
+class _Places:
+    """The places of the rows of a table in a corpus.
 
+    Args:
+        found: the training data, as they were read for the table.
+        table: the table, for messages.
+    """
 
-def _place_of(
-    row: Row, corpus: Corpus, places: Mapping[tuple[str, int], tuple[int, int]], notation: Notation, table: Path
-) -> tuple[int, int]:
-    """Return the sentence and the first token of a row, whose gold tags must be those of the corpus."""
-    place = places.get((row.file, row.line))
-    if place is None:
-        raise DataError(
-            f"found line {row.line} of {row.file}, where the training data have no token, {_NOT_AS_IT_WAS}",
-            path=table,
-            line=row.number,
-        )
-    i, first = place
-    now = [notation.spell(tag) for tag in corpus.tags[i][first : first + len(row.gold)]]
-    if now != row.gold:
-        raise DataError(
-            f"found the gold tags {' '.join(row.gold)} for line {row.line} of {row.file}, which has"
-            f" {' '.join(now)}, {_NOT_AS_IT_WAS}",
-            path=table,
-            line=row.number,
-        )
-    return place
+    def __init__(self, found: Corpora, table: Path) -> None:
+        self._corpus, self._notation, self._table = found.train, found.notation, table
+        self._at = {
+            (sentence.path, sentence.line_number(token)): (i, token)
+            for i, sentence in enumerate(found.train.sentences)
+            for token in range(len(sentence.tokens))
+        }
+        self._paths = list(dict.fromkeys(sentence.path for sentence in found.train.sentences))
+
+    def of(self, row: Row) -> tuple[int, int]:
+        """Return the sentence and the first token of a row, whose gold tags must be those of the corpus."""
+        path = self._path(row)
+        place = None if path is None else self._at.get((path, row.line))
+        if place is None:
+            raise DataError(
+                f"found line {row.line} of {row.file}, where the training data have no token, {_NOT_AS_IT_WAS}",
+                path=self._table,
+                line=row.number,
+            )
+        i, first = place
+        now = [self._notation.spell(tag) for tag in self._corpus.tags[i][first : first + len(row.gold)]]
+        if now != row.gold:
+            raise DataError(
+                f"found the gold tags {' '.join(row.gold)} for line {row.line} of {row.file}, which has"
+                f" {' '.join(now)}, {_NOT_AS_IT_WAS}",
+                path=self._table,
+                line=row.number,
+            )
+        return place
+
+    def _path(self, row: Row) -> str | None:
+        """Return the file of a row; one of its name alone if the table was made in another folder."""
+        found = [path for path in self._paths if name_in_table(path) == row.file]
+        name = row.file.rpartition("/")[2]
+        found = found or [path for path in self._paths if name_in_table(path).rpartition("/")[2] == name]
+        if len(found) > 1:
+            raise DataError(
+                f"found {row.file}, which may be {' or '.join(map(shown_file, found))}, expected one file; apply the"
+                " table in the folder where it was made",
+                path=self._table,
+                line=row.number,
+            )
+        return found[0] if found else None
 
 
 def _check(row: Row, tags: Sequence[str], notation: Notation, table: Path) -> None:
@@ -169,7 +190,7 @@ def _changes_of(i: int, decisions: Sequence[tuple[Row, list[Span]]], found: Corp
     before, after = (tags_from_spans(some, len(tags), corpus.notation.scheme) for some in (gold, spans))
     new = [then if then != now else tag for now, then, tag in zip(before, after, tags, strict=True)]
     if spans_from_tags(new) != spans:  # an ill-formed tag that stayed is read otherwise beside a new one
-        new = after
+        new = [tag if tag == UNKNOWN and then == OUTSIDE else then for then, tag in zip(after, tags, strict=True)]
     for token, (old, tag) in enumerate(zip(tags, new, strict=True)):
         if old != tag:
             yield Change(sentence.line_number(token), sentence.tags[token], notation.spell(tag))
@@ -197,16 +218,29 @@ def write_corrected(corrections: Corrections, files: Sequence[str], layout: Layo
     for copy in copies:
         if copy.exists() or copy.is_symlink():
             raise DataError(f"-o {copy}: already exists, expected a new name; choose another")
-    written = []
-    for file, copy in zip(files, copies, strict=True):
-        content = b"".join(_corrected_lines(file, corrections.changes.get(shown_file(file), []), layout))
+    contents = [
+        b"".join(_corrected_lines(file, corrections.changes.get(shown_file(file), []), layout)) for file in files
+    ]
+    written = list[Path]()
+    has_folder = copies[0].parent.exists()
+    for copy, content in zip(copies, contents, strict=True):
         try:
             copy.parent.mkdir(parents=several, exist_ok=True)
             write_atomically(copy.resolve(), gzip.compress(content, mtime=0) if copy.suffix == ".gz" else content)
         except OSError as error:
+            _remove(written, None if has_folder else copies[0].parent)
             raise DataError(f"-o {copy}: cannot be written: {error.strerror}; choose another place") from None
         written.append(copy)
     return written
+
+
+def _remove(files: Sequence[Path], folder: Path | None) -> None:
+    """Remove files that were written, and the folder that was made for them."""
+    with contextlib.suppress(OSError):
+        for file in files:
+            file.unlink(missing_ok=True)
+        if folder is not None:
+            folder.rmdir()
 
 
 def _corrected_lines(file: str, changes: Sequence[Change], layout: Layout) -> list[bytes]:

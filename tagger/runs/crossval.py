@@ -13,6 +13,7 @@ from tagger.atomic import write_blocks_atomically
 from tagger.config import Config, with_model_dir
 from tagger.corpus.conll import write_sentence
 from tagger.corpus.dataset import Corpus
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import ConfigError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.prediction.onnx_session import load_predictor
@@ -150,7 +151,7 @@ def cross_validate(
     Raises:
         TaggerError: the data cannot be divided, or a training failed.
     """
-    directory = RunsDirectory(settings.directory, "--runs")
+    directory = RunsDirectory(settings.directory, results=(PREDICTIONS,))
     with directory.lock():
         found = out_of_fold(config, settings, watcher, directory, note=note, warn=warn, should_stop=should_stop)
         if found is None:
@@ -170,11 +171,13 @@ def out_of_fold(
     note: Tell,
     warn: Tell,
     should_stop: Callable[[], bool] = lambda: False,
+    of_spans: bool = False,
 ) -> OutOfFold | None:
     """Train a model for each fold on all others, and tag the fold with it; return None if it was stopped.
 
     Args:
         directory: the place of the trainings, which is locked.
+        of_spans: refuse plain tags before anything is trained.
 
     Raises:
         TaggerError: as in `cross_validate`.
@@ -184,13 +187,18 @@ def out_of_fold(
     # The fold of a sentence is never a part of its training, so dev may be drawn from the rest of the training data.
     everything = config.data.model_copy(update={"dev": None, "test": None})
     found = load_corpora(everything, config.training.seed, _without_dev(note), warn)
+    if of_spans and found.notation.scheme == NO_SCHEME:
+        raise ConfigError(
+            f"{found.train.path}: found plain tags, expected tags of spans, which suspects are; set data.scheme if they"
+            " are spans, otherwise see what tagger crossval predicts"
+        )
     folds = divide(found.train, settings.k, settings.by, config.training.seed)
     note(f"{folds.k} folds of {counted(folds.n_units, folds.by)}, drawn by seed {config.training.seed}")
     jobs = _jobs(config, settings, folds)
     plan = plan_of("crossval", config, jobs, **{"-k": settings.k, "--by": folds.by})
-    directory.begin(plan, resume=settings.resume, force=settings.force)
     resources = share_out(config, settings.k, at_once=settings.at_once, device=settings.device)
-    jobs = [job.with_threads(resources.threads) for job in jobs]
+    resources = directory.begin_with(plan, resources, config, resume=settings.resume, force=settings.force)
+    jobs = [job.ready(resources.threads, plan["data"]) for job in jobs]
     results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop)
     if len(results) < len(jobs):
         return None

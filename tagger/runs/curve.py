@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ class Curve:
 
     def sentence(self) -> str:
         """Return what more labels would bring, in words."""
+        if not self.fitted.grows:
+            return (
+                "the scores fall with more labels, so nothing can be said of twice the labels; train longer, or raise"
+                " --repeats or --shares"
+            )
         gain = self.doubled()
         return (
             f"twice the labels ({2 * self.n:,} sentences) would bring about {100 * gain.value:+.1f}"
@@ -90,7 +96,7 @@ class Curve:
                 {"sentences": n, **dataclasses.asdict(self.fitted.at(n))}
                 for n in (*(point.n for point in self.points), 2 * self.n, 4 * self.n)
             ],
-            "gain_of_twice_the_labels": dataclasses.asdict(self.doubled()),
+            "gain_of_twice_the_labels": dataclasses.asdict(self.doubled()) if self.fitted.grows else None,
         }
 
 
@@ -118,13 +124,18 @@ def learning_curve(
             f"--shares: found {', '.join(map(str, settings.shares))}, expected at least three different percentages"
             " from 1 to 100"
         )
+    if config.training.seed + settings.repeats > 1 << 31:
+        raise ConfigError(
+            f"--repeats: found {counted(settings.repeats, 'seed')} from training.seed {config.training.seed} on,"
+            f" expected seeds below {1 << 31}; lower training.seed"
+        )
     directory = RunsDirectory(settings.directory)
     with directory.lock():
         jobs, sizes = _jobs(config, settings, shares, note, warn)
         plan = plan_of("curve", config, jobs, **{"--shares": list(shares), "--repeats": settings.repeats})
-        directory.begin(plan, resume=settings.resume, force=settings.force)
         resources = share_out(config, len(jobs), at_once=settings.at_once, device=settings.device)
-        jobs = [job.with_threads(resources.threads) for job in jobs]
+        resources = directory.begin_with(plan, resources, config, resume=settings.resume, force=settings.force)
+        jobs = [job.ready(resources.threads, plan["data"]) for job in jobs]
         results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop)
     if len(results) < len(jobs):
         return None
@@ -151,7 +162,13 @@ def _jobs(
     corpus = load_corpora(everything, config.training.seed, note, warn).train
     pool, dev = _with_dev(corpus, config)
     sizes = {share: round(len(pool) * share / 100) for share in shares}
-    if min(sizes.values()) < _FEWEST or len(set(sizes.values())) < len(sizes):
+    if len(set(sizes.values())) < len(sizes):
+        one, other = next((one, other) for one, other in itertools.pairwise(shares) if sizes[one] == sizes[other])
+        raise DataError(
+            f"{corpus.path}: found {counted(len(pool), 'sentence')} to train on, of which {one} % and {other} % are the"
+            f" same {sizes[one]}, expected different numbers; leave one of --shares out"
+        )
+    if min(sizes.values()) < _FEWEST:
         raise DataError(
             f"{corpus.path}: found {counted(len(pool), 'sentence')} to train on, of which {min(shares)} % are"
             f" {min(sizes.values())}, expected at least {_FEWEST}; raise the lowest of --shares"

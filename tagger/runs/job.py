@@ -27,6 +27,7 @@ class Job:
         rows: the sentences of the training data that it uses; None for all.
         device: the device, as `tagger train --device` names it.
         config_file: the file of the config, which the model remembers; None for a model that nothing else replaces.
+        data: the checksums of the data that `rows` belong to, by key, as `plan.data_checksums` returns them.
     """
 
     name: str
@@ -34,22 +35,23 @@ class Job:
     rows: Rows | None = None
     device: str = "auto"
     config_file: str | None = None
+    data: Mapping[str, str] | None = None
 
     @property
     def model_dir(self) -> Path:
         """The directory of its model."""
         return Path(str(self.config.output.model_dir))
 
-    def with_threads(self, n: int) -> Job:
-        """Return the job with a number of threads."""
-        training = self.config.training.model_copy(update={"threads": n})
-        return dataclasses.replace(self, config=self.config.model_copy(update={"training": training}))
+    def ready(self, threads: int, data: Mapping[str, str]) -> Job:
+        """Return the job with a number of threads and the checksums of the data, as a plan has them."""
+        training = self.config.training.model_copy(update={"threads": threads})
+        return dataclasses.replace(self, config=self.config.model_copy(update={"training": training}), data=data)
 
     def to_line(self) -> str:
         """Return the job as a line of JSON."""
         rows = self.rows and {name: _numbers(found) for name, found in dataclasses.asdict(self.rows).items()}
         values = {"config": dump_config(self.config), "rows": rows}
-        plain = {name: getattr(self, name) for name in ("name", "device", "config_file")}
+        plain = {name: getattr(self, name) for name in ("name", "device", "config_file", "data")}
         return json.dumps(plain | values) + "\n"
 
     @classmethod

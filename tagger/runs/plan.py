@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -18,12 +19,16 @@ from tagger.config import Config
 from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.runs.job import Job
+from tagger.runs.orphans import wait_for_orphan
+from tagger.runs.resources import Resources
+from tagger.training.checkpoints import InUseError
 from tagger.training.settings import differences, settings_of
 from tagger.vectors.table import VOCABULARY_SUFFIXES
 
 _PLAN, _LOCK = "plan.json", "lock"
 _FORMAT = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9.%-]*")  # of a job
+_HALF_WRITTEN = re.compile(rf"\.{re.escape(_PLAN)}\.\d+\.new")
 _PATHS = ("train", "dev", "test")
 
 
@@ -85,10 +90,11 @@ class RunsDirectory:
     Args:
         path: the directory; it is made if it is not there.
         option: the option that names it, for messages.
+        results: the names of the files that the command makes of the results of all trainings.
     """
 
-    def __init__(self, path: Path, option: str = "--runs") -> None:
-        self.path, self._option = path, option
+    def __init__(self, path: Path, option: str = "--runs", *, results: Sequence[str] = ()) -> None:
+        self.path, self._option, self._results = path, option, results
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -127,6 +133,8 @@ class RunsDirectory:
             ConfigError: something is there that is not to be continued, or cannot be.
         """
         before = self._stored()
+        for name in self._half_written():
+            (self.path / name).unlink(missing_ok=True)
         if before is not None and resume and not force:
             self._require_same(before, plan)
             return True
@@ -141,6 +149,25 @@ class RunsDirectory:
         text = json.dumps(plan, indent=1, default=str).encode() + b"\n"
         write_atomically(self.path / _PLAN, text)
         return False
+
+    def _half_written(self) -> list[str]:
+        """Return the names that a plan had in commands that were killed while they wrote it."""
+        return [path.name for path in self.path.iterdir() if _HALF_WRITTEN.fullmatch(path.name)]
+
+    def begin_with(
+        self, plan: Mapping[str, Any], resources: Resources, config: Config, *, resume: bool, force: bool
+    ) -> Resources:
+        """Begin, and return the resources with the threads that earlier trainings had.
+
+        Another number would change the last bits. If the config sets a number, that one is used.
+
+        Raises:
+            ConfigError, ModelError: as in `begin`.
+        """
+        self.begin({**plan, "threads": resources.threads}, resume=resume, force=force)
+        stored = (self._stored() or {}).get("threads")
+        threads = config.training.threads or (stored if isinstance(stored, int) else resources.threads)
+        return dataclasses.replace(resources, threads=threads)
 
     def _stored(self) -> dict[str, Any] | None:
         try:
@@ -183,6 +210,16 @@ class RunsDirectory:
         The results go first: after an interruption the earlier plan is still there, and what it lacks is trained again.
         """
         names = [name for name in before.get("runs", {}) if _NAME.fullmatch(name)]
+        for name in names:
+            if (self.path / f"{name}.training").is_dir():
+                try:
+                    wait_for_orphan(self.path / name)
+                except InUseError:
+                    raise
+                except ModelError:
+                    pass  # the directory is not one of a training
+        for name in self._results if before else ():
+            (self.path / name).unlink(missing_ok=True)
         for suffix in (".json", ".log"):
             for name in names:
                 (self.path / f"{name}{suffix}").unlink(missing_ok=True)

@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from tagger.atomic import write_atomically
-from tagger.errors import TaggerError
+from tagger.errors import ConfigError, TaggerError
 from tagger.machine import available_memory
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.messages import Ended, Failed, Message, Told, from_line
@@ -58,7 +58,7 @@ class _Process:
         self, job: Job, log: Path, heard: queue.Queue[tuple[str, Message | None]], worker: Sequence[str]
     ) -> None:
         self.job, self.ended, self._log = job, False, log
-        self._file: BinaryIO = log.open("ab")
+        self._file = log.open("ab", buffering=0)  # so that closing it cannot fail on a full disk
         path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(_PACKAGE_ROOT)]
         self._process = subprocess.Popen(
             worker,
@@ -101,8 +101,9 @@ class _Process:
 
     def write_log(self, message: Told) -> None:
         """Keep a note or a warning."""
-        self._file.write(f"{'warning: ' if message.is_warning else ''}{message.text}\n".encode(errors="replace"))
-        self._file.flush()
+        text = f"{'warning: ' if message.is_warning else ''}{message.text}\n"
+        with contextlib.suppress(OSError):  # the training goes on; if it cannot write either, it says so
+            self._file.write(text.encode(errors="replace"))
 
     def error(self) -> TaggerError:
         """Return the error for a process that ended without a result."""
@@ -142,6 +143,7 @@ def run_all(
     Raises:
         TaggerError: a training failed; the others are stopped first, and can be continued.
     """
+    _refuse_cluster(os.environ)
     done = {job.name: result for job in jobs if (result := stored_result(job, directory)) is not None}
     watcher.begin([job.name for job in jobs], list(done.values()), resources)
     for result in done.values():
@@ -155,6 +157,19 @@ def run_all(
             watcher.finish(result)
             on_result(result)
     return [done[job.name] for job in jobs if job.name in done]
+
+
+def _refuse_cluster(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError if TF_CONFIG names several workers: each training would wait for processes of its own there."""
+    try:
+        n = sum(map(len, json.loads(environment.get("TF_CONFIG") or "{}").get("cluster", {}).values()))
+    except (ValueError, TypeError, AttributeError):
+        return  # the trainings say what is wrong with it
+    if n > 1:
+        raise ConfigError(
+            "TF_CONFIG: found several workers, expected one: many trainings run on one machine; unset it and give the"
+            " same command again"
+        )
 
 
 def stored_result(job: Job, directory: Path) -> JobResult | None:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tagger.corpus.schemes import Span, spans_from_tags, tags_from_spans
+from tagger.corpus.schemes import UNKNOWN, Span, spans_from_tags, tags_from_spans
 from tagger.evaluation.errors import BOTH, BOUNDARY, MADE_UP, MISSED, TYPE, kind_of
 from tagger.inputs.vocabulary import Ids
 from tagger.prediction.onnx_session import load_predictor
@@ -123,6 +123,8 @@ def suspects_among(
     for i, (gold, one) in enumerate(zip(gold_tags, tagged, strict=True)):
         gold_spans, predicted = spans_from_tags(gold), spans_from_tags(one.tags)
         for place in places_of(gold_spans, predicted):
+            if UNKNOWN in gold[place.start : place.end]:
+                continue  # there is no label that may be wrong
             kept = [span for span in predicted if span not in place.predicted]
             found.append((i, place))
             asked.append((i, sorted([*kept, *place.gold], key=lambda span: span.start)))

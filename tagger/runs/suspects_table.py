@@ -6,6 +6,7 @@ its place; tags, one for each token of the place with blanks between them, take 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import dataclasses
 import io
@@ -90,6 +91,14 @@ def shown_file(path: str) -> str:
     return os.path.relpath(path)
 
 
+def name_in_table(path: str) -> str:
+    """Return a training file as `read_table` names it, which is not always how it is called.
+
+    Signs that a cell cannot hold are escaped, and a spreadsheet may show an apostrophe in front of others.
+    """
+    return _unescaped(escaped(shown_file(path)))
+
+
 def new_tags(corpus: Corpus, suspect: Suspect, notation: Notation) -> tuple[int, int, list[str]]:
     """Return what changes in a sentence if the prediction takes the place of the gold spans.
 
@@ -114,14 +123,19 @@ def read_table(path: Path) -> list[Row]:
         DataError: the file is not such a table, or a row is damaged.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}; check the path and its permissions", path=path) from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError("found a table in UTF-16, expected UTF-8; save it as UTF-8 text with TABs", path=path)
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"found a byte that is not UTF-8 at {error.start}, expected a table in UTF-8; save it as UTF-8 text with"
             " TABs", path=path,
         ) from None  # fmt: skip
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # a cell may hold a sentence of any length
     rows = list(csv.reader(io.StringIO(text, newline=""), dialect="excel-tab"))
     if not rows or not set(COLUMNS) <= set(rows[0]):
         missing = ", ".join(name for name in COLUMNS if not rows or name not in rows[0])
@@ -145,6 +159,15 @@ def read_table(path: Path) -> list[Row]:
                 path=path,
                 line=number,
             ) from None
+        # No cell that was written has a line break, so the reader has taken several rows for one.
+        broken = next((name for name, text in cell.items() if "\n" in text or "\r" in text), None)
+        if broken is not None:
+            raise DataError(
+                f"found a line break in {broken}, expected one line for each row: a quotation mark at the start of a"
+                " cell hides the rows below; save the table with quotation marks around text",
+                path=path,
+                line=number,
+            )
         found.append(
             Row(number, cell["verdict"], cell["file"], line, cell["gold"].split(" "), cell["predicted"].split(" "))
         )

@@ -35,6 +35,10 @@ _HALF_WRITTEN = re.compile(r"\.state-[0-9]+\.safetensors\.[0-9]+\.new")
 _DTYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "bool": "BOOL"}
 
 
+class InUseError(ModelError):
+    """Another training is writing the model."""
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """The state of a training.
@@ -174,7 +178,7 @@ class Checkpoints:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.close()
-                raise ModelError(
+                raise InUseError(
                     f"{self.model_dir}: another training is writing this model, expected none; wait for it, or"
                     " choose another place with --model"
                 ) from None

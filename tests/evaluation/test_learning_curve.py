@@ -87,3 +87,13 @@ def test_few_or_equal_points_are_refused() -> None:
 
 def test_the_same_points_give_the_same_estimates() -> None:
     assert fit(points(0.01, 3)).at(2000) == fit(points(0.01, 3)).at(2000)
+
+
+def test_falling_scores_are_not_certain_of_a_flat_curve() -> None:
+    points = [Point(11, (0.30,)), Point(27, (0.15,)), Point(54, (0.0,))]
+    curve = fit(points)
+    assert not curve.grows
+    assert curve.at(27).value == pytest.approx(0.15, abs=0.01)
+    # Three means with a standard deviation of 0.15: 1.96 * 0.15 / sqrt(3).
+    assert curve.at(108).margin == pytest.approx(0.17, abs=0.02)
+    assert fit([Point(11, (0.1,)), Point(27, (0.2,)), Point(54, (0.3,))]).grows

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -385,3 +386,11 @@ def test_plain_tags_are_scored_where_they_are_known() -> None:
 
 def test_whole_annotations_say_nothing_of_tokens_without_any() -> None:
     assert "not_annotated" not in evaluate([["O"]], [["O"]], "IOB2").to_json()
+
+
+def test_scores_come_back_from_json() -> None:
+    found = evaluate([["B-PER", "", "O"]], [["B-PER", "B-LOC", "O"]], "IOB2", "IOB2")
+    values = json.loads(json.dumps(dataclasses.asdict(found)))
+    assert Evaluation.from_values(values) == found
+    del values["left_out"]
+    assert Evaluation.from_values(values) == dataclasses.replace(found, left_out=(0, 0))

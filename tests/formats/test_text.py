@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,18 @@ def test_texts_of_documents_are_written_and_what_is_lost_is_said(tmp_path: Path)
     assert (tmp_path / "b.txt").read_text() == "Ann left.\n\nBob.\n"
     assert "text cannot hold spans, which are left out (1 time)" in said
     assert [document.text for document in text.read(tmp_path / "b.txt", ReadOptions())] == ["Ann left.\n\n", "Bob.\n"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(line=st.text("ab中ि。！？।、， .", min_size=1, max_size=14))
+def test_scripts_without_blanks_are_recognized_by_their_signs(line: str) -> None:
+    found = re.search(r"\w{4,}.*[。！？।]|\w[、，]\w", line.strip())
+    assert text.recognize([line, "x"]) == (
+        bool(line.strip())
+        and bool(found or len(line.split()) >= 5)
+        and bool(found or re.search(r"[.!?…]$", line.strip()))
+    )
+
+
+def test_a_long_word_takes_no_time_to_recognize() -> None:
+    assert not text.recognize(["x" * 1_000_000])  # a pattern would try for days

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -162,7 +163,15 @@ def test_rows_that_differ_about_a_token_are_refused(corpus: Corpora) -> None:
         ("\t".join(COLUMNS).replace("line", "place").encode(), "t.tsv: found no column line in the first row"),
         (("\t".join(COLUMNS) + "\npredicted\t1\n").encode(), "t.tsv:2: found 2 cells"),
         (("\t".join(COLUMNS) + "\n" + "\t".join("x" * len(COLUMNS)) + "\n").encode(), "t.tsv:2: found 10 cells"),
-        (b"\xff\xfe", "t.tsv: found a byte that is not UTF-8 at 0"),
+        (b"\xff\xff", "t.tsv: found a byte that is not UTF-8 at 0"),
+        (b"\xff\xfe" + "verdict\r\n".encode("utf-16-le"), "t.tsv: found a table in UTF-16, expected UTF-8; save it as"),
+        # A cell that begins with a quotation mark, saved without quoting it, hides the rows up to the next one.
+        (
+            (
+                "\t".join(COLUMNS) + "\n" + "\t".join("123456789") + '\t" he\n' + "\t".join("123456789") + '\t" she\n'
+            ).encode(),
+            "t.tsv:2: found a line break in sentence, expected one line for each row: a quotation mark at the start of a cell",
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, monkeypatch, content: bytes, text: str) -> None:
@@ -198,3 +207,81 @@ def test_several_files_are_written_into_a_folder_and_nothing_is_replaced(tmp_pat
     assert gzip.decompress(Path("new/b.conll.gz").read_bytes()) == b"Rome B-LOC\n\n"
     with pytest.raises(DataError, match=r"^-o new/a.conll: already exists, expected a new name"):
         write_corrected(corrections, ["a.conll", "b.conll.gz"], found.layout, Path("new"))
+
+
+def test_long_sentences_come_back(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train").write_text("\n".join(["EU B-ORG", *["is O"] * 50_000, ""]))
+    found = load(Path("train"))
+    suspects = suspects_of(found, [["B-LOC", *["O"] * 50_000]])
+    content = b"".join(table_of(suspects, found.train, found.notation))
+    Path("t.tsv").write_bytes(content.replace(b"\n\t1\t", b"\npredicted\t1\t"))
+    assert corrections_of(Path("t.tsv"), found).describe() == "1 of 1 suspect corrected, 1 tag changed"
+
+
+@pytest.mark.parametrize("name", [b"a\nb", "ä \u202e".encode(), b"\xff\xfe", b"=1", b"'=1", b" x"])
+def test_any_name_of_a_file_comes_back(tmp_path: Path, monkeypatch, name: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(name))
+    path.write_text("EU B-ORG\nis O\n")
+    found = load(path)
+    table = write_table(Path("t.tsv"), found, suspects_of(found, [["B-LOC", "O"]]), lambda _: "predicted")
+    corrections = corrections_of(table, found)
+    write_corrected(corrections, [str(path)], found.layout, Path("new"))
+    assert Path("new").read_text() == "EU B-LOC\nis O\n"
+
+
+def test_a_table_may_be_applied_in_another_folder(tmp_path: Path, monkeypatch) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "train").write_text(f"{folder}EU B-ORG\nis O\n")
+    (tmp_path / "a" / "other").write_text("Rome B-PER\n")
+    monkeypatch.chdir(tmp_path / "b")
+    files = [str(tmp_path / "a" / "train"), str(tmp_path / "b" / "train"), str(tmp_path / "a" / "other")]
+
+    def loaded(*names: str) -> Corpora:
+        data = DataConfig(train=list(names), dev=None, trust=True)
+        return load_corpora(data, 1, lambda text: None, lambda text: None)
+
+    found = loaded(files[0], files[2])
+    table = write_table(Path("t.tsv"), found, suspects_of(found, [["B-LOC", "O"], ["B-LOC"]]), lambda _: "predicted")
+    monkeypatch.chdir(tmp_path)
+    changes = corrections_of(tmp_path / "b" / table, loaded(files[0], files[2])).changes
+    assert {file: [one.new for one in of_it] for file, of_it in changes.items()} == {
+        "a/train": ["B-LOC"], "a/other": ["B-LOC"],
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"^b/t.tsv:2: found ../a/train, which may be a/train or b/train, expected one"):
+        corrections_of(Path("b/t.tsv"), loaded(*files))
+
+
+def test_tokens_without_annotation_stay_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The ill-formed I-LOC would be read otherwise after a B-LOC, so that the whole sentence is written anew.
+    Path("train").write_text("Ann B-PER\nof I-LOC\nEU ?\nin ?\nRome B-LOC\n")
+    data = DataConfig(train="train", dev=None, scheme="IOB2", trust=True, unknown_tag="?")
+    found = load_corpora(data, 1, lambda text: None, lambda text: None)
+    predicted = ["B-LOC", "B-LOC", "O", "O", "B-LOC"]
+    table = write_table(Path("t.tsv"), found, suspects_of(found, [predicted]), lambda _: "predicted")
+    write_corrected(corrections_of(table, found), ["train"], found.layout, Path("new"))
+    assert Path("new").read_text() == "Ann B-LOC\nof B-LOC\nEU ?\nin ?\nRome B-LOC\n"
+
+
+def test_if_one_copy_cannot_be_written_none_is_left(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        Path(name).write_text("EU B-ORG\n")
+    data = DataConfig(train=["a", "b"], dev=None, trust=True)
+    found = load_corpora(data, 1, lambda text: None, lambda text: None)
+    corrections = corrections_of(write_table(Path("t.tsv"), found, [], str), found)
+    written = list[Path]()
+
+    def write(path: Path, content: bytes) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+        written.append(path)
+
+    monkeypatch.setattr("tagger.runs.corrections.write_atomically", write)
+    with pytest.raises(DataError, match=r"^-o new/b: cannot be written: No space left on device; choose another place"):
+        write_corrected(corrections, ["a", "b"], found.layout, Path("new"))
+    assert not Path("new").exists()

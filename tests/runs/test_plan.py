@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from tagger.config import Config, load_config, with_model_dir
 from tagger.errors import ConfigError, ModelError
 from tagger.runs.job import Job
 from tagger.runs.plan import RunsDirectory, plan_of
+from tagger.runs.resources import Resources
+from tagger.training.checkpoints import Checkpoints
 from tagger.training.rows import Rows
 
 
@@ -120,3 +124,57 @@ def test_a_file_in_the_way_is_named(config: Config) -> None:
     Path("out").touch()
     with pytest.raises(ModelError, match=r"^out: cannot be written: "), RunsDirectory(Path("out")).lock():
         pass
+
+
+def test_what_a_killed_command_left_is_not_in_the_way(config: Config) -> None:
+    Path("out").mkdir()
+    Path("out/.plan.json.123.new").touch()
+    directory = RunsDirectory(Path("out"))
+    with directory.lock():
+        directory.begin(plan(config), resume=False, force=False)
+    assert {path.name for path in Path("out").iterdir()} == {"plan.json", "lock"}
+
+
+def test_force_removes_the_results_of_all_trainings_too(config: Config) -> None:
+    Path("out").mkdir()
+    Path("out/predictions.conll").touch()
+    directory = RunsDirectory(Path("out"), results=("predictions.conll",))
+    with pytest.raises(ConfigError, match=r"^out: found predictions.conll in it"):  # it may be the user's
+        directory.begin(plan(config), resume=False, force=True)
+    Path("out/predictions.conll").unlink()
+    directory.begin(plan(config), resume=False, force=False)
+    Path("out/predictions.conll").touch()
+    directory.begin(plan(config), resume=False, force=True)
+    assert {path.name for path in Path("out").iterdir()} == {"plan.json"}
+
+
+def test_force_waits_for_a_training_whose_parent_was_killed(config: Config) -> None:
+    Path("out").mkdir()
+    directory, order = RunsDirectory(Path("out")), list[str]()
+    directory.begin(plan(config), resume=False, force=False)
+
+    def end() -> None:
+        order.append("ended")
+        held.close()
+
+    with contextlib.ExitStack() as held:
+        held.enter_context(Checkpoints(Path("out/fold-1")).lock())
+        Path("out/fold-1.training/state-000001.safetensors").touch()
+        timer = threading.Timer(0.3, end)
+        timer.start()
+        directory.begin(plan(config, rows=(5,)), resume=False, force=True)
+        order.append("begun")
+        timer.join()
+    assert order == ["ended", "begun"]
+    assert not Path("out/fold-1.training").exists()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 2), (3, 3)])
+def test_continued_trainings_keep_their_threads(config: Config, given: int | None, expected: int) -> None:
+    Path("out").mkdir()
+    directory = RunsDirectory(Path("out"))
+    first = directory.begin_with(plan(config), Resources(1, 2, 0), config, resume=False, force=False)
+    assert first == Resources(1, 2, 0)
+    config = config.model_copy(update={"training": config.training.model_copy(update={"threads": given})})
+    again = directory.begin_with(plan(config), Resources(4, given or 1, 0), config, resume=True, force=False)
+    assert again == Resources(4, expected, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from helpers import ROOT
 from watcher import Heard
 
 from tagger.config import Config, DataConfig, with_model_dir
-from tagger.errors import TaggerError
+from tagger.errors import ConfigError, TaggerError
 from tagger.runs.job import Job, JobResult
 from tagger.runs.messages import Ended, Epoch, Failed, Message, Started, Steps, Told, from_line, to_line
 from tagger.runs.resources import Resources, expected_memory, share_out
@@ -91,6 +92,12 @@ def test_a_process_that_cannot_start_is_an_error(jobs, tmp_path: Path) -> None:
         run_all(jobs("a"), tmp_path, TWO, Heard(), worker=(sys.executable, "-c", "raise SystemExit(3)"))
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(jobs, tmp_path: Path) -> None:
+    (tmp_path / "a.log").symlink_to("/dev/full")
+    results = run_all(jobs("a", "b"), tmp_path, TWO, Heard(), worker=WORKER)
+    assert [result.name for result in results] == ["a", "b"]
+
+
 def test_stopping_leaves_results_and_starts_nothing_more(jobs, tmp_path: Path) -> None:
     heard = Heard()
     results = run_all(
@@ -135,6 +142,16 @@ def test_the_trainings_end_with_their_parent(jobs, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cluster", "refused"),
+    [({}, False), ({"worker": ["a:1"]}, False), ({"chief": ["a:1"], "worker": ["b:1"]}, True), (7, False)],
+)
+def test_several_workers_are_refused(jobs, tmp_path: Path, monkeypatch, cluster: object, refused: bool) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+    with pytest.raises(ConfigError, match=r"^TF_CONFIG: found several") if refused else contextlib.nullcontext():
+        assert len(run_all(jobs("a"), tmp_path, TWO, Heard(), worker=WORKER)) == 1
+
+
+@pytest.mark.parametrize(
     "message",
     [Told("ä\n", is_warning=False), Started(3, 1, 0.5), Steps(0.25, 7), Epoch(2, None, 0.1), Ended(None),
      Ended({"name": "a"}), Failed("no", ["a", "b"])],
@@ -154,6 +171,9 @@ def test_a_job_comes_back(jobs) -> None:
     assert Job.from_line(job.to_line()) == job
     other = Job("b", job.config, None, "cpu")
     assert Job.from_line(other.to_line()) == other
+    ready = job.ready(3, {"data.train": "SHA-256 0"})
+    assert Job.from_line(ready.to_line()) == ready
+    assert (ready.config.training.threads, ready.checksum) == (3, job.checksum)
     assert job.checksum != other.checksum != Job("a", job.config, Rows([0, 2], [])).checksum
 
 

@@ -145,3 +145,11 @@ def test_the_surest_of_a_place_is_its_least_sure_span_or_token() -> None:
     (one,) = suspects(["x", "x", "x"], ["B-PER", "I-PER", "O"])
     (tagged,) = stub_predictor().tag([["x", "x", "x"]])
     assert one.sure == pytest.approx(min(tagged.probabilities[:2]))
+
+
+def test_a_place_that_is_not_annotated_is_no_suspect() -> None:
+    tokens = list(TAG_OF_TOKEN)
+    predicted = stub_predictor().tag([tokens])[0].tags
+    assert spans_from_tags(predicted)
+    assert suspects(tokens, ["O"] * len(tokens))
+    assert suspects(tokens, [""] * len(tokens)) == []

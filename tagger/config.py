@@ -31,6 +31,7 @@ from tagger.architecture import (
 from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
 from tagger.corpus.labels import Labels, read_names
 from tagger.corpus.layout import check_columns, check_encoding
+from tagger.corpus.notation import means_outside
 from tagger.errors import ConfigError, DataError
 from tagger.text.tokenizer import is_installed, unknown_language
 
@@ -106,6 +107,7 @@ class DataConfig(_Section):
     encoding: str = "utf-8"
     tag_key: Annotated[str, Field(min_length=1)] | None = None
     several_tags: Literal["first", "last"] | None = None
+    unknown_tag: Annotated[str, Field(min_length=1)] | None = None
     ragged: bool | None = None
     trust: bool = False
     max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -132,6 +134,20 @@ class DataConfig(_Section):
         if language is not None and is_installed() and (unknown := unknown_language(language)) is not None:
             raise ValueError(unknown)
         return language
+
+    @pydantic.field_validator("unknown_tag", mode="before")
+    @classmethod
+    def _question_mark(cls, tag: object) -> object:
+        return "?" if tag == {None: None} else tag  # YAML reads a question mark without quotes as an empty mapping
+
+    @pydantic.field_validator("unknown_tag")
+    @classmethod
+    def _unknown_tag(cls, tag: str | None) -> str | None:
+        if tag is not None and (means_outside(tag) or tag != "".join(tag.split())):
+            raise ValueError(
+                f"found {tag!r}, expected a tag without blanks that does not mean outside, such as '?'; choose another"
+            )
+        return tag
 
     @property
     def conversion(self) -> dict[str, Any]:
@@ -219,6 +235,7 @@ class TrainingConfig(_Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
     label_smoothing: _Rate = 0.0
+    type_weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
     accumulate: _Count = 1
     patience: _Count | Literal["auto"] | None = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1

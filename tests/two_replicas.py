@@ -5,6 +5,7 @@ test_distribution.py runs this in a process of its own, because devices must be 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -16,6 +17,8 @@ import tensorflow as tf  # isort: skip
 
 from tagger.architecture import NetworkSpec
 from tagger.config import TrainingConfig
+from tagger.corpus.partial import Targets
+from tagger.corpus.transitions import Transitions
 from tagger.inputs.batching import Batch, make_batch
 from tagger.inputs.encoder import Sizes
 from tagger.network.bilstm import Kernel
@@ -25,6 +28,12 @@ from tagger.network.trainer import Trainer
 
 V, K = 40, 5
 SPEC = NetworkSpec(embedding_dim=8, units=8)
+# Some tokens are not annotated, and some tags count more.
+TARGETS = Targets(
+    np.concatenate([np.eye(K, dtype=bool), np.ones((1, K), bool)]),
+    np.array([1, 2, 1, 0.5, 1, 1], np.float32),
+    Transitions.free(K),
+)
 
 
 def batches() -> list[Batch]:
@@ -37,13 +46,19 @@ def batches() -> list[Batch]:
     return made
 
 
-def trained(replicas: Replicas, optimizer: str) -> tuple[Trainer, list[float]]:
+def partly_annotated(batch: Batch) -> Batch:
+    """Return a batch in which every third token has the gold id of those that are not annotated."""
+    return dataclasses.replace(batch, tag_ids=np.where(batch.token_ids % 3 == 0, np.int32(K), batch.tag_ids))
+
+
+def trained(replicas: Replicas, optimizer: str, targets: Targets | None = None) -> tuple[Trainer, list[float]]:
     with replicas.scope():
         network = TwoBranchTagger(SPEC, Sizes(V, K), kernel=Kernel.BLOCK, seed=1)
         settings = TrainingConfig(optimizer=optimizer, learning_rate=0.01, clip_norm=1.0, ema=0.9)
-        trainer = Trainer(network, settings, replicas)
+        trainer = Trainer(network, settings, replicas, targets=targets)
+    made = batches() if targets is None else [partly_annotated(batch) for batch in batches()[8:]]
     # One epoch for each batch, so that the loss of every step is returned.
-    return trainer, [trainer.train_epoch([batch], 0).loss for batch in batches()]
+    return trainer, [trainer.train_epoch([batch], 0).loss for batch in made]
 
 
 def main() -> None:
@@ -73,6 +88,8 @@ def main() -> None:
             "averages_moved": float(np.abs(averages[0]["embedding"] - ours["embedding"]).max()),
             "moved": float(np.abs(ours["embedding"] - a_fresh_embedding()).max()),
         }
+    (_, losses), (_, expected) = (trained(replicas, "sgd", TARGETS) for replicas in (two, Replicas()))
+    found["partly annotated"] = {"losses": losses, "expected": expected}
     rows = np.full((2, 8), 5, np.float32)
     with two.scope():
         shared.network.set_embedding_rows([(np.array([3, 30]), rows)])

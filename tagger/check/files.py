@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tagger.check.characters import check_characters
-from tagger.check.plausibility import signs_of_misreading
+from tagger.check.plausibility import signs_of_misreading, tags_that_look_unknown
 from tagger.check.problems import (
     ERROR,
     WARNING,
@@ -36,14 +36,22 @@ from tagger.corpus.detection import Detected, Requested, detect_layout
 from tagger.corpus.encodings import suggest_readings
 from tagger.corpus.layout import Layout, own_delimiter
 from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, require_regular
-from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, spans_from_tags
+from tagger.corpus.notation import (
+    BadTag,
+    Notation,
+    detect_notation,
+    looks_unknown,
+    notation_of_other,
+    remedy_for_unknown,
+)
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, spans_from_tags
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import with_options
 
 # Options of the command, instead of keys of the config.
 OPTIONS = {name: f"--{name}" for name in ("columns", "delimiter", "encoding", "scheme")}
+OPTIONS["unknown_tag"] = "--unknown-tag"
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -96,10 +104,12 @@ class CheckSettings(Requested):
     """The settings for reading the files, from the config or the options; what is not set is detected.
 
     Attributes:
+        unknown_tag: the tag of tokens that are not annotated, or None.
         language: the language of the text, or None; without it, nothing is said of the tokenizer.
     """
 
     scheme: str = "auto"
+    unknown_tag: str | None = None
     language: str | None = None
 
 
@@ -145,10 +155,11 @@ def check_file(
     elif together is not None:
         notation = together.notation
     else:
-        notation = notation_of_training(sentences, settings.scheme, problems)
+        notation = notation_of_training(sentences, settings.scheme, problems, settings.unknown_tag)
     tags = _canonical_tags(sentences, notation, problems)
     signs = [*detected.doubts] or signs_of_misreading(sentences, tags, layout, notation)
     problems += [Problem(0, WARNING, sign, "misread") for sign in signs]
+    problems += [Problem(0, WARNING, text, "unknown-tag") for text in tags_that_look_unknown(sentences, notation)]
     problems += check_sentence_ends(sentences) + check_marks(sentences, layout.encoding)
     for check in (check_sequences, check_tokens, check_types, check_repeated_sentences, check_characters):
         problems += check(sentences, tags, notation)
@@ -265,18 +276,20 @@ def _read(path: str, layout: Layout, problems: list[Problem], n_columns: int | N
 # --- Tags -------------------------------------------------------------------------------------------------------------
 
 
-def notation_of_training(sentences: Sequence[Sentence], scheme: str, problems: list[Problem]) -> Notation:
+def notation_of_training(
+    sentences: Sequence[Sentence], scheme: str, problems: list[Problem], unknown: str | None = None
+) -> Notation:
     """Detect the notation from all tags that fit one; report it and assume plain tags if none can be detected."""
     bad = {""}  # a missing tag, which the reader reports
     while True:
         fitting = [[tag for tag in sentence.tags if tag not in bad] for sentence in sentences]
         try:
-            notation, notes = detect_notation(fitting, scheme)
+            notation, notes = detect_notation(fitting, scheme, unknown)
         except BadTag as found:
             bad |= set(found.tags)
         except DataError as error:
             problems.append(Problem(0, ERROR, error.message, "scheme"))
-            return Notation(scheme=NO_SCHEME)
+            return Notation(scheme=NO_SCHEME, unknown=unknown)
         else:
             problems += [Problem(0, WARNING, note, "notation") for note in notes if notation.scheme != NO_SCHEME]
             return notation
@@ -302,7 +315,8 @@ def _canonical_tags(sentences: Sequence[Sentence], notation: Notation, problems:
             if tag and tag not in cache:
                 signs = signs_in_tag(tag)
                 held = f" (it holds {named(signs)})" if signs else ""
-                rest = f"does not fit the scheme {notation.scheme}{held}; fix it"
+                remedy = remedy_for_unknown(tag) if looks_unknown(tag) else "fix it"
+                rest = f"does not fit the scheme {notation.scheme}{held}; {remedy}"
                 text, common = f"tag {quoted(tag)} of {quoted(sentence.tokens[i])} {rest}", f"the tag {rest}"
                 problems.append(Problem(sentence.line_number(i), ERROR, text, "bad-tag", common, quoted(tag)))
     return [[cache.get(tag, OUTSIDE) for tag in sentence.tags] for sentence in sentences]
@@ -350,9 +364,10 @@ def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Nota
                 notation.canonical(tag)
                 for sentence in sentences
                 for tag in set(sentence.tags)
-                if is_certain(tag, notation)
+                if is_certain(tag, notation) and tag != notation.unknown
             }
         ),
+        **({} if notation.unknown is None else {"not_annotated": sum(row.count(UNKNOWN) for row in tags)}),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},
     }
 
@@ -365,5 +380,5 @@ def counts_of_tags(tags: Sequence[Sequence[str]], scheme: str) -> dict[str, Any]
     return {
         "entities": types.total(),
         "types": dict(types.most_common()),
-        "tags": len({tag for sentence_tags in tags for tag in sentence_tags}),
+        "tags": len({tag for sentence_tags in tags for tag in sentence_tags} - {UNKNOWN}),
     }

@@ -15,8 +15,8 @@ from tagger.corpus.conll import Sentence
 from tagger.corpus.dataset import Corpus
 from tagger.corpus.gold import tags_in
 from tagger.corpus.layout import Layout
-from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE
+from tagger.corpus.notation import Notation, looks_unknown
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN
 from tagger.errors import DataError
 
 _MANY_TOKENS = 2000  # a file with so many tokens has at least FEW_DISTINCT different ones
@@ -225,9 +225,27 @@ def _only_tag(tags: set[str], notation: Notation) -> str | None:
             f"found only the tag {notation.spell(only)}, expected several; set data.columns.tag to the column of the"
             " tags, or label some entities"
         )
-    if notation.scheme != NO_SCHEME and tags <= {OUTSIDE}:
+    if notation.scheme != NO_SCHEME and tags <= {OUTSIDE, UNKNOWN}:
         return "found no entity, expected some; set data.columns.tag to the column of the tags"
     return None
+
+
+def tags_that_look_unknown(sentences: Sequence[Sentence], notation: Notation) -> list[str]:
+    """Return what to do about tags such as `?` that fit, as plain tags or types, but may mean "not annotated".
+
+    Tags of tokens that are the same sign are meant as they are: a question mark may have a tag of its own.
+    """
+    counts = collections.Counter(
+        tag
+        for sentence in sentences
+        for tag, token in zip(sentence.tags, sentence.tokens, strict=True)
+        if looks_unknown(tag) and tag not in (token, notation.unknown) and notation.fits(tag)
+    )
+    return [
+        f"found the tag {tag} at {n} token{'s' if n > 1 else ''}, which is read as a tag like any other; set"
+        f" data.unknown_tag to {tag!r} if these tokens are not annotated"
+        for tag, n in counts.items()
+    ]
 
 
 def _no_blank_lines(sentences: Sequence[Sentence], n_tokens: int) -> str | None:

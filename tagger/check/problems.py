@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, is_legal, legal_transitions
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, is_legal, legal_transitions
 from tagger.wording import abridged, counted, visible
 
 ERROR, WARNING, REPAIR = "error", "warning", "repair"
@@ -72,7 +72,7 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
     verdicts: dict[tuple[str, str], bool] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         padded = [OUTSIDE, *sentence_tags, OUTSIDE]
-        certain = [True, *(is_certain(tag, notation) for tag in sentence.tags), True]
+        certain = [True, *(is_certain(tag, notation) and tag != notation.unknown for tag in sentence.tags), True]
         for i, pair in enumerate(itertools.pairwise(padded)):
             if not (certain[i] and certain[i + 1]):
                 continue  # the tag that belongs there is unknown
@@ -98,7 +98,7 @@ def check_types(sentences: Sequence[Sentence], tags: list[list[str]], notation: 
     where: dict[str, tuple[int, int]] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         for i, tag in enumerate(sentence_tags):
-            if not sentence.tags[i]:
+            if not sentence.tags[i] or tag == UNKNOWN:
                 continue
             n, line = where.get(tag, (0, sentence.line_number(i)))
             where[tag] = (n + 1, line)
@@ -149,8 +149,10 @@ def check_repeated_sentences(sentences: Sequence[Sentence], tags: list[list[str]
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         line = sentence.line_number(0)
         other_tags, other_line = seen.setdefault(tuple(sentence.tokens), (sentence_tags, line))
-        if other_tags != sentence_tags:
-            i = next(i for i, pair in enumerate(zip(other_tags, sentence_tags, strict=True)) if pair[0] != pair[1])
+        pairs = enumerate(zip(other_tags, sentence_tags, strict=True))
+        differing = [i for i, (one, other) in pairs if one != other and UNKNOWN not in (one, other)]
+        if differing:
+            i = differing[0]
             here, there = (shown(notation.spell(found[i])) for found in (sentence_tags, other_tags))
             text = (
                 f"repeats the sentence of line {other_line} with other tags: {quoted(sentence.tokens[i])} is"

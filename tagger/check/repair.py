@@ -45,7 +45,7 @@ def repaired(report: FileReport) -> tuple[list[bytes], list[Problem]]:
     spelling = Notation(scheme="IOB2", typed=report.notation.typed)
     changes = []
     for sentence, tags in zip(report.sentences, report.tags, strict=True):
-        certain = [is_certain(tag, report.notation) for tag in sentence.tags]
+        certain = [is_certain(tag, report.notation) and tag != report.notation.unknown for tag in sentence.tags]
         spans = spans_from_tags(tags)
         for span in spans:
             if not all(certain[max(0, span.start - 1) : span.end + 1]):

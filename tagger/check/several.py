@@ -96,7 +96,11 @@ def _check_readable(
     readable = [readers.readable(path) for path in paths]
     files = [files_of(found.paths)[0] for found in readable]
     converted = CheckSettings(
-        columns=CONVERTED.columns, delimiter=CONVERTED.delimiter, comments="none", language=settings.language
+        columns=CONVERTED.columns,
+        delimiter=CONVERTED.delimiter,
+        comments="none",
+        language=settings.language,
+        unknown_tag=settings.unknown_tag,
     )
     own = [
         converted if found.converted else dataclasses.replace(settings, columns=readers.columns(path))
@@ -131,7 +135,10 @@ def _check_training_files(paths: Sequence[str], settings: CheckSettings) -> list
         meant.problems.insert(0, Problem(0, ERROR, text, "layout"))
         return reports
     notation = notation_of_training(
-        [sentence for report in reports for sentence in report.sentences], settings.scheme, []
+        [sentence for report in reports for sentence in report.sentences],
+        settings.scheme,
+        [],
+        settings.unknown_tag,
     )
     owns = [notation_of_later(report.sentences, notation) for report in reports]
     for report, own in zip(reports, owns, strict=True):

@@ -23,6 +23,7 @@ from tagger.corpus.schemes import SCHEME_NAMES
 @click.option("--fix", metavar="OUT", type=click.Path(), help="Write a copy of FILE with repaired IOB2 tags to OUT.")
 @click.option("--force", is_flag=True, help="Let --fix replace an existing OUT.")
 @click.option("--scheme", type=click.Choice(["auto", *SCHEME_NAMES]), help="Scheme of the tags. Default: auto.")
+@click.option("--unknown-tag", metavar="TAG", help="Tag of tokens that are not annotated, such as '?'.")
 @click.option("--language", metavar="LANGUAGE", help="Compare the tokens with those of the tokenizer of this language.")
 @layout_options
 def check(
@@ -33,6 +34,7 @@ def check(
     fix: str | None,
     force: bool,
     scheme: str | None,
+    unknown_tag: str | None,
     language: str | None,
     columns: str | None,
     delimiter: str | None,
@@ -54,6 +56,7 @@ def check(
         "delimiter": delimiter,
         "encoding": encoding,
         "scheme": scheme,
+        "unknown_tag": unknown_tag,
         "language": language,
     }
     if config is not None:
@@ -67,7 +70,7 @@ def check(
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
             files = tuple(path for paths in given_paths for path in files_of(paths))
         labels = data.labels.rules()
-        names = ("encoding", "scheme", "comments", "tag_key", "several_tags", "ragged", "language")
+        names = ("encoding", "scheme", "comments", "tag_key", "several_tags", "ragged", "unknown_tag", "language")
         from_config = {name: getattr(data, name) for name in names} | data.conversion
         settings = from_config | {name: value for name, value in settings.items() if value is not None}
     if not files:

@@ -35,10 +35,11 @@ def format_report(evaluation: Evaluation, schemas: SchemaScores | None = None) -
     """
     sizes = f"{counted(evaluation.sentences, 'sentence')}, {counted(evaluation.tokens, 'token')}"
     head = f"{sizes}, accuracy {100 * evaluation.accuracy:.2f}"
+    left_out = _left_out(evaluation)
     if evaluation.overall is None or evaluation.strict is None:
-        return as_text([head])
+        return as_text([head, *left_out])
     if schemas is not None:
-        return as_text([head, *_schema_tables(schemas)])
+        return as_text([head, *left_out, *_schema_tables(schemas)])
     names = {name: cell(name, _NAME_WIDTH) for name in evaluation.types}
     width = max(map(len, ["all, strict", *names.values()]))
     rows = [f"{'':{width}}  precision  recall      F1  support"]
@@ -52,7 +53,17 @@ def format_report(evaluation: Evaluation, schemas: SchemaScores | None = None) -
             width,
         )
     )
-    return as_text([head, "scores by seqeval: conlleval's reading, and strict mode", "", *rows])
+    return as_text([head, *left_out, "scores by seqeval: conlleval's reading, and strict mode", "", *rows])
+
+
+def _left_out(evaluation: Evaluation) -> list[str]:
+    """Return the line that says what is not scored because tokens are not annotated."""
+    if not evaluation.unknown:
+        return []
+    gold, predicted = evaluation.left_out
+    spans = f", {counted(gold, 'gold span')}, {counted(predicted, 'predicted span')}"
+    tokens = f"{counted(evaluation.unknown, 'token')} without annotation"
+    return [f"left out: {tokens}{spans if evaluation.overall is not None else ''}"]
 
 
 def _row(name: str, score: Score, width: int) -> str:
@@ -219,6 +230,7 @@ def _summary(report: FileReport, n_repairs: int | None) -> list[str]:
         f"  {counted(counts['sentences'], 'sentence')}, {counted(counts['tokens'], 'token')}"
         f" ({counts['distinct_tokens']} distinct), {counted(counts['entities'], 'entity', 'entities')},"
         f" {counted(counts['tags'], 'tag')}",
+        *_not_annotated(counts),
         *([f"  entities: {_types(counts['types'])}"] if counts["types"] else []),
         f"  sentence lengths: {lengths}",
         *(
@@ -228,6 +240,14 @@ def _summary(report: FileReport, n_repairs: int | None) -> list[str]:
         *(f"  note: {text}" for text in report.notes),
         f"  {', '.join(totals)}",
     ]
+
+
+def _not_annotated(counts: Mapping[str, Any]) -> list[str]:
+    n = counts.get("not_annotated")
+    if n is None:
+        return []
+    share = f" ({100 * n / counts['tokens']:.1f} %)" if counts["tokens"] else ""
+    return [f"  not annotated: {counted(n, 'token')}{share}"]
 
 
 def _types(counts: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
 from tagger.corpus.rivals import better_token
-from tagger.corpus.schemes import OUTSIDE, split_tag
+from tagger.corpus.schemes import OUTSIDE, UNKNOWN, split_tag
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import cell, counted
@@ -49,6 +49,11 @@ class Corpus:
     def n_tokens(self) -> int:
         return sum(len(sentence.tokens) for sentence in self.sentences)
 
+    @property
+    def n_unknown(self) -> int:
+        """The number of tokens that are not annotated."""
+        return sum(tags.count(UNKNOWN) for tags in self.tags)
+
     def part(self, rows: Iterable[int]) -> Corpus:
         """Return some of the sentences as a corpus."""
         chosen = list(rows)
@@ -77,8 +82,14 @@ class Corpus:
         return len(self.sentences)
 
 
-def load_training(paths: Files, layout: Layout, scheme: str) -> tuple[Corpus, Notation, list[str]]:
+def load_training(
+    paths: Files, layout: Layout, scheme: str, unknown: str | None = None
+) -> tuple[Corpus, Notation, list[str]]:
     """Read one or more training files as one corpus, and detect their notation.
+
+    Args:
+        scheme: `auto`, or the scheme that the user names.
+        unknown: the tag of tokens that are not annotated, or None.
 
     Returns:
         The corpus, its notation, and notes on what was found.
@@ -90,22 +101,25 @@ def load_training(paths: Files, layout: Layout, scheme: str) -> tuple[Corpus, No
     sentences, between = _without_empty(_read_gold(paths, layout, n_columns=layout.n_columns))
     name = names_of(paths)
     try:
-        notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme)
+        notation, notes = detect_notation([sentence.tags for sentence in sentences], scheme, unknown)
     except BadTag as bad:
-        _require_one_notation(sentences, scheme)
+        _require_one_notation(sentences, scheme, unknown)
         raise _bad_tag_error(name, sentences, bad) from None
     except DataError as error:
         detail = [*error.detail, *_sign_lines(sentences), *_examples(sentences)]
         raise DataError(error.message, path=name, detail=detail) from None
-    _require_one_notation(sentences, scheme, notation)
+    _require_one_notation(sentences, scheme, unknown, notation)
     return dataclasses.replace(_corpus(name, sentences, notation), between=between), notation, notes
 
 
-def _require_one_notation(sentences: Sequence[Sentence], scheme: str, notation: Notation | None = None) -> None:
+def _require_one_notation(
+    sentences: Sequence[Sentence], scheme: str, unknown: str | None, notation: Notation | None = None
+) -> None:
     """Raise DataError if several files clearly have different notations.
 
     Args:
         scheme: `auto`, or the scheme that the user names.
+        unknown: the tag of tokens that are not annotated, or None.
         notation: the notation of all files together, if all tags fit one.
     """
     by_file: dict[str, list[list[str]]] = {}
@@ -115,7 +129,7 @@ def _require_one_notation(sentences: Sequence[Sentence], scheme: str, notation: 
         return
     try:
         found = {
-            path: detect_notation(tags, scheme)[0] if notation is None else notation_of_other(tags, notation)
+            path: detect_notation(tags, scheme, unknown)[0] if notation is None else notation_of_other(tags, notation)
             for path, tags in by_file.items()
         }
     except (BadTag, DataError):
@@ -277,7 +291,12 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
     tags = []
     for sentence in sentences:
         try:
-            tags.append([cache.get(tag) or cache.setdefault(tag, notation.canonical(tag)) for tag in sentence.tags])
+            tags.append(
+                [
+                    cache[tag] if tag in cache else cache.setdefault(tag, notation.canonical(tag))
+                    for tag in sentence.tags
+                ]
+            )
         except ValueError as error:
             raise _bad_tag_error(name, sentences, BadTag([str(error)], notation.scheme)) from None
     return Corpus(name, sentences, tags, notation)

@@ -12,7 +12,16 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, Span, spans_from_tags, split_tag, tags_from_spans
+from tagger.corpus.schemes import (
+    NO_SCHEME,
+    OUTSIDE,
+    UNKNOWN,
+    Span,
+    spans_from_tags,
+    split_tag,
+    tags_from_spans,
+    with_unknown,
+)
 from tagger.errors import DataError
 from tagger.wording import counted, listed
 
@@ -110,10 +119,14 @@ class Labels:
             if (new := self._new_name(span.type)) is not None
         ]
         renamed = [self._renamed(tag) for tag in tags]
-        return renamed if spans_from_tags(renamed) == spans else tags_from_spans(spans, len(tags), scheme)
+        if spans_from_tags(renamed) == spans:
+            return renamed
+        return with_unknown(tags_from_spans(spans, len(tags), scheme), tags)
 
     def _renamed(self, tag: str) -> str:
         prefix, name = split_tag(tag)
+        if tag == UNKNOWN:
+            return tag
         new = None if tag == OUTSIDE else self._new_name(name)
         return OUTSIDE if new is None else f"{prefix}-{new}"
 
@@ -136,21 +149,24 @@ class Labels:
             tags: the canonical tags of the training data as they are in the files.
             scheme: their scheme.
         """
-        distinct = {tag for sentence in tags for tag in sentence}
+        distinct = {tag for sentence in tags for tag in sentence} - {UNKNOWN}
         types = distinct if scheme == NO_SCHEME else {split_tag(tag)[1] for tag in distinct - {OUTSIDE}}
         after = {self.map.get(name, name) for name in types}
-        problems = [_unknown("map", name, types) for name in self.map if name not in types]
-        return problems + [_unknown("keep", name, after) for name in self.keep or () if name not in after]
+        problems = [unknown_name("data.labels.map", name, types) for name in self.map if name not in types]
+        return problems + [
+            unknown_name("data.labels.keep", name, after) for name in self.keep or () if name not in after
+        ]
 
 
-def _unknown(key: str, name: str, types: Collection[str]) -> str:
+def unknown_name(key: str, name: str, types: Collection[str]) -> str:
+    """Return the message that the training data do not have a type that a key of the config names."""
     folded = {known.casefold(): known for known in sorted(types)}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     shown = sorted(types)[:_MOST_NAMED]
     more = f" and {len(types) - len(shown)} more" if len(types) > len(shown) else ""
     meant = f"did you mean {folded[near[0]]}?" if near else "fix it, or delete it"
     return (
-        f"data.labels.{key}: found {name}, which the training data do not have, expected one of"
+        f"{key}: found {name}, which the training data do not have, expected one of"
         f" {', '.join(shown) or 'no type'}{more}; {meant}"
     )
 

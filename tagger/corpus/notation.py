@@ -12,7 +12,16 @@ import functools
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, UNTYPED, is_legal, legal_transitions, split_tag
+from tagger.corpus.schemes import (
+    NO_SCHEME,
+    OUTSIDE,
+    SCHEMES,
+    UNKNOWN,
+    UNTYPED,
+    is_legal,
+    legal_transitions,
+    split_tag,
+)
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 
@@ -30,6 +39,7 @@ _MOST_ODD = 0.2  # in a file that is read as spans without being asked: the larg
 _MOST_RARE = 0.1  # the largest share of tokens whose prefix is another scheme's by mistake
 _SHOWN = 3  # lines with a tag that does not fit
 _FEW = 5  # odd tokens that prove nothing
+_UNKNOWN_SPELLINGS = frozenset({"?", "??", "???"})  # tags that probably mean that a token is not annotated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,7 @@ class Notation:
         typed: whether all spans have an entity type. If not, a span without one is spelled as the prefix alone (`B`).
         bare: whether inside tags are written as the entity type alone (`PER`, in IO only).
         suffix: whether the prefix comes after the entity type (`PER-B`).
+        unknown: the spelling of the tag of tokens that are not annotated, such as `?`; None if there is none.
     """
 
     scheme: str
@@ -53,6 +64,7 @@ class Notation:
     typed: bool = True
     bare: bool = False
     suffix: bool = False
+    unknown: str | None = None
 
     def describe(self) -> str:
         """Return the scheme, with examples of the spelling if it is unusual: `IOB2, spelled B_PER and 0`."""
@@ -74,6 +86,8 @@ class Notation:
         Raises:
             ValueError: the tag does not fit the scheme.
         """
+        if tag == self.unknown:
+            return UNKNOWN
         if self.scheme == NO_SCHEME:
             return tag
         if tag in _OUTSIDE_SPELLINGS or tag == self.outside:
@@ -97,6 +111,8 @@ class Notation:
 
     def spell(self, tag: str) -> str:
         """Convert a canonical tag to the spelling of the file; the inverse of `canonical`."""
+        if tag == UNKNOWN and self.unknown is not None:
+            return self.unknown
         if self.scheme == NO_SCHEME:
             return tag
         if tag == OUTSIDE:
@@ -113,6 +129,21 @@ class Notation:
 def is_outside(value: str) -> bool:
     """Return whether a value is a spelling of the outside tag, or a word that files use for it: `O`, `_`, `OTHER`."""
     return value in _OUTSIDE_SPELLINGS or value.casefold() in _OUTSIDE_WORDS
+
+
+def means_outside(tag: str) -> bool:
+    """Return whether a tag always means outside: `O`, `o` or `0`."""
+    return tag in _OUTSIDE_SPELLINGS
+
+
+def looks_unknown(tag: str) -> bool:
+    """Return whether a tag that does not fit probably means that its token is not annotated: `?`."""
+    return tag in _UNKNOWN_SPELLINGS
+
+
+def remedy_for_unknown(tag: str) -> str:
+    """Return the advice on a tag that `looks_unknown`."""
+    return f"set data.unknown_tag to {tag!r} if the tokens with it are not annotated; otherwise fix it"
 
 
 def parse_prefix(tag: str, *, suffix: bool = False) -> tuple[str | None, str]:
@@ -132,12 +163,15 @@ def _is_bare_type(prefix: str | None, entity_type: str) -> bool:
     return prefix is None or (not entity_type and prefix not in ("B", "I"))
 
 
-def detect_notation(sentences: Iterable[Sequence[str]], scheme: str = "auto") -> tuple[Notation, list[str]]:
+def detect_notation(
+    sentences: Iterable[Sequence[str]], scheme: str = "auto", unknown: str | None = None
+) -> tuple[Notation, list[str]]:
     """Find the notation of a file from all of its tags, which are read once.
 
     Args:
         sentences: the tags of each sentence, as spelled.
         scheme: `auto`, or the scheme that the user names.
+        unknown: the tag of tokens that are not annotated; nothing is concluded from it.
 
     Returns:
         The notation, and notes for the user on what was found and how unusual spellings are read.
@@ -148,13 +182,13 @@ def detect_notation(sentences: Iterable[Sequence[str]], scheme: str = "auto") ->
         BadTag: some tags do not fit the scheme; the caller locates the first of them.
     """
     if scheme == NO_SCHEME:
-        return Notation(scheme=NO_SCHEME), []
-    tags = _divided(*_counted(sentences), scheme)
+        return Notation(scheme=NO_SCHEME, unknown=unknown), []
+    tags = _divided(*_counted(sentences, unknown), scheme)
     found = scheme if scheme != "auto" else _detect_scheme(tags)
     if found == NO_SCHEME:
         why = "most tags do not fit a scheme" if tags.letters else "the tags have no prefixes"
-        return Notation(scheme=NO_SCHEME), [f"{why}: read as plain tags (scheme none)"]
-    notation = _spelling(found, tags)
+        return Notation(scheme=NO_SCHEME, unknown=unknown), [f"{why}: read as plain tags (scheme none)"]
+    notation = dataclasses.replace(_spelling(found, tags), unknown=unknown)
     bad = [tag for tag in tags.counts if not notation.fits(tag)]
     if bad:
         n_bad = sum(tags.counts[tag] for tag in bad)
@@ -170,7 +204,7 @@ def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> 
     """
     if trained.scheme == NO_SCHEME:
         return trained
-    counts, pairs = _counted(sentences)
+    counts, pairs = _counted(sentences, trained.unknown)
     canonical = {tag: trained.canonical(tag) for tag in counts if trained.fits(tag)}
     bad = [tag for tag in counts if tag not in canonical]
     n_odd = _n_ill_formed(pairs, {OUTSIDE: OUTSIDE, **canonical}, trained.scheme)
@@ -180,7 +214,7 @@ def notation_of_other(sentences: Sequence[Sequence[str]], trained: Notation) -> 
     if not bad and n_odd <= max(_FEW, _MOST_ODD * n_tagged) and not all_tagged:
         return trained
     try:
-        own, _ = detect_notation(sentences)
+        own, _ = detect_notation(sentences, unknown=trained.unknown)
     except (BadTag, DataError):
         own = Notation(scheme=NO_SCHEME)
     if own.scheme != NO_SCHEME:
@@ -211,6 +245,8 @@ class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the calle
     @property
     def remedy(self) -> str:
         """The advice that ends the error."""
+        if looks_unknown(self.tag):
+            return remedy_for_unknown(self.tag)
         if self.doubtful:
             return "set data.scheme to none if these are plain tags, which have no spans; otherwise fix it"
         return "fix it, or set data.scheme ('none' means plain tags, which have no spans)"
@@ -229,7 +265,7 @@ class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the calle
         held = f" (it holds {named(signs)})" if signs else ""
         return DataError(
             f"{path}:{number}: tag {self.tag!r} does not fit the scheme {self.scheme}{held}"
-            f"{f'; {self.remedy}' if remedy is None else f', {remedy}'}",
+            f"{f'; {self.remedy}' if remedy is None or looks_unknown(self.tag) else f', {remedy}'}",
             detail=[
                 *(f"{'line ' if other == path else f'{other}:'}{n}: {token} {self.tag}" for other, n, token in first),
                 *([f"… and {n_left} more"] if n_left else []),
@@ -297,14 +333,18 @@ class _Tags:
 
 
 def _counted(
-    sentences: Iterable[Sequence[str]],
+    sentences: Iterable[Sequence[str]], unknown: str | None
 ) -> tuple[collections.Counter[str], collections.Counter[tuple[str, str]]]:
-    """Count the tags, and the tags that follow each other; the edges of a sentence count as `O`."""
+    """Count the tags, and the tags that follow each other; the edges of a sentence count as `O`, `unknown` does not."""
     counts: collections.Counter[str] = collections.Counter()
     pairs: collections.Counter[tuple[str, str]] = collections.Counter()
     for tags in sentences:
         counts.update(tags)
         pairs.update(itertools.pairwise([OUTSIDE, *tags, OUTSIDE]))
+    if unknown is not None:
+        del counts[unknown]
+        for pair in [pair for pair in pairs if unknown in pair]:
+            del pairs[pair]
     return counts, pairs
 
 

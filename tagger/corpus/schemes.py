@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 OUTSIDE = "O"
 UNTYPED = "_"
+UNKNOWN = ""  # the tag of a token that is not annotated; no file has an empty tag, so it cannot be any other tag
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -60,7 +61,8 @@ SCHEMES: Mapping[str, Scheme] = {
 }
 NO_SCHEME = "none"  # plain tags (parts of speech, …) without prefixes and spans
 SCHEME_NAMES = (*SCHEMES, NO_SCHEME)
-_READ_AS = {"L": "E", "U": "S"}  # BILOU's names for prefixes of IOBES
+# BILOU's names for prefixes of IOBES; a span is read no further than to a token that is not annotated.
+_READ_AS = {"L": "E", "U": "S", UNKNOWN: OUTSIDE}
 # Whether conlleval begins a new span at the second of two adjacent tags of one type (Tjong Kim Sang 2000, conlleval.pl
 # `startOfChunk`; S added as in seqeval's `start_of_chunk`). A tag of another type always begins one.
 _BEGINS = {
@@ -131,10 +133,18 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
     """Convert canonical tags from one scheme to another, by way of their spans.
 
     If the schemes are equal, the tags are returned unchanged, ill-formed or not. Otherwise the result is well-formed.
+    Tokens that are not annotated stay so, and spans end at them; `partial.allowed_tags` knows the other readings.
     """
     if source == target:
         return list(tags)
-    return tags_from_spans(spans_from_tags(tags), len(tags), target)
+    return with_unknown(tags_from_spans(spans_from_tags(tags), len(tags), target), tags)
+
+
+def with_unknown(tags: list[str], original: Sequence[str]) -> list[str]:
+    """Return tags with `UNKNOWN` wherever the original tags have it."""
+    if UNKNOWN not in original:
+        return tags
+    return [UNKNOWN if old == UNKNOWN else tag for tag, old in zip(tags, original, strict=True)]
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.corpus.dataset import Corpus
+from tagger.corpus.partial import without_unknown
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.model_dir.manifest import Calibration
 from tagger.prediction.predictor import Predictor
@@ -99,8 +100,11 @@ def span_outcomes(
     )
     probabilities, correct = [], []
     for gold_tags, sentence in zip(corpus.tags, tagged, strict=True):
-        gold = set(spans_from_tags(gold_tags))
-        for span, probability in zip(spans_from_tags(sentence.tags), sentence.span_probabilities, strict=True):
+        known, _, kept = without_unknown(gold_tags, sentence.tags)
+        gold, spans = set(spans_from_tags(known)), spans_from_tags(sentence.tags)
+        for span, probability, is_kept in zip(spans, sentence.span_probabilities, kept, strict=True):
+            if not is_kept:
+                continue
             probabilities.append(probability)
             correct.append(span in gold)
     return np.array(probabilities), np.array(correct, bool)

@@ -16,6 +16,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from tagger.corpus.partial import without_unknown
 from tagger.corpus.schemes import Span, spans_from_tags
 from tagger.evaluation.evaluate import GoldSentence
 from tagger.evaluation.schemas import pairs, same_bounds, same_type
@@ -181,8 +182,9 @@ class ConfusionMatrix:
 def commonest_confusions(
     gold_tags: Iterable[Sequence[str]], pred_tags: Iterable[Sequence[str]], n: int = 3
 ) -> list[Confusion]:
-    """Return the n commonest confusions of sentences with canonical tags of any scheme, the commonest one first."""
+    """Return the n commonest confusions of sentences with canonical tags of span schemes, the commonest one first."""
     matrix = ConfusionMatrix()
     for gold, predicted in zip(gold_tags, pred_tags, strict=True):
-        matrix.add(gold, predicted)
+        known, scored, _ = without_unknown(gold, predicted)
+        matrix.add(known, scored)
     return matrix.commonest(n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from tagger.corpus.dataset import Corpus, compare_columns, load_gold, note_on_no
 from tagger.corpus.layout import Layout, looks_like_tag
 from tagger.corpus.lines import Files, files_of, names_of, require_regular
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.corpus.partial import without_unknown
+from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
@@ -195,6 +197,8 @@ class GoldSentence:
 class TaggedGold:
     """The sentences of gold files, which are tagged while they are iterated over, once.
 
+    Spans that cannot be scored, because tokens are not annotated, are left out of both sides.
+
     Args:
         corpus: the sentences and their gold tags.
         tagged: the same sentences with what the model predicts; those that are cut are in parts.
@@ -225,7 +229,15 @@ class TaggedGold:
         if sentence is not None and sentence.tokens:
             self._gold.append(sentence.gold)
             self._pred.append(sentence.pred)
-            yield sentence
+            yield self._without_unknown(sentence) if UNKNOWN in sentence.gold else sentence
+
+    def _without_unknown(self, sentence: GoldSentence) -> GoldSentence:
+        """Return a sentence without the spans that cannot be scored."""
+        gold, pred, kept = without_unknown(sentence.gold, sentence.pred, plain=self._scheme == NO_SCHEME)
+        of_spans = sentence.tagged.span_probabilities
+        kept_of_spans = list(itertools.compress(of_spans, kept)) if of_spans else []
+        tagged = dataclasses.replace(sentence.tagged, tags=pred, span_probabilities=kept_of_spans)
+        return dataclasses.replace(sentence, gold=gold, tagged=tagged)
 
     def evaluation(self) -> Evaluation:
         """Return the scores of the sentences that have been iterated over."""

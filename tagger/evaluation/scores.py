@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, convert, spans_from_tags
+from tagger.corpus.partial import without_unknown
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, convert, spans_from_tags
 
 _Tags = Sequence[Sequence[str]]
 
@@ -48,6 +49,9 @@ class Evaluation:
         types: the scores of each entity type by conlleval's reading.
         accuracy: the fraction of tokens with the right tag.
         sentences, tokens: the numbers of sentences and tokens that were scored.
+        unknown: the number of further tokens, which are not annotated.
+        left_out: the number of gold and of predicted spans that are not scored, because the annotation does not say
+            whether they are right.
     """
 
     overall: Score | None
@@ -56,6 +60,8 @@ class Evaluation:
     accuracy: float
     sentences: int
     tokens: int
+    unknown: int = 0
+    left_out: tuple[int, int] = (0, 0)
 
     @property
     def has_spans(self) -> bool:
@@ -87,11 +93,20 @@ class Evaluation:
             "types": {name: dataclasses.asdict(score) for name, score in self.types.items()},
             "sentences": self.sentences,
             "tokens": self.tokens,
+            **self._partial_json(),
         }
+
+    def _partial_json(self) -> dict[str, Any]:
+        if not self.unknown:
+            return {}
+        gold, predicted = self.left_out
+        return {"not_annotated": {"tokens": self.unknown, "gold_spans": gold, "predicted_spans": predicted}}
 
 
 def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_scheme: str | None = None) -> Evaluation:
     """Score canonical tags (`none`: accuracy only).
+
+    Tokens that are not annotated are left out, and so are the spans that `partial.without_unknown` names.
 
     Args:
         scheme: the scheme of the predicted tags.
@@ -101,6 +116,9 @@ def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_scheme: str |
         ValueError: gold and predicted tags differ in their numbers of sentences or tokens.
     """
     gold_scheme = gold_scheme or scheme
+    n_unknown = sum(tags.count(UNKNOWN) for tags in gold_tags)
+    if n_unknown:
+        return _evaluate_partial(gold_tags, pred_tags, scheme, gold_scheme, n_unknown)
     written = [convert(tags, gold_scheme, scheme) for tags in gold_tags]
     pairs = [pair for gold, pred in zip(written, pred_tags, strict=True) for pair in zip(gold, pred, strict=True)]
     accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
@@ -114,6 +132,27 @@ def evaluate(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_scheme: str |
     else:
         strict = _strict_score(written, [list(tags) for tags in pred_tags], scheme)
     return Evaluation(overall, strict, types, accuracy, len(gold_tags), len(pairs))
+
+
+def _evaluate_partial(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_scheme: str, n_unknown: int) -> Evaluation:
+    rows = [without_unknown(*pair, plain=scheme == NO_SCHEME) for pair in zip(gold_tags, pred_tags, strict=True)]
+    marked = [[OUTSIDE if tag == UNKNOWN else tag for tag in tags] for gold, pred, _ in rows for tags in (gold, pred)]
+    spans = evaluate(marked[::2], marked[1::2], scheme, gold_scheme)
+    # A token beside an unknown one is known, even if its span is not scored.
+    written = [convert(tags, gold_scheme, scheme) for tags in gold_tags]
+    pairs = [
+        pair
+        for gold, pred in zip(written, pred_tags, strict=True)
+        for pair in zip(gold, pred, strict=True)
+        if pair[0] != UNKNOWN
+    ]
+    accuracy = sum(gold == pred for gold, pred in pairs) / len(pairs) if pairs else 0.0
+    left_out = (0, 0)
+    if scheme != NO_SCHEME:
+        n_gold = sum(len(spans_from_tags(tags)) for tags in gold_tags)
+        n_left = sum(len(spans_from_tags(gold)) for gold, _, _ in rows)
+        left_out = n_gold - n_left, sum(not is_kept for _, _, kept in rows for is_kept in kept)
+    return dataclasses.replace(spans, accuracy=accuracy, tokens=len(pairs), unknown=n_unknown, left_out=left_out)
 
 
 def _conlleval_scores(gold: _Tags, pred: _Tags) -> tuple[Score, dict[str, Score]]:

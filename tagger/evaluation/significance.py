@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
+from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags
 
 Counts = npt.NDArray[np.int64]  # [S, 3]: the numbers of right, predicted and gold spans of each of S sentences
 _INDICES_AT_ONCE = 1 << 21
@@ -45,8 +45,8 @@ def span_counts(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], sc
     rows = []
     for gold_tags, pred_tags in zip(gold, pred, strict=True):
         if scheme == NO_SCHEME:
-            n_right = sum(a == b for a, b in zip(gold_tags, pred_tags, strict=True))
-            rows.append((n_right, len(gold_tags), len(gold_tags)))
+            known = [(a, b) for a, b in zip(gold_tags, pred_tags, strict=True) if a != UNKNOWN]
+            rows.append((sum(a == b for a, b in known), len(known), len(known)))
         else:
             gold_spans, pred_spans = set(spans_from_tags(gold_tags)), set(spans_from_tags(pred_tags))
             rows.append((len(gold_spans & pred_spans), len(pred_spans), len(gold_spans)))

@@ -101,6 +101,8 @@ class Manifest:
         values["decoder"] = values["network"].pop("decoder")
         if not values["notation"]["suffix"]:  # so that older versions can read the manifest
             del values["notation"]["suffix"]
+        if values["notation"]["unknown"] is None:
+            del values["notation"]["unknown"]
         for name in ("labels", "conversion"):
             if not getattr(self, name):
                 del values[name]
@@ -125,7 +127,7 @@ class Manifest:
             **values,
         }
         if type(values.get("notation")) is dict:
-            values = {**values, "notation": {"suffix": False, **values["notation"]}}
+            values = {**values, "notation": {"suffix": False, "unknown": None, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         for key in LATER_KEYS & set(values["layout"]):
@@ -307,6 +309,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "notation.typed": _BOOL,
     "notation.bare": _BOOL,
     "notation.suffix": _BOOL,
+    "notation.unknown": _TEXT_OR_NULL,
     "scheme": _one_of(*SCHEMES, NO_SCHEME),
     "normalization.lowercase": _BOOL,
     "normalization.digits": _BOOL,

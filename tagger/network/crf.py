@@ -49,6 +49,13 @@ class Emissions:
         shifted -= tf.reduce_max(shifted, axis=-1, keepdims=True)
         return cls(shifted, mask, steps == lengths - 1, reversal(lengths, n_steps))
 
+    def within(self, allowed: Tensor) -> Emissions:
+        """Return the emissions of sequences with an allowed tag at each step, `allowed` [T, B, K]."""
+        # Minus infinity instead of a penalty, so that no logits, however far apart, outweigh it.
+        shut_out = self.mask[..., None] & ~allowed
+        logits = tf.where(shut_out, tf.constant(-np.inf, tf.float64), self.logits)
+        return dataclasses.replace(self, logits=logits)
+
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
@@ -75,14 +82,14 @@ class Chain:
 
 
 def run_chain(
-    emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor], is_narrow: Tensor, used: npt.NDArray[np.bool_]
+    emissions: Emissions, weights: tuple[Tensor, Tensor, Tensor], is_narrow: Tensor, used: npt.NDArray[np.bool_] | None
 ) -> Chain:
     """Run both passes over a batch.
 
     Args:
         weights: float64, the weights of transitions [K, K], first tags [K] and last tags [K].
         is_narrow: whether no product of probabilities can underflow, which `Spread` decides.
-        used: [K], the attribute of `Spread`.
+        used: [K], the attribute of `Spread`; None if `is_narrow` is never true.
     """
     transition, start, end = weights
     both = tf.stack([emissions.logits, reverse_by_length(emissions.logits, emissions.order)], axis=1)  # [T, 2, B, K]
@@ -92,11 +99,15 @@ def run_chain(
     def in_order(arrived: Tensor) -> tuple[Tensor, Tensor]:
         return arrived[:, 0], reverse_by_length(arrived[:, 1], emissions.order)
 
-    scale, total, marginals, before, after = tf.cond(
-        is_narrow,
-        lambda: _by_products(first, both, transitions, used, in_order),
-        lambda: _by_logarithms(first, both, transitions, in_order),
-    )
+    def by_logarithms() -> tuple[Tensor, ...]:
+        return _by_logarithms(first, both, transitions, in_order)
+
+    if used is None:
+        scale, total, marginals, before, after = by_logarithms()
+    else:
+        scale, total, marginals, before, after = tf.cond(
+            is_narrow, lambda: _by_products(first, both, transitions, used, in_order), by_logarithms
+        )
     mask = emissions.mask
     parts = tf.where(mask, scale[..., 0], 0.0) + tf.where(emissions.is_last, total[..., 0], 0.0)
     return Chain(is_narrow, tf.reduce_sum(parts, axis=0), tf.where(mask[..., None], marginals, 0.0), before, after)
@@ -229,13 +240,19 @@ class CRF(keras.layers.Layer):
         )
         return transition, start, end
 
-    def log_likelihood(self, logits: Tensor, tag_ids: Tensor, lengths: Tensor) -> Tensor:
+    def log_likelihood(self, logits: Tensor, tag_ids: Tensor, lengths: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return the log-probabilities [B] of the tags of the sentences; 0 for a sentence of length 0.
+
+        With `allowed`, they are those of all legal tag sequences together that have an allowed tag at each step: the
+        marginal log-likelihood of sentences that are annotated in part (Tsuboi et al. 2008, "Training conditional
+        random fields using incomplete annotations").
 
         Args:
             logits: float32 [T, B, K]; the logits of one step may differ by 1e5.
             tag_ids: [T, B].
             lengths: int32 [B]; values beyond a sentence's length affect neither results nor gradients.
+            allowed: [T, B, K], the allowed tags, instead of those that `tag_ids` names. Some legal sequence must have
+                them.
         """
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -244,6 +261,17 @@ class CRF(keras.layers.Layer):
             transition, start, end = (tf.cast(weight, tf.float64) for weight in weights)
             emissions = Emissions.of(logits, lengths)
             chain = self._run(emissions, (transition, start, end))
+            if allowed is not None:
+                inside = run_chain(emissions.within(allowed), (transition, start, end), tf.constant(False), None)
+
+                def gradient_of_sums(weight: Tensor) -> tuple[Tensor, ...]:
+                    ours, all_ = (
+                        gradients_of_sum(emissions, each, transition, tf.cast(weight, tf.float64))
+                        for each in (inside, chain)
+                    )
+                    return tuple(tf.cast(one - other, tf.float32) for one, other in zip(ours, all_, strict=True))
+
+                return tf.cast(inside.log_z - chain.log_z, tf.float32), gradient_of_sums
             gold = tf.where(emissions.mask, tf.cast(tag_ids, tf.int32), 0)
             log_likelihood = _path_sum(gold, emissions, (transition, start, end)) - chain.log_z
 
@@ -284,6 +312,18 @@ def _path_sum(gold: Tensor, emissions: Emissions, weights: tuple[Tensor, Tensor,
         tf.where(emissions.is_last, tf.gather(end, gold), 0.0),
     )
     return tf.add_n([tf.reduce_sum(part, axis=0) for part in parts])
+
+
+def gradients_of_sum(emissions: Emissions, chain: Chain, transition: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Return the gradients of the sum of the log-partition functions, each weighted by its `weight` [B].
+
+    They are the expected counts, in float64: the gradients with respect to the logits and to the weights of
+    transitions, first tags and last tags.
+    """
+    expected = chain.marginals * weight[:, None]
+    end = tf.reduce_sum(tf.where(emissions.is_last[..., None], expected, 0.0), axis=[0, 1])
+    start = tf.reduce_sum(expected[:1], axis=[0, 1])
+    return expected, expected_moves(chain, transition, emissions.mask, weight), start, end
 
 
 def _gradients(

@@ -34,6 +34,7 @@ from tagger.network.bilstm import (
 from tagger.network.crf import CRF
 from tagger.network.devices import device_errors_explained
 from tagger.network.embedding import TokenRepresentation
+from tagger.network.losses import TargetLoss
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 from tagger.prediction.decoding import Logits
 
@@ -140,12 +141,19 @@ class TwoBranchTagger(keras.Model):
             reversed_x = reverse_by_length(x, order)
         return self.blocks[-1].project(x, reversed_x, order, self.softmax, masks[-1], drops[-1])
 
-    def training_loss(self, rows: Tensor, batch: BatchTensors, *, label_smoothing: float = 0.0) -> Tensor:
+    def training_loss(
+        self, rows: Tensor, batch: BatchTensors, *, label_smoothing: float = 0.0, loss: TargetLoss | None = None
+    ) -> Tensor:
         """Return the loss that training minimizes, summed over the tokens of the batch.
 
         The arguments are those of `call` and `sequence_loss`.
+
+        Args:
+            loss: the loss if tokens have weights or are annotated in part.
         """
         logits = self(rows, batch, training=True)
+        if loss is not None:
+            return loss(logits, batch.tag_ids, batch.lengths, crf=self.crf, label_smoothing=label_smoothing)
         if self.crf is not None:
             return -tf.reduce_sum(self.crf.log_likelihood(logits, batch.tag_ids, batch.lengths))
         return sequence_loss(logits, batch.tag_ids, batch.lengths, label_smoothing=label_smoothing)

@@ -16,10 +16,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.config import TrainingConfig
+from tagger.corpus.partial import Targets
 from tagger.errors import DeviceError, TaggerError
 from tagger.inputs.batching import Batch, prefetch
 from tagger.inputs.training_set import Purpose
 from tagger.network.distributed import Replicas
+from tagger.network.losses import TargetLoss
 from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer, rate_of
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
@@ -114,6 +116,7 @@ class Trainer:
         replicas: the devices that train it.
         frozen: [V], true at the rows of the embedding that are not trained.
         embedding_dtype: the type in which the embedding will be stored.
+        targets: the meaning of gold ids; None if they are tags and all tokens have the same weight.
     """
 
     def __init__(
@@ -124,8 +127,11 @@ class Trainer:
         *,
         frozen: npt.NDArray[np.bool_] | None = None,
         embedding_dtype: str = "float32",
+        targets: Targets | None = None,
     ) -> None:
         self.network = network
+        n_tags = network.softmax.units
+        self._loss = TargetLoss(targets, n_tags, network.spec.decoder) if targets else None
         self.settings = settings
         self._replicas = replicas or Replicas()
         embedding = network.embedding
@@ -331,7 +337,9 @@ class Trainer:
         rows = self.network.look_up(batch.distinct_ids)
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            total = self.network.training_loss(rows, batch, label_smoothing=self.settings.label_smoothing)
+            total = self.network.training_loss(
+                rows, batch, label_smoothing=self.settings.label_smoothing, loss=self._loss
+            )
             loss = total / tf.cast(batch.n_sentences, tf.float32)
             if self._scale is not None:
                 loss *= self._scale.scale

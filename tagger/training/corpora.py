@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tagger.check.plausibility import require_plausible, stop_or_warn
+from tagger.check.plausibility import require_plausible, stop_or_warn, tags_that_look_unknown
 from tagger.check.sentences import notes_on_sentences
 from tagger.check.tokenization import check_tokenization
 from tagger.config import DataConfig
@@ -24,7 +24,7 @@ from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, spans_from_tags, tags_from_spans
+from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags, tags_from_spans, with_unknown
 from tagger.errors import DataError
 from tagger.formats.reading import CONVERTED, Readable, Readers, reading, settings_of
 from tagger.training.rows import Rows
@@ -149,6 +149,8 @@ def _load_other(
     corpus = load_gold(readable.paths, other, notation)
     if name == "dev":
         note(f"dev: {_describe(corpus)}")
+    if corpus.n_unknown:
+        _say_unknown(corpus, name, note, warn)
     _note_notation(corpus, notation, name, note)
     corpus = _with_labels(data, corpus, name, note)
     _compare_columns(corpus, other, name, data, note, warn)
@@ -165,13 +167,14 @@ def _load_train(data: DataConfig, readable: Readable, readers: Readers, note: Te
     detected = detect_layouts(readable.paths, requested)
     layout = detected.layout
     stop_or_warn(names_of(readable.paths), detected.doubts, warn if data.trust else None)
-    train, notation, notes = load_training(readable.paths, layout, scheme)
+    train, notation, notes = load_training(readable.paths, layout, scheme, data.unknown_tag)
     note(f"train: {_describe(train)}, scheme {notation.describe()}{' (detected)' if data.scheme == 'auto' else ''}")
     note(f"train: token in column {layout.columns['token']}, tag in {_tag_place(layout)}; read as:")
     for text in shown_sentences(train.sentences):
         note(f"  {text}")
     for text in (*detected.notes, *notes):
         note(f"train: {text}")
+    _say_unknown(train, "train", note, warn)
     _refuse_empty_tokens(train, layout, warn)
     _warn_of_sentences(train, layout, warn)
     for problem in check_tokenization(train.sentences, data.language) if data.language is not None else ():
@@ -179,6 +182,7 @@ def _load_train(data: DataConfig, readable: Readable, readers: Readers, note: Te
     n_ill_formed = sum(
         tag != repaired
         for tags in train.tags
+        if UNKNOWN not in tags  # beside such a token it is not clear what is ill-formed
         for tag, repaired in zip(tags, well_formed(tags, notation.scheme), strict=True)
     )
     if n_ill_formed:
@@ -188,6 +192,19 @@ def _load_train(data: DataConfig, readable: Readable, readers: Readers, note: Te
         )
     choices = (*detected.notes, *notes)
     return Corpora(train, None, layout, notation, choices, detected.other_tags, readable.converted)
+
+
+def _say_unknown(corpus: Corpus, name: str, note: Tell, warn: Tell) -> None:
+    """Say how many tokens are not annotated, and warn of tags that may mean that but are read as other tags."""
+    if corpus.notation.unknown is not None:
+        n = corpus.n_unknown
+        share = f" ({100 * n / corpus.n_tokens:.1f} %)" if n else ""
+        note(
+            f"{name}: {n} of {counted(corpus.n_tokens, 'token')}{share} {'is' if n == 1 else 'are'} not annotated (tag"
+            f" {corpus.notation.unknown})"
+        )
+    for text in tags_that_look_unknown(corpus.sentences, corpus.notation):
+        warn(f"{corpus.path}: {text}")
 
 
 def _refuse_unknown_labels(data: DataConfig, train: Corpus, warn: Tell) -> None:
@@ -270,7 +287,9 @@ def well_formed(tags: list[str], scheme: str) -> list[str]:
 
     A decoder that allows only legal transitions could never produce ill-formed tags.
     """
-    return tags if scheme == NO_SCHEME else tags_from_spans(spans_from_tags(tags), len(tags), scheme)
+    if scheme == NO_SCHEME:
+        return tags
+    return with_unknown(tags_from_spans(spans_from_tags(tags), len(tags), scheme), tags)
 
 
 def _describe(corpus: Corpus) -> str:

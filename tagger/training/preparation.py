@@ -21,10 +21,12 @@ from tagger.corpus.dataset import (
     Piece,
     cut_long,
 )
+from tagger.corpus.labels import unknown_name
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME
-from tagger.corpus.transitions import MOST_TAGS
+from tagger.corpus.partial import Targets, allowed_tags, ids_of_allowed, tags_of_types, weights_of_ids
+from tagger.corpus.schemes import NO_SCHEME, split_tag
+from tagger.corpus.transitions import MOST_TAGS, constraints_of
 from tagger.errors import ConfigError, DataError
 from tagger.inputs.characters import build_characters
 from tagger.inputs.encoder import Columns, Encoder
@@ -32,6 +34,7 @@ from tagger.inputs.training_set import TrainingSet, WordDropout
 from tagger.inputs.vocabulary import (
     N_RESERVED,
     UNK_ID,
+    Ids,
     Normalization,
     TagVocabulary,
     TokenVocabulary,
@@ -119,6 +122,7 @@ class Prepared:
     schedule: Schedule
     facts: DataFacts
     vectors: InitialVectors | None = None
+    targets: Targets | None = None
 
 
 def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None) -> Prepared:
@@ -141,8 +145,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
             f"train: cut {counted(n_cut, 'sentence')} of more than {manifest.max_length} tokens"
             f" (data.max_length); training sees {counted(len(pieces), 'piece')}"
         )
-    tags = [well_formed(piece.tags, manifest.scheme) for piece in pieces]
-    tag_vocabulary = build_tag_vocabulary(tags)
+    tag_vocabulary, tag_ids, targets = _gold(config, train, pieces, manifest.scheme)
     if len(tag_vocabulary) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
         raise DataError(
             f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
@@ -171,7 +174,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
-        tag_ids=[tag_vocabulary.encode(piece_tags) for piece_tags in tags],
+        tag_ids=tag_ids,
         word_dropout=word_dropout,
         batch_size=schedule.batch_size,
         seed=config.training.seed,
@@ -180,7 +183,45 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
     facts = data_facts(train, dev)
-    return Prepared(training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, vectors)
+    return Prepared(
+        training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, vectors, targets
+    )
+
+
+def _gold(
+    config: Config, train: Corpus, pieces: Sequence[Piece], scheme: str
+) -> tuple[TagVocabulary, list[Ids], Targets | None]:
+    """Return the tags that the network learns, the gold ids of each piece, and what these ids mean.
+
+    The meaning is None if each id is that of a tag, and all tags have the same weight.
+    """
+    weights, source = config.training.type_weights, train.notation.scheme
+    if train.n_unknown:
+        allowed = [allowed_tags(piece.tags, source, scheme) for piece in pieces]
+        known = {tag for row in allowed for one in row if one for tag in one}
+        if not known:
+            raise DataError(
+                f"{train.path}: found no annotated token, expected some with other tags than {train.notation.unknown};"
+                " annotate some, or change data.unknown_tag"
+            )
+        if scheme != NO_SCHEME:  # tokens that are not annotated may begin or end a span of any type
+            known |= tags_of_types({split_tag(tag)[1] for tag in known} - {""}, scheme)
+        vocabulary = build_tag_vocabulary([sorted(known)])
+        tag_ids, of_ids = ids_of_allowed(allowed, vocabulary.tags)
+    else:
+        tags = [well_formed(piece.tags, scheme) for piece in pieces]
+        vocabulary = build_tag_vocabulary(tags)
+        tag_ids, of_ids = [vocabulary.encode(row) for row in tags], np.eye(len(vocabulary), dtype=bool)
+    types = {tag if scheme == NO_SCHEME else split_tag(tag)[1] for tag in vocabulary.tags} - {""}
+    unknown = [unknown_name("training.type_weights", name, types) for name in weights if name not in types]
+    if unknown:
+        raise ConfigError(unknown[0], detail=unknown[1:])
+    targets = Targets(
+        allowed=of_ids if train.n_unknown else None,
+        weights=weights_of_ids(weights, of_ids, vocabulary.tags, scheme) if weights else None,
+        rules=constraints_of(vocabulary.tags, scheme),
+    )
+    return vocabulary, tag_ids, targets if targets else None
 
 
 def _build_encoder(

@@ -172,7 +172,9 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     manifest = prepared.manifest.to_json()  # predictions are written as the training file is
     texts = _text_of(encoder, prepared.tags)
     texts += json.dumps([_layout_of_state(config, manifest["layout"]), manifest["notation"]], sort_keys=True)
-    arrays = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
+    arrays: list[npt.NDArray[Any]] = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
+    if prepared.targets is not None and prepared.targets.allowed is not None:
+        arrays.append(prepared.targets.allowed)
     if training_set.forms is not None:  # the id of a token does not determine its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])

@@ -25,6 +25,7 @@ FREE = frozenset(
         "data.language",
         "data.tag_key",
         "data.several_tags",
+        "data.unknown_tag",
         "data.ragged",
         "data.trust",
         "embeddings.path",
@@ -34,6 +35,8 @@ FREE = frozenset(
         "training.log",
     }
 )
+# Settings that earlier versions did not have, with the values that stand for their absence.
+_LATER_SETTINGS: Mapping[str, Any] = {"training.type_weights": {}}
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in FREE
     }
+    settings = {key: value for key, value in settings.items() if _LATER_SETTINGS.get(key, ...) != value}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 

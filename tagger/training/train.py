@@ -187,7 +187,10 @@ def _trainer(
     with replicas.scope():
         network = parts.build_network(prepared, chosen, mixed_precision=mixed_precision)
         frozen = prepared.vectors.has_vector if prepared.vectors and not config.embeddings.trainable else None
-        trainer = Trainer(network, config.training, replicas, frozen=frozen, embedding_dtype=config.embeddings.dtype)
+        trainer = Trainer(
+            network, config.training, replicas,
+            frozen=frozen, embedding_dtype=config.embeddings.dtype, targets=prepared.targets,
+        )  # fmt: skip
     branches = "both branches" if config.model.direction == "both" else f"the {config.model.direction} branch"
     listener.note(
         f"device: {chosen.name}; kernel of {branches}: {chosen.kernel.value}{', float16' if mixed_precision else ''}"

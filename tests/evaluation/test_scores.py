@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from seqscore.scoring import ClassificationScore, score_label_sequences
 
-from tagger.corpus.schemes import SCHEMES, Span, convert, spans_from_tags, tags_from_spans
+from tagger.corpus.schemes import SCHEMES, UNKNOWN, Span, convert, spans_from_tags, tags_from_spans
 from tagger.evaluation.scores import Evaluation, Score, evaluate
 
 Tags = list[list[str]]
@@ -329,3 +329,59 @@ def test_scores_and_conversions_agree_with_the_sample_files_of_seqscore(corpora:
     assert_as_seqscore(evaluate(gold, predicted, "IOB2"), gold, predicted, "BIO", None)
     assert [convert(s, "IOBES", "IOB2") for s in column(samples / "reference.bioes")] == gold
     assert_as_seqscore(evaluate(gold, invalid, "IOB2"), gold, invalid, "BIO", "conlleval")
+
+
+# --- Tokens without annotation ---------------------------------------------------------------------------------------
+
+
+@given(well_formed_pairs(), st.data())
+def test_scores_beside_unknown_tokens_are_those_of_what_is_known(
+    pair: tuple[str, Tags, Tags], data: st.DataObject
+) -> None:
+    scheme, gold, predicted = pair
+    hidden = [[data.draw(st.booleans()) for _ in row] for row in gold]
+    partial = [
+        [UNKNOWN if out else tag for tag, out in zip(row, which, strict=True)]
+        for row, which in zip(gold, hidden, strict=True)
+    ]
+    found = evaluate(partial, predicted, scheme)
+    counts: list[tuple[set[Span], set[Span]]] = []
+    n_gold = n_predicted = 0
+    for row, tags_, out in zip(partial, predicted, hidden, strict=True):
+        spans, unclear = spans_from_tags(row), {i for i, is_out in enumerate(out) if is_out}
+        edges = set(unclear)
+        for span in spans:
+            if {span.start - 1, span.end} & edges:
+                unclear |= set(range(span.start, span.end))
+        kept = [
+            {span for span in some if not unclear & set(range(span.start, span.end))}
+            for some in (spans, spans_from_tags(tags_))
+        ]
+        n_gold, n_predicted = n_gold + len(spans), n_predicted + len(spans_from_tags(tags_))
+        counts.append((kept[0], kept[1]))
+    n_correct, n_kept, n_kept_gold = (
+        sum(len(one & other) for one, other in counts),
+        sum(len(other) for _, other in counts),
+        sum(len(one) for one, _ in counts),
+    )
+    assert numbers(found.overall) == pytest.approx(ratio(n_correct, n_kept, n_kept_gold))
+    if any(map(any, hidden)):
+        assert found.left_out == (n_gold - n_kept_gold, n_predicted - n_kept)
+    known = [
+        one == other
+        for row, tags_, out in zip(gold, predicted, hidden, strict=True)
+        for one, other, is_out in zip(row, tags_, out, strict=True)
+        if not is_out
+    ]
+    assert (found.tokens, found.unknown) == (len(known), sum(map(sum, hidden)))
+    assert found.accuracy == pytest.approx(sum(known) / len(known) if known else 0.0)
+
+
+def test_plain_tags_are_scored_where_they_are_known() -> None:
+    found = evaluate([["N", UNKNOWN, "V"]], [["N", "V", "N"]], "none")
+    assert (found.accuracy, found.tokens, found.unknown) == (0.5, 2, 1)
+    assert found.to_json()["not_annotated"] == {"tokens": 1, "gold_spans": 0, "predicted_spans": 0}
+
+
+def test_whole_annotations_say_nothing_of_tokens_without_any() -> None:
+    assert "not_annotated" not in evaluate([["O"]], [["O"]], "IOB2").to_json()

@@ -80,6 +80,14 @@ def test_replicas_are_bit_identical_after_twenty_steps(two_replicas: dict[str, A
     assert two_replicas[optimizer]["equal"]
 
 
+def test_two_replicas_have_the_losses_of_one_with_weights_and_tokens_without_annotation(
+    two_replicas: dict[str, Any],
+) -> None:
+    found = two_replicas["partly annotated"]
+    np.testing.assert_allclose(found["losses"], found["expected"], atol=1e-5)
+    assert len(set(found["losses"])) == 12
+
+
 def test_rows_of_the_embedding_are_set_on_every_replica(two_replicas: dict[str, Any]) -> None:
     assert two_replicas["set rows"] == [True, True]
 

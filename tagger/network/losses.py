@@ -1,0 +1,200 @@
+"""The losses of tokens that have weights, or that are annotated in part: the sum over all tags that a token may have.
+
+Without either, a gold id is a tag, and the loss is that of `sequence_loss` or `CRF.log_likelihood`. All losses here
+equal those if all weights are 1 and each token has one tag.
+
+**Tokens without annotation.** The loss of a sentence is minus the logarithm of the probability of all legal sequences
+that agree with the known tags (Tsuboi et al. 2008, "Training conditional random fields using incomplete annotations").
+With a CRF, this is the log-partition function of the lattice minus that of the part that agrees. With the constrained
+decoder, the probability of a sequence is the product of the softmaxes of its tags. With plain softmax, each token is by
+itself. A sentence without any known tag contributes 0.
+
+**Weights of types.** With softmax, the loss of a token is multiplied by the weight of its gold type. The loss of a CRF
+belongs to the sentence, but it is the sum of a conditional loss of each token, -log p(tag | all tags before it), and
+each of these is multiplied by the weight. A weighted sum of conditional log-likelihoods is a composite likelihood
+(Lindsay 1988, "Composite likelihood methods"; Varin, Reid and Firth 2011). With transitions of 0, it is the weighted
+softmax loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tagger.architecture import Decoder
+from tagger.corpus.partial import Targets
+from tagger.corpus.transitions import Transitions
+from tagger.network import Tensor
+from tagger.network.bilstm import reversal, reverse_by_length
+from tagger.network.crf import CRF, Emissions, gradients_of_sum, run_chain
+
+
+class TargetLoss:
+    """The loss of batches whose gold ids have the meaning that `targets` gives them.
+
+    Args:
+        targets: the tags and the weight of each gold id.
+        n_tags: K.
+        decoder: how tags are chosen, which decides the loss.
+    """
+
+    def __init__(self, targets: Targets, n_tags: int, decoder: Decoder) -> None:
+        self._n_tags = n_tags
+        self._allowed = targets.allowed if targets.allowed is not None else np.eye(n_tags, dtype=bool)
+        self._is_partial = len(self._allowed) > n_tags
+        self._weights = targets.weights
+        self._says_something = ~self._allowed.all(axis=1)  # [S], false for a token without annotation
+        self._rules = targets.rules if decoder is not Decoder.SOFTMAX else None
+
+    def __call__(
+        self, logits: Tensor, gold_ids: Tensor, lengths: Tensor, *, crf: CRF | None = None, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """Return the loss, summed over the tokens of a batch.
+
+        Args:
+            logits: float32 [T, B, K].
+            gold_ids: [T, B].
+            lengths: [B].
+            crf: the CRF over the logits, if there is one.
+            label_smoothing: as in `sequence_loss`; there is none at tokens without annotation.
+        """
+        mask = tf.range(tf.shape(gold_ids)[0])[:, None] < lengths  # [T, B]
+        gold_ids = tf.where(mask, gold_ids, 0)
+        allowed = tf.gather(tf.constant(self._allowed), gold_ids)  # [T, B, K]
+        weights = None if self._weights is None else tf.gather(tf.constant(self._weights, tf.float32), gold_ids)
+        known = mask & tf.gather(tf.constant(self._says_something), gold_ids)
+        says_something = tf.reduce_any(known, axis=0)  # [B]
+        if crf is not None:
+            if weights is None:
+                found = crf.log_likelihood(logits, gold_ids, lengths, allowed)
+            else:
+                found = weighted_log_likelihood(logits, crf.transition_weights(), allowed, weights, lengths)
+            return -tf.reduce_sum(tf.where(says_something, found, 0.0))
+        # Values at padding may be NaN.
+        log_probabilities = tf.nn.log_softmax(tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0))
+        if self._rules is None or not self._is_partial:
+            losses = -_log_sum(log_probabilities, allowed)
+            total = tf.reduce_sum(tf.where(known, losses if weights is None else losses * weights, 0.0))
+        else:
+            if weights is None:
+                found = legal_log_sum(log_probabilities, self._rules, allowed, lengths)
+            else:
+                rules = tuple(
+                    tf.constant(rule, tf.float32)
+                    for rule in (self._rules.transition, self._rules.start, self._rules.end)
+                )
+                found = weighted_log_likelihood(
+                    log_probabilities, rules, allowed, weights, lengths, are_probabilities=True
+                )
+            total = -tf.reduce_sum(tf.where(says_something, found, 0.0))
+        if not label_smoothing:
+            return total
+        spread = -tf.reduce_mean(log_probabilities, axis=-1)  # [T, B]
+        spread = tf.reduce_sum(tf.where(known, spread if weights is None else spread * weights, 0.0))
+        return (1.0 - label_smoothing) * total + label_smoothing * spread
+
+
+def _log_sum(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Return the logarithm of the sum over allowed tags, [T, B]."""
+    return tf.reduce_logsumexp(tf.where(allowed, logits, tf.constant(-np.inf, logits.dtype)), axis=-1)
+
+
+def legal_log_sum(log_probabilities: Tensor, rules: Transitions, allowed: Tensor, lengths: Tensor) -> Tensor:
+    """Return the log-probability [B] of all legal sequences of allowed tags, if each tag is drawn by itself.
+
+    Args:
+        log_probabilities: [T, B, K].
+        rules: the transitions that are legal.
+        allowed: [T, B, K].
+        lengths: [B].
+    """
+    weights = tuple(tf.constant(rule, tf.float64) for rule in (rules.transition, rules.start, rules.end))
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def compute(log_probabilities: Tensor) -> tuple[Tensor, Any]:
+        emissions = Emissions.of(log_probabilities, lengths)
+        chain = run_chain(emissions.within(allowed), weights, tf.constant(False), None)
+        largest = tf.reduce_max(tf.cast(log_probabilities, tf.float64), axis=-1)  # what the shift has taken away
+        shifts = tf.reduce_sum(tf.where(emissions.mask, largest, 0.0), axis=0)
+
+        def gradient(weight: Tensor) -> Tensor:
+            expected, *_ = gradients_of_sum(emissions, chain, weights[0], tf.cast(weight, tf.float64))
+            return tf.cast(expected, tf.float32)
+
+        return tf.cast(chain.log_z + shifts, tf.float32), gradient
+
+    return compute(log_probabilities)
+
+
+def weighted_log_likelihood(
+    logits: Tensor,
+    transitions: tuple[Tensor, ...],
+    allowed: Tensor,
+    weights: Tensor,
+    lengths: Tensor,
+    *,
+    are_probabilities: bool = False,
+) -> Tensor:
+    """Return the weighted log-likelihood [B] of allowed tags: a sum of conditional log-likelihoods of each token.
+
+    The sum has weight[t] · log p(an allowed tag at t | allowed tags at all steps before t) for each token.
+
+    Args:
+        logits: float32 [T, B, K].
+        transitions: float32, the weights of transitions [K, K], first tags [K] and last tags [K].
+        allowed: [T, B, K].
+        weights: [T, B].
+        lengths: [B].
+        are_probabilities: whether the logits are log-probabilities of tags that are drawn one by one, so that the sum
+            over all continuations of a sequence is 1, legal or not.
+    """
+    transition, start, end = (tf.cast(weight, tf.float64) for weight in transitions)
+    n_steps = tf.shape(logits)[0]
+    steps = tf.range(n_steps)[:, None]
+    mask, is_last = steps < lengths, steps == lengths - 1
+    emissions = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
+    inside = tf.where(mask[..., None] & ~allowed, tf.constant(-np.inf, tf.float64), emissions)
+    arrived = _arrivals(tf.broadcast_to(start, tf.shape(emissions)[1:]), inside, transition)
+    if are_probabilities:
+        following = tf.where(is_last[..., None], end, 0.0)
+        total = tf.zeros_like(lengths, tf.float64)
+    else:
+        order = reversal(lengths, n_steps)
+        backwards = _arrivals(
+            tf.broadcast_to(end, tf.shape(emissions)[1:]), reverse_by_length(emissions, order), tf.transpose(transition)
+        )
+        following = reverse_by_length(backwards, order)
+        total = tf.reduce_logsumexp(start + emissions[0] + following[0], axis=-1)  # [B]
+    sums = tf.reduce_logsumexp(arrived + inside + following, axis=-1)  # [T, B], of all that agree up to a step
+    gains = sums - tf.concat([total[None], sums[:-1]], axis=0)
+    return tf.cast(tf.reduce_sum(tf.where(mask, tf.cast(weights, tf.float64) * gains, 0.0), axis=0), tf.float32)
+
+
+def _arrivals(first: Tensor, emissions: Tensor, transition: Tensor) -> Tensor:
+    """Return the logarithms of the sums over all tags before each step, [T, B, K], without the step's own emission."""
+    n_steps, n_tags = tf.shape(emissions)[0], emissions.shape[-1]
+    read = tf.TensorArray(tf.float64, n_steps, element_shape=[None, n_tags]).unstack(emissions)
+    states = tf.TensorArray(tf.float64, n_steps, element_shape=[None, n_tags]).write(0, first)
+
+    def body(t: Tensor, state: Tensor, states: Any) -> tuple[Tensor, Tensor, Any]:
+        state = _advanced(state + read.read(t - 1), transition)
+        return t + 1, state, states.write(t, state)
+
+    return tf.while_loop(lambda t, *_: t < n_steps, body, (1, first, states))[2].stack()
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _advanced(here: Tensor, transition: Tensor) -> tuple[Tensor, Any]:
+    """Return the logarithms [B, K] of the sums over the tags of the step before, whose logarithms are `here` [B, K].
+
+    The gradient computes the shares of all pairs of tags again, because those of all steps would fill the memory.
+    """
+    arrived = tf.reduce_logsumexp(here[..., None] + transition, axis=-2)
+
+    def gradient(of_arrived: Tensor) -> tuple[Tensor, Tensor]:
+        shares = tf.exp(here[..., None] + transition - arrived[:, None]) * of_arrived[:, None]  # [B, K, K]
+        return tf.reduce_sum(shares, axis=-1), tf.reduce_sum(shares, axis=0)
+
+    return arrived, gradient

@@ -1,0 +1,242 @@
+"""Compare the losses of weighted and of partly annotated tokens with sums over all tag sequences, in double precision."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagger.architecture import Decoder
+from tagger.corpus.partial import Targets, ids_of_allowed, weights_of_ids
+from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+
+from tensorflow.python.framework import config  # noqa: E402 (the public module cannot switch determinism off again)
+
+from tagger.network.crf import CRF  # noqa: E402
+from tagger.network.losses import TargetLoss  # noqa: E402
+from tagger.network.model import sequence_loss  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+
+SCHEMES = {
+    "IOB2": ["O", "B-a", "B-b", "I-a", "I-b"],
+    "IOBES": ["O", "B-a", "E-a", "I-a", "S-a", "S-b"],
+    "none": ["x", "y"],
+}
+SCALES = (2.0, 1e3)
+DECODERS = list(Decoder)
+WEIGHTS = {"a": 2.5, "b": 0.25, "x": 3.0}
+ANY = None
+# The allowed tags of each token of a batch with ragged lengths; the third sentence is not annotated at all.
+ANNOTATED = {
+    "IOB2": [
+        [{"B-a"}, ANY, ANY, {"O"}],
+        [{"B-b"}],
+        [ANY, ANY, ANY],
+        [ANY, {"I-b"}],
+        [ANY],
+        [{"O"}, {"B-a"}, {"I-a"}, {"B-b"}, {"O"}],
+    ],
+    "IOBES": [
+        [{"B-a", "S-a"}, ANY, ANY, {"O"}],
+        [{"S-b"}],
+        [ANY, ANY, ANY],
+        [ANY, {"E-a"}],
+        [ANY],
+        [{"O"}, {"B-a"}, {"I-a"}, {"E-a"}, {"O"}],
+    ],
+    "none": [[{"x"}, ANY, ANY, {"y"}], [{"y"}], [ANY, ANY, ANY], [ANY, {"x"}], [ANY], [{"x"}, {"y"}, {"y"}, {"x"}, {"x"}]],
+}  # fmt: skip
+N_STEPS = 6  # one more than the longest sentence has
+
+
+class Case:
+    """A batch: random logits with NaN at padding, and gold ids that mean what the annotation says."""
+
+    def __init__(self, scheme: str, scale: float, *, weighted: bool, annotated: list[Any] | None = None) -> None:
+        self.tags, self.rules = SCHEMES[scheme], constraints_of(SCHEMES[scheme], scheme)
+        self.rows = [[None if one is None else frozenset(one) for one in row] for row in annotated or ANNOTATED[scheme]]
+        ids, self.allowed = ids_of_allowed(self.rows, self.tags)
+        self.weights = weights_of_ids(WEIGHTS, self.allowed, self.tags, scheme) if weighted else None
+        self.ids = np.full((N_STEPS, len(ids)), 10_000, np.int32)
+        rng = np.random.default_rng(3)
+        self.logits = (rng.normal(size=(N_STEPS, len(ids), len(self.tags))) * scale).astype(np.float32)
+        for i, row in enumerate(ids):
+            self.ids[: len(row), i] = row
+            self.logits[len(row) :, i] = np.nan
+        self.lengths = np.array([len(row) for row in ids], np.int32)
+        self.crf = CRF(self.rules, len(self.tags))
+        for weight in self.crf.weights:
+            weight.assign(rng.normal(size=weight.shape))
+
+    def targets(self) -> Targets:
+        return Targets(self.allowed, self.weights, self.rules)
+
+    def found(self, decoder: Decoder, smoothing: float = 0.0) -> list[np.ndarray]:
+        """Return the loss and its gradients with respect to the logits and the weights of the CRF."""
+        loss = TargetLoss(self.targets(), len(self.tags), decoder)
+        crf = self.crf if decoder is Decoder.CRF else None
+        weights = [weight.value for weight in self.crf.weights] if crf else []
+
+        @tf.function
+        def compute(logits: Any, ids: Any, lengths: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                total = loss(logits, ids, lengths, crf=crf, label_smoothing=smoothing)
+            return total, *(tf.convert_to_tensor(each) for each in tape.gradient(total, [logits, *weights]))
+
+        return [np.array(each) for each in compute(tf.constant(self.logits), self.ids, self.lengths)]
+
+    def expected(self, decoder: Decoder, smoothing: float = 0.0) -> list[np.ndarray]:
+        """Return the same by definition: sums over all paths, differentiated by TensorFlow."""
+        x = tf.constant(np.nan_to_num(self.logits), tf.float64)
+        weights = [tf.constant(weight.numpy(), tf.float64) for weight in self.crf.weights]
+        with tf.GradientTape() as tape:
+            tape.watch([x, *weights])
+            total = tf.constant(0.0, tf.float64)
+            for i, row in enumerate(self.rows):
+                if any(row):
+                    total += self._loss(decoder, smoothing, x[: len(row), i], weights, row, self.ids[: len(row), i])
+        crf = decoder is Decoder.CRF
+        gradients = tape.gradient(total, [x, *weights] if crf else [x])
+        return [np.array(total), *(np.array(tf.convert_to_tensor(each)) for each in gradients)]
+
+    def _loss(self, decoder: Decoder, smoothing: float, x: Any, weights: Any, row: Any, ids: np.ndarray) -> Any:
+        n, n_tags = len(row), len(self.tags)
+        of_token = self.weights[ids] if self.weights is not None else np.ones(n)
+        paths = np.array(list(itertools.product(range(n_tags), repeat=n)))
+        legal = np.array([self._is_legal(path) for path in paths.tolist()])
+        x = x if decoder is Decoder.CRF else tf.nn.log_softmax(x)
+        scores = tf.add_n([tf.gather(x[t], paths[:, t]) for t in range(n)])
+        if decoder is Decoder.CRF:
+            transition, start, end = weights
+            scores += tf.gather(start, paths[:, 0]) + tf.gather(end, paths[:, -1])
+            for t in range(1, n):
+                scores += tf.gather_nd(transition, paths[:, t - 1 : t + 1])
+        may = np.array([self.allowed[ids[t]][paths[:, t]] for t in range(n)])  # [n, P]
+        prefixes = np.logical_and.accumulate(may, axis=0)
+        everything = legal if decoder is Decoder.CRF else np.ones(len(paths), bool)
+        total = tf.constant(0.0, tf.float64)
+        before = tf.reduce_logsumexp(scores[everything])
+        for t in range(n):
+            if decoder is Decoder.CONSTRAINED:
+                # A sequence counts while it is legal so far; at the end it must be legal as a whole.
+                so_far = np.array([self._is_legal(path[: t + 1], ends=t == n - 1) for path in paths.tolist()])
+                inside = prefixes[t] & so_far
+            else:
+                inside = prefixes[t] & (legal if decoder is Decoder.CRF else True)
+            now = tf.reduce_logsumexp(scores[inside])
+            total -= of_token[t] * (now - before)
+            before = now
+        uniform = tf.add_n([-of_token[t] * tf.reduce_mean(x[t]) for t in range(n) if row[t] is not None])
+        return (1 - smoothing) * total + smoothing * uniform
+
+    def _is_legal(self, path: list[int], *, ends: bool = True) -> bool:
+        if self.rules is None:
+            return True
+        parts = [self.rules.start[path[0]], *(self.rules.transition[a, b] for a, b in itertools.pairwise(path))]
+        return min(parts + [self.rules.end[path[-1]]] * ends) > ILLEGAL / 2
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scheme", list(SCHEMES))
+def test_losses_and_gradients_equal_those_of_all_sequences(
+    scheme: str, scale: float, decoder: Decoder, weighted: bool
+) -> None:
+    case = Case(scheme, scale, weighted=weighted)
+    found, expected = case.found(decoder), case.expected(decoder)
+    assert len(found) == len(expected) == (5 if decoder is Decoder.CRF else 2)
+    assert expected[0] > 1.0
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("decoder", [Decoder.SOFTMAX, Decoder.CONSTRAINED])
+def test_label_smoothing_applies_to_known_tokens(decoder: Decoder, weighted: bool) -> None:
+    case = Case("IOBES", 2.0, weighted=weighted)
+    for ours, theirs in zip(case.found(decoder, 0.2), case.expected(decoder, 0.2), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
+
+
+WHOLE = [[{"B-a"}, {"I-a"}, {"O"}], [{"B-b"}], [{"O"}, {"B-b"}, {"I-b"}, {"B-a"}, {"O"}]]
+
+
+@pytest.mark.parametrize("unit_weights", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_whole_annotations_with_weights_of_one_have_the_plain_softmax_loss(
+    smoothing: float, unit_weights: bool
+) -> None:
+    case = Case("IOB2", 3.0, weighted=False, annotated=WHOLE)
+    case.weights = np.ones(len(case.allowed), np.float32) if unit_weights else None
+    plain = float(sequence_loss(case.logits, np.minimum(case.ids, 4), case.lengths, label_smoothing=smoothing))
+    for decoder in (Decoder.SOFTMAX, Decoder.CONSTRAINED):
+        assert float(case.found(decoder, smoothing)[0]) == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit_weights", [False, True])
+def test_whole_annotations_with_weights_of_one_have_the_plain_loss_of_the_crf(unit_weights: bool) -> None:
+    case = Case("IOB2", 3.0, weighted=False, annotated=WHOLE)
+    case.weights = np.ones(len(case.allowed), np.float32) if unit_weights else None
+    with tf.GradientTape() as tape:
+        x = tf.constant(case.logits)
+        tape.watch(x)
+        plain = -tf.reduce_sum(case.crf.log_likelihood(x, case.ids, case.lengths))
+    gradients = tape.gradient(plain, [x, *(weight.value for weight in case.crf.weights)])
+    for ours, theirs in zip(case.found(Decoder.CRF), [plain, *gradients], strict=True):
+        np.testing.assert_allclose(ours, np.array(theirs), rtol=1e-6, atol=2e-6)
+
+
+def test_with_transitions_of_zero_the_weighted_crf_has_the_weighted_softmax_loss() -> None:
+    rows = [[{"x"}, {"y"}, {"y"}], [{"y"}, {"x"}]]
+    case = Case("none", 2.0, weighted=True, annotated=rows)
+    for weight in case.crf.weights:
+        weight.assign(np.zeros(weight.shape))
+    crf, softmax = case.found(Decoder.CRF), case.found(Decoder.SOFTMAX)
+    np.testing.assert_allclose(crf[0], softmax[0], rtol=1e-6)
+    np.testing.assert_allclose(crf[1], softmax[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_sentences_without_annotation_have_neither_loss_nor_gradient(decoder: Decoder, weighted: bool) -> None:
+    case = Case("IOBES", 2.0, weighted=weighted, annotated=[[ANY], [ANY, ANY, ANY], [{"O"}]])
+    case.lengths[2] = 0  # a share of padding, as replicas have it
+    total, *gradients = case.found(decoder)
+    assert float(total) == 0.0
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("decoder", [Decoder.CRF, Decoder.CONSTRAINED])
+def test_a_long_unknown_part_does_not_underflow(decoder: Decoder) -> None:
+    # Until the last step, spans of type a are far better; the known last tag belongs to type b.
+    n, case = 300, Case("IOB2", 1.0, weighted=False)
+    ids, case.allowed = ids_of_allowed([[frozenset({"B-b"}), *[None] * (n - 2), frozenset({"I-b"})]], case.tags)
+    case.ids, case.lengths = ids[0][:, None], np.array([n], np.int32)
+    case.logits = np.tile(np.array([0.0, 30.0, -30.0, 30.0, -30.0], np.float32), (n, 1, 1))
+    total, *gradients = case.found(decoder)
+    assert np.isfinite(total)
+    assert total > 0
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_results_are_bit_identical_under_op_determinism() -> None:
+    config.enable_op_determinism()
+    try:
+        for decoder, weighted in itertools.product(DECODERS, [False, True]):
+            case = Case("IOBES", 2.0, weighted=weighted)
+            first, again = case.found(decoder), case.found(decoder)
+            assert [each.tobytes() for each in first] == [each.tobytes() for each in again]
+    finally:
+        config.disable_op_determinism()
+
+
+def test_rules_alone_do_not_make_targets() -> None:
+    assert not Targets(rules=Transitions.free(2))

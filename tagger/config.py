@@ -108,6 +108,7 @@ class DataConfig(_Section):
     tag_key: Annotated[str, Field(min_length=1)] | None = None
     several_tags: Literal["first", "last"] | None = None
     unknown_tag: Annotated[str, Field(min_length=1)] | None = None
+    annotated: Literal["auto", "all"] | list[str] = "auto"
     ragged: bool | None = None
     trust: bool = False
     max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -237,6 +238,7 @@ class TrainingConfig(_Section):
     label_smoothing: _Rate = 0.0
     type_weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
     accumulate: _Count = 1
+    freeze: list[Literal["embedding", "characters", "casing", "features", "branches", "softmax", "crf"]] = []
     patience: _Count | Literal["auto"] | None = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -45,6 +45,19 @@ if TYPE_CHECKING:
     help="Train N times, with seeds from training.seed on; report the mean and the spread, and keep the model that is"
     " best on dev.",
 )
+@click.option(
+    "--init-from",
+    type=click.Path(),
+    metavar="DIR",
+    help="Begin with the weights of the model in DIR, and keep what it knows: its tokens, and its types even if the new"
+    " data do not annotate them.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(),
+    metavar="FILE",
+    help="With --init-from: train on FILE as well, which is annotated with the types of the old model.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
 @click.option(
     "--epochs-more",
@@ -72,6 +85,8 @@ def train(
     model_dir: str | None,
     device: str,
     seeds: int | None,
+    init_from: str | None,
+    replay: str | None,
     resume: bool,
     epochs_more: int | None,
     force: bool,
@@ -91,6 +106,8 @@ def train(
     if epochs_more is not None and (resume or seeds is not None):
         other = "--resume" if resume else "--seeds"
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
+    if replay is not None and init_from is None:
+        raise click.UsageError("--replay: found it without --init-from, expected both; name the model to begin with")
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
@@ -112,7 +129,7 @@ def train(
             listeners = _listeners(progress, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
-                outcome = _trainer(seeds, epochs_more)(
+                outcome = _trainer(seeds, epochs_more, init_from, replay)(
                     config,
                     listener=listeners,
                     device=device,
@@ -142,14 +159,18 @@ def train(
         console.say(f"next: tagger predict FILE --model {as_argument(place)}")
 
 
-def _trainer(seeds: int | None, epochs_more: int | None) -> Callable[..., Outcome | SeedsOutcome]:
+def _trainer(
+    seeds: int | None, epochs_more: int | None, init_from: str | None, replay: str | None
+) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
+    from tagger.training.old_model import InitFrom
     from tagger.training.seeds import train_seeds
     from tagger.training.train import train as train_one
 
+    init = None if init_from is None else InitFrom(directory=Path(init_from), replay=replay)
     if seeds is not None:
-        return functools.partial(train_seeds, n=seeds)
-    return train_one if epochs_more is None else functools.partial(train_one, epochs_more=epochs_more)
+        return functools.partial(train_seeds, n=seeds, init=init)
+    return functools.partial(train_one, epochs_more=epochs_more, init=init)
 
 
 def _listeners(shown: Listener, config: Config, log_json: str | None, *, continues: bool) -> Listeners:

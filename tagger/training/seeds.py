@@ -30,6 +30,7 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
 from tagger.training.listener import Listener
+from tagger.training.old_model import OPTION, InitFrom
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
@@ -83,6 +84,7 @@ def train_seeds(
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
+    init: InitFrom | None = None,
     parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
@@ -92,11 +94,13 @@ def train_seeds(
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
         replacing: the rules for a model that is already there.
+        init: the model that each seed begins with; None for random weights.
         parts: replacements for the usual parts.
 
     Raises:
         TaggerError: as `train`.
-        ConfigError: there are several workers, no dev set, or too large a seed.
+        ConfigError: there are several workers, no dev set, or too large a seed; or the seeds would replace the model
+            that they begin with.
     """
     parts = parts or SeedsParts()
     if len(read_task().workers) > 1:
@@ -106,6 +110,11 @@ def train_seeds(
             "--seeds: found data.dev null, expected a dev set, which decides which model is best; set data.dev"
         )
     model_dir = Path(str(config.output.model_dir))
+    if init is not None and init.directory.resolve() == model_dir.resolve():
+        raise ConfigError(
+            f"--seeds: found {OPTION} with the directory of the new model, expected another one, because each seed"
+            " begins with that model; name another directory with --model"
+        )
     place = Place(model_dir, replacing, write=parts.publish)
     place.check()
     first = config.training.seed
@@ -119,7 +128,7 @@ def train_seeds(
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
             config = with_threads_of(state, config, listener.warn)
-        fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
+        fingerprint, runs = _fingerprint_of(config, n, device, init), list[SeedRun]()
         if state is None:
             place.begin(config)
             if resume:
@@ -134,7 +143,9 @@ def train_seeds(
             runs = _runs_of(state, checkpoints)
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None
-        seeds = _Seeds(config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, parts)
+        seeds = _Seeds(
+            config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, parts, init
+        )
         outcome = seeds.continue_after(runs)
         listener.end_seeds(outcome)
         return outcome
@@ -189,7 +200,7 @@ def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
     return max(runs, key=lambda run: run.dev, default=None)  # the first of equals
 
 
-def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
+def _fingerprint_of(config: Config, n: int, device: str, init: InitFrom | None = None) -> dict[str, Any]:
     """Return the fingerprint of the whole training; the state of each seed has its own from `resume.fingerprint_of`."""
     data, vectors = config.data, config.embeddings.path
     files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
@@ -198,6 +209,8 @@ def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
             f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))
             for suffix in VOCABULARY_SUFFIXES
         }
+    if init is not None:
+        files |= {OPTION: str(init.directory / MANIFEST), "--replay": init.replay}
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config) | {"--seeds": n},
@@ -236,6 +249,7 @@ class _Seeds:
         place: Place,
         config_file: Path | None,
         parts: SeedsParts,
+        init: InitFrom | None = None,
     ) -> None:
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
@@ -243,6 +257,7 @@ class _Seeds:
         self._model_dir, self._place = place.directory, place
         # The directory of a seed holds nothing but models of this training.
         self._of_seed = Replacing(config_file=config_file, at_once=True)
+        self._options = {} if init is None else {"init": init}
         self._runs: list[SeedRun] = []
 
     @property
@@ -331,6 +346,7 @@ class _Seeds:
             resume=begun,
             should_stop=self._should_stop,
             replacing=self._of_seed,
+            **self._options,
         )
         if outcome.best is None:
             self._listener.end(outcome, None)

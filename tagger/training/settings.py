@@ -36,7 +36,11 @@ FREE = frozenset(
     }
 )
 # Settings that earlier versions did not have, with the values that stand for their absence.
-_LATER_SETTINGS: Mapping[str, Any] = {"training.type_weights": {}}
+_LATER_SETTINGS: Mapping[str, Any] = {
+    "data.annotated": "auto",
+    "training.freeze": [],
+    "training.type_weights": {},
+}
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -210,9 +210,9 @@ def test_a_setting_says_which_types_are_annotated(configured, setting: str, taug
 
 def test_the_setting_needs_a_model_and_known_types(configured) -> None:
     config = configured("data.annotated=all")
-    with pytest.raises(ConfigError, match="data.annotated: found all, expected it with --init-from only"):
+    with pytest.raises(ConfigError, match=r"data\.annotated: found all, expected it with --init-from only"):
         prepare(config, note=str, warn=str)
-    with pytest.raises(ConfigError, match="data.annotated: found PERS, .*did you mean PER"):
+    with pytest.raises(ConfigError, match=r"data\.annotated: found PERS, .*did you mean PER"):
         prepared_of(configured("data.annotated=[PERS]"))
 
 

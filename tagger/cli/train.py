@@ -16,14 +16,20 @@ import click
 from tagger.cli import console, models
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages, set_option
+from tagger.cli.runs import jobs_option
 from tagger.errors import TaggerError
 from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
+    from tagger.cli.progress import TrainingProgress
+    from tagger.cli.runs_progress import RunsProgress
     from tagger.config import Config
     from tagger.evaluation.scores import Evaluation
-    from tagger.training.history import Outcome
+    from tagger.runs.resources import Resources
+    from tagger.training.facts import Beginning, EpochStart, Steps
+    from tagger.training.history import EpochResult, Outcome
     from tagger.training.listener import Listener, Listeners
+    from tagger.training.old_model import InitFrom
     from tagger.training.seeds_outcome import SeedsOutcome
 
 
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="With --init-from: train on FILE as well, which is annotated with the types of the old model.",
 )
+@jobs_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
 @click.option(
     "--epochs-more",
@@ -87,6 +94,7 @@ def train(
     seeds: int | None,
     init_from: str | None,
     replay: str | None,
+    jobs: int | None,
     resume: bool,
     epochs_more: int | None,
     force: bool,
@@ -108,6 +116,8 @@ def train(
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
     if replay is not None and init_from is None:
         raise click.UsageError("--replay: found it without --init-from, expected both; name the model to begin with")
+    if jobs is not None and seeds is None:
+        raise click.UsageError("--jobs: found no --seeds, expected it too: one training has no others beside it")
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
@@ -117,25 +127,29 @@ def train(
     if model_dir is not None:
         config = with_model_dir(config, model_dir)
     with console.StopRequest() as stop:
-        from tagger.cli.progress import TrainingProgress
-        from tagger.network.distributed import read_task
+        from tagger.cli.runs_progress import RunsProgress
         from tagger.training.replacing import Replacing
 
+        resources = _resources(config, seeds, jobs, device, log_json)
+        if resources is not None:
+            config = config.model_copy(
+                update={"training": config.training.model_copy(update={"threads": resources.threads})}
+            )
+        replacing = Replacing(config_file=config_file, force=force, keep_previous=keep_previous)
         mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
-        is_chief = read_task().is_chief
-        with TrainingProgress(
-            stop.begin, n_trainings=seeds or 1, quiet=quiet, live=not mixed, is_chief=is_chief
-        ) as progress:
-            listeners = _listeners(progress, config, log_json, continues=resume or epochs_more is not None)
+        display = _display(stop.begin, seeds, resources, quiet=quiet, live=not mixed)
+        with display as progress:
+            shown = _Told(progress) if isinstance(progress, RunsProgress) else progress
+            listeners = _listeners(shown, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
-                outcome = _trainer(seeds, epochs_more, init_from, replay)(
+                outcome = _trainer(seeds, epochs_more, resources, progress, _init_of(init_from, replay))(
                     config,
                     listener=listeners,
                     device=device,
                     resume=resume,
                     should_stop=stop.requested,
-                    replacing=Replacing(config_file=config_file, force=force, keep_previous=keep_previous),
+                    replacing=replacing,
                 )
                 test = _end(outcome, config, listeners)
     summary = outcome.summary()
@@ -159,18 +173,76 @@ def train(
         console.say(f"next: tagger predict FILE --model {as_argument(place)}")
 
 
+def _resources(
+    config: Config, seeds: int | None, jobs: int | None, device: str, log_json: str | None
+) -> Resources | None:
+    """Return what seeds that are trained at once may use; None if they are trained one after the other."""
+    from tagger.network.distributed import read_task
+    from tagger.runs.resources import share_out
+
+    if seeds is None or seeds == 1 or len(read_task().workers) > 1:
+        return None
+    logs = ["--log-json"] * (log_json is not None) + ["training.log"] * bool(config.training.log)
+    if logs:
+        if jobs is not None and jobs > 1:
+            raise click.UsageError(
+                f"--jobs: found {jobs} with {logs[0]}, expected 1: a log follows one training; leave one of them out"
+            )
+        return None
+    resources = share_out(config, seeds, at_once=jobs, device=device)
+    return resources if resources.n_at_once > 1 else None
+
+
+def _display(
+    begin: Callable[[], None], seeds: int | None, resources: Resources | None, *, quiet: bool, live: bool
+) -> TrainingProgress | RunsProgress:
+    from tagger.cli.progress import TrainingProgress
+    from tagger.cli.runs_progress import RunsProgress
+    from tagger.network.distributed import read_task
+
+    if resources is not None:
+        return RunsProgress(begin, quiet=quiet)
+    return TrainingProgress(begin, n_trainings=seeds or 1, quiet=quiet, live=live, is_chief=read_task().is_chief)
+
+
+def _init_of(init_from: str | None, replay: str | None) -> InitFrom | None:
+    from tagger.training.old_model import InitFrom
+
+    return None if init_from is None else InitFrom(directory=Path(init_from), replay=replay)
+
+
 def _trainer(
-    seeds: int | None, epochs_more: int | None, init_from: str | None, replay: str | None
+    seeds: int | None, epochs_more: int | None, resources: Resources | None, progress: object, init: InitFrom | None
 ) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
-    from tagger.training.old_model import InitFrom
-    from tagger.training.seeds import train_seeds
+    from tagger.cli.runs_progress import RunsProgress
+    from tagger.runs.seeds import SideBySide, train_seeds
     from tagger.training.train import train as train_one
 
-    init = None if init_from is None else InitFrom(directory=Path(init_from), replay=replay)
     if seeds is not None:
-        return functools.partial(train_seeds, n=seeds, init=init)
+        at_once = None
+        if resources is not None and isinstance(progress, RunsProgress):
+            at_once = SideBySide(resources, progress)
+        return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once)
     return functools.partial(train_one, epochs_more=epochs_more, init=init)
+
+
+class _Told:
+    """A listener that passes notes and warnings to the display of many trainings, which hears the rest by itself.
+
+    Args:
+        progress: the display.
+    """
+
+    def __init__(self, progress: RunsProgress) -> None:
+        self.note, self.warn = progress.note, progress.warn
+
+    def begin(self, beginning: Beginning) -> None: ...
+    def start_epoch(self, start: EpochStart) -> None: ...
+    def step(self, steps: Steps) -> None: ...
+    def end_epoch(self, result: EpochResult, patience_left: int | None) -> None: ...
+    def end(self, outcome: Outcome, test: Evaluation | None) -> None: ...
+    def end_seeds(self, outcome: SeedsOutcome) -> None: ...
 
 
 def _listeners(shown: Listener, config: Config, log_json: str | None, *, continues: bool) -> Listeners:

@@ -49,11 +49,6 @@ class Corpus:
     def n_tokens(self) -> int:
         return sum(len(sentence.tokens) for sentence in self.sentences)
 
-    @property
-    def n_unknown(self) -> int:
-        """The number of tokens that are not annotated."""
-        return sum(tags.count(UNKNOWN) for tags in self.tags)
-
     def part(self, rows: Iterable[int]) -> Corpus:
         """Return some of the sentences as a corpus."""
         chosen = list(rows)
@@ -77,6 +72,11 @@ class Corpus:
             path = sentence.path
             numbers.append(number)
         return numbers
+
+    @property
+    def n_unknown(self) -> int:
+        """The number of tokens that are not annotated."""
+        return sum(tags.count(UNKNOWN) for tags in self.tags)
 
     def __len__(self) -> int:
         return len(self.sentences)

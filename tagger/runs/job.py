@@ -14,6 +14,7 @@ import numpy as np
 from tagger.config import Config, dump_config, parse_config
 from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.files import MANIFEST
+from tagger.training.old_model import InitFrom
 from tagger.training.rows import Rows
 
 
@@ -26,12 +27,16 @@ class Job:
         config: the config, whose `output.model_dir` is the place of its model.
         rows: the sentences of the training data that it uses; None for all.
         device: the device, as `tagger train --device` names it.
+        config_file: the file of the config, which the model remembers; None for a model that nothing else replaces.
+        init: the model that it begins with; None for random weights.
     """
 
     name: str
     config: Config
     rows: Rows | None = None
     device: str = "auto"
+    config_file: str | None = None
+    init: InitFrom | None = None
 
     @property
     def model_dir(self) -> Path:
@@ -46,15 +51,19 @@ class Job:
     def to_line(self) -> str:
         """Return the job as a line of JSON."""
         rows = self.rows and {name: _numbers(found) for name, found in dataclasses.asdict(self.rows).items()}
-        values = {"name": self.name, "config": dump_config(self.config), "rows": rows, "device": self.device}
-        return json.dumps(values) + "\n"
+        values: dict[str, Any] = {"config": dump_config(self.config), "rows": rows}
+        plain = {name: getattr(self, name) for name in ("name", "device", "config_file")}
+        if self.init is not None:
+            values["init"] = [str(self.init.directory.absolute()), self.init.replay]
+        return json.dumps(plain | values) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Job:
         """Return the job that `to_line` wrote."""
         values = json.loads(line)
         rows = values["rows"] and Rows(**values["rows"])
-        return cls(values["name"], parse_config(values["config"]), rows, values["device"])
+        init = values.get("init") and InitFrom(directory=Path(values["init"][0]), replay=values["init"][1])
+        return cls(**{**values, "config": parse_config(values["config"]), "rows": rows, "init": init})
 
     @property
     def checksum(self) -> str:

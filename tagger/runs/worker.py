@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 from tagger.errors import ModelError, TaggerError
@@ -65,8 +66,9 @@ def _train(job: Job, send: Callable[[Message], None], stop: threading.Event) -> 
         device=job.device,
         resume=True,
         should_stop=stop.is_set,
-        replacing=Replacing(at_once=True),
+        replacing=Replacing(config_file=None if job.config_file is None else Path(job.config_file), at_once=True),
         rows=job.rows,
+        init=job.init,
     )
     if outcome.stopped or outcome.best is None:
         return Ended(None)

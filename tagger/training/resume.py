@@ -65,8 +65,10 @@ def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callabl
 
 
 def _has_begun(state: State, model_dir: Path) -> bool:
-    """Return whether the first of several seeds has learned anything."""
-    return Checkpoints(directory_of(model_dir, state.record["settings"]["training.seed"])).has_states()
+    """Return whether one of several seeds has learned anything."""
+    settings = state.record["settings"]
+    first, n = settings["training.seed"], settings.get("--seeds", 1)
+    return any(Checkpoints(directory_of(model_dir, seed)).has_states() for seed in range(first, first + n))
 
 
 def _has_this_format(record: Mapping[str, Any]) -> bool:

@@ -35,12 +35,10 @@ FREE = frozenset(
         "training.log",
     }
 )
+
+
 # Settings that earlier versions did not have, with the values that stand for their absence.
-_LATER_SETTINGS: Mapping[str, Any] = {
-    "data.annotated": "auto",
-    "training.freeze": [],
-    "training.type_weights": {},
-}
+_LATER: Mapping[str, Any] = {"data.annotated": "auto", "training.freeze": [], "training.type_weights": {}}
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def settings_of(config: Config) -> dict[str, Any]:
         for key, value in keys.items()
         if f"{section}.{key}" not in FREE
     }
-    settings = {key: value for key, value in settings.items() if _LATER_SETTINGS.get(key, ...) != value}
+    settings = {key: value for key, value in settings.items() if _LATER.get(key, ...) != value}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 

@@ -22,11 +22,11 @@ from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 from tagger.prediction.onnx_session import load_predictor  # noqa: E402
+from tagger.runs.seeds import train_seeds  # noqa: E402
 from tagger.training.history import Outcome  # noqa: E402
 from tagger.training.old_model import InitFrom, OldModel, load_old_model, with_settings_of  # noqa: E402
 from tagger.training.preparation import Prepared, prepare  # noqa: E402
 from tagger.training.run import initial_network  # noqa: E402
-from tagger.training.seeds import train_seeds  # noqa: E402
 from tagger.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

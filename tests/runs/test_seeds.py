@@ -25,13 +25,13 @@ from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
+from tagger.runs.seeds import SeedsOutcome, SeedsParts, train_seeds
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.facts import EpochStart
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.listener import Listener
 from tagger.training.replacing import Replacing
 from tagger.training.resume import STATE_FORMAT, state_to_begin_with
-from tagger.training.seeds import SeedsOutcome, SeedsParts, train_seeds
 
 pytestmark = pytest.mark.tensorflow
 

@@ -1,14 +1,14 @@
 """Training with several seeds, which shows how much scores vary and keeps the best model.
 
-Each seed is trained in a directory of its own beside the model's and can be resumed there. The results of the finished
-seeds are the state of the whole training.
+Each seed is trained in a directory of its own beside the model's and can be resumed there: one after the other in this
+process, or several at once in processes of their own. The results of the finished seeds are the state of the whole
+training.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,7 @@ from typing import Any
 from tagger import __version__
 from tagger.atomic import check_replaceable
 from tagger.config import Config, with_model_dir
-from tagger.corpus.lines import files_of
-from tagger.errors import ConfigError, DataError, ModelError, TaggerError
+from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation
 from tagger.machine import available_cores
@@ -27,16 +26,19 @@ from tagger.model_dir.store import publish_model
 from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
+from tagger.runs.job import Job, JobResult, checksum_of_model
+from tagger.runs.plan import data_checksums, file_checksum
+from tagger.runs.resources import Resources
+from tagger.runs.runner import WORKER, Pool, Watcher
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
 from tagger.training.listener import Listener
-from tagger.training.old_model import OPTION, InitFrom
+from tagger.training.old_model import OPTION, InitFrom, load_old_model, with_settings_of
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 from tagger.training.settings import settings_of
 from tagger.training.train import train
-from tagger.vectors.table import VOCABULARY_SUFFIXES
 from tagger.wording import counted
 
 
@@ -54,6 +56,20 @@ def remove_seed(directory: Path) -> None:
         directory.rmdir()
     with contextlib.suppress(ModelError):
         Checkpoints(directory).remove()
+    with contextlib.suppress(OSError):
+        _log_of(directory).unlink(missing_ok=True)
+
+
+def _log_of(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.log")
+
+
+@dataclasses.dataclass(frozen=True)
+class SideBySide:
+    """Seeds that are trained at once: what they may use, and who is told about them."""
+
+    resources: Resources
+    watcher: Watcher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +82,7 @@ class SeedsParts:
         checkpoints: opens the states beside a model directory.
         publish: writes the files of a model into its directory in one step.
         remove: removes the directory of one seed.
+        worker: the command of a process that trains one seed among several at once.
     """
 
     train: Callable[..., Outcome] = train
@@ -73,6 +90,7 @@ class SeedsParts:
     checkpoints: Callable[[Path], Checkpoints] = Checkpoints
     publish: Callable[..., None] = publish_model
     remove: Callable[[Path], None] = remove_seed
+    worker: Sequence[str] = WORKER
 
 
 def train_seeds(
@@ -85,6 +103,7 @@ def train_seeds(
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
     init: InitFrom | None = None,
+    side_by_side: SideBySide | None = None,
     parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
@@ -95,6 +114,7 @@ def train_seeds(
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
         replacing: the rules for a model that is already there.
         init: the model that each seed begins with; None for random weights.
+        side_by_side: train several seeds at once. The listener then hears of no training, only notes and the outcome.
         parts: replacements for the usual parts.
 
     Raises:
@@ -115,6 +135,8 @@ def train_seeds(
             f"--seeds: found {OPTION} with the directory of the new model, expected another one, because each seed"
             " begins with that model; name another directory with --model"
         )
+    if init is not None:  # here, because the process of a seed is told all settings, as if the config had them all
+        config, _ = with_settings_of(load_old_model(init, model_dir), config)
     place = Place(model_dir, replacing, write=parts.publish)
     place.check()
     first = config.training.seed
@@ -144,7 +166,18 @@ def train_seeds(
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
-            config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, parts, init
+            config,
+            n,
+            listener,
+            device,
+            should_stop,
+            checkpoints,
+            fingerprint,
+            place,
+            config_file,
+            side_by_side,
+            parts,
+            init,
         )
         outcome = seeds.continue_after(runs)
         listener.end_seeds(outcome)
@@ -188,7 +221,7 @@ def _is_model_of(run: SeedRun, directory: Path) -> bool:
         load_predictor(directory)
     except ModelError:
         return False
-    return _sha256(directory / MANIFEST) == run.model
+    return checksum_of_model(directory) == run.model
 
 
 def _publish(directory: Path, place: Place) -> Path | None:
@@ -197,45 +230,27 @@ def _publish(directory: Path, place: Place) -> Path | None:
 
 
 def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
-    return max(runs, key=lambda run: run.dev, default=None)  # the first of equals
+    return max(runs, key=lambda run: (run.dev, -run.seed), default=None)  # the first seed of equals
 
 
 def _fingerprint_of(config: Config, n: int, device: str, init: InitFrom | None = None) -> dict[str, Any]:
     """Return the fingerprint of the whole training; the state of each seed has its own from `resume.fingerprint_of`."""
-    data, vectors = config.data, config.embeddings.path
-    files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
-    if vectors is not None and vectors.endswith(".npy"):
-        files |= {
-            f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))
-            for suffix in VOCABULARY_SUFFIXES
-        }
+    data = data_checksums(config)
     if init is not None:
-        files |= {OPTION: str(init.directory / MANIFEST), "--replay": init.replay}
+        data[OPTION] = checksum_of_model(init.directory)
+        if init.replay is not None:
+            data["--replay"] = file_checksum(Path(init.replay))
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config) | {"--seeds": n},
-        "data": {
-            key: ", ".join(_sha256(Path(path)) for path in files_of(paths))
-            for key, paths in files.items()
-            if isinstance(paths, str | list)
-        },
+        "data": data,
         "runs on": {"tagger": __version__, "tensorflow": version("tensorflow"), "--device": device},
         "threads": config.training.threads or available_cores(),
     }
 
 
-def _sha256(path: Path) -> str:
-    try:
-        if not path.is_file():  # reading it will be an error that says so
-            return "no file"
-        with path.open("rb") as file:
-            return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; check the path and its permissions") from None
-
-
 class _Seeds:
-    """The seeds of one training, trained one after the other; the arguments are those of `train_seeds`."""
+    """The seeds of one training; the arguments are those of `train_seeds`."""
 
     def __init__(
         self,
@@ -248,21 +263,27 @@ class _Seeds:
         fingerprint: dict[str, Any],
         place: Place,
         config_file: Path | None,
+        side_by_side: SideBySide | None,
         parts: SeedsParts,
         init: InitFrom | None = None,
     ) -> None:
+        self._config_file, self._side_by_side = config_file, side_by_side
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
         self._checkpoints, self._fingerprint, self._parts = checkpoints, fingerprint, parts
         self._model_dir, self._place = place.directory, place
         # The directory of a seed holds nothing but models of this training.
         self._of_seed = Replacing(config_file=config_file, at_once=True)
-        self._options = {} if init is None else {"init": init}
+        self._init, self._options = init, {} if init is None else {"init": init}
         self._runs: list[SeedRun] = []
 
     @property
     def _best(self) -> SeedRun | None:
         return _best_of(self._runs)
+
+    @property
+    def _by_seed(self) -> list[SeedRun]:
+        return sorted(self._runs, key=lambda run: run.seed)
 
     def continue_after(self, runs: list[SeedRun]) -> SeedsOutcome:
         """Train the seeds that are not among the finished runs."""
@@ -271,7 +292,23 @@ class _Seeds:
             self._listener.note("this training is already finished; there is nothing left to do")
         elif not runs:
             self._save_state(finished=False)
-        for seed in self._seeds[len(runs) :]:
+        done = {run.seed for run in runs}
+        waiting = [seed for seed in self._seeds if seed not in done]
+        train = self._train_one_by_one if self._side_by_side is None else self._train_at_once
+        stopped, unfinished = train(waiting)
+        if stopped:
+            return self._stop(unfinished)
+        previous = None
+        if self._best is not None and self._place.replaced is not None:
+            previous = _publish(directory_of(self._model_dir, self._best.seed), self._place)
+        self._save_state(finished=True)
+        for seed in self._seeds:  # an interruption may have left the directory of a finished seed
+            self._parts.remove(directory_of(self._model_dir, seed))
+        return SeedsOutcome(self._model_dir, self._by_seed, self._best, stopped=False, previous=previous)
+
+    def _train_one_by_one(self, seeds: Sequence[int]) -> tuple[bool, SeedRun | None]:
+        """Train seeds in this process; return whether it was stopped, and what the seed has that was stopped."""
+        for seed in seeds:
             self._listener.note(f"seed {seed} ({len(self._runs) + 1} of {len(self._seeds)})")
             directory = directory_of(self._model_dir, seed)
             try:
@@ -279,15 +316,49 @@ class _Seeds:
             except TaggerError as error:
                 raise self._with_best(error, seed, directory) from None
             if run is None or stopped:
-                return self._stop(run)
+                return True, run
             self._add(run)
-        previous = None
-        if self._best is not None and self._place.replaced is not None:
-            previous = _publish(directory_of(self._model_dir, self._best.seed), self._place)
-        self._save_state(finished=True)
-        for seed in self._seeds:  # an interruption may have left the directory of a finished seed
-            self._parts.remove(directory_of(self._model_dir, seed))
-        return SeedsOutcome(self._model_dir, self._runs, self._best, stopped=False, previous=previous)
+        return False, None
+
+    def _train_at_once(self, seeds: Sequence[int]) -> tuple[bool, SeedRun | None]:
+        """Train seeds in processes; return whether they were stopped, and the best of those that were."""
+        if self._side_by_side is None:
+            raise RuntimeError("found no resources for trainings side by side")
+        resources, watcher = self._side_by_side.resources, self._side_by_side.watcher
+        jobs = {f"seed-{seed}": self._job(seed) for seed in seeds}
+        done = [JobResult(f"seed-{run.seed}", run.epoch, run.epoch, run.on_dev, run.model) for run in self._runs]
+        watcher.begin([f"seed-{seed}" for seed in self._seeds], done, resources)
+        pool = Pool(resources, watcher, lambda job: _log_of(job.model_dir), self._parts.worker)
+        stopped = False
+        with contextlib.closing(pool):
+            try:
+                for result in pool.results(list(jobs.values()), self._should_stop):
+                    seed = jobs[result.name].config.training.seed
+                    dev = result.dev.score if result.dev is not None else 0.0
+                    run = SeedRun(seed, result.epoch, dev, None, result.model, on_dev=result.dev)
+                    watcher.finish(result)
+                    self._add(self._tested(run, self._score_test(directory_of(self._model_dir, seed))))
+            except Stopped:
+                stopped = True
+            except TaggerError as error:
+                raise self._with_best_of_all(error) from None
+        unfinished = set(self._seeds) - {run.seed for run in self._runs}
+        so_far = [self._so_far(seed) for seed in unfinished]
+        return stopped or bool(unfinished), _best_of([run for run in so_far if run is not None])
+
+    def _job(self, seed: int) -> Job:
+        own = with_model_dir(_with_seed(self._config, seed), directory_of(self._model_dir, seed))
+        file = None if self._config_file is None else str(self._config_file)
+        return Job(f"seed-{seed}", own, None, self._device, file, self._init)
+
+    def _so_far(self, seed: int) -> SeedRun | None:
+        """Return the result of a seed that was stopped, as far as its model tells; None if it has none."""
+        directory = directory_of(self._model_dir, seed)
+        found = standing_in(directory)
+        if found is None or "epoch" not in found.dev:
+            return None
+        score = found.dev.get("f1", found.dev.get("accuracy", 0.0))
+        return SeedRun(seed, int(found.dev["epoch"]), float(score), None, checksum_of_model(directory))
 
     def _add(self, run: SeedRun) -> None:
         """Add a finished seed, and remove what is no longer needed.
@@ -320,7 +391,7 @@ class _Seeds:
                 self._save_state(finished=False)
         not_replaced = self._place.replaced is not None
         return SeedsOutcome(
-            self._model_dir, self._runs, best, stopped=True, not_replaced=not_replaced, previous=previous
+            self._model_dir, self._by_seed, best, stopped=True, not_replaced=not_replaced, previous=previous
         )
 
     def _with_best(self, error: TaggerError, seed: int, directory: Path) -> TaggerError:
@@ -329,12 +400,22 @@ class _Seeds:
             if not Checkpoints(directory).has_states():
                 self._checkpoints.discard()  # there is nothing to resume
             return error
-        place = self._model_dir
-        if self._place.replaced is not None:
-            place = directory_of(self._model_dir, self._best.seed)
-        kept = f"the model of seed {self._best.seed}, dev {100 * self._best.dev:.2f}, is in {place}"
-        over = f"to start all seeds over with other settings, delete {self._checkpoints.directory} too"
-        return TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, kept, over])
+        return TaggerError(f"seed {seed}: {error.message}", detail=[*error.detail, *self._kept(self._best)])
+
+    def _with_best_of_all(self, error: TaggerError) -> TaggerError:
+        """Return an error in a seed among several at once, whose message names it, with the same details."""
+        if self._best is not None:
+            return TaggerError(error.message, detail=[*error.detail, *self._kept(self._best)])
+        if not any(Checkpoints(directory_of(self._model_dir, seed)).has_states() for seed in self._seeds):
+            self._checkpoints.discard()
+        return error
+
+    def _kept(self, best: SeedRun) -> list[str]:
+        place = self._model_dir if self._place.replaced is None else directory_of(self._model_dir, best.seed)
+        return [
+            f"the model of seed {best.seed}, dev {100 * best.dev:.2f}, is in {place}",
+            f"to start all seeds over with other settings, delete {self._checkpoints.directory} too",
+        ]
 
     def _train(self, seed: int, directory: Path) -> tuple[SeedRun | None, bool]:
         """Train one seed or continue it; return its result, and whether it was stopped before its end."""
@@ -351,7 +432,7 @@ class _Seeds:
         if outcome.best is None:
             self._listener.end(outcome, None)
             return None, outcome.stopped
-        model = _sha256(directory / MANIFEST)
+        model = checksum_of_model(directory)
         best = outcome.best
         run = SeedRun(seed, best.epoch, float(best.dev_score or 0), None, model, on_dev=best.dev)
         if outcome.stopped:
@@ -362,10 +443,14 @@ class _Seeds:
         except Stopped:
             return run, True
         self._listener.end(outcome, scored)
+        return self._tested(run, scored), False
+
+    def _tested(self, run: SeedRun, scored: Evaluation | None) -> SeedRun:
+        """Return the result of a seed with its scores on the test file, and report it."""
         run = dataclasses.replace(run, test=None if scored is None else scored.score, on_test=scored)
         test = "" if run.test is None else f", test {100 * run.test:.2f}"
-        self._listener.note(f"seed {seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
-        return run, False
+        self._listener.note(f"seed {run.seed}: dev {100 * run.dev:.2f} (epoch {run.epoch}){test}")
+        return run
 
     def _score_test(self, directory: Path) -> Evaluation | None:
         """Score a seed's model on the test file; return None without one.

@@ -1,0 +1,99 @@
+"""Check that seeds that are trained at once give what they give one after the other, also when they are stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from helpers import run_tagger
+from watcher import Heard
+
+from tagger.config import Config, load_config
+from tagger.errors import TaggerError
+from tagger.model_dir.files import MANIFEST
+from tagger.runs.resources import Resources
+from tagger.runs.seeds import SeedsParts, SideBySide, train_seeds
+from tagger.training.listener import Silent
+from tagger.training.seeds_outcome import SeedsOutcome
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.chdir(tmp_path)
+    Path("train").write_text("anna B-PER\nsleeps O\n\nrome B-LOC\nis O\n\n" * 6)
+    Path("c.yaml").write_text(
+        "data: {train: train, dev: train, test: train}\nmodel: {units: 4, layers: 1, embedding_dim: 4, characters: none}\n"
+        "training: {epochs: 2, batch_size: 4, threads: 1}\n"
+    )
+    return load_config("c.yaml")
+
+
+def train(config: Config, *, at_once: bool, model: str, **options: object) -> SeedsOutcome:
+    config = config.model_copy(
+        update={"output": config.output.model_copy(update={"model_dir": str(Path(model).resolve())})}
+    )
+    side_by_side = SideBySide(Resources(2, 1, 0), Heard()) if at_once else None
+    return train_seeds(config, 3, Silent(), device="cpu", side_by_side=side_by_side, **options)
+
+
+def origins(model: str) -> tuple[bytes, dict[str, object]]:
+    manifest = json.loads(Path(model, MANIFEST).read_text())
+    return Path(model, "weights.safetensors").read_bytes(), {key: manifest[key] for key in ("seed", "dev", "versions")}
+
+
+def test_seeds_at_once_give_what_they_give_one_by_one_also_when_stopped(config: Config) -> None:
+    one_by_one = train(config, at_once=False, model="a")
+    asked: list[int] = []
+
+    def stop_after_the_first() -> bool:
+        asked.append(1)
+        return any(Path().glob(".b.seed-*.training/state-*"))
+
+    stopped = train(config, at_once=True, model="b", should_stop=stop_after_the_first)
+    assert stopped.stopped
+    assert len(stopped.runs) < 3
+    at_once = train(config, at_once=True, model="b", resume=True)
+    assert [(run.seed, run.epoch, run.dev, run.test) for run in at_once.runs] == [
+        (run.seed, run.epoch, run.dev, run.test) for run in one_by_one.runs
+    ]
+    assert at_once.best is not None
+    assert one_by_one.best is not None
+    assert at_once.best.seed == one_by_one.best.seed
+    assert origins("b") == origins("a")
+    assert not list(Path().glob(".b.seed-*"))
+    again = train(config, at_once=True, model="b", resume=True)
+    assert again.runs == at_once.runs
+
+
+def test_an_error_in_a_seed_names_it_and_leaves_nothing_to_resume(config: Config, tmp_path: Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "import sys\nfrom tagger.runs.messages import Failed, to_line\nsys.stdin.readline()\n"
+        "sys.stdout.write(to_line(Failed('no', ['look'])))\n"
+    )
+
+    parts = SeedsParts(worker=(sys.executable, str(worker)))
+    with pytest.raises(TaggerError, match=r"^seed-[12]: no\n  look$"):
+        train(config, at_once=True, model="c", parts=parts)
+    assert not Path("c.training").exists()
+
+
+def check_usage(*arguments: str, text: str) -> None:
+    result = run_tagger("train", "c.yaml", *arguments)
+    assert result.exit_code == 2
+    assert text in result.errors
+
+
+def test_jobs_needs_seeds_and_no_log(config: Config) -> None:
+    check_usage("--jobs", "2", text="--jobs: found no --seeds, expected it too")
+    check_usage("--seeds", "2", "--jobs", "2", "--log-json", "x", text="--jobs: found 2 with --log-json, expected 1")
+    check_usage(
+        "--seeds", "2", "--jobs", "2", "--set", "training.log=[tensorboard]", text="--jobs: found 2 with training.log"
+    )

@@ -14,16 +14,15 @@ The types of a corpus are divided into old and new ones. The rows, each a traini
 Each run is one line of JSON in the file; runs that are already there are skipped, so the same command continues. A dev
 set of 300 other sentences, annotated as the training sentences are, decides which epoch is kept. The scores are those
 of further sentences with all types, none of them from a test file: the last 1,000 of the training file of CoNLL-2000,
-and the last 2,000 of that of NerKor. The training set of NerKor is every fifth of the other sentences, because the first
-10,000 of them are nearly all fiction and have 71 organizations. The scores are micro F1 over the old types, and over the
-new ones.
+and the last 2,000 of that of NerKor. The training set of NerKor is every fifth of the other sentences, because the
+first 10,000 of them are nearly all fiction and have 71 organizations. The scores are micro F1 over the old types, and
+over the new ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -69,7 +68,6 @@ def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> di
         (folder / name).write_text(text, "utf-8")
     (folder / "c.yaml").write_text("data: {train: train, dev: dev, columns: {token: 0, tag: 1}, trust: true}\n")
     model = folder / row.replace(" ", "-")
-    shutil.rmtree(model, ignore_errors=True)
     settings = [*SETTINGS, f"training.seed={seed}", *more]
     options = []
     if kept == "new":
@@ -81,7 +79,16 @@ def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> di
         settings.append("data.annotated=all")
     start = time.perf_counter()
     run(
-        [*TAGGER, "train", "c.yaml", f"--model={model}", "--quiet", *options, *(f"--set={one}" for one in settings)],
+        [
+            *TAGGER,
+            "train",
+            "c.yaml",
+            f"--model={model}",
+            "--quiet",
+            "--resume",
+            *options,
+            *(f"--set={one}" for one in settings),
+        ],
         folder,
     )
     minutes = (time.perf_counter() - start) / 60

@@ -78,7 +78,8 @@ class Evaluation:
         """Build an evaluation from the values of `dataclasses.asdict`."""
         overall, strict = (Score(**values[name]) if values[name] else None for name in ("overall", "strict"))
         types = {name: Score(**score) for name, score in values["types"].items()}
-        return cls(**{**values, "overall": overall, "strict": strict, "types": types})
+        left_out = tuple(values.get("left_out", (0, 0)))  # a file of JSON holds it as a list
+        return cls(**{**values, "overall": overall, "strict": strict, "types": types, "left_out": left_out})
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `tagger eval --json` prints; for plain tags, the scores of spans are null."""

@@ -166,19 +166,9 @@ def train_seeds(
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
-            config,
-            n,
-            listener,
-            device,
-            should_stop,
-            checkpoints,
-            fingerprint,
-            place,
-            config_file,
-            side_by_side,
-            parts,
-            init,
-        )
+            config, n, listener, device, should_stop,
+            checkpoints, fingerprint, place, config_file, side_by_side, parts, init,
+        )  # fmt: skip
         outcome = seeds.continue_after(runs)
         listener.end_seeds(outcome)
         return outcome

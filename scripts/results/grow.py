@@ -5,8 +5,9 @@
 
 The types of a corpus are divided into old and new ones. The rows, each a training with the same small network:
 
-- `old`: all sentences, annotated with the old types only. All models below but the next begin with this one.
+- `old`: all sentences, annotated with the old types only. All models below but the next two begin with it.
 - `everything`: all sentences, annotated with all types, from random weights.
+- `half`: every second sentence, annotated with all types, from random weights: what so few labels give.
 - `grown`: every second sentence, annotated with the new types only; the old model is the teacher (`--init-from`).
 - `replayed`: the same, and the sentences of the old model with their old annotation again (`--replay`).
 - `as outside`: as `grown`, but the old types are taken as annotated (`data.annotated: all`): plain fine-tuning.
@@ -38,7 +39,7 @@ from tagger.prediction.onnx_session import load_predictor
 
 EVERY = {"conll2000": 1, "nerkor": 5}  # the training set is every n-th sentence
 NEW = {"conll2000": ("VP", "ADVP"), "nerkor": ("ORG",)}
-ROWS = ("old", "everything", "grown", "replayed", "as outside")
+ROWS = ("old", "everything", "half", "grown", "replayed", "as outside")
 SEEDS = (1, 2, 3)
 SETTINGS = ["model.units=100", "model.layers=1", "training.epochs=10", "training.patience=null"]
 
@@ -58,10 +59,10 @@ def annotated(sentences: Iterable[str], corpus: str, kept: str) -> str:
 def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> dict[str, Any]:
     sentences, held = sentences_of(corpus)
     sentences, dev, scored = sentences[:: EVERY[corpus]], held[:DEV], held[DEV:]
-    kept = {"old": "old", "everything": "all"}.get(row, "new")
+    kept = {"old": "old", "everything": "all", "half": "all"}.get(row, "new")
     folder = work / f"{corpus}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    used = sentences[::2] if kept == "new" else sentences
+    used = sentences if row in ("old", "everything") else sentences[::2]
     files = {"train": annotated(used, corpus, kept), "dev": annotated(dev, corpus, kept)}
     files["replay"] = annotated(sentences, corpus, "old")
     for name, text in files.items():
@@ -78,19 +79,8 @@ def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> di
     if row == "as outside":
         settings.append("data.annotated=all")
     start = time.perf_counter()
-    run(
-        [
-            *TAGGER,
-            "train",
-            "c.yaml",
-            f"--model={model}",
-            "--quiet",
-            "--resume",
-            *options,
-            *(f"--set={one}" for one in settings),
-        ],
-        folder,
-    )
+    options += [f"--set={one}" for one in settings]
+    run([*TAGGER, "train", "c.yaml", f"--model={model}", "--quiet", "--resume", *options], folder)
     minutes = (time.perf_counter() - start) / 60
     return {"sentences": len(used), "minutes": round(minutes, 2), **score(model, scored, corpus)}
 
@@ -139,7 +129,9 @@ def main() -> None:
             for row in ROWS:
                 if (corpus, seed, row) in done or arguments.rows not in f"{corpus} seed {seed} {row}":
                     continue
-                begins = row not in ("old", "everything") and not (arguments.work / f"{corpus}-{seed}/old").exists()
+                begins = (
+                    row not in ("old", "everything", "half") and not (arguments.work / f"{corpus}-{seed}/old").exists()
+                )
                 if begins:  # the folder of an earlier run is gone
                     one_run(corpus, "old", seed, arguments.work, arguments.more)
                 found = one_run(corpus, row, seed, arguments.work, arguments.more)

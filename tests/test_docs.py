@@ -240,7 +240,10 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
     quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
     for _ in range(2):  # the second time, the run is there
         done = subprocess.run(
-            [sys.executable, *first, *quick, "--rows", "nerkor seed 1 grown"], capture_output=True, text=True, check=False
+            [sys.executable, *first, *quick, "--rows", "nerkor seed 1 grown"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert len(runs.read_text("utf-8").splitlines()) == len(committed)

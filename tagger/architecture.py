@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 
 from tagger.errors import shortened
@@ -100,6 +100,24 @@ RATE, FLAG = Rate(), Flag()
 CNN_WIDTH = 3  # the number of neighboring characters that the CNN sees at once
 CASING_DIM = 10  # size of the embedding of a casing, of which there are eight (Reimers & Gurevych 2017)
 CRF_OUTPUTS = ("transition", "start", "end")  # the weights of a CRF, as a graph gives them
+
+
+# The parts of a network whose weights training can leave as they are, with the beginning of the names of their weights.
+PARTS: Mapping[str, str] = {
+    "embedding": "embedding",
+    "characters": "characters.",
+    "casing": "casing.",
+    "features": "features.",
+    "branches": "block_",
+    "softmax": "softmax.",
+    "crf": "crf.",
+}
+
+
+def weights_of_parts(parts: Iterable[str], names: Iterable[str]) -> set[str]:
+    """Return the weights that belong to some parts of a network, out of the names of all its weights."""
+    beginnings = tuple(PARTS[part] for part in parts)
+    return {name for name in names if name.startswith(beginnings)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

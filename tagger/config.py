@@ -108,6 +108,7 @@ class DataConfig(_Section):
     tag_key: Annotated[str, Field(min_length=1)] | None = None
     several_tags: Literal["first", "last"] | None = None
     unknown_tag: Annotated[str, Field(min_length=1)] | None = None
+    annotated: Literal["auto", "all"] | list[str] = "auto"
     ragged: bool | None = None
     trust: bool = False
     max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -237,6 +238,7 @@ class TrainingConfig(_Section):
     label_smoothing: _Rate = 0.0
     type_weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
     accumulate: _Count = 1
+    freeze: list[Literal["embedding", "characters", "casing", "features", "branches", "softmax", "crf"]] = []
     patience: _Count | Literal["auto"] | None = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -393,9 +395,13 @@ def with_model_dir(config: Config, model_dir: str | Path) -> Config:
     return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
 
 
-def dump_config(config: Config) -> str:
-    """Return the config as YAML, with the value of every key."""
-    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+def dump_config(config: Config, *, only_set: bool = False) -> str:
+    """Return the config as YAML, with the value of every key, or only of those that are set.
+
+    Keys that are set and those that have their defaults are not always the same: `model.embedding_dim` follows the
+    pretrained vectors if it is not set.
+    """
+    return yaml.dump(config.model_dump(exclude_unset=only_set), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def parse_config(text: str) -> Config:

@@ -163,8 +163,8 @@ def test_defaults_match_the_contract() -> None:
         """
         data: {dev: 0.1, test: null, columns: {}, delimiter: null, comments: auto, format: null, names: null,
                offsets: null, align: null, overlap: null, labels: {keep: null, map: {}}, language: null, scheme: auto,
-               encoding: utf-8, tag_key: null, several_tags: null, unknown_tag: null, ragged: null, trust: false,
-               max_length: null}
+               encoding: utf-8, tag_key: null, several_tags: null, unknown_tag: null, annotated: auto, ragged: null,
+               trust: false, max_length: null}
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
@@ -173,7 +173,7 @@ def test_defaults_match_the_contract() -> None:
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
                 decoder: constrained, scheme: IOBES}
         training: {epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
-                   clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, type_weights: {}, accumulate: 1,
+                   clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, type_weights: {}, freeze: [], accumulate: 1,
                    patience: auto, seed: 1, threads: null, mixed_precision: false, calibrate: true,
                    checkpoint_minutes: 10, log: []}
         """

@@ -226,8 +226,34 @@ def test_the_documented_runs_on_partial_labels_skip_finished_runs(in_clone: Path
     assert (run["tokens"], run["hidden"], run["entities"], run["epochs_trained"]) == (62730, 31330, 1029, 1)
 
 
+@pytest.mark.tensorflow
+def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, corpora: Path, tmp_path: Path) -> None:
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    first = next(shlex.split(command)[1:] for command in commands() if "grow.py" in command)
+    runs = Path("docs/grow.jsonl")
+    committed = runs.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in committed if '"corpus": "nerkor", "seed": 1, "row": "grown"' not in line]
+    assert len(kept) == len(committed) - 1
+    runs.write_text("".join(kept), "utf-8")
+    quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
+    for _ in range(2):  # the second time, the run is there
+        done = subprocess.run(
+            [sys.executable, *first, *quick, "--rows", "nerkor seed 1 grown"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(runs.read_text("utf-8").splitlines()) == len(committed)
+    run = json.loads(runs.read_text("utf-8").splitlines()[-1])
+    assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor", "grown", 5048)
+
+
 @pytest.mark.parametrize(
-    "script", ["ablate.py", "small_data.py", "partial_labels.py", "active_learning.py", "suspects.py"]
+    "script", ["ablate.py", "small_data.py", "partial_labels.py", "active_learning.py", "suspects.py", "grow.py"]
 )
 def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(
@@ -426,7 +452,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

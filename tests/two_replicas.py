@@ -28,11 +28,12 @@ from tagger.network.trainer import Trainer
 
 V, K = 40, 5
 SPEC = NetworkSpec(embedding_dim=8, units=8)
-# Some tokens are not annotated, and some tags count more.
+# Some tokens are not annotated, some have a teacher, and some tags count more.
 TARGETS = Targets(
-    np.concatenate([np.eye(K, dtype=bool), np.ones((1, K), bool)]),
-    np.array([1, 2, 1, 0.5, 1, 1], np.float32),
+    np.concatenate([np.eye(K, dtype=bool), np.ones((1, K), bool), np.arange(K)[None] < 3]),
+    np.array([1, 2, 1, 0.5, 1, 1, 1], np.float32),
     Transitions.free(K),
+    np.random.default_rng(4).dirichlet(np.ones(3), V).astype(np.float32),
 )
 
 
@@ -47,8 +48,9 @@ def batches() -> list[Batch]:
 
 
 def partly_annotated(batch: Batch) -> Batch:
-    """Return a batch in which every third token has the gold id of those that are not annotated."""
-    return dataclasses.replace(batch, tag_ids=np.where(batch.token_ids % 3 == 0, np.int32(K), batch.tag_ids))
+    """Return a batch in which every third token has the gold id of those that are not annotated, or a teacher."""
+    ids = np.where(batch.token_ids % 3 == 0, np.int32(K), batch.tag_ids)
+    return dataclasses.replace(batch, tag_ids=np.where(batch.token_ids % 3 == 1, batch.token_ids + K + 2, ids))
 
 
 def trained(replicas: Replicas, optimizer: str, targets: Targets | None = None) -> tuple[Trainer, list[float]]:

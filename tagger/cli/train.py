@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tagger.training.facts import Beginning, EpochStart, Steps
     from tagger.training.history import EpochResult, Outcome
     from tagger.training.listener import Listener, Listeners
+    from tagger.training.old_model import InitFrom
     from tagger.training.seeds_outcome import SeedsOutcome
 
 
@@ -49,6 +50,19 @@ if TYPE_CHECKING:
     metavar="N",
     help="Train N times, with seeds from training.seed on; report the mean and the spread, and keep the model that is"
     " best on dev.",
+)
+@click.option(
+    "--init-from",
+    type=click.Path(),
+    metavar="DIR",
+    help="Begin with the weights of the model in DIR, and keep what it knows: its tokens, and its types even if the new"
+    " data do not annotate them.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(),
+    metavar="FILE",
+    help="With --init-from: train on FILE as well, which is annotated with the types of the old model.",
 )
 @jobs_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
@@ -78,6 +92,8 @@ def train(
     model_dir: str | None,
     device: str,
     seeds: int | None,
+    init_from: str | None,
+    replay: str | None,
     jobs: int | None,
     resume: bool,
     epochs_more: int | None,
@@ -98,6 +114,8 @@ def train(
     if epochs_more is not None and (resume or seeds is not None):
         other = "--resume" if resume else "--seeds"
         raise click.UsageError(f"--epochs-more: found {other} too, expected one of them; leave one out")
+    if replay is not None and init_from is None:
+        raise click.UsageError("--replay: found it without --init-from, expected both; name the model to begin with")
     if jobs is not None and seeds is None:
         raise click.UsageError("--jobs: found no --seeds, expected it too: one training has no others beside it")
     start = time.monotonic()
@@ -125,7 +143,7 @@ def train(
             listeners = _listeners(shown, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
-                outcome = _trainer(seeds, epochs_more, resources, progress)(
+                outcome = _trainer(seeds, epochs_more, resources, progress, _init_of(init_from, replay))(
                     config,
                     listener=listeners,
                     device=device,
@@ -187,8 +205,14 @@ def _display(
     return TrainingProgress(begin, n_trainings=seeds or 1, quiet=quiet, live=live, is_chief=read_task().is_chief)
 
 
+def _init_of(init_from: str | None, replay: str | None) -> InitFrom | None:
+    from tagger.training.old_model import InitFrom
+
+    return None if init_from is None else InitFrom(directory=Path(init_from), replay=replay)
+
+
 def _trainer(
-    seeds: int | None, epochs_more: int | None, resources: Resources | None, progress: object
+    seeds: int | None, epochs_more: int | None, resources: Resources | None, progress: object, init: InitFrom | None
 ) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
     from tagger.cli.runs_progress import RunsProgress
@@ -199,8 +223,8 @@ def _trainer(
         at_once = None
         if resources is not None and isinstance(progress, RunsProgress):
             at_once = SideBySide(resources, progress)
-        return functools.partial(train_seeds, n=seeds, side_by_side=at_once)
-    return train_one if epochs_more is None else functools.partial(train_one, epochs_more=epochs_more)
+        return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once)
+    return functools.partial(train_one, epochs_more=epochs_more, init=init)
 
 
 class _Told:

@@ -39,11 +39,19 @@ class Targets:
             if these are all ids.
         weights: [S], the weight of the loss of a token with each gold id; None if all are 1.
         rules: the legal transitions that the sums over tag sequences keep to; None if all are legal.
+        teacher: [N, K'], the probabilities of the first K' tags that an older model gives to N tokens whose gold tag
+            says too little. Gold id S + i stands for row i, and such a token may have the tags of id S - 1. None if no
+            token has a teacher.
     """
 
     allowed: npt.NDArray[np.bool_] | None = None
     weights: npt.NDArray[np.float32] | None = None
     rules: Transitions | None = None
+    teacher: npt.NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.teacher is not None and self.allowed is None:
+            raise ValueError("teacher: expected `allowed` too, whose last row holds the tags of a token with a teacher")
 
     def __bool__(self) -> bool:
         return self.allowed is not None or self.weights is not None

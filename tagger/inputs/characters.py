@@ -96,6 +96,24 @@ def build_characters(tokens: Iterable[str]) -> tuple[CharacterVocabulary, npt.ND
     )
 
 
+def grow_characters(
+    old: CharacterVocabulary, new: CharacterVocabulary, counts: npt.NDArray[np.int64]
+) -> tuple[CharacterVocabulary, npt.NDArray[np.int64]]:
+    """Add the characters of another vocabulary to a vocabulary, whose characters keep their ids.
+
+    Args:
+        counts: the count of each id of `new`.
+
+    Returns:
+        The vocabulary, and the count of each of its ids.
+    """
+    known = set(old.characters)
+    characters = (*old.characters, *(character for character in new.characters if character not in known))
+    by_character = dict(zip(new.characters, counts[N_RESERVED:].tolist(), strict=True))
+    by_id = [*counts[:N_RESERVED].tolist(), *(by_character.get(character, 0) for character in characters)]
+    return CharacterVocabulary(characters), np.array(by_id, np.int64)
+
+
 @dataclasses.dataclass(frozen=True)
 class WordForms:
     """S distinct forms; the first is the form of padding.

@@ -155,6 +155,25 @@ def build_vocabulary(
     return vocabulary, by_id
 
 
+def grow_vocabulary(
+    old: TokenVocabulary, new: TokenVocabulary, counts: npt.NDArray[np.int64]
+) -> tuple[TokenVocabulary, npt.NDArray[np.int64]]:
+    """Add the tokens of another vocabulary to a vocabulary, whose tokens keep their ids.
+
+    Args:
+        counts: the count of each id of `new`.
+
+    Returns:
+        The vocabulary, all of whose tokens count as those of training data, and the count of each of its ids.
+    """
+    known = set(old.tokens)
+    tokens = (*old.tokens, *(token for token in new.tokens if token not in known))
+    by_token = dict(zip(new.tokens, counts[N_RESERVED:].tolist(), strict=True))
+    by_id = np.array([*counts[:N_RESERVED].tolist(), *(by_token.get(token, 0) for token in tokens)], np.int64)
+    n_trained = None if old.n_trained is None else len(tokens)
+    return TokenVocabulary(tokens, new.normalization, n_trained), by_id
+
+
 @dataclasses.dataclass(frozen=True)
 class TagVocabulary:
     """The tags of a network: `tags[i]` has id `i`. No id is reserved for padding or unknown tags."""
@@ -186,3 +205,8 @@ def build_tag_vocabulary(tags: Iterable[Sequence[str]]) -> TagVocabulary:
     return TagVocabulary(
         tuple(sorted({tag for sequence in tags for tag in sequence}, key=lambda tag: (tag != "O", tag)))
     )
+
+
+def grow_tag_vocabulary(old: TagVocabulary, new: TagVocabulary) -> TagVocabulary:
+    """Add the tags of another vocabulary to a vocabulary, whose tags keep their ids."""
+    return TagVocabulary((*old.tags, *(tag for tag in new.tags if tag not in old.tags)))

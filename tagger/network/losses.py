@@ -14,6 +14,19 @@ belongs to the sentence, but it is the sum of a conditional loss of each token, 
 each of these is multiplied by the weight. A weighted sum of conditional log-likelihoods is a composite likelihood
 (Lindsay 1988, "Composite likelihood methods"; Varin, Reid and Firth 2011). With transitions of 0, it is the weighted
 softmax loss.
+
+**Distillation.** A new training set may be annotated with some types only, and an older model knows the others. Then a
+token whose gold tag is `O` has one of the tags D: `O`, and the tags of the types that are not annotated. With the
+probabilities q of the older model at such a token t, restricted to D and divided by their sum, the loss of a sentence
+is
+
+    L = -log p(all sequences that agree with the annotation) + sum over such t of KL(q_t || p_t( . | D)),
+
+where p_t is the softmax of the token; with a CRF, its marginal probability. With softmax, and with the constrained
+decoder if nothing else is unknown, each such token adds -log p_t(D) + KL(q_t || p_t( . | D)) = KL(q_t || p_t): the
+cross-entropy where the new types are annotated, and the divergence from the older model where the annotation says `O`.
+That is the loss of Monaikul et al. 2021 ("Continual Learning for Named Entity Recognition", ExtendNER) with temperature
+1 and equal weights of both terms, except that they do not restrict q. Types have no weights in the second term.
 """
 
 from __future__ import annotations
@@ -30,6 +43,8 @@ from tagger.network import Tensor
 from tagger.network.bilstm import reversal, reverse_by_length
 from tagger.network.crf import CRF, Emissions, gradients_of_sum, run_chain
 
+_LOWEST = -100.0  # a lower log-probability counts as this one, so that a rounding error of the teacher cannot matter
+
 
 class TargetLoss:
     """The loss of batches whose gold ids have the meaning that `targets` gives them.
@@ -43,7 +58,9 @@ class TargetLoss:
     def __init__(self, targets: Targets, n_tags: int, decoder: Decoder) -> None:
         self._n_tags = n_tags
         self._allowed = targets.allowed if targets.allowed is not None else np.eye(n_tags, dtype=bool)
-        self._is_partial = len(self._allowed) > n_tags
+        # Not a constant of the compiled function, which may not be larger than 2 GB.
+        self._teacher = None if targets.teacher is None else tf.convert_to_tensor(targets.teacher)
+        self._is_partial = len(self._allowed) - (self._teacher is not None) > n_tags
         self._weights = targets.weights
         self._says_something = ~self._allowed.all(axis=1)  # [S], false for a token without annotation
         self._rules = targets.rules if decoder is not Decoder.SOFTMAX else None
@@ -58,20 +75,22 @@ class TargetLoss:
             gold_ids: [T, B].
             lengths: [B].
             crf: the CRF over the logits, if there is one.
-            label_smoothing: as in `sequence_loss`; there is none at tokens without annotation.
+            label_smoothing: as in `sequence_loss`; there is none at tokens without annotation or with a teacher.
         """
         mask = tf.range(tf.shape(gold_ids)[0])[:, None] < lengths  # [T, B]
-        gold_ids = tf.where(mask, gold_ids, 0)
+        ids = tf.where(mask, gold_ids, 0)
+        gold_ids = tf.minimum(ids, len(self._allowed) - 1)
         allowed = tf.gather(tf.constant(self._allowed), gold_ids)  # [T, B, K]
         weights = None if self._weights is None else tf.gather(tf.constant(self._weights, tf.float32), gold_ids)
         known = mask & tf.gather(tf.constant(self._says_something), gold_ids)
         says_something = tf.reduce_any(known, axis=0)  # [B]
+        taught = self._of_teacher(logits, ids, mask, lengths, crf)
         if crf is not None:
             if weights is None:
                 found = crf.log_likelihood(logits, gold_ids, lengths, allowed)
             else:
                 found = weighted_log_likelihood(logits, crf.transition_weights(), allowed, weights, lengths)
-            return -tf.reduce_sum(tf.where(says_something, found, 0.0))
+            return taught - tf.reduce_sum(tf.where(says_something, found, 0.0))
         # Values at padding may be NaN.
         log_probabilities = tf.nn.log_softmax(tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0))
         if self._rules is None or not self._is_partial:
@@ -90,10 +109,55 @@ class TargetLoss:
                 )
             total = -tf.reduce_sum(tf.where(says_something, found, 0.0))
         if not label_smoothing:
-            return total
+            return taught + total
+        if self._teacher is not None:
+            known &= ids < len(self._allowed)
         spread = -tf.reduce_mean(log_probabilities, axis=-1)  # [T, B]
         spread = tf.reduce_sum(tf.where(known, spread if weights is None else spread * weights, 0.0))
-        return (1.0 - label_smoothing) * total + label_smoothing * spread
+        return taught + (1.0 - label_smoothing) * total + label_smoothing * spread
+
+    def _of_teacher(self, logits: Tensor, ids: Tensor, mask: Tensor, lengths: Tensor, crf: CRF | None) -> Tensor:
+        """Return the divergence from the teacher, summed over the tokens that have one."""
+        if self._teacher is None:
+            return tf.constant(0.0)
+        row = ids - len(self._allowed)  # [T, B]
+        has_teacher = mask & (row >= 0)
+        if crf is None:
+            found = tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0)
+        else:
+            found = log_marginals(logits, crf.transition_weights(), lengths)
+        may_be = self._allowed[-1]
+        found = tf.where(may_be, found, tf.constant(-np.inf))
+        found = tf.maximum(found - tf.reduce_logsumexp(found, axis=-1, keepdims=True), _LOWEST)
+        found = found[..., : self._teacher.shape[1]]
+        expected = tf.gather(self._teacher, tf.maximum(row, 0))  # [T, B, K']
+        divergence = tf.reduce_sum(tf.math.xlogy(expected, expected) - expected * found, axis=-1)
+        return tf.reduce_sum(tf.where(has_teacher, divergence, 0.0))
+
+
+def log_marginals(logits: Tensor, transitions: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
+    """Return the logarithm of the probability of each tag at each step with a CRF, [T, B, K]; it has gradients.
+
+    Args:
+        logits: float32 [T, B, K].
+        transitions: float32, the weights of transitions [K, K], first tags [K] and last tags [K].
+        lengths: [B].
+    """
+    transition, start, end = (tf.cast(weight, tf.float64) for weight in transitions)
+    mask = tf.range(tf.shape(logits)[0])[:, None] < lengths
+    emissions = tf.where(mask[..., None], tf.cast(logits, tf.float64), 0.0)
+    arrived = _arrivals(tf.broadcast_to(start, tf.shape(emissions)[1:]), emissions, transition)
+    through = arrived + emissions + _following(emissions, transition, end, lengths)
+    return tf.cast(through - tf.reduce_logsumexp(through, axis=-1, keepdims=True), tf.float32)
+
+
+def _following(emissions: Tensor, transition: Tensor, end: Tensor, lengths: Tensor) -> Tensor:
+    """Return the logarithms of the sums over all tags after each step, [T, B, K]."""
+    order = reversal(lengths, tf.shape(emissions)[0])
+    backwards = _arrivals(
+        tf.broadcast_to(end, tf.shape(emissions)[1:]), reverse_by_length(emissions, order), tf.transpose(transition)
+    )
+    return reverse_by_length(backwards, order)
 
 
 def _log_sum(logits: Tensor, allowed: Tensor) -> Tensor:
@@ -161,11 +225,7 @@ def weighted_log_likelihood(
         following = tf.where(is_last[..., None], end, 0.0)
         total = tf.zeros_like(lengths, tf.float64)
     else:
-        order = reversal(lengths, n_steps)
-        backwards = _arrivals(
-            tf.broadcast_to(end, tf.shape(emissions)[1:]), reverse_by_length(emissions, order), tf.transpose(transition)
-        )
-        following = reverse_by_length(backwards, order)
+        following = _following(emissions, transition, end, lengths)
         total = tf.reduce_logsumexp(start + emissions[0] + following[0], axis=-1)  # [B]
     sums = tf.reduce_logsumexp(arrived + inside + following, axis=-1)  # [T, B], of all that agree up to a step
     gains = sums - tf.concat([total[None], sums[:-1]], axis=0)

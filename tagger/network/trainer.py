@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tagger.architecture import weights_of_parts
 from tagger.config import TrainingConfig
 from tagger.corpus.partial import Targets
 from tagger.errors import DeviceError, TaggerError
@@ -135,7 +136,12 @@ class Trainer:
         self.settings = settings
         self._replicas = replicas or Replicas()
         embedding = network.embedding
-        self._dense = [weight.value for weight in network.trainable_variables if weight is not embedding]
+        named = network.named_weights()
+        kept = [named[name] for name in weights_of_parts(settings.freeze, named)] if settings.freeze else []
+        trained = [weight for weight in network.trainable_variables if not any(weight is one for one in kept)]
+        self._dense = [weight.value for weight in trained if weight is not embedding]
+        if any(weight is embedding for weight in kept):
+            frozen = np.ones(embedding.shape[0], bool)
         self.optimizer = Optimizer(settings.optimizer, embedding.value, self._dense, clip_norm=settings.clip_norm)
         self._average = MovingAverage(settings.ema, embedding.value, self._dense) if settings.ema is not None else None
         self._moves = None if frozen is None else tf.constant(~frozen, tf.float32)

@@ -14,6 +14,7 @@ import numpy as np
 from tagger.config import Config, dump_config, parse_config
 from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.files import MANIFEST
+from tagger.training.old_model import InitFrom
 from tagger.training.rows import Rows
 
 
@@ -28,6 +29,7 @@ class Job:
         device: the device, as `tagger train --device` names it.
         config_file: the file of the config, which the model remembers; None for a model that nothing else replaces.
         data: the checksums of the data that `rows` belong to, by key, as `plan.data_checksums` returns them.
+        init: the model that it begins with; None for random weights.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Job:
     device: str = "auto"
     config_file: str | None = None
     data: Mapping[str, str] | None = None
+    init: InitFrom | None = None
 
     @property
     def model_dir(self) -> Path:
@@ -50,8 +53,10 @@ class Job:
     def to_line(self) -> str:
         """Return the job as a line of JSON."""
         rows = self.rows and {name: _numbers(found) for name, found in dataclasses.asdict(self.rows).items()}
-        values = {"config": dump_config(self.config), "rows": rows}
+        values: dict[str, Any] = {"config": dump_config(self.config, only_set=True), "rows": rows}
         plain = {name: getattr(self, name) for name in ("name", "device", "config_file", "data")}
+        if self.init is not None:
+            values["init"] = [str(self.init.directory.absolute()), self.init.replay]
         return json.dumps(plain | values) + "\n"
 
     @classmethod
@@ -59,7 +64,8 @@ class Job:
         """Return the job that `to_line` wrote."""
         values = json.loads(line)
         rows = values["rows"] and Rows(**values["rows"])
-        return cls(**{**values, "config": parse_config(values["config"]), "rows": rows})
+        init = values.get("init") and InitFrom(directory=Path(values["init"][0]), replay=values["init"][1])
+        return cls(**{**values, "config": parse_config(values["config"]), "rows": rows, "init": init})
 
     @property
     def checksum(self) -> str:

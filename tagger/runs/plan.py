@@ -65,16 +65,19 @@ def data_checksums(config: Config) -> dict[str, str]:
             for suffix in VOCABULARY_SUFFIXES
         }
     return {
-        key: ", ".join(_sha256(Path(path)) for path in files_of(paths))
+        key: ", ".join(file_checksum(Path(path)) for path in files_of(paths))
         for key, paths in files.items()
         if isinstance(paths, str | list)
     }
 
 
-def _sha256(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """Return a checksum of the content of a file, or of all files in a folder, as a text."""
     try:
         if path.is_dir():
-            parts = [f"{file.relative_to(path)} {_sha256(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+            parts = [
+                f"{file.relative_to(path)} {file_checksum(file)}" for file in sorted(path.rglob("*")) if file.is_file()
+            ]
             return f"SHA-256 {hashlib.sha256(chr(10).join(parts).encode(errors='replace')).hexdigest()[:16]}"
         if not path.is_file():  # reading it will be an error that says so
             return "no file"

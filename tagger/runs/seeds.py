@@ -27,12 +27,13 @@ from tagger.network.distributed import read_task
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.runs.job import Job, JobResult, checksum_of_model
-from tagger.runs.plan import data_checksums
+from tagger.runs.plan import data_checksums, file_checksum
 from tagger.runs.resources import Resources
 from tagger.runs.runner import WORKER, Pool, Watcher
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
 from tagger.training.listener import Listener
+from tagger.training.old_model import OPTION, InitFrom, load_old_model, with_settings_of
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
@@ -101,6 +102,7 @@ def train_seeds(
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
+    init: InitFrom | None = None,
     side_by_side: SideBySide | None = None,
     parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
@@ -111,12 +113,14 @@ def train_seeds(
     Args:
         resume: continue an interrupted training, bit for bit; start one if there is nothing to continue.
         replacing: the rules for a model that is already there.
+        init: the model that each seed begins with; None for random weights.
         side_by_side: train several seeds at once. The listener then hears of no training, only notes and the outcome.
         parts: replacements for the usual parts.
 
     Raises:
         TaggerError: as `train`.
-        ConfigError: there are several workers, no dev set, or too large a seed.
+        ConfigError: there are several workers, no dev set, or too large a seed; or the seeds would replace the model
+            that they begin with.
     """
     parts = parts or SeedsParts()
     if len(read_task().workers) > 1:
@@ -126,6 +130,13 @@ def train_seeds(
             "--seeds: found data.dev null, expected a dev set, which decides which model is best; set data.dev"
         )
     model_dir = Path(str(config.output.model_dir))
+    if init is not None and init.directory.resolve() == model_dir.resolve():
+        raise ConfigError(
+            f"--seeds: found {OPTION} with the directory of the new model, expected another one, because each seed"
+            " begins with that model; name another directory with --model"
+        )
+    if init is not None:  # here, because the process of a seed is told all settings, as if the config had them all
+        config, _ = with_settings_of(load_old_model(init, model_dir), config)
     place = Place(model_dir, replacing, write=parts.publish)
     place.check()
     first = config.training.seed
@@ -139,7 +150,7 @@ def train_seeds(
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
             config = with_threads_of(state, config, listener.warn)
-        fingerprint, runs = _fingerprint_of(config, n, device), list[SeedRun]()
+        fingerprint, runs = _fingerprint_of(config, n, device, init), list[SeedRun]()
         if state is None:
             place.begin(config)
             if resume:
@@ -155,8 +166,9 @@ def train_seeds(
             _restore_best(place, runs, checkpoints)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
-            config, n, listener, device, should_stop, checkpoints, fingerprint, place, config_file, side_by_side, parts
-        )
+            config, n, listener, device, should_stop,
+            checkpoints, fingerprint, place, config_file, side_by_side, parts, init,
+        )  # fmt: skip
         outcome = seeds.continue_after(runs)
         listener.end_seeds(outcome)
         return outcome
@@ -211,12 +223,17 @@ def _best_of(runs: Sequence[SeedRun]) -> SeedRun | None:
     return max(runs, key=lambda run: (run.dev, -run.seed), default=None)  # the first seed of equals
 
 
-def _fingerprint_of(config: Config, n: int, device: str) -> dict[str, Any]:
+def _fingerprint_of(config: Config, n: int, device: str, init: InitFrom | None = None) -> dict[str, Any]:
     """Return the fingerprint of the whole training; the state of each seed has its own from `resume.fingerprint_of`."""
+    data = data_checksums(config)
+    if init is not None:
+        data[OPTION] = checksum_of_model(init.directory)
+        if init.replay is not None:
+            data["--replay"] = file_checksum(Path(init.replay))
     return {
         "format": STATE_FORMAT,
         "settings": settings_of(config) | {"--seeds": n},
-        "data": data_checksums(config),
+        "data": data,
         "runs on": {"tagger": __version__, "tensorflow": version("tensorflow"), "--device": device},
         "threads": config.training.threads or available_cores(),
     }
@@ -238,6 +255,7 @@ class _Seeds:
         config_file: Path | None,
         side_by_side: SideBySide | None,
         parts: SeedsParts,
+        init: InitFrom | None = None,
     ) -> None:
         self._config_file, self._side_by_side = config_file, side_by_side
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
@@ -246,6 +264,7 @@ class _Seeds:
         self._model_dir, self._place = place.directory, place
         # The directory of a seed holds nothing but models of this training.
         self._of_seed = Replacing(config_file=config_file, at_once=True)
+        self._init, self._options = init, {} if init is None else {"init": init}
         self._runs: list[SeedRun] = []
 
     @property
@@ -320,7 +339,7 @@ class _Seeds:
     def _job(self, seed: int) -> Job:
         own = with_model_dir(_with_seed(self._config, seed), directory_of(self._model_dir, seed))
         file = None if self._config_file is None else str(self._config_file)
-        return Job(f"seed-{seed}", own, None, self._device, file)
+        return Job(f"seed-{seed}", own, None, self._device, file, init=self._init)
 
     def _so_far(self, seed: int) -> SeedRun | None:
         """Return the result of a seed that was stopped, as far as its model tells; None if it has none."""
@@ -398,6 +417,7 @@ class _Seeds:
             resume=begun,
             should_stop=self._should_stop,
             replacing=self._of_seed,
+            **self._options,
         )
         if outcome.best is None:
             self._listener.end(outcome, None)

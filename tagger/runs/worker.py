@@ -104,6 +104,7 @@ def _train(job: Job, send: Callable[[Message], None], stop: threading.Event) -> 
         should_stop=stop.is_set,
         replacing=Replacing(config_file=None if job.config_file is None else Path(job.config_file), at_once=True),
         rows=job.rows,
+        init=job.init,
     )
     if outcome.stopped or outcome.best is None:
         return Ended(None)

@@ -24,7 +24,7 @@ from tagger.corpus.detection import Requested, detect_layouts
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of
 from tagger.corpus.notation import Notation
-from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags, tags_from_spans, with_unknown
+from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags, split_tag, tags_from_spans, with_unknown
 from tagger.errors import DataError
 from tagger.formats.reading import CONVERTED, Readable, Readers, reading, settings_of
 from tagger.training.rows import Rows
@@ -33,6 +33,21 @@ from tagger.wording import counted
 Tell = Callable[[str], None]
 _FEWEST_UNKNOWN = 100  # tokens of dev below which the share of unknown ones proves nothing
 _MOST_EMPTY = 0.01  # the largest share of tokens that may be empty
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What a model knows that the training begins with.
+
+    Attributes:
+        tags: its tags.
+        scheme: their scheme.
+        replay: a file that is annotated with its types, or None.
+    """
+
+    tags: frozenset[str]
+    scheme: str
+    replay: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +60,7 @@ class Corpora:
         choices: what was chosen in reading the training file, and what else was possible.
         other_tags: the columns of the training file that could have been the tags, too.
         converted: whether the training file is not CoNLL, and was converted.
+        replay: the sentences that an older model was trained on, to train on again; None if there are none.
     """
 
     train: Corpus
@@ -54,9 +70,12 @@ class Corpora:
     choices: tuple[str, ...] = ()
     other_tags: tuple[int, ...] = ()
     converted: bool = False
+    replay: Corpus | None = None
 
 
-def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell, rows: Rows | None = None) -> Corpora:
+def load_corpora(
+    data: DataConfig, seed: int, note: Tell, warn: Tell, rows: Rows | None = None, known: Known | None = None
+) -> Corpora:
     """Read the training and the dev set, whose layout and notation are those of the training file.
 
     Files of other formats than CoNLL are converted first.
@@ -64,16 +83,19 @@ def load_corpora(data: DataConfig, seed: int, note: Tell, warn: Tell, rows: Rows
     Args:
         seed: decides which sentences are held out if `data.dev` is a fraction.
         rows: the sentences to use; None for all.
+        known: what a model knows that the training begins with.
     """
     settings = settings_of(data.conversion | {"language": data.language}, data.labels.rules())
-    with reading(settings, note, together=files_in(data)) as readers:
+    together = [*files_in(data), *([known.replay] if known is not None and known.replay is not None else [])]
+    with reading(settings, note, together=together) as readers:
 
         def renamed(tell: Tell) -> Tell:
             return lambda text: tell(readers.original(text))
 
-        found = _load(data, seed, readers, renamed(note), renamed(warn), rows)
+        found = _load(data, seed, readers, renamed(note), renamed(warn), rows, known)
         dev = None if found.dev is None else _named(found.dev, readers)
-        return dataclasses.replace(found, train=_named(found.train, readers), dev=dev)
+        replay = None if found.replay is None else _named(found.replay, readers)
+        return dataclasses.replace(found, train=_named(found.train, readers), dev=dev, replay=replay)
 
 
 def _named(corpus: Corpus, readers: Readers) -> Corpus:
@@ -83,7 +105,15 @@ def _named(corpus: Corpus, readers: Readers) -> Corpus:
     return dataclasses.replace(corpus, path=readers.original(corpus.path))
 
 
-def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell, rows: Rows | None = None) -> Corpora:
+def _load(
+    data: DataConfig,
+    seed: int,
+    readers: Readers,
+    note: Tell,
+    warn: Tell,
+    rows: Rows | None = None,
+    known: Known | None = None,
+) -> Corpora:
     readable = readers.readable(data.train)
     found = _load_train(data, readable, readers, note, warn)
     _refuse_unknown_labels(data, found.train, warn)
@@ -104,8 +134,12 @@ def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell,
     else:
         dev = _load_other(data, data.dev, "dev", readers, conll, notation, note, warn)
         _warn_of_sentences(dev, layout, warn)
+    replay = None
+    if known is not None and known.replay is not None:
+        replay = _load_other(data, known.replay, "replay", readers, conll, notation, note, warn)
+        note(f"replay: {_describe(replay)}")
     if dev is not None:
-        _warn_of_unseen_tags(train, dev, "dev", warn)
+        _warn_of_unseen_tags(train, dev, "dev", warn, known)
         _warn_of_unknown(train, dev, warn)
         if notation.scheme != NO_SCHEME:
             stop_or_warn(dev.path, _without_entities(train, dev), complain)
@@ -113,8 +147,8 @@ def _load(data: DataConfig, seed: int, readers: Readers, note: Tell, warn: Tell,
         # Only `tagger eval` uses it. It is read now so that errors in it appear before the training
         # instead of after it.
         test = _load_other(data, data.test, "test", readers, conll, notation, note, warn)
-        _warn_of_unseen_tags(train, test, "test", warn)
-    return dataclasses.replace(found, train=train, dev=dev)
+        _warn_of_unseen_tags(train, test, "test", warn, known)
+    return dataclasses.replace(found, train=train, dev=dev, replay=replay)
 
 
 def _without_entities(train: Corpus, dev: Corpus) -> list[str]:
@@ -327,8 +361,11 @@ def _warn_of_sentences(corpus: Corpus, layout: Layout, warn: Tell) -> None:
         warn(f"{corpus.path}: {text}")
 
 
-def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell) -> None:
+def _warn_of_unseen_tags(train: Corpus, other: Corpus, name: str, warn: Tell, known: Known | None) -> None:
     unseen = unseen_tags(train, other)
+    if known is not None:  # the types of the model are known, whatever the training file has
+        types = {tag if known.scheme == NO_SCHEME else split_tag(tag)[1] for tag in known.tags}
+        unseen = {tag: n for tag, n in unseen.items() if tag not in types and split_tag(tag)[1] not in types - {""}}
     if unseen:
         what = "tags" if train.notation.scheme == other.notation.scheme else "types"
         listed = ", ".join(f"{tag} ({n})" for tag, n in list(unseen.items())[:10])

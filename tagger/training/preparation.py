@@ -14,43 +14,39 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger import __version__
-from tagger.architecture import SIZE, Characters
-from tagger.config import Config, EmbeddingsConfig, VocabularyConfig
-from tagger.corpus.dataset import (
-    Corpus,
-    Piece,
-    cut_long,
-)
-from tagger.corpus.labels import unknown_name
+from tagger.architecture import PARTS, SIZE, Characters, weights_of_parts
+from tagger.config import Config, EmbeddingsConfig
+from tagger.corpus.dataset import Corpus, Piece, cut_long
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
-from tagger.corpus.partial import Targets, allowed_tags, ids_of_allowed, tags_of_types, weights_of_ids
-from tagger.corpus.schemes import NO_SCHEME, split_tag
-from tagger.corpus.transitions import MOST_TAGS, constraints_of
+from tagger.corpus.partial import Targets
+from tagger.corpus.schemes import NO_SCHEME
+from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
-from tagger.inputs.characters import build_characters
+from tagger.inputs.characters import CharacterVocabulary, build_characters, grow_characters
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.training_set import TrainingSet, WordDropout
 from tagger.inputs.vocabulary import (
     N_RESERVED,
     UNK_ID,
-    Ids,
     Normalization,
     TagVocabulary,
     TokenVocabulary,
-    build_tag_vocabulary,
     build_vocabulary,
+    grow_vocabulary,
 )
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
-from tagger.training.corpora import Tell, load_corpora, well_formed
+from tagger.training.corpora import Known, Tell, load_corpora
 from tagger.training.facts import DataFacts, data_facts
+from tagger.training.old_model import OldModel, check_fits, types_of
 from tagger.training.rows import Rows
 from tagger.training.schedule import Schedule, schedule_of
+from tagger.training.targets import gold_of
 from tagger.vectors.matching import extend_vocabulary
-from tagger.vectors.table import read_named_vectors, read_vectors
-from tagger.wording import counted
+from tagger.vectors.table import Vectors, read_named_vectors, read_vectors
+from tagger.wording import counted, listed
 
 T = TypeVar("T")
 _BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
@@ -109,7 +105,8 @@ class Prepared:
     """Everything that a training needs besides its network.
 
     `manifest` lacks the dev scores, which only training can fill in. Without a dev set the saved model is checked on
-    sentences of the training data.
+    sentences of the training data. The weights of the network begin as those of `old`, if there is one. Types in
+    `not_scored` are those of the old model that the dev set does not annotate.
     """
 
     training_set: TrainingSet
@@ -123,38 +120,48 @@ class Prepared:
     facts: DataFacts
     vectors: InitialVectors | None = None
     targets: Targets | None = None
+    old: OldModel | None = None
+    not_scored: frozenset[str] = frozenset()
 
 
-def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None) -> Prepared:
+def prepare(
+    config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None, old: OldModel | None = None
+) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
     Args:
         config: a config with absolute paths.
         note, warn: called with each finding.
         rows: the sentences of the training data to use; None for all.
+        old: the model that the training begins with.
 
     Raises:
         DataError: a corpus cannot be read.
+        ConfigError: a setting does not fit the data or the old model.
     """
-    found = load_corpora(config.data, config.training.seed, note, warn, rows)
+    found = load_corpora(config.data, config.training.seed, note, warn, rows, _known(old))
     train, dev, layout, notation = found.train, found.dev, found.layout, found.notation
     manifest = _manifest_of(config, layout, notation)
+    vectors = _vectors(config, old, manifest, train)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
         note(
             f"train: cut {counted(n_cut, 'sentence')} of more than {manifest.max_length} tokens"
             f" (data.max_length); training sees {counted(len(pieces), 'piece')}"
         )
-    tag_vocabulary, tag_ids, targets = _gold(config, train, pieces, manifest.scheme)
+    replayed = [] if found.replay is None else cut_long(found.replay, manifest.max_length)[0]
+    gold = gold_of(config, train, pieces, manifest.scheme, note, old=old, replay=found.replay, replayed=replayed)
+    tag_vocabulary, pieces = gold.tags, [*pieces, *replayed]
     if len(tag_vocabulary) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
         raise DataError(
             f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    encoder, word_dropout, vectors = _build_encoder(config.vocabulary, config.embeddings, manifest, sentences, note)
+    encoder, word_dropout, initial = _build_encoder(config, manifest, sentences, note, vectors, old)
+    manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
-        dim = vectors.table.shape[1]
+        dim = vectors.dim
         if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
             raise ConfigError(
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
@@ -165,8 +172,8 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
                 f"embeddings: found vectors of {dim} numbers in {_source(config.embeddings)}, expected at most"
                 f" {SIZE.most}; use other vectors"
             )
-        network = dataclasses.replace(manifest.network, embedding_dim=dim)
-        manifest = dataclasses.replace(manifest, network=network, n_trained_tokens=encoder.tokens.n_trained)
+        manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
+    _check_freeze(config, manifest, encoder, tag_vocabulary, old)
     check_savable(manifest, encoder, tag_vocabulary)
     schedule = schedule_of(config.training, len(pieces))
     if (text := schedule.note(len(pieces))) is not None:
@@ -174,7 +181,7 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
         sentences=encoded.sentences,
-        tag_ids=tag_ids,
+        tag_ids=gold.ids,
         word_dropout=word_dropout,
         batch_size=schedule.batch_size,
         seed=config.training.seed,
@@ -183,60 +190,85 @@ def prepare(config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None)
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
     facts = data_facts(train, dev)
+    not_scored = frozenset[str]()
+    if dev is not None and gold.not_annotated:
+        not_scored = gold.not_annotated - types_of({tag for tags in dev.tags for tag in tags}, manifest.scheme)
+        if not_scored:
+            hidden = listed(sorted(not_scored))
+            note(f"dev: {hidden}: not annotated there, so not scored, and training.calibrate has nothing to fit")
     return Prepared(
-        training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, vectors, targets
-    )
+        training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, initial, gold.targets,
+        old, not_scored,
+    )  # fmt: skip
 
 
-def _gold(
-    config: Config, train: Corpus, pieces: Sequence[Piece], scheme: str
-) -> tuple[TagVocabulary, list[Ids], Targets | None]:
-    """Return the tags that the network learns, the gold ids of each piece, and what these ids mean.
+def _known(old: OldModel | None) -> Known | None:
+    """Return what the old model knows, as far as reading the data depends on it."""
+    return None if old is None else Known(frozenset(old.model.tags.tags), old.model.manifest.scheme, old.replay)
 
-    The meaning is None if each id is that of a tag, and all tags have the same weight.
-    """
-    weights, source = config.training.type_weights, train.notation.scheme
-    if train.n_unknown:
-        allowed = [allowed_tags(piece.tags, source, scheme) for piece in pieces]
-        known = {tag for row in allowed for one in row if one for tag in one}
-        if not known:
-            raise DataError(
-                f"{train.path}: found no annotated token, expected some with other tags than {train.notation.unknown};"
-                " annotate some, or change data.unknown_tag"
-            )
-        if scheme != NO_SCHEME:  # tokens that are not annotated may begin or end a span of any type
-            known |= tags_of_types({split_tag(tag)[1] for tag in known} - {""}, scheme)
-        vocabulary = build_tag_vocabulary([sorted(known)])
-        tag_ids, of_ids = ids_of_allowed(allowed, vocabulary.tags)
-    else:
-        tags = [well_formed(piece.tags, scheme) for piece in pieces]
-        vocabulary = build_tag_vocabulary(tags)
-        tag_ids, of_ids = [vocabulary.encode(row) for row in tags], np.eye(len(vocabulary), dtype=bool)
-    types = {tag if scheme == NO_SCHEME else split_tag(tag)[1] for tag in vocabulary.tags} - {""}
-    unknown = [unknown_name("training.type_weights", name, types) for name in weights if name not in types]
-    if unknown:
-        raise ConfigError(unknown[0], detail=unknown[1:])
-    targets = Targets(
-        allowed=of_ids if train.n_unknown else None,
-        weights=weights_of_ids(weights, of_ids, vocabulary.tags, scheme) if weights else None,
-        rules=constraints_of(vocabulary.tags, scheme),
-    )
-    return vocabulary, tag_ids, targets if targets else None
+
+def _vectors(config: Config, old: OldModel | None, manifest: Manifest, train: Corpus) -> Vectors | None:
+    """Return the pretrained vectors, if the config names some, after checking that everything fits the old model."""
+    settings = config.embeddings
+    vectors = None
+    if settings.path is not None or settings.name is not None:
+        vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
+    if old is not None:
+        new_types = {} if config.data.trust else _new_types(train, manifest.scheme, old)
+        check_fits(old, manifest, None if vectors is None else vectors.dim, new_types)
+    return vectors
+
+
+def _new_types(train: Corpus, scheme: str, old: OldModel) -> dict[str, str]:
+    """Return each type that the old model does not know, with the place of its first token."""
+    found: dict[str, str] = {}
+    for sentence, tags in zip(train.sentences, train.tags, strict=True):
+        for i, tag in enumerate(tags):
+            for name in types_of([tag], scheme) - old.types:
+                found.setdefault(name, f"{sentence.path}:{sentence.line_number(i)}")
+    return found
+
+
+def _check_freeze(
+    config: Config, manifest: Manifest, encoder: Encoder, tags: TagVocabulary, old: OldModel | None
+) -> None:
+    """Raise ConfigError if `training.freeze` names a part that the network lacks, or leaves nothing to train."""
+    freeze, weights = config.training.freeze, manifest.network.weight_shapes(encoder.sizes(len(tags)))
+    parts = [part for part in PARTS if weights_of_parts([part], weights)]
+    missing = [part for part in freeze if part not in parts]
+    if missing:
+        raise ConfigError(
+            f"training.freeze: found {missing[0]}, which this network does not have, expected some of"
+            f" {', '.join(parts)}; delete it"
+        )
+    if set(freeze) == set(parts):
+        raise ConfigError("training.freeze: found all parts of the network, expected one to train; delete one")
+    n_new = 0 if old is None else len(tags) - len(old.model.tags)
+    if "softmax" in freeze and n_new:
+        raise ConfigError(
+            f"training.freeze: found softmax, expected it to be trained, because it has {counted(n_new, 'new tag')};"
+            " delete it"
+        )
 
 
 def _build_encoder(
-    settings: VocabularyConfig,
-    embeddings: EmbeddingsConfig,
+    config: Config,
     manifest: Manifest,
     sentences: Sequence[Columns],
     note: Tell,
+    read: Vectors | None,
+    old: OldModel | None,
 ) -> tuple[Encoder, WordDropout, InitialVectors | None]:
-    """Build the vocabularies of the training data.
+    """Build the vocabularies of the training data; those of an old model grow, and what it knows is never rare.
+
+    Args:
+        read: the pretrained vectors.
 
     Returns:
         The encoder, which holds the vocabularies; the word dropout, which knows the rare ids that are shown as unknown;
         and the pretrained vectors, or None.
     """
+    settings, known = config.vocabulary, None if old is None else old.model.encoder
     tokens, counts = build_vocabulary(
         (columns[0] for columns in sentences),
         manifest.normalization,
@@ -244,7 +276,11 @@ def _build_encoder(
         max_size=settings.max_size,
     )
     rare = counts == 1
-    tokens, vectors = _add_vectors(embeddings, tokens, counts, note)
+    if known is not None:
+        tokens, counts = grow_vocabulary(known.tokens, tokens, counts)
+        rare = _rare(counts, len(known.tokens))
+        note(f"vocabulary: {counted(len(tokens) - len(known.tokens), 'token')} in addition to those of the model")
+    tokens, vectors = _add_vectors(config.embeddings, read, tokens, counts, note)
     if vectors is not None:
         # A token with a vector is never unknown in prediction, so training does not show it as unknown.
         rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
@@ -252,31 +288,50 @@ def _build_encoder(
     feature_ids = []
     for i in range(len(manifest.layout.feature_names)):
         vocabulary, value_counts = build_vocabulary(columns[1 + i] for columns in sentences)
-        ids = np.where(value_counts == 1, UNK_ID, np.arange(len(vocabulary)))
+        n_known = 0
+        if known is not None:
+            n_known = len(known.features[i])
+            vocabulary, value_counts = grow_vocabulary(known.features[i], vocabulary, value_counts)
+        ids = np.where(_rare(value_counts, n_known), UNK_ID, np.arange(len(vocabulary)))
         feature_ids.append(ids + sum(map(len, features)))
         features.append(vocabulary)
-    characters, character_counts = None, np.zeros(0, np.int64)
+    characters: CharacterVocabulary | None = None
+    rare_characters = np.zeros(0, bool)
     if manifest.network.characters != Characters.NONE:
         characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
+        n_known = 0
+        if known is not None and known.characters is not None:
+            n_known = len(known.characters)
+            characters, character_counts = grow_characters(known.characters, characters, character_counts)
+        rare_characters = _rare(character_counts, n_known)
     word_dropout = WordDropout(
         rare=rare,
         unk_probability=settings.unk_probability,
         word_dropout=settings.word_dropout,
         character_dropout=settings.character_dropout,
-        rare_characters=character_counts == 1 if characters is not None else None,
+        rare_characters=rare_characters if characters is not None else None,
         unknown_features=np.concatenate(feature_ids).astype(np.int32) if features else None,
     )
     return Encoder(tokens, characters, manifest.network.casing, tuple(features)), word_dropout, vectors
 
 
+def _rare(counts: npt.NDArray[np.int64], n_known: int) -> npt.NDArray[np.bool_]:
+    """Return which ids occur once, except those below `n_known`, which an old model has learned from more data."""
+    rare: npt.NDArray[np.bool_] = (counts == 1) & (np.arange(len(counts)) >= n_known)
+    return rare
+
+
 def _add_vectors(
-    settings: EmbeddingsConfig, tokens: TokenVocabulary, counts: npt.NDArray[np.int64], note: Tell
+    settings: EmbeddingsConfig,
+    vectors: Vectors | None,
+    tokens: TokenVocabulary,
+    counts: npt.NDArray[np.int64],
+    note: Tell,
 ) -> tuple[TokenVocabulary, InitialVectors | None]:
-    """Add the tokens of the pretrained vectors to the vocabulary, if the config asks for vectors."""
-    if settings.path is None and settings.name is None:
+    """Add the tokens of the pretrained vectors, if there are any, to the vocabulary."""
+    if vectors is None:
         return tokens, None
-    vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
-    extension = extend_vocabulary(tokens, vectors, settings.max_rows)
+    extension = extend_vocabulary(dataclasses.replace(tokens, n_trained=None), vectors, settings.max_rows)
     note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(settings)}")
     for text in (*vectors.notes, *extension.notes):
         note(f"vectors: {text}")

@@ -23,12 +23,14 @@ from tagger.network.devices import Device
 from tagger.network.trainer import Progress, Trainer
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
+from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
 from tagger.training.settings import FREE, differences, settings_of
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
 _EPOCHS_IN_CONFIG = "epochs in config"  # the key of a state for training.epochs as the config has it, without additions
+_MODEL = "a model with SHA-256 {}"
 _VERSIONS = ("tagger", "tensorflow", "numpy")
 
 
@@ -188,11 +190,19 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
         )  # one text a sentence: where a sentence ends counts too
         content = _sha256(text.encode("utf-8", "surrogatepass") for text in sentences)
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
+    if prepared.old is not None:
+        found[OPTION] = _MODEL.format(prepared.old.checksum)
     if prepared.vectors is not None:
         has_vector, dim = prepared.vectors.has_vector, prepared.vectors.table.shape[1]
         content = _sha256([has_vector, (values for _, values in prepared.vectors.blocks())])
         found["embeddings"] = f"{has_vector.sum()} vectors of size {dim}, {content}"
     return found
+
+
+def checksum_of_old(state: State | None) -> str | None:
+    """Return the checksum of the model that an interrupted training began with, if it began with one."""
+    found = None if state is None else state.record["data"].get(OPTION)
+    return found.removeprefix(_MODEL.format("")) if isinstance(found, str) else None
 
 
 def _text_of(encoder: Encoder, tags: TagVocabulary) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tagger.atomic import directory_beside
 from tagger.config import Config, dump_config
-from tagger.corpus.schemes import NO_SCHEME
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, split_tag
 from tagger.errors import TaggerError
 from tagger.evaluation.calibration import fit_calibration
 from tagger.evaluation.errors import Confusion, commonest_confusions
@@ -36,6 +36,7 @@ from tagger.prediction.predictor import Predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
 from tagger.training.facts import Beginning, EpochStart, Steps
+from tagger.training.growth import grown_weights
 from tagger.training.history import (
     EpochResult,
     Outcome,
@@ -56,12 +57,16 @@ _AT_ONCE = 1024  # sentences of dev that are tagged before the next check whethe
 
 
 def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
-    """Build the network with its initial weights, pretrained vectors among them."""
+    """Build the network with its initial weights: those of an older model, pretrained vectors, and random ones."""
     network = build_network(
         prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
     )
     if prepared.vectors is not None:
         network.set_embedding_rows(prepared.vectors.blocks())
+    if prepared.old is not None:
+        has_vector = prepared.vectors.has_vector if prepared.vectors is not None else None
+        fresh = network.weights_as_arrays()
+        network.assign_weights(grown_weights(prepared.old.model, fresh, prepared.encoder, prepared.tags, has_vector))
     return network
 
 
@@ -122,6 +127,8 @@ class Run:
         self._reference, self._parts = reference, parts or Parts()
         self._place = place or Place(self._model_dir)
         self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
+        if prepared.old is not None:
+            self._origin["model before sha256"] = prepared.old.checksum
         self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
@@ -295,7 +302,7 @@ class Run:
                 probabilities=False,
                 gold=self._dev_tags[start : start + _AT_ONCE],
             )
-            tags += (sentence.tags for sentence in tagged)
+            tags += (self._scored(sentence.tags) for sentence in tagged)
             losses += (sentence.loss for sentence in tagged)
         self._stop_if_asked()
         n_tokens = sum(len(ids) for ids in self._dev_tags if ids is not None)
@@ -303,6 +310,11 @@ class Run:
         scheme = self._prepared.manifest.notation.scheme
         confusions = () if scheme == NO_SCHEME else tuple(commonest_confusions(dev.tags, tags))
         return self._parts.evaluate(dev.tags, tags, scheme, dev.notation.scheme), loss, confusions
+
+    def _scored(self, tags: list[str]) -> list[str]:
+        """Return predicted tags without the types that dev does not annotate."""
+        hidden = self._prepared.not_scored
+        return [OUTSIDE if split_tag(tag)[1] in hidden else tag for tag in tags] if hidden else tags
 
     def _stop_if_asked(self) -> None:
         # Several workers stop only at the points where all of them check.
@@ -336,7 +348,7 @@ class Run:
 
     def _calibrate(self, best: EpochResult) -> Calibration | None:
         """Return the temperature of the best model, which is not the network any more and is loaded for that."""
-        if self._prepared.dev is None:
+        if self._prepared.dev is None or self._prepared.not_scored:
             return None
         with directory_beside(self._model_dir, self._files_of(best)) as directory:
             return fit_calibration(load_predictor(directory), self._prepared.dev)
@@ -381,7 +393,9 @@ class Run:
 
 
 def _known_tags(prepared: Prepared) -> list[Ids | None]:
-    """Return the ids of the gold tags of each dev sentence; None if the training data lack one of its tags."""
+    """Return the ids of the gold tags of each dev sentence; None if a tag is unknown, or `O` may mean another type."""
+    if prepared.dev is not None and prepared.not_scored:
+        return [None] * len(prepared.dev)
     known, scheme = frozenset(prepared.tags.tags), prepared.manifest.scheme
     converted = (well_formed(tags, scheme) for tags in prepared.dev.tags) if prepared.dev is not None else ()
     return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]

@@ -38,7 +38,7 @@ FREE = frozenset(
 
 
 # Settings that earlier versions did not have, with the values that stand for their absence.
-_LATER: Mapping[str, Any] = {"training.type_weights": {}}
+_LATER: Mapping[str, Any] = {"data.annotated": "auto", "training.freeze": [], "training.type_weights": {}}
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import Outcome
 from tagger.training.listener import Listener
 from tagger.training.memory import check_memory
+from tagger.training.old_model import InitFrom, OldModel, load_old_model, rules_of, with_settings_of
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     check_same,
     checksum_of,
+    checksum_of_old,
     fingerprint_of,
     state_to_begin_with,
     with_epochs_of,
@@ -47,6 +50,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     replacing: Replacing | None = None,
     rows: Rows | None = None,
+    init: InitFrom | None = None,
     parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
@@ -58,6 +62,7 @@ def train(
         epochs_more: continue a finished training for this number of epochs, as if it had had them from the start.
         replacing: the rules for a model that is already there.
         rows: the sentences of the training data to use; None for all.
+        init: the model to begin with; None for random weights.
         parts: replacements for the usual parts.
 
     Raises:
@@ -71,6 +76,8 @@ def train(
             "--epochs-more: found several workers in TF_CONFIG, expected one; raise training.epochs and pass --resume"
             " to all of them"
         )
+    if init is not None:
+        replacing = rules_of(init, model_dir, replacing)
     checkpoints, place, state = parts.checkpoints(model_dir), Place(model_dir, replacing), None
     with contextlib.ExitStack() as stack:
         if task.is_chief:
@@ -89,9 +96,13 @@ def train(
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]
             config = with_patience_of(state, config)
+        old = None
+        if init is not None:
+            old = load_old_model(init, model_dir, checksum_of_old(state))
+            config = _begun_with(old, config, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows)
+        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows, old=old)
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
@@ -123,6 +134,14 @@ def train(
         elif task.is_chief:
             checkpoints.discard()
         return run.run()
+
+
+def _begun_with(old: OldModel, config: Config, listener: Listener) -> Config:
+    """Return the config with the settings that the old model decides; say which they are."""
+    config, taken = with_settings_of(old, config)
+    shown = f"; as in it: {', '.join(taken)}" if taken else ""
+    listener.note(f"beginning with the weights of {os.path.relpath(old.model.directory)}{shown}")
+    return config
 
 
 def _continue(

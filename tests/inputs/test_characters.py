@@ -12,6 +12,7 @@ from tagger.inputs.characters import (
     build_characters,
     casing_of,
     encode_forms,
+    grow_characters,
 )
 from tagger.inputs.vocabulary import UNK_ID
 
@@ -109,3 +110,10 @@ def test_select_returns_the_chosen_spellings(tokens: list[str], data: st.DataObj
     assert chosen.lengths.tolist() == [int(one.lengths[-1]) for one in one_by_one]
     assert chosen.characters.tolist() == [i for one in one_by_one for i in one.characters[-one.lengths[-1] :].tolist()]
     assert chosen.casing.tolist() == [int(one.casing[-1]) for one in one_by_one]
+
+
+def test_a_grown_vocabulary_keeps_the_ids_of_the_old_characters() -> None:
+    new, counts = build_characters(["caa", "c"])
+    grown, by_id = grow_characters(CharacterVocabulary(("b", "a")), new, counts)
+    assert grown.characters == ("b", "a", "c")
+    assert by_id.tolist() == [0, 0, 0, 2, 2]

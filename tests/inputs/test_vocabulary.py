@@ -19,6 +19,8 @@ from tagger.inputs.vocabulary import (
     TokenVocabulary,
     build_tag_vocabulary,
     build_vocabulary,
+    grow_tag_vocabulary,
+    grow_vocabulary,
     lookup_variants,
 )
 
@@ -209,3 +211,17 @@ def test_tags_are_recovered_from_their_ids(tags: list[str]) -> None:
 def test_a_tag_that_is_not_in_the_training_data_has_no_id() -> None:
     with pytest.raises(KeyError, match="B-ORG"):
         TagVocabulary(("O", "B-PER")).encode(["O", "B-ORG"])
+
+
+def test_a_grown_vocabulary_keeps_the_ids_of_the_old_tokens() -> None:
+    old, (new, counts) = TokenVocabulary(("b", "a"), n_trained=1), build_vocabulary([["a", "c", "c", "d"]])
+    grown, by_id = grow_vocabulary(old, new, counts)
+    assert grown.tokens == ("b", "a", "c", "d")
+    assert grown.n_trained == 4, "a token with a vector of its own, and one that was trained, are looked up alike"
+    assert by_id.tolist() == [0, 0, 0, 1, 2, 1]
+    assert grow_vocabulary(TokenVocabulary(("b",)), new, counts)[0].n_trained is None
+
+
+def test_grown_tags_come_after_the_old_ones() -> None:
+    old, new = TagVocabulary(("O", "B-b")), TagVocabulary(("O", "B-a", "B-b"))
+    assert grow_tag_vocabulary(old, new).tags == ("O", "B-b", "B-a")

@@ -240,3 +240,85 @@ def test_results_are_bit_identical_under_op_determinism() -> None:
 
 def test_rules_alone_do_not_make_targets() -> None:
     assert not Targets(rules=Transitions.free(2))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("annotated", ["all", "in part"])
+def test_the_loss_with_a_teacher_and_its_gradients_equal_those_by_definition(decoder: Decoder, annotated: str) -> None:
+    rows = [[{"O"}, {"B-a"}, {"I-a"}, {"O"}], [{"O"}], [{"B-a"}, {"O"}]]
+    if annotated == "in part":
+        rows[1] = [ANY]
+    case = Case("IOB2", 2.0, weighted=False, annotated=rows)
+    may_be, outside = np.array([tag in ("O", "B-b", "I-b") for tag in case.tags]), case.tags.index("O")
+    case.allowed = np.concatenate([case.allowed, may_be[None]])
+    n, rng = len(case.allowed), np.random.default_rng(5)
+    teacher = rng.dirichlet(np.ones(3), 6) @ np.eye(len(case.tags))[may_be]
+    teacher[2] = np.eye(len(case.tags))[outside]  # 0 · log 0 counts as 0
+    taught = [(t, i) for i, row in enumerate(rows) for t, one in enumerate(row) if one == {"O"}]
+    for number, (t, i) in enumerate(taught):
+        case.ids[t, i] = n + number
+    own = case.ids.copy()  # without the teacher, these tokens may have any of its tags
+    case.ids = np.where((own >= n) & (own < 10_000), n - 1, own)
+    # With nothing else unknown, each token of the constrained decoder is by itself.
+    alone = annotated == "all" and decoder is Decoder.CONSTRAINED
+    hard = case.expected(Decoder.SOFTMAX if alone else decoder)
+    case.ids = own
+
+    x = tf.constant(np.nan_to_num(case.logits), tf.float64)
+    weights = [tf.constant(weight.numpy(), tf.float64) for weight in case.crf.weights]
+    with tf.GradientTape() as tape:
+        tape.watch([x, *weights])
+        soft = tf.constant(0.0, tf.float64)
+        for number, (t, i) in enumerate(taught):
+            log_p = tf.boolean_mask(log_probabilities(case, decoder, x[: len(rows[i]), i], weights)[t], may_be)
+            log_p = tf.maximum(log_p - tf.reduce_logsumexp(log_p), -100.0)  # the CRF may find a tag impossible
+            q = teacher[number][may_be]
+            soft += np.sum(q[q > 0] * np.log(q[q > 0])) - tf.reduce_sum(q * log_p)
+    found_weights = [x, *weights] if decoder is Decoder.CRF else [x]
+    more = [soft, *tape.gradient(soft, found_weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)]
+
+    case.targets = lambda: Targets(  # type: ignore[method-assign]
+        case.allowed, None, case.rules, teacher.astype(np.float32)
+    )
+    found = case.found(decoder)
+    for ours, one, other in zip(found, hard, more, strict=True):
+        np.testing.assert_allclose(ours, one + np.array(other), rtol=1e-4, atol=1e-4)
+    if annotated == "all" and decoder is not Decoder.CRF:  # the loss of Monaikul et al.
+        log_softmax = np.array(tf.nn.log_softmax(x))
+        expected = -sum(log_softmax[t, 0, case.tags.index(tag)] for t, tag in ((1, "B-a"), (2, "I-a")))
+        expected -= log_softmax[0, 2, case.tags.index("B-a")]
+        for number, (t, i) in enumerate(taught):
+            q = teacher[number]
+            expected += np.sum(q[q > 0] * (np.log(q[q > 0]) - log_softmax[t, i][q > 0]))
+        np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+def log_probabilities(case: Case, decoder: Decoder, x: Any, weights: Any) -> Any:
+    """Return the log-probabilities [T, K] of the tags of a sentence; with a CRF, sums over all legal sequences."""
+    if decoder is not Decoder.CRF:
+        return tf.nn.log_softmax(x)
+    n = len(x)
+    paths = [path for path in itertools.product(range(len(case.tags)), repeat=n) if case._is_legal(list(path))]
+    transition, start, end = weights
+    scores = [
+        start[path[0]]
+        + end[path[-1]]
+        + sum(x[t, path[t]] for t in range(n))
+        + sum(transition[a, b] for a, b in itertools.pairwise(path))
+        for path in paths
+    ]
+    total = tf.reduce_logsumexp(tf.stack(scores))
+    lowest = tf.constant(-1e6, tf.float64)
+    return tf.stack(
+        [
+            tf.stack(
+                [
+                    tf.reduce_logsumexp(tf.stack(some)) - total
+                    if (some := [score for path, score in zip(paths, scores, strict=True) if path[t] == k])
+                    else lowest
+                    for k in range(len(case.tags))
+                ]
+            )
+            for t in range(n)
+        ]
+    )

@@ -204,3 +204,14 @@ def test_trainings_on_a_gpu_follow_each_other(tmp_path: Path) -> None:
     (tmp_path / "gpu").touch()
     assert share_out(config, 3, cores=8, memory=10**12, gpu=tmp_path / "gpu").n_at_once == 1
     assert share_out(config, 3, cores=8, memory=10**12, gpu=tmp_path / "gpu", device="cpu").n_at_once == 3
+
+
+def test_a_key_that_is_not_set_stays_so_on_the_way_to_a_process(jobs) -> None:
+    (job,) = jobs("a")
+    found = Job.from_line(job.ready(2, {}).to_line()).config
+    assert found.training.threads == 2
+    assert "embedding_dim" not in found.model.model_fields_set  # pretrained vectors decide then
+    own = job.config.model_copy(update={"model": job.config.model.model_copy(update={"embedding_dim": 7})})
+    (again,) = [Job.from_line(Job("b", own).to_line()).config]
+    assert again.model.embedding_dim == 7
+    assert "embedding_dim" in again.model.model_fields_set

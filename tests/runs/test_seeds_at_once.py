@@ -16,10 +16,13 @@ from watcher import Heard
 from tagger.config import Config, load_config
 from tagger.errors import TaggerError
 from tagger.model_dir.files import MANIFEST
+from tagger.model_dir.store import load_model, read_weights
 from tagger.runs.resources import Resources
 from tagger.runs.seeds import SeedsParts, SideBySide, train_seeds
 from tagger.training.listener import Silent
+from tagger.training.old_model import InitFrom
 from tagger.training.seeds_outcome import SeedsOutcome
+from tagger.training.train import train as train_one
 
 pytestmark = pytest.mark.tensorflow
 
@@ -97,3 +100,19 @@ def test_jobs_needs_seeds_and_no_log(config: Config) -> None:
     check_usage(
         "--seeds", "2", "--jobs", "2", "--set", "training.log=[tensorboard]", text="--jobs: found 2 with training.log"
     )
+
+
+def test_seeds_at_once_begin_with_a_model_and_take_its_settings(config: Config) -> None:
+    first = config.model_copy(
+        update={"output": config.output.model_copy(update={"model_dir": str(Path("old").resolve())})}
+    )
+    train_one(first, Silent(), device="cpu")
+    Path("new.yaml").write_text(
+        "data: {train: train, dev: train}\ntraining: {epochs: 1, batch_size: 4, threads: 1, freeze: [embedding]}\n"
+    )
+    init = InitFrom(directory=Path("old"), replay=str(Path("train").resolve()))
+    train(load_config("new.yaml"), at_once=True, model="new", init=init)
+    old, new = (load_model(Path(name), read_weights) for name in ("old", "new"))
+    assert new.manifest.network.units == 4
+    assert (new.network["embedding"] == old.network["embedding"]).all()
+    assert (new.network["softmax.bias"] != old.network["softmax.bias"]).any()

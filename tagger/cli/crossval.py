@@ -34,11 +34,12 @@ def crossval(
     by: Any,
     runs: str | None,
 ) -> None:
-    """Train on all folds of the training data but one, and score on that one, for each fold.
+    """Score models on training data that they have not seen.
 
-    Prints the mean and the deviation of the scores over the folds, and the scores of all predictions together. DIR has
-    the models, and in predictions.conll the training data with what the model that had not seen a sentence predicts for
-    it, and how probable each tag is.
+    Divides the training data into folds, and for each one trains on all others and scores on it. Prints the mean and
+    the deviation of the scores over the folds, and the scores of all predictions together. DIR has the models, and in
+    predictions.conll the training data with what the model that had not seen a sentence predicts for it, and how
+    probable each tag is.
     """
     require_packages("tensorflow", "pydantic")
     _, config = given_config(files, settings, (lambda text: None) if quiet else console.say)

@@ -315,9 +315,9 @@ class _Seeds:
         if self._side_by_side is None:
             raise RuntimeError("found no resources for trainings side by side")
         resources, watcher = self._side_by_side.resources, self._side_by_side.watcher
-        jobs = {f"seed-{seed}": self._job(seed) for seed in seeds}
-        done = [JobResult(f"seed-{run.seed}", run.epoch, run.epoch, run.on_dev, run.model) for run in self._runs]
-        watcher.begin([f"seed-{seed}" for seed in self._seeds], done, resources)
+        jobs = {f"seed {seed}": self._job(seed) for seed in seeds}
+        done = [JobResult(f"seed {run.seed}", run.epoch, run.epoch, run.on_dev, run.model) for run in self._runs]
+        watcher.begin([f"seed {seed}" for seed in self._seeds], done, resources)
         pool = Pool(resources, watcher, lambda job: _log_of(job.model_dir), self._parts.worker)
         stopped = False
         with contextlib.closing(pool):
@@ -339,7 +339,7 @@ class _Seeds:
     def _job(self, seed: int) -> Job:
         own = with_model_dir(_with_seed(self._config, seed), directory_of(self._model_dir, seed))
         file = None if self._config_file is None else str(self._config_file)
-        return Job(f"seed-{seed}", own, None, self._device, file, init=self._init)
+        return Job(f"seed {seed}", own, None, self._device, file, init=self._init)
 
     def _so_far(self, seed: int) -> SeedRun | None:
         """Return the result of a seed that was stopped, as far as its model tells; None if it has none."""
@@ -396,8 +396,9 @@ class _Seeds:
         """Return an error in a seed among several at once, whose message names it, with the same details."""
         if self._best is not None:
             return TaggerError(error.message, detail=[*error.detail, *self._kept(self._best)])
-        if not any(Checkpoints(directory_of(self._model_dir, seed)).has_states() for seed in self._seeds):
-            self._checkpoints.discard()
+        with contextlib.suppress(ModelError):  # something is in the way of one of them, which is the error, or another
+            if not any(Checkpoints(directory_of(self._model_dir, seed)).has_states() for seed in self._seeds):
+                self._checkpoints.discard()
         return error
 
     def _kept(self, best: SeedRun) -> list[str]:

@@ -630,7 +630,7 @@ def test_seeds_leave_files_beside_the_model_alone_and_follow_a_link(trained: Pat
 def test_a_failed_seed_keeps_the_best_model_so_far_and_reports_it(trained: Path, tmp_path: Path) -> None:
     (tmp_path / ".m.seed-2.training").write_text("not a directory")
     (tmp_path / "c.yaml").write_text(f"data: {{train: {trained}/train.conll, dev: 0.4}}\ntraining: {{epochs: 1}}\n")
-    result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--model", tmp_path / "m")
+    result = run_tagger("train", tmp_path / "c.yaml", *SMALL, "--seeds", "3", "--jobs", "1", "--model", tmp_path / "m")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: seed 2: ")
     assert re.search(r"^  the model of seed 1, dev \d+\.\d\d, is in .*/m$", result.errors, re.MULTILINE)

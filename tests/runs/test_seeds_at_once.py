@@ -83,9 +83,17 @@ def test_an_error_in_a_seed_names_it_and_leaves_nothing_to_resume(config: Config
     )
 
     parts = SeedsParts(worker=(sys.executable, str(worker)))
-    with pytest.raises(TaggerError, match=r"^seed-[12]: no\n  look$"):
+    with pytest.raises(TaggerError, match=r"^seed [12]: no\n  look$"):
         train(config, at_once=True, model="c", parts=parts)
     assert not Path("c.training").exists()
+
+
+def test_a_file_in_the_way_of_a_seed_is_named_with_the_seed(config: Config) -> None:
+    Path(".d.seed-2.training").write_text("not a directory")
+    with pytest.raises(TaggerError, match=r"^seed 2: .*\.d\.seed-2\.training: a file or a link is in the way"):
+        train(config, at_once=True, model="d")
+    Path(".d.seed-2.training").unlink()
+    assert len(train(config, at_once=True, model="d", resume=True).runs) == 3
 
 
 def check_usage(*arguments: str, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -80,8 +79,6 @@ def report(
     )
     sides = [side_of(one, known) for one in (predictor, other) if one is not None]
     paths = gold_files(predictor.model, file)
-    if file is None:
-        paths = [os.path.relpath(os.path.realpath(path)) for path in paths]  # as the page shows them
     models.require_input(*paths)
     training = read_training(predictor, train, console.say)
     write_page(target, make_report(sides[0], paths, training, *sides[1:], note=console.say, warn=models.warn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,7 +36,7 @@ def _nothing(*_: str) -> None:
 
 
 def gold_files(model: Model[object], given: str | None) -> list[str]:
-    """Return the files to score: the given one, or else the config's test files.
+    """Return the files to score: the given one, or else the config's test files, relative to the working directory.
 
     Raises:
         DataError: there is no such file.
@@ -48,7 +49,7 @@ def gold_files(model: Model[object], given: str | None) -> list[str]:
     for path in paths:
         if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
             raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
-    return [str(path) for path in paths]
+    return [os.path.relpath(path.resolve()) for path in paths]  # as messages and tables show them
 
 
 def evaluate_file(

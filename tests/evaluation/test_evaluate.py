@@ -17,6 +17,7 @@ from stub_model import fixed_logits, stub_manifest, stub_models, stub_predictor
 from tagger.corpus.labels import Labels
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
+from tagger.evaluation.evaluate import gold_files
 from tagger.inputs.batching import pad
 from tagger.model_dir.manifest import Manifest
 
@@ -201,3 +202,15 @@ def test_gold_files_are_read_with_the_labels_and_settings_of_the_training(
             assert "warning: " not in result.errors
         compared = run_tagger("compare", "m", "m", "n.jsonl", "--json", "--samples", "100")
         assert json.loads(compared.output)["f1"] == [1.0, 1.0]
+
+
+def test_the_test_files_of_a_config_are_named_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("models/m", "data"):
+        Path(folder).mkdir(parents=True)
+    Path("data/test").touch()
+    model = dataclasses.replace(stub_predictor(stub_manifest(test="../../data/test")).model, directory=Path("models/m"))
+    assert gold_files(model, None) == ["data/test"]
+    assert gold_files(model, "given") == ["given"]

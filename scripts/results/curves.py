@@ -10,12 +10,10 @@ sentences is compared with what these have. No test file is used.
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 from suspects import EPOCHS, FIRST, Quiet
 
@@ -80,24 +78,13 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "curves"))
-    parser.add_argument("--rows", default="", help="only the runs whose name has this text, as in 'wnut17 seed 1'")
-    parser.add_argument("--table", action="store_true")
+    parser = parser_of(__doc__, "curves")
     arguments = parser.parse_args()
     if arguments.table:
         print(table(load(arguments.runs)))
         return
-    done = {(run["corpus"], run["seed"]) for run in load(arguments.runs)}
-    for seed in SEEDS:
-        for corpus in FILES:
-            if (corpus, seed) in done or arguments.rows not in f"{corpus} seed {seed}":
-                continue
-            found = {"corpus": corpus, "seed": seed, **one(corpus, seed, arguments.work)}
-            with arguments.runs.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
-            print(json.dumps(found), flush=True)
+    keys = ((corpus, seed) for seed in SEEDS for corpus in FILES)
+    run_missing(arguments, keys, lambda corpus, seed: one(corpus, seed, arguments.work))
 
 
 if __name__ == "__main__":

@@ -15,16 +15,14 @@ false alarms. No test file is used.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from one_run import spread
+from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 
 from tagger.config import load_config
@@ -225,25 +223,14 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "suspects"))
-    parser.add_argument("--rows", default="", help="only the runs whose name has this text, as in 'wnut17 seed 1'")
+    parser = parser_of(__doc__, "suspects")
     parser.add_argument("--set", action="append", default=[], dest="more")
-    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
         print(table(load(arguments.runs)))
         return
-    done = {(run["corpus"], run["seed"]) for run in load(arguments.runs)}
-    for seed in SEEDS:
-        for corpus in FILES:
-            if (corpus, seed) in done or arguments.rows not in f"{corpus} seed {seed}":
-                continue
-            found = {"corpus": corpus, "seed": seed, **one(corpus, seed, arguments.work, arguments.more)}
-            with arguments.runs.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
-            print(json.dumps(found), flush=True)
+    keys = ((corpus, seed) for seed in SEEDS for corpus in FILES)
+    run_missing(arguments, keys, lambda corpus, seed: one(corpus, seed, arguments.work, arguments.more))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tagger.config import Config
     from tagger.evaluation.scores import Evaluation
     from tagger.runs.resources import Resources
-    from tagger.training.facts import Beginning, EpochStart, Steps
-    from tagger.training.history import EpochResult, Outcome
+    from tagger.training.history import Outcome
     from tagger.training.listener import Listener, Listeners
     from tagger.training.old_model import InitFrom
     from tagger.training.seeds_outcome import SeedsOutcome
@@ -128,6 +127,7 @@ def train(
         config = with_model_dir(config, model_dir)
     with console.StopRequest() as stop:
         from tagger.cli.runs_progress import RunsProgress
+        from tagger.training.listener import Told
         from tagger.training.replacing import Replacing
 
         resources = _resources(config, seeds, jobs, device, log_json)
@@ -139,7 +139,7 @@ def train(
         mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
         display = _display(stop.begin, seeds, resources, quiet=quiet, live=not mixed)
         with display as progress:
-            shown = _Told(progress) if isinstance(progress, RunsProgress) else progress
+            shown = Told(progress.note, progress.warn) if isinstance(progress, RunsProgress) else progress
             listeners = _listeners(shown, config, log_json, continues=resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
@@ -225,24 +225,6 @@ def _trainer(
             at_once = SideBySide(resources, progress)
         return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once)
     return functools.partial(train_one, epochs_more=epochs_more, init=init)
-
-
-class _Told:
-    """A listener that passes notes and warnings to the display of many trainings, which hears the rest by itself.
-
-    Args:
-        progress: the display.
-    """
-
-    def __init__(self, progress: RunsProgress) -> None:
-        self.note, self.warn = progress.note, progress.warn
-
-    def begin(self, beginning: Beginning) -> None: ...
-    def start_epoch(self, start: EpochStart) -> None: ...
-    def step(self, steps: Steps) -> None: ...
-    def end_epoch(self, result: EpochResult, patience_left: int | None) -> None: ...
-    def end(self, outcome: Outcome, test: Evaluation | None) -> None: ...
-    def end_seeds(self, outcome: SeedsOutcome) -> None: ...
 
 
 def _listeners(shown: Listener, config: Config, log_json: str | None, *, continues: bool) -> Listeners:

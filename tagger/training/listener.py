@@ -60,6 +60,23 @@ class Silent:
     def end_seeds(self, outcome: SeedsOutcome) -> None: ...
 
 
+class Told(Silent):
+    """A listener that passes on notes and warnings, and nothing else.
+
+    Args:
+        note, warn: receive them.
+    """
+
+    def __init__(self, note: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._note, self._warn = note, warn
+
+    def note(self, text: str) -> None:
+        self._note(text)
+
+    def warn(self, text: str) -> None:
+        self._warn(text)
+
+
 class Log(Silent):
     """A listener that writes what it hears to a place that outlives the training.
 

@@ -289,7 +289,7 @@ class NetworkLogits:
             with tf.device(device):
                 return network(network.look_up(batch.distinct_ids), batch)
 
-        self._call = tf.function(logits, input_signature=PACKED_SIGNATURE)
+        self._call = tf.function(logits, input_signature=PACKED_SIGNATURE, autograph=False)
 
     @property
     def transitions(self) -> Transitions | None:

@@ -116,7 +116,7 @@ class _Served(tf.Module):
         ranks |= {"characters": 2} if representation.characters is not None else {}
         ranks |= {"casing": 1} if representation.casing is not None else {}
         signature = {name: tf.TensorSpec([None] * rank, tf.int32, name=name) for name, rank in ranks.items()}
-        self.logits = tf.function(self._logits).get_concrete_function(**signature)
+        self.logits = tf.function(self._logits, autograph=False).get_concrete_function(**signature)
 
     def _logits(self, token_ids: Any, lengths: Any, **more: Any) -> dict[str, Any]:
         """Compute the logits [B, T, K] from token_ids [B, T], lengths [B] and the further inputs of `build_onnx`."""

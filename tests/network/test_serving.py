@@ -81,6 +81,17 @@ def test_a_saved_model_gives_the_same_logits(tmp_path: Path, options: dict[str, 
     check_served(logits, inputs["lengths"], expected)
 
 
+def test_no_files_are_left_in_the_folder_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # TensorFlow's autograph writes one for each function that it converts, and a process that is ended leaves them.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    directory = save_small_model(tmp_path / "model")
+    in_tensorflow(directory).logits([["a"]], [[]])
+    result = run_tagger("export", tmp_path / "served", "--format", "saved-model", "--model", directory)
+    assert result.exit_code == 0, result.errors
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_export_overwrites_nothing_and_explains_what_is_wrong(tmp_path: Path) -> None:
     directory = save_small_model(tmp_path / "model")
     (tmp_path / "mine").write_text("mine")

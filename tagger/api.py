@@ -11,8 +11,9 @@ from typing import Any
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
+from tagger.prediction.n_best import Alternative
 from tagger.prediction.onnx_session import load_predictor
-from tagger.prediction.predictor import Alternative, Predictor, TaggedSentence
+from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import ScoredSpan, scored_spans
 from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
 
@@ -102,7 +103,9 @@ class Tagger:
     def n_best(self, sentences: Iterable[Sequence[Token]], n: int) -> list[list[Alternative]]:
         """Return the n likeliest sequences of tags of each sentence, the best first, with their probabilities.
 
-        Fewer are returned if a sentence has fewer legal sequences; none for an empty sentence.
+        Fewer are returned if a sentence has fewer legal sequences; none for an empty sentence. Sequences of the network
+        that become the same tags are one, with the sum of their probabilities: if the training file has the scheme IO,
+        and with a softmax.
 
         Raises:
             TypeError: a sentence or a token has a type that `tag` does not accept.

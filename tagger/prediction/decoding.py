@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from tagger.corpus.transitions import ILLEGAL, Transitions
+from tagger.corpus.transitions import Transitions
 from tagger.prediction.products import Products, are_narrow
 
 Logits = npt.NDArray[np.float32]
@@ -129,48 +131,6 @@ def decode(
     return tag_ids
 
 
-def n_best_paths(
-    logits: Logits, lengths: npt.NDArray[np.int32], transitions: Transitions, n: int
-) -> list[tuple[npt.NDArray[np.intp], _Doubles]]:
-    """Return the n best legal paths of each sentence, or all if there are fewer, the best first.
-
-    This is the list Viterbi algorithm (Seshadri and Sundberg 1994, section III): each tag at each step keeps the n best
-    paths that end with it. If a sentence has no legal path, its paths with the fewest illegal transitions count.
-
-    Args:
-        logits: [B, T, K].
-        lengths: [B], 1 to T; values beyond a sentence's length are ignored.
-        transitions: the weights that are added for consecutive tags.
-        n: the number of paths, from 1.
-
-    Returns:
-        For each sentence of length L, tag ids [N, L] and the sums of logits and weights [N], with N at most n.
-    """
-    n_rows, n_steps, n_tags = logits.shape
-    best = np.full((n_rows, n_tags, n), -np.inf)  # sums of the paths to each tag at a step
-    best[:, :, 0] = logits[:, 0] + transitions.start
-    at_step = [best]
-    origin = np.zeros((n_steps, n_rows, n_tags, n), np.intp)  # (tag, rank) before, as one number
-    for t in range(1, n_steps):
-        moved = best[:, :, :, None] + transitions.transition[:, None, :]  # [B, from, rank, to]
-        moved = moved.reshape(n_rows, n_tags * n, n_tags).swapaxes(1, 2)  # [B, to, (from, rank)]
-        origin[t] = np.argsort(-moved, axis=-1, kind="stable")[..., :n]
-        best = np.take_along_axis(moved, origin[t], axis=-1) + logits[:, t, :, None].astype(np.float64)
-        at_step.append(best)
-    found = []
-    for row, length in enumerate(lengths.tolist()):
-        sums = (at_step[length - 1][row] + transitions.end[:, None]).ravel()  # [(tag, rank)]
-        order = np.argsort(-sums, kind="stable")[:n]
-        order = order[sums[order] > sums[order[0]] + ILLEGAL / 2]
-        paths = np.zeros((len(order), length), np.intp)
-        at = order
-        for t in range(length - 1, -1, -1):
-            paths[:, t] = at // n
-            at = origin[t, row].reshape(-1)[at]
-        found.append((paths, sums[order]))
-    return found
-
-
 def tag_probabilities(
     logits: Logits,
     lengths: npt.NDArray[np.int32],
@@ -223,6 +183,29 @@ def losses_of(
     chosen += transitions.end[tag_ids[np.arange(len(tag_ids)), lengths - 1]]
     of_paths: _Doubles = _log_sum_of_paths(emissions, lengths, transitions) - chosen
     return of_paths
+
+
+def losses_of_some(
+    logits: Logits,
+    lengths: npt.NDArray[np.int32],
+    tag_ids: Sequence[npt.NDArray[np.integer] | None],
+    transitions: Transitions | None,
+) -> list[float]:
+    """Return the loss of each of B sentences; 0 for those whose gold tags are None.
+
+    Args:
+        logits, lengths, transitions: those of `losses_of`.
+        tag_ids: the gold tags of each sentence, as many as its length.
+    """
+    losses = np.zeros(len(tag_ids))
+    known = [(row, ids) for row, ids in enumerate(tag_ids) if ids is not None]
+    if known:
+        rows, padded = [row for row, _ in known], np.zeros(logits.shape[:2], np.intp)
+        for row, ids in known:
+            padded[row, : len(ids)] = ids
+        losses[rows] = losses_of(logits[rows], lengths[rows], padded[rows], transitions)
+    result: list[float] = losses.tolist()
+    return result
 
 
 def _log_sum_of_paths(emissions: _Doubles, lengths: npt.NDArray[np.int32], transitions: Transitions) -> _Doubles:

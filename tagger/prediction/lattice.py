@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tagger.corpus.schemes import spans_from_tags, split_tag
+from tagger.corpus.schemes import Span, spans_from_tags, split_tag
 from tagger.corpus.transitions import Transitions
 from tagger.prediction.decoding import Logits
-from tagger.prediction.logarithms import Logarithms
+from tagger.prediction.logarithms import Logarithms, log_of_moves
 from tagger.prediction.products import Products, are_narrow
 
 _Doubles = npt.NDArray[np.float64]
@@ -112,6 +112,35 @@ class Lattice:
         total += np.where(inside[:, 1:], moves.transition[ids[:, :-1], ids[:, 1:]], 0.0).sum(axis=1)
         total += moves.start[ids[:, 0]] + moves.end[ids[rows, self._lengths - 1]]
         result: _Doubles = np.minimum(total - self._log_total, 0.0)
+        return result
+
+    def log_probabilities_of_readings(
+        self, rules: SpanRules, rows: Sequence[int], readings: Sequence[Sequence[Span]]
+    ) -> _Doubles:
+        """Return the log-probability that a sentence has exactly some spans, and no others, [S].
+
+        Args:
+            rules: where spans begin and end.
+            rows: the sentence of each of S readings.
+            readings: the spans of each of them, in order.
+        """
+        sentences = np.asarray(rows, np.intp)
+        inside = [of_type for of_type in rules.type_of.values() for _ in range(2)]
+        firsts = np.array(
+            [~rules.begins_first, *inside]
+        )  # outside; then for each type, to begin and to continue a span
+        ways = [np.ones_like(rules.begins), *[rules.begins, rules.continues] * len(rules.type_of)]
+        number = {name: 1 + 2 * i for i, name in enumerate(rules.type_of)}
+        moves = np.zeros((len(sentences), self._emissions.shape[1]), np.intp)
+        for row, spans in zip(moves, readings, strict=True):
+            for span in spans:
+                row[span.start : span.end] = number[span.type] + 1
+                row[span.start] -= 1
+        total = log_of_moves(
+            self._emissions[sentences], self._lengths[sentences], self._transitions, moves,
+            firsts=firsts, others=np.array(ways) & firsts[:, None],
+        )  # fmt: skip
+        result: _Doubles = np.minimum(total - self._log_total[sentences], 0.0)
         return result
 
     def span_probabilities(

@@ -112,6 +112,35 @@ class Logarithms:
         return total
 
 
+def log_of_moves(
+    emissions: _Doubles,
+    lengths: npt.NDArray[np.int32],
+    transitions: Transitions,
+    moves: _Places,
+    *,
+    firsts: npt.NDArray[np.bool_],
+    others: npt.NDArray[np.bool_],
+) -> _Doubles:
+    """Return the logarithm of the summed exponentials of the sequences that make some moves only, [S].
+
+    Args:
+        emissions: [S, T, K], logits.
+        lengths: [S], 1 to T; values beyond a sentence's length are ignored.
+        transitions: the transitions of a CRF or of a scheme.
+        moves: [S, T], the move that leads to each step.
+        firsts: [M, K], the tags to which each of M moves leads at the first step.
+        others: [M, K, K], the transitions that each move allows at the other steps.
+    """
+    factors = np.exp(transitions.transition)
+    arrived = np.where(firsts[moves[:, 0]], transitions.start + emissions[:, 0], _NOTHING)
+    for t in range(1, emissions.shape[1]):
+        for move in np.unique(moves[lengths > t, t]):
+            some = np.flatnonzero((lengths > t) & (moves[:, t] == move))
+            weights = np.where(others[move], transitions.transition, _NOTHING)
+            arrived[some] = _moved(arrived[some], weights, np.where(others[move], factors, 0.0)) + emissions[some, t]
+    return _log_sum(arrived + transitions.end)
+
+
 def _log_sum(values: _Doubles) -> _Doubles:
     """Return the logarithm of the summed exponentials along the last axis."""
     most = values.max(axis=-1, initial=_NOTHING)

@@ -24,8 +24,9 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Logits, chosen_of, decode, losses_of, n_best_paths, tag_probabilities
+from tagger.prediction.decoding import Logits, chosen_of, decode, losses_of_some, tag_probabilities
 from tagger.prediction.lattice import Lattice, SpanRules
+from tagger.prediction.n_best import Alternative, likeliest
 from tagger.prediction.windows import context_of, windows
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ class TaggedSentence:
         span_probabilities: the exact probability of each span that conlleval reads in the tags, in order: that the
             decoder's distribution has this span; empty if spans were not requested.
         probability: the probability of all tags together; 0 if spans were not requested.
-        alternatives: the n likeliest sequences of tags, of which these tags are the first one, each with its
-            probability; empty if they were not requested.
+        alternatives: the n likeliest sequences of tags, each with its probability; empty if they were not requested.
     """
 
     tags: list[str]
@@ -61,14 +61,6 @@ class TaggedSentence:
     span_probabilities: list[float] = dataclasses.field(default_factory=list)
     probability: float = 0.0
     alternatives: list[Alternative] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Alternative:
-    """One of the likeliest sequences of tags of a sentence, with its probability."""
-
-    tags: list[str]
-    probability: float
 
 
 Tokens = Sequence[str]
@@ -111,6 +103,10 @@ class Predictor:
                 else model.tags.tags
             )
             self._rules = SpanRules.of(as_read)
+        # Other paths than legal ones, and spans that a file in IO cannot tell apart, may become the same tags.
+        self._is_one_to_one = self._scheme == self._file_scheme or (
+            self._decoder != Decoder.SOFTMAX and self._file_scheme != "IO"
+        )
         self._threads, self._batch_tokens = threads, batch_tokens
         self._pool: ThreadPoolExecutor | None = None
         self._process, self._lock = os.getpid(), threading.Lock()
@@ -229,7 +225,7 @@ class Predictor:
         lengths = np.array([len(ids) for ids in sentences], np.int32)
         tag_ids = decode(logits, lengths, transitions)
         tags, start = self._tags.decode(tag_ids[mask_of(lengths)]), 0
-        losses = _losses(logits, lengths, gold, transitions)
+        losses = losses_of_some(logits, lengths, gold, transitions)
         tagged = []
         for n, loss in zip(lengths.tolist(), losses, strict=True):
             tagged.append(TaggedSentence(self._to_file(tags[start : start + n]), [], loss))
@@ -282,7 +278,11 @@ class Predictor:
         rows = [row for row, of_it in enumerate(found) for _ in of_it]
         flat = [span for of_it in found for span in of_it]
         of_spans = iter(self._of_spans(lattice, rows, flat, calibrated=calibrated))
-        of_sentences = _exponentials(lattice.log_probabilities(tag_ids))
+        of_sentences = _exponentials(
+            self._of_sequences(
+                lattice, list(range(len(tagged))), [one.tags for one in tagged], lattice.log_probabilities(tag_ids)
+            )
+        )
         best = self._alternatives(logits, lengths, transitions, lattice, n_best) if n_best else [[] for _ in tagged]
         return [
             dataclasses.replace(
@@ -317,15 +317,26 @@ class Predictor:
     ) -> list[list[Alternative]]:
         """Return the likeliest sequences of each sentence; the arguments are those of `_with_probabilities`."""
         rules = transitions or Transitions.free(logits.shape[-1])
-        return [
-            [
-                Alternative(self._to_file(self._tags.decode(path)), probability)
-                for path, probability in zip(paths, _exponentials(np.minimum(sums - total, 0.0)), strict=True)
-            ]
-            for (paths, sums), total in zip(
-                n_best_paths(logits, lengths, rules, n_best), lattice.log_total, strict=True
-            )
-        ]
+        found = []
+        for row, (length, log_total) in enumerate(zip(lengths.tolist(), lattice.log_total.tolist(), strict=True)):
+            best = likeliest(logits[row, :length], rules, n_best, lambda path: self._to_file(self._tags.decode(path)))
+            tags, of_paths = [one for one, _ in best], np.array([total - log_total for _, total in best])
+            probabilities = _exponentials(self._of_sequences(lattice, [row] * len(tags), tags, of_paths))
+            found.append(sorted(map(Alternative, tags, probabilities), key=lambda one: -one.probability))
+        return found
+
+    def _of_sequences(
+        self, lattice: Lattice, rows: list[int], tags: list[list[str]], of_paths: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the log-probability of each sequence of tags as the file has them: that of all paths that become it.
+
+        Args:
+            rows: their sentences.
+            of_paths: [S], the log-probabilities of the likeliest of these paths.
+        """
+        if self._rules is None or self._is_one_to_one:
+            return np.minimum(of_paths, 0.0)
+        return lattice.log_probabilities_of_readings(self._rules, rows, list(map(spans_from_tags, tags)))
 
     def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:
         """Return the logits [T, K] of one sentence; those of a long sentence are joined from its windows."""
@@ -408,20 +419,6 @@ def _exponentials(logarithms: npt.NDArray[np.float64]) -> list[float]:
     """Return probabilities of logarithms, without the bits that depend on the other sentences of a batch."""
     probabilities: list[float] = np.exp(logarithms.astype(np.float32).astype(np.float64)).tolist()
     return probabilities
-
-
-def _losses(
-    logits: Logits, lengths: npt.NDArray[np.int32], gold: list[Ids | None], transitions: Transitions | None
-) -> list[float]:
-    """Return the loss of each sentence; 0 for the sentences whose gold tags are not given."""
-    losses = np.zeros(len(gold))
-    known = [(row, ids) for row, ids in enumerate(gold) if ids is not None]
-    if known:
-        rows, tag_ids = [row for row, _ in known], np.zeros(logits.shape[:2], np.intp)
-        for row, ids in known:
-            tag_ids[row, : len(ids)] = ids
-        losses[rows] = losses_of(logits[rows], lengths[rows], tag_ids[rows], transitions)
-    return [float(loss) for loss in losses]
 
 
 class Started:

@@ -145,36 +145,6 @@ def test_paths_of_long_sentences_are_legal_and_as_good_as_in_double_precision() 
     assert total == pytest.approx(float((best + constraints.end).max()), abs=0.5)
 
 
-# --- The n best paths against all paths ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 700])
-@pytest.mark.parametrize("scheme", list(TAGS))
-def test_the_n_best_of_all_legal_paths_of_ragged_sentences(scheme: str, n: int) -> None:
-    tags = TAGS[scheme]
-    lengths = lengths_of(4, 1, 2, 3, 4)
-    logits = random_scores((5, 4, len(tags)), n)
-    for row, length in enumerate(lengths):
-        logits[row, length:] = np.nan
-    for transitions in (constraints_for(tags, scheme), learned(tags, scheme, n)):
-        found = decoding.n_best_paths(logits, lengths, transitions, n)
-        best = viterbi(np.nan_to_num(logits), lengths, transitions)
-        for row, length in enumerate(lengths.tolist()):
-            paths = all_paths(logits[row, :length], transitions)
-            legal = np.flatnonzero(np.isfinite(paths.scores))
-            order = legal[np.argsort(-paths.scores[legal], kind="stable")][:n]
-            ids, sums = found[row]
-            assert ids.tolist() == paths.tags[order].tolist()
-            np.testing.assert_allclose(sums, paths.scores[order], rtol=1e-6)
-            assert ids[0].tolist() == best[row, :length].tolist()
-
-
-def test_the_n_best_without_a_legal_path_break_the_fewest_rules() -> None:
-    transitions = constraints_for(["E-a", "I-a"], "IOBES")
-    ((paths, _),) = decoding.n_best_paths(np.zeros((1, 2, 2), np.float32), lengths_of(2), transitions, 9)
-    assert paths.tolist() == [[1, 0]]  # I-a E-a breaks one rule, all others more
-
-
 # --- Argmax, probabilities -----------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import TYPE_CHECKING
 
 import click
 
 from tagger.cli import console, models
 from tagger.cli.options import chosen_layout, engine_options, layout_options
+from tagger.corpus.lines import shown_name
+from tagger.errors import DataError
 
 if TYPE_CHECKING:
     from tagger.evaluation.thresholds import Threshold
@@ -44,6 +47,8 @@ def threshold(
     FILE is a gold file that the model was not trained on. For each entity type, prints the lowest probability from
     which on the predicted spans have the precision, and the recall that this costs.
     """
+    if math.isnan(precision):  # it is in every range for click
+        raise click.BadParameter("nan is not in the range 0<x<=1.", param_hint="'--precision'")
     models.require_input(file)
     predictor = models.load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
@@ -55,6 +60,10 @@ def threshold(
     require_spans(predictor, "--precision")
     with tagged_gold(predictor, file, layout, console.say, models.warn, spans=True) as tagged:
         every, types = thresholds_for(tagged, precision)
+    if not every.n:
+        raise DataError(
+            "found no predicted span, expected some to find a threshold among; use a larger file", path=shown_name(file)
+        )
     if as_json:
         of_types = {name: dataclasses.asdict(one) for name, one in types.items()}
         found = {"precision": precision, "all": dataclasses.asdict(every), "types": of_types}
@@ -64,6 +73,11 @@ def threshold(
     for name, one in types.items():
         if one.threshold is None:
             models.warn(f"{name}: no threshold has a precision of {100 * precision:g}; none of its spans would be kept")
+    if every.threshold is None:
+        models.warn(
+            f"all types: no threshold has a precision of {100 * precision:g}; no spans of types that are not in the"
+            " table would be kept"
+        )
     if save:
         stored = {"": every.threshold, **{name: one.threshold for name, one in types.items()}}
         save_thresholds(predictor.model.directory, stored)

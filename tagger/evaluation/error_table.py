@@ -15,6 +15,7 @@ from pathlib import Path
 from tagger.atomic import write_blocks_atomically
 from tagger.errors import DataError
 from tagger.evaluation.errors import Entity, SpanError
+from tagger.model_dir.store import surrounding_model
 from tagger.wording import visible
 
 _SPAN = ("type", "text", "start", "end")
@@ -71,11 +72,20 @@ def check_target(path: str, header: bytes = HEADER, what: str = "a table of erro
         what: the name of such a file, for the message.
 
     Raises:
-        DataError: something else is there, which would be lost, or there is no folder for the file.
+        DataError: something else is there, which would be lost; there is no folder for the file; or it is in a model
+            directory, which no training would replace any more.
     """
     if not path or "\0" in path:
         raise DataError(f"{path!r}: found no name, expected that of the file to write; choose one")
+    if path == "-":
+        raise DataError("-: found standard output, expected the name of a file; choose one (./- is a file)")
     target = Path(path).resolve()
+    if (model := surrounding_model(target)) is not None:
+        raise DataError(
+            f"found a place in the model directory {model}, which holds nothing but the model, expected another place;"
+            " choose one beside it",
+            path=path,
+        )
     try:
         if not target.exists():
             if not target.parent.is_dir():

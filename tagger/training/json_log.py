@@ -7,8 +7,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
@@ -42,7 +43,7 @@ class JsonLog(Log):
     ) -> None:
         self._target, self._model_dir, self._continues = target, model_dir, continues
         self._write_out = write_out if target == "-" else None
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._beginning: Beginning | None = None
         self._since = time.monotonic()
         self._logged: dict[int, set[int]] = {}  # the epochs of each seed that the log has
@@ -56,6 +57,14 @@ class JsonLog(Log):
             self._file = self._open()
         if not beginning.history:
             self._logged[beginning.seed] = set()
+        try:
+            self._write_start(beginning)
+        except OSError as error:
+            raise self._unusable(error) from None
+        for n, result in enumerate(beginning.history, start=1):  # the interruption may have come before the log
+            self.end_epoch(result, patience_left(beginning.history[:n], beginning.patience))
+
+    def _write_start(self, beginning: Beginning) -> None:
         data = beginning.data
         sets = {"train": data.train, "dev": data.dev}
         self._write(
@@ -72,8 +81,6 @@ class JsonLog(Log):
             | {"unseen": data.unseen},
             layers=[dataclasses.asdict(layer) for layer in beginning.layers],
         )
-        for n, result in enumerate(beginning.history, start=1):  # the interruption may have come before the log
-            self.end_epoch(result, patience_left(beginning.history[:n], beginning.patience))
 
     def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
         logged = self._logged.setdefault(self._begun.seed, set())
@@ -147,8 +154,9 @@ class JsonLog(Log):
         if self._write_out is not None:
             self._write_out(line)
         elif self._file is not None:
-            self._file.write(line)
-            self._file.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
 
     def _examine(self, path: Path) -> None:
         """Read what an existing file has of this training; refuse a file that is something else than a log."""
@@ -181,9 +189,10 @@ class JsonLog(Log):
         if not self._continues:
             self._logged.clear()
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> FileIO:
         try:
-            file = Path(self._target).open("ab")  # noqa: SIM115 (closed in `close`)
+            # Unbuffered, because closing a file would try once more to write what could not be written.
+            file = Path(self._target).open("ab", buffering=0)  # noqa: SIM115 (closed in `close`)
             if Path(self._target).is_file():
                 file.truncate(self._n_whole)
         except OSError as error:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 from helpers import run_tagger
 from small_models import save_small_model
 from stub_model import span_probability, stub_manifest, stub_model
@@ -66,3 +67,40 @@ def test_models_of_plain_tags_have_no_spans(tmp_path: Path) -> None:
     with stub_model(stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)):
         result = run_tagger("threshold", "--precision", "0.9", path)
     assert "--precision: found a model of plain tags" in result.first_error
+
+
+def test_a_precision_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "gold.conll"
+    path.write_text(GOLD)
+    with stub_model():
+        result = run_tagger("threshold", "--precision", "nan", "--json", path)
+    assert result.exit_code == 2
+    assert "Invalid value for '--precision': nan is not in the range 0<x<=1" in result.errors
+    assert result.output == b""
+
+
+def test_without_predicted_spans_nothing_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thresholds from such a file would leave out every span that the model ever finds."""
+    path = tmp_path / "gold.conll"
+    path.write_text("a O\n\nb B-PER\n")
+    monkeypatch.setattr("tagger.model_dir.store.save_thresholds", lambda *_: pytest.fail("stored"))
+    with stub_model():
+        result = run_tagger("threshold", "--save", path)
+    assert result.exit_code == 1
+    assert result.first_error == (
+        f"error: {path}: found no predicted span, expected some to find a threshold among; use a larger file"
+    )
+    assert result.output == b""
+
+
+def test_a_precision_that_no_threshold_has_for_all_types_together(tmp_path: Path) -> None:
+    path = tmp_path / "gold.conll"
+    path.write_text("German O\n\n" * 25)
+    with stub_model():
+        result = run_tagger("threshold", path)
+    assert result.exit_code == 0
+    assert result.errors.splitlines() == [
+        "warning: MISC: no threshold has a precision of 95; none of its spans would be kept",
+        "warning: all types: no threshold has a precision of 95; no spans of types that are not in the table would be"
+        " kept",
+    ]

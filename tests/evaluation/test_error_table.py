@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_models import save_small_model
 
 from tagger.errors import DataError
 from tagger.evaluation.error_table import COLUMNS, check_target, error_table, escaped, write_error_table
@@ -96,3 +97,18 @@ def test_only_a_table_of_errors_is_replaced(tmp_path: Path) -> None:
     for name in ("", "a\0b"):
         with pytest.raises(DataError, match="found no name, expected that of the file to write"):
             check_target(name)
+    with pytest.raises(DataError, match=r"^-: found standard output, expected the name of a file; choose one"):
+        check_target("-")
+    assert check_target("./-") == Path("-").resolve()
+
+
+def test_nothing_is_written_into_a_model_directory(tmp_path: Path) -> None:
+    """The next training would refuse to replace it."""
+    directory = save_small_model(tmp_path / "m")
+    (tmp_path / "link").symlink_to(directory / "e.tsv")
+    for path in (directory / "e.tsv", tmp_path / "link"):
+        message = (
+            f"^{path}: found a place in the model directory {directory}, which holds nothing but the model, expected"
+        )
+        with pytest.raises(DataError, match=message):
+            check_target(str(path))

@@ -18,7 +18,7 @@ from tagger.network.trainer import EpochLoss
 from tagger.training.facts import Beginning, DataFacts, EpochStart, SetFacts
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.json_log import JsonLog
-from tagger.training.listener import Listeners, Log, Silent
+from tagger.training.listener import Listeners, Log, Silent, Told
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 
 pytestmark = pytest.mark.tensorflow
@@ -195,6 +195,17 @@ def test_a_log_that_fails_ends_and_the_training_continues(log: Any, capsys: pyte
 def test_a_place_that_cannot_be_written_is_refused_before_anything_else(target: str) -> None:
     with pytest.raises(TaggerError, match=r"^--log-json: .* cannot be written: .*; choose another place for the log$"):
         JsonLog(target, Path("m").absolute(), continues=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a place that is always full, as Linux has")
+def test_a_place_that_is_full_is_an_error_before_the_first_step() -> None:
+    warnings: list[str] = []
+    listeners = Listeners(Told(warnings.append, warnings.append), [JsonLog("/dev/full", Path("m"), continues=False)])
+    message = "^--log-json: /dev/full cannot be written: No space left on device; choose another place for the log$"
+    with pytest.raises(TaggerError, match=message):
+        listeners.begin(a_beginning())
+    listeners.close()
+    assert warnings == []
 
 
 def test_the_look_at_a_place_leaves_it_as_it_is(tmp_path: Path, log: Any) -> None:

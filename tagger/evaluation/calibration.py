@@ -161,8 +161,10 @@ def _curve(probabilities: Fractions, correct: npt.NDArray[np.bool_]) -> tuple[tu
 
     The curve is a logistic regression on the logit of the probability, in which the slope may change at some knots: a
     linear spline, with a penalty on each change (Ruppert, Wand and Carroll 2003, section 3.5). Without changes it would
-    be Platt's scaling. The points are made to rise, and a small slope keeps the order of the spans.
+    be Platt's scaling. It never falls, and a small slope keeps the order of the spans.
     """
+    from scipy.special import expit
+
     if len(probabilities) < _FEWEST_FOR_CURVE:
         return ()
     logits = _logit(probabilities)
@@ -170,7 +172,7 @@ def _curve(probabilities: Fractions, correct: npt.NDArray[np.bool_]) -> tuple[tu
     weights = _spline(_basis(logits, knots), correct)
     grid = np.linspace(logits.min(), logits.max(), _POINTS)
     places = np.concatenate([[0.0], 1 / (1 + np.exp(-grid)), [1.0]])
-    fitted = 1 / (1 + np.exp(-_basis(_logit(places), knots) @ weights))
+    fitted = expit(_basis(_logit(places), knots) @ weights)
     inner: dict[float, float] = {}  # places that are equal when rounded are one point
     for x, y in zip(places.tolist(), np.maximum.accumulate(fitted).tolist(), strict=True):
         inner[round(x, 6)] = y
@@ -184,27 +186,34 @@ def _logit(probabilities: Fractions) -> Fractions:
 
 
 def _basis(logits: Fractions, knots: Fractions) -> Fractions:
-    """Return the columns of a linear spline, [N, 2 + knots]: 1, the logit, and how far it is above each knot."""
-    above: Fractions = np.maximum(0.0, logits[:, None] - knots)
-    return np.column_stack([np.ones_like(logits), logits, above])
+    """Return the columns of a linear spline, [N, 2 + knots]: 1, and the part of the logit between each two knots.
+
+    The part below the first knot is negative.
+    """
+    below = np.minimum(logits[:, None], knots) - np.append(knots[0], knots[:-1])
+    inner: Fractions = np.maximum(below[:, 1:], 0.0)
+    return np.column_stack([np.ones_like(logits), below[:, 0], inner, np.maximum(logits - knots[-1], 0.0)])
 
 
 def _spline(basis: Fractions, correct: npt.NDArray[np.bool_]) -> Fractions:
-    """Return the weights of a logistic regression whose changes of slope have a penalty."""
+    """Return the weights of a logistic regression with slopes from 0, whose changes have a penalty."""
     from scipy.optimize import minimize
+    from scipy.special import expit
 
-    penalty = np.full(basis.shape[1], _PENALTY)
-    penalty[:2] = 0.0
+    n_slopes = basis.shape[1] - 1
 
     def loss(weights: Fractions) -> tuple[float, Fractions]:
-        sums = basis @ weights
-        value = np.logaddexp(0.0, sums).sum() - sums[correct].sum() + (penalty * weights**2).sum()
-        gradient = basis.T @ (1 / (1 + np.exp(-sums)) - correct) + 2 * penalty * weights
+        sums, changes = basis @ weights, np.diff(weights[1:])
+        value = np.logaddexp(0.0, sums).sum() - sums[correct].sum() + _PENALTY * (changes**2).sum()
+        gradient = basis.T @ (expit(sums) - correct)
+        gradient[1:-1] -= 2 * _PENALTY * changes
+        gradient[2:] += 2 * _PENALTY * changes
         return float(value), gradient
 
-    begin = np.zeros(basis.shape[1])
-    begin[1] = 1.0  # the probabilities as they are
-    found: Fractions = minimize(loss, begin, jac=True, method="L-BFGS-B").x
+    begin = np.append(0.0, np.ones(n_slopes))
+    bounds = [(None, None)] + [(0.0, None)] * n_slopes
+    options = {"ftol": 1e-12}
+    found: Fractions = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return found
 
 

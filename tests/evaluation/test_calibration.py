@@ -157,3 +157,33 @@ def test_a_curve_of_any_probabilities_can_be_stored(least: float) -> None:
             manifest = stub_manifest(calibration=Calibration(**values))
             stored = json.loads(json.dumps(manifest.to_json()))
             assert Manifest.from_json(stored).calibration == manifest.calibration
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("share", [0.0, 0.01, 1.0])
+def test_a_curve_where_nearly_all_spans_are_wrong_or_right(share: float) -> None:
+    """Nothing is known beyond the probabilities that were seen, where a falling curve would come from high up."""
+    rng = np.random.default_rng(8)
+    probabilities = rng.uniform(0.3, 1.0, size=1000)
+    correct = rng.uniform(size=1000) < share
+    found = np.interp(probabilities, *np.array(_curve(probabilities, correct)).T)
+    assert found.mean() == pytest.approx(correct.mean(), abs=2e-3)
+    assert calibration_error(found, correct) < 0.01
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_curve_where_surer_spans_are_oftener_wrong() -> None:
+    rng = np.random.default_rng(9)
+    probabilities = rng.uniform(size=2000)
+    for correct in (rng.uniform(size=2000) > probabilities, probabilities < 0.5):
+        found = np.interp(probabilities, *np.array(_curve(probabilities, correct)).T)
+        assert found.mean() == pytest.approx(correct.mean(), abs=5e-3)
+        assert calibration_error(found, correct) < 0.01
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_curve_with_a_step() -> None:
+    probabilities = np.random.default_rng(9).uniform(size=2000)
+    correct = probabilities > 0.5
+    found = np.interp(probabilities, *np.array(_curve(probabilities, correct)).T)
+    assert calibration_error(found, correct) < 0.03  # as well as 60 points can follow it

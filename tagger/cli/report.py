@@ -69,7 +69,7 @@ def report(
     from tagger.report.build import Side, make_report, read_training, require_model_of_spans
 
     def side_of(predictor: Predictor, known: tuple[str, ...]) -> Side:
-        require_model_of_spans(predictor)
+        require_model_of_spans(predictor, "--model" if predictor is not other else "--against")
         layout = chosen_layout(predictor.model.manifest, known, **layout_options)
         return Side(str(predictor.model.directory), predictor, layout)
 

@@ -12,6 +12,7 @@ import click
 from tagger.cli import console, models
 from tagger.cli.options import chosen_layout, engine_options, layout_options
 from tagger.corpus.lines import shown_name
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import DataError
 
 if TYPE_CHECKING:
@@ -52,12 +53,15 @@ def threshold(
     models.require_input(file)
     predictor = models.load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
-    from tagger.evaluation.details import require_spans
     from tagger.evaluation.evaluate import tagged_gold
     from tagger.evaluation.thresholds import thresholds_for
     from tagger.model_dir.store import save_thresholds
 
-    require_spans(predictor, "--precision")
+    if predictor.model.manifest.notation.scheme == NO_SCHEME:
+        raise DataError(
+            f"--model: found a model of plain tags (scheme {NO_SCHEME}), expected one of spans, whose probabilities"
+            " have thresholds; choose another"
+        )
     with tagged_gold(predictor, file, layout, console.say, models.warn, spans=True) as tagged:
         every, types = thresholds_for(tagged, precision)
     if not every.n:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,17 +25,19 @@ COLUMNS = (
     "probability", "sentence text",
 )  # fmt: skip
 HEADER = "\t".join(COLUMNS).encode() + b"\n"
-_FORMULA_SIGNS = tuple("=+-@＝＋－＠")
+_FORMULA = re.compile(r"[\s']*[=+\-@＝＋－＠]")
 
 
 def escaped(text: str) -> str:
     """Return text for a cell, which a spreadsheet shows as text.
 
-    >>> escaped("=1+1"), escaped("1-1")
-    ("'=1+1", '1-1')
+    Text that has an apostrophe before such a sign already gets one more, so that one can always be taken away again.
+
+    >>> escaped("=1+1"), escaped("'=1+1"), escaped("1-1")
+    ("'=1+1", "''=1+1", '1-1')
     """
     shown = visible(text)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_SIGNS) else shown
+    return f"'{shown}" if _FORMULA.match(shown) else shown
 
 
 def error_table(errors: Iterable[SpanError]) -> Iterator[bytes]:

@@ -71,11 +71,11 @@ class Side:
 Tell = Callable[[str], None]
 
 
-def require_model_of_spans(predictor: Predictor) -> None:
-    """Raise DataError if a model predicts plain tags, which have no spans to report on."""
+def require_model_of_spans(predictor: Predictor, option: str) -> None:
+    """Raise DataError if a model, that of an option, predicts plain tags, which have no spans to report on."""
     if predictor.model.manifest.notation.scheme == NO_SCHEME:
         raise DataError(
-            f"--model: found a model of plain tags (scheme {NO_SCHEME}), expected one of spans, whose errors a report"
+            f"{option}: found a model of plain tags (scheme {NO_SCHEME}), expected one of spans, whose errors a report"
             " shows; use tagger eval"
         )
 

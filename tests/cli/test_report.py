@@ -223,6 +223,10 @@ def test_models_of_plain_tags_have_no_report(models: object) -> None:
     with stub_models(lambda _: stub_predictor(manifest)):
         result = run_tagger("report", "gold", "-o", "r.html")
     assert result.first_error.startswith("error: --model: found a model of plain tags (scheme none), expected one of")
+    plain = stub_predictor(manifest)
+    with stub_models(lambda name: plain if name == "plain" else stub_predictor()):
+        result = run_tagger("report", "gold", "--against", "plain", "-o", "r.html")
+    assert result.first_error.startswith("error: --against: found a model of plain tags (scheme none), expected one of")
     assert not Path("r.html").exists()
 
 

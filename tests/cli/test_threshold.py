@@ -66,7 +66,10 @@ def test_models_of_plain_tags_have_no_spans(tmp_path: Path) -> None:
     path.write_text(GOLD)
     with stub_model(stub_manifest(notation=Notation(scheme=NO_SCHEME), scheme=NO_SCHEME)):
         result = run_tagger("threshold", "--precision", "0.9", path)
-    assert "--precision: found a model of plain tags" in result.first_error
+    assert result.first_error == (
+        "error: --model: found a model of plain tags (scheme none), expected one of spans, whose probabilities have"
+        " thresholds; choose another"
+    )
 
 
 def test_a_precision_is_a_number(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def test_the_table_is_read_back_with_every_value() -> None:
         ("\t=1", "\\x09=1"),
         ("a=1", "a=1"),
         ("'s", "'s"),
+        ("'=1", "''=1"),
+        ("' -1", "'' -1"),
         ("a\nb", "a\\x0ab"),
         ("\u202ex", "\\u202ex"),
         ("", ""),
@@ -60,6 +63,11 @@ def test_the_table_is_read_back_with_every_value() -> None:
 )
 def test_no_cell_is_a_formula_or_more_than_one_line(text: str, cell: str) -> None:
     assert escaped(text) == cell
+
+
+def test_texts_that_differ_have_cells_that_differ() -> None:
+    texts = ["".join(signs) for n in range(5) for signs in itertools.product("'= a", repeat=n)]
+    assert len({escaped(text) for text in texts}) == len(texts)
 
 
 def test_the_table_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _event_of(line: bytes) -> dict[str, Any] | None:
         found = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(found, dict) or found.get("event") not in _EVENTS:
+    if not isinstance(found, dict) or found.get("event") not in _EVENTS or type(found.get("seed", 0)) is not int:
         return None
     wanted = {_START: "epochs_done", _EPOCH: "epoch"}.get(found["event"])
     return found if wanted is None or isinstance(found.get(wanted), int) else None

@@ -11,6 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
@@ -53,7 +54,7 @@ class MlflowLog(Log):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
             self._client = self._client or MlflowClient(tracking_uri=self._uri)
             self._begin_run(self._client, beginning)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise TaggerError(
                 f"training.log: mlflow: {self._uri} cannot be written, expected a place for the run; set"
                 " MLFLOW_TRACKING_URI to another one, or take mlflow out of training.log",

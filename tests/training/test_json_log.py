@@ -153,6 +153,16 @@ def test_a_file_that_is_not_a_log_is_left_alone(log: Any, content: str, line: in
     assert Path("log").read_text() == content
 
 
+@pytest.mark.parametrize("event", ["[]", "{}", "1"])
+@pytest.mark.parametrize("seed", ["[1]", "{}", "null", '"1"'])
+def test_lines_that_only_resemble_a_log_are_none(log: Any, event: str, seed: str) -> None:
+    for line in (f'{{"event": {event}, "seed": 1}}', f'{{"event": "epoch", "epoch": 1, "seed": {seed}}}'):
+        Path("log").write_text(f"{line}\n")
+        with pytest.raises(TaggerError, match=r"^--log-json: log:1: found a line that is not part of a log"):
+            log()
+        assert Path("log").read_text() == f"{line}\n"
+
+
 def test_places_where_a_log_cannot_be_are_refused_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     for name, message in {

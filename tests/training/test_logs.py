@@ -112,3 +112,19 @@ def test_mlflow_without_a_place_is_an_error_before_the_first_step(tiny_config, m
     with pytest.raises(TaggerError, match=r"^training.log: mlflow: nothing:of-this-kind cannot be written, expected"):
         trained(config, log_of(config))
     assert not Path(str(config.output.model_dir)).exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow's own libraries
+def test_mlflow_does_not_replace_a_file_that_is_no_database(tiny_config, tmp_path: Path, monkeypatch) -> None:
+    for package in ("mlflow", "sqlalchemy", "alembic"):
+        pytest.importorskip(package)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = tiny_config(f"output.model_dir={tmp_path}/m", "training.log=[mlflow]")
+    (tmp_path / "m.logs").mkdir()
+    (tmp_path / "m.logs/mlflow.db").write_text("something else\n")
+    with pytest.raises(
+        TaggerError, match=r"^training.log: mlflow: sqlite:///.*mlflow.db cannot be written, expected"
+    ) as found:
+        trained(config, log_of(config))
+    assert list(found.value.detail) == ["(sqlite3.DatabaseError) file is not a database"]
+    assert (tmp_path / "m.logs/mlflow.db").read_text() == "something else\n"

@@ -45,11 +45,17 @@ def gold_files(model: Model[object], given: str | None) -> list[str]:
         return [given]
     if model.manifest.test is None:
         raise DataError("FILE: found none, and the model's config does not set data.test; pass the file to score")
-    paths = [model.directory / path for path in files_of(model.manifest.test)]
-    for path in paths:
-        if not path.is_file():  # a model from elsewhere could name a pipe or an endless device
-            raise DataError(f"{path}: the config's test file is no longer there, or is not a file; pass FILE")
-    return [os.path.relpath(path.resolve()) for path in paths]  # as messages and tables show them
+    for path in files_of(model.manifest.test):
+        if not (model.directory / path).is_file():  # a model from elsewhere could name a pipe or an endless device
+            raise DataError(
+                f"{model.directory / path}: the config's test file is no longer there, or is not a file; pass FILE"
+            )
+    return _configured(model)
+
+
+def _configured(model: Model[object]) -> list[str]:
+    """Return the config's test files, as messages and tables show them, whether they are there or not."""
+    return [os.path.relpath((model.directory / path).resolve()) for path in files_of(model.manifest.test or [])]
 
 
 def evaluate_file(
@@ -298,7 +304,7 @@ def _settings(model: Model[object], paths: Files, layout: Layout) -> Settings:
             given[name] = getattr(layout, name)
         elif given.get(name) == trained or (name == "columns" and given.get(name, {}).items() <= trained.items()):
             given.pop(name, None)  # it says how the CoNLL files of the training are read
-    if manifest.test is None or files_of(paths) != gold_files(model, None):
+    if files_of(paths) != _configured(model):
         given.pop("format", None)
     return settings_of(given, manifest.labels)
 

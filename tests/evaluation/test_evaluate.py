@@ -92,6 +92,8 @@ def test_the_test_files_of_the_config_are_scored_together(models: Path) -> None:
         assert run_tagger("compare", "listed", "listed", "--samples", "100").exit_code == 0
         (models / "two").unlink()
         assert "two: the config's test file is no longer there" in run_tagger("eval", "--model", "listed").first_error
+        given = run_tagger("eval", "one", "--model", "listed")
+        assert given.exit_code == 0, given.errors
 
 
 def test_models_of_different_schemes_are_compared_by_spans(models: Path) -> None:

@@ -7,7 +7,7 @@ import collections
 import contextlib
 import dataclasses
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tagger.atomic import write_atomically
@@ -71,7 +71,7 @@ def corrections_of(table: Path, found: Corpora) -> Corrections:
         )
     rows, corpus = read_table(table), found.train
     places = _Places(found, table)
-    by_sentence: dict[int, list[tuple[Row, list[Span]]]] = collections.defaultdict(list)
+    by_sentence: dict[int, list[_Decision]] = collections.defaultdict(list)
     for row in rows:
         tags = row.decided()
         if tags is not None:
@@ -79,14 +79,37 @@ def corrections_of(table: Path, found: Corpora) -> Corrections:
             _check(row, tags, found.notation, table)
             # The tags around those of the row are written anew, because ill-formed ones would be read otherwise.
             canonical = tags_from_spans(spans_from_tags(corpus.tags[i]), len(corpus.tags[i]), corpus.notation.scheme)
-            canonical[first : first + len(tags)] = map(found.notation.canonical, tags)
-            by_sentence[i].append((row, spans_from_tags(canonical)))
+            new = list(map(found.notation.canonical, tags))
+            canonical[first : first + len(tags)] = new
+            annotation: dict[int, str] = {}
+            if not row.takes_prediction:
+                annotation = {
+                    token: tag
+                    for token, tag in enumerate(new, start=first)
+                    if tag == UNKNOWN or (tag == OUTSIDE and corpus.tags[i][token] == UNKNOWN)
+                }
+            by_sentence[i].append(_Decision(row, spans_from_tags(canonical), annotation))
     changes: dict[str, list[Change]] = collections.defaultdict(list)
     for i, decisions in sorted(by_sentence.items()):
         changes[shown_file(corpus.sentences[i].path)] += _changes_of(i, decisions, found, table)
     return Corrections(
         {file: of_it for file, of_it in changes.items() if of_it}, sum(map(len, by_sentence.values())), len(rows)
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decision:
+    """What a row asks for in its sentence.
+
+    Attributes:
+        row: the row.
+        spans: the spans that the sentence would have by this row alone.
+        annotation: token → `O` where it was not annotated, or `UNKNOWN` where it is not to be annotated any more.
+    """
+
+    row: Row
+    spans: list[Span]
+    annotation: dict[int, str]
 
 
 class _Places:
@@ -155,43 +178,47 @@ def _check(row: Row, tags: Sequence[str], notation: Notation, table: Path) -> No
         )
 
 
-def _changes_of(i: int, decisions: Sequence[tuple[Row, list[Span]]], found: Corpora, table: Path) -> Iterator[Change]:
+def _changes_of(i: int, decisions: Sequence[_Decision], found: Corpora, table: Path) -> Iterator[Change]:
     """Yield the changed tags of a sentence.
 
     The spans of all decisions come together before they are written as tags: in some schemes, such as IOB1, a tag
     depends on the span before it, which another row may change.
-
-    Args:
-        i: the index of the sentence.
-        decisions: the rows, each with the spans that the sentence would have by that row alone.
     """
     corpus, notation = found.train, found.notation
     sentence, tags = corpus.sentences[i], corpus.tags[i]
     gold = spans_from_tags(tags)
-    removed = {span for _, spans in decisions for span in gold if span not in spans}
+    removed = {span for one in decisions for span in gold if span not in one.spans}
     kept = [span for span in gold if span not in removed]
     taken: dict[int, str] = {token: "a gold label that stays" for span in kept for token in range(span.start, span.end)}
-    added = list[Span]()
-    for row, spans in decisions:
-        for span in spans:
-            if span in gold or span in added:
-                continue
-            other = next((taken[token] for token in range(span.start, span.end) if token in taken), None)
-            if other is not None:
-                raise DataError(
-                    f"verdict: found {span.type} in line {row.line} of {row.file}, where {other} has a token of it,"
-                    " expected one of the two; decide one of the rows only",
-                    path=table,
-                    line=row.number,
-                )
-            added.append(span)
-            taken |= dict.fromkeys(range(span.start, span.end), f"row {row.number}")
+    added, annotation = list[Span](), dict[int, str]()
+
+    def take(row: Row, what: str, tokens: Collection[int]) -> None:
+        other = next((taken[token] for token in tokens if token in taken), None)
+        if other is not None:
+            raise DataError(
+                f"verdict: found {what} in line {row.line} of {row.file}, where {other} has a token of it,"
+                " expected one of the two; decide one of the rows only",
+                path=table,
+                line=row.number,
+            )
+        taken.update(dict.fromkeys(tokens, f"row {row.number}"))
+
+    for one in decisions:
+        for span in one.spans:
+            if span not in gold and span not in added:
+                take(one.row, span.type, range(span.start, span.end))
+                added.append(span)
+        for token, tag in one.annotation.items():
+            if annotation.get(token) != tag:
+                take(one.row, notation.spell(tag), [token])
+                annotation[token] = tag
     spans = sorted([*kept, *added], key=lambda span: span.start)
     before, after = (tags_from_spans(some, len(tags), corpus.notation.scheme) for some in (gold, spans))
     new = [then if then != now else tag for now, then, tag in zip(before, after, tags, strict=True)]
     if spans_from_tags(new) != spans:  # an ill-formed tag that stayed is read otherwise beside a new one
         new = [tag if tag == UNKNOWN and then == OUTSIDE else then for then, tag in zip(after, tags, strict=True)]
     for token, (old, tag) in enumerate(zip(tags, new, strict=True)):
+        tag = annotation.get(token, tag)
         if old != tag:
             yield Change(sentence.line_number(token), sentence.tags[token], notation.spell(tag))
 

@@ -45,12 +45,17 @@ class Row:
     gold: list[str]
     predicted: list[str]
 
+    @property
+    def takes_prediction(self) -> bool:
+        """Whether the verdict is that the prediction takes the place of the gold tags."""
+        return self.verdict.split() == [TAKE]
+
     def decided(self) -> list[str] | None:
         """Return the tags that the verdict asks for; None if the gold ones stay."""
         words = self.verdict.split()
         if not words or words == [KEEP]:
             return None
-        return self.predicted if words == [TAKE] else words
+        return self.predicted if self.takes_prediction else words
 
 
 def table_of(suspects: Iterable[Suspect], corpus: Corpus, notation: Notation) -> Iterator[bytes]:

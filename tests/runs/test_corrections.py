@@ -266,6 +266,50 @@ def test_tokens_without_annotation_stay_so(tmp_path: Path, monkeypatch) -> None:
     assert Path("new").read_text() == "Ann B-LOC\nof B-LOC\nEU ?\nin ?\nRome B-LOC\n"
 
 
+@pytest.mark.parametrize(
+    ("gold", "verdict", "expected"),
+    [
+        ("?", "O", ["B-PER", "O", "?", "B-LOC"]),
+        ("? ?", "O B-ORG", ["B-PER", "O", "B-ORG", "B-LOC"]),
+        ("? ?", "? O", ["B-PER", "?", "O", "B-LOC"]),
+        ("B-PER", "?", ["?", "?", "?", "B-LOC"]),
+        ("B-PER ?", "O predicted", None),
+        ("B-PER ?", "predicted", ["O", "?", "?", "B-LOC"]),
+    ],
+)
+def test_a_verdict_of_tags_decides_about_tokens_without_annotation(
+    tmp_path: Path, monkeypatch, gold: str, verdict: str, expected: list[str] | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["Ann", "of", "in", "Rome"]
+    Path("train").write_text("Ann B-PER\nof ?\nin ?\nRome B-LOC\n")
+    data = DataConfig(train="train", dev=None, scheme="IOB2", trust=True, unknown_tag="?")
+    found = load_corpora(data, 1, lambda text: None, lambda text: None)
+    line, size = 1 if gold.startswith("B") else 2, len(gold.split())
+    row = [verdict, "1", "0.5", "type", "train", str(line), "", gold, " ".join(["O"] * size), ""]
+    Path("t.tsv").write_text("\n".join(["\t".join(COLUMNS), "\t".join(row), ""]))
+    if expected is None:
+        with pytest.raises(DataError, match="verdict: found the tag predicted"):
+            corrections_of(Path("t.tsv"), found)
+        return
+    write_corrected(corrections_of(Path("t.tsv"), found), ["train"], found.layout, Path("new"))
+    assert Path("new").read_text() == "".join(f"{word} {tag}\n" for word, tag in zip(words, expected, strict=True))
+
+
+def test_rows_that_differ_about_a_token_without_annotation_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train").write_text("Ann B-PER\nof ?\nRome B-LOC\n")
+    data = DataConfig(train="train", dev=None, scheme="IOB2", trust=True, unknown_tag="?")
+    found = load_corpora(data, 1, lambda text: None, lambda text: None)
+    rows = [[verdict, "1", "0.5", "type", "train", "2", "", "?", "O", ""] for verdict in ("O", "B-LOC")]
+    for order in (rows, rows[::-1]):
+        Path("t.tsv").write_text("\n".join(["\t".join(COLUMNS), *map("\t".join, order), ""]))
+        with pytest.raises(DataError, match=r"^t.tsv:3: verdict: found .* in line 2 of train, where row 2 has a token"):
+            corrections_of(Path("t.tsv"), found)
+    Path("t.tsv").write_text("\n".join(["\t".join(COLUMNS), "\t".join(rows[0]), "\t".join(rows[0]), ""]))
+    assert [one.new for one in corrections_of(Path("t.tsv"), found).changes["train"]] == ["O"]
+
+
 def test_if_one_copy_cannot_be_written_none_is_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in "ab":

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
-from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
+from tagger.corpus.notation import BadTag, Notation, detect_notation, looks_unknown, notation_of_other
 from tagger.corpus.rivals import better_token
 from tagger.corpus.schemes import OUTSIDE, UNKNOWN, split_tag
 from tagger.corpus.signs import named, signs_in_tag
@@ -162,7 +162,12 @@ def load_gold(paths: Files, layout: Layout, notation: Notation, *, max_lines: in
     try:
         own = notation_of_other([sentence.tags for sentence in sentences], notation)
     except BadTag as bad:
-        raise _bad_tag_error(name, sentences, bad, _remedy_as_in_training(sentences, layout)) from None
+        remedy = _remedy_as_in_training(sentences, layout)
+        if looks_unknown(bad.tag):
+            remedy = (
+                f"expected another one; if the tokens with it are not annotated, train with data.unknown_tag: {bad.tag!r}"
+            )
+        raise _bad_tag_error(name, sentences, bad, remedy) from None
     return _corpus(name, sentences, own)
 
 

@@ -142,8 +142,16 @@ def looks_unknown(tag: str) -> bool:
 
 
 def remedy_for_unknown(tag: str) -> str:
-    """Return the advice on a tag that `looks_unknown`."""
+    """Return the advice on a tag that `looks_unknown`, in CoNLL files whose reading can be set."""
     return f"set data.unknown_tag to {tag!r} if the tokens with it are not annotated; otherwise fix it"
+
+
+def remedy_elsewhere(tag: str) -> str:
+    """Return the advice on a tag that `looks_unknown` where it cannot mean that a token is not annotated."""
+    return (
+        "expected a tag for each token: only CoNLL files may have tokens that are not annotated, for tagger train with"
+        f" data.unknown_tag: {tag!r} and the commands that use its model"
+    )
 
 
 def parse_prefix(tag: str, *, suffix: bool = False) -> tuple[str | None, str]:
@@ -265,7 +273,7 @@ class BadTag(Exception):  # noqa: N818 (not an error for the user yet: the calle
         held = f" (it holds {named(signs)})" if signs else ""
         return DataError(
             f"{path}:{number}: tag {self.tag!r} does not fit the scheme {self.scheme}{held}"
-            f"{f'; {self.remedy}' if remedy is None or looks_unknown(self.tag) else f', {remedy}'}",
+            f"{f'; {self.remedy}' if remedy is None else f', {remedy}'}",
             detail=[
                 *(f"{'line ' if other == path else f'{other}:'}{n}: {token} {self.tag}" for other, n, token in first),
                 *([f"… and {n_left} more"] if n_left else []),

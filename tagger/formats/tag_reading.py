@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tagger.corpus.columns import NUMBERS_AS_TAGS
 from tagger.corpus.gold import tags_in
 from tagger.corpus.lines import shown_name
-from tagger.corpus.notation import BadTag, Notation, detect_notation, parse_prefix
+from tagger.corpus.notation import BadTag, Notation, detect_notation, looks_unknown, parse_prefix, remedy_elsewhere
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNTYPED, spans_from_tags
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, Place, ReadOptions
@@ -124,20 +124,25 @@ def _meaning_of(drafts: Sequence[Draft], options: ReadOptions) -> _Meaning:
 
     def located(bad: BadTag) -> DataError:
         with_it = (draft.place for draft in drafts if any(bad.tag in tags for tags in draft.tags or ()))
-        return _unfit(bad.tag, bad.scheme, bad.remedy, next(with_it, place))
+        return _unfit(bad.tag, bad.scheme, _remedy_elsewhere(bad) or bad.remedy, next(with_it, place))
 
     def late(tag: str, place: Place) -> str:
         """Return the canonical form of a tag whose prefix the first documents did not have."""
         prefix, entity_type = parse_prefix(tag, suffix=notation.suffix)
         if prefix is None or options.scheme != "auto":
-            remedy = "fix it, or set data.scheme ('none' means plain tags, which have no spans)"
-            raise _unfit(tag, notation.scheme, remedy, place) from None
+            bad = BadTag([tag], notation.scheme)
+            raise _unfit(tag, bad.scheme, _remedy_elsewhere(bad) or bad.remedy, place) from None
         return f"{'I' if prefix == 'M' else prefix}-{entity_type or UNTYPED}"
 
     notation, notes = _notation([tags for draft in drafts for tags in draft.tags or ()], place.path, options, located)
     for note in notes:
         options.note(note)
     return _Meaning(notation, late)
+
+
+def _remedy_elsewhere(bad: BadTag) -> str | None:
+    """Return the advice on a tag such as `?`; None for others."""
+    return remedy_elsewhere(bad.tag) if looks_unknown(bad.tag) else None
 
 
 def _unfit(tag: str, scheme: str, remedy: str, place: Place) -> DataError:
@@ -191,7 +196,10 @@ class TagReader:
         self._path, self._sentences, self._names = shown_name(path), sentences, options.names
         self._parts: dict[str, list[str]] = {}  # tag → the tags that it names
         notation, notes = _notation(
-            self._all_layers(), self._path, options, lambda bad: bad.located(self._lines_with(bad.tag))
+            self._all_layers(),
+            self._path,
+            options,
+            lambda bad: bad.located(self._lines_with(bad.tag), _remedy_elsewhere(bad)),
         )
         if self._parts and notation.scheme != NO_SCHEME:
             options.note(f"scheme of the tags: {notation.describe()}")

@@ -208,6 +208,16 @@ def test_a_file_without_a_sentence_is_refused(corpus_file: Path, data: str) -> N
     )
 
 
+def test_a_question_mark_in_another_file_than_the_training_file_is_a_matter_of_the_training(corpus_file: Path) -> None:
+    corpus_file.write_text("a B-PER\nb ?\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_gold(corpus_file, Layout(), Notation(scheme="IOB2"))
+    assert caught.value.message == (
+        f"{corpus_file}:2: tag '?' does not fit the scheme IOB2, expected another one; if the tokens with it are not"
+        " annotated, train with data.unknown_tag: '?'"
+    )
+
+
 def test_a_tag_that_does_not_fit_is_named_with_at_most_three_of_its_lines(corpus_file: Path) -> None:
     remedy = "; fix it, or set data.scheme ('none' means plain tags, which have no spans)"
     as_trained = ", expected tags as in the training file; fix it, or read another column with data.columns.tag"

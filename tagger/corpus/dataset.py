@@ -16,7 +16,7 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
 from tagger.corpus.notation import BadTag, Notation, detect_notation, looks_unknown, notation_of_other
 from tagger.corpus.rivals import better_token
-from tagger.corpus.schemes import OUTSIDE, UNKNOWN, split_tag
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError
 from tagger.wording import cell, counted
@@ -304,7 +304,22 @@ def _corpus(name: str, sentences: list[Sentence], notation: Notation) -> Corpus:
             )
         except ValueError as error:
             raise _bad_tag_error(name, sentences, BadTag([str(error)], notation.scheme)) from None
+    if notation.unknown is not None and notation.scheme != NO_SCHEME:
+        _refuse_type(notation.unknown, name, sentences, tags)
     return Corpus(name, sentences, tags, notation)
+
+
+def _refuse_type(unknown: str, name: str, sentences: Sequence[Sentence], tags: Sequence[Sequence[str]]) -> None:
+    """Raise DataError if the tag of tokens that are not annotated is a type: converted files have no other tags."""
+    for sentence, row in zip(sentences, tags, strict=True):
+        for i, tag in enumerate(row):
+            if tag not in (OUTSIDE, UNKNOWN) and split_tag(tag)[1] == unknown:
+                raise DataError(
+                    f"found the type {unknown}, expected none of this name, because data.unknown_tag is {unknown!r}; only"
+                    " CoNLL files may have tokens that are not annotated, whose whole tag it is",
+                    path=sentence.path or name,
+                    line=sentence.line_number(i),
+                )
 
 
 def _bad_tag_error(name: str, sentences: Sequence[Sentence], bad: BadTag, remedy: str | None = None) -> DataError:

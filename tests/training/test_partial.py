@@ -94,6 +94,13 @@ def test_without_the_setting_the_error_says_what_to_set(configured) -> None:
         prepared_of(configured())
 
 
+def test_a_question_mark_in_documents_is_not_learned_as_a_type(configured, tmp_path: Path) -> None:
+    line = '{"tokens": ["Ann", "of", "Rome", "left"], "tags": ["PER", "?", "LOC", "O"]}\n'
+    (tmp_path / "train.jsonl").write_text(line * 4)
+    with pytest.raises(DataError, match=r"train.jsonl \(as CoNLL\):2: found the type \?, expected none of this name"):
+        prepared_of(configured(UNKNOWN_TAG, "data.train=train.jsonl", "data.dev=null", "data.scheme=IO"))
+
+
 def test_plain_tags_may_have_a_question_mark_of_their_own(configured, tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a N\nb V\n? ?\n\na N\nb V\n\n")
     (tmp_path / "dev").write_text("a N\n? ?\n\n")

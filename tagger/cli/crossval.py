@@ -11,7 +11,7 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options
+from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
 from tagger.wording import as_text, duration
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def crossval(
     """
     require_packages("tensorflow", "pydantic")
     _, config = given_config(files, settings, (lambda text: None) if quiet else console.say)
+    warn_of_logs(config)
     from tagger.cli.runs_progress import RunsProgress
     from tagger.runs.crossval import CrossSettings, cross_validate
 

@@ -12,7 +12,7 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, leave_if_stopped, runs_options
+from tagger.cli.runs import directory_for, leave_if_stopped, runs_options, warn_of_logs
 from tagger.errors import TaggerError
 from tagger.wording import as_text, duration
 
@@ -58,6 +58,7 @@ def curve(
     require_packages("tensorflow", "pydantic")
     target = None if output is None else _target(output)
     _, config = given_config(files, settings, (lambda text: None) if quiet else console.say)
+    warn_of_logs(config)
     from tagger.cli.runs_progress import RunsProgress
     from tagger.runs.curve import CurveSettings, learning_curve
 

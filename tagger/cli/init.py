@@ -65,18 +65,20 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
 
 
 def given_config(
-    files: Sequence[str], settings: Sequence[str], note: Callable[[str], None]
+    files: Sequence[str], settings: Sequence[str], note: Callable[[str], None], *, trains: bool = True
 ) -> tuple[Path | None, Config]:
     """Return the config that a training is given, and its file; that of other files is made as `tagger init` does.
 
     Args:
         note: called with what is read and chosen.
+        trains: whether a training follows.
 
     Raises:
         TaggerError: the config is not valid, or the files cannot be read.
     """
     shown = " ".join(map(as_argument, files))
-    note(f"reading {shown}, then loading TensorFlow, which takes some seconds")  # so do the next imports
+    then = ", then loading TensorFlow, which takes some seconds" if trains else ""  # so do the next imports
+    note(f"reading {shown}{then}")
     from tagger.config import Config, load_config
     from tagger.config_file import is_config
 

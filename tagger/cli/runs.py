@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagger.cli import console
+from tagger.cli import console, models
 from tagger.cli.options import set_option
 from tagger.errors import ConfigError
 
@@ -73,6 +73,15 @@ def directory_for(config: Config, suffix: str, given: str | None) -> Path:
     if given == "":
         raise ConfigError("--runs: found an empty name, expected a directory; name one, or leave the option out")
     return Path(given) if given is not None else Path(f"{config.output.model_dir}.{suffix}")
+
+
+def warn_of_logs(config: Config) -> None:
+    """Warn if the config asks for logs, which follow a training of `tagger train`."""
+    if config.training.log:
+        models.warn(
+            f"training.log: found {', '.join(config.training.log)}, which only tagger train writes, so these trainings"
+            " have no such log; each has its epochs in history.csv of its model"
+        )
 
 
 def leave_if_stopped(stop: console.StopRequest, found: object) -> None:

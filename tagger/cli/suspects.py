@@ -12,7 +12,7 @@ import click
 from tagger.cli import console, models
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options
+from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
 from tagger.errors import TaggerError
 from tagger.wording import counted
 
@@ -59,11 +59,12 @@ def suspects(
         found_too = "--apply too" if reviewed is not None else f"the same name as -o, {html}"
         raise click.UsageError(f"--html: found {found_too}, expected a page of its own, made without --apply")
     note = (lambda text: None) if quiet else console.say
-    _, config = given_config(files, settings, note)
+    _, config = given_config(files, settings, note, trains=reviewed is None)
     if reviewed is not None:
         _apply(config, Path(reviewed), Path(output), as_json=as_json)
         return
     require_packages("tensorflow", "pydantic")
+    warn_of_logs(config)
     from tagger.cli.runs_progress import RunsProgress
     from tagger.evaluation.error_table import check_target
     from tagger.report.page import report_target

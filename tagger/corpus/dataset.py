@@ -165,7 +165,8 @@ def load_gold(paths: Files, layout: Layout, notation: Notation, *, max_lines: in
         remedy = _remedy_as_in_training(sentences, layout)
         if looks_unknown(bad.tag):
             remedy = (
-                f"expected another one; if the tokens with it are not annotated, train with data.unknown_tag: {bad.tag!r}"
+                "expected another one; if the tokens with it are not annotated, train with data.unknown_tag:"
+                f" {bad.tag!r}"
             )
         raise _bad_tag_error(name, sentences, bad, remedy) from None
     return _corpus(name, sentences, own)
@@ -315,8 +316,8 @@ def _refuse_type(unknown: str, name: str, sentences: Sequence[Sentence], tags: S
         for i, tag in enumerate(row):
             if tag not in (OUTSIDE, UNKNOWN) and split_tag(tag)[1] == unknown:
                 raise DataError(
-                    f"found the type {unknown}, expected none of this name, because data.unknown_tag is {unknown!r}; only"
-                    " CoNLL files may have tokens that are not annotated, whose whole tag it is",
+                    f"found the type {unknown}, expected none of this name, because data.unknown_tag is {unknown!r};"
+                    " only CoNLL files may have tokens that are not annotated, whose whole tag it is",
                     path=sentence.path or name,
                     line=sentence.line_number(i),
                 )

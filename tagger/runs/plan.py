@@ -7,11 +7,12 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tagger import __version__
 from tagger.atomic import write_atomically
@@ -106,24 +107,42 @@ class RunsDirectory:
         Raises:
             ModelError: another command works there, or nothing can be written.
         """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        lock = self._hold()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("ab")
-        except OSError as error:
-            raise ModelError(
-                f"{self.path}: cannot be written: {error.strerror}; choose another place with {self._option}"
-            ) from None
-        with lock:
+            yield
+        finally:
+            with lock, contextlib.suppress(OSError):
+                if [path.name for path in self.path.iterdir()] == [_LOCK]:  # the command failed before it began
+                    (self.path / _LOCK).unlink()
+                    for path in made:
+                        path.rmdir()
+
+    def _hold(self) -> BinaryIO:
+        """Take the lock; take it again if the command that held it has removed its file in the meantime."""
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                # Unbuffered, so that a full disk is an error here and not when the file is closed.
+                lock = (self.path / _LOCK).open("ab", buffering=0)
+            except OSError as error:
+                raise ModelError(
+                    f"{self.path}: cannot be written: {error.strerror}; choose another place with {self._option}"
+                ) from None
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                lock.close()
                 raise ModelError(
                     f"{self.path}: another command is training there, expected none; wait for it, or choose another"
                     f" place with {self._option}"
                 ) from None
             except OSError:
                 pass  # a file system without locks
-            yield
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(lock.fileno()), (self.path / _LOCK).stat()):
+                    return lock
+            lock.close()
 
     def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> bool:
         """Store the plan, or compare it with the one that is there; return whether trainings are continued.

@@ -149,7 +149,7 @@ def run_all(
     for result in done.values():
         on_result(result)
     waiting = [job for job in jobs if job.name not in done]
-    pool = Pool(resources, watcher, lambda job: directory / f"{job.name}.log", worker)
+    pool = Pool(resources, watcher, lambda job: directory / f"{job.name}.log", worker, option="--runs")
     with contextlib.closing(pool):
         for result in pool.results(waiting, should_stop):
             write_atomically(directory / f"{result.name}.json", json.dumps(result.to_json()).encode() + b"\n")
@@ -187,6 +187,7 @@ class Pool:
     Args:
         log_of: returns the file for whatever a training prints.
         worker: the command of a process that trains.
+        option: the option that says where the models are, for messages.
     """
 
     def __init__(
@@ -195,8 +196,11 @@ class Pool:
         watcher: Watcher,
         log_of: Callable[[Job], Path],
         worker: Sequence[str] = WORKER,
+        *,
+        option: str = "--model",
     ) -> None:
         self._resources, self._watcher, self._log_of, self._worker = resources, watcher, log_of, worker
+        self._option = option
         self._running: dict[str, _Process] = {}
         self._heard: queue.Queue[tuple[str, Message | None]] = queue.Queue()
         self._need = resources.memory
@@ -247,7 +251,9 @@ class Pool:
         self._watcher.hear(name, message)
         if isinstance(message, Failed):
             process.ended = True
-            self._error = self._error or TaggerError(f"{name}: {message.message}", detail=message.detail)
+            # A training knows only its own place, which is not what the user has named here.
+            text = message.message.replace("with --model", f"with {self._option}")
+            self._error = self._error or TaggerError(f"{name}: {text}", detail=message.detail)
         if isinstance(message, Ended):
             process.ended = True
             return None if message.result is None else JobResult.from_json(message.result)

@@ -51,3 +51,17 @@ def test_a_chart_does_not_replace_other_files() -> None:
         "no/x.svg: found no folder for it, expected one" in run_tagger("curve", "c.yaml", "-o", "no/x.svg").first_error
     )
     assert Path("mine.svg").read_text() == "<svg/>"
+
+
+def test_apply_does_not_promise_to_load_tensorflow() -> None:
+    found = run_tagger("suspects", "c.yaml", "--apply", "none.tsv", "-o", "new")
+    assert found.exit_code == 1
+    assert "none.tsv: cannot be read" in found.errors
+    assert "TensorFlow" not in found.errors
+
+
+@pytest.mark.parametrize("command", [["crossval"], ["suspects", "-o", "t.tsv"], ["curve"]])
+def test_logs_that_are_not_written_are_said(command: list[str]) -> None:
+    # The empty name of the directory ends the command before the training.
+    found = run_tagger(*command, "c.yaml", "--set", "training.log=[tensorboard]", "--runs", "")
+    assert "warning: training.log: found tensorboard, which only tagger train writes" in found.errors

@@ -54,7 +54,8 @@ def test_a_tag_that_does_not_fit_is_an_error_at_its_document() -> None:
 def test_a_question_mark_is_not_said_to_be_a_matter_of_a_setting_that_documents_do_not_have() -> None:
     for drafts in ([draft("B-A", "?", "O")] * 9, [draft("B-A", "I-A", "O")] * 1000 + [draft("?", "O", "O")]):
         with pytest.raises(
-            DataError, match=r"a\.jsonl:7: found the tag '\?', which does not fit the scheme IOB2; expected a tag for each"
+            DataError,
+            match=r"a\.jsonl:7: found the tag '\?', which does not fit the scheme IOB2; expected a tag for each",
         ):
             list(read_tags(drafts, ReadOptions()))
 

@@ -1,7 +1,7 @@
 """A process that stands in for `tagger.runs.worker`: it takes the job and behaves as the name of the job says.
 
-`quick` and every other name: sends a result. `fails`: sends an error. `dies`: ends without a result. `waits`: goes on
-until its standard input ends. Every job leaves a model whose manifest is its name.
+`quick` and every other name: sends a result. `fails`: sends an error. `full`: sends that of a full disk. `dies`: ends
+without a result. `waits`: goes on until its standard input ends. Every job leaves a model whose manifest is its name.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ send(Started(3, 0, None))
 send(Steps(0.5, 10))
 if job.name.startswith("fails"):
     send(Failed("data.train: found nothing", ["look there"]))
+    sys.exit()
+if job.name.startswith("full"):
+    send(Failed(f"{job.model_dir}: cannot be written; choose another place with --model", []))
     sys.exit()
 if job.name.startswith("dies"):
     sys.stderr.write("killed by hand\n")

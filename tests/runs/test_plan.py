@@ -178,3 +178,17 @@ def test_continued_trainings_keep_their_threads(config: Config, given: int | Non
     config = config.model_copy(update={"training": config.training.model_copy(update={"threads": given})})
     again = directory.begin_with(plan(config), Resources(4, given or 1, 0), config, resume=True, force=False)
     assert again == Resources(4, expected, 0)
+
+
+def test_a_command_that_fails_leaves_no_directory_behind(config: Config) -> None:
+    Path("there").mkdir()
+    for path in (Path("new/deep"), Path("there"), Path("there/new")):
+        with pytest.raises(ConfigError), RunsDirectory(path).lock():
+            assert (path / "lock").exists()
+            raise ConfigError("wrong")
+    assert not Path("new").exists()
+    assert list(Path("there").iterdir()) == []  # it was there before
+    with pytest.raises(ConfigError), RunsDirectory(Path("out")).lock():
+        RunsDirectory(Path("out")).begin(plan(config), resume=False, force=False)
+        raise ConfigError("wrong")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["lock", "plan.json"]

@@ -215,3 +215,8 @@ def test_a_key_that_is_not_set_stays_so_on_the_way_to_a_process(jobs) -> None:
     (again,) = [Job.from_line(Job("b", own).to_line()).config]
     assert again.model.embedding_dim == 7
     assert "embedding_dim" in again.model.model_fields_set
+
+
+def test_an_error_about_the_place_names_the_option_that_was_used(jobs, tmp_path: Path) -> None:
+    with pytest.raises(TaggerError, match=r"full: cannot be written; choose another place with --runs$"):
+        run_all(jobs("full"), tmp_path, TWO, Heard(), worker=WORKER)

@@ -366,6 +366,6 @@ def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseM
     expected = {
         "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
         "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
-        "string_too_short": "some text",
+        "list_type": "a list, as in [a, b]", "string_too_short": "some text",
     }.get(kind)  # fmt: skip
     return f"found {found}, expected {expected or problem['msg']}"

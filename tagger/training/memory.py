@@ -24,13 +24,16 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
         available: the bytes of memory that are free, or None if that is unknown.
 
     Raises:
-        ConfigError: the batch does not fit; the message names the longest sentence and a length that would fit.
+        ConfigError: the batch does not fit; the message names the longest sentence and a length that would fit, or what
+            else takes the memory.
     """
     if available is None:
         return
     sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
     n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
-    fixed = _FLOAT * n_numbers * spec.embedding_dim
+    teacher = None if prepared.targets is None else prepared.targets.teacher
+    taught = 0 if teacher is None else teacher.nbytes  # the copy that the loss makes
+    fixed = _FLOAT * n_numbers * spec.embedding_dim + taught
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
     batch_size = prepared.schedule.batch_size
@@ -39,6 +42,12 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
         return
+    if teacher is not None and fixed - taught + per_step <= available < fixed + per_step:
+        raise ConfigError(
+            f"data.annotated: what the old model says about {len(teacher)} tokens and the network need"
+            f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; train on"
+            " fewer sentences, or name the types that the training file annotates"
+        )
     if fixed + per_step > available:
         raise ConfigError(
             f"model.embedding_dim: {sizes.n_tokens} token ids of {spec.embedding_dim} numbers and the network need"

@@ -90,7 +90,8 @@ def load_old_model(init: InitFrom, model_dir: Path, expected: str | None = None)
         except ModelError as error:
             problem = problem or error
     if problem is not None and not found:
-        raise ModelError(f"{OPTION}: {problem.message}", detail=problem.detail)
+        message = problem.message.replace("with --model", f"with {OPTION}")  # models are loaded for other commands too
+        raise ModelError(f"{OPTION}: {message}", detail=problem.detail)
     return next((old for old in found if old.checksum == expected), found[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from tagger.network.devices import Device  # noqa: E402
 from tagger.prediction.onnx_session import load_predictor  # noqa: E402
 from tagger.runs.seeds import train_seeds  # noqa: E402
 from tagger.training.history import Outcome  # noqa: E402
+from tagger.training.memory import check_memory  # noqa: E402
 from tagger.training.old_model import InitFrom, OldModel, load_old_model, with_settings_of  # noqa: E402
 from tagger.training.preparation import Prepared, prepare  # noqa: E402
 from tagger.training.run import initial_network  # noqa: E402
@@ -202,6 +204,21 @@ def test_tokens_that_are_outside_have_the_old_model_as_teacher(configured) -> No
     assert prepared.not_scored == {"PER"}
 
 
+def test_the_word_of_the_teacher_counts_as_memory(configured) -> None:
+    config = configured()
+    prepared, _ = prepared_of(config)
+    assert prepared.targets is not None
+    assert prepared.targets.teacher is not None
+    n_tags = prepared.targets.teacher.shape[1]
+    large = np.broadcast_to(np.float32(0), (1 << 28, n_tags))  # takes no memory here
+    taught = dataclasses.replace(prepared, targets=dataclasses.replace(prepared.targets, teacher=large))
+    available = (1 << 28) * n_tags * 4
+    check_memory(config.training, prepared, available)
+    with pytest.raises(ConfigError, match=r"^data\.annotated: what the old model says about 268435456 tokens and"):
+        check_memory(config.training, taught, available)
+    check_memory(config.training, taught, 2 * available)
+
+
 @pytest.mark.parametrize(("setting", "taught"), [("all", False), ("[PER]", False), ("auto", True)])
 def test_a_setting_says_which_types_are_annotated(configured, setting: str, taught: bool) -> None:
     prepared, _ = prepared_of(configured(f"data.annotated={setting}"))
@@ -331,6 +348,10 @@ def test_pretrained_vectors_are_for_new_tokens_only(configured) -> None:
 
 def test_the_commands_say_what_they_begin_with_and_what_is_missing(configured) -> None:
     configured()
+    error = run_tagger("train", "new.yaml", "--init-from", "nothing").first_error
+    assert error.endswith(
+        "nothing: no such model directory; train one with tagger train, or name another with --init-from"
+    )
     result = run_tagger("train", "new.yaml", "--init-from", "old", "--replay", "old.conll")
     assert result.exit_code == 0, result.errors
     assert "beginning with the weights of old; as in it: model.embedding_dim 4" in result.errors

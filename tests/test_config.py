@@ -46,7 +46,7 @@ def write(tmp_path: Path):
         (MINIMAL + "model:\n  units: 0\n", ":4: model.units: found 0, expected at least 1"),
         (MINIMAL + "model:\n  dropout: 1\n", ":4: model.dropout: found 1, expected less than 1.0"),
         (MINIMAL + "model:\n  merge: concatt\n", ":4: model.merge: found text ('concatt'), expected 'concat', 'sum', 'mul' or 'ave'; did you mean concat?"),
-        (MINIMAL + "training: {freeze: embedding}\n", ":3: training.freeze: found text ('embedding'), expected a list, as in"),
+        (MINIMAL + "training: {freeze: embedding}\n", ":3: training.freeze: found text ('embedding'), expected a list, as in [a, b]"),
         (MINIMAL + "model: 3\n", ":3: model: found 3, expected a mapping of keys"),
         (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found .inf, expected a finite number; choose one"),
         (MINIMAL + "  columns: {token: -2, tag: 1}\n", ":3: data.columns: columns.token: found -2, expected 0 or more; only tag may be counted from the end"),

@@ -111,9 +111,10 @@ def next_(
             raise DataError(
                 "found no sentence, expected at least one; check the file, and --from", path=shown_name(file)
             )
-        pool.write(chosen, targets, with_tags=not without_tags)
+        # The rest comes first, because the reader of a pipe that gets the chosen sentences may go away.
         if targets.rest is not None and rest is not None:
             pool.write_rest(chosen, targets.rest, _rest_format(source, rest))
+        pool.write(chosen, targets, with_tags=not without_tags)
     for text in _summary(selection, chosen, n_chosen, shown_name(file)):
         console.say(text)
     if as_json:
@@ -187,11 +188,11 @@ def _check_model(predictor: Predictor, written: Format) -> None:
 
 @contextlib.contextmanager
 def _readable_twice(file: str, *, is_wanted: bool) -> Iterator[Path]:
-    """Give the path of the input; standard input is stored if it is to be read twice."""
-    from tagger.formats.standard_input import stored_standard_input
+    """Give the path of the input; standard input and pipes are stored if they are to be read twice."""
+    from tagger.formats.standard_input import stored
 
-    if file == "-" and is_wanted:
-        with stored_standard_input() as path:
+    if is_wanted and (file == "-" or not (Path(file).is_file() or Path(file).is_dir())):
+        with stored(file) as path:
             yield path
     else:
         yield Path(file)
@@ -240,9 +241,9 @@ class _Documents:
 
         source = self._source
         assert source.format_ is not None  # noqa: S101 (the caller's choice)
-        is_stored = source.path == "-" and str(self._path) != "-"
+        is_stored = str(self._path) != str(Path(source.path))
         return (
-            read_stored(self._path, source.format_, source.options)
+            read_stored(self._path, source.path, source.format_, source.options)
             if is_stored
             else source.format_.read(self._path, source.options)
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -23,10 +25,11 @@ def check_target(source: str, target: str, read: Format, written: Format, *, for
     if not target or "\0" in target:
         raise DataError(f"{target!r}: found no name, expected the file or folder to write; choose one")
     path = Path(target).resolve()  # a link stays a link: what it leads to is written
-    origin = None if source == "-" else Path(source).resolve()
-    if origin is not None and _is_part_of(path, origin, read):
+    if _is_standard_input(path) if source == "-" else _is_part_of(path, Path(source).resolve(), read):
         raise DataError(f"{target}: is what is read, expected another name; the original is never replaced")
     if not path.exists():
+        if not written.folder and not path.parent.is_dir():  # said now, not after everything has been read
+            raise _not_written(path, os.strerror(errno.ENOTDIR if path.parent.exists() else errno.ENOENT))
         return path
     is_right = path.is_dir() if written.folder else path.is_file()
     if not is_right:
@@ -37,6 +40,14 @@ def check_target(source: str, target: str, read: Format, written: Format, *, for
     if not force and not (written.folder and not any(path.iterdir())):
         raise DataError(f"{target}: already exists, expected a new name; choose another, or replace it with --force")
     return path
+
+
+def _is_standard_input(path: Path) -> bool:
+    """Return whether a file is the one that standard input was redirected from."""
+    try:
+        return path.is_file() and os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError, AttributeError):  # closed, or without a descriptor
+        return False
 
 
 def _is_part_of(path: Path, origin: Path, read: Format) -> bool:
@@ -74,7 +85,11 @@ def write_documents(documents: Iterable[Document], path: Path, written: Format, 
         elif (write := written.write) is not None:
             _write_beside(path, written, lambda fresh: write(documents, fresh, options))
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
+        raise _not_written(path, error.strerror) from None
+
+
+def _not_written(path: Path, why: str | None) -> DataError:
+    return DataError(f"{path}: cannot be written: {why}; choose another place")
 
 
 def _write_beside(path: Path, written: Format, write: Callable[[Path], None]) -> None:

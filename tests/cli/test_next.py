@@ -6,7 +6,9 @@ import collections
 import gzip
 import io
 import json
+import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,36 @@ def test_raw_text_from_standard_input(tmp_path: Path) -> None:
     assert rest.read_bytes() == text.replace(missing, b"")
 
 
+def write_twice(pipe: Path) -> None:
+    """Write the pool; whoever opens the pipe again finds its end at once."""
+    pipe.write_bytes(POOL.encode())
+    pipe.write_bytes(b"")
+
+
+def test_a_pipe_is_read_twice_too(pool: Path, tmp_path: Path) -> None:
+    expected = tmp_path / "1.conll", tmp_path / "1.rest"
+    run(pool, "-n", "1", "-o", expected[0], "--rest", expected[1])
+    for name, options in (("pipe", ()), ("pipe.jsonl", ("--from", "conll"))):
+        os.mkfifo(tmp_path / name)
+        threading.Thread(target=write_twice, args=(tmp_path / name,), daemon=True).start()
+        out, rest = tmp_path / f"out-{name}.conll", tmp_path / f"rest-{name}.conll"
+        result = run(tmp_path / name, "-n", "1", "-o", out, "--rest", rest, *options)
+        assert f"{name}:7: " in result.errors
+        assert (out.read_bytes(), rest.read_bytes()) == (expected[0].read_bytes(), expected[1].read_bytes())
+
+
+def test_the_rest_is_written_even_if_nobody_reads_the_chosen_sentences(
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(data: bytes) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("tagger.cli.console.write", gone)
+    with stub_model(stub_manifest(LAYOUT)):
+        run_tagger("next", pool, "-n", "1", "--rest", tmp_path / "rest.conll")
+    assert (tmp_path / "rest.conll").read_bytes().startswith(b"# about the EU")
+
+
 def test_plain_tags_are_doubted_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "pool.conll"
     path.write_text("a\nb\n\nBlackburn\nBlackburn\n\n")
@@ -163,6 +195,11 @@ def test_plain_tags_are_doubted_one_by_one(tmp_path: Path) -> None:
         (b"a\n", ("--rest", "pool.conll", "--force"), "is what is read"),
         (b"a\n", ("--json",), "--json: found no -o OUT"),
         (b"a\n", ("--format", "brat"), "brat, which cannot go to a pipe"),
+        (
+            b"a\n",
+            ("-o", "out.conll", "--rest", "no/rest.conll"),
+            "no/rest.conll: cannot be written: No such file",
+        ),
         (b"a\n", ("--format", "bart"), "--format: found 'bart'"),
         (b"a\n", ("--format", "parquet"), "--format: found parquet, which"),
     ],

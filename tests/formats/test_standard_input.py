@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from helpers import run_tagger
 
+from tagger.errors import DataError
+from tagger.formats.conll import FORMAT as CONLL_FORMAT
 from tagger.formats.json_text import read_values
+from tagger.formats.output import check_target
 
 CONLL = "Anna\tB-PER\nBerg\tI-PER\n\nin\tO\nBonn\tB-LOC\n\n"
 
@@ -52,3 +55,18 @@ def test_a_json_document_in_a_pipe_does_not_wait_for_the_next_one() -> None:
     assert [value for value, _ in values] == [{"b": 2}]
     timer.join()
     os.close(readable)
+
+
+def test_the_file_that_standard_input_comes_from_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, link, other = tmp_path / "a.conll", tmp_path / "link.conll", tmp_path / "b.conll"
+    source.write_text(CONLL)
+    link.symlink_to(source)
+    other.write_text(CONLL)
+    with source.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        for path in (source, link):
+            with pytest.raises(DataError, match=r"is what is read, expected another name; the original is never"):
+                check_target("-", str(path), CONLL_FORMAT, CONLL_FORMAT, force=True)
+        assert check_target("-", str(other), CONLL_FORMAT, CONLL_FORMAT, force=True) == other

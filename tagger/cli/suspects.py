@@ -140,7 +140,7 @@ def _to_json(found: OutOfFold, ranking: list[Suspect]) -> dict[str, Any]:
 def _apply(config: Config, table: Path, target: Path, *, as_json: bool) -> None:
     from tagger.corpus.lines import files_of
     from tagger.runs.corrections import corrections_of, write_corrected
-    from tagger.training.corpora import load_corpora
+    from tagger.training.corpora import load_training_data
 
     rules = config.data.labels
     if rules.keep is not None or rules.map:
@@ -148,8 +148,7 @@ def _apply(config: Config, table: Path, target: Path, *, as_json: bool) -> None:
             "data.labels: found labels to keep or to map, expected none: the files have other labels than those that"
             " were learned; correct the files by hand, or find the suspects without data.labels"
         )
-    everything = config.data.model_copy(update={"dev": None, "test": None})
-    found = load_corpora(everything, config.training.seed, lambda text: None, models.warn)
+    found = load_training_data(config.data, config.training.seed, lambda text: None, models.warn)
     corrections = corrections_of(table, found)
     copies = write_corrected(corrections, files_of(config.data.train), found.layout, target)
     if as_json:

@@ -23,7 +23,7 @@ from tagger.runs.job import Job, JobResult
 from tagger.runs.plan import RunsDirectory, plan_of
 from tagger.runs.resources import share_out
 from tagger.runs.runner import Watcher, run_all
-from tagger.training.corpora import Corpora, Tell, load_corpora
+from tagger.training.corpora import Corpora, Tell, load_training_data
 from tagger.training.rows import Rows
 from tagger.wording import counted
 
@@ -185,8 +185,7 @@ def out_of_fold(
     if settings.k < 2:
         raise ConfigError(f"-k: found {settings.k}, expected at least 2 folds")
     # The fold of a sentence is never a part of its training, so dev may be drawn from the rest of the training data.
-    everything = config.data.model_copy(update={"dev": None, "test": None})
-    found = load_corpora(everything, config.training.seed, _without_dev(note), warn)
+    found = load_training_data(config.data, config.training.seed, note, warn)
     if of_spans and found.notation.scheme == NO_SCHEME:
         raise ConfigError(
             f"{found.train.path}: found plain tags, expected tags of spans, which suspects are; set data.scheme if they"
@@ -203,10 +202,6 @@ def out_of_fold(
     if len(results) < len(jobs):
         return None
     return _tag_folds(found, folds, jobs, results)
-
-
-def _without_dev(note: Tell) -> Tell:
-    return lambda text: None if text.startswith("dev: none") else note(text)
 
 
 def fold_name(fold: int) -> str:

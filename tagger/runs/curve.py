@@ -18,7 +18,7 @@ from tagger.runs.job import Job, JobResult
 from tagger.runs.plan import RunsDirectory, plan_of
 from tagger.runs.resources import share_out
 from tagger.runs.runner import Watcher, run_all
-from tagger.training.corpora import Tell, load_corpora
+from tagger.training.corpora import Tell, load_training_data
 from tagger.training.rows import Rows
 from tagger.wording import counted
 
@@ -158,8 +158,7 @@ def _jobs(
     config: Config, settings: CurveSettings, shares: Sequence[int], note: Tell, warn: Tell
 ) -> tuple[list[Job], dict[str, int]]:
     """Return the trainings, the largest first, because they take longest, and the number of sentences of each."""
-    everything = config.data.model_copy(update={"dev": None, "test": None})
-    corpus = load_corpora(everything, config.training.seed, note, warn).train
+    corpus = load_training_data(config.data, config.training.seed, note, warn).train
     pool, dev = _with_dev(corpus, config)
     sizes = {share: round(len(pool) * share / 100) for share in shares}
     if len(set(sizes.values())) < len(sizes):

@@ -98,6 +98,16 @@ def load_corpora(
         return dataclasses.replace(found, train=_named(found.train, readers), dev=dev, replay=replay)
 
 
+def load_training_data(data: DataConfig, seed: int, note: Tell, warn: Tell) -> Corpora:
+    """Read the training set alone, without holding out a dev set; trainings that follow have their own."""
+
+    def without_dev(text: str) -> None:
+        if not text.startswith("dev: none"):
+            note(text)
+
+    return load_corpora(data.model_copy(update={"dev": None, "test": None}), seed, without_dev, warn)
+
+
 def _named(corpus: Corpus, readers: Readers) -> Corpus:
     """Return a corpus that names the files of the user, whose converted copies are about to be removed."""
     for sentence in corpus.sentences:

@@ -49,6 +49,13 @@ def test_shares_contain_each_other_and_all_have_the_same_dev(config: Config) -> 
     assert rows["share-020-seed-5"].train != rows["share-020-seed-6"].train
 
 
+def test_what_is_said_about_reading_is_about_the_training_data(config: Config) -> None:
+    notes = list[str]()
+    _jobs(config, CurveSettings(directory=Path("out")), [50, 100], notes.append, silent)
+    assert any(text.startswith("train: 200 sentences") for text in notes)
+    assert not any("dev: none" in text for text in notes)  # each training has a dev set
+
+
 def test_a_dev_file_stays_as_it_is(config: Config) -> None:
     Path("dev").write_text("a B-X\n")
     jobs, _ = jobs_of(load_config("c.yaml", ["data.dev=dev"]))

@@ -120,7 +120,7 @@ def train(
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
-    config_file, config = given_config(files, settings, note)
+    config_file, config = given_config(files, settings, note, begins=init_from is None)
     from tagger.config import with_model_dir
 
     if model_dir is not None:

@@ -55,13 +55,14 @@ class Proposal:
         return [path for files in files_in(self.config.data) for path in files_of(files)]
 
 
-def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell) -> Proposal:
+def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell, *, with_recipe: bool = True) -> Proposal:
     """Read files as a training does, and return the config that fits them.
 
     Args:
         roles: the training files, and dev and test files.
         settings: `--set key.path=value` settings, which the config has, too.
         note, warn: called with each finding.
+        with_recipe: whether to choose a decoder and vectors, too; a model to begin with has its own.
 
     Raises:
         TaggerError: the files cannot be read, or look misread; the error says how to decide.
@@ -74,7 +75,7 @@ def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell) -> Pr
     found = _read(values, place, reasons, note, warn)
     if not found.converted:
         _add_layout(values["data"], found, reasons)
-    advice, hints = recipe(found.train, values)
+    advice, hints = recipe(found.train, values) if with_recipe else ([], [])
     for one in advice:
         values.setdefault(one.section, {})[one.key] = one.value
         reasons[f"{one.section}.{one.key}"] = [one.reason]

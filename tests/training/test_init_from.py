@@ -360,3 +360,18 @@ def test_the_commands_say_what_they_begin_with_and_what_is_missing(configured) -
     assert run_tagger("train", "new.yaml", "--init-from", "no").first_error.startswith("error: --init-from: no: ")
     result = run_tagger("train", "new.yaml", "--init-from", "old", "--model", "old", "--no-keep-previous")
     assert result.first_error.startswith("error: --no-keep-previous: found it with --init-from old")
+
+
+def test_without_a_config_the_decoder_is_that_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "Ann S-PER\nsaw O\nthe O\nsea O\n\nBob S-PER\nran O\nand O\nsang O\n\n" * 10
+    Path("names.conll").write_text(text)
+    files = ["names.conll", "--set", "data.trust=true", "--set", "data.dev=null", "--set", "training.epochs=1"]
+    small = [
+        part for key in ("units=4", "embedding_dim=4", "decoder=constrained") for part in ("--set", f"model.{key}")
+    ]
+    first = run_tagger("train", *files, *small, "--model", "first")
+    assert first.exit_code == 0, first.errors
+    second = run_tagger("train", *files, "--model", "second", "--init-from", "first")
+    assert second.exit_code == 0, second.errors
+    assert load_model(Path("second"), read_weights).manifest.network.decoder == "constrained"

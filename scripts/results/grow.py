@@ -59,8 +59,8 @@ def annotated(sentences: Iterable[str], corpus: str, kept: str) -> str:
 
 def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> dict[str, Any]:
     sentences, held = sentences_of(corpus.split("/")[0])
-    # One sentence of NerKor has a tag without a type.
-    sentences = [one for one in sentences[:: EVERY[corpus]] if not re.search(r"\sB-$", one, re.MULTILINE)]
+    # One sentence of NerKor has the tag V.
+    sentences = [one for one in sentences[:: EVERY[corpus]] if not re.search(r"\sV$", one, re.MULTILINE)]
     dev, scored = held[:DEV], held[DEV:]
     kept = {"old": "old", "everything": "all", "half": "all"}.get(row, "new")
     folder = work / f"{corpus.replace('/', '-')}-{seed}"

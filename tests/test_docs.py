@@ -235,13 +235,13 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
     first = next(shlex.split(command)[1:] for command in commands() if "grow.py" in command)
     runs = Path("docs/grow.jsonl")
     committed = runs.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in committed if '"corpus": "nerkor", "seed": 1, "row": "grown"' not in line]
+    kept = [line for line in committed if '"corpus": "nerkor/5", "seed": 1, "row": "grown"' not in line]
     assert len(kept) == len(committed) - 1
     runs.write_text("".join(kept), "utf-8")
     quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
     for _ in range(2):  # the second time, the run is there
         done = subprocess.run(
-            [sys.executable, *first, *quick, "--rows", "nerkor seed 1 grown"],
+            [sys.executable, *first, *quick, "--rows", "nerkor/5 seed 1 grown"],
             capture_output=True,
             text=True,
             check=False,
@@ -249,7 +249,7 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
         assert done.returncode == 0, done.stderr
         assert len(runs.read_text("utf-8").splitlines()) == len(committed)
     run = json.loads(runs.read_text("utf-8").splitlines()[-1])
-    assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor", "grown", 5048)
+    assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor/5", "grown", 5048)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ EVERY = {"conll2000": 1, "nerkor": 1, "nerkor/5": 5}  # the training set is ever
 NEW = {"conll2000": ("VP", "ADVP"), "nerkor": ("ORG",), "nerkor/5": ("ORG",)}
 ROWS = ("old", "everything", "half", "grown", "replayed", "as outside")
 SEEDS = (1, 2, 3)
-SETTINGS = ["model.units=100", "model.layers=1", "training.epochs=10", "training.patience=null"]
+SETTINGS = ["model.units=100", "model.layers=1", "training.patience=null"]
+EPOCHS = {"conll2000": 10, "nerkor": 5, "nerkor/5": 10}
 
 
 def annotated(sentences: Iterable[str], corpus: str, kept: str) -> str:
@@ -72,7 +73,7 @@ def one_run(corpus: str, row: str, seed: int, work: Path, more: list[str]) -> di
         (folder / name).write_text(text, "utf-8")
     (folder / "c.yaml").write_text("data: {train: train, dev: dev, columns: {token: 0, tag: 1}, trust: true}\n")
     model = folder / row.replace(" ", "-")
-    settings = [*SETTINGS, f"training.seed={seed}", *more]
+    settings = [*SETTINGS, f"training.epochs={EPOCHS[corpus]}", f"training.seed={seed}", *more]
     options = []
     if kept == "new":
         options += ["--init-from", str(folder / "old")]

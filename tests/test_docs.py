@@ -253,7 +253,8 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
 
 
 @pytest.mark.parametrize(
-    "script", ["ablate.py", "small_data.py", "partial_labels.py", "active_learning.py", "suspects.py", "grow.py"]
+    "script",
+    ["ablate.py", "small_data.py", "partial_labels.py", "active_learning.py", "curves.py", "suspects.py", "grow.py"],
 )
 def test_the_results_tables_match_the_runs(script: str) -> None:
     done = subprocess.run(

@@ -18,6 +18,8 @@ from tagger.corpus.schemes import (
     NO_SCHEME,
     SCHEME_NAMES,
     SCHEMES,
+    UNKNOWN,
+    Converter,
     Span,
     convert,
     is_legal,
@@ -290,3 +292,17 @@ def test_plain_tags_have_no_illegal_transitions() -> None:
 )
 def test_a_canonical_tag_is_split_at_its_first_hyphen(tag: str, parts: tuple[str, str]) -> None:
     assert split_tag(tag) == parts
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*(f"{p}-{t}" for p in "BIESLU" for t in ("X", "Y")), "O", UNKNOWN]), max_size=9),
+        max_size=5,
+    ),
+    st.sampled_from(list(SCHEMES)),
+    st.sampled_from(list(SCHEMES)),
+)
+def test_a_converter_converts_any_tags_as_convert_does(rows: list[list[str]], source: str, target: str) -> None:
+    converter = Converter(source, target)
+    for tags in rows * 2:
+        assert converter.convert(tags) == convert(tags, source, target)

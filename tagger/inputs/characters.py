@@ -37,7 +37,7 @@ def casing_of(token: str) -> Casing:
     >>> [casing_of(token).name for token in ("1996", "says", "EU", "German", "1990s", "F16ab", "%", "")]
     ['NUMERIC', 'LOWER', 'UPPER', 'INITIAL_UPPER', 'MAINLY_NUMERIC', 'CONTAINS_DIGIT', 'OTHER', 'OTHER']
     """
-    n_digits = sum(map(str.isdigit, token))
+    n_digits = 0 if token.isalpha() else sum(map(str.isdigit, token))
     if n_digits:
         if n_digits == len(token):
             return Casing.NUMERIC
@@ -156,12 +156,15 @@ def encode_forms(tokens: Sequence[str], vocabulary: CharacterVocabulary | None) 
     if vocabulary is None:
         ones = np.ones(len(casing), np.int32)
         return WordForms(casing, ones * UNK_ID, ones)
-    read = [_ends(token) for token in tokens]
+    read = ["", *map(_ends, tokens)] if max(map(len, tokens), default=0) > MAX_CHARACTERS else ["", *tokens]
+    lengths = np.fromiter(map(len, read), np.int32, len(read))
     # Padding and an empty token are one unknown character each, so that every form has at least one.
-    lengths = np.array([1, *(len(text) or 1 for text in read)], np.int32)
-    characters = vocabulary.encode("".join(["\0", *(text or "\0" for text in read)]))
-    empty = np.cumsum(lengths)[[i for i, text in enumerate(["", *read]) if not text]] - 1
-    characters[empty] = UNK_ID
+    empty = np.flatnonzero(lengths == 0)
+    for row in empty.tolist():
+        read[row] = "\0"
+    lengths[empty] = 1
+    characters = vocabulary.encode("".join(read))
+    characters[np.cumsum(lengths)[empty] - 1] = UNK_ID
     return WordForms(casing, characters, lengths)
 
 

@@ -79,12 +79,12 @@ class Encoder:
         """Encode sentences all at once, which is faster than one by one; a sentence may be empty."""
         columns = [list(itertools.chain.from_iterable(parts)) for parts in zip(*sentences, strict=True)]
         tokens, *features = columns or [[]] * (1 + len(self.features))
-        token_ids = self.tokens.encode(tokens)
         ends = list(itertools.accumulate(len(parts[0]) for parts in sentences))
         forms: WordForms | None = None
-        rows = token_ids
-        if self.characters is not None or self.casing or self.features:
-            form_rows, forms = self._encode_forms(tokens)
+        if self.characters is None and not self.casing and not self.features:
+            rows = self.tokens.encode(tokens)
+        else:
+            token_ids, form_rows, forms = self._encode_forms(tokens)
             feature_ids = [
                 vocabulary.encode(values) + np.int32(offset)
                 for vocabulary, values, offset in zip(self.features, features, self.feature_offsets, strict=False)
@@ -92,8 +92,11 @@ class Encoder:
             rows = np.stack([token_ids, form_rows, *feature_ids], axis=1)
         return Encoded([rows[end - len(parts[0]) : end] for parts, end in zip(sentences, ends, strict=True)], forms)
 
-    def _encode_forms(self, tokens: list[str]) -> tuple[Ids, WordForms | None]:
+    def _encode_forms(self, tokens: list[str]) -> tuple[Ids, Ids, WordForms | None]:
+        """Return the id and the form of each token, and the distinct forms; each distinct token is looked up once."""
+        rows = {token: row for row, token in enumerate(dict.fromkeys(tokens))}
+        of_tokens = np.fromiter(map(rows.__getitem__, tokens), np.int32, len(tokens))
+        ids = self.tokens.encode(rows)[of_tokens]
         if self.characters is None and not self.casing:
-            return np.zeros(len(tokens), np.int32), None
-        rows = {token: row for row, token in enumerate(dict.fromkeys(tokens), start=1)}
-        return np.array([rows[token] for token in tokens], np.int32), encode_forms(list(rows), self.characters)
+            return ids, np.zeros(len(tokens), np.int32), None
+        return ids, of_tokens + np.int32(1), encode_forms(list(rows), self.characters)

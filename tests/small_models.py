@@ -12,9 +12,9 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.corpus.transitions import Transitions
-from tagger.inputs.characters import build_characters
-from tagger.inputs.encoder import Encoder, Sizes
-from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
+from tagger.inputs.characters import WordForms, build_characters
+from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder, Sizes
+from tagger.inputs.vocabulary import Ids, Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model, Weights, load_model, save_model
 from tagger.network.bilstm import Kernel
@@ -112,3 +112,22 @@ def random_sentences(n: int, *, longest: int = 40, seed: int = 0) -> list[list[s
 def in_tensorflow(directory: Path) -> Predictor:
     """Return a predictor that computes in TensorFlow."""
     return Predictor(load_model(directory, open_network_logits))
+
+
+def graph_inputs(padded: Ids, lengths: Ids, forms: WordForms | None) -> dict[str, Ids]:
+    """Return all inputs that a graph may have; docs/serving.md describes them.
+
+    Args:
+        padded: [B, T] token ids, or [B, T, 2 + F] encoded sentences, as `encoder.Encoded` describes them.
+        lengths: [B].
+        forms: the forms that occur in the sentences; None if the network reads none.
+    """
+    if padded.ndim == 2:
+        return {"token_ids": padded, "lengths": lengths}
+    feeds = {"token_ids": padded[..., TOKEN], "lengths": lengths, "feature_ids": padded[..., FIRST_FEATURE:]}
+    if forms is not None:
+        distinct, rows = np.unique(padded[..., FORM], return_inverse=True)
+        chosen = forms.select(distinct)
+        feeds["spelling_rows"] = rows.reshape(padded.shape[:2]).astype(np.int32)
+        feeds["casing"], feeds["characters"] = chosen.casing, chosen.padded()
+    return feeds

@@ -448,7 +448,7 @@ def test_documented_installation_can_be_resolved(what: str) -> None:
 def test_the_requirements_of_prediction_are_requirements_of_the_package() -> None:
     lines = (ROOT / "requirements/predict.txt").read_text("utf-8").splitlines()
     required = {line for line in lines if not line.startswith("#")}
-    assert "onnxruntime>=1.20" in required
+    assert "onnxruntime>=1.21" in required
     assert required <= set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"])
 
 

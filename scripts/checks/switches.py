@@ -142,8 +142,7 @@ def _logits() -> None:
 
     def compute(self: Any, sentences: Any, forms: Any = None) -> Any:
         padded, lengths = onnx_session.pad(sentences)
-        feeds = onnx_session.graph_inputs(padded, lengths, forms)
-        return self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
+        return self._session.run(["logits"], self._feeds(padded, lengths, forms))[0]
 
     onnx_session.OnnxSession.__call__ = compute  # type: ignore[method-assign]
 

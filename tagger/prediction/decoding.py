@@ -100,6 +100,18 @@ def are_legal(
     return legal
 
 
+def stacked(batches: Sequence[Logits]) -> Logits:
+    """Return the logits of batches [B, T, K] as those of one batch, with as many steps as the first, longest one."""
+    if len(batches) == 1:
+        return batches[0]
+    n_steps, n_tags = batches[0].shape[1:]
+    together, start = np.zeros((sum(map(len, batches)), n_steps, n_tags), np.float32), 0
+    for logits in batches:
+        together[start : start + len(logits), : logits.shape[1]] = logits
+        start += len(logits)
+    return together
+
+
 def decode(
     logits: Logits,
     lengths: npt.NDArray[np.int32],

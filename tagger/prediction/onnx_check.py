@@ -178,19 +178,19 @@ def _cut(value: object) -> str:
 # --- The wire format -------------------------------------------------------------------------------------------------
 
 
-def _message(view: Any, fields: Mapping[int, _Field], most: int = _MOST) -> _Message:
+def _message(view: Any, schema: Mapping[int, _Field], most: int = _MOST) -> _Message:
     """Return the values of each field, in order.
 
     Values of fixed length are refused, because no field that is expected here has one. Repeated numbers may be packed
     into one run of bytes.
     """
     found: dict[str, list[Any]] = {}
-    for i, (number, value) in enumerate(_fields(_bytes(view))):
+    for i, (number, value) in enumerate(fields(_bytes(view))):
         if i == most:
-            raise ValueError(f"found more than {most} fields, expected at most {most} of {_names(fields)}")
-        if number not in fields:
-            raise ValueError(f"found the field {number}, expected one of {_names(fields)}")
-        name, wire_type, is_repeated = fields[number]
+            raise ValueError(f"found more than {most} fields, expected at most {most} of {_names(schema)}")
+        if number not in schema:
+            raise ValueError(f"found the field {number}, expected one of {_names(schema)}")
+        name, wire_type, is_repeated = schema[number]
         if (wire_type == _BYTES) != isinstance(value, memoryview) and not (is_repeated and wire_type == _VARINT):
             raise ValueError(f"found the wire type of {name} to be {_BYTES - wire_type}, expected {wire_type}")
         if name in found and not is_repeated:
@@ -199,8 +199,8 @@ def _message(view: Any, fields: Mapping[int, _Field], most: int = _MOST) -> _Mes
     return found
 
 
-def _names(fields: Mapping[int, _Field]) -> str:
-    return ", ".join(field.name for field in fields.values())
+def _names(schema: Mapping[int, _Field]) -> str:
+    return ", ".join(field.name for field in schema.values())
 
 
 def _entries(message: _Message, name: str) -> dict[str, str]:
@@ -212,7 +212,8 @@ def _entries(message: _Message, name: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, Any]]:
+def fields(view: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield the fields of a message in order: the number of each, and its value, a number or the bytes of it."""
     at = 0
     while at < len(view):
         tag, at = _varint(view, at)

@@ -37,6 +37,13 @@ class Node(NamedTuple):
     attributes: Mapping[str, Any]
 
 
+class FormTable(NamedTuple):
+    """The name and the width of the table that holds the representation of each distinct form, [S, width]."""
+
+    name: str
+    width: int
+
+
 @dataclasses.dataclass
 class Structure:
     """Everything of a graph except the values of its weights.
@@ -47,6 +54,7 @@ class Structure:
         inputs: the names of the inputs with the names of their axes; all are int32.
         outputs: the names of the outputs with the names or lengths of their axes; all are float32.
         weights: the names of all other constants with their shapes; all except the embedding are float32.
+        form_table: the table of forms; None if the network reads none.
     """
 
     nodes: list[Node] = dataclasses.field(default_factory=list)
@@ -54,6 +62,7 @@ class Structure:
     inputs: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     outputs: dict[str, tuple[str | int, ...]] = dataclasses.field(default_factory=dict)
     weights: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    form_table: FormTable | None = None
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add an operator with one output and return the name of the output."""
@@ -106,10 +115,10 @@ def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> in
     parts = [graph.node("Cast", [words], name, to=FLOAT)]  # leaves float32 unchanged
     if spec.reads_forms:
         graph.inputs["spelling_rows"] = ("B", "T")
-        table, form_width = _form_table(graph, spec, sizes)  # computed once for each distinct form
+        graph.form_table = _form_table(graph, spec, sizes)  # computed once for each distinct form
         rows = graph.node("Transpose", ["spelling_rows"], "spelling_steps", perm=(1, 0))
-        parts.append(graph.node("Gather", [table, rows], "spelled"))
-        width += form_width
+        parts.append(graph.node("Gather", [graph.form_table.name, rows], "spelled"))
+        width += graph.form_table.width
     if sizes.n_features:
         graph.inputs["feature_ids"] = ("B", "T", "F")
         ids = graph.node("Transpose", ["feature_ids"], "feature_steps", perm=(1, 0, 2))
@@ -122,8 +131,8 @@ def _add_representation(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> in
     return int(width)
 
 
-def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> tuple[str, int]:
-    """Add the representation of each distinct form, [S, character_units and casing]; return its name and its width."""
+def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> FormTable:
+    """Add the representation of each distinct form, [S, character_units and casing]."""
     parts, width = [], 0
     if spec.characters != Characters.NONE:
         graph.inputs["characters"] = ("S", "C")
@@ -135,7 +144,8 @@ def _form_table(graph: Structure, spec: NetworkSpec, sizes: Sizes) -> tuple[str,
         shapes = graph.weight("casing.embedding", len(Casing), CASING_DIM)
         parts.append(graph.node("Gather", [shapes, "casing"], "casing_rows"))
         width += CASING_DIM
-    return parts[0] if len(parts) == 1 else graph.node("Concat", parts, "spellings", axis=1), width
+    name = parts[0] if len(parts) == 1 else graph.node("Concat", parts, "spellings", axis=1)
+    return FormTable(name, width)
 
 
 def _add_character_cnn(graph: Structure, spec: NetworkSpec, n_characters: int) -> tuple[str, int]:

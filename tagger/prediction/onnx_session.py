@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from tagger.architecture import CRF_OUTPUTS, NetworkSpec
@@ -25,20 +26,26 @@ from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_embedding_size, description, load_model
 from tagger.prediction.decoding import Logits
 from tagger.prediction.onnx_check import check_graph
-from tagger.prediction.onnx_graph import structure_of
+from tagger.prediction.onnx_graph import FormTable, structure_of
+from tagger.prediction.onnx_split import split_graph
 from tagger.prediction.predictor import Predictor
 from tagger.wording import counted
 
 _LARGEST_LOGIT = 1e30
 _ALWAYS_FITS = 1 << 27  # bytes; few batches of a usual network reach this number, so the check costs nothing
 _GPU_BATCH_TOKENS = 16384  # large, because a GPU computes each step for many sentences at once
+_FORM_BYTES = 1 << 22  # the memory of the forms that are computed at a time; more would not stay in a core's cache
+FormRows = npt.NDArray[np.float32]  # [S, width], what a network makes of S distinct forms
 
 
 class OnnxSession:
     """The loaded graph of a network; several threads may call it at the same time.
 
     Args:
-        path: the path of `model.onnx`; the embedding is a file beside it and is mapped into memory instead of read.
+        graph: the content of a graph that has been checked.
+        folder: the folder of its embedding, which is mapped into memory instead of read.
+        forms: the graph of the table of forms and the table itself, which `graph` then has as an input; None if the
+            network reads no forms.
         device: `cpu` or `gpu`.
         shown: the path that messages show.
 
@@ -47,7 +54,15 @@ class OnnxSession:
         DeviceError: `gpu` is requested and cannot be used.
     """
 
-    def __init__(self, path: str, *, device: str = "cpu", shown: Path | str = GRAPH) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        folder: str,
+        *,
+        forms: tuple[bytes, FormTable] | None = None,
+        device: str = "cpu",
+        shown: Path | str = GRAPH,
+    ) -> None:
         self._shown = shown
         self.transitions: Transitions | None = None  # the transition weights of a CRF
         # The approximate memory that each token of a batch takes, and each character of each distinct token.
@@ -55,19 +70,14 @@ class OnnxSession:
         self.available_memory = (
             available_memory  # returns how many bytes of memory are free, or None if that is unknown
         )
-        options = onnxruntime.SessionOptions()
-        # One core per batch and several batches at a time are up to twice as fast as one batch on all cores.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors need not be logged, because they are raised
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
-        except DeviceError:
-            raise
-        except Exception as error:  # ONNX Runtime's own exceptions have no common base class
-            raise_if_out_of_memory(error)
-            version = onnxruntime.__version__
-            raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
+        providers = _providers(device)
+        self._session = _open(graph, folder, providers)
         self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
+        self._forms: onnxruntime.InferenceSession | None = None
+        if forms is not None:
+            content, self._table = forms
+            self._forms = _open(content, folder, ["CPUExecutionProvider"])
+            self._form_inputs = [graph_input.name for graph_input in self._forms.get_inputs()]
         if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(
                 "--device gpu: ONNX Runtime cannot use the GPU, because its CUDA provider does not load; check with"
@@ -94,10 +104,10 @@ class OnnxSession:
     def read_transitions(self, encoder: Encoder) -> Transitions:
         """Read the transition weights that a CRF has learned; the graph outputs them for every input."""
         (sentence,), forms = encoder.encode([[["x"]] * (1 + len(encoder.features))])
-        feeds = graph_inputs(*pad([sentence]), forms)
+        feeds = self._feeds(*pad([sentence]), self.represent(forms))
         try:
-            arrays = self._session.run(CRF_OUTPUTS, {name: feeds[name] for name in self._inputs})
-        except Exception as error:  # see __init__
+            arrays = self._session.run(CRF_OUTPUTS, feeds)
+        except Exception as error:  # see _open
             raise_if_out_of_memory(error)
             raise ModelError(
                 f"{self._shown}: the transition weights of its CRF cannot be read: {_first_line(error)}; train again"
@@ -112,14 +122,47 @@ class OnnxSession:
         transition, start, end = (array.astype(np.float64) for array in arrays)
         return Transitions(transition, start, end, learned=True)
 
-    def __call__(self, sentences: Sequence[Ids], forms: WordForms | None = None) -> Logits:
+    def represent(self, forms: WordForms | None) -> FormRows | None:
+        """Compute what the network makes of each form; None if it reads none.
+
+        Forms of similar length are computed together, so that few characters are padding.
+        """
+        if forms is None or self._forms is None:
+            return None
+        n, width = len(forms.lengths), self._table.width
+        self._check_memory(4 * n * width, counted(n, "distinct token"))
+        rows, order = np.empty((n, width), np.float32), np.argsort(forms.lengths, kind="stable")
+        most, start = _FORM_BYTES // max(1, self.bytes_per_character), 0
+        lengths = forms.lengths[order]
+        while start < n:
+            # The longest of `size` forms is the last one: as many as fit with their padding, but at least one.
+            size = int(np.searchsorted(lengths[start:] * np.arange(1, n - start + 1), most, side="right")) or 1
+            chosen = order[start : start + size]
+            some = forms.select(chosen)
+            feeds = {"casing": some.casing, "characters": some.padded()}
+            try:
+                (found,) = self._forms.run(None, {name: feeds[name] for name in self._form_inputs})
+            except Exception as error:  # see _open
+                raise_if_out_of_memory(error)
+                raise ModelError(
+                    f"{self._shown}: ONNX Runtime failed on {counted(size, 'distinct token')} of up to"
+                    f" {counted(lengths[start + size - 1], 'character')}: {_first_line(error)}; train again"
+                ) from None
+            rows[chosen] = found
+            start += size
+        return rows
+
+    def __call__(self, sentences: Sequence[Ids], forms: WordForms | FormRows | None = None) -> Logits:
         """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         padded, lengths = pad(sentences)
-        feeds = graph_inputs(padded, lengths, forms)
-        self._check_memory(len(padded), padded.shape[1], feeds.get("characters"))
+        self._check_memory(
+            self.bytes_per_step * len(padded) * padded.shape[1],
+            f"{counted(len(padded), 'sentence')} of up to {counted(padded.shape[1], 'token')}",
+        )
+        feeds = self._feeds(padded, lengths, self.represent(forms) if isinstance(forms, WordForms) else forms)
         try:
-            logits: Logits = self._session.run(["logits"], {name: feeds[name] for name in self._inputs})[0]
-        except Exception as error:  # see __init__
+            logits: Logits = self._session.run(["logits"], feeds)[0]
+        except Exception as error:  # see _open
             raise_if_out_of_memory(error)
             raise ModelError(
                 f"{self._shown}: ONNX Runtime failed on {counted(len(lengths), 'sentence')} of up to"
@@ -136,19 +179,46 @@ class OnnxSession:
             )
         return logits
 
-    def _check_memory(self, n_sentences: int, longest: int, characters: Ids | None) -> None:
-        """Refuse a batch that cannot fit into memory, because the system would kill the process without a message."""
-        n_characters = 0 if characters is None else characters.size
-        wanted = self.bytes_per_step * n_sentences * longest + self.bytes_per_character * n_characters
+    def _feeds(self, padded: Ids, lengths: Ids, forms: FormRows | None) -> dict[str, npt.NDArray[Any]]:
+        """Return the inputs of the graph: [B], and [B, T] token ids or [B, T, 2 + F] encoded sentences."""
+        if padded.ndim == 2:
+            return {"token_ids": padded, "lengths": lengths}
+        feeds: dict[str, npt.NDArray[Any]] = {
+            "token_ids": padded[..., TOKEN],
+            "lengths": lengths,
+            "feature_ids": padded[..., FIRST_FEATURE:],
+        }
+        if forms is not None:
+            feeds |= {"spelling_rows": padded[..., FORM], self._table.name: forms}
+        return {name: feeds[name] for name in self._inputs}
+
+    def _check_memory(self, wanted: int, what: str) -> None:
+        """Refuse what cannot fit into memory, because the system would kill the process without a message."""
         if wanted < _ALWAYS_FITS:
             return
         available = self.available_memory()
         if available is not None and wanted > available:
             raise ModelError(
-                f"{self._shown}: {counted(n_sentences, 'sentence')} of up to {counted(longest, 'token')} need"
-                f" {wanted / 1e9:.1f} GB of memory, expected at most the {available / 1e9:.1f} GB that is free; use"
-                " shorter sentences, or train with a smaller data.max_length"
+                f"{self._shown}: {what} need {wanted / 1e9:.1f} GB of memory, expected at most the"
+                f" {available / 1e9:.1f} GB that is free; use shorter sentences, or train with a smaller"
+                " data.max_length"
             )
+
+
+def _open(graph: bytes, folder: str, providers: list[Any]) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # One core per batch and several batches at a time are up to twice as fast as one batch on all cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors need not be logged, because they are raised
+    # A pattern of memory would be kept for each shape of a batch; it does not make prediction faster.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's own exceptions have no common base class
+        raise_if_out_of_memory(error)
+        version = onnxruntime.__version__
+        raise ModelError(f"cannot be loaded by ONNX Runtime {version}: {_first_line(error)}") from None
 
 
 def _completed(description: str | None) -> str | None:
@@ -161,25 +231,6 @@ def _completed(description: str | None) -> str | None:
         found = json.loads(str(description))
         return json.dumps({**NetworkSpec().to_json(), **found}, sort_keys=True)
     return None
-
-
-def graph_inputs(padded: Ids, lengths: Ids, forms: WordForms | None) -> dict[str, Ids]:
-    """Return all inputs that a graph may have; docs/serving.md describes them.
-
-    Args:
-        padded: [B, T] token ids, or [B, T, 2 + F] encoded sentences, as `Encoded` describes them.
-        lengths: [B].
-        forms: the forms that occur in the sentences; None if the network reads none.
-    """
-    if padded.ndim == 2:
-        return {"token_ids": padded, "lengths": lengths}
-    feeds = {"token_ids": padded[..., TOKEN], "lengths": lengths, "feature_ids": padded[..., FIRST_FEATURE:]}
-    if forms is not None:
-        distinct, rows = np.unique(padded[..., FORM], return_inverse=True)
-        chosen = forms.select(distinct)
-        feeds["spelling_rows"] = rows.reshape(padded.shape[:2]).astype(np.int32)
-        feeds["casing"], feeds["characters"] = chosen.casing, chosen.padded()
-    return feeds
 
 
 def open_session(
@@ -195,15 +246,20 @@ def open_session(
     expected = check_embedding_size(files, manifest, encoder)
     files.verify(EMBEDDINGS)
     structure = structure_of(manifest.network, sizes)
+    graph = files.verified(GRAPH)
     try:
-        external = {"location": EMBEDDINGS, "offset": "0", "length": str(expected)}
-        check_graph(files.verified(GRAPH), structure, external=external)
+        check_graph(graph, structure, external={"location": EMBEDDINGS, "offset": "0", "length": str(expected)})
+        forms = None
+        if structure.form_table is not None:
+            of_forms, graph = split_graph(graph, structure, structure.form_table)
+            forms = of_forms, structure.form_table
     except ValueError as error:
         raise ModelError(
             f"{files.path(GRAPH)}: is not the network that the manifest describes: {error}; train again"
         ) from None
     try:
-        engine = OnnxSession(files.descriptor_path(GRAPH), device=device, shown=files.path(GRAPH))
+        folder = files.descriptor_path("")
+        engine = OnnxSession(graph, folder, forms=forms, device=device, shown=files.path(GRAPH))
     except ModelError as error:
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None

@@ -11,20 +11,21 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Decoder
-from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, Span, convert, spans_from_tags, split_tag
+from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES, Converter, Span, convert, spans_from_tags, split_tag
 from tagger.corpus.transitions import Transitions, constraints_of
 from tagger.inputs.batching import batches_by_length, mask_of
 from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
-from tagger.prediction.decoding import Logits, chosen_of, decode, losses_of_some, tag_probabilities
+from tagger.prediction.decoding import Logits, chosen_of, decode, losses_of_some, stacked, tag_probabilities
+from tagger.prediction.jobs import Job, Started, in_jobs, until
 from tagger.prediction.lattice import Lattice, SpanRules
 from tagger.prediction.n_best import Alternative, likeliest
 from tagger.prediction.windows import context_of, windows
@@ -38,6 +39,9 @@ DEFAULT_MAX_LENGTH = 512
 ComputeLogits = Callable[[Sequence[Ids], WordForms | None], Logits]
 # Small batches stay in a core's cache: batches of 1,024 padded tokens are 1.3 times as fast as batches of 4,096.
 BATCH_TOKENS = 1024
+# The sentences of neighboring batches are decoded together, because decoding calls NumPy for each step. Jobs are large
+# enough for that, but so many that no thread waits long for the last job of another one.
+_BATCHES_PER_JOB, _JOBS_PER_THREAD = 4, 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +68,6 @@ class TaggedSentence:
 
 
 Tokens = Sequence[str]
-_Job = Callable[[], list[TaggedSentence]]
 
 
 class Predictor:
@@ -83,6 +86,7 @@ class Predictor:
         self.model = model
         self._compute_logits, self._encoder, self._tags = model.network, model.encoder, model.tags
         self._scheme, self._file_scheme = manifest.scheme, manifest.notation.scheme
+        self._to_file = Converter(self._scheme, self._file_scheme).convert
         self._max_length = manifest.max_length
         self._decoder = manifest.network.decoder
         self._constraints = (
@@ -154,8 +158,14 @@ class Predictor:
 
     def logits(self, sentences: Sequence[Tokens], features: Sequence[Columns] | None = None) -> list[Logits]:
         """Return the logits [T_i, K] of each sentence, to compare networks; the arguments are those of `tag`."""
-        ids, forms = self._encoder.encode(_columns(sentences, features))
+        ids, forms = self._encode(_columns(sentences, features))
         return [self._logits(tokens, forms) for tokens in ids]
+
+    def _encode(self, sentences: Sequence[Columns]) -> tuple[list[Ids], Any]:
+        """Encode sentences; a network in ONNX Runtime computes what it makes of their forms once for all batches."""
+        ids, forms = self._encoder.encode(sentences)
+        represent = getattr(self._compute_logits, "represent", None)
+        return ids, forms if represent is None else represent(forms)
 
     def _transitions(self) -> Transitions | None:
         """Return the transitions to decode with; those of a CRF change while it is trained."""
@@ -173,28 +183,34 @@ class Predictor:
         n_best: int = 0,
         gold: Sequence[Ids | None] | None = None,
         temperature: float | None = None,
-    ) -> Started:
+    ) -> Started[TaggedSentence]:
         """Start to tag sentences; a single batch is left to the thread that asks for the result."""
-        ids, forms = self._encoder.encode(sentences)
-        batches = list(batches_by_length([len(tokens) for tokens in ids], self._max_length, self._batch_tokens))
-        transitions = self._transitions()
+        ids, forms = self._encode(sentences)
+        lengths = [len(tokens) for tokens in ids]
+        batches = list(batches_by_length(lengths, self._max_length, self._batch_tokens))
+        n_long = sum(lengths[rows[0]] > self._max_length for rows in batches)  # each stays alone
+        together = in_jobs(batches[n_long:], _BATCHES_PER_JOB, _JOBS_PER_THREAD * self._threads)
+        of_jobs = [*([rows] for rows in batches[:n_long]), *together]
+        transitions, stop = self._transitions(), threading.Event()
         jobs = [
             functools.partial(
                 self._decode,
-                [ids[i] for i in rows],
+                [[ids[i] for i in rows] for rows in some],
                 forms,
                 transitions,
                 probabilities,
                 spans,
                 n_best,
-                [None if gold is None else gold[i] for i in rows],
+                [None if gold is None else gold[i] for rows in some for i in rows],
                 temperature,
+                stop,
             )
-            for rows in batches
+            for some in of_jobs
         ]
-        return Started(len(ids), batches, jobs, self._submit(jobs))
+        rows = [list(itertools.chain.from_iterable(some)) for some in of_jobs]
+        return Started(len(ids), rows, jobs, self._submit(jobs), lambda: TaggedSentence([], []), stop)
 
-    def _submit(self, jobs: Sequence[_Job]) -> list[Future[list[TaggedSentence]]]:
+    def _submit(self, jobs: Sequence[Job[TaggedSentence]]) -> list[Future[list[TaggedSentence]]]:
         if self._threads == 1 or len(jobs) == 1:
             return []
         with self._lock:
@@ -207,22 +223,23 @@ class Predictor:
 
     def _decode(
         self,
-        sentences: list[Ids],
-        forms: WordForms | None,
+        batches: list[list[Ids]],
+        forms: Any,
         transitions: Transitions | None,
         probabilities: bool,
         spans: bool,
         n_best: int,
         gold: list[Ids | None],
         temperature: float | None,
+        stop: threading.Event,
     ) -> list[TaggedSentence]:
-        """Tag sentences of similar length, or a single sentence that is longer than a window."""
-        if len(sentences[0]) > self._max_length:
-            (ids,) = sentences
+        """Tag batches of sentences of similar length, or a single sentence that is longer than a window."""
+        if len(batches[0][0]) > self._max_length:
+            ((ids,),) = batches
             logits = self._logits(ids, forms)[None]
         else:
-            logits = self._compute_logits(sentences, forms)
-        lengths = np.array([len(ids) for ids in sentences], np.int32)
+            logits = stacked([self._compute_logits(sentences, forms) for sentences in until(stop, batches)])
+        lengths = np.array([len(ids) for sentences in batches for ids in sentences], np.int32)
         tag_ids = decode(logits, lengths, transitions)
         tags, start = self._tags.decode(tag_ids[mask_of(lengths)]), 0
         losses = losses_of_some(logits, lengths, gold, transitions)
@@ -338,7 +355,7 @@ class Predictor:
             return np.minimum(of_paths, 0.0)
         return lattice.log_probabilities_of_readings(self._rules, rows, list(map(spans_from_tags, tags)))
 
-    def _logits(self, ids: Ids, forms: WordForms | None) -> Logits:
+    def _logits(self, ids: Ids, forms: Any) -> Logits:
         """Return the logits [T, K] of one sentence; those of a long sentence are joined from its windows."""
         if not len(ids):
             return np.zeros((0, len(self._tags)), np.float32)
@@ -386,7 +403,7 @@ class Predictor:
             The tags of the chunk, and the id of the last tag.
         """
         columns = [[*a, *b, *c] for a, b, c in zip(before, chunk, after, strict=True)]
-        (ids,), forms = self._encoder.encode([columns])
+        (ids,), forms = self._encode([columns])
         n_tokens, transitions = len(chunk[0]), self._transitions()
         logits = self._logits(ids, forms)[len(before[0]) :]
         lengths = np.array([len(logits)], np.int32)
@@ -404,10 +421,6 @@ class Predictor:
             tags, seen.probabilities[:n_tokens], 0.0, seen.span_probabilities[:n_spans], seen.probability
         ), last
 
-    def _to_file(self, tags: list[str]) -> list[str]:
-        same = self._scheme == self._file_scheme
-        return tags if same else convert(tags, self._scheme, self._file_scheme)
-
 
 def _columns(sentences: Sequence[Tokens], features: Sequence[Columns] | None) -> list[Columns]:
     if features is None:
@@ -419,36 +432,3 @@ def _exponentials(logarithms: npt.NDArray[np.float64]) -> list[float]:
     """Return probabilities of logarithms, without the bits that depend on the other sentences of a batch."""
     probabilities: list[float] = np.exp(logarithms.astype(np.float32).astype(np.float64)).tolist()
     return probabilities
-
-
-class Started:
-    """Sentences that are being tagged. Without futures, the thread that asks for the `result` tags them."""
-
-    def __init__(
-        self,
-        n_sentences: int,
-        batches: list[list[int]],
-        jobs: Sequence[_Job],
-        futures: list[Future[list[TaggedSentence]]],
-    ) -> None:
-        self._n_sentences, self._batches, self._jobs, self._futures = n_sentences, batches, jobs, futures
-        self._process = os.getpid()
-
-    def result(self) -> list[TaggedSentence]:
-        """Return the tagged sentences in their original order; an empty sentence has no tags."""
-        results: list[TaggedSentence | None] = [None] * self._n_sentences
-        here = self._futures and self._process == os.getpid()  # after a fork, the pool has no threads to run the jobs
-        try:
-            for rows, get in zip(
-                self._batches, [future.result for future in self._futures] if here else self._jobs, strict=True
-            ):
-                for row, tagged in zip(rows, get(), strict=True):
-                    results[row] = tagged
-        finally:
-            self.cancel()
-        return [tagged or TaggedSentence([], []) for tagged in results]
-
-    def cancel(self) -> None:
-        """Cancel all work that has not started, because nobody waits for it after an error or an interrupt."""
-        for future in self._futures:
-            future.cancel()

@@ -15,7 +15,8 @@ from tagger.corpus.layout import Layout
 from tagger.corpus.schemes import OUTSIDE
 from tagger.errors import DataError
 from tagger.prediction.doubts import InputDoubts
-from tagger.prediction.predictor import Predictor, Started, TaggedSentence
+from tagger.prediction.jobs import Started
+from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import scored_spans
 
 N_UNDERWAY = 2  # groups that are tagged while the next group is read and the previous group is written
@@ -73,7 +74,7 @@ def tag_groups(
     failures: list[Exception] = []
     how: dict[str, Any] = {"probabilities": probabilities, "spans": spans}
     stream = until_error(sentences, failures)
-    started: collections.deque[tuple[list[Sentence], Started]] = collections.deque()
+    started: collections.deque[tuple[list[Sentence], Started[TaggedSentence]]] = collections.deque()
 
     def give_back(at_most: int) -> Iterator[list[Tagged]]:
         while len(started) > at_most:

@@ -19,12 +19,12 @@ pytest.importorskip("tensorflow")
 import onnx
 import onnxruntime
 import tensorflow as tf
-from small_models import TAGS, in_tensorflow, random_sentences, save_small_model
+from small_models import TAGS, graph_inputs, in_tensorflow, random_sentences, save_small_model
 
 from tagger.corpus.transitions import constraints_of
 from tagger.inputs.batching import pad
 from tagger.network import serving
-from tagger.prediction.onnx_session import graph_inputs, load_predictor
+from tagger.prediction.onnx_session import load_predictor
 
 pytestmark = pytest.mark.tensorflow
 

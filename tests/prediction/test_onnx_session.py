@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from helpers import run_tagger, tag_files
 
@@ -212,16 +213,48 @@ def test_a_sentence_too_large_for_memory_is_refused_before_it_is_tagged(
     assert len(predictor.tag([sentence[:1000]])[0].tags) == 1000, "memory is not checked for a batch of usual size"
 
 
-def test_tokens_whose_characters_need_too_much_memory_are_refused(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "model", characters="cnn", character_units=2048)
-    predictor = load_predictor(directory, threads=1)
+class Recorded:
+    """A session that keeps the shape of each input that it is given."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.session, self.shapes = session, []
+
+    def run(self, names: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.shapes.append(feeds["characters"].shape)
+        return self.session.run(names, feeds)
+
+
+@pytest.mark.parametrize("characters", ["cnn", "lstm"])
+def test_the_characters_of_tokens_need_little_memory_however_many_and_long_they_are(
+    tmp_path: Path, characters: str
+) -> None:
+    predictor = load_predictor(save_small_model(tmp_path / "model", characters=characters, character_units=64))
     network = predictor.model.network
     assert isinstance(network, onnx_session.OnnxSession)
-    network.available_memory = lambda: 100_000_000
-    long = ["w" * 60 + str(i) for i in range(100)]  # 101 · 62 characters of 32,768 bytes
-    with pytest.raises(ModelError, match=r"1 sentence of up to 100 tokens need 0\.2 GB of memory"):
-        predictor.tag([long])
-    assert len(predictor.tag([["w1"] * 100])[0].tags) == 100
+    network._forms = recorded = Recorded(network._forms)
+    sentences = [[f"w{i:0{1 + i % 63}}" for i in range(start, start + 500)] for start in range(0, 10_000, 500)]
+    tags = [tagged.tags for tagged in predictor.tag(sentences)]
+    assert sum(n for n, _ in recorded.shapes) == 10_001, "each distinct token once, and padding"
+    sizes = [n * longest * network.bytes_per_character for n, longest in recorded.shapes]
+    assert max(sizes) <= 1 << 22
+    assert min(sizes[:-1]) > 1 << 20, "few runs, since each costs time"
+    alone = load_predictor(tmp_path / "model", threads=1)
+    assert tags[::7] == [alone.tag([tokens])[0].tags for tokens in sentences[::7]]
+    network.bytes_per_character = 1 << 30
+    recorded.shapes.clear()
+    assert predictor.tag([["w1", "word"]])[0].tags == alone.tag([["w1", "word"]])[0].tags
+    assert recorded.shapes == [(1, 1), (1, 2), (1, 4)], "at least one at a time"
+
+
+def test_distinct_tokens_that_need_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load_predictor(save_small_model(tmp_path / "model", characters="cnn", character_units=2048))
+    network = predictor.model.network
+    assert isinstance(network, onnx_session.OnnxSession)
+    monkeypatch.setattr(onnx_session, "_ALWAYS_FITS", 800_000)
+    network.available_memory = lambda: 800_000
+    with pytest.raises(ModelError, match=r"model\.onnx: 101 distinct tokens need 0\.0 GB of memory, expected at most"):
+        predictor.tag([[f"w{i}" for i in range(100)]])  # 101 · 8,192 bytes
+    assert len(predictor.tag([["w1"] * 10])[0].tags) == 10
 
 
 def test_logits_of_another_shape_are_an_error(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ INTERRUPTED, TERMINATED = 130, 143
 # By default Python searches for reference cycles after every 700 new objects. Sentences do not contain any, but the
 # search would take a third of the time of reading and writing a file.
 _GARBAGE = 100_000, 50, 100
+# By default, a thread that computes in Python lets the others wait for 0.005 s at a time, which is as long as the
+# network takes for a batch.
+_SWITCH_SECONDS = 0.0005
 
 
 class StopRequest:
@@ -251,13 +254,15 @@ def _regular_file(stream: IO[str] | None) -> os.stat_result | None:
 def prepare_process() -> None:
     """Set up the process: signals, standard streams, garbage collection and the threads of NumPy.
 
-    SIGTERM raises SystemExit, closed standard streams are replaced with the null device, and garbage is collected
-    rarely. NumPy multiplies small matrices only, in threads of our own, which its threads would slow down.
+    SIGTERM raises SystemExit, closed standard streams are replaced with the null device, garbage is collected rarely,
+    and threads take turns often. NumPy multiplies small matrices only, in threads of our own, which its threads would
+    slow down.
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     sys.unraisablehook = _report_unraisable
     gc.set_threshold(*_GARBAGE)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     for descriptor in (0, 1, 2):  # the next file that is opened would get the descriptor of a closed stream

@@ -3,10 +3,12 @@
     python scripts/bench/bench_prediction.py FILE                # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_prediction.py FILE --only start   # start | file | engine | latency | memory
     python scripts/bench/bench_prediction.py FILE --json bench.json --rounds 7
+    python scripts/bench/bench_prediction.py FILE --full --against ../before   # this checkout and another one
 
 The model is trained on FILE for one epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000. Sentences
 with a tag that is not IOB2 are left out. Contenders take turns in processes of their own. Numbers are medians of the
-rounds; a ratio is the median of the rounds' ratios.
+rounds; a ratio is the median of the rounds' ratios. With --against, only the two checkouts are compared, both with this
+Python: whole processes of `tagger predict` on one sentence, on FILE, and on FILE five times over.
 """
 
 from __future__ import annotations
@@ -67,6 +69,9 @@ class Bench:
         config.write_text(
             f"data: {{train: corpus.conll, dev: 0.01}}\nvocabulary: {{max_size: {V - 2}}}\ntraining: {{epochs: 1}}\n"
         )
+        if self.arguments.model is not None:
+            self.model = self.arguments.model.resolve()
+            return
         recipe = FULL_RECIPE if self.arguments.full else WORDS_ONLY
         settings = [f"--set={setting}" for setting in recipe]
         self._run("-m", "tagger", "train", str(config), "--model", str(self.model), *settings)
@@ -157,6 +162,37 @@ class Bench:
             print(f"| {name} | {speed:,.0f} | {by:.2f} | {statistics.median(cost['peak_mb']):.0f} |")
         return found
 
+    def against(self) -> dict[str, Any]:
+        sentence, large = self.folder / "sentence", self.folder / "large.conll"
+        sentence.write_bytes(ONE_SENTENCE)
+        large.write_bytes(self.file.read_bytes() * 5)
+        checkouts = {"this": HERE.parents[1], "other": self.arguments.against.resolve()}
+        found = {}
+        print("\nWhole processes of tagger predict\n")
+        print(
+            "| input | other takes … times as long | seconds: this, other | peak MB: this, other |\n|---|---|---|---|"
+        )
+        for what, path in (("one sentence", sentence), ("FILE", self.file), ("FILE five times", large)):
+            commands = {
+                name: [
+                    *("env", "-u", "PYTHONDONTWRITEBYTECODE", f"PYTHONPATH={checkout}", sys.executable, "-m"),
+                    *("tagger", "predict", str(path), "--model", str(self.model)),
+                ]
+                for name, checkout in checkouts.items()
+            }
+            outputs = [subprocess.run(command, check=True, capture_output=True).stdout for command in commands.values()]
+            same = "" if outputs[0] == outputs[1] else "; THE TAGS DIFFER"
+            found[what] = costs = self._race_of_commands(commands)
+            by = ratio(costs["other"]["seconds"], costs["this"]["seconds"])
+            seconds, peaks = (
+                [statistics.median(costs[name][key]) for name in checkouts] for key in ("seconds", "peak_mb")
+            )
+            print(
+                f"| {what}{same} | {by:.2f} | {seconds[0]:.2f}, {seconds[1]:.2f} | {peaks[0]:.0f}, {peaks[1]:.0f} |",
+                flush=True,
+            )
+        return found
+
     def engine(self) -> dict[str, Any]:
         tagger = Tagger.load(self.model)
         vocabulary = tagger._predictor.model.encoder.tokens
@@ -225,6 +261,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="a CoNLL file with IOB2 tags, which may be .gz")
     parser.add_argument("--full", action="store_true", help="the full recipe: characters, casing, GloVe, CRF")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="a model to use, in the place of one trained here")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout, and only that")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
@@ -235,6 +273,8 @@ def main() -> None:
     )
     parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
+    if arguments.against is not None:
+        arguments.only, arguments.rivals = ["against"], []
     packages = ["onnxruntime", "numpy"]
     packages += ["torch"] * any(name.startswith("pytorch") for name in arguments.rivals)
     packages += ["keras"] * ("keras" in arguments.rivals)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tagger.architecture import Direction, Merge
 from tagger.network import Tensor
+from tagger.network.block_lstm import block_lstm
 
 # Takes a recurrent kernel and the number of its branch, and returns the kernel with some weights dropped
 # (Merity et al. 2018).
@@ -76,45 +77,11 @@ class BlockLSTM(Branch):
     def run(self, steps: Tensor, recurrent_kernel: Tensor | None = None) -> Tensor:
         """Compute the same as `Branch.run`. The operator expects the time axis first, so nothing is transposed."""
         recurrent_kernel = self.cell.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        kernel = tf.concat([self.cell.kernel, recurrent_kernel], axis=0)  # [D + units, 4 units]
-        return _block_lstm(steps, kernel, tf.convert_to_tensor(self.cell.bias))
+        return block_lstm(steps, *map(tf.convert_to_tensor, (self.cell.kernel, recurrent_kernel, self.cell.bias)))
 
     def call(self, sequences: Tensor, *_: Any, **__: Any) -> Tensor:
         """Run with the batch axis first, as Keras calls a layer: [B, T, D] → [B, T, units]."""
         return tf.transpose(self.run(tf.transpose(sequences, [1, 0, 2])), [1, 0, 2])
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _block_lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
-    """Run the operator `BlockLSTMV2`: x [T, B, D] → h [T, B, units].
-
-    The gradient is `BlockLSTMGradV2`. The one that TensorFlow 2.21 registers for the operator
-    (python/ops/rnn_grad.py) is wrong: it belongs to version 1, whose gates have another order.
-    """
-    units = kernel.shape[1] // 4
-    zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
-    no_peephole = tf.zeros([units], x.dtype)
-    shared = {
-        "seq_len_max": tf.cast(tf.shape(x)[0], tf.int64),
-        "x": x,
-        "cs_prev": zeros,
-        "h_prev": zeros,
-        "w": kernel,
-        "wci": no_peephole,
-        "wcf": no_peephole,
-        "wco": no_peephole,
-        "b": bias,
-        "use_peephole": False,
-    }
-    i, cs, f, o, ci, co, h = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
-
-    def gradient(h_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gradients = tf.raw_ops.BlockLSTMGradV2(
-            i=i, cs=cs, f=f, o=o, ci=ci, co=co, h=h, cs_grad=tf.zeros_like(cs), h_grad=h_gradient, **shared
-        )
-        return gradients.x_grad, gradients.w_grad, gradients.b_grad
-
-    return h, gradient
 
 
 def reversal(lengths: Tensor, n_steps: Tensor) -> Tensor:

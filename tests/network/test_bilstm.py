@@ -12,6 +12,7 @@ from tagger.inputs.batching import Batch, make_batch
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
+from tagger.network import block_lstm  # noqa: E402
 from tagger.network.bilstm import (  # noqa: E402
     BlockLSTM,
     Branch,
@@ -26,8 +27,12 @@ from tagger.network.bilstm import (  # noqa: E402
 pytestmark = pytest.mark.tensorflow
 
 
+@pytest.mark.parametrize("looped", [False, True])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (1, 9), (6, 1), (5, 8)])
-def test_the_fused_kernel_equals_keras_in_values_and_gradients(batch: int, steps: int) -> None:
+def test_the_fused_kernel_equals_keras_in_values_and_gradients(
+    batch: int, steps: int, looped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_lstm, "_loop_is_faster", lambda *sizes: tf.constant(looped))
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=(batch, steps, 5)), tf.float32)
     weighting = rng.normal(size=(batch, steps, 7)).astype(np.float32)
@@ -60,6 +65,23 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
     x = np.random.default_rng(3).normal(size=(2, 3, 3)).astype(np.float32)
     theoretical, numerical = tf.test.compute_gradient(lambda x_: layer(x_), [tf.constant(x)], delta=1e-2)
     np.testing.assert_allclose(theoretical[0], numerical[0], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("n_sentences", "n_inputs", "units", "looped"),
+    [(32, 50, 50, False), (32, 300, 150, True), (8, 100, 100, True), (256, 300, 150, False), (256, 64, 128, True)],
+)
+def test_the_size_decides_which_gradient_runs(
+    n_sentences: int, n_inputs: int, units: int, looped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    monkeypatch.setattr(block_lstm, "_looped", lambda *arrays: found.append(True) or (arrays[0], *arrays[1:3], None))
+    x = tf.ones([1, n_sentences, n_inputs])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = block_lstm.block_lstm(x, tf.ones([n_inputs, 4 * units]), tf.ones([units, 4 * units]), tf.ones([4 * units]))
+    tape.gradient(y, x)
+    assert found == [True] * looped
 
 
 def test_every_kernel_has_the_weights_of_keras() -> None:

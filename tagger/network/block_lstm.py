@@ -1,0 +1,118 @@
+"""A whole LSTM in one operator of TensorFlow, `BlockLSTMV2`, and two ways to compute its gradient.
+
+The operator's own gradient computes the weights' gradient step by step: it adds a product of two narrow matrices to
+the whole of it at every step. That is fast as long as the weights fit into the cache of a core. `_looped` goes back
+through the steps in a loop that computes the gradients of the gates alone, and takes the gradients of the weights and
+the input as one product each over all steps. Its loop costs a dozen small operators a step.
+
+All arrays have the time axis first. T steps, B sentences, D inputs, H units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tagger.network import Tensor
+
+
+class _Steps(NamedTuple):
+    """What the operator computes, each [T, B, H]: the gates and, by the same names as in TensorFlow, the cells.
+
+    The fields are the input gate, the cell, the forget gate, the output gate, the new input of the cell, the cell after
+    its tanh, and the output.
+    """
+
+    i: Tensor
+    cs: Tensor
+    f: Tensor
+    o: Tensor
+    ci: Tensor
+    co: Tensor
+    h: Tensor
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
+    """Run an LSTM from left to right: x [T, B, D] → h [T, B, H].
+
+    The gradient is defined here, because the one that TensorFlow 2.21 registers for the operator
+    (python/ops/rnn_grad.py) is wrong: it belongs to version 1, whose gates have another order.
+
+    Args:
+        kernel: [D, 4H], as Keras has it, with the gates in the order i f c o; so are the other weights.
+        recurrent_kernel: [H, 4H].
+        bias: [4H].
+    """
+    units = recurrent_kernel.shape[0]
+    zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
+    no_peephole = tf.zeros([units], x.dtype)
+    shared = {
+        "seq_len_max": tf.cast(tf.shape(x)[0], tf.int64),
+        "x": x,
+        "cs_prev": zeros,
+        "h_prev": zeros,
+        "w": tf.concat([kernel, recurrent_kernel], axis=0),
+        "wci": no_peephole,
+        "wcf": no_peephole,
+        "wco": no_peephole,
+        "b": bias,
+        "use_peephole": False,
+    }
+    steps = _Steps(*tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared))
+
+    def gradient(h_gradient: Tensor) -> tuple[Tensor, ...]:
+        def fused() -> tuple[Tensor, ...]:
+            found = tf.raw_ops.BlockLSTMGradV2(
+                **steps._asdict(), cs_grad=tf.zeros_like(steps.cs), h_grad=h_gradient, **shared
+            )
+            return found.x_grad, *tf.split(found.w_grad, [kernel.shape[0], units]), found.b_grad
+
+        def looped() -> tuple[Tensor, ...]:
+            return _looped(x, kernel, recurrent_kernel, steps, h_gradient)
+
+        loops = _loop_is_faster(tf.shape(x)[1], kernel.shape[0], units)
+        found: tuple[Tensor, ...] = tf.cond(loops, looped, fused)
+        return found
+
+    return steps.h, gradient
+
+
+def _loop_is_faster(n_sentences: Tensor, n_inputs: int, units: int) -> Tensor:
+    """Return whether the loop is the faster gradient, by a rule that was measured: see docs/decisions/."""
+    if units % 128 == 0:  # the rows of the operator's products then compete for the same lines of the cache
+        return tf.constant(True)
+    return 7 * n_sentences < n_inputs + units - 8000 // units
+
+
+def _looped(
+    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, steps: _Steps, h_gradient: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the gradients of x, of both kernels and of the bias."""
+    n_steps, n_sentences = tf.shape(x)[0], tf.shape(x)[1]
+    n_inputs, units = kernel.shape[0], recurrent_kernel.shape[0]
+    i, cs, f, o, ci, co, h = steps
+    zeros = tf.zeros([n_sentences, units], x.dtype)
+    cs_before = tf.concat([zeros[None], cs[:-1]], 0)
+    # All that does not depend on later steps is computed here, for all steps at once.
+    of_cell = o * (1 - co * co)
+    of_gates = tf.concat([ci * i * (1 - i), cs_before * f * (1 - f), i * (1 - ci * ci), co * o * (1 - o)], -1)
+    read = [tf.TensorArray(x.dtype, n_steps).unstack(part) for part in (h_gradient, of_cell, of_gates, f)]
+    transposed = tf.transpose(recurrent_kernel)
+
+    def step(t: Tensor, dh: Tensor, dc: Tensor, gates: Any) -> tuple[Tensor, Tensor, Tensor, Any]:
+        h_gradient, of_cell, of_gates, f = (part.read(t) for part in read)
+        dh += h_gradient
+        dc += dh * of_cell
+        gate = tf.concat([dc, dc, dc, dh], 1) * of_gates
+        return t - 1, tf.matmul(gate, transposed), dc * f, gates.write(t, gate)
+
+    written = tf.TensorArray(x.dtype, n_steps, element_shape=[None, 4 * units])
+    *_, written = tf.while_loop(lambda t, *_: t >= 0, step, (n_steps - 1, zeros, zeros, written), parallel_iterations=1)
+    gates = tf.reshape(written.stack(), [-1, 4 * units])  # [T·B, 4H]
+    x_gradient = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
+    kernel_gradient = tf.matmul(tf.reshape(x, [-1, n_inputs]), gates, transpose_a=True)
+    before = tf.reshape(h[:-1], [-1, units])  # a slice of whole steps is not copied
+    recurrent_gradient = tf.matmul(before, gates[n_sentences:], transpose_a=True)
+    return x_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(gates, 0)

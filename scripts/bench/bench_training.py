@@ -2,6 +2,7 @@
 
     python scripts/bench/bench_training.py configs/fast.yaml     # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
+    python scripts/bench/bench_training.py configs/crf.yaml --full    # the network of the config beside PyTorch's
     python scripts/bench/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
 Every contender is a process of its own (training_contenders.py) with all cores. The contenders take turns, so that a
@@ -28,12 +29,13 @@ from racing import WORDS_ONLY, Worker, machine, race, ratio
 from tagger.config import load_config
 
 CONTENDERS = Path(__file__).with_name("training_contenders.py")
+FULL_CONTENDERS = Path(__file__).with_name("full_contenders.py")
 RIVALS = ["pytorch-dense", "pytorch-sparse", "keras-fit"]
 PARTS = ["speed", "vocabulary", "units", "step"]
 
 
 def train_in_turns(
-    specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int
+    specs: dict[str, dict[str, Any]], *, rounds: int, steps: int | None, warm_up: int, script: Path = CONTENDERS
 ) -> dict[str, list[float]]:
     """Return the tokens per second of each contender in each round."""
 
@@ -48,7 +50,7 @@ def train_in_turns(
             tokens_per_second(10)  # warm up again after waiting for the others
         return tokens_per_second(steps)
 
-    return race(CONTENDERS, specs, run, rounds=rounds)
+    return race(script, specs, run, rounds=rounds)
 
 
 class Bench:
@@ -159,6 +161,21 @@ class Bench:
         return found
 
 
+def full(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare the network of the config as it is with the same network in PyTorch."""
+    names = ["tagger-full", *(f"pytorch-full{kind}" for kind in ("", "-sparse"))]
+    shared = {"config": arguments.config, "settings": arguments.settings, "device": arguments.device}
+    specs = {name: {"contender": name, **shared} for name in names}
+    speeds = train_in_turns(
+        specs, rounds=arguments.rounds, steps=arguments.steps or 60, warm_up=30, script=FULL_CONTENDERS
+    )
+    print("\nTokens per second with the network of the config\n")
+    print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
+    for name, values in speeds.items():
+        print(f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger-full'], values):.2f} |")
+    return {"tokens_per_second": speeds}
+
+
 def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
     """Measure the speed that the matrix products alone would allow.
 
@@ -183,6 +200,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="steps in each round of `speed`; default: a whole epoch")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
+    parser.add_argument(
+        "--full", action="store_true", help="only the network of the config, beside the same in PyTorch"
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
@@ -192,10 +212,13 @@ def main() -> None:
     )
     found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds, "device": arguments.device}
     print(json.dumps(found))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(arguments, Path(folder))
-        for part in arguments.only:
-            found[part] = getattr(bench, part)()
+    if arguments.full:
+        found["full"] = full(arguments)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(arguments, Path(folder))
+            for part in arguments.only:
+                found[part] = getattr(bench, part)()
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 

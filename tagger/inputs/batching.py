@@ -23,7 +23,7 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN
 from tagger.inputs.vocabulary import Ids
 
-_BATCHES_PER_BUCKET = 50  # sentences are sorted by length within this many batches
+_BATCHES_PER_BUCKET = 100  # sentences are sorted by length within this many: 1.9 % of CoNLL-2000 is padding then
 
 
 @dataclasses.dataclass(frozen=True)

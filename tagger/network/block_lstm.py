@@ -95,24 +95,23 @@ def _looped(
     i, cs, f, o, ci, co, h = steps
     zeros = tf.zeros([n_sentences, units], x.dtype)
     cs_before = tf.concat([zeros[None], cs[:-1]], 0)
-    # All that does not depend on later steps is computed here, for all steps at once.
+    # All that does not depend on later steps is computed here, for all steps at once: the factors of the gradients.
     of_cell = o * (1 - co * co)
-    of_gates = tf.concat([ci * i * (1 - i), cs_before * f * (1 - f), i * (1 - ci * ci), co * o * (1 - o)], -1)
-    read = [tf.TensorArray(x.dtype, n_steps).unstack(part) for part in (h_gradient, of_cell, of_gates, f)]
+    of_gates = (ci * i * (1 - i), cs_before * f * (1 - f), i * (1 - ci * ci), co * o * (1 - o))
     transposed = tf.transpose(recurrent_kernel)
 
     def step(t: Tensor, dh: Tensor, dc: Tensor, gates: Any) -> tuple[Tensor, Tensor, Tensor, Any]:
-        h_gradient, of_cell, of_gates, f = (part.read(t) for part in read)
-        dh += h_gradient
-        dc += dh * of_cell
-        gate = tf.concat([dc, dc, dc, dh], 1) * of_gates
-        return t - 1, tf.matmul(gate, transposed), dc * f, gates.write(t, gate)
+        dh += h_gradient[t]  # a step of an array is not copied
+        dc += dh * of_cell[t]
+        to_i, to_f, to_ci, to_o = (factor[t] for factor in of_gates)
+        gate = tf.concat([dc * to_i, dc * to_f, dc * to_ci, dh * to_o], 1)
+        return t - 1, tf.matmul(gate, transposed), dc * f[t], gates.write(t, gate)
 
     written = tf.TensorArray(x.dtype, n_steps, element_shape=[None, 4 * units])
     *_, written = tf.while_loop(lambda t, *_: t >= 0, step, (n_steps - 1, zeros, zeros, written), parallel_iterations=1)
     gates = tf.reshape(written.stack(), [-1, 4 * units])  # [T·B, 4H]
     x_gradient = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
     kernel_gradient = tf.matmul(tf.reshape(x, [-1, n_inputs]), gates, transpose_a=True)
-    before = tf.reshape(h[:-1], [-1, units])  # a slice of whole steps is not copied
+    before = tf.reshape(h[:-1], [-1, units])
     recurrent_gradient = tf.matmul(before, gates[n_sentences:], transpose_a=True)
     return x_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(gates, 0)

@@ -3,6 +3,7 @@
     python scripts/bench/bench_training.py configs/fast.yaml     # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
     python scripts/bench/bench_training.py configs/crf.yaml --full    # the network of the config beside PyTorch's
+    python scripts/bench/bench_training.py CONFIG --against ../before # the same in another checkout of tagger
     python scripts/bench/bench_training.py CONFIG --json bench.json --set data.train=PATH
 
 Every contender is a process of its own (training_contenders.py) with all cores. The contenders take turns, so that a
@@ -161,11 +162,29 @@ class Bench:
         return found
 
 
+def full_spec(contender: str, arguments: argparse.Namespace, *settings: str) -> dict[str, Any]:
+    """Describe a contender with the network of the config."""
+    given = [*arguments.settings, *settings]
+    return {"contender": contender, "config": arguments.config, "settings": given, "device": arguments.device}
+
+
+def against(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare the training of the config with that of another checkout."""
+    this = full_spec("tagger-full", arguments)
+    specs = {"this": this, "other": this | {"checkout": str(arguments.against.resolve())}}
+    speeds = train_in_turns(
+        specs, rounds=arguments.rounds, steps=arguments.steps or 60, warm_up=30, script=FULL_CONTENDERS
+    )
+    medians = (statistics.median(values) for values in speeds.values())
+    print("\nTokens per second: {:,.0f}, and {:,.0f} of the other checkout".format(*medians))
+    print(f"this checkout is {ratio(speeds['this'], speeds['other']):.2f} times as fast")
+    return {"tokens_per_second": speeds}
+
+
 def full(arguments: argparse.Namespace) -> dict[str, Any]:
     """Compare the network of the config as it is with the same network in PyTorch."""
     names = ["tagger-full", *(f"pytorch-full{kind}" for kind in ("", "-sparse"))]
-    shared = {"config": arguments.config, "settings": arguments.settings, "device": arguments.device}
-    specs = {name: {"contender": name, **shared} for name in names}
+    specs = {name: full_spec(name, arguments, "training.ema=null") for name in names}
     speeds = train_in_turns(
         specs, rounds=arguments.rounds, steps=arguments.steps or 60, warm_up=30, script=FULL_CONTENDERS
     )
@@ -173,7 +192,19 @@ def full(arguments: argparse.Namespace) -> dict[str, Any]:
     print("| | tokens/s | tagger is … times as fast |\n|---|---|---|")
     for name, values in speeds.items():
         print(f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger-full'], values):.2f} |")
-    return {"tokens_per_second": speeds}
+    profile = Path(FULL_CONTENDERS).with_name("profile_full.py")
+    done = subprocess.run(
+        [sys.executable, profile, json.dumps(full_spec("tagger-full", arguments))], check=True, stdout=subprocess.PIPE
+    )
+    parts: dict[str, dict[str, float]] = json.loads(done.stdout)
+    total = sum(sum(kinds.values()) for kinds in parts.values())
+    print(
+        "\nWhere the time of a step goes, both cores together\n\n| | ms | share | matrix products |\n|---|---|---|---|"
+    )
+    for name, kinds in sorted(parts.items(), key=lambda item: -sum(item[1].values())):
+        share, products = (100 * ms / total for ms in (sum(kinds.values()), kinds.get("matrix products", 0.0)))
+        print(f"| {name} | {sum(kinds.values()):.1f} | {share:.0f} % | {products:.0f} % |")
+    return {"tokens_per_second": speeds, "parts": parts}
 
 
 def sgemm_limit(*, units: int, n_tags: int) -> dict[str, float]:
@@ -203,6 +234,7 @@ def main() -> None:
     parser.add_argument(
         "--full", action="store_true", help="only the network of the config, beside the same in PyTorch"
     )
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="only the network of the config, in both")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
@@ -212,7 +244,9 @@ def main() -> None:
     )
     found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds, "device": arguments.device}
     print(json.dumps(found))
-    if arguments.full:
+    if arguments.against:
+        found["against"] = against(arguments)
+    elif arguments.full:
         found["full"] = full(arguments)
     else:
         with tempfile.TemporaryDirectory() as folder:

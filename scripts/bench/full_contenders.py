@@ -5,7 +5,7 @@ It answers as training_contenders.py does. Each contender reads the same config 
 has the network as a careful user would write it: characters, casing and columns are read once for each distinct token
 of a batch, a convolution and a maximum read the characters, the masks of dropout are constant over time, and the loss
 is that of pytorch-crf. What it cannot know are the rules of the scheme, and the backward direction reads the padding
-first. Both use the optimizer of the config, and neither has a moving average.
+first. Both use the optimizer of the config. PyTorch has no moving average, so `--full` switches it off.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Tagger:
 
         device = choose_device(spec["device"])
         tf.config.experimental.enable_op_determinism()
-        self._trainer = Trainer(initial_network(prepared, device), config.training)
+        self.trainer = Trainer(initial_network(prepared, device), config.training)
 
     def epoch(self, batches: Iterator[Batch], epoch: int) -> dict[str, float]:
-        result = self._trainer.train_epoch(batches, epoch)
+        result = self.trainer.train_epoch(batches, epoch)
         return {"tokens": result.tokens, "seconds": result.seconds}
 
 
@@ -133,7 +133,7 @@ def main() -> None:
         import torch._dynamo  # noqa: F401  PyTorch crashes if it is loaded after TensorFlow, which the next import loads
     from tagger.training.preparation import prepare
 
-    config = load_config(spec["config"], [*spec["settings"], "training.ema=null"])
+    config = load_config(spec["config"], spec["settings"])
     prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
     contender = CONTENDERS[spec["contender"]](spec, config, prepared)
     for line in sys.stdin:

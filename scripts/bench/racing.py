@@ -17,11 +17,17 @@ from typing import Any
 
 
 class Worker:
-    """The process of a contender: a script that answers each line of JSON on its standard input with another line."""
+    """The process of a contender: a script that answers each line of JSON on its standard input with another line.
+
+    If the spec has a `checkout`, the process imports tagger from there.
+    """
 
     def __init__(self, script: Path, spec: dict[str, Any]) -> None:
         command = [sys.executable, str(script), json.dumps(spec)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | ({"PYTHONPATH": spec["checkout"]} if "checkout" in spec else {})
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def ask(self, **question: Any) -> dict[str, Any]:
         print(json.dumps(question), file=self._process.stdin, flush=True)

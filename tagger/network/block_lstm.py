@@ -72,8 +72,9 @@ def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor
         def looped() -> tuple[Tensor, ...]:
             return _looped(x, kernel, recurrent_kernel, steps, h_gradient)
 
-        loops = _loop_is_faster(tf.shape(x)[1], kernel.shape[0], units)
-        found: tuple[Tensor, ...] = tf.cond(loops, looped, fused)
+        with tf.name_scope("lstm"):
+            loops = _loop_is_faster(tf.shape(x)[1], kernel.shape[0], units)
+            found: tuple[Tensor, ...] = tf.cond(loops, looped, fused)
         return found
 
     return steps.h, gradient
@@ -109,9 +110,10 @@ def _looped(
 
     written = tf.TensorArray(x.dtype, n_steps, element_shape=[None, 4 * units])
     *_, written = tf.while_loop(lambda t, *_: t >= 0, step, (n_steps - 1, zeros, zeros, written), parallel_iterations=1)
-    gates = tf.reshape(written.stack(), [-1, 4 * units])  # [T·B, 4H]
+    by_step = written.stack()
+    gates = tf.reshape(by_step, [-1, 4 * units])  # [T·B, 4H]
     x_gradient = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
     kernel_gradient = tf.matmul(tf.reshape(x, [-1, n_inputs]), gates, transpose_a=True)
-    before = tf.reshape(h[:-1], [-1, units])
-    recurrent_gradient = tf.matmul(before, gates[n_sentences:], transpose_a=True)
+    before, after = tf.reshape(h[:-1], [-1, units]), tf.reshape(by_step[1:], [-1, 4 * units])
+    recurrent_gradient = tf.matmul(before, after, transpose_a=True)
     return x_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(gates, 0)

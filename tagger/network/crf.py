@@ -276,11 +276,13 @@ class CRF(keras.layers.Layer):
             log_likelihood = _path_sum(gold, emissions, (transition, start, end)) - chain.log_z
 
             def gradient(weight: Tensor) -> tuple[Tensor, ...]:
-                return _gradients(gold, emissions, chain, transition, tf.cast(weight, tf.float64))
+                with tf.name_scope("crf"):
+                    return _gradients(gold, emissions, chain, transition, tf.cast(weight, tf.float64))
 
             return tf.cast(log_likelihood, tf.float32), gradient
 
-        return compute(logits, *self.transition_weights())
+        with tf.name_scope("crf"):
+            return compute(logits, *self.transition_weights())
 
     def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """Return the probability of each tag at each step, summed over all tags of the other steps: [T, B, K].

@@ -399,12 +399,12 @@ class Trainer:
         self._scale.update(finite)
 
     def _take_step(self, row_ids: Any, row_gradient: Any, dense: list[Any]) -> None:
-        if self._average is None:
+        old_rows = None if self._average is None else tf.gather(self.network.embedding.value, row_ids)
+        with tf.name_scope("optimizer"):
             self.optimizer.apply(row_ids, row_gradient, dense)
-            return
-        old_rows = tf.gather(self.network.embedding.value, row_ids)
-        self.optimizer.apply(row_ids, row_gradient, dense)
-        self._average.update(row_ids, old_rows)
+        if self._average is not None:
+            with tf.name_scope("average"):
+                self._average.update(row_ids, old_rows)
 
 
 def call_groups(numbered: Iterable[tuple[int, Batch]], most: int) -> Iterator[list[tuple[int, Batch]]]:

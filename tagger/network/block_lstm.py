@@ -73,18 +73,23 @@ def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor
             return _looped(x, kernel, recurrent_kernel, steps, h_gradient)
 
         with tf.name_scope("lstm"):
-            loops = _loop_is_faster(tf.shape(x)[1], kernel.shape[0], units)
-            found: tuple[Tensor, ...] = tf.cond(loops, looped, fused)
+            most = _most_sentences_of_loop(kernel.shape[0], units)
+            if most is None or most < 1:
+                return looped() if most is None else fused()
+            found: tuple[Tensor, ...] = tf.cond(tf.shape(x)[1] <= most, looped, fused)
         return found
 
     return steps.h, gradient
 
 
-def _loop_is_faster(n_sentences: Tensor, n_inputs: int, units: int) -> Tensor:
-    """Return whether the loop is the faster gradient, by a rule that was measured: see docs/decisions/."""
+def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
+    """Return the largest batch for which the loop is the faster gradient; None if it is for all.
+
+    The rule was measured: see docs/decisions/0010-training-kernel.md.
+    """
     if units % 128 == 0:  # the rows of the operator's products then compete for the same lines of the cache
-        return tf.constant(True)
-    return 7 * n_sentences < n_inputs + units - 8000 // units
+        return None
+    return (n_inputs + units - 8000 // units) // 7
 
 
 def _looped(

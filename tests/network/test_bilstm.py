@@ -32,7 +32,7 @@ pytestmark = pytest.mark.tensorflow
 def test_the_fused_kernel_equals_keras_in_values_and_gradients(
     batch: int, steps: int, looped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_lstm, "_loop_is_faster", lambda *sizes: tf.constant(looped))
+    monkeypatch.setattr(block_lstm, "_most_sentences_of_loop", lambda *sizes: 6 if looped else 0)
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=(batch, steps, 5)), tf.float32)
     weighting = rng.normal(size=(batch, steps, 7)).astype(np.float32)
@@ -69,7 +69,14 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
 
 @pytest.mark.parametrize(
     ("n_sentences", "n_inputs", "units", "looped"),
-    [(32, 50, 50, False), (32, 300, 150, True), (8, 100, 100, True), (256, 300, 150, False), (256, 64, 128, True)],
+    [
+        (1, 50, 50, False),
+        (32, 300, 150, True),
+        (17, 100, 100, True),
+        (18, 100, 100, False),
+        (256, 300, 150, False),
+        (256, 64, 128, True),
+    ],
 )
 def test_the_size_decides_which_gradient_runs(
     n_sentences: int, n_inputs: int, units: int, looped: bool, monkeypatch: pytest.MonkeyPatch

@@ -100,7 +100,7 @@ class Optimizer:
         """
         gradients = [row_gradient, *dense_gradients]
         if self._clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+            gradients = _clipped(gradients, self._clip_norm)
         rate = tf.identity(self.learning_rate)
         step = tf.cast(self.steps, tf.float32) + 1.0
         rows, *slots = (tf.gather(variable, row_ids) for variable in self._embedding)
@@ -121,6 +121,17 @@ class Optimizer:
         change, slots = self._rule(gradient, [tf.identity(slot) for slot in variables[1:]], rate, step)
         for variable, value in zip(variables, [variables[0] + change, *slots], strict=True):
             tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+def _clipped(gradients: list[Tensor], clip_norm: float) -> list[Tensor]:
+    """Scale gradients to a global norm of at most `clip_norm`; smaller ones are not copied."""
+    norm = tf.linalg.global_norm(gradients)
+
+    def scaled() -> list[Tensor]:
+        return tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)[0]  # type: ignore[no-any-return]
+
+    # The comparison is true for NaN too, which then reaches all weights.
+    return tf.cond(~(norm <= clip_norm), scaled, lambda: gradients)  # type: ignore[no-any-return]
 
 
 class LossScale:

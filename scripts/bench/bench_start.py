@@ -33,7 +33,7 @@ def child(config_path: str, settings: list[str], model_dir: str, started: float)
         times[name], last = now - last, now
 
     last = time.perf_counter()
-    import tagger.cli.main  # noqa: F401
+    import tagger.cli.train  # noqa: F401
 
     lap("tagger's command line")
     import tensorflow  # noqa: F401

@@ -100,6 +100,8 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             target = Path(stage.pop(stage.index(">") + 1))
             stage.remove(">")
         if stage[0] == "tagger":
+            if stage[1] == "threshold":  # the models of the other commands find no spans at all
+                assert run_tagger("train", "configs/sample.yaml", "--set", "training.epochs=1").exit_code == 0
             result = run_tagger(*stage[1:], *(QUICK if stage[1] in TRAINING else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output

@@ -66,7 +66,8 @@ def threshold(
         every, types = thresholds_for(tagged, precision)
     if not every.n:
         raise DataError(
-            "found no predicted span, expected some to find a threshold among; use a larger file", path=shown_name(file)
+            "found no predicted span, expected some to find a threshold among; use a larger file or a better model",
+            path=shown_name(file),
         )
     if as_json:
         of_types = {name: dataclasses.asdict(one) for name, one in types.items()}

@@ -91,7 +91,8 @@ def test_without_predicted_spans_nothing_is_stored(tmp_path: Path, monkeypatch: 
         result = run_tagger("threshold", "--save", path)
     assert result.exit_code == 1
     assert result.first_error == (
-        f"error: {path}: found no predicted span, expected some to find a threshold among; use a larger file"
+        f"error: {path}: found no predicted span, expected some to find a threshold among; use a larger file or a"
+        " better model"
     )
     assert result.output == b""
 

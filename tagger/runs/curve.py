@@ -67,18 +67,17 @@ class Curve:
         """The number of sentences that there are."""
         return self.points[-1].n
 
-    def doubled(self) -> Estimate:
-        """Return the expected gain of twice the sentences."""
-        return self.fitted.gain(self.n, 2 * self.n)
+    def doubled(self) -> Estimate | None:
+        """Return the expected gain of twice the sentences; None if the scores say nothing of it."""
+        learned = any(score > 0 for point in self.points for score in point.scores)
+        return self.fitted.gain(self.n, 2 * self.n) if self.fitted.grows and learned else None
 
     def sentence(self) -> str:
         """Return what more labels would bring, in words."""
-        if not self.fitted.grows:
-            return (
-                "the scores fall with more labels, so nothing can be said of twice the labels; train longer, or raise"
-                " --repeats or --shares"
-            )
         gain = self.doubled()
+        if gain is None:
+            why = "the scores fall with more labels" if not self.fitted.grows else "all scores are 0"
+            return f"{why}, so nothing can be said of twice the labels; train longer, or raise --repeats or --shares"
         return (
             f"twice the labels ({2 * self.n:,} sentences) would bring about {100 * gain.value:+.1f}"
             f" (±{100 * gain.margin:.1f}) points of dev {self.what}"
@@ -96,7 +95,7 @@ class Curve:
                 {"sentences": n, **dataclasses.asdict(self.fitted.at(n))}
                 for n in (*(point.n for point in self.points), 2 * self.n, 4 * self.n)
             ],
-            "gain_of_twice_the_labels": dataclasses.asdict(self.doubled()) if self.fitted.grows else None,
+            "gain_of_twice_the_labels": None if (gain := self.doubled()) is None else dataclasses.asdict(gain),
         }
 
 

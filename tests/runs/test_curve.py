@@ -106,3 +106,11 @@ def test_scores_are_grouped_by_size(config: Config) -> None:
     )
     assert found.to_json()["gain_of_twice_the_labels"]["value"] == gain.value
     assert [row["sentences"] for row in found.to_json()["fitted"]] == [20, 50, 100, 200, 400]
+
+
+def test_scores_of_nothing_do_not_foretell_a_gain(config: Config) -> None:
+    found = _curve([result(name, 0) for name in "abc"], [20, 50, 100])
+    assert found.sentence() == (
+        "all scores are 0, so nothing can be said of twice the labels; train longer, or raise --repeats or --shares"
+    )
+    assert found.to_json()["gain_of_twice_the_labels"] is None

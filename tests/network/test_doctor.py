@@ -11,7 +11,7 @@ from helpers import run_tagger
 
 tf = pytest.importorskip("tensorflow")
 
-from tagger.network import bilstm, doctor  # noqa: E402
+from tagger.network import bilstm, block_lstm, doctor  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 
@@ -49,15 +49,15 @@ def test_a_malformed_tf_config_is_shown_and_is_not_an_error(monkeypatch: pytest.
 
 
 def test_the_gradient_that_tensorflow_registers_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    def uncorrected(x: object, kernel: tf.Tensor, bias: object) -> object:
-        units = kernel.shape[1] // 4
+    def uncorrected(x: object, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: object) -> object:
+        units = recurrent_kernel.shape[0]
         zeros, no_peephole = tf.zeros([tf.shape(x)[1], units]), tf.zeros([units])
         return tf.raw_ops.BlockLSTMV2(
-            seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=zeros, h_prev=zeros, w=kernel,
+            seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=zeros, h_prev=zeros, w=tf.concat([kernel, recurrent_kernel], 0),
             wci=no_peephole, wcf=no_peephole, wco=no_peephole, b=bias, use_peephole=False, cell_clip=0.0,
         ).h  # fmt: skip
 
-    monkeypatch.setattr(bilstm, "_block_lstm", uncorrected)
+    monkeypatch.setattr(bilstm, "block_lstm", uncorrected)
     result = run_tagger("doctor")
     assert result.exit_code == 1
     assert result.first_error.startswith("error: fused CPU LSTM (BlockLSTMV2): found errors of ")
@@ -65,6 +65,12 @@ def test_the_gradient_that_tensorflow_registers_fails_the_self_test(monkeypatch:
     test = doctor.check_kernel(Device("CPU", Kernel.BLOCK))
     assert test.value_error < 1e-5  # only its gradient is wrong
     assert test.gradient_error > 0.1
+
+
+def test_a_wrong_gradient_of_large_layers_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = block_lstm._looped
+    monkeypatch.setattr(block_lstm, "_looped", lambda *arrays: [1.01 * one for one in right(*arrays)])
+    assert not doctor.check_kernel(Device("CPU", Kernel.BLOCK)).passed
 
 
 def test_every_kernel_that_runs_here_passes_within_seconds() -> None:

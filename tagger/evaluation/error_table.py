@@ -75,8 +75,8 @@ def check_target(path: str, header: bytes = HEADER, what: str = "a table of erro
         what: the name of such a file, for the message.
 
     Raises:
-        DataError: something else is there, which would be lost; there is no folder for the file; or it is in a model
-            directory, which no training would replace any more.
+        DataError: another kind of file is there, the folder does not exist, or it is a model directory, which no
+            training would replace any more.
     """
     if not path or "\0" in path:
         raise DataError(f"{path!r}: found no name, expected that of the file to write; choose one")

@@ -18,10 +18,10 @@ from tagger.network import Tensor
 
 
 class _Steps(NamedTuple):
-    """What the operator computes, each [T, B, H]: the gates and, by the same names as in TensorFlow, the cells.
+    """The results of the operator, each [T, B, H], under the names that TensorFlow gives them.
 
-    The fields are the input gate, the cell, the forget gate, the output gate, the new input of the cell, the cell after
-    its tanh, and the output.
+    They are the input gate, the cell, the forget gate, the output gate, the new input of the cell, the tanh of the
+    cell, and the output.
     """
 
     i: Tensor

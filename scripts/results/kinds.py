@@ -1,0 +1,119 @@
+"""Four kinds of corpora to choose a recipe on, shares of their labels, and one training on them; for other scripts.
+
+`conll2000` is chunking; its dev set is the last 1,000 sentences of the training file. `wnut17` has rare names in
+tweets. `nerkor` is the first 10,000 sentences of NerKor, Hungarian novels; dev is the next 1,000, and test the 2,000
+after them. `chinese` is the Chinese part of UniversalNER. Only tokens and tags are read.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import random
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from one_run import measure
+
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
+KINDS = ("conll2000", "wnut17", "nerkor", "chinese")
+
+
+class Sentences(NamedTuple):
+    """The sentences of a corpus, each of them lines of a token, a tab and a tag."""
+
+    train: list[str]
+    dev: list[str]
+    test: list[str]
+
+
+@functools.cache
+def sentences_of(kind: str) -> Sentences:
+    if kind == "conll2000":
+        train = _read("conll2000/train.txt", separator=" ")
+        return Sentences(train[:-1000], train[-1000:], _read("conll2000/test.txt", separator=" "))
+    if kind == "wnut17":
+        return Sentences(*(_read(f"wnut17/{part}.conll") for part in ("train", "dev", "test")))
+    if kind == "nerkor":
+        every = _read("nerkor/train.tsv.gz")
+        return Sentences(every[:10_000], every[10_000:11_000], every[11_000:13_000])
+    parts = ("train", "dev", "test")
+    return Sentences(*(_read(f"chinese/zh_gsd-ud-{part}.iob2", token=1, tag=2) for part in parts))
+
+
+def _read(name: str, *, separator: str = "\t", token: int = 0, tag: int = -1) -> list[str]:
+    path = CORPORA / name
+    if not path.exists():
+        sys.exit(f"{path}: not found; put the corpora there (see docs/results.md)")
+    text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8")
+    sentences = []
+    for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")):
+        rows = [line.split(separator) for line in block.split("\n") if line and not re.match(r"# \w+[ _\w]* ?=", line)]
+        sentences.append("\n".join(f"{row[token]}\t{row[tag]}" for row in rows))
+    return [sentence for sentence in sentences if sentence]
+
+
+def share_of(sentences: Sequence[str], share: float, seed: int) -> list[str]:
+    """Return a share of the sentences in their order, drawn by the seed; a larger share holds the smaller ones."""
+    order = list(range(len(sentences)))
+    random.Random(f"share {seed}").shuffle(order)
+    return [sentences[i] for i in sorted(order[: round(share * len(sentences))])]
+
+
+def train_and_score(kind: str, settings: dict[str, str], *, share: float = 1.0, seed: int) -> dict[str, Any]:
+    """Train with one thread on a share of the labels; see `one_run.measure` for the result.
+
+    The epoch is chosen on dev. The score on test is in the result too, but nothing should be chosen by it.
+    """
+    parts = sentences_of(kind)
+    parts = parts._replace(train=share_of(parts.train, share, seed))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part, sentences in parts._asdict().items():
+            (folder / part).write_text("\n\n".join(sentences) + "\n", "utf-8")
+        config = folder / "c.yaml"
+        # Some tags of a share may be rare enough to look like a misread file.
+        config.write_text("data: {train: train, dev: dev, test: test, columns: {token: 0, tag: 1}, trust: true}\n")
+        given = {"training.seed": str(seed), "training.threads": "1"} | settings
+        return measure(config, given, folder, quiet=True)
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def run_missing(
+    path: Path,
+    wanted: Iterable[dict[str, Any]],
+    one: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    jobs: int,
+    minutes: float,
+) -> None:
+    """Add what `one` finds for each wanted run to a file of one JSON object a line, unless the file has it already.
+
+    Args:
+        wanted: what tells the runs apart (such as kind, share, row and seed), the most important run first.
+        minutes: no run starts after this time.
+    """
+    found, lock, end = load(path), threading.Lock(), time.monotonic() + 60 * minutes
+
+    def run(key: dict[str, Any]) -> None:
+        if time.monotonic() > end:
+            return
+        result = key | one(key)
+        with lock, path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result, ensure_ascii=False) + "\n")
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+
+    missing = [key for key in wanted if not any(key.items() <= old.items() for old in found)]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, missing))

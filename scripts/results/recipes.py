@@ -1,0 +1,103 @@
+"""Measure the defaults and changes of them on four kinds of corpora, to choose defaults that hold on each of them.
+
+    python scripts/results/recipes.py --runs docs/recipes.jsonl --jobs 2      # takes hours; stop it at any time
+    python scripts/results/recipes.py --runs docs/recipes.jsonl --table       # the table
+
+Each row changes one thing in the row `before`, which states every setting that is compared, so that a row keeps its
+meaning when a default changes. The table shows F1 on dev, the mean change against `before` with the same seeds, and the
+mean rank of each row: on each corpus, the rows are ranked by their mean dev F1. Runs that are in the file are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kinds import KINDS, load, run_missing, train_and_score
+from one_run import spread
+
+SEEDS = (1, 2, 3)
+BEFORE = {
+    "vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false", "vocabulary.unk_probability": "0.3",
+    "training.learning_rate": "0.002", "model.layers": "2", "model.units": "150", "model.embedding_dim": "100",
+}  # fmt: skip
+LOWER = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
+ROWS: dict[str, dict[str, str]] = {
+    "before": {},
+    "lower case, digits": LOWER,
+    "lower case": {"vocabulary.lowercase": "true"},
+    "unknown 0.5": {"vocabulary.unk_probability": "0.5"},
+    "rate 0.001": {"training.learning_rate": "0.001"},
+    "one layer": {"model.layers": "1"},
+    "100 units": {"model.units": "100"},
+    "250 units": {"model.units": "250"},
+    "batches of 16": {"training.batch_size": "16"},
+    "CRF": {"model.decoder": "crf"},
+    "lower case, digits, unknown 0.5": LOWER | {"vocabulary.unk_probability": "0.5"},
+    "lower case, digits, CRF": LOWER | {"model.decoder": "crf"},
+    "lower case, digits, batches of 16": LOWER | {"training.batch_size": "16"},
+    "lower case, digits, rate 0.001": LOWER | {"training.learning_rate": "0.001"},
+}
+
+
+def plan() -> Iterator[dict[str, Any]]:
+    """Yield kind, row and seed of every run, the most important first."""
+    for seed in SEEDS:
+        for row in list(ROWS)[:2]:
+            yield from ({"kind": kind, "row": row, "seed": seed} for kind in KINDS)
+    for seed in SEEDS:
+        for row in list(ROWS)[2:]:
+            yield from ({"kind": kind, "row": row, "seed": seed} for kind in KINDS)
+
+
+def one(key: dict[str, Any]) -> dict[str, Any]:
+    settings = BEFORE | ROWS[key["row"]]
+    return {"settings": settings} | train_and_score(key["kind"], settings, seed=key["seed"])
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of the rows that have runs on every corpus."""
+    found = {(run["kind"], run["row"], run["seed"]): run["dev"] for run in runs}
+    rows = [row for row in ROWS if all((kind, row, SEEDS[0]) in found for kind in KINDS)]
+    means: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+    lines = [f"| | {' | '.join(KINDS)} | mean change | mean rank |", "|---" * (len(KINDS) + 3) + "|"]
+    for kind in KINDS:
+        for row in rows:
+            means[kind][row] = statistics.mean(_changes(found, kind, row))
+    for row in rows:
+        cells = []
+        for kind in KINDS:
+            seeds = [seed for seed in SEEDS if (kind, row, seed) in found]
+            cells.append(spread(found[kind, row, seed] for seed in seeds) + f" ({100 * means[kind][row]:+.2f})")
+        change = statistics.mean(100 * means[kind][row] for kind in KINDS)
+        ranks = [1 + sum(other > means[kind][row] for other in means[kind].values()) for kind in KINDS]
+        lines.append(f"| {row} | {' | '.join(cells)} | {change:+.2f} | {statistics.mean(ranks):.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _changes(found: dict[tuple[str, str, int], float], kind: str, row: str) -> list[float]:
+    """Return the change of dev F1 against the row `before`, for each seed that both have."""
+    pairs = [((kind, row, seed), (kind, "before", seed)) for seed in SEEDS]
+    return [found[new] - found[old] for new, old in pairs if new in found and old in found]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
+    parser.add_argument("--table", action="store_true", help="print the table and train nothing")
+    parser.add_argument("--rows", default="", help="only runs with this text in `kind row seed N`")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel runs, each on one core")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no run after this number of minutes")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table(load(arguments.runs)), end="")
+        return
+    wanted = [key for key in plan() if arguments.rows in f"{key['kind']} {key['row']} seed {key['seed']}"]
+    run_missing(arguments.runs.resolve(), wanted, one, jobs=arguments.jobs, minutes=arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -135,7 +135,7 @@ class Bench:
     def units(self) -> dict[str, Any]:
         found = {}
         print("\nTokens per second as E = H grows\n")
-        print("| E = H | tagger | PyTorch (the faster) | ratio |\n|---|---|---|---|")
+        print("| E = H | tagger | of the limit | PyTorch (the faster) | ratio |\n|---|---|---|---|---|")
         for units in (50, 100, 200, 400):
             names = ["tagger", *self._pytorch()]
             specs = {name: self.spec(name, units=units) for name in names}
@@ -143,8 +143,10 @@ class Bench:
             rival = max(names[1:] or names, key=lambda name: statistics.median(speeds[name]))
             medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
             by = ratio(speeds["tagger"], speeds[rival])
-            print(f"| {units} | {medians[0]:,.0f} | {medians[1]:,.0f} ({rival}) | {by:.2f} |", flush=True)
-            found[units] = speeds
+            limit = sgemm_limit(units=units, n_tags=self._n_tags())
+            share = f"{100 * medians[0] / limit['tokens_per_second']:.0f} %"
+            print(f"| {units} | {medians[0]:,.0f} | {share} | {medians[1]:,.0f} ({rival}) | {by:.2f} |", flush=True)
+            found[units] = speeds | {"sgemm": limit}
         return {"tokens_per_second": found}
 
     def step(self) -> dict[str, Any]:
@@ -239,9 +241,8 @@ def main() -> None:
     parser.add_argument("--json", metavar="PATH", help="file for all measurements")
     arguments = parser.parse_args()
     arguments.config = str(Path(arguments.config).resolve())
-    packages = ["tensorflow", "keras", "numpy"] + ["torch"] * any(
-        name.startswith("pytorch") for name in arguments.rivals
-    )
+    with_pytorch = not arguments.against and any(name.startswith("pytorch") for name in arguments.rivals)
+    packages = ["tensorflow", "keras", "numpy", *["torch"] * with_pytorch]
     found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds, "device": arguments.device}
     print(json.dumps(found))
     if arguments.against:

@@ -39,11 +39,10 @@ from tagger.corpus.lines import file_stamp, open_corpus, read_line_blocks, requi
 from tagger.corpus.notation import (
     BadTag,
     Notation,
-    detect_notation,
     looks_unknown,
-    notation_of_other,
     remedy_for_unknown,
 )
+from tagger.corpus.notation_detection import detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, spans_from_tags
 from tagger.corpus.signs import named, signs_in_tag
 from tagger.errors import DataError

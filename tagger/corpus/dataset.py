@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import Files, files_of, names_of, open_corpus, shown_name
-from tagger.corpus.notation import BadTag, Notation, detect_notation, looks_unknown, notation_of_other
+from tagger.corpus.notation import BadTag, Notation, looks_unknown
+from tagger.corpus.notation_detection import detect_notation, notation_of_other
 from tagger.corpus.rivals import better_token
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.corpus.signs import named, signs_in_tag

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from tagger.corpus.columns import NUMBERS_AS_TAGS
 from tagger.corpus.gold import tags_in
 from tagger.corpus.lines import shown_name
-from tagger.corpus.notation import BadTag, Notation, detect_notation, looks_unknown, parse_prefix, remedy_elsewhere
+from tagger.corpus.notation import BadTag, Notation, looks_unknown, parse_prefix, remedy_elsewhere
+from tagger.corpus.notation_detection import detect_notation
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNTYPED, spans_from_tags
 from tagger.errors import DataError
 from tagger.formats.document import Document, DocumentSpan, Place, ReadOptions

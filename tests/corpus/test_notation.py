@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.corpus import notation as notation_module
-from tagger.corpus.notation import BadTag, Notation, detect_notation, notation_of_other
+from tagger.corpus.notation import BadTag, Notation
+from tagger.corpus.notation_detection import detect_notation, notation_of_other
 from tagger.corpus.schemes import NO_SCHEME, SCHEMES, UNTYPED, Span, tags_from_spans
 from tagger.errors import DataError
 

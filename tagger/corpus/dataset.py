@@ -270,16 +270,25 @@ def no_sentence(layout: Layout) -> str:
 
 
 def _read_file(path: str, layout: Layout, max_lines: int | None, n_columns: int | None) -> list[Sentence]:
+    known: dict[str, str] = {}
     with open_corpus(path) as stream:
         read = read_sentences(
             stream, layout, path=shown_name(path), gold=True, max_lines=max_lines, n_columns=n_columns
         )
-        sentences = list(read)
+        sentences = [_with_shared_texts(sentence, known) for sentence in read]
     if not any(sentence.tokens for sentence in sentences):
         raise DataError(no_sentence(layout) + ("" if layout.comments else "; check the file"), path=shown_name(path))
     for sentence in sentences:
         sentence.path = shown_name(path)
     return sentences
+
+
+def _with_shared_texts(sentence: Sentence, known: dict[str, str]) -> Sentence:
+    """Let equal tokens and equal tags of a file share their memory: a corpus is held as a whole, and most repeat."""
+    share = known.setdefault
+    sentence.tokens = [share(token, token) for token in sentence.tokens]
+    sentence.tags = [share(tag, tag) for tag in sentence.tags]
+    return sentence
 
 
 def _without_empty(sentences: Iterable[Sentence]) -> tuple[list[Sentence], dict[int, list[Sentence]]]:

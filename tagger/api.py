@@ -46,7 +46,8 @@ class Tagger:
         tagger = Tagger.load("models/sample")
         (prediction,) = tagger.tag([["EU", "rejects", "German", "call"]])
 
-    The tags of a sentence do not depend on the other sentences or on the number of threads.
+    The tags of a sentence do not depend on the number of threads. They depend on the other sentences only if the model
+    has 8-bit weights (`output.quantize`).
     """
 
     def __init__(self, predictor: Predictor) -> None:

@@ -252,6 +252,8 @@ class OutputConfig(_Section):
     """The place for the model."""
 
     model_dir: str | None = None
+    quantize: Literal["int8"] | None = None
+    quantize_loss: Annotated[float, Field(ge=0, le=100)] = 0.2
 
 
 class Config(_Section):
@@ -329,6 +331,13 @@ def config_of(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
             " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
         )
+    if config.output.quantize is not None and config.data.dev is None and config.output.quantize_loss < 100:
+        key = "output.quantize"
+        raise ConfigError(
+            f"{where_set(key, path, lines, origins)}: {key}: found {config.output.quantize} without data.dev, expected"
+            " a dev set to measure the loss of F1 on; set data.dev, or set output.quantize_loss to 100 to measure"
+            " nothing"
+        )
     for key in PATH_KEYS:
         section, _, name = key.partition(".")
         found = getattr(getattr(config, section), name)
@@ -392,7 +401,8 @@ def with_model_dir(config: Config, model_dir: str | Path) -> Config:
         ConfigError: no directory can have this name.
     """
     _check_path(str(model_dir), "--model")
-    return config.model_copy(update={"output": OutputConfig(model_dir=_absolute(model_dir, Path()))})
+    output = config.output.model_copy(update={"model_dir": _absolute(model_dir, Path())})
+    return config.model_copy(update={"output": output})
 
 
 def dump_config(config: Config, *, only_set: bool = False) -> str:

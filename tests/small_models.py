@@ -15,7 +15,7 @@ from tagger.corpus.transitions import Transitions
 from tagger.inputs.characters import WordForms, build_characters
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder, Sizes
 from tagger.inputs.vocabulary import Ids, Normalization, TagVocabulary, TokenVocabulary
-from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.manifest import Manifest, Quantization
 from tagger.model_dir.store import Model, Weights, load_model, save_model
 from tagger.network.bilstm import Kernel
 from tagger.network.model import TwoBranchTagger, build_network, open_network_logits
@@ -69,6 +69,7 @@ def small_model(
     seed: int = 1,
     features: tuple[str, ...] = (),
     embedding_dtype: str = "float32",
+    quantized: bool = False,
     **network: Any,
 ) -> Model[Weights]:
     """Return a model with the given architecture, without saving it."""
@@ -86,6 +87,7 @@ def small_model(
         dev={},
         test=None,
         versions={},
+        quantization=Quantization(weights="int8") if quantized else None,
     )
     characters = build_characters(tokens)[0] if manifest.network.characters != Characters.NONE else None
     vocabularies = (TokenVocabulary(FEATURE),) * len(features)

@@ -183,7 +183,7 @@ def test_defaults_match_the_contract() -> None:
 
     values = Config.model_validate({"data": {"train": "x"}}).model_dump()
     del values["data"]["train"]
-    assert values == contract | {"output": {"model_dir": None}}
+    assert values == contract | {"output": {"model_dir": None, "quantize": None, "quantize_loss": 0.2}}
 
 
 def test_config_keys_lists_every_key_once() -> None:

@@ -34,7 +34,7 @@ CONFINED = {
     "onnx": {"network"},
     "pydantic": {"config", "config_file"},
     "yaml": {"config", "config_file"},
-    "onnxruntime": {"prediction"},
+    "onnxruntime": {"prediction", "network"},  # network uses its quantizer
     "click": {"cli"},
     "rich": {"cli"},
     "seqeval": {"evaluation"},

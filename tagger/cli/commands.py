@@ -213,22 +213,43 @@ def compare(
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["onnx", "saved-model"]),
+    type=click.Choice(["onnx", "onnx-int8", "saved-model"]),
     default="onnx",
     show_default=True,
-    help="onnx: one file; saved-model: a directory for TensorFlow Serving.",
+    help="onnx: one file; onnx-int8: one file with 8-bit weights; saved-model: a directory for TensorFlow Serving.",
+)
+@click.option(
+    "--test",
+    type=click.Path(),
+    metavar="FILE",
+    help="For onnx-int8: gold file to measure the loss of F1 on. Default: the test file of the model's config.",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(min=0, max=100),
+    metavar="POINTS",
+    help="For onnx-int8: largest loss of F1, in percentage points. Default: 0.2.",
 )
 @click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP)
-def export(out: Path, format_: str, model_dir: str | None) -> None:
+def export(out: Path, format_: str, test: str | None, max_loss: float | None, model_dir: str | None) -> None:
     """Write a model's network to OUT, for other tools to serve.
 
     The inputs are the ids of the tokens and of everything else that the network reads; the output is a logit for each
     tag. See docs/serving.md. OUT must not exist yet.
     """
+    is_quantized = format_ == "onnx-int8"
+    for option, value in (("--test", test), ("--max-loss", max_loss)):
+        if value is not None and not is_quantized:
+            raise click.UsageError(f"{option}: found it with --format {format_}, expected onnx-int8; leave it out")
     require_packages("tensorflow", "onnx")
-    from tagger.network.serving import export_network
+    from tagger.network.serving import check_new, export_network, quantization_loss
 
-    export_network(models.model_path(model_dir), out, format_)
+    directory = models.model_path(model_dir)
+    check_new(out)
+    if is_quantized:
+        loss = quantization_loss(directory, test, 0.2 if max_loss is None else max_loss)
+        console.say("no gold file: the loss was not measured" if loss is None else str(loss))
+    export_network(directory, out, format_)
     console.say(f"the network is in {out}")
 
 

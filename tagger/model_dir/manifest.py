@@ -47,6 +47,21 @@ class Calibration:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """The quantization of a model's graph, whose other weights stay 32-bit numbers in `weights.safetensors`.
+
+    Attributes:
+        weights: the type of the weights of the branches in the graph; `int8` is the only one.
+        score_before, score_after: the F1 on dev with 32-bit weights and with these (accuracy if the tags are plain);
+            None if it was not measured.
+    """
+
+    weights: str
+    score_before: float | None = None
+    score_after: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that prediction needs to know about a model.
 
@@ -68,6 +83,7 @@ class Manifest:
         labels: the rules that changed the labels of the training data, and change those of gold files.
         conversion: the settings of the config for files of other formats, by key.
         calibration: the temperature of the probabilities; None if none was fitted, and in older models.
+        quantization: how the weights in the graph were quantized; None if they are 32-bit numbers.
         thresholds: entity type → the lowest probability of its spans that `tagger predict` shows, or None for none of
             them; the name of the other types is empty.
     """
@@ -89,6 +105,7 @@ class Manifest:
     labels: Labels = dataclasses.field(default_factory=Labels)
     conversion: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
+    quantization: Quantization | None = None
     thresholds: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -103,7 +120,7 @@ class Manifest:
             del values["notation"]["suffix"]
         if values["notation"]["unknown"] is None:
             del values["notation"]["unknown"]
-        for name in ("labels", "conversion"):
+        for name in ("labels", "conversion", "quantization"):
             if not getattr(self, name):
                 del values[name]
         # The file has used this name since the first version.
@@ -123,6 +140,7 @@ class Manifest:
             "conversion": {},
             "language": None,
             "calibration": None,
+            "quantization": None,
             "thresholds": {},
             **values,
         }
@@ -135,6 +153,9 @@ class Manifest:
         calibration = values["calibration"]
         for key in _EXPECTED_OF_CALIBRATION if calibration is not None else ():
             _check(values, f"calibration.{key}", *_EXPECTED_OF_CALIBRATION[key])
+        quantization = values["quantization"]
+        for key in _EXPECTED_OF_QUANTIZATION if quantization is not None else ():
+            _check(values, f"quantization.{key}", *_EXPECTED_OF_QUANTIZATION[key])
         if values["notation"]["bare"] and values["notation"]["scheme"] != "IO":
             raise ModelError(
                 f"notation.bare: found true with scheme {values['notation']['scheme']}, expected false: only tags in IO"
@@ -170,6 +191,7 @@ class Manifest:
                 "calibration": None
                 if calibration is None
                 else Calibration(**{**calibration, "curve": tuple(map(tuple, calibration["curve"]))}),
+                "quantization": None if quantization is None else Quantization(**quantization),
             }
         except TypeError as error:
             raise ModelError(f"an unknown key: {error}") from None
@@ -343,6 +365,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
         "names with numbers from 0 to 1, or null",
     ),
     "calibration": (lambda value: value is None or type(value) is dict, "a mapping or null"),
+    "quantization": (lambda value: value is None or type(value) is dict, "a mapping or null"),
 }
 _EXPECTED_OF_CALIBRATION: Mapping[str, tuple[_Fits, str]] = {
     "temperature": (lambda value: type(value) is float and 1e-3 <= value <= 1e3, "a number from 0.001 to 1000"),
@@ -350,6 +373,15 @@ _EXPECTED_OF_CALIBRATION: Mapping[str, tuple[_Fits, str]] = {
     "error_before": _FRACTION,
     "error_after": _FRACTION,
     "n_spans": _whole(1),
+}
+_FRACTION_OR_NULL: tuple[_Fits, str] = (
+    lambda value: value is None or _FRACTION[0](value),
+    "a number from 0 to 1, or null",
+)
+_EXPECTED_OF_QUANTIZATION: Mapping[str, tuple[_Fits, str]] = {
+    "weights": _one_of("int8"),
+    "score_before": _FRACTION_OR_NULL,
+    "score_after": _FRACTION_OR_NULL,
 }
 _EXPECTED_LATER: Mapping[str, tuple[_Fits, str]] = {
     "header": (lambda value: type(value) is list and all(map(_is_text, value)), "a list of names"),

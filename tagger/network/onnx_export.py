@@ -20,7 +20,8 @@ from tagger.errors import ModelError, TaggerError
 from tagger.inputs.encoder import Columns, Sizes
 from tagger.model_dir.files import EMBEDDINGS, GRAPH
 from tagger.model_dir.store import Model, Weights, description
-from tagger.prediction.onnx_graph import FLOAT, INT32, IR_VERSION, OPSET, structure_of
+from tagger.network.quantization import quantized_values
+from tagger.prediction.onnx_graph import FLOAT, INT32, IR_VERSION, Node, structure_of
 from tagger.prediction.predictor import Predictor
 
 TOLERANCE = 1e-4
@@ -36,6 +37,7 @@ def build_onnx(
     embeddings: str | None = None,
     embedding_dtype: str = "float32",
     metadata: Mapping[str, str] | None = None,
+    quantized: bool = False,
 ) -> bytes:
     """Build the graph: `token_ids` int32 [B, T] and `lengths` int32 [B] → `logits` float32 [B, T, K].
 
@@ -53,14 +55,17 @@ def build_onnx(
             the graph itself holds the embedding in float32.
         embedding_dtype: the type of the numbers in that file: `float32` or `float16`.
         metadata: the metadata entries to store in the graph.
+        quantized: whether to store the weights of the branches as 8-bit integers.
     """
-    structure = structure_of(spec, sizes)
+    structure = structure_of(spec, sizes, quantized=quantized)
     values, table = _values(weights, spec, transitions), weights["embedding"]
+    if quantized:
+        values |= quantized_values(values, spec.layers)
     initializers = [_external(table.shape, embeddings, embedding_dtype) if embeddings else _tensor("embedding", table)]
     initializers += [_tensor(name, values[name]) for name in structure.weights if name != "embedding"]
-    initializers += [_number(name, value) for name, value in structure.numbers.items()]
+    initializers += [_tensor(name, value) for name, value in structure.numbers.items()]
     graph = helper.make_graph(
-        [helper.make_node(node.operator, node.inputs, node.outputs, **node.attributes) for node in structure.nodes],
+        list(map(_node, structure.nodes)),
         "tagger",
         [helper.make_tensor_value_info(name, INT32, axes) for name, axes in structure.inputs.items()],
         [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in structure.outputs.items()],
@@ -68,7 +73,7 @@ def build_onnx(
     )
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in structure.opsets.items()],
         ir_version=IR_VERSION,
         producer_name="tagger",
         producer_version=__version__,
@@ -81,7 +86,8 @@ def build_onnx(
 def model_graph(model: Model[Weights]) -> bytes:
     """Build the graph of a model directory.
 
-    The embedding is a file beside it, and the metadata of the graph describe the network.
+    The embedding is a file beside it, and the metadata of the graph describe the network. The weights of the branches
+    are 8-bit integers if the manifest says so.
     """
     return build_onnx(
         model.network,
@@ -91,6 +97,7 @@ def model_graph(model: Model[Weights]) -> bytes:
         embeddings=EMBEDDINGS,
         embedding_dtype=model.manifest.embedding_dtype,
         metadata={"network": description(model.manifest, model.encoder, model.tags)},
+        quantized=model.manifest.quantization is not None,
     )
 
 
@@ -125,8 +132,8 @@ def _tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(array, order="C"), name)
 
 
-def _number(name: str, value: tuple[int, ...] | int) -> onnx.TensorProto:
-    return _tensor(name, np.array(value, np.int64 if isinstance(value, tuple) else np.int32))
+def _node(node: Node) -> onnx.NodeProto:
+    return helper.make_node(node.operator, node.inputs, node.outputs, domain=node.domain or None, **node.attributes)
 
 
 def _external(shape: tuple[int, ...], file: str, dtype: str) -> onnx.TensorProto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -11,32 +12,31 @@ import tensorflow as tf
 
 from tagger.architecture import CRF_OUTPUTS
 from tagger.atomic import write_atomically
-from tagger.errors import ModelError
+from tagger.corpus.lines import require_regular
+from tagger.errors import DataError, ModelError
+from tagger.evaluation.evaluate import evaluate_file, gold_files
+from tagger.evaluation.quantization import ANY_LOSS, QuantizationLoss
+from tagger.evaluation.scores import Evaluation
 from tagger.inputs.vocabulary import PAD_ID
-from tagger.model_dir.store import Model, Weights, load_model, read_weights, surrounding_model
+from tagger.model_dir.manifest import Quantization
+from tagger.model_dir.store import Model, Weights, load_model, read_weights, save_model, surrounding_model
 from tagger.network import muted_stderr
 from tagger.network.devices import choose_device
 from tagger.network.model import TwoBranchTagger, build_network
-from tagger.network.onnx_export import build_onnx, learned_transitions
+from tagger.network.onnx_export import build_onnx, learned_transitions, model_graph
 from tagger.network.packing import BatchTensors
+from tagger.prediction.onnx_session import load_predictor
 
 _MOST_PROTOBUF_BYTES = (1 << 31) - (1 << 20)  # an ONNX file is a protocol buffer, which must be smaller than 2 GiB
 
 
 def export_network(directory: Path, out: Path, format_: str) -> None:
-    """Write the network of a model directory as `onnx` or `saved-model`.
+    """Write the network of a model directory as `onnx`, `onnx-int8` or `saved-model`.
 
     Raises:
         ModelError: the model cannot be read, `out` exists or cannot be written, or the network is too large for ONNX.
     """
-    if out.exists() or out.is_symlink():
-        raise ModelError(f"{out}: already exists, expected a new name; choose another one, or remove it first")
-    inside = surrounding_model(out)
-    if inside is not None:
-        raise ModelError(
-            f"{out}: is inside the model directory {inside}, expected another place, because a model directory may not"
-            " hold other files; choose one"
-        )
+    check_new(out)
     model = load_model(directory, read_weights)
     network = build_network(model.manifest, model.encoder, model.tags, kernel=choose_device("cpu").kernel)
     try:
@@ -45,8 +45,8 @@ def export_network(directory: Path, out: Path, format_: str) -> None:
         raise ModelError(f"{directory}: {error.message}") from None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if format_ == "onnx":
-            write_onnx(model, out)
+        if format_ in ("onnx", "onnx-int8"):
+            write_onnx(model, out, quantized=format_ == "onnx-int8")
         else:
             _write_saved_model(network, out)
     except (FileExistsError, NotADirectoryError):
@@ -56,8 +56,64 @@ def export_network(directory: Path, out: Path, format_: str) -> None:
         raise ModelError(f"{out}: cannot be written: {reason}; choose another place") from None
 
 
-def write_onnx(model: Model[Weights], out: Path, *, most_bytes: int = _MOST_PROTOBUF_BYTES) -> None:
-    """Write a network to an ONNX file.
+def check_new(out: Path) -> None:
+    """Raise ModelError unless a file or directory may be made here."""
+    if out.exists() or out.is_symlink():
+        raise ModelError(f"{out}: already exists, expected a new name; choose another one, or remove it first")
+    inside = surrounding_model(out)
+    if inside is not None:
+        raise ModelError(
+            f"{out}: is inside the model directory {inside}, expected another place, because a model directory may not"
+            " hold other files; choose one"
+        )
+
+
+def quantization_loss(directory: Path, test: str | None, most: float) -> QuantizationLoss | None:
+    """Measure what 8-bit weights cost on a gold file.
+
+    Args:
+        directory: the model directory.
+        test: the gold file; None for the test files of the model's config.
+        most: the largest loss in points of F1.
+
+    Returns:
+        The scores without and with 8-bit weights; None if any loss is allowed and there is no gold file.
+
+    Raises:
+        DataError: there is no gold file.
+        ModelError: the loss is larger than `most`, or the model cannot be read.
+    """
+    model = load_model(directory, read_weights)
+    try:
+        paths = gold_files(model, test)
+    except DataError as error:
+        if most >= ANY_LOSS:
+            return None
+        raise DataError(f"--test: {error.message}; or pass --max-loss {ANY_LOSS:g} to measure nothing") from None
+    for path in paths:
+        require_regular(path)  # it is read twice
+    before, after = (_evaluated(model, paths, found) for found in (None, Quantization(weights="int8")))
+    loss = QuantizationLoss(before, after)
+    remedy = "pass --max-loss {} to write the file all the same, or use --format onnx"
+    loss.check(most, key="--format onnx-int8", where=f"on {', '.join(paths)}", remedy=remedy, detail="")
+    return loss
+
+
+def _evaluated(model: Model[Weights], paths: list[str], quantization: Quantization | None) -> Evaluation:
+    """Return the scores of a copy of a model with other weights in its graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = dataclasses.replace(model.manifest, quantization=quantization)
+        copy = dataclasses.replace(model, directory=Path(folder, "model"), manifest=manifest)
+        save_model(copy, graph=model_graph(copy), config="", history="")
+        predictor = load_predictor(copy.directory)
+        predictor.model = dataclasses.replace(predictor.model, directory=model.directory)  # its test files are relative
+        return evaluate_file(predictor, paths, manifest.layout)
+
+
+def write_onnx(
+    model: Model[Weights], out: Path, *, quantized: bool = False, most_bytes: int = _MOST_PROTOBUF_BYTES
+) -> None:
+    """Write a network to an ONNX file, with 8-bit weights in its branches if `quantized` is true.
 
     Raises:
         ModelError: its weights have more than `most_bytes` bytes.
@@ -76,6 +132,7 @@ def write_onnx(model: Model[Weights], out: Path, *, most_bytes: int = _MOST_PROT
             model.encoder.sizes(len(model.tags)),
             transitions=learned_transitions(model),
             metadata=_metadata(model),
+            quantized=quantized,
         ),
     )
 

@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
+import numpy.typing as npt
 
-from tagger.prediction.onnx_graph import FLOAT, FLOAT16, INT32, INT64, IR_VERSION, OPSET, Node, Structure
+from tagger.prediction.onnx_graph import FLOAT, FLOAT16, INT8, INT32, INT64, IR_VERSION, Node, Structure
 
 _VARINT, _BYTES = 0, 2
-_ITEM_BYTES = {FLOAT: 4, INT32: 4, INT64: 8, FLOAT16: 2}
+_ITEM_BYTES = {FLOAT: 4, INT8: 1, INT32: 4, INT64: 8, FLOAT16: 2}
+_TYPES = {"int8": INT8, "int32": INT32, "int64": INT64}
 _DATA_LOCATION_EXTERNAL = 1
 
 
@@ -87,8 +88,8 @@ def check_graph(content: bytes, structure: Structure, *, external: Mapping[str, 
         raise ValueError(f"found version {_cut(model.get('ir_version'))} of the format, expected {IR_VERSION}")
     opsets = [_message(view, _OPSET) for view in model.get("opset_import", [])]
     versions = [(_text(values, "domain"), *values.get("version", [])) for values in opsets]
-    if versions != [("", OPSET)]:
-        raise ValueError(f"found the operator sets {_cut(versions)}, expected version {OPSET} of ''")
+    if versions != list(structure.opsets.items()):
+        raise ValueError(f"found the operator sets {_cut(versions)}, expected {list(structure.opsets.items())}")
     for name in ("producer_name", "producer_version", "domain", "doc_string"):
         _text(model, name)
     _entries(model, "metadata_props")
@@ -122,8 +123,7 @@ def _check_tensors(tensors: list[_Message], structure: Structure, external: Mapp
         raise ValueError(f"found the constants {_cut(sorted(names))}, expected {_cut(sorted(structure.weights))}")
     for name, tensor in zip(names, tensors, strict=True):
         kind, dims = _one(tensor, "data_type"), tuple(_whole_numbers(tensor.get("dims", [])))
-        value = structure.numbers.get(name)
-        constant = None if value is None else np.array(value, "<i8" if isinstance(value, tuple) else "<i4")
+        constant = structure.numbers.get(name)
         shape = structure.weights[name] if constant is None else constant.shape
         if dims != shape:
             raise ValueError(f"{name}: found the shape {_cut(dims)}, expected {shape}")
@@ -135,21 +135,22 @@ def _check_tensors(tensors: list[_Message], structure: Structure, external: Mapp
             n_bytes, kinds = int(external["length"]), [FLOAT, FLOAT16]
         else:
             n_bytes = len(_bytes(_one(tensor, "raw_data")))
-            kinds = [FLOAT] if constant is None else [INT64 if isinstance(value, tuple) else INT32]
+            of_weight = INT8 if name in structure.quantized else FLOAT
+            kinds = [of_weight if constant is None else _TYPES[constant.dtype.name]]
         if kind not in kinds or n_bytes != math.prod(shape) * _ITEM_BYTES[kind]:
             raise ValueError(
                 f"{name}: found {n_bytes} bytes of the type {kind}, expected the shape {shape} and a type in {kinds}"
             )
-        if constant is not None and bytes(_one(tensor, "raw_data")) != constant.tobytes():
-            raise ValueError(f"{name}: found another constant, expected {value}")
+        if constant is not None and bytes(_one(tensor, "raw_data")) != _little_endian(constant):
+            raise ValueError(f"{name}: found another constant, expected {constant.tolist()}")
+
+
+def _little_endian(array: npt.NDArray[Any]) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def _node(view: memoryview) -> Node:
     values = _message(view, _NODE)
-    if _text(values, "domain"):
-        raise ValueError(
-            f"found an operator of the domain {_cut(_text(values, 'domain'))}, expected one of ONNX itself"
-        )
     attributes: dict[str, Any] = {}
     for part in values.get("attribute", []):
         attribute = _message(part, _ATTRIBUTE)
@@ -164,11 +165,12 @@ def _node(view: memoryview) -> Node:
         attributes[name] = _ATTRIBUTE_VALUES[kinds[0]](attribute)
     _text(values, "name")
     inputs, outputs = (tuple(_decoded(name) for name in values.get(key, [])) for key in ("input", "output"))
-    return Node(_text(values, "op_type"), inputs, outputs, attributes)
+    return Node(_text(values, "op_type"), inputs, outputs, attributes, _text(values, "domain"))
 
 
 def _shown(node: Node) -> str:
-    return f"{node.operator}({', '.join(node.inputs)}) → {', '.join(node.outputs)} {dict(node.attributes)}"[:_SHOWN]
+    name = f"{node.domain}.{node.operator}" if node.domain else node.operator
+    return f"{name}({', '.join(node.inputs)}) → {', '.join(node.outputs)} {dict(node.attributes)}"[:_SHOWN]
 
 
 def _cut(value: object) -> str:

@@ -4,6 +4,10 @@ The export writes these nodes, and prediction refuses a graph with any other nod
 
 The operator `LSTM` with `direction=bidirectional` and `sequence_lens` computes both branches. Its backward half reads
 each sentence reversed by its own length and puts its outputs back in order.
+
+With quantized weights, the operator is `DynamicQuantizeLSTM` of ONNX Runtime: it has the same inputs, with W and R as
+8-bit integers (their last two axes exchanged), and a scale and a zero point for each direction of both. It quantizes
+its input and its states while it runs, with one scale for all sentences of a batch.
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from tagger.architecture import CASING_DIM, CRF_OUTPUTS, Characters, Direction, Merge, NetworkSpec
 from tagger.inputs.characters import Casing
 from tagger.inputs.encoder import Sizes
@@ -19,7 +26,9 @@ from tagger.inputs.encoder import Sizes
 OPSET = 17
 IR_VERSION = 8  # belongs to opset 17; the onnx package would write its newest version, which older runtimes reject
 # ONNX's numbers for the types of a tensor's elements.
-FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
+FLOAT, INT8, INT32, INT64, FLOAT16 = 1, 3, 6, 7, 10
+RUNTIME_DOMAIN = "com.microsoft"  # the domain of the operators that ONNX Runtime adds to those of ONNX
+RUNTIME_OPSET = 1
 DIRECTIONS = {
     Direction.BOTH: "bidirectional",
     Direction.FORWARD: "forward",
@@ -35,6 +44,7 @@ class Node(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    domain: str = ""  # that of ONNX itself
 
 
 class FormTable(NamedTuple):
@@ -53,16 +63,24 @@ class Structure:
         numbers: the constants that training does not change: sizes, axes, and the like.
         inputs: the names of the inputs with the names of their axes; all are int32.
         outputs: the names of the outputs with the names or lengths of their axes; all are float32.
-        weights: the names of all other constants with their shapes; all except the embedding are float32.
+        weights: the names of all other constants with their shapes; all except the embedding and `quantized` are
+            float32.
+        quantized: the names of those weights that are int8.
         form_table: the table of forms; None if the network reads none.
     """
 
     nodes: list[Node] = dataclasses.field(default_factory=list)
-    numbers: dict[str, tuple[int, ...] | int] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
     inputs: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     outputs: dict[str, tuple[str | int, ...]] = dataclasses.field(default_factory=dict)
     weights: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    quantized: set[str] = dataclasses.field(default_factory=set)
     form_table: FormTable | None = None
+
+    @property
+    def opsets(self) -> dict[str, int]:
+        """The version of the operators of each domain that the graph uses."""
+        return {"": OPSET} | ({RUNTIME_DOMAIN: RUNTIME_OPSET} if self.quantized else {})
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add an operator with one output and return the name of the output."""
@@ -71,7 +89,12 @@ class Structure:
 
     def number(self, name: str, value: tuple[int, ...] | int) -> str:
         """Add a constant, either a row of int64 numbers or one int32 number, and return its name."""
-        self.numbers[name] = value
+        self.numbers[name] = np.array(value, np.int64 if isinstance(value, tuple) else np.int32)
+        return name
+
+    def zeros(self, name: str, *shape: int) -> str:
+        """Add a constant of int8 zeros and return its name."""
+        self.numbers[name] = np.zeros(shape, np.int8)
         return name
 
     def weight(self, name: str, *shape: int) -> str:
@@ -80,7 +103,7 @@ class Structure:
         return name
 
 
-def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
+def structure_of(spec: NetworkSpec, sizes: Sizes, *, quantized: bool = False) -> Structure:
     """Return the structure of a network's graph.
 
     If the network has a CRF, the transition weights are further outputs.
@@ -88,12 +111,13 @@ def structure_of(spec: NetworkSpec, sizes: Sizes) -> Structure:
     Args:
         spec: the architecture of the network.
         sizes: the sizes of its vocabularies.
+        quantized: whether the weights of the branches are 8-bit integers.
     """
     graph = Structure(inputs={"token_ids": ("B", "T"), "lengths": ("B",)})
     graph.weight("embedding", sizes.n_tokens, spec.embedding_dim)
     width, k = _add_representation(graph, spec, sizes), sizes.n_tags
     for i in range(1, spec.layers + 1):
-        width = _add_block(graph, spec, i, width)
+        width = _add_block(graph, spec, i, width, quantized=quantized)
     graph.node("MatMul", [f"x_{spec.layers}", graph.weight("softmax.kernel", width, k)], "products")
     graph.node("Add", ["products", graph.weight("softmax.bias", k)], "logits_by_step")
     graph.node("Transpose", ["logits_by_step"], "logits", perm=(1, 0, 2))
@@ -199,12 +223,34 @@ def _lstm_weights(graph: Structure, name: str, branches: int, width: int, units:
     return [graph.weight(name.format(letter), *shape) for letter, shape in shapes.items()]
 
 
-def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int) -> int:
+def quantized_weights(i: int) -> dict[str, tuple[str, str, str]]:
+    """Return the names of the integers, the scale and the zero point that stand for W and R of block `i`."""
+    return {f"{letter}_{i}": (f"{letter}_{i}_int8", f"{letter}_{i}_scale", f"{letter}_{i}_zero") for letter in "WR"}
+
+
+def _add_quantized_lstm(graph: Structure, spec: NetworkSpec, i: int, width: int) -> None:
+    """Add the operator of block `i` with 8-bit weights, x_{i-1} [T, B, D] → Y_i [T, branches, B, H]."""
+    branches, gates = spec.n_branches, 4 * spec.units
+    integers, ranges = [], []
+    for (name, scale, zero), size in zip(quantized_weights(i).values(), (width, spec.units), strict=True):
+        integers.append(graph.weight(name, branches, size, gates))
+        graph.quantized.add(name)
+        ranges += [graph.weight(scale, branches), graph.zeros(zero, branches)]
+    bias = graph.weight(f"B_{i}", branches, 2 * gates)
+    no_state_and_no_peepholes = ("", "", "")
+    inputs = (f"x_{i - 1}", *integers, bias, "lengths", *no_state_and_no_peepholes, *ranges)
+    attributes = {"hidden_size": spec.units, "direction": DIRECTIONS[spec.direction]}
+    graph.nodes.append(Node("DynamicQuantizeLSTM", inputs, (f"Y_{i}",), attributes, RUNTIME_DOMAIN))
+
+
+def _add_block(graph: Structure, spec: NetworkSpec, i: int, width: int, *, quantized: bool) -> int:
     """Add block `i`, x_{i-1} [T, B, D] → Y_i [T, branches, B, H] → x_i [T, B, H or 2H]; return the last size."""
     units, direction, merge = spec.units, spec.direction, spec.merge
-    branches = spec.n_branches
-    inputs = [f"x_{i - 1}", *_lstm_weights(graph, f"{{}}_{i}", branches, width, units), "lengths"]
-    graph.node("LSTM", inputs, f"Y_{i}", hidden_size=units, direction=DIRECTIONS[direction])
+    if quantized:
+        _add_quantized_lstm(graph, spec, i, width)
+    else:
+        inputs = [f"x_{i - 1}", *_lstm_weights(graph, f"{{}}_{i}", spec.n_branches, width, units), "lengths"]
+        graph.node("LSTM", inputs, f"Y_{i}", hidden_size=units, direction=DIRECTIONS[direction])
     if direction == Direction.BOTH and merge == Merge.CONCAT:
         graph.node("Transpose", [f"Y_{i}"], f"H_{i}", perm=(0, 2, 1, 3))
         graph.node("Reshape", [f"H_{i}", graph.number(f"shape_{i}", (0, 0, 2 * units))], f"x_{i}")

@@ -240,12 +240,17 @@ def open_session(
 
     Raises:
         ModelError: a file has been altered, or the files do not fit together.
-        DeviceError: the device cannot be used.
+        DeviceError: the device cannot be used, or not for this model.
     """
     sizes = encoder.sizes(len(tags))
     expected = check_embedding_size(files, manifest, encoder)
     files.verify(EMBEDDINGS)
-    structure = structure_of(manifest.network, sizes)
+    structure = structure_of(manifest.network, sizes, quantized=manifest.quantization is not None)
+    if device == "gpu" and manifest.quantization is not None:
+        raise DeviceError(
+            f"--device gpu: {files.directory} has 8-bit weights (output.quantize), which ONNX Runtime computes with on"
+            " a CPU only; use --device cpu, or a model without output.quantize"
+        )
     graph = files.verified(GRAPH)
     try:
         check_graph(graph, structure, external={"location": EMBEDDINGS, "offset": "0", "length": str(expected)})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.evaluation.errors import Confusion
+from tagger.evaluation.quantization import QuantizationLoss
 from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.manifest import Calibration
 from tagger.network.trainer import EpochLoss
@@ -137,6 +138,7 @@ class Outcome:
         not_replaced: whether the model in the directory is still the one from before the training.
         previous: the place of the model that was replaced; None if there was none, or it was not kept.
         calibration: what was fitted on dev, or None.
+        quantization_loss: the scores on dev without and with 8-bit weights; None if there are none, or no dev set.
     """
 
     model_dir: Path | None
@@ -147,6 +149,7 @@ class Outcome:
     not_replaced: bool = False
     previous: Path | None = None
     calibration: Calibration | None = None
+    quantization_loss: QuantizationLoss | None = None
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
@@ -164,6 +167,8 @@ class Outcome:
         lines = [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
         if self.previous is not None:
             lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
+        if self.quantization_loss is not None:
+            lines.append(f"8-bit weights: on dev, {self.quantization_loss}")
         if self.calibration is not None:
             found = self.calibration
             lines.append(

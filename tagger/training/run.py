@@ -19,11 +19,12 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, split_tag
 from tagger.errors import TaggerError
 from tagger.evaluation.calibration import fit_calibration
 from tagger.evaluation.errors import Confusion, commonest_confusions
+from tagger.evaluation.quantization import QuantizationLoss
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.machine import available_memory
-from tagger.model_dir.manifest import Calibration, Manifest
+from tagger.model_dir.manifest import Calibration, Manifest, Quantization
 from tagger.model_dir.store import Model, Weights, model_files
 from tagger.network.devices import Device, choose_device
 from tagger.network.distributed import Replicas
@@ -33,6 +34,7 @@ from tagger.network.summary import layers_of
 from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
+from tagger.prediction.stream import READ_AHEAD_SENTENCES
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
 from tagger.training.facts import Beginning, EpochStart, Steps
@@ -137,7 +139,10 @@ class Run:
         self._dev_tags = _known_tags(prepared)
         self._at = Position(trainer.network.weights_as_arrays())
         self._last_state = time.monotonic()
-        self._calibration: Calibration | None = None  # of the best model, once the training has ended
+        # Of the best model, once the training has ended.
+        self._calibration: Calibration | None = None
+        self._quantization: Quantization | None = None
+        self._quantization_loss: QuantizationLoss | None = None
         self._n_in_model: int | None = None  # epochs in the history of the model directory, if known
 
     def run(self) -> Outcome:
@@ -205,6 +210,7 @@ class Run:
             still_rising=rising,
             not_replaced=stopped and self._place.replaced is not None,
             calibration=self._calibration,
+            quantization_loss=self._quantization_loss,
             previous=self._previous,
         )
 
@@ -338,13 +344,52 @@ class Run:
     def _save_last_model(self, best: EpochResult, *, stopped: bool) -> None:
         """Save the best model once more unless the one in place is equal.
 
-        It differs if there were epochs after the best one, if an interrupted training left another model, or if a
-        temperature was fitted, which has to wait for the last epoch. A training that is asked to stop does not wait.
+        It differs if there were epochs after the best one, if an interrupted training left another model, or if its
+        weights were quantized or a temperature was fitted, which have to wait for the last epoch. A training that is
+        asked to stop does not wait.
         """
-        if self._config.training.calibrate and not stopped and self._is_chief:
-            self._calibration = self._calibrate(best)
-        if self._n_in_model != len(self._at.history) or self._calibration is not None:
+        if not stopped and self._is_chief:
+            if self._config.output.quantize is not None:
+                self._quantize(best)
+            if self._config.training.calibrate:
+                self._calibration = self._calibrate(best)
+        changed = self._calibration is not None or self._quantization is not None
+        if self._n_in_model != len(self._at.history) or changed:
             self._save_model(best)
+
+    def _quantize(self, best: EpochResult) -> None:
+        """Quantize the weights of the model from now on, after measuring on dev what that costs.
+
+        Raises:
+            ModelError: it costs more than the config allows; the model stays as it is, and so does the state.
+        """
+        self._quantization = Quantization(weights=str(self._config.output.quantize))
+        if self._prepared.dev is None or best.dev is None:
+            return
+        with directory_beside(self._model_dir, self._files_of(best)) as directory:
+            after = self._scores_on_dev(load_predictor(directory))
+        loss = QuantizationLoss(best.dev, after)
+        bits = "is still the one from before" if self._place.replaced is not None else "has 32-bit weights"
+        loss.check(
+            self._config.output.quantize_loss,
+            key="output.quantize",
+            where="on dev",
+            remedy="to keep these weights, give the same command with --resume and --set output.quantize_loss={}; for a"
+            " model of 32-bit weights, with --resume and --set output.quantize=null",
+            detail=f"the training has ended, and the model in {self._model_dir} {bits}",
+        )
+        self._quantization, self._quantization_loss = loss.to_manifest(), loss
+
+    def _scores_on_dev(self, predictor: Predictor) -> Evaluation:
+        """Return the scores of a saved model, with the batches that `tagger predict` makes."""
+        dev = self._prepared.dev
+        assert dev is not None  # noqa: S101 (whoever calls this has looked)
+        tags: list[list[str]] = []
+        for start in range(0, len(dev), READ_AHEAD_SENTENCES):
+            some = dev.sentences[start : start + READ_AHEAD_SENTENCES]
+            columns = [sentence.tokens for sentence in some], [sentence.features for sentence in some]
+            tags += (self._scored(sentence.tags) for sentence in predictor.tag(*columns, probabilities=False))
+        return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme)
 
     def _calibrate(self, best: EpochResult) -> Calibration | None:
         """Return the temperature of the best model, which is not the network any more and is loaded for that."""
@@ -371,7 +416,7 @@ class Run:
 
     def _files_of(self, best: EpochResult) -> Mapping[str, bytes | memoryview]:
         manifest = dataclasses.replace(self._prepared.manifest, dev=dev_scores(best), origin=self._origin)
-        manifest = dataclasses.replace(manifest, calibration=self._calibration)
+        manifest = dataclasses.replace(manifest, calibration=self._calibration, quantization=self._quantization)
         model = dataclasses.replace(self._model(self._at.best_weights), manifest=manifest)
         return model_files(
             model,

@@ -30,6 +30,8 @@ FREE = frozenset(
         "data.trust",
         "embeddings.path",
         "output.model_dir",
+        "output.quantize",
+        "output.quantize_loss",
         "training.threads",
         "training.checkpoint_minutes",
         "training.log",

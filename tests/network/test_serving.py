@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import run_tagger
 
+from tagger.api import Tagger
 from tagger.errors import ModelError
 from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import load_model, read_weights
@@ -176,3 +178,37 @@ def test_the_graph_includes_the_transition_weights_of_a_crf(tmp_path: Path, sche
         np.testing.assert_array_equal(found[legal], weights[f"crf.{name}"][legal])
         assert (found[~legal] == -1e6).all()
         assert name == "end" or not legal.all()
+
+
+def test_an_exported_network_of_8_bit_weights(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model", layers=2)
+    model = Tagger.load(directory)
+    sentences = random_sentences(20)
+    pairs = [
+        zip(tokens, found.tags, strict=True) for tokens, found in zip(sentences, model.tag(sentences), strict=True)
+    ]
+    lines = ["".join(f"{token}\t{tag}\n" for token, tag in of_sentence) + "\n" for of_sentence in pairs]
+    (tmp_path / "gold").write_text("".join(lines))
+    command = ("export", tmp_path / "int8.onnx", "--format", "onnx-int8", "--model", directory)
+    result = run_tagger(*command)
+    assert result.first_error.startswith(
+        "error: --test: FILE: found none, and the model's config does not set data.test"
+    )
+    assert result.first_error.endswith("; or pass --max-loss 100 to measure nothing")
+    result = run_tagger(*command, "--test", tmp_path / "gold", "--max-loss", "0")
+    assert re.search(
+        r"--format onnx-int8: found a loss of \d+\.\d\d points on .*gold \(F1 100\.00 with 32-bit", result.first_error
+    )
+    assert not (tmp_path / "int8.onnx").exists()
+    result = run_tagger(*command, "--test", tmp_path / "gold", "--max-loss", "99")
+    assert result.exit_code == 0, result.errors
+    assert re.search(r"^F1 100\.00 with 32-bit weights and \d+\.\d\d with 8-bit weights$", result.errors, re.MULTILINE)
+    nodes = onnx.load(tmp_path / "int8.onnx").graph.node
+    assert [node.op_type for node in nodes].count("DynamicQuantizeLSTM") == 2
+    (tmp_path / "int8.onnx").unlink()
+    result = run_tagger(*command, "--max-loss", "100")
+    assert "no gold file: the loss was not measured" in result.errors
+    assert run_tagger(*command).first_error.endswith("remove it first"), "before anything is measured"
+    for option in (("--max-loss", "1"), ("--test", tmp_path / "gold")):
+        result = run_tagger("export", tmp_path / "x", *option, "--model", directory)
+        assert (result.exit_code, "found it with --format onnx, expected onnx-int8" in result.errors) == (2, True)

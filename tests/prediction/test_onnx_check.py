@@ -35,13 +35,17 @@ NETWORKS: list[dict[str, Any]] = [
     {"characters": "cnn", "casing": True, "features": ("pos", "chunk"), "decoder": "crf"},
     {"casing": True, "embedding_dtype": "float16"},
     {"features": ("pos",)},
+    {"quantized": True},
+    {"quantized": True, "direction": "forward", "layers": 2, "decoder": "crf"},
+    {"quantized": True, "characters": "lstm", "casing": True, "merge": "sum", "embedding_dtype": "float16"},
 ]
 
 
 def written(tmp_path: Path, **options: Any) -> tuple[bytes, Any, dict[str, str]]:
     """Return a graph and the arguments with which `check_graph` accepts it."""
     model = small_model(tmp_path, **options)
-    structure = structure_of(model.manifest.network, model.encoder.sizes(len(model.tags)))
+    sizes, quantized = model.encoder.sizes(len(model.tags)), model.manifest.quantization is not None
+    structure = structure_of(model.manifest.network, sizes, quantized=quantized)
     size = model.network["embedding"].size * (2 if model.manifest.embedding_dtype == "float16" else 4)
     return model_graph(model), structure, {"location": "embeddings.bin", "offset": "0", "length": str(size)}
 
@@ -287,6 +291,111 @@ def test_any_other_graph_is_refused(tmp_path: Path, change: Callable[[Any], None
     with pytest.raises(ValueError, match="found ") as error:
         check_graph(model.SerializeToString(), structure, external=external)
     assert len(str(error.value)) < 1000
+
+
+def quantized_lstm(model: Any) -> Any:
+    return next(node for node in model.graph.node if node.op_type == "DynamicQuantizeLSTM")
+
+
+def the_operator_of_floats(model: Any) -> None:
+    quantized_lstm(model).op_type = "LSTM"
+
+
+def the_operator_in_the_domain_of_onnx(model: Any) -> None:
+    quantized_lstm(model).domain = ""
+
+
+def another_operator_of_the_runtime(model: Any) -> None:
+    quantized_lstm(model).op_type = "DynamicQuantizeMatMul"
+
+
+def an_operator_of_the_runtime_more(model: Any) -> None:
+    model.graph.node.append(helper.make_node("Inverse", ["x_1"], ["y"], domain="com.microsoft"))
+
+
+def an_operator_of_onnx_in_the_domain_of_the_runtime(model: Any) -> None:
+    transpose(model).domain = "com.microsoft"
+
+
+def no_operator_set_of_the_runtime(model: Any) -> None:
+    del model.opset_import[1]
+
+
+def another_version_of_the_runtimes_operators(model: Any) -> None:
+    model.opset_import[1].version = 2
+
+
+def a_third_operator_set(model: Any) -> None:
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+
+
+def operator_sets_in_another_order(model: Any) -> None:
+    model.opset_import.insert(0, model.opset_import.pop())
+
+
+def a_state_to_begin_with(model: Any) -> None:
+    quantized_lstm(model).input[5] = "x_0"
+
+
+def exchanged_scales(model: Any) -> None:
+    inputs = quantized_lstm(model).input
+    inputs[8], inputs[10] = inputs[10], inputs[8]
+
+
+def a_zero_point(model: Any) -> None:
+    named(model, "W_1_zero").raw_data = b"\0\1"
+
+
+def a_scale_for_each_gate(model: Any) -> None:
+    named(model, "W_1_scale").CopyFrom(numpy_helper.from_array(np.ones((2, 20), np.float32), "W_1_scale"))
+
+
+def unsigned_weights(model: Any) -> None:
+    named(model, "R_1_int8").data_type = TensorProto.UINT8
+
+
+def weights_that_are_not_quantized(model: Any) -> None:
+    weights = named(model, "R_1_int8")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights).astype(np.float32), "R_1_int8"))
+
+
+def too_few_weights(model: Any) -> None:
+    named(model, "R_1_int8").raw_data = named(model, "R_1_int8").raw_data[:-1]
+
+
+def axes_as_without_quantization(model: Any) -> None:
+    dims = named(model, "W_1_int8").dims
+    dims[:] = [dims[0], dims[2], dims[1]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [the_operator_of_floats, the_operator_in_the_domain_of_onnx, another_operator_of_the_runtime,
+     an_operator_of_the_runtime_more, an_operator_of_onnx_in_the_domain_of_the_runtime, no_operator_set_of_the_runtime,
+     another_version_of_the_runtimes_operators, a_third_operator_set, operator_sets_in_another_order,
+     a_state_to_begin_with, exchanged_scales, a_zero_point, a_scale_for_each_gate, unsigned_weights,
+     weights_that_are_not_quantized, too_few_weights, axes_as_without_quantization, a_constant_more, a_loop, a_function,
+     the_operator_set_twice, a_file_elsewhere, turned_axes],
+    ids=lambda change: change.__name__,
+)  # fmt: skip
+def test_any_other_graph_is_refused_in_the_place_of_a_quantized_one(
+    tmp_path: Path, change: Callable[[Any], None]
+) -> None:
+    content, structure, external = written(tmp_path, quantized=True)
+    model = onnx.ModelProto.FromString(content)
+    check_graph(model.SerializeToString(), structure, external=external)
+    change(model)
+    with pytest.raises(ValueError, match="found ") as error:
+        check_graph(model.SerializeToString(), structure, external=external)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_neither_kind_of_graph_is_accepted_for_the_other(tmp_path: Path, quantized: bool) -> None:
+    content, _, external = written(tmp_path, quantized=quantized)
+    _, structure, _ = written(tmp_path, quantized=not quantized)
+    with pytest.raises(ValueError, match="found the operator sets"):
+        check_graph(content, structure, external=external)
 
 
 @pytest.mark.parametrize(

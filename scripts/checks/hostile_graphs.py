@@ -128,6 +128,30 @@ def change_location(rng: random.Random, model: Any) -> None:
         entries.insert(0, last)
 
 
+def change_quantization(rng: random.Random, model: Any) -> None:
+    """Change what only graphs with 8-bit weights have; fail for others."""
+    node = _pick(rng, [node for node in model.graph.node if node.op_type == "DynamicQuantizeLSTM"])
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensor = tensors[_pick(rng, [name for name in node.input if name in tensors and name[:2] in ("W_", "R_")])]
+    match rng.randrange(7):
+        case 0:
+            node.op_type = _pick(rng, ["LSTM", "QAttention", "DynamicQuantizeMatMul", "FusedMatMul"])
+        case 1:
+            node.input[rng.randrange(5, 8)] = _pick(rng, [*node.input, "logits"])
+        case 2:
+            i, j = rng.sample([1, 2, *range(8, 12)], 2)
+            node.input[i], node.input[j] = node.input[j], node.input[i]
+        case 3:
+            tensor.data_type = _pick(rng, [TensorProto.UINT8, TensorProto.INT8, TensorProto.FLOAT, TensorProto.INT4])
+        case 4:
+            zero = tensors[_pick(rng, [node.input[9], node.input[11]])]
+            zero.raw_data = bytes(rng.randrange(256) for _ in zero.raw_data)
+        case 5:
+            tensor.dims[:] = _pick(rng, [tensor.dims[::-1], tensor.dims[1:], [*tensor.dims, 1], [1, *tensor.dims]])
+        case _:
+            model.opset_import[-1].version = _pick(rng, [0, 2, 17])
+
+
 def change_head(rng: random.Random, model: Any) -> None:
     match rng.randrange(10):
         case 0:
@@ -188,7 +212,7 @@ def change_extras(rng: random.Random, model: Any) -> None:
 
 CHANGES: list[Change] = [
     change_nodes, change_nodes, change_attributes, change_attributes, change_constants, change_constants,
-    change_location, change_head, change_interface, change_extras,
+    change_location, change_head, change_interface, change_extras, change_quantization,
 ]  # fmt: skip
 
 
@@ -224,7 +248,7 @@ def crafted(rng: random.Random, content: bytes) -> bytes:
     for _ in range(rng.choice([1, 1, 2])):
         try:
             rng.choice(CHANGES)(rng, model)
-        except (IndexError, ValueError):  # an earlier change has removed all of them, or the package knows no such type
+        except (IndexError, KeyError, ValueError):  # an earlier change removed all of them, or there is no such type
             continue
     data: bytes = model.SerializeToString()
     return changed_bytes(rng, data) if rng.random() < 0.1 else data
@@ -262,7 +286,11 @@ def essence(content: bytes) -> bytes | None:
             node.ClearField("domain")
     tensors = sorted(model.graph.initializer, key=lambda tensor: tensor.name)
     for tensor in tensors:
-        if tensor.data_type == TensorProto.FLOAT and tensor.HasField("raw_data"):
+        is_weight = tensor.data_type == TensorProto.FLOAT or (
+            tensor.data_type == TensorProto.INT8
+            and len(tensor.dims) == 3  # zero points, which are constant, have one axis
+        )
+        if is_weight and tensor.HasField("raw_data"):
             tensor.raw_data = bytes(len(tensor.raw_data))
     del model.graph.initializer[:]
     model.graph.initializer.extend(tensors)

@@ -27,7 +27,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "words": {},
     "cnn": {"characters": "cnn", "merge": "sum", "layers": 2, "decoder": "softmax"},
     "all": {"characters": "lstm", "casing": True, "layers": 2, "decoder": "crf"},
+    "int8": {"casing": True, "layers": 2},
 }
+QUANTIZED = ("int8",)  # those with 8-bit weights
 
 
 def without_tensorflow() -> None:
@@ -46,7 +48,7 @@ def make_models(folder: Path) -> list[Path]:
     from tagger.inputs.characters import build_characters
     from tagger.inputs.encoder import Encoder
     from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
-    from tagger.model_dir.manifest import Manifest
+    from tagger.model_dir.manifest import Manifest, Quantization
     from tagger.model_dir.store import Model, save_model
     from tagger.network.onnx_export import model_graph
 
@@ -64,6 +66,7 @@ def make_models(folder: Path) -> list[Path]:
             notation=Notation(scheme="IOB2"), scheme="IOB2", normalization=Normalization(),
             n_trained_tokens=None, embedding_dtype="float16" if name == "cnn" else "float32", network=spec,
             max_length=512, seed=1, dev={"f1": 0.5}, test="../test", versions={"tagger": "1"},
+            quantization=Quantization(weights="int8") if name in QUANTIZED else None,
         )  # fmt: skip
         shapes = spec.weight_shapes(encoder.sizes(len(TAGS)))
         weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
@@ -82,7 +85,8 @@ def signature(values: Any) -> Any:
     ignored = set() if has_characters else {"character_dim", "character_units"}
     ignored |= set() if has_features else {"feature_dim"}
     is_wide = network["direction"] == "both" and network["merge"] == "concat"
-    return [network[key] for key in SHAPE_KEYS if key not in ignored], is_wide, values.get("decoder") == "crf"
+    shapes = [network[key] for key in SHAPE_KEYS if key not in ignored]
+    return shapes, is_wide, values.get("decoder") == "crf", values.get("quantization") is not None
 
 
 class Target:

@@ -74,8 +74,8 @@ Tokens = Sequence[str]
 class Predictor:
     """A tagger of sentences with a model; several threads may use it at the same time.
 
-    The tags of a sentence do not depend on the number of threads. They depend on the other sentences only if the weights
-    of the network are quantized: a batch then has one scale for its numbers.
+    The tags of a sentence do not depend on the number of threads. They depend on the other sentences only if the
+    network has 8-bit weights: a batch then has one scale for its numbers.
 
     Args:
         model: a model whose network is any function that computes logits.

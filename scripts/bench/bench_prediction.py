@@ -3,12 +3,15 @@
     python scripts/bench/bench_prediction.py FILE                # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_prediction.py FILE --only start   # start | file | engine | latency | memory
     python scripts/bench/bench_prediction.py FILE --json bench.json --rounds 7
-    python scripts/bench/bench_prediction.py FILE --full --against ../before   # this checkout and another one
+    python scripts/bench/bench_prediction.py FILE --full --only file engine  # characters, casing, two layers, a CRF
+    python scripts/bench/bench_prediction.py FILE --full --int8              # and the same model with 8-bit weights
+    python scripts/bench/bench_prediction.py FILE --full --against ../before # this checkout and another one
 
-The model is trained on FILE for one epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000. Sentences
-with a tag that is not IOB2 are left out. Contenders take turns in processes of their own. Numbers are medians of the
-rounds; a ratio is the median of the rounds' ratios. With --against, only the two checkouts are compared, both with this
-Python: whole processes of `tagger predict` on one sentence, on FILE, and on FILE five times over.
+The model is trained on FILE for one epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000. With
+--full, it is the full recipe; PyTorch, the only rival then, has the same network with pytorch-crf, and `engine` takes
+the first sentences of FILE only (--sentences). Sentences with a tag that is not IOB2 are left out. Contenders take turns in processes of their own. Numbers are medians of the rounds; a
+ratio is the median of the rounds' ratios. With --against, only the two checkouts are compared, both with this Python:
+whole processes of `tagger predict` on one sentence, on FILE, and on FILE five times over.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from full_prediction_contenders import save_groups
 from racing import WORDS_ONLY, Worker, machine, race, ratio, run_timed, turns
 
 from tagger import Tagger
@@ -35,7 +39,8 @@ from tagger.corpus.lines import open_corpus
 from tagger.inputs.vocabulary import TokenVocabulary
 
 HERE = Path(__file__).parent
-RIVALS = ["pytorch-packed", "pytorch-padded", "pytorch-padded-workers", "keras", "crfsuite"]
+RIVALS = ["pytorch-packed", "pytorch-packed-workers", "pytorch-padded", "pytorch-padded-workers", "keras", "crfsuite"]
+OF_WORDS = {"keras", "crfsuite"}  # rivals only of a network that reads words alone
 PARTS = ["start", "file", "engine", "latency", "memory"]
 IMPORTS = "python -c 'import onnxruntime, numpy, click'"
 ONE_SENTENCE = b"The\nCity\nof\nLondon\nsaid\non\nMonday\nthat\nno\n.\n"
@@ -145,11 +150,30 @@ class Bench:
         save_model(large, graph=model_graph(large), config="", history="")
         return directory
 
+    def _int8_model(self) -> Path:
+        """Make the same model with 8-bit weights."""
+        from tagger.model_dir.manifest import Quantization
+        from tagger.model_dir.store import load_model, read_weights, save_model
+        from tagger.network.onnx_export import model_graph
+
+        directory = self.folder / "int8"
+        if not directory.exists():
+            model = load_model(self.model, read_weights)
+            manifest = dataclasses.replace(model.manifest, quantization=Quantization(weights="int8"))
+            quantized = dataclasses.replace(model, directory=directory, manifest=manifest)
+            save_model(quantized, graph=model_graph(quantized), config="", history="")
+            sizes = [(path / "model.onnx").stat().st_size / 1e6 for path in (self.model, directory)]
+            print(f"\nThe graph has {sizes[0]:.2f} MB with 32-bit weights and {sizes[1]:.2f} MB with 8-bit weights")
+        return directory
+
     def file_(self) -> dict[str, Any]:
         commands = {
             "tagger predict": self._command("predict", str(self.file), model=self.model),
             "tagger predict --threads 1": self._command("predict", str(self.file), "--threads", "1", model=self.model),
         }
+        if self.arguments.int8:
+            commands["8-bit weights"] = self._command("predict", str(self.file), model=self._int8_model())
+            commands["8-bit weights, --threads 1"] = [*commands["8-bit weights"], "--threads", "1"]
         if "crfsuite" in self.arguments.rivals:
             script = str(HERE / "tag_with_crfsuite.py")
             commands["python-crfsuite"] = [sys.executable, script, "tag", str(self.folder / "crf"), str(self.file)]
@@ -194,29 +218,38 @@ class Bench:
         return found
 
     def engine(self) -> dict[str, Any]:
-        tagger = Tagger.load(self.model)
-        vocabulary = tagger._predictor.model.encoder.tokens
-        ids = [vocabulary.encode(tokens) for tokens in self.sentences]
-        data = self.folder / "ids.npz"
-        np.savez(data, token_ids=np.concatenate(ids), lengths=[len(some) for some in ids])
+        model, data = Tagger.load(self.model)._predictor.model, self.folder / "ids.npz"
+        if self.arguments.full:
+            save_groups(data, model, self.sentences[: self.arguments.sentences])
+        else:
+            ids = [model.encoder.tokens.encode(tokens) for tokens in self.sentences]
+            np.savez(data, token_ids=np.concatenate(ids), lengths=[len(some) for some in ids])
+        script = "full_prediction_contenders.py" if self.arguments.full else "prediction_contenders.py"
         shared = {"data": str(data), "model": str(self.model)}
         rivals = [name for name in self.arguments.rivals if name != "crfsuite"]
         specs = {name: {"contender": name, **shared} for name in ["tagger", *rivals]}
         specs["tagger, 1 thread"] = {"contender": "tagger", "threads": 1, **shared}
+        if self.arguments.int8:
+            int8 = {**shared, "model": str(self._int8_model()), "reference": str(self.model)}
+            specs["tagger, 8-bit weights"] = {"contender": "tagger", **int8}
+            specs["tagger, 8-bit weights, 1 thread"] = {"contender": "tagger", "threads": 1, **int8}
         answers: dict[str, dict[str, Any]] = {}
 
         def run(name: str, worker: Worker, _: int) -> float:
             answers[name] = worker.ask()
             return answers[name]["tokens"] / answers[name]["seconds"]
 
-        speeds = race(HERE / "prediction_contenders.py", specs, run, rounds=self.arguments.rounds)
+        speeds = race(HERE / script, specs, run, rounds=self.arguments.rounds)
         print("\nThe network alone: ids in, a tag for each token out\n")
-        print("| | tokens/s | tagger is … times as fast | batch tokens | logits differ by |\n|---|---|---|---|---|")
+        print(
+            "| | tokens/s | tagger is … times as fast | batch tokens | logits differ by | equal tags |\n|" + "---|" * 6
+        )
         for name, values in speeds.items():
             answer = answers[name]
+            same = f"{100 * answer['same_tags']:.2f} %" if "same_tags" in answer else ""
             print(
                 f"| {name} | {statistics.median(values):,.0f} | {ratio(speeds['tagger'], values):.2f} |"
-                f" {answer['batch_tokens']} | {answer['differs_by']:.0e} |"
+                f" {answer['batch_tokens']} | {answer['differs_by']:.0e} | {same} |"
             )
         return {"tokens_per_second": speeds, "last": answers}
 
@@ -261,11 +294,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="a CoNLL file with IOB2 tags, which may be .gz")
     parser.add_argument("--full", action="store_true", help="the full recipe: characters, casing, GloVe, CRF")
+    parser.add_argument("--int8", action="store_true", help="`file` and `engine` with 8-bit weights too")
     parser.add_argument("--model", type=Path, metavar="DIR", help="a model to use, in the place of one trained here")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout, and only that")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS)
+    parser.add_argument("--sentences", type=int, default=8192, help="sentences that `engine` takes with --full")
     parser.add_argument("--calls", type=int, default=2000, help="calls of the API for `latency`")
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 10], help="millions of lines for `memory`")
     parser.add_argument(
@@ -275,8 +310,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.against is not None:
         arguments.only, arguments.rivals = ["against"], []
+    if arguments.full:
+        arguments.rivals = [name for name in arguments.rivals if name not in OF_WORDS]
     packages = ["onnxruntime", "numpy"]
     packages += ["torch"] * any(name.startswith("pytorch") for name in arguments.rivals)
+    packages += ["pytorch-crf"] * ("torch" in packages and arguments.full)
     packages += ["keras"] * ("keras" in arguments.rivals)
     packages += ["python-crfsuite"] * ("crfsuite" in arguments.rivals)
     found: dict[str, Any] = {"machine": machine(packages), "rounds": arguments.rounds}

@@ -55,8 +55,8 @@ class PyTorch:
     """`nn.LSTM(bidirectional=True)`.
 
     `pytorch-packed` has the same results as tagger. `pytorch-padded` is faster but wrong, because its backward
-    direction reads the padding first. It uses all cores for one operator; `pytorch-padded-workers` uses one core for
-    each batch.
+    direction reads the padding first. Both use all cores for one operator; those with `-workers` use one core for each
+    batch.
     """
 
     def __init__(self, spec: dict[str, Any], model: Model[Weights]) -> None:
@@ -64,7 +64,7 @@ class PyTorch:
 
         self.torch = torch
         cores = available_cores()
-        self._packed = spec["contender"] == "pytorch-packed"
+        self._packed = "packed" in spec["contender"]
         self._pool = ThreadPoolExecutor(cores) if spec["contender"].endswith("workers") else None
         torch.set_num_threads(1 if self._pool else cores)
         weights = {name: torch.tensor(array) for name, array in model.network.items()}
@@ -142,6 +142,7 @@ class Keras:
 CONTENDERS: dict[str, Callable[[dict[str, Any], Model[Weights]], Any]] = {
     "tagger": TaggerEngine,
     "pytorch-packed": PyTorch,
+    "pytorch-packed-workers": PyTorch,
     "pytorch-padded": PyTorch,
     "pytorch-padded-workers": PyTorch,
     "keras": Keras,

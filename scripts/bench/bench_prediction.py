@@ -9,9 +9,10 @@
 
 The model is trained on FILE for one epoch: E = H = 100, one layer, both directions, a vocabulary of 20,000. With
 --full, it is the full recipe; PyTorch, the only rival then, has the same network with pytorch-crf, and `engine` takes
-the first sentences of FILE only (--sentences). Sentences with a tag that is not IOB2 are left out. Contenders take turns in processes of their own. Numbers are medians of the rounds; a
-ratio is the median of the rounds' ratios. With --against, only the two checkouts are compared, both with this Python:
-whole processes of `tagger predict` on one sentence, on FILE, and on FILE five times over.
+only the first sentences of FILE (--sentences). Sentences with a tag that is not IOB2 are left out. Contenders take
+turns in processes of their own. Numbers are medians of the rounds; a ratio is the median of the rounds' ratios. With
+--against, only the two checkouts are compared, both with this Python: whole processes of `tagger predict` on one
+sentence, on FILE, and on FILE five times over.
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ from tagger.prediction.onnx_session import OnnxSession, load_predictor
 from tagger.prediction.predictor import _BATCHES_PER_JOB, _JOBS_PER_THREAD, BATCH_TOKENS
 from tagger.prediction.stream import READ_AHEAD_SENTENCES
 
-
 _SENTENCES_TO_CHOOSE_BY = 1024
 
 

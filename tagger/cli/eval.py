@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--errors", type=click.Path(), metavar="OUT", help="Write the errors to OUT, a table for a spreadsheet (TSV)."
 )
-@engine_options
+@functools.partial(engine_options, several=True)
 @layout_options
 def eval_(
     file: str | None,
@@ -47,19 +48,29 @@ def eval_(
     unseen: bool,
     train: tuple[str, ...],
     errors: str | None,
-    model_dir: str | None,
+    model_dirs: tuple[str, ...],
     device: str,
     threads: int | None,
     **layout_options: str | None,
 ) -> None:
-    """Score a model with seqeval.
+    """Score a model with seqeval, or several models and their ensemble.
 
-    FILE defaults to the test files of the model's config.
+    FILE defaults to the test files of the (first) model's config. The ensemble predicts from the mean of the models'
+    distributions at each token.
     """
     if train and not unseen:
         raise click.UsageError("--train: found no --unseen, expected it too: it names the training data for it")
     models.require_input(file, *train)
-    predictor = models.load_predictor(model_dir, device, threads)
+    if len(model_dirs) > 1:
+        wanted = {"--metric": metric != "seqeval", "--unseen": unseen, "--errors": errors is not None}
+        for option in [option for option, is_wanted in wanted.items() if is_wanted]:
+            raise click.UsageError(
+                f"{option}: found {len(model_dirs)} models, expected one: several have one table of their scores; leave"
+                " the option out, or score one model at a time"
+            )
+        _score_several(file, model_dirs, device, threads, layout_options, as_json=as_json)
+        return
+    predictor = models.load_predictor(model_dirs[0] if model_dirs else None, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)
     with console.leaving_at_once():
         from tagger.cli.reports import format_details, format_report
@@ -77,6 +88,35 @@ def eval_(
     console.write(text.encode())
     if errors is not None:
         console.say(f"the errors are in {errors}")
+
+
+def _score_several(
+    file: str | None,
+    model_dirs: Sequence[str],
+    device: str,
+    threads: int | None,
+    options: Mapping[str, str | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Score several models and their ensemble, and print one table."""
+    if len(set(model_dirs)) < len(model_dirs):
+        twice = next(one for i, one in enumerate(model_dirs) if one in model_dirs[:i])
+        raise click.UsageError(f"--model: found {twice} twice, expected each model once; leave one out")
+    predictors = [models.load_predictor(one, device, threads) for one in model_dirs]
+    manifests = [predictor.model.manifest for predictor in predictors]
+    known = tuple(name for manifest in manifests for name in manifest.layout.feature_names)
+    layouts = [chosen_layout(manifest, known, **options) for manifest in manifests]
+    with console.leaving_at_once():
+        from tagger.cli.reports import format_several
+        from tagger.evaluation.evaluate import gold_files
+        from tagger.evaluation.several import evaluate_several
+
+    paths = gold_files(predictors[0].model, file)
+    models.require_input(*paths)
+    found = evaluate_several(predictors, model_dirs, paths, layouts, note=console.say, warn=models.warn)
+    text = json.dumps(found.to_json()) + "\n" if as_json else format_several(found)
+    console.write(text.encode())
 
 
 def _wanted(

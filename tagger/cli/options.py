@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tagger.model_dir.manifest import Manifest
 
 MODEL_HELP = "Model directory. Default: $TAGGER_MODEL, else the model last trained in this folder."
+_MODELS_HELP = f"{MODEL_HELP} Several times: each model, and their ensemble."
 _CONFIG_BYTES = 1 << 17  # of a file that may be a config
 _LAYOUT_OPTIONS = ("columns", "delimiter", "encoding")
 # Key of the section `data` → the options for it, of which a command has the first one, another one, or none.
@@ -47,11 +48,20 @@ def set_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose the model and the device that it runs on."""
+def engine_options(command: Callable[..., None], *, several: bool = False) -> Callable[..., None]:
+    """Add the options that choose the model and the device that it runs on.
+
+    Args:
+        several: whether --model may be given more than once, as `model_dirs`.
+    """
+    model = (
+        click.option("--model", "model_dirs", type=click.Path(), multiple=True, metavar="DIR", help=_MODELS_HELP)
+        if several
+        else click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP)
+    )
     return _with_options(
         command,
-        click.option("--model", "model_dir", type=click.Path(), help=MODEL_HELP),
+        model,
         click.option(
             "--device",
             type=click.Choice(["cpu", "gpu"]),

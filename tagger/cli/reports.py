@@ -20,6 +20,7 @@ from tagger.wording import as_text, cell, counted, visible
 if TYPE_CHECKING:
     from tagger.evaluation.details import Details
     from tagger.evaluation.schemas import SchemaScores
+    from tagger.evaluation.several import SeveralScores
 
 _MOST_TYPES = 30  # in a summary
 _NAME_WIDTH = 40  # of a name in a table, which then fits in 80 columns
@@ -179,6 +180,27 @@ def format_comparison(comparison: Comparison, names: tuple[str, str], what: str)
         f"{comparison.samples} samples each",
     ]
     return as_text(rows)
+
+
+def format_several(found: SeveralScores) -> str:
+    """Return a table of the scores of several models, of their mean and of their ensemble, in percent."""
+    ensemble = found.ensemble
+    keys = ["accuracy"] if ensemble.overall is None else ["precision", "recall", "f1", "accuracy"]
+    names = [*map(_end_of, found.names), "mean", "ensemble"]
+    width = max(map(len, names))
+    scores = [*map(_by_key, found.models), found.mean, _by_key(ensemble)]
+    heads = ["F1" if key == "f1" else key for key in keys]
+    rows = [f"{'':{width}}{''.join(f'{head:>11}' for head in heads)}"]
+    for name, score in zip(names, scores, strict=True):
+        rows.append(f"{name:{width}}{''.join(f'{100 * score[key]:11.2f}' for key in keys)}")
+    sizes = f"{counted(ensemble.sentences, 'sentence')}, {counted(ensemble.tokens, 'token')}"
+    return as_text([sizes, *_left_out(ensemble), "", *rows])
+
+
+def _by_key(evaluation: Evaluation) -> dict[str, float]:
+    overall = evaluation.overall
+    of_spans = {} if overall is None else {key: getattr(overall, key) for key in ("precision", "recall", "f1")}
+    return {"accuracy": evaluation.accuracy, **of_spans}
 
 
 def _end_of(path: str) -> str:

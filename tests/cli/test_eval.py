@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from helpers import run_tagger
-from stub_model import stub_manifest, stub_models, stub_predictor
+from stub_model import TAGS, fixed_logits, stub_manifest, stub_models, stub_predictor
 
 from tagger.corpus.notation import Notation
 from tagger.evaluation import training_data
+from tagger.inputs.batching import Ids, pad
+from tagger.prediction.decoding import Logits
+from tagger.prediction.predictor import ComputeLogits
 
 # The model tags EU as ORG, German as MISC, Peter and Blackburn as PER, and nothing else.
 GOLD = (
@@ -166,3 +169,42 @@ def test_models_of_plain_tags_have_no_spans_to_count(gold: Path, option: str) ->
         f"error: {name}: found a model of plain tags (scheme none), expected one of spans; leave the option out"
     )
     assert not (gold / "e.tsv").exists()
+
+
+def test_several_models_and_their_ensemble_are_in_one_table(gold: Path) -> None:
+    def scored(tag: str, logit: float) -> ComputeLogits:
+        def score(sentences: Sequence[Ids], _: object) -> Logits:
+            logits = fixed_logits()[pad(sentences)[0]]
+            logits[..., TAGS.index(tag)] += logit
+            return logits
+
+        return score
+
+    stubs = {"a": stub_predictor(), "b": stub_predictor(score=scored("B-LOC", 9.0)), "c": stub_predictor()}
+    with stub_models(lambda name: stubs[name]):
+        names = [f"--model={name}" for name in stubs]
+        result = run_tagger("eval", "gold", *names, "--json")
+        found = json.loads(result.output)
+        alone = {name: json.loads(run_tagger("eval", "gold", f"--model={name}", "--json").output) for name in "abc"}
+        assert found["models"] == [{"model": name, **alone[name]} for name in "abc"]
+        for key in ("precision", "recall", "f1", "accuracy"):
+            assert found["mean"][key] == pytest.approx((2 * alone["a"][key] + alone["b"][key]) / 3)
+        assert found["ensemble"] == alone["a"] != alone["b"]  # two sure models outvote the third
+        table = run_tagger("eval", "gold", *names).output.decode().splitlines()
+        assert table[0] == "4 sentences, 11 tokens"
+        assert [line.split()[0] for line in table[2:]] == ["precision", "a", "b", "c", "mean", "ensemble"]
+        assert table[3].split()[1:] == table[-1].split()[1:]
+        assert table[-1].split()[3] == f"{100 * found['ensemble']['f1']:.2f}"
+
+
+@pytest.mark.parametrize("option", [["--unseen"], ["--errors", "e.tsv"], ["--metric", "nervaluate"]])
+def test_several_models_have_no_details(gold: Path, option: list[str]) -> None:
+    result = run_tagger("eval", "gold", "--model=a", "--model=b", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]}: found 2 models, expected one" in result.errors
+
+
+def test_a_model_is_named_once(gold: Path) -> None:
+    result = run_tagger("eval", "gold", "--model=a", "--model=b", "--model=a")
+    assert result.exit_code == 2
+    assert "--model: found a twice, expected each model once" in result.errors

@@ -39,7 +39,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
-TRAINING = ("train", "crossval", "suspects", "curve")
+TRAINING = ("train", "distill", "crossval", "suspects", "curve")
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 

@@ -20,6 +20,7 @@ from tagger.cli.check import check
 from tagger.cli.convert import convert
 from tagger.cli.crossval import crossval
 from tagger.cli.curve import curve
+from tagger.cli.distill import distill
 from tagger.cli.eval import eval_
 from tagger.cli.init import init
 from tagger.cli.next import next_
@@ -66,6 +67,7 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(distill)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 cli.add_command(crossval)

@@ -37,6 +37,30 @@ _NO_POINTER = "delete it, or name a model with --model"
 POINTER = Path(".tagger-model")  # holds the path of the model last trained, relative to the folder
 
 
+class SeveralValues(click.Command):
+    """A command whose options that may be repeated take several values at once: `--teachers A B` is both times A, B."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat such an option before each of its values; an argument that begins with `-` ends them."""
+        names = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and option.multiple and (option.metavar or "").endswith("...")
+            for name in option.opts
+        }
+        found, current, n_values = list[str](), "", 0
+        for argument in args:
+            if argument.startswith("-") and argument != "-":
+                name, equals, _ = argument.partition("=")
+                current, n_values = name if name in names else "", len(equals)
+            elif current:
+                n_values += 1
+                if n_values > 1:
+                    found.append(current)
+            found.append(argument)
+        return super().parse_args(ctx, found)
+
+
 def set_option(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option that sets keys of the config."""
     return click.option(

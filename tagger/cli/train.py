@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -32,17 +33,49 @@ if TYPE_CHECKING:
     from tagger.training.seeds_outcome import SeedsOutcome
 
 
-@click.command()
-@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]...")
-@set_option
-@click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
-@click.option(
+device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu", "gpus"]),
     default="auto",
     show_default=True,
     help="auto uses a GPU if there is one; gpus uses all GPUs, each for a share of every batch.",
 )
+resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
+force_option = click.option("--force", is_flag=True, help="Replace a model of another config or of other data too.")
+keep_previous_option = click.option(
+    "--keep-previous/--no-keep-previous",
+    default=True,
+    show_default=True,
+    help="Keep the model that is replaced as DIR.previous.",
+)
+quiet_option = click.option(
+    "--quiet", is_flag=True, help="Show only warnings, errors and, at the end, the model and its score."
+)
+log_json_option = click.option(
+    "--log-json",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write one JSON object a line to FILE (- is standard output): at the start, after each epoch, at the end.",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """How a training runs, as the options that `train` and `distill` share say."""
+
+    device: str
+    resume: bool
+    force: bool
+    keep_previous: bool
+    quiet: bool
+    log_json: str | None
+
+
+@click.command()
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]...")
+@set_option
+@click.option("--model", "model_dir", type=click.Path(), help="Directory for the model. Default: models/<config name>.")
+@device_option
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -63,28 +96,23 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="With --init-from: train on FILE as well, which is annotated with the types of the old model.",
 )
+@click.option(
+    "--keep-seeds",
+    is_flag=True,
+    help="With --seeds: keep the model of each seed as DIR.seed-N, for tagger distill and eval.",
+)
 @jobs_option
-@click.option("--resume", is_flag=True, help="Continue an interrupted training, or start one.")
+@resume_option
 @click.option(
     "--epochs-more",
     type=click.IntRange(min=1),
     metavar="N",
     help="Continue a finished training for N epochs, as if it had had them from the start.",
 )
-@click.option("--force", is_flag=True, help="Replace a model of another config or of other data too.")
-@click.option(
-    "--keep-previous/--no-keep-previous",
-    default=True,
-    show_default=True,
-    help="Keep the model that is replaced as DIR.previous.",
-)
-@click.option("--quiet", is_flag=True, help="Show only warnings, errors and, at the end, the model and its score.")
-@click.option(
-    "--log-json",
-    type=click.Path(),
-    metavar="FILE",
-    help="Write one JSON object a line to FILE (- is standard output): at the start, after each epoch, at the end.",
-)
+@force_option
+@keep_previous_option
+@quiet_option
+@log_json_option
 def train(
     files: tuple[str, ...],
     settings: tuple[str, ...],
@@ -93,6 +121,7 @@ def train(
     seeds: int | None,
     init_from: str | None,
     replay: str | None,
+    keep_seeds: bool,
     jobs: int | None,
     resume: bool,
     epochs_more: int | None,
@@ -117,6 +146,8 @@ def train(
         raise click.UsageError("--replay: found it without --init-from, expected both; name the model to begin with")
     if jobs is not None and seeds is None:
         raise click.UsageError("--jobs: found no --seeds, expected it too: one training has no others beside it")
+    if keep_seeds and seeds is None:
+        raise click.UsageError("--keep-seeds: found no --seeds, expected it too: one training has only one model")
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
@@ -125,29 +156,62 @@ def train(
 
     if model_dir is not None:
         config = with_model_dir(config, model_dir)
+    run = Run(device=device, resume=resume, force=force, keep_previous=keep_previous, quiet=quiet, log_json=log_json)
+    init = _init_of(init_from, replay)
+    follow(
+        config,
+        config_file,
+        run,
+        lambda resources, progress: _trainer(seeds, epochs_more, resources, progress, init, keep_seeds=keep_seeds),
+        start=start,
+        seeds=seeds,
+        jobs=jobs,
+        epochs_more=epochs_more,
+    )
+
+
+def follow(
+    config: Config,
+    config_file: Path | None,
+    run: Run,
+    trainer_of: Callable[[Resources | None, object], Callable[..., Outcome | SeedsOutcome]],
+    *,
+    start: float,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    epochs_more: int | None = None,
+) -> None:
+    """Run a training, show it while it runs, and show its result.
+
+    Args:
+        config_file: the file of the config, if it has one.
+        trainer_of: returns the function that trains, from the resources of several seeds at once and the display.
+        start: the time at which the command began, of `time.monotonic`.
+    """
+    quiet, log_json = run.quiet, run.log_json
     with console.StopRequest() as stop:
         from tagger.cli.runs_progress import RunsProgress
         from tagger.training.listener import Told
         from tagger.training.replacing import Replacing
 
-        resources = _resources(config, seeds, jobs, device, log_json)
+        resources = _resources(config, seeds, jobs, run.device, log_json)
         if resources is not None:
             config = config.model_copy(
                 update={"training": config.training.model_copy(update={"threads": resources.threads})}
             )
-        replacing = Replacing(config_file=config_file, force=force, keep_previous=keep_previous)
+        replacing = Replacing(config_file=config_file, force=run.force, keep_previous=run.keep_previous)
         mixed = log_json == "-" and sys.stdout is not None and sys.stdout.isatty()  # data and display on one terminal
         display = _display(stop.begin, seeds, resources, quiet=quiet, live=not mixed)
         with display as progress:
             shown = Told(progress.note, progress.warn) if isinstance(progress, RunsProgress) else progress
-            listeners = _listeners(shown, config, log_json, continues=resume or epochs_more is not None)
+            listeners = _listeners(shown, config, log_json, continues=run.resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
-                outcome = _trainer(seeds, epochs_more, resources, progress, _init_of(init_from, replay))(
+                outcome = trainer_of(resources, progress)(
                     config,
                     listener=listeners,
-                    device=device,
-                    resume=resume,
+                    device=run.device,
+                    resume=run.resume,
                     should_stop=stop.requested,
                     replacing=replacing,
                 )
@@ -212,7 +276,13 @@ def _init_of(init_from: str | None, replay: str | None) -> InitFrom | None:
 
 
 def _trainer(
-    seeds: int | None, epochs_more: int | None, resources: Resources | None, progress: object, init: InitFrom | None
+    seeds: int | None,
+    epochs_more: int | None,
+    resources: Resources | None,
+    progress: object,
+    init: InitFrom | None,
+    *,
+    keep_seeds: bool,
 ) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
     from tagger.cli.runs_progress import RunsProgress
@@ -223,7 +293,7 @@ def _trainer(
         at_once = None
         if resources is not None and isinstance(progress, RunsProgress):
             at_once = SideBySide(resources, progress)
-        return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once)
+        return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once, keep_seeds=keep_seeds)
     return functools.partial(train_one, epochs_more=epochs_more, init=init)
 
 

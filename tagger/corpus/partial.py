@@ -31,6 +31,28 @@ _OTHER = "\0"  # stands for all types but that of the neighbor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class SoftTargets:
+    """What teachers say about the N tokens of the training sentences, beside the gold tags of some of them.
+
+    Attributes:
+        probabilities: [N, K], the probabilities of the tags of each token.
+        gold: [N], the gold id of each token; -1 for the tokens of sentences without gold tags.
+        gold_weight: the weight of the loss of the gold tags, from 0 to 1. The loss of the probabilities has the rest,
+            and a weight of 1 where gold tags say nothing.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    gold: npt.NDArray[np.int32]
+    gold_weight: float
+
+    def __post_init__(self) -> None:
+        if len(self.gold) != len(self.probabilities):
+            raise ValueError(f"gold: found {len(self.gold)} tokens, expected {len(self.probabilities)}")
+        if not 0 <= self.gold_weight <= 1:
+            raise ValueError(f"gold_weight: found {self.gold_weight}, expected a number from 0 to 1")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Targets:
     """The meaning of gold ids, where an id is more than a tag.
 
@@ -42,19 +64,24 @@ class Targets:
         teacher: [N, K'], the probabilities of the first K' tags that an older model gives to N tokens whose gold tag
             says too little. Gold id S + i stands for row i, and such a token may have the tags of id S - 1. None if no
             token has a teacher.
+        soft: what teachers say about every token. The id of a token is then its row there, whose gold id has the
+            meaning above. None if there are no teachers of all tokens.
     """
 
     allowed: npt.NDArray[np.bool_] | None = None
     weights: npt.NDArray[np.float32] | None = None
     rules: Transitions | None = None
     teacher: npt.NDArray[np.float32] | None = None
+    soft: SoftTargets | None = None
 
     def __post_init__(self) -> None:
         if self.teacher is not None and self.allowed is None:
             raise ValueError("teacher: expected `allowed` too, whose last row holds the tags of a token with a teacher")
+        if self.teacher is not None and self.soft is not None:
+            raise ValueError("soft: found it with `teacher`, expected one of them")
 
     def __bool__(self) -> bool:
-        return self.allowed is not None or self.weights is not None
+        return self.allowed is not None or self.weights is not None or self.soft is not None
 
 
 def allowed_tags(tags: Sequence[str], source: str, target: str) -> list[Allowed]:

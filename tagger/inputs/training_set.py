@@ -27,6 +27,7 @@ class Purpose(enum.IntEnum):
     DROPOUT = 2
     UNKNOWN_FEATURE = 3
     UNKNOWN_CHARACTER = 4
+    OTHERS = 5
 
 
 def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.Generator:
@@ -84,9 +85,14 @@ class WordDropout:
 class TrainingSet:
     """Encoded training sentences, batched again for each epoch.
 
+    An epoch has all of the first sentences, and some of the others: the next ones of a fixed random order, which begins
+    again when all have had their turn. So an epoch takes the same time however many others there are.
+
     Attributes:
         sentences: one array per sentence, as `make_batch` takes them.
         tag_ids: one array [T_i] per sentence.
+        n_others: the number of sentences at the end that are the others.
+        n_others_per_epoch: how many of them an epoch has.
         word_dropout: the replacement of tokens, characters and features with unknown ones.
         forms: the forms that `sentences` refer to.
     """
@@ -97,6 +103,8 @@ class TrainingSet:
     batch_size: int
     seed: int
     forms: WordForms | None = None
+    n_others: int = 0
+    n_others_per_epoch: int = 0
 
     @functools.cached_property
     def lengths(self) -> Ids:
@@ -111,7 +119,26 @@ class TrainingSet:
     def order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
         """Return the rows of the sentences in each batch of an epoch (from 0)."""
         rng = generator(self.seed, epoch, 0, Purpose.ORDER)
-        return bucketed_order(self.lengths, self.batch_size, rng)
+        rows = self.rows(epoch)
+        return [rows[some] for some in bucketed_order(self.lengths[rows], self.batch_size, rng)]
+
+    def rows(self, epoch: int) -> npt.NDArray[np.intp]:
+        """Return the rows of the sentences of an epoch (from 0)."""
+        n_first = len(self.lengths) - self.n_others
+        first = np.arange(n_first)
+        n = min(self.n_others_per_epoch, self.n_others)
+        if not n:
+            return first
+        turns = (np.arange(n) + epoch * n) % self.n_others
+        return np.concatenate([first, n_first + self._order_of_others[turns]])
+
+    @functools.cached_property
+    def _order_of_others(self) -> npt.NDArray[np.intp]:
+        return generator(self.seed, 0, 0, Purpose.OTHERS).permutation(self.n_others)
+
+    def n_tokens(self, epoch: int) -> int:
+        """Return the number of tokens of an epoch (from 0)."""
+        return int(self.lengths[self.rows(epoch)].sum())
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (from 0), beginning with batch `first` (from 0).

@@ -27,6 +27,18 @@ decoder if nothing else is unknown, each such token adds -log p_t(D) + KL(q_t ||
 cross-entropy where the new types are annotated, and the divergence from the older model where the annotation says `O`.
 That is the loss of Monaikul et al. 2021 ("Continual Learning for Named Entity Recognition", ExtendNER) with temperature
 1 and equal weights of both terms, except that they do not restrict q. Types have no weights in the second term.
+
+**Several teachers of all tags** (`tagger distill`). With the mean q of their distributions at each token (of their
+softmax, or of the marginals of their CRF), the loss of a sentence with gold tags is
+
+    L = w · (the loss of its gold tags) + (1 - w) · sum over its tokens of KL(q_t || p_t),
+
+and that of a sentence without gold tags is the sum over its tokens of KL(q_t || p_t). Here, too, p_t is the softmax of
+the token or its marginal probability. The first sum is that of Hinton, Vinyals and Dean 2015 ("Distilling the knowledge
+in a neural network"), with a temperature of the teachers only; for CRFs, marginals as targets are the posterior
+distillation of Wang et al. 2020 ("Structure-level knowledge distillation for multilingual sequence labeling"). With
+several teachers it is the ensemble distillation of Buciluă, Caruana and Niculescu-Mizil 2006 ("Model compression"),
+whose text without labels is the training data.
 """
 
 from __future__ import annotations
@@ -34,10 +46,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.architecture import Decoder
-from tagger.corpus.partial import Targets
+from tagger.corpus.partial import SoftTargets, Targets
 from tagger.corpus.transitions import Transitions
 from tagger.network import Tensor
 from tagger.network.bilstm import reversal, reverse_by_length
@@ -60,7 +73,9 @@ class TargetLoss:
         self._allowed = targets.allowed if targets.allowed is not None else np.eye(n_tags, dtype=bool)
         # Not a constant of the compiled function, which may not be larger than 2 GB.
         self._teacher = None if targets.teacher is None else tf.convert_to_tensor(targets.teacher)
+        self._has_sets = len(self._allowed) > n_tags
         self._is_partial = len(self._allowed) - (self._teacher is not None) > n_tags
+        self._soft = None if targets.soft is None else _Soft(targets.soft, self._allowed)
         self._weights = targets.weights
         self._says_something = ~self._allowed.all(axis=1)  # [S], false for a token without annotation
         self._rules = targets.rules if decoder is not Decoder.SOFTMAX else None
@@ -79,15 +94,35 @@ class TargetLoss:
         """
         mask = tf.range(tf.shape(gold_ids)[0])[:, None] < lengths  # [T, B]
         ids = tf.where(mask, gold_ids, 0)
+        if self._soft is None:
+            return self._of_gold(logits, ids, mask, mask, lengths, crf, label_smoothing)
+        soft = self._soft.loss(logits, ids, mask, lengths, crf)
+        if not self._soft.gold_weight:
+            return soft
+        gold_ids, has_gold = self._soft.gold(ids, mask)
+        gold = self._of_gold(logits, gold_ids, mask, has_gold, lengths, crf, label_smoothing)
+        return self._soft.gold_weight * gold + soft
+
+    def _of_gold(
+        self,
+        logits: Tensor,
+        ids: Tensor,
+        mask: Tensor,
+        has_gold: Tensor,
+        lengths: Tensor,
+        crf: CRF | None,
+        label_smoothing: float,
+    ) -> Tensor:
+        """Return the loss of gold ids [T, B]; `has_gold` [T, B] is false at sentences without gold tags."""
         gold_ids = tf.minimum(ids, len(self._allowed) - 1)
         allowed = tf.gather(tf.constant(self._allowed), gold_ids)  # [T, B, K]
         weights = None if self._weights is None else tf.gather(tf.constant(self._weights, tf.float32), gold_ids)
-        known = mask & tf.gather(tf.constant(self._says_something), gold_ids)
+        known = has_gold & tf.gather(tf.constant(self._says_something), gold_ids)
         says_something = tf.reduce_any(known, axis=0)  # [B]
         taught = self._of_teacher(logits, ids, mask, lengths, crf)
         if crf is not None:
             if weights is None:
-                found = crf.log_likelihood(logits, gold_ids, lengths, allowed)
+                found = crf.log_likelihood(logits, gold_ids, lengths, allowed if self._has_sets else None)
             else:
                 found = weighted_log_likelihood(logits, crf.transition_weights(), allowed, weights, lengths)
             return taught - tf.reduce_sum(tf.where(says_something, found, 0.0))
@@ -128,11 +163,48 @@ class TargetLoss:
             found = log_marginals(logits, crf.transition_weights(), lengths)
         may_be = self._allowed[-1]
         found = tf.where(may_be, found, tf.constant(-np.inf))
-        found = tf.maximum(found - tf.reduce_logsumexp(found, axis=-1, keepdims=True), _LOWEST)
-        found = found[..., : self._teacher.shape[1]]
+        found -= tf.reduce_logsumexp(found, axis=-1, keepdims=True)
         expected = tf.gather(self._teacher, tf.maximum(row, 0))  # [T, B, K']
-        divergence = tf.reduce_sum(tf.math.xlogy(expected, expected) - expected * found, axis=-1)
+        divergence = _divergence(expected, found[..., : self._teacher.shape[1]])
         return tf.reduce_sum(tf.where(has_teacher, divergence, 0.0))
+
+
+class _Soft:
+    """The part of the loss that teachers of all tokens have.
+
+    Args:
+        targets: what they say.
+        allowed: [S, K], the tags that a token with each gold id may have.
+    """
+
+    def __init__(self, targets: SoftTargets, allowed: npt.NDArray[np.bool_]) -> None:
+        self.gold_weight = targets.gold_weight
+        is_open: npt.NDArray[np.bool_] = np.all(allowed, axis=1)
+        says_nothing = (targets.gold < 0) | is_open[np.maximum(targets.gold, 0)]
+        weights = np.where(says_nothing, 1.0, 1.0 - targets.gold_weight).astype(np.float32)
+        # Not constants of the compiled function, which may not be larger than 2 GB.
+        self._probabilities = tf.convert_to_tensor(targets.probabilities)
+        self._gold, self._weights = tf.convert_to_tensor(targets.gold), tf.convert_to_tensor(weights)
+
+    def gold(self, rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gold ids [T, B], and where there are some."""
+        ids = tf.gather(self._gold, rows)
+        return tf.maximum(ids, 0), mask & (ids >= 0)
+
+    def loss(self, logits: Tensor, rows: Tensor, mask: Tensor, lengths: Tensor, crf: CRF | None) -> Tensor:
+        """Return the weighted divergence from the teachers, summed over the tokens of a batch."""
+        if crf is None:
+            found = tf.nn.log_softmax(tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0))
+        else:
+            found = log_marginals(logits, crf.transition_weights(), lengths)
+        divergence = _divergence(tf.gather(self._probabilities, rows), found)
+        return tf.reduce_sum(tf.where(mask, divergence * tf.gather(self._weights, rows), 0.0))
+
+
+def _divergence(expected: Tensor, log_probabilities: Tensor) -> Tensor:
+    """Return KL(expected || found) of distributions along the last axis."""
+    found = tf.maximum(log_probabilities, _LOWEST)
+    return tf.reduce_sum(tf.math.xlogy(expected, expected) - expected * found, axis=-1)
 
 
 def log_marginals(logits: Tensor, transitions: tuple[Tensor, ...], lengths: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from tagger.corpus.conll import PAUSE, Sentence
 from tagger.errors import DataError
 from tagger.formats.document import Document
+from tagger.model_dir.manifest import Manifest
 from tagger.prediction.documents import N_BEST, Found
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.stream import N_UNDERWAY, tag_groups
@@ -17,7 +18,12 @@ from tagger.wording import listed
 
 def require_no_features(predictor: Predictor) -> None:
     """Raise DataError if a model reads columns that documents do not have."""
-    features = predictor.model.manifest.layout.feature_names
+    require_no_feature_columns(predictor.model.manifest)
+
+
+def require_no_feature_columns(manifest: Manifest) -> None:
+    """Raise DataError if a model with this manifest reads columns that documents do not have."""
+    features = manifest.layout.feature_names
     if features:
         raise DataError(
             f"--model: found a model that reads the feature columns {listed(features)}, expected one that reads"

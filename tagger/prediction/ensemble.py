@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tagger.architecture import Decoder
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.corpus.transitions import Transitions
 from tagger.errors import ModelError
+from tagger.inputs.batching import batches_by_length
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
 from tagger.model_dir.store import Model
@@ -118,6 +120,25 @@ class Ensemble(Predictor):
         )
         network = _Mean([one.model for one in members], temperature)
         super().__init__(dataclasses.replace(first, manifest=manifest, network=network), threads=threads)
+
+    def probabilities(self, sentences: Sequence[Columns]) -> list[npt.NDArray[np.float32]]:
+        """Return the mean of the distributions at each token of each sentence, [T_i, K]."""
+        ids, parts = self._encode(sentences)
+        lengths, longest = [len(one) for one in ids], self.model.manifest.max_length
+        found = [np.zeros((n, len(self.model.tags)), np.float32) for n in lengths]
+
+        def compute(rows: list[int]) -> None:
+            if lengths[rows[0]] > longest:
+                logits = self._logits(ids[rows[0]], parts)[None]
+            else:
+                logits = self._compute_logits([ids[i] for i in rows], parts)
+            for i, one in zip(rows, logits, strict=True):
+                found[i][:] = np.exp(one[: lengths[i]])
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(compute, batches_by_length(lengths, longest, self._batch_tokens)):
+                pass
+        return found
 
     def _encode(self, sentences: Sequence[Columns]) -> tuple[list[Ids], Any]:
         """Return the ids of all members beside each other, [T, sum of their columns], and the part of each member."""

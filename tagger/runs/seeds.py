@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -60,6 +61,19 @@ def remove_seed(directory: Path) -> None:
         _log_of(directory).unlink(missing_ok=True)
 
 
+def kept_directory(model_dir: Path, seed: int) -> Path:
+    """Return the directory in which the model of a seed is kept: beside the model, as relative paths need it."""
+    return model_dir.with_name(f"{model_dir.name}.seed-{seed}")
+
+
+def kept_seeds(model_dir: Path) -> list[Path]:
+    """Return the directories of the seeds that are kept of a model, in the order of the seeds."""
+    prefix = f"{model_dir.name}.seed-"
+    found = [path for path in model_dir.parent.glob(f"{glob.escape(prefix)}*") if (path / MANIFEST).is_file()]
+    numbered = {int(number): path for path in found if (number := path.name.removeprefix(prefix)).isdigit()}
+    return [numbered[seed] for seed in sorted(numbered)]
+
+
 def _log_of(directory: Path) -> Path:
     return directory.with_name(f"{directory.name}.log")
 
@@ -104,6 +118,7 @@ def train_seeds(
     replacing: Replacing | None = None,
     init: InitFrom | None = None,
     side_by_side: SideBySide | None = None,
+    keep_seeds: bool = False,
     parts: SeedsParts | None = None,
 ) -> SeedsOutcome:
     """Train with the seeds from `training.seed` on, and keep the model that is best on dev.
@@ -115,6 +130,7 @@ def train_seeds(
         replacing: the rules for a model that is already there.
         init: the model that each seed begins with; None for random weights.
         side_by_side: train several seeds at once. The listener then hears of no training, only notes and the outcome.
+        keep_seeds: keep the model of each finished seed in the directory that `kept_directory` returns.
         parts: replacements for the usual parts.
 
     Raises:
@@ -167,7 +183,7 @@ def train_seeds(
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
             config, n, listener, device, should_stop,
-            checkpoints, fingerprint, place, config_file, side_by_side, parts, init,
+            checkpoints, fingerprint, place, config_file, side_by_side, parts, init, keep_seeds=keep_seeds,
         )  # fmt: skip
         outcome = seeds.continue_after(runs)
         listener.end_seeds(outcome)
@@ -256,7 +272,10 @@ class _Seeds:
         side_by_side: SideBySide | None,
         parts: SeedsParts,
         init: InitFrom | None = None,
+        *,
+        keep_seeds: bool = False,
     ) -> None:
+        self._keep_seeds = keep_seeds
         self._config_file, self._side_by_side = config_file, side_by_side
         self._config, self._seeds = config, range(config.training.seed, config.training.seed + n)
         self._listener, self._device, self._should_stop = listener, device, should_stop
@@ -357,6 +376,8 @@ class _Seeds:
         best seed keeps its own copy until the model is there.
         """
         before = self._best
+        if self._keep_seeds:
+            self._keep(run.seed)
         self._runs.append(run)
         self._save_state(finished=False)
         no_longer = {run.seed} if before is None else {run.seed, before.seed}
@@ -366,6 +387,11 @@ class _Seeds:
             _publish(directory_of(self._model_dir, run.seed), self._place)
         for seed in no_longer:
             self._parts.remove(directory_of(self._model_dir, seed))
+
+    def _keep(self, seed: int) -> None:
+        """Keep a copy of the model of a finished seed."""
+        kept, directory = kept_directory(self._model_dir, seed), directory_of(self._model_dir, seed)
+        self._parts.publish(kept, {path.name: path.read_bytes() for path in directory.iterdir()}, keep_previous=False)
 
     def _stop(self, run: SeedRun | None) -> SeedsOutcome:
         """Return the result of a training that was stopped in a seed, whose best epoch so far is `run`.

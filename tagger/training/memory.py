@@ -32,7 +32,10 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
     n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
     teacher = None if prepared.targets is None else prepared.targets.teacher
-    taught = 0 if teacher is None else teacher.nbytes  # the copy that the loss makes
+    soft = None if prepared.targets is None else prepared.targets.soft
+    # The copies that the loss makes.
+    taught = 0 if teacher is None else teacher.nbytes
+    taught += 0 if soft is None else soft.probabilities.nbytes
     fixed = _FLOAT * n_numbers * spec.embedding_dim + taught
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())

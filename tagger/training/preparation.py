@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import platform
@@ -20,7 +21,7 @@ from tagger.corpus.dataset import Corpus, Piece, cut_long
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.partial import Targets
-from tagger.corpus.schemes import NO_SCHEME
+from tagger.corpus.schemes import NO_SCHEME, UNKNOWN
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.inputs.characters import CharacterVocabulary, build_characters, grow_characters
@@ -38,17 +39,19 @@ from tagger.inputs.vocabulary import (
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
-from tagger.training.corpora import Known, Tell, load_corpora
+from tagger.training.corpora import Known, Tell, load_corpora, well_formed
 from tagger.training.facts import DataFacts, data_facts
 from tagger.training.old_model import OldModel, check_fits, types_of
 from tagger.training.rows import Rows
 from tagger.training.schedule import Schedule, schedule_of
 from tagger.training.targets import gold_of
+from tagger.training.teachers import Lesson, cut_unlabelled
 from tagger.vectors.matching import extend_vocabulary
 from tagger.vectors.table import Vectors, read_named_vectors, read_vectors
 from tagger.wording import counted, listed
 
 T = TypeVar("T")
+_LEAST_UNLABELLED = 3  # occurrences of a token that only text without tags has, for it to get a vector of its own
 _BLOCK_VALUES = 1 << 18  # numbers of vectors that are copied at a time
 
 
@@ -91,7 +94,8 @@ class SentenceNames:
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._sentences = [
-            (f"{piece.path}:{piece.line}", len(piece.tags), " ".join(piece.columns[0][:6])[:60]) for piece in pieces
+            (f"{piece.path}:{piece.line}", len(piece.columns[0]), " ".join(piece.columns[0][:6])[:60])
+            for piece in pieces
         ]
 
     def of(self, i: int) -> str:
@@ -121,11 +125,18 @@ class Prepared:
     vectors: InitialVectors | None = None
     targets: Targets | None = None
     old: OldModel | None = None
+    lesson: Lesson | None = None
     not_scored: frozenset[str] = frozenset()
 
 
 def prepare(
-    config: Config, *, note: Tell, warn: Tell, rows: Rows | None = None, old: OldModel | None = None
+    config: Config,
+    *,
+    note: Tell,
+    warn: Tell,
+    rows: Rows | None = None,
+    old: OldModel | None = None,
+    lesson: Lesson | None = None,
 ) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
@@ -134,6 +145,7 @@ def prepare(
         note, warn: called with each finding.
         rows: the sentences of the training data to use; None for all.
         old: the model that the training begins with.
+        lesson: the teachers that the model learns from, and the text without tags that it learns on as well.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -150,15 +162,24 @@ def prepare(
             f" (data.max_length); training sees {counted(len(pieces), 'piece')}"
         )
     replayed = [] if found.replay is None else cut_long(found.replay, manifest.max_length)[0]
-    gold = gold_of(config, train, pieces, manifest.scheme, note, old=old, replay=found.replay, replayed=replayed)
-    tag_vocabulary, pieces = gold.tags, [*pieces, *replayed]
+    unlabelled = list[Piece]()
+    if lesson is not None:
+        lesson.teachers.check_fits(manifest, (tag for piece in pieces for tag in _tags_of(piece, manifest)), train)
+        unlabelled = cut_unlabelled(lesson.unlabelled, manifest.max_length)
+        note(_describe_lesson(lesson, unlabelled))
+    gold = gold_of(
+        config, train, pieces, manifest.scheme, note,
+        old=old, replay=found.replay, replayed=replayed, lesson=lesson, unlabelled=unlabelled,
+    )  # fmt: skip
+    n_labelled = len(pieces) + len(replayed)
+    tag_vocabulary, pieces = gold.tags, [*pieces, *replayed, *unlabelled]
     if len(tag_vocabulary) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
         raise DataError(
             f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    encoder, word_dropout, initial = _build_encoder(config, manifest, sentences, note, vectors, old)
+    encoder, word_dropout, initial = _build_encoder(config, manifest, sentences, n_labelled, note, vectors, old)
     manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
         dim = vectors.dim
@@ -175,8 +196,8 @@ def prepare(
         manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
     _check_freeze(config, manifest, encoder, tag_vocabulary, old)
     check_savable(manifest, encoder, tag_vocabulary)
-    schedule = schedule_of(config.training, len(pieces))
-    if (text := schedule.note(len(pieces))) is not None:
+    schedule = schedule_of(config.training, n_labelled)
+    if (text := schedule.note(n_labelled)) is not None:
         note(text)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(
@@ -186,6 +207,8 @@ def prepare(
         batch_size=schedule.batch_size,
         seed=config.training.seed,
         forms=encoded.forms,
+        n_others=len(unlabelled),
+        n_others_per_epoch=0 if lesson is None else round(lesson.ratio * n_labelled),
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
@@ -198,8 +221,24 @@ def prepare(
             note(f"dev: {hidden}: not annotated there, so not scored, and training.calibrate has nothing to fit")
     return Prepared(
         training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, initial, gold.targets,
-        old, not_scored,
+        old, lesson, not_scored,
     )  # fmt: skip
+
+
+def _tags_of(piece: Piece, manifest: Manifest) -> Iterator[str]:
+    """Yield the tags of a piece in the scheme that the network learns, without those of unknown tokens."""
+    return (tag for tag in well_formed(piece.tags, manifest.scheme) if tag != UNKNOWN)
+
+
+def _describe_lesson(lesson: Lesson, unlabelled: Sequence[Piece]) -> str:
+    teachers = counted(len(lesson.teachers.members), "teacher")
+    if not unlabelled:
+        return f"distilling {teachers}, on the training sentences"
+    n_tokens = sum(len(piece.columns[0]) for piece in unlabelled)
+    return (
+        f"distilling {teachers}, on the training sentences and {counted(len(unlabelled), 'unlabelled sentence')}"
+        f" ({counted(n_tokens, 'token')})"
+    )
 
 
 def _known(old: OldModel | None) -> Known | None:
@@ -255,6 +294,7 @@ def _build_encoder(
     config: Config,
     manifest: Manifest,
     sentences: Sequence[Columns],
+    n_labelled: int,
     note: Tell,
     read: Vectors | None,
     old: OldModel | None,
@@ -262,6 +302,8 @@ def _build_encoder(
     """Build the vocabularies of the training data; those of an old model grow, and what it knows is never rare.
 
     Args:
+        sentences: all training sentences.
+        n_labelled: the number of those with tags, which come first.
         read: the pretrained vectors.
 
     Returns:
@@ -270,7 +312,7 @@ def _build_encoder(
     """
     settings, known = config.vocabulary, None if old is None else old.model.encoder
     tokens, counts = build_vocabulary(
-        (columns[0] for columns in sentences),
+        _tokens_to_know(sentences, n_labelled, manifest.normalization),
         manifest.normalization,
         min_count=settings.min_count,
         max_size=settings.max_size,
@@ -313,6 +355,20 @@ def _build_encoder(
         unknown_features=np.concatenate(feature_ids).astype(np.int32) if features else None,
     )
     return Encoder(tokens, characters, manifest.network.casing, tuple(features)), word_dropout, vectors
+
+
+def _tokens_to_know(
+    sentences: Sequence[Columns], n_labelled: int, normalization: Normalization
+) -> Iterator[Sequence[str]]:
+    """Yield the tokens of sentences, without those of unlabelled text that occur too seldom to learn their vectors."""
+    labelled, others = sentences[:n_labelled], sentences[n_labelled:]
+    yield from (columns[0] for columns in labelled)
+    if others:
+        known = {normalization(token) for columns in labelled for token in columns[0]}
+        counts = collections.Counter(normalization(token) for columns in others for token in columns[0])
+        for columns in others:
+            names = ((token, normalization(token)) for token in columns[0])
+            yield [token for token, name in names if name in known or counts[name] >= _LEAST_UNLABELLED]
 
 
 def _rare(counts: npt.NDArray[np.int64], n_known: int) -> npt.NDArray[np.bool_]:

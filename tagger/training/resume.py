@@ -26,6 +26,7 @@ from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
 from tagger.training.settings import FREE, differences, settings_of
+from tagger.training.teachers import TEACHERS
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
 _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | None, "at": str, "finished": bool}
@@ -146,7 +147,7 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device, given: Co
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
-        "settings": settings_of(config) | _schedule(prepared),
+        "settings": settings_of(config) | _schedule(prepared) | _of_lesson(prepared),
         "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
@@ -171,6 +172,10 @@ def _schedule(prepared: Prepared) -> dict[str, int | None]:
     return {f"training.{name}": getattr(schedule, name) for name in ("epochs", "batch_size", "patience")}
 
 
+def _of_lesson(prepared: Prepared) -> dict[str, Any]:
+    return {} if prepared.lesson is None else dict(prepared.lesson.settings())
+
+
 def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     encoder, training_set = prepared.encoder, prepared.training_set
     manifest = prepared.manifest.to_json()  # predictions are written as the training file is
@@ -179,6 +184,9 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     arrays: list[npt.NDArray[Any]] = [training_set.lengths, *training_set.sentences, *training_set.tag_ids]
     if prepared.targets is not None and prepared.targets.allowed is not None:
         arrays.append(prepared.targets.allowed)
+    soft = None if prepared.targets is None else prepared.targets.soft
+    if soft is not None:  # not the probabilities, whose last bits may differ elsewhere; they follow from the teachers
+        arrays.append(soft.gold)
     if training_set.forms is not None:  # the id of a token does not determine its letters
         arrays += [getattr(training_set.forms, field.name) for field in dataclasses.fields(training_set.forms)]
     content = _sha256([texts.encode("utf-8", "surrogatepass"), *(np.ascontiguousarray(array) for array in arrays)])
@@ -192,6 +200,8 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
     if prepared.old is not None:
         found[OPTION] = _MODEL.format(prepared.old.checksum)
+    if prepared.lesson is not None:
+        found[TEACHERS] = ", ".join(map(_MODEL.format, prepared.lesson.teachers.checksums))
     if prepared.vectors is not None:
         has_vector, dim = prepared.vectors.has_vector, prepared.vectors.table.shape[1]
         content = _sha256([has_vector, (values for _, values in prepared.vectors.blocks())])

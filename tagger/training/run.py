@@ -131,6 +131,8 @@ class Run:
         self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
         if prepared.old is not None:
             self._origin["model before sha256"] = prepared.old.checksum
+        if prepared.lesson is not None:
+            self._origin["teachers sha256"] = "\n".join(prepared.lesson.teachers.checksums)
         self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
@@ -235,7 +237,7 @@ class Run:
 
     def _train_epoch(self) -> None:
         training_set, at = self._prepared.training_set, self._at
-        n_tokens = int(training_set.lengths.sum()) - at.progress.tokens
+        n_tokens = training_set.n_tokens(at.epoch) - at.progress.tokens
         n_steps = len(training_set.order(at.epoch))
         epochs = self._prepared.schedule.epochs
         self._listener.start_epoch(EpochStart(at.epoch + 1, epochs, n_steps, at.progress.steps, n_tokens))

@@ -19,6 +19,7 @@ from tagger.inputs.vocabulary import Ids, TagVocabulary, build_tag_vocabulary, g
 from tagger.training.corpora import Tell, well_formed
 from tagger.training.old_model import OPTION, OldModel, types_of
 from tagger.training.teacher import restricted, teacher_probabilities
+from tagger.training.teachers import Lesson
 from tagger.wording import listed
 
 _OUTSIDE_ONLY: Allowed = frozenset({OUTSIDE})
@@ -51,6 +52,8 @@ def gold_of(
     old: OldModel | None = None,
     replay: Corpus | None = None,
     replayed: Sequence[Piece] = (),
+    lesson: Lesson | None = None,
+    unlabelled: Sequence[Piece] = (),
 ) -> Gold:
     """Return what the training sentences teach.
 
@@ -65,6 +68,8 @@ def gold_of(
         pieces: the pieces of the sentences of `train`.
         scheme: that of the network.
         replayed: those of the sentences of `replay`.
+        lesson: what teachers say about all sentences, if there are any; their tags are then those of the network.
+        unlabelled: the pieces of sentences without tags, which the teachers know more about.
     """
     allowed = _allowed(train, pieces, scheme)
     again = [] if replay is None else _allowed(replay, replayed, scheme)
@@ -80,6 +85,8 @@ def gold_of(
     vocabulary = build_tag_vocabulary([sorted(known)])
     if old is not None:
         vocabulary = grow_tag_vocabulary(old.model.tags, vocabulary)
+    if lesson is not None:
+        vocabulary = lesson.teachers.tags
     missing = _not_annotated(config, train, vocabulary, scheme, old, note)
     if replay is not None and old is not None:
         occurring = types_of({tag for tags in replay.tags for tag in tags}, scheme)
@@ -88,11 +95,15 @@ def gold_of(
     teacher = None
     if old is not None and missing:
         tag_ids, of_ids, teacher = _taught(old, pieces, tag_ids, of_ids, vocabulary, missing)
+    soft = None
+    if lesson is not None:
+        tag_ids, soft = lesson.soft_targets(pieces, unlabelled, tag_ids)
     targets = Targets(
         allowed=of_ids if len(of_ids) > len(vocabulary) else None,
         weights=_weights(config, vocabulary, of_ids, scheme),
         rules=constraints_of(vocabulary.tags, scheme),
         teacher=teacher,
+        soft=soft,
     )
     return Gold(vocabulary, tag_ids, targets if targets else None, missing)
 

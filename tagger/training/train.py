@@ -38,6 +38,7 @@ from tagger.training.resume import (
 )
 from tagger.training.rows import Rows
 from tagger.training.run import Parts, Run
+from tagger.training.teachers import Lesson
 
 
 def train(
@@ -51,6 +52,7 @@ def train(
     replacing: Replacing | None = None,
     rows: Rows | None = None,
     init: InitFrom | None = None,
+    lesson: Lesson | None = None,
     parts: Parts | None = None,
 ) -> Outcome:
     """Train a model and write its directory: at each new best epoch, and at the end with the whole history.
@@ -63,6 +65,7 @@ def train(
         replacing: the rules for a model that is already there.
         rows: the sentences of the training data to use; None for all.
         init: the model to begin with; None for random weights.
+        lesson: the teachers that the model learns from; None to learn from the training data alone.
         parts: replacements for the usual parts.
 
     Raises:
@@ -102,7 +105,7 @@ def train(
             config = _begun_with(old, config, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows, old=old)
+        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson)
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:

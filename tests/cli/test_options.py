@@ -9,7 +9,7 @@ import click
 import pytest
 
 from tagger.cli.commands import cli
-from tagger.cli.options import POINTER, named_or_last_model, remember_model, with_own_options
+from tagger.cli.options import POINTER, SeveralValues, named_or_last_model, remember_model, with_own_options
 from tagger.errors import ModelError
 
 REMEDY = "; delete it, or name a model with --model"
@@ -96,3 +96,28 @@ def test_messages_name_the_options_that_the_running_command_has() -> None:
     ):
         with click.Context(cli.commands[name]):
             assert with_own_options(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ("c --teachers a b --quiet", ("c", "a b", "", True)),
+        ("c --teachers a --teachers b c2 --text x y", ("c", "a b c2", "x y", False)),
+        ("c --teachers=a b --text=- z", ("c", "a b", "- z", False)),
+        ("--teachers a --quiet c", ("c", "a", "", True)),
+        ("c --one a --text x", ("c", "", "x", False)),
+    ],
+)
+def test_an_option_may_take_several_values(arguments: str, found: tuple[str, str, str, bool]) -> None:
+    @click.command(cls=SeveralValues)
+    @click.argument("file")
+    @click.option("--teachers", multiple=True, metavar="DIR...")
+    @click.option("--text", multiple=True, metavar="FILE...")
+    @click.option("--one", multiple=True, metavar="DIR")
+    @click.option("--quiet", is_flag=True)
+    def command(file: str, teachers: tuple[str, ...], text: tuple[str, ...], one: tuple[str, ...], quiet: bool) -> None:
+        seen.append((file, " ".join(teachers), " ".join(text), quiet))
+
+    seen: list[tuple[str, str, str, bool]] = []
+    command.main(arguments.split(), standalone_mode=False)
+    assert seen == [found]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 
@@ -98,6 +102,30 @@ def test_each_epoch_replaces_different_tokens() -> None:
     data = TrainingSet(sentences=ids_only, tag_ids=ids_only, word_dropout=word_dropout, batch_size=1, seed=1)
     first, second = ([batch.token_ids.tolist() for batch in data.batches(epoch)] for epoch in (0, 1))
     assert first != second
+
+
+def test_an_epoch_has_all_first_sentences_and_the_next_of_the_others() -> None:
+    ids = [np.full(1 + i % 4, 2 + i, np.int32) for i in range(15)]
+    word_dropout = WordDropout(rare=np.zeros(20, bool), unk_probability=0.0)
+    data = TrainingSet(
+        sentences=ids, tag_ids=ids, word_dropout=word_dropout, batch_size=3, seed=1, n_others=9, n_others_per_epoch=4
+    )
+    epochs = [sorted(np.concatenate(data.order(epoch)).tolist()) for epoch in range(9)]
+    assert all(rows[:6] == list(range(6)) and len(rows) == 10 == len(set(rows)) for rows in epochs)
+    turns = [[row for row in rows if row >= 6] for rows in epochs]
+    assert all(set(first).isdisjoint(second) for first, second in itertools.pairwise(turns)), "4 of 9, then 4 others"
+    counts = collections.Counter(itertools.chain.from_iterable(turns))
+    assert counts == dict.fromkeys(range(6, 15), 4), "all have their turn equally often"
+    for epoch in range(3):
+        batches = list(data.batches(epoch))
+        found = sorted(ids[-1] for batch in batches for ids in (row[row > 0].tolist() for row in batch.token_ids))
+        assert found == [row + 2 for row in epochs[epoch]]
+        assert sum(batch.n_tokens for batch in batches) == data.n_tokens(epoch)
+    assert [batch.token_ids.tolist() for batch in data.batches(2, 2)] == [
+        batch.token_ids.tolist() for batch in list(data.batches(2))[2:]
+    ]
+    few = dataclasses.replace(data, n_others_per_epoch=100)
+    assert sorted(np.concatenate(few.order(1)).tolist()) == list(range(15)), "each other sentence at most once"
 
 
 # --- Unknown features and characters ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tagger.architecture import Decoder
-from tagger.corpus.partial import Targets, ids_of_allowed, weights_of_ids
+from tagger.corpus.partial import SoftTargets, Targets, ids_of_allowed, weights_of_ids
 from tagger.corpus.transitions import ILLEGAL, Transitions, constraints_of
 
 keras = pytest.importorskip("keras")
@@ -291,6 +291,63 @@ def test_the_loss_with_a_teacher_and_its_gradients_equal_those_by_definition(dec
             q = teacher[number]
             expected += np.sum(q[q > 0] * (np.log(q[q > 0]) - log_softmax[t, i][q > 0]))
         np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gold_weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("annotated", ["all", "in part"])
+def test_the_loss_with_soft_targets_and_its_gradients_equal_those_by_definition(
+    decoder: Decoder, annotated: str, gold_weight: float
+) -> None:
+    rows = [[{"O"}, {"B-a"}, {"I-a"}, {"O"}], [{"O"}, {"B-b"}], [{"B-a"}, {"O"}, {"O"}], [{"B-a"}, {"I-a"}]]
+    if annotated == "in part":
+        rows[1] = [ANY, {"I-b"}]
+    case = Case("IOB2", 2.0, weighted=False, annotated=rows)
+    labelled = [0, 1, 3]  # sentence 2 has no gold tags, whatever its ids say
+    rng, n_tags = np.random.default_rng(5), len(case.tags)
+    places = [(t, i) for i, row in enumerate(rows) for t in range(len(row))]
+    rng.shuffle(places)
+    teachers = rng.dirichlet(np.ones(n_tags), len(places))
+    teachers[0] = np.eye(n_tags)[2]
+    gold = np.array([case.ids[t, i] if i in labelled else -1 for t, i in places], np.int32)
+
+    x = tf.constant(np.nan_to_num(case.logits), tf.float64)
+    weights = [tf.constant(weight.numpy(), tf.float64) for weight in case.crf.weights]
+    with tf.GradientTape() as tape:
+        tape.watch([x, *weights])
+        total = tf.constant(0.0, tf.float64)
+        for i in labelled:
+            n = len(rows[i])
+            total += gold_weight * case._loss(decoder, 0.0, x[:n, i], weights, case.rows[i], case.ids[:n, i])
+        for q, (t, i) in zip(teachers, places, strict=True):
+            log_p = tf.maximum(log_probabilities(case, decoder, x[: len(rows[i]), i], weights)[t], -100.0)
+            divergence = np.sum(q[q > 0] * np.log(q[q > 0])) - tf.reduce_sum(q * log_p)
+            says_nothing = i not in labelled or rows[i][t] is ANY
+            total += (1.0 if says_nothing else 1.0 - gold_weight) * divergence
+    wanted = [x, *weights] if decoder is Decoder.CRF else [x]
+    gradients = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    for number, (t, i) in enumerate(places):
+        case.ids[t, i] = number
+    soft = SoftTargets(teachers.astype(np.float32), gold, gold_weight)
+    sets = case.allowed if annotated == "in part" else None
+    case.targets = lambda: Targets(sets, None, case.rules, soft=soft)  # type: ignore[method-assign]
+    for ours, theirs in zip(case.found(decoder), [total, *gradients], strict=True):
+        np.testing.assert_allclose(ours, np.array(theirs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_loss_of_soft_targets_is_0_where_the_network_agrees(decoder: Decoder) -> None:
+    case = Case("IOB2", 2.0, weighted=False, annotated=[[{"O"}, {"B-a"}, {"I-a"}], [{"O"}]])
+    crf = [tf.constant(weight.numpy(), tf.float64) for weight in case.crf.weights]
+    x = tf.constant(np.nan_to_num(case.logits), tf.float64)
+    own = [np.exp(np.array(log_probabilities(case, decoder, x[:n, i], crf))) for i, n in enumerate((3, 1))]
+    soft = SoftTargets(np.concatenate(own).astype(np.float32), np.full(4, -1, np.int32), 0.5)
+    case.ids[:3, 0], case.ids[0, 1] = (0, 1, 2), 3
+    case.targets = lambda: Targets(None, None, case.rules, soft=soft)  # type: ignore[method-assign]
+    loss, *gradients = case.found(decoder)
+    assert loss == pytest.approx(0.0, abs=1e-5)
+    assert all(np.abs(one).max() < 1e-5 for one in gradients)
 
 
 def log_probabilities(case: Case, decoder: Decoder, x: Any, weights: Any) -> Any:

@@ -77,6 +77,19 @@ def test_the_logits_are_the_logarithms_of_the_mean_of_softmaxes_and_marginals() 
             assert tagged.tags == [TAGS[i] for i in best]
 
 
+def test_the_probabilities_of_many_sentences_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = [(Scorer(1), WORDS), (Scorer(3), ("c",))]
+    ensemble = Ensemble([member(score, words) for score, words in members], threads=2)
+    many = [sentence * n for n in range(1, 9) for sentence in SENTENCES]
+    for sentence, found in zip(many, ensemble.probabilities([[one] for one in many]), strict=True):
+        assert found.shape == (len(sentence), len(TAGS))
+        if 0 < len(sentence) < 5:
+            assert found == pytest.approx(expected(members, sentence), abs=1e-5)
+    long = neighbourhood_predictor(2, 16)
+    (found,) = Ensemble([long]).probabilities([[long_sentence(100)]])
+    assert np.log(found) == pytest.approx(Ensemble([long]).logits([long_sentence(100)])[0], abs=1e-4)
+
+
 def test_members_may_order_their_tags_differently_and_read_forms_or_not() -> None:
     order = [TAGS[i] for i in np.random.default_rng(0).permutation(len(TAGS))]
     plain, by_id, by_form = Scorer(1), Scorer(4), Scorer(4, column=TOKEN)

@@ -1,0 +1,189 @@
+"""The models that a distillation learns from, and the text without tags that it learns on as well.
+
+The student learns the mean of the teachers' distributions at each token: see `network.losses`. The probabilities are
+computed once, before the training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.corpus.dataset import Corpus, Piece
+from tagger.corpus.partial import SoftTargets
+from tagger.corpus.schemes import NO_SCHEME
+from tagger.errors import ConfigError, DataError, ModelError
+from tagger.inputs.encoder import Columns
+from tagger.inputs.vocabulary import Ids, TagVocabulary
+from tagger.machine import available_cores
+from tagger.model_dir.files import MANIFEST
+from tagger.model_dir.manifest import Manifest
+from tagger.prediction.ensemble import Ensemble, check_agree
+from tagger.prediction.onnx_session import load_predictor
+from tagger.prediction.predictor import Predictor
+from tagger.wording import listed
+
+TEACHERS, UNLABELLED = "--teachers", "--unlabelled"
+_MOST_SHOWN = 5  # tags that an error names
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Teachers:
+    """Models with the same tags, whose mean a student learns.
+
+    Attributes:
+        members: the predictors of the models.
+        checksums: SHA-256 of the manifest of each, and so of all its files.
+    """
+
+    members: Sequence[Predictor]
+    checksums: Sequence[str]
+
+    @property
+    def manifest(self) -> Manifest:
+        """That of the first one."""
+        return self.members[0].model.manifest
+
+    @property
+    def tags(self) -> TagVocabulary:
+        """The tags of all of them, in the order of the first one."""
+        return self.members[0].model.tags
+
+    def probabilities(self, sentences: Sequence[Columns], temperature: float) -> list[npt.NDArray[np.float32]]:
+        """Return the mean of their distributions at each token of each sentence, [T_i, K]."""
+        ensemble = Ensemble(self.members, temperature=temperature, threads=available_cores())
+        return ensemble.probabilities(sentences)
+
+    def check_fits(self, manifest: Manifest, tags: Iterable[str], train: Corpus) -> None:
+        """Check that a student can learn from them.
+
+        Args:
+            manifest: that of the student.
+            tags: the tags of its training data, in the scheme that it learns.
+            train: these data, for messages.
+
+        Raises:
+            ConfigError: the student has another scheme or other feature columns.
+            DataError: the training data have other tags.
+        """
+        name = os.path.relpath(self.members[0].model.directory)
+        ours, theirs = manifest.scheme, self.manifest.scheme
+        if ours != theirs:
+            remedy = f"set model.scheme to {theirs}" if NO_SCHEME not in (ours, theirs) else "use data of one kind"
+            raise ConfigError(f"model.scheme: found {ours}, expected {theirs}, as in the teacher {name}; {remedy}")
+        names = manifest.layout.feature_names, self.manifest.layout.feature_names
+        if names[0] != names[1]:
+            found, expected = (listed(one) if one else "none" for one in names)
+            raise ConfigError(
+                f"data.columns: found the feature columns {found}, expected {expected}, as in the teacher {name}; name"
+                " the same columns"
+            )
+        unknown = sorted(set(tags) - set(self.tags.tags))
+        if unknown:
+            more = f" and {len(unknown) - _MOST_SHOWN} more" if len(unknown) > _MOST_SHOWN else ""
+            raise DataError(
+                f"{train.path}: found tags that the teacher {name} does not know, expected its own:"
+                f" {', '.join(unknown[:_MOST_SHOWN])}{more}; train the teachers on data with all types"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Lesson:
+    """What a student learns beside the tags of the training data.
+
+    Attributes:
+        teachers: the models whose mean it learns.
+        unlabelled: sentences without tags, as pieces without tags.
+        gold_weight: the weight of the tags of the training data; the teachers have the rest.
+        temperature: what the teachers' logits are divided by.
+        ratio: the number of unlabelled sentences that an epoch has for each sentence of the training data.
+    """
+
+    teachers: Teachers
+    unlabelled: Sequence[Piece] = ()
+    gold_weight: float = 0.5
+    temperature: float = 1.0
+    ratio: float = 3.0
+
+    def settings(self) -> dict[str, float]:
+        """Return the numbers that must stay as they are for a training to continue, by option."""
+        return {
+            "--gold-weight": self.gold_weight,
+            "--temperature": self.temperature,
+            **({"--unlabelled-ratio": self.ratio} if self.unlabelled else {}),
+        }
+
+    def soft_targets(
+        self, pieces: Sequence[Piece], unlabelled: Sequence[Piece], tag_ids: Sequence[Ids]
+    ) -> tuple[list[Ids], SoftTargets]:
+        """Return the gold ids of all sentences, which are rows of the targets, and the targets.
+
+        Args:
+            pieces: the sentences with gold tags.
+            unlabelled: those without.
+            tag_ids: the gold ids of `pieces`.
+        """
+        columns = [piece.columns for piece in (*pieces, *unlabelled)]
+        probabilities = np.concatenate(self.teachers.probabilities(columns, self.temperature))
+        gold = np.concatenate([*tag_ids, *(np.full(len(one[0]), -1, np.int32) for one in columns[len(pieces) :])])
+        ends = np.cumsum([len(one[0]) for one in columns])[:-1]
+        rows = np.split(np.arange(len(gold), dtype=np.int32), ends)
+        return rows, SoftTargets(probabilities, gold.astype(np.int32), self.gold_weight)
+
+
+def load_teachers(directories: Sequence[Path]) -> Teachers:
+    """Load models as teachers.
+
+    Args:
+        directories: models, or directories of models, such as those of `tagger crossval`.
+
+    Raises:
+        ModelError: a directory has no model, or the models differ in their tags.
+        ConfigError: a model is named twice.
+    """
+    found = [model for directory in directories for model in _models_in(directory)]
+    for i, directory in enumerate(found):
+        if directory.resolve() in [other.resolve() for other in found[:i]]:
+            raise ConfigError(f"{TEACHERS}: found {directory} twice, expected each model once; leave one out")
+    try:
+        members = [load_predictor(directory) for directory in found]
+    except ModelError as error:
+        message = error.message.replace("with --model", f"with {TEACHERS}")  # models are loaded for other commands too
+        raise ModelError(f"{TEACHERS}: {message}", detail=error.detail) from None
+    check_agree([member.model for member in members], TEACHERS)
+    checksums = [hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest() for directory in found]
+    return Teachers(members, checksums)
+
+
+def _models_in(directory: Path) -> list[Path]:
+    """Return a model, or those in a directory of models in the order of the numbers in their names."""
+    if (directory / MANIFEST).is_file() or not directory.is_dir():
+        return [directory]
+    inside = [path.parent for path in directory.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
+    if not inside:
+        raise ModelError(
+            f"{TEACHERS}: {directory}: found no model in it, expected a model, or a directory of models such as that of"
+            " tagger crossval; name the directories of the teachers"
+        )
+    return sorted(inside, key=lambda path: [int(part) if part.isdigit() else part for part in _parts(path.name)])
+
+
+def _parts(name: str) -> list[str]:
+    """Cut a name into text and numbers, which alternate: `fold-10` is `fold-`, `10` and nothing."""
+    return re.split(r"(\d+)", name)
+
+
+def cut_unlabelled(pieces: Sequence[Piece], max_length: int) -> list[Piece]:
+    """Cut sentences without tags that are longer than `max_length` tokens."""
+    found = list[Piece]()
+    for piece in pieces:
+        for start in range(0, len(piece.columns[0]), max_length):
+            found.append(piece._replace(columns=[column[start : start + max_length] for column in piece.columns]))
+    return found

@@ -116,6 +116,7 @@ def distill(
     chosen = [Path(name) for name in teachers] or _kept_seeds(config)
     config = with_model_dir(config, model_dir if model_dir is not None else f"{config.output.model_dir}{_SUFFIX}")
     loaded = load_teachers(chosen)
+    loaded.check_apart(Path(str(config.output.model_dir)))
     pieces: list[Piece] = []
     for path in unlabelled:
         found = list(_sentences(path, loaded.manifest, read_as, language))

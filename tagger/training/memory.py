@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.config import TrainingConfig
 from tagger.errors import ConfigError
 from tagger.training.preparation import Prepared
 from tagger.training.schedule import MOST_BATCH
+from tagger.training.teachers import UNLABELLED
 from tagger.wording import counted
 
 _FLOAT = 4  # bytes
@@ -31,11 +33,8 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
         return
     sizes, spec = prepared.encoder.sizes(len(prepared.tags)), prepared.manifest.network
     n_numbers = _PER_WEIGHT * sizes.n_tokens + _PER_SAVED * prepared.training_set.n_rows
-    teacher = None if prepared.targets is None else prepared.targets.teacher
-    soft = None if prepared.targets is None else prepared.targets.soft
-    # The copies that the loss makes.
-    taught = 0 if teacher is None else teacher.nbytes
-    taught += 0 if soft is None else soft.probabilities.nbytes
+    said = _said(prepared)
+    taught = 0 if said is None else said.nbytes  # the copy that the loss makes
     fixed = _FLOAT * n_numbers * spec.embedding_dim + taught
     lengths = prepared.training_set.lengths
     longest = int(lengths.max())
@@ -45,11 +44,11 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
     per_step = n_sentences * one
     if fixed + per_step * longest <= available:
         return
-    if teacher is not None and fixed - taught + per_step <= available < fixed + per_step:
+    if taught and fixed - taught + per_step <= available < fixed + per_step:
+        key, says, n, remedy = _taught(prepared)
         raise ConfigError(
-            f"data.annotated: what the old model says about {len(teacher)} tokens and the network need"
-            f" {_shown(fixed + per_step)} of memory, expected at most the {_shown(available)} that is free; train on"
-            " fewer sentences, or name the types that the training file annotates"
+            f"{key}: {says} about {counted(n, 'token')} and the network need {_shown(fixed + per_step)} of memory,"
+            f" expected at most the {_shown(available)} that is free; {remedy}"
         )
     if fixed + per_step > available:
         raise ConfigError(
@@ -66,6 +65,24 @@ def check_memory(settings: TrainingConfig, prepared: Prepared, available: int | 
         f" set it to {max(1, (available - fixed) // (n_of_pieces * one))} or less, or lower training.batch_size",
         detail=[name],
     )
+
+
+def _said(prepared: Prepared) -> npt.NDArray[np.float32] | None:
+    """Return the probabilities that an old model or teachers give to tokens, if there are any."""
+    targets = prepared.targets
+    if targets is None:
+        return None
+    return targets.teacher if targets.soft is None else targets.soft.probabilities
+
+
+def _taught(prepared: Prepared) -> tuple[str, str, int, str]:
+    """Return the key or option for it, who says something, about how many tokens, and what to do if it is too much."""
+    said = _said(prepared)
+    n = 0 if said is None else len(said)
+    if prepared.lesson is not None:
+        return UNLABELLED, "what the teachers say", n, "use less text"
+    remedy = "train on fewer sentences, or name the types that the training file annotates"
+    return "data.annotated", "what the old model says", n, remedy
 
 
 def _shown(n_bytes: int) -> str:

@@ -61,6 +61,15 @@ class Teachers:
         ensemble = Ensemble(self.members, temperature=temperature, threads=available_cores())
         return ensemble.probabilities(sentences)
 
+    def check_apart(self, model_dir: Path) -> None:
+        """Raise ConfigError if the student would replace one of them, which --resume needs."""
+        for member in self.members:
+            if member.model.directory.resolve() == model_dir.resolve():
+                raise ConfigError(
+                    f"--model: found {model_dir}, which is a teacher, expected another directory: the teachers are"
+                    " needed until the training ends; choose another"
+                )
+
     def check_fits(self, manifest: Manifest, tags: Iterable[str], train: Corpus) -> None:
         """Check that a student can learn from them.
 

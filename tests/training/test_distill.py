@@ -174,7 +174,7 @@ def test_teachers_must_fit(configured: Callable[..., Config]) -> None:
         lesson("none")
 
 
-def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Config]) -> None:
+def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Config], tmp_path: Path) -> None:
     configured()
     Path("dev.conll").write_text(TRAIN)
     quick = ("c.yaml", "--set", "data.dev=dev.conll", "--quiet")
@@ -199,5 +199,8 @@ def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Co
     for name in ("m-10", "m-9"):
         shutil.copytree("t1" if name == "m-9" else "t2", folder / name)
     assert load_teachers([folder]).checksums == load_teachers([Path("t1"), Path("t2")]).checksums
+    own = run_tagger("distill", *quick, "--teachers", "t1", "t2", "--model", "t2")
+    assert own.exit_code == 1
+    assert "--model: found t2, which is a teacher, expected another directory" in own.errors.replace(f"{tmp_path}/", "")
     several = run_tagger("distill", *quick, "--teachers", "t1", "t2", "--model", "other", "--resume")
     assert several.exit_code == 0, several.errors

@@ -105,7 +105,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] in TRAINING else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert", "init", "report", "next", "suspects")
+            assert output or stage[1] in ("train", "distill", "export", "convert", "init", "report", "next", "suspects")
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:

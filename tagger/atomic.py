@@ -226,6 +226,28 @@ def write_blocks_atomically(path: Path, blocks: Iterable[bytes | memoryview]) ->
         fresh.unlink(missing_ok=True)
 
 
+def replace_together(files: Mapping[Path, Iterable[bytes | memoryview]]) -> None:
+    """Replace files that belong together, once all of them have been written beside their places.
+
+    No reader ever sees an old file together with a new one: the first file is missing until all others are in place.
+
+    Raises:
+        OSError: a file cannot be written. If none has been replaced yet, all are as they were.
+    """
+    fresh = {path: path.with_name(f".{path.name}.{os.getpid()}.new") for path in files}
+    first = next(iter(files))
+    try:
+        for path, parts in files.items():
+            _write_synced(fresh[path], parts)
+        first.unlink(missing_ok=True)
+        for path in reversed(list(files)):
+            fresh[path].replace(path)
+            _sync_directory(path.parent)
+    finally:
+        for path in fresh.values():
+            path.unlink(missing_ok=True)
+
+
 def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     def opener(name: str, flags: int) -> int:
         # A link or a pipe that waits under this name is an error; it is neither followed nor waited for.

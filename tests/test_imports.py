@@ -47,6 +47,7 @@ CONFINED = {
     "markupsafe": {"report"},
     "altair": {"report"},
     "vl_convert": {"report"},
+    "gensim": {"vectors"},
     "tensorboard": {"training"},
     "mlflow": {"training"},
 }

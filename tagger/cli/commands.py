@@ -45,6 +45,7 @@ from tagger.cli.report import report
 from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
+from tagger.cli.vectors import vectors
 from tagger.errors import TaggerError
 
 
@@ -260,6 +261,7 @@ cli.add_command(threshold)
 cli.add_command(init)
 cli.add_command(check)
 cli.add_command(convert)
+cli.add_command(vectors)
 
 
 @cli.command()

@@ -110,7 +110,7 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
             continue
         if normalize(token) != token:
             n_changed += 1
-        elif not _is_writable(token):
+        elif not is_writable(token):
             n_unwritable += 1
         else:
             new_tokens.append(token)
@@ -129,7 +129,7 @@ def extend_vocabulary(vocabulary: TokenVocabulary, vectors: Vectors, max_rows: i
     return Extension(extended, rows, matches, tuple(notes))
 
 
-def _is_writable(token: str) -> bool:
+def is_writable(token: str) -> bool:
     """Return whether `tokens.txt` can hold a token, which must be one line of valid UTF-8."""
     try:
         token.encode()

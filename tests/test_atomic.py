@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,3 +97,16 @@ def test_nothing_is_kept_where_nothing_was_replaced(tmp_path: Path) -> None:
     assert (held(target), held(tmp_path / "m.previous")) == ("b", None)
     atomic.publish_directory(target, {"data": b"c" * 3, "marker": b"c"}, keep="marker")
     assert (held(target), held(tmp_path / "m.previous")) == ("c", "b")
+
+
+def test_files_that_belong_together_stay_as_they_were_if_one_cannot_be_written(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"new"
+        raise OSError("full")
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    atomic.replace_together({first: [b"old 1"], second: [b"old 2"]})
+    for files in ({first: [b"new"], second: broken()}, {first: broken(), second: [b"new"]}):
+        with pytest.raises(OSError, match="full"):
+            atomic.replace_together(files)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"first": b"old 1", "second": b"old 2"}

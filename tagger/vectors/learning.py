@@ -20,6 +20,7 @@ from tagger.errors import DataError, TaggerError
 from tagger.inputs.vocabulary import Normalization
 from tagger.vectors.matching import is_writable
 from tagger.vectors.table import Vectors
+from tagger.wording import counted
 
 Algorithm = Literal["skip-gram", "cbow", "fasttext"]
 _EXTRA = "vectors"
@@ -171,24 +172,21 @@ def store(
             n_tokens += len(tokens)
             listener.read(n_tokens)
             if len(counts) > most_distinct:
-                n_forgotten = _forget(counts, most_distinct, n_forgotten)
+                n_forgotten = max(n_forgotten, _forget(counts, most_distinct))
     notes = []
     if n_unwritable:
         notes.append(f"tokens left out because they hold a line end or are not valid text: {n_unwritable:,}")
     if n_forgotten:
         notes.append(
             f"found more than {most_distinct:,} distinct tokens, so those were forgotten that had occurred at most"
-            f" {n_forgotten:,} times when there were too many; their later occurrences are counted anew"
+            f" {counted(n_forgotten, 'time')} when there were too many; their later occurrences are counted anew"
         )
     return StoredText(path, counts, n_sentences, n_tokens, tuple(notes))
 
 
-def _forget(counts: collections.Counter[str], most: int, least: int) -> int:
-    """Remove the tokens that occurred at most so often that fewer than half of `most` remain, and return how often.
-
-    Args:
-        least: how often the tokens occurred that were removed before.
-    """
+def _forget(counts: collections.Counter[str], most: int) -> int:
+    """Remove the rarest tokens until at most half of `most` remain, and return how often they occurred at most."""
+    least = 0
     while len(counts) > most // 2:
         least += 1
         for token in [token for token, n in counts.items() if n <= least]:
@@ -204,7 +202,9 @@ def learn_model(text: StoredText, settings: LearningSettings, listener: Listener
     """
     kept = {token: n for token, n in text.counts.most_common() if n >= settings.min_count}
     if not kept:
-        most = max(text.counts.values(), default=0)
+        if not text.counts:
+            raise DataError("found no token, expected raw text; check the files, and --from")
+        most = max(text.counts.values())
         raise DataError(
             f"found {text.n_tokens:,} tokens, of which none occurs more than {most} times, expected some that occur"
             f" {settings.min_count} times; give more text, or lower --min-count"

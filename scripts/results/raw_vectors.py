@@ -8,12 +8,13 @@ Dev is the last 1,000 training sentences of CoNLL-2000, and WNUT-17's own dev fi
 
     none       no vectors
     skip-gram  of the tweets and the first 110,000 sentences of the news in shared/data/raw
-    fasttext   of the same text, only for the words that occur in it often enough
-    n-grams    the same file, with the vectors of the n-grams of all other words of train and dev
+    fasttext   of the same text, for the words that occur in it often enough; each of these models tags dev twice,
+               the second time with the vectors that n-grams give to the words that only dev has
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import statistics
@@ -33,8 +34,9 @@ from tagger.formats.raw_sentences import RawSettings, raw_sentences
 from tagger.inputs.vocabulary import Normalization, lookup_variants
 from tagger.vectors.learning import LearningSettings, StoredText, learn_model, store
 
-NONE, SKIP_GRAM, FASTTEXT, UNKNOWN = "none", "skip-gram", "fasttext", "n-grams"
-ROWS = (NONE, SKIP_GRAM, FASTTEXT, UNKNOWN)
+NONE, SKIP_GRAM, FASTTEXT = "none", "skip-gram", "fasttext"
+UNKNOWN = "n-grams"  # the file that also has the vectors of words that the raw text does not have
+ROWS = (NONE, SKIP_GRAM, FASTTEXT)
 SHARES = {"wnut17": (30, 100), "conll2000": (10, 30)}
 SEEDS = (1, 2, 3)
 DEV = 1000
@@ -93,11 +95,13 @@ def make_vectors(folder: Path) -> None:
     write(folder / f"{UNKNOWN}.npy", [*found.index_to_key, *unknown], np.concatenate([found.vectors, extra]))
 
 
-def one(corpus: str, share: int, row: str, seed: int, vectors: Path) -> dict[str, Any]:
-    from tagger.training.listener import Silent  # these load TensorFlow, which the table does not need
-    from tagger.training.run import Parts
-    from tagger.training.train import train
+def tokens_of(sentences: list[str]) -> list[str]:
+    lines = (line for sentence in sentences for line in sentence.split("\n"))
+    return [line.replace("\t", " ").split(" ")[0] for line in lines if line]
 
+
+def one(corpus: str, share: int, row: str, seed: int, vectors: Path) -> dict[str, Any]:
+    """Train once, and score dev; with fastText twice: with and without the n-grams of words that only dev has."""
     training, dev = sentences_of(corpus)
     training = training[: len(training) * share // 100]
     with tempfile.TemporaryDirectory() as name:
@@ -106,18 +110,54 @@ def one(corpus: str, share: int, row: str, seed: int, vectors: Path) -> dict[str
             (folder / part).write_text("\n\n".join(some) + "\n", "utf-8")
         (folder / "c.yaml").write_text("data: {train: train, dev: dev}\n")
         given = [*SETTINGS, f"training.seed={seed}", f"output.model_dir={folder / 'm'}"]
-        if row != NONE:
+        only_dev = set[str]()
+        if row == SKIP_GRAM:
             given.append(f"embeddings.path={vectors / f'{row}.npy'}")
+        elif row == FASTTEXT:
+            only_dev = add_words(vectors, set(tokens_of(dev)) - set(tokens_of(training)), folder / "v.npy")
+            given.append(f"embeddings.path={folder / 'v.npy'}")
         start = time.perf_counter()
-        # Nobody uses the models of the epochs, so their check is left out.
-        outcome = train(
-            load_config(folder / "c.yaml", given), Silent(), device="cpu", parts=Parts(check_equal=lambda *_: None)
-        )
+        found = trained(folder, given, only_dev)
+    found |= {"minutes": round((time.perf_counter() - start) / 60, 2), "sentences": len(training)}
+    if only_dev:
+        found["occurrences"] = sum(token in only_dev for token in tokens_of(dev)) / len(tokens_of(dev))
+    return found
+
+
+def add_words(vectors: Path, wanted: set[str], path: Path) -> set[str]:
+    """Write the vectors of the raw text and those that n-grams give to some other words; return these words."""
+    known, every = (
+        (vectors / f"{row}.txt").read_text("utf-8").removesuffix("\n").split("\n") for row in (FASTTEXT, UNKNOWN)
+    )
+    kept = [*range(len(known)), *(i for i in range(len(known), len(every)) if every[i] in wanted)]
+    write(path, [every[i] for i in kept], np.load(vectors / f"{UNKNOWN}.npy")[kept])
+    return {every[i] for i in kept[len(known) :]}
+
+
+def trained(folder: Path, given: list[str], only_dev: set[str]) -> dict[str, Any]:
+    from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
+    from tagger.prediction.onnx_session import load_predictor
+    from tagger.prediction.predictor import Predictor
+    from tagger.training.listener import Silent
+    from tagger.training.run import Parts
+    from tagger.training.train import train
+
+    # Nobody uses the models of the epochs, so their check is left out.
+    parts = Parts(check_equal=lambda *_: None)
+    outcome = train(load_config(folder / "c.yaml", given), Silent(), device="cpu", parts=parts)
     assert outcome.best is not None
-    return {
-        "sentences": len(training), "dev": outcome.best.dev_score, "epoch": outcome.best.epoch,
-        "minutes": round((time.perf_counter() - start) / 60, 2),
-    }  # fmt: skip
+    found = {"dev": outcome.best.dev_score, "epoch": outcome.best.epoch}
+    if only_dev:
+        model = load_predictor(folder / "m", threads=1).model
+        names = tuple(f"\0{token}" if token in only_dev else token for token in model.encoder.tokens.tokens)
+        hidden = dataclasses.replace(model.encoder.tokens, tokens=names)
+        without = dataclasses.replace(model, encoder=dataclasses.replace(model.encoder, tokens=hidden))
+        scores = [
+            evaluate_file(Predictor(one), str(folder / "dev"), model.manifest.layout).overall
+            for one in (without, model)
+        ]
+        found |= dict(zip(("dev", "dev_n_grams"), (score.f1 for score in scores if score is not None), strict=True))
+    return found
 
 
 def key_of(run: dict[str, Any]) -> tuple[str, int, str, int]:
@@ -125,24 +165,25 @@ def key_of(run: dict[str, Any]) -> tuple[str, int, str, int]:
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of dev F1 in percent, and the mean of the differences from `none` with the same seed."""
+    """Return a Markdown table of dev F1 in percent, and the mean of the differences within each run of fastText."""
     lines = [
-        "| corpus | labels | seeds | " + " | ".join(ROWS) + " | unknown, change |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| corpus | labels | seeds | {' | '.join(ROWS)} | n-grams for unknown words | change | unknown |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    scores = {key_of(run): run["dev"] for run in runs}
-    for corpus, shares in SHARES.items():
-        for share in shares:
-            seeds = [seed for seed in SEEDS if all((corpus, share, row, seed) in scores for row in ROWS)]
-            if not seeds:
-                continue
-            of = {row: [scores[corpus, share, row, seed] for seed in seeds] for row in ROWS}
-            changes = [100 * (new - old) for new, old in zip(of[UNKNOWN], of[FASTTEXT], strict=True)]
-            shown = f"{statistics.mean(changes):+.2f}" + (
-                f" ± {statistics.stdev(changes):.2f}" if len(seeds) > 1 else ""
-            )
-            cells = [corpus, f"{share} %", str(len(seeds)), *(spread(of[row]) for row in ROWS), shown]
-            lines.append(f"| {' | '.join(cells)} |")
+    found = {key_of(run): run for run in runs}
+    for corpus, share in ((corpus, share) for corpus, shares in SHARES.items() for share in shares):
+        seeds = [seed for seed in SEEDS if all((corpus, share, row, seed) in found for row in ROWS)]
+        if not seeds:
+            continue
+        of = {row: [found[corpus, share, row, seed] for seed in seeds] for row in ROWS}
+        changes = [100 * (run["dev_n_grams"] - run["dev"]) for run in of[FASTTEXT]]
+        change = f"{statistics.mean(changes):+.2f}" + (f" ± {statistics.stdev(changes):.2f}" if len(seeds) > 1 else "")
+        cells = [
+            corpus, f"{share} %", str(len(seeds)), *(spread(run["dev"] for run in of[row]) for row in ROWS),
+            spread(run["dev_n_grams"] for run in of[FASTTEXT]), change,
+            f"{100 * of[FASTTEXT][0]['occurrences']:.1f} %",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

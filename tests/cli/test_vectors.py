@@ -53,7 +53,7 @@ def test_the_spelling_of_tokens_is_kept_or_changed_as_the_options_say() -> None:
 
 def test_options_reach_the_learning() -> None:
     # gensim passes over most occurrences of frequent tokens, so there must be many tokens.
-    Path("c.conll").write_text("".join(f"{word} O\n" for word in "a b c d e f g h i j k l m n o p".split()) * 20)
+    Path("c.conll").write_text("".join(f"{word} O\n" for word in "abcdefghijklmnop") * 20)
 
     def table(*options: str) -> np.ndarray:
         assert run_tagger("vectors", "c.conll", "-o", "v.npy", "--size", "3", "--force", *options).exit_code == 0

@@ -3,8 +3,8 @@
     python scripts/results/raw_vectors.py --runs docs/raw-vectors.jsonl     # an hour; stop it at any time
     python scripts/results/raw_vectors.py --runs docs/raw-vectors.jsonl --table
 
-Each line of the file is one training on a share of a corpus, with its best F1 on dev; what is there already is skipped.
-Dev is the last 1,000 training sentences of CoNLL-2000, and WNUT-17's own dev file; no test file is used. The rows:
+Each line of the file is one training on a share of a corpus (see kinds.py), with its best F1 on dev; what is there
+already is skipped. No test file is used. The rows:
 
     none       no vectors
     skip-gram  of the tweets and the first 110,000 sentences of the news in shared/data/raw
@@ -14,20 +14,19 @@ Dev is the last 1,000 training sentences of CoNLL-2000, and WNUT-17's own dev fi
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kinds import CORPORA, load, run_missing, sentences_of, share_of
 from one_run import spread
-from resuming import parser_of
-from small_data import CORPORA, load, read
 
 from tagger.config import load_config
 from tagger.formats.raw_sentences import RawSettings, raw_sentences
@@ -37,9 +36,8 @@ from tagger.vectors.learning import LearningSettings, StoredText, learn_model, s
 NONE, SKIP_GRAM, FASTTEXT = "none", "skip-gram", "fasttext"
 UNKNOWN = "n-grams"  # the file that also has the vectors of words that the raw text does not have
 ROWS = (NONE, SKIP_GRAM, FASTTEXT)
-SHARES = {"wnut17": (30, 100), "conll2000": (10, 30)}
+SHARES = {"wnut17": (0.3, 1.0), "conll2000": (0.1, 0.3)}
 SEEDS = (1, 2, 3)
-DEV = 1000
 NEWS = 110_000
 SETTINGS = ["model.units=100", "model.layers=1", "training.threads=1", "training.calibrate=false"]
 LEARNING = {"normalization": Normalization(normalize_digits=True)}
@@ -49,14 +47,6 @@ class Quiet:
     def read(self, n_tokens: int) -> None: ...
     def stored(self, text: StoredText) -> None: ...
     def learn(self, epoch: int, n_tokens: int) -> None: ...
-
-
-def sentences_of(corpus: str) -> tuple[list[str], list[str]]:
-    """Return the sentences to train on and those of dev."""
-    if corpus == "wnut17":
-        return read(CORPORA / "wnut17/train.conll"), read(CORPORA / "wnut17/dev.conll")
-    sentences = read(CORPORA / "conll2000/train.txt")
-    return sentences[:-DEV], sentences[-DEV:]
 
 
 def raw_text() -> Iterator[list[str]]:
@@ -83,32 +73,28 @@ def make_vectors(folder: Path) -> None:
             f"{row}: {text.n_tokens:,} tokens, {len(found):,} vectors, {time.process_time() - start:.0f} s", flush=True
         )
         write(folder / f"{row}.npy", found.index_to_key, found.vectors)
-    lines = (
-        line for corpus in SHARES for part in sentences_of(corpus) for sentence in part for line in sentence.split("\n")
-    )
-    seen = dict.fromkeys(line.replace("\t", " ").split(" ")[0] for line in lines)
+    seen = dict.fromkeys(token for kind in SHARES for part in sentences_of(kind)[:2] for token in tokens_of(part))
     known = set(found.index_to_key)
-    new = [token for token in seen if token and not any(one in known for _, one in lookup_variants(token))]
+    new = [token for token in seen if not any(one in known for _, one in lookup_variants(token))]
     extra = np.stack([found.get_vector(LEARNING["normalization"](token)) for token in new])
     unknown = dict(zip(new, extra, strict=True))
     print(f"{len(unknown):,} words of the corpora are not among them", flush=True)
     write(folder / f"{UNKNOWN}.npy", [*found.index_to_key, *unknown], np.concatenate([found.vectors, extra]))
 
 
-def tokens_of(sentences: list[str]) -> list[str]:
-    lines = (line for sentence in sentences for line in sentence.split("\n"))
-    return [line.replace("\t", " ").split(" ")[0] for line in lines if line]
+def tokens_of(sentences: Iterable[str]) -> list[str]:
+    return [line.split("\t")[0] for sentence in sentences for line in sentence.split("\n")]
 
 
-def one(corpus: str, share: int, row: str, seed: int, vectors: Path) -> dict[str, Any]:
+def one(kind: str, share: float, row: str, seed: int, vectors: Path) -> dict[str, Any]:
     """Train once, and score dev; with fastText twice: with and without the n-grams of words that only dev has."""
-    training, dev = sentences_of(corpus)
-    training = training[: len(training) * share // 100]
+    every, dev, _ = sentences_of(kind)
+    training = share_of(every, share, seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part, some in (("train", training), ("dev", dev)):
             (folder / part).write_text("\n\n".join(some) + "\n", "utf-8")
-        (folder / "c.yaml").write_text("data: {train: train, dev: dev}\n")
+        (folder / "c.yaml").write_text("data: {train: train, dev: dev, columns: {token: 0, tag: 1}, trust: true}\n")
         given = [*SETTINGS, f"training.seed={seed}", f"output.model_dir={folder / 'm'}"]
         only_dev = set[str]()
         if row == SKIP_GRAM:
@@ -160,53 +146,49 @@ def trained(folder: Path, given: list[str], only_dev: set[str]) -> dict[str, Any
     return found
 
 
-def key_of(run: dict[str, Any]) -> tuple[str, int, str, int]:
-    return run["corpus"], run["share"], run["row"], run["seed"]
-
-
 def table(runs: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of dev F1 in percent, and the mean of the differences within each run of fastText."""
+    """Return a Markdown table of dev F1 in percent, with the number of seeds of each row in brackets."""
     lines = [
-        f"| corpus | labels | seeds | {' | '.join(ROWS)} | n-grams for unknown words | change | unknown |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| corpus | labels | {' | '.join(ROWS)} | fasttext, n-grams for unknown words | change | unknown |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    found = {key_of(run): run for run in runs}
-    for corpus, share in ((corpus, share) for corpus, shares in SHARES.items() for share in shares):
-        seeds = [seed for seed in SEEDS if all((corpus, share, row, seed) in found for row in ROWS)]
-        if not seeds:
+    for kind, share in ((kind, share) for kind, shares in SHARES.items() for share in shares):
+        of = {
+            row: [run for run in runs if (run["kind"], run["share"], run["row"]) == (kind, share, row)] for row in ROWS
+        }
+        last = of[FASTTEXT]
+        if not all(of.values()):
             continue
-        of = {row: [found[corpus, share, row, seed] for seed in seeds] for row in ROWS}
-        changes = [100 * (run["dev_n_grams"] - run["dev"]) for run in of[FASTTEXT]]
-        change = f"{statistics.mean(changes):+.2f}" + (f" ± {statistics.stdev(changes):.2f}" if len(seeds) > 1 else "")
+        changes = [100 * (run["dev_n_grams"] - run["dev"]) for run in sorted(last, key=lambda run: int(run["seed"]))]
         cells = [
-            corpus, f"{share} %", str(len(seeds)), *(spread(run["dev"] for run in of[row]) for row in ROWS),
-            spread(run["dev_n_grams"] for run in of[FASTTEXT]), change,
-            f"{100 * of[FASTTEXT][0]['occurrences']:.1f} %",
+            kind, f"{100 * share:.0f} %",
+            *(f"{spread(run['dev'] for run in of[row])} ({len(of[row])})" for row in ROWS),
+            spread(run["dev_n_grams"] for run in last), ", ".join(f"{change:+.2f}" for change in changes),
+            f"{100 * statistics.mean(run['occurrences'] for run in last):.1f} %",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = parser_of(__doc__, "raw-vectors")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "raw-vectors"))
+    parser.add_argument("--minutes", type=float, default=600.0, help="start no run after this number of minutes")
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
         print(table(load(arguments.runs)))
         return
     make_vectors(arguments.work)
-    for seed in SEEDS:
-        for corpus, share in ((corpus, share) for corpus, shares in SHARES.items() for share in shares):
-            for row in ROWS:
-                key = corpus, share, row, seed
-                if (
-                    key in map(key_of, load(arguments.runs))
-                    or arguments.rows not in f"{corpus} {share} seed {seed} {row}"
-                ):
-                    continue
-                found = {"corpus": corpus, "share": share, "row": row, "seed": seed, **one(*key, arguments.work)}
-                with arguments.runs.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(found) + "\n")
-                print(json.dumps(found), flush=True)
+    parts = [(kind, share) for kind, shares in SHARES.items() for share in shares]
+    wanted = [
+        {"kind": kind, "share": share, "row": row, "seed": seed}
+        for seed in SEEDS for kind, share in parts for row in ROWS
+    ]  # fmt: skip
+    run_missing(
+        arguments.runs, wanted, lambda key: one(**key, vectors=arguments.work), jobs=1, minutes=arguments.minutes
+    )
 
 
 if __name__ == "__main__":

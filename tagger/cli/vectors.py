@@ -28,7 +28,7 @@ _SHOWN_EVERY = 0.1  # seconds
     type=click.Choice(["skip-gram", "cbow", "fasttext"]),
     default="skip-gram",
     show_default=True,
-    help="skip-gram is better for rare tokens, cbow three times as fast; fasttext also learns from parts of tokens.",
+    help="skip-gram is better for rare tokens, cbow four times as fast; fasttext also learns from parts of tokens.",
 )
 @click.option("--size", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Length of each vector.")
 @click.option(

@@ -2,7 +2,7 @@
 
 The sentences are read once, because cutting raw text into tokens takes as long as an epoch or two: their normalized
 tokens are stored in a temporary file, from which every epoch reads them. Memory grows with the number of distinct
-tokens only. docs/decisions/0011-learned-vectors.md says why gensim.
+tokens only. docs/decisions/0012-learned-vectors.md says why gensim.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ Chunks are not names, so CoNLL-2000 has no rows with lists.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -89,9 +90,9 @@ def plan() -> Iterator[dict[str, Any]]:
                     yield {"kind": kind, "share": share, "row": row, "seed": seed}
 
 
-def one(key: dict[str, Any]) -> dict[str, Any]:
+def one(key: dict[str, Any], more: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = settings_of(key["row"], Path(folder))
+        settings = settings_of(key["row"], Path(folder)) | dict(setting.split("=", 1) for setting in more)
         found = train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
     return {name: found[name] for name in ("dev", "epoch", "minutes")}
 
@@ -119,6 +120,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
     parser.add_argument("--rows", default="", help="only runs with this text in `kind share seed S row`")
+    parser.add_argument("--set", dest="more", action="append", default=[], help="on top of every run's settings")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, of one thread each")
     parser.add_argument("--minutes", type=float, default=600, help="start no run after this number of minutes")
     arguments = parser.parse_args()
@@ -128,7 +130,8 @@ def main() -> None:
     wanted = [
         run for run in plan() if arguments.rows in f"{run['kind']} {run['share']} seed {run['seed']} {run['row']}"
     ]
-    run_missing(arguments.runs.resolve(), wanted, one, jobs=arguments.jobs, minutes=arguments.minutes)
+    train = functools.partial(one, more=arguments.more)
+    run_missing(arguments.runs.resolve(), wanted, train, jobs=arguments.jobs, minutes=arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ class FeaturesConfig(_Section):
 
     lists: dict[str, str] = {}
     ignore_case: bool = False
-    list_dropout: _Rate = 0.3
+    list_dropout: _Rate = 0.0
     clusters: str | None = None
     cluster_language: Literal["de", "en", "es"] | None = None
     cluster_bits: list[int] = [4, 6, 10, 20]

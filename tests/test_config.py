@@ -204,7 +204,7 @@ def test_defaults_match_the_contract() -> None:
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
-        features: {lists: {}, ignore_case: false, list_dropout: 0.3, clusters: null, cluster_language: null,
+        features: {lists: {}, ignore_case: false, list_dropout: 0.0, clusters: null, cluster_language: null,
                    cluster_bits: [4, 6, 10, 20]}
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,

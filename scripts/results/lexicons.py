@@ -14,7 +14,7 @@ which also decides which epoch is kept; nothing is chosen on test. The rows:
   10,000 most frequent last names, of the US census of 1990 from names (MIT; the data is in the public domain); and the
   persons, places, organizations and other names in Wikigold (CC BY 4.0). No list was made from the corpora that are
   scored.
-- `both`: clusters, and lists with the default rate.
+- `both`: clusters, and lists with the rate 0.
 
 Chunks are not names, so CoNLL-2000 has no rows with lists.
 """

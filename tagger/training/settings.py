@@ -45,7 +45,7 @@ FREE = frozenset(
 _LATER: Mapping[str, Any] = {
     "data.annotated": "auto",
     "features.ignore_case": False,
-    "features.list_dropout": 0.3,
+    "features.list_dropout": 0.0,
     "features.cluster_language": None,
     "features.cluster_bits": [4, 6, 10, 20],
     "training.freeze": [],

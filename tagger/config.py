@@ -9,7 +9,6 @@ import contextlib
 import enum
 import glob
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -33,10 +32,15 @@ from tagger.corpus.labels import Labels, read_names
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.corpus.notation import means_outside
 from tagger.errors import ConfigError, DataError
+from tagger.inputs.clusters import check_bits
+from tagger.inputs.computed import MOST_LISTS, is_feature_name
 from tagger.text.tokenizer import is_installed, unknown_language
 
 T = TypeVar("T")
-PATH_KEYS = ("data.train", "data.dev", "data.test", "data.names", "embeddings.path", "output.model_dir")
+PATH_KEYS = (
+    "data.train", "data.dev", "data.test", "data.names", "embeddings.path", "features.lists", "features.clusters",
+    "output.model_dir",
+)  # fmt: skip
 # Some of them are keys for CoNLL too.
 CONVERSION_KEYS = (
     "format", "columns", "delimiter", "encoding", "scheme", "names", "offsets", "align", "overlap",
@@ -117,7 +121,7 @@ class DataConfig(_Section):
     @classmethod
     def _columns(cls, columns: dict[str, int | str]) -> dict[str, int | str]:
         for name in columns:
-            if not re.fullmatch(r"[^\W\d][\w-]*", name):
+            if not is_feature_name(name):
                 raise ValueError(
                     f"found the name {name!r}, expected letters, digits, _ and -, as in {{token: 0, pos: 1}}"
                 )
@@ -185,6 +189,45 @@ class EmbeddingsConfig(_Section):
         if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
             raise ValueError("found trainable or max_rows without path or name, expected one of them; add one")
         return self
+
+
+class FeaturesConfig(_Section):
+    """Features that are computed from the tokens: matches of word lists, and clusters of words."""
+
+    lists: dict[str, str] = {}
+    ignore_case: bool = False
+    list_dropout: _Rate = 0.0
+    clusters: str | None = None
+    cluster_language: Literal["de", "en", "es"] | None = None
+    cluster_bits: list[int] = [4, 6, 10, 20]
+
+    @pydantic.field_validator("lists")
+    @classmethod
+    def _lists(cls, lists: dict[str, str]) -> dict[str, str]:
+        for name in lists:
+            if not is_feature_name(name):
+                raise ValueError(
+                    f"found the name {name!r}, expected letters, digits, _ and -, as in {{city: cities.txt}}"
+                )
+        if len(lists) > MOST_LISTS:
+            raise ValueError(f"found {len(lists)} lists, expected at most {MOST_LISTS}; join some of them")
+        return lists
+
+    @pydantic.field_validator("cluster_bits")
+    @classmethod
+    def _cluster_bits(cls, bits: list[int]) -> list[int]:
+        check_bits(bits)
+        return bits
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.clusters is not None and self.cluster_language is not None:
+            raise ValueError("found both clusters and cluster_language, expected one of them; delete the other")
+        return self
+
+    def sources(self) -> dict[str, Any]:
+        """Return the arguments of `lexicons.features.read_lexicons`."""
+        return {name: value for name, value in self if name != "list_dropout"}
 
 
 class NetworkConfig(_Section):
@@ -262,6 +305,7 @@ class Config(_Section):
     data: DataConfig
     vocabulary: VocabularyConfig = VocabularyConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    features: FeaturesConfig = FeaturesConfig()
     model: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
@@ -307,9 +351,8 @@ def config_of(
         key, value = parse_setting(setting)
         put_setting(values, key, value, setting)
         origins[key] = f"--set {setting[:80]}"
-        _make_absolute(values, key, Path())
         for path_key in PATH_KEYS:
-            if path_key.startswith(key + "."):
+            if path_key == key or path_key.startswith(f"{key}.") or key.startswith(f"{path_key}."):
                 _make_absolute(values, path_key, Path())
     for name in Config.model_fields:
         if values.get(name, ...) is None:
@@ -341,7 +384,8 @@ def config_of(
     for key in PATH_KEYS:
         section, _, name = key.partition(".")
         found = getattr(getattr(config, section), name)
-        for one in [found] if isinstance(found, str) else found if isinstance(found, list) else []:
+        several = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+        for one in [found] if isinstance(found, str) else several:
             _check_path(one, f"{where_set(key, path, lines, origins)}: {key}")
     config = _with_names(_without_globs(config, lambda key: where_set(key, path, lines, origins)))
     if config.output.model_dir is None:
@@ -445,6 +489,8 @@ def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
         inner[name] = _absolute(value, base)
     elif isinstance(value, list) and key != "data.names":  # a list of names names no files
         inner[name] = [_absolute(path, base) if isinstance(path, str) else path for path in value]
+    elif isinstance(value, dict):
+        inner[name] = {key: _absolute(path, base) if isinstance(path, str) else path for key, path in value.items()}
 
 
 def _check_path(path: str, where: str) -> None:

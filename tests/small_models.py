@@ -13,6 +13,7 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import OUTSIDE
 from tagger.corpus.transitions import Transitions
 from tagger.inputs.characters import WordForms, build_characters
+from tagger.inputs.computed import ComputedFeatures
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder, Sizes
 from tagger.inputs.vocabulary import Ids, Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.manifest import Manifest, Quantization
@@ -68,11 +69,20 @@ def small_model(
     file_scheme: str | None = None,
     seed: int = 1,
     features: tuple[str, ...] = (),
+    values: tuple[tuple[str, ...], ...] | None = None,
+    computed: ComputedFeatures | None = None,
     embedding_dtype: str = "float32",
     quantized: bool = False,
     **network: Any,
 ) -> Model[Weights]:
-    """Return a model with the given architecture, without saving it."""
+    """Return a model with the given architecture, without saving it.
+
+    Args:
+        features: the feature columns of the file.
+        values: the known values of each feature column, including the computed ones; None: `FEATURE` for each.
+        computed: computes further features.
+    """
+    computed = computed or ComputedFeatures()
     columns = {"token": 0, **{name: i for i, name in enumerate(features, start=1)}, "tag": -1}
     manifest = Manifest(
         layout=Layout(columns=columns, known_tags=frozenset(tags)),
@@ -88,10 +98,11 @@ def small_model(
         test=None,
         versions={},
         quantization=Quantization(weights="int8") if quantized else None,
+        features=computed.spec,
     )
     characters = build_characters(tokens)[0] if manifest.network.characters != Characters.NONE else None
-    vocabularies = (TokenVocabulary(FEATURE),) * len(features)
-    encoder = Encoder(TokenVocabulary(tokens), characters, manifest.network.casing, vocabularies)
+    vocabularies = tuple(map(TokenVocabulary, values or (FEATURE,) * len(features)))
+    encoder = Encoder(TokenVocabulary(tokens), characters, manifest.network.casing, vocabularies, computed)
     vocabulary = TagVocabulary(tags)
     return Model(directory, manifest, encoder, vocabulary, random_weights(manifest, encoder, vocabulary))
 

@@ -11,8 +11,11 @@ from tagger.architecture import NetworkSpec
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
 from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.clusters import Clusters
+from tagger.inputs.computed import ComputedFeatures, FeatureSpec
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
+from tagger.inputs.word_lists import WordLists
 from tagger.model_dir import store
 from tagger.model_dir.manifest import Manifest, dump_manifest
 from tagger.model_dir.store import Model, Weights, read_weights, save_model
@@ -57,6 +60,7 @@ def a_manifest(seed: int = 1) -> Manifest:
         dev={"epoch": 2, "f1": 0.5},
         test="../test.conll",
         versions={"tagger": "1"},
+        features=FeatureSpec(("city",), True, (1, 3)),
     )
 
 
@@ -64,7 +68,13 @@ def save(directory: Path, seed: int = 1, tags: tuple[str, ...] | None = None) ->
     """Write a model with a dummy graph; its files depend on the seed, so that a mixture of two models is detected."""
     tokens = TokenVocabulary((*TOKENS, f"seed {seed}"))
     characters = CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
-    encoder = Encoder(tokens, characters, False, (TokenVocabulary(("a\tb", "", "B")), TokenVocabulary(("NNP", " "))))
+    of_file = TokenVocabulary(("a\tb", "", "B")), TokenVocabulary(("NNP", " "))
+    computed = ComputedFeatures(
+        WordLists({"city": ("New York", "a\u3000b", "\x0b", f"seed {seed}")}, ignore_case=True),
+        Clusters({"the": "0110", "a\u2028b": "0", "#": "1"}, (1, 3)),
+    )
+    of_tokens = TokenVocabulary(("O", "B")), TokenVocabulary(("0", "-")), TokenVocabulary(("011",))
+    encoder = Encoder(tokens, characters, False, (*of_file, *of_tokens), computed)
     manifest, vocabulary = a_manifest(seed), TagVocabulary(tags or ("O", "B-X", f"I-{seed}"))
     shapes = manifest.network.weight_shapes(encoder.sizes(len(vocabulary)))
     weights = {name: np.full(shape, seed, np.float32) for name, shape in shapes.items()}

@@ -142,6 +142,41 @@ def test_paths_are_relative_to_the_file_or_for_settings_to_the_working_directory
     assert inside.data.train == str(elsewhere / "x.conll")
 
 
+def test_paths_of_lists_are_relative_to_the_file_or_for_settings_to_the_working_directory(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    path = write(MINIMAL + "features: {lists: {city: c.txt, name: n.txt}, clusters: bits}\n")
+    features = load_config(path, ["features.lists.name=n.txt", "features.lists.shop=s.txt"]).features
+    assert features.lists == {
+        "city": str(tmp_path / "c.txt"), "name": str(elsewhere / "n.txt"), "shop": str(elsewhere / "s.txt"),
+    }  # fmt: skip
+    assert features.clusters == str(tmp_path / "bits")
+    assert load_config(path, ["features.lists={x: x.txt}"]).features.lists == {"x": str(elsewhere / "x.txt")}
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{lists: {1st: a}}", "features.lists: found the name '1st', expected letters, digits, _ and -, as in {city:"),
+        ("{lists: {a.b: a}}", "features.lists: found the name 'a.b', expected letters"),
+        ("{lists: [a]}", "features.lists: found a list, expected"),
+        ("{lists: {a: 5}}", "features.lists: found 5, expected text"),
+        ("{cluster_bits: []}", "features.cluster_bits: found [], expected different numbers from 1 to 64 in order"),
+        ("{cluster_bits: [6, 4]}", "features.cluster_bits: found [6, 4], expected different numbers"),
+        ("{clusters: a, cluster_language: en}", "features: found both clusters and cluster_language, expected one"),
+        ("{cluster_language: fr}", "features.cluster_language: found text ('fr'), expected"),
+        ("{list_dropout: 1.0}", "features.list_dropout: found 1.0, expected"),
+    ],
+)
+def test_wrong_lists_and_clusters_are_named(write, section: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(f"{MINIMAL}features: {section}\n"))
+    assert message in error.value.message
+
+
 @pytest.mark.skipif(not is_installed(), reason="the extra text is not installed")
 def test_an_unknown_language_is_an_error_with_its_line(write) -> None:
     with pytest.raises(ConfigError, match=r":3: data\.language: found 'xx1', expected one of af, .* \(did you mean xx"):
@@ -169,6 +204,8 @@ def test_defaults_match_the_contract() -> None:
         vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
+        features: {lists: {}, ignore_case: false, list_dropout: 0.0, clusters: null, cluster_language: null,
+                   cluster_bits: [4, 6, 10, 20]}
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
@@ -237,7 +274,8 @@ def test_a_path_that_no_file_can_have_is_refused_by_its_key(write, key: str) -> 
         ("a\\0b", "found a NUL character in the path, expected a path without it; choose another"),
         ("a\\ud800", "found U+D800 in the path, expected a path without it; choose another"),
     ):
-        values = {"data.train": '"t"', key: f'"{text}"'}
+        shown = f'{{city: "{text}"}}' if key == "features.lists" else f'"{text}"'
+        values = {"data.train": '"t"', key: shown}
         sections: dict[str, list[str]] = {}
         for k, value in values.items():
             sections.setdefault(k.split(".")[0], []).append(f"{k.split('.')[1]}: {value}")
@@ -246,7 +284,7 @@ def test_a_path_that_no_file_can_have_is_refused_by_its_key(write, key: str) -> 
             load_config(path)
         assert caught.value.message.endswith(f": {section}.{name}: {message}")
         with pytest.raises(ConfigError) as caught:
-            load_config(write(MINIMAL), [f'{key}="{text}"'])
+            load_config(write(MINIMAL), [f"{key}={shown}"])
         assert caught.value.message.startswith(f"--set {key}=")
         assert caught.value.message.endswith(f": {key}: {message}")
 

@@ -257,6 +257,33 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
     assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor/5", "grown", 5048)
 
 
+@pytest.mark.tensorflow
+def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, corpora: Path) -> None:
+    pytest.importorskip("spacy_lookups_data")
+    shared = in_clone.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    if not (shared / "data").exists():
+        (shared / "data").symlink_to(corpora)
+    first = next(shlex.split(command)[1:] for command in commands() if "lexicons.py" in command)
+    runs = Path("docs/lexicons.jsonl")
+    committed = runs.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in committed if '"wnut17", "share": 0.3, "row": "clusters", "seed": 1' not in line]
+    assert len(kept) == len(committed) - 1
+    runs.write_text("".join(kept), "utf-8")
+    quick = [f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1")]
+    for _ in range(2):  # the second time, the run is there
+        done = subprocess.run(
+            [sys.executable, *first, *quick, "--rows", "wnut17 0.3 seed 1 clusters"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(runs.read_text("utf-8").splitlines()) == len(committed)
+    run = json.loads(runs.read_text("utf-8").splitlines()[-1])
+    assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "clusters", 1)
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -268,6 +295,7 @@ def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, co
         "suspects.py",
         "grow.py",
         "raw_vectors.py",
+        "lexicons.py",
     ],
 )
 def test_the_results_tables_match_the_runs(script: str) -> None:
@@ -431,6 +459,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
     assert set(documented_installations()) == {
         ".",
         ".[bench]",
+        ".[clusters]",
         ".[glove]",
         ".[gpu]",
         ".[mlflow]",
@@ -468,7 +497,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|distill))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|lexicons|distill))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

@@ -16,7 +16,7 @@ CHAIN = (
     {"errors"},
     {"inputs", "machine"},
     {"architecture", "atomic", "corpus", "config_file", "text"},
-    {"vectors", "model_dir", "config", "formats"},
+    {"vectors", "lexicons", "model_dir", "config", "formats"},
     {"check"},
     {"prediction"},
     {"evaluation", "api"},

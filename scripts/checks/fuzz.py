@@ -246,7 +246,7 @@ class Attacker:
                 raise Wrong("a weight is not finite")
             return
         predictor = load_predictor(target.place, threads=1)
-        n_features = len(predictor.model.encoder.features)
+        n_features = predictor.model.encoder.n_in_file
         for sentence in predictor.tag([["w1", "w2", "x"]] * 2, [[["N"] * 3] * n_features] * 2):
             if len(sentence.tags) != 3 or not all(0 <= p <= 1.0001 for p in sentence.probabilities):
                 raise Wrong(f"found {sentence}, expected three tags with probabilities")

@@ -46,8 +46,11 @@ def make_models(folder: Path) -> list[Path]:
     from tagger.corpus.layout import Layout
     from tagger.corpus.notation import Notation
     from tagger.inputs.characters import build_characters
+    from tagger.inputs.clusters import Clusters
+    from tagger.inputs.computed import ComputedFeatures
     from tagger.inputs.encoder import Encoder
     from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
+    from tagger.inputs.word_lists import WordLists
     from tagger.model_dir.manifest import Manifest, Quantization
     from tagger.model_dir.store import Model, save_model
     from tagger.network.onnx_export import model_graph
@@ -59,13 +62,19 @@ def make_models(folder: Path) -> list[Path]:
         spec = NetworkSpec(**small, **settings)
         characters = build_characters(TOKENS)[0] if spec.characters != Characters.NONE else None
         vocabularies = (TokenVocabulary(("N", "V")),) * len(features)
-        encoder = Encoder(TokenVocabulary(TOKENS), characters, spec.casing, vocabularies)
+        computed = ComputedFeatures()
+        if name == "all":
+            lists, clusters = WordLists({"a": ["w1 w2"], "b": ["x"]}), Clusters({"w1": "010", "w2": "1"}, (1, 2))
+            computed = ComputedFeatures(lists, clusters)
+            of_list, of_bits = TokenVocabulary(("O", "B", "I")), TokenVocabulary(("0", "1", "01", "-"))
+            vocabularies = (*vocabularies, of_list, of_list, of_bits, of_bits)
+        encoder = Encoder(TokenVocabulary(TOKENS), characters, spec.casing, vocabularies, computed)
         columns = {"token": 0, **dict.fromkeys(features, 1), "tag": 1 + len(features)}
         manifest = Manifest(
             layout=Layout(columns=columns, n_columns=len(columns), known_tags=frozenset(TAGS)),
             notation=Notation(scheme="IOB2"), scheme="IOB2", normalization=Normalization(),
             n_trained_tokens=None, embedding_dtype="float16" if name == "cnn" else "float32", network=spec,
-            max_length=512, seed=1, dev={"f1": 0.5}, test="../test", versions={"tagger": "1"},
+            max_length=512, seed=1, dev={"f1": 0.5}, test="../test", versions={"tagger": "1"}, features=computed.spec,
             quantization=Quantization(weights="int8") if name in QUANTIZED else None,
         )  # fmt: skip
         shapes = spec.weight_shapes(encoder.sizes(len(TAGS)))

@@ -45,12 +45,13 @@ def check(
     The first file is treated as the training file: sentences of other files that also occur in it are reported. Exits
     with 1 if there are errors, which are problems that training refuses. Problems that training accepts are warnings.
     """
+
     from tagger.check.repair import fix_file
     from tagger.check.several import check_files
     from tagger.cli.reports import format_check
     from tagger.corpus.lines import files_of
 
-    n_train, labels = 1, None
+    n_train, labels, features = 1, None, None
     settings = {
         "columns": None if columns is None else parse_columns(columns),
         "delimiter": delimiter,
@@ -64,7 +65,8 @@ def check(
         from tagger.config import load_config
 
         console.refuse_own_output(config)
-        data = load_config(config).data
+        loaded = load_config(config)
+        data, features = loaded.data, loaded.features
         if not files:
             n_train = len(files_of(data.train))
             given_paths = (paths for paths in (data.train, data.dev, data.test) if isinstance(paths, str | list))
@@ -85,6 +87,10 @@ def check(
     given = {name: value for name, value in settings.items() if value is not None}
     with options_named():
         reports = check_files(files, given, as_training=config is not None, n_train=n_train, labels=labels)
+    if features is not None:
+        from tagger.check.lexicons import with_lexicons  # needs pydantic, as every config does
+
+        reports = with_lexicons(reports, features, n_train)
     changes = None if fix is None else fix_file(reports[0], fix, force=force)
     text = format_check(reports, changes, as_json=as_json, all_problems=all_problems)
     if as_json:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tagger.inputs.characters import CharacterVocabulary, WordForms, encode_forms
+from tagger.inputs.computed import ComputedFeatures, distinct_tokens
 from tagger.inputs.vocabulary import Ids, TokenVocabulary
 
 TOKEN, FORM, FIRST_FEATURE = 0, 1, 2  # the columns of an encoded sentence
-# The columns of a sentence that a network reads, each of T strings: its tokens, and each feature column.
+# The columns of a sentence that a file has, each of T strings: its tokens, and each feature column.
 Columns = Sequence[Sequence[str]]
 
 
@@ -37,7 +38,7 @@ class Sizes(NamedTuple):
         n_tokens: V, the number of token ids, including the reserved ones.
         n_tags: K, the number of tags.
         n_characters: the number of character ids, including the reserved ones; 0 if the network reads no characters.
-        n_features: F, the number of feature columns.
+        n_features: F, the number of feature columns, including the computed ones.
         n_feature_ids: the number of feature ids of all these columns together.
     """
 
@@ -56,14 +57,21 @@ class Encoder:
         tokens: the ids of tokens.
         characters: the ids of characters; None if the network does not read characters.
         casing: whether the network reads the casing of tokens.
-        features: the ids of the values of each feature column. In the network, the ids of the second column follow
-            those of the first, and so on.
+        features: the ids of the values of each feature column: those of the file, then the computed ones. In the
+            network, the ids of the second column follow those of the first, and so on.
+        computed: computes the features that are not in the file.
     """
 
     tokens: TokenVocabulary
     characters: CharacterVocabulary | None = None
     casing: bool = False
     features: tuple[TokenVocabulary, ...] = ()
+    computed: ComputedFeatures = dataclasses.field(default_factory=ComputedFeatures)
+
+    @property
+    def n_in_file(self) -> int:
+        """The number of feature columns that a file has."""
+        return len(self.features) - len(self.computed.spec.names)
 
     @property
     def feature_offsets(self) -> list[int]:
@@ -78,25 +86,33 @@ class Encoder:
     def encode(self, sentences: Sequence[Columns]) -> Encoded:
         """Encode sentences all at once, which is faster than one by one; a sentence may be empty."""
         columns = [list(itertools.chain.from_iterable(parts)) for parts in zip(*sentences, strict=True)]
-        tokens, *features = columns or [[]] * (1 + len(self.features))
+        tokens, *features = columns or [[]] * (1 + self.n_in_file)
         ends = list(itertools.accumulate(len(parts[0]) for parts in sentences))
         forms: WordForms | None = None
         if self.characters is None and not self.casing and not self.features:
             rows = self.tokens.encode(tokens)
         else:
-            token_ids, form_rows, forms = self._encode_forms(tokens)
-            feature_ids = [
-                vocabulary.encode(values) + np.int32(offset)
-                for vocabulary, values, offset in zip(self.features, features, self.feature_offsets, strict=False)
-            ]
-            rows = np.stack([token_ids, form_rows, *feature_ids], axis=1)
+            distinct, of_tokens = distinct_tokens(tokens)  # each distinct token is looked up once
+            form_rows, forms = self._encode_forms(distinct, of_tokens)
+            feature_ids = self._encode_features(features, distinct, of_tokens, ends)
+            rows = np.stack([self.tokens.encode(distinct)[of_tokens], form_rows, *feature_ids], axis=1)
         return Encoded([rows[end - len(parts[0]) : end] for parts, end in zip(sentences, ends, strict=True)], forms)
 
-    def _encode_forms(self, tokens: list[str]) -> tuple[Ids, Ids, WordForms | None]:
-        """Return the id and the form of each token, and the distinct forms; each distinct token is looked up once."""
-        rows = {token: row for row, token in enumerate(dict.fromkeys(tokens))}
-        of_tokens = np.fromiter(map(rows.__getitem__, tokens), np.int32, len(tokens))
-        ids = self.tokens.encode(rows)[of_tokens]
+    def _encode_forms(self, distinct: list[str], of_tokens: Ids) -> tuple[Ids, WordForms | None]:
+        """Return the form of each token, and the distinct forms."""
         if self.characters is None and not self.casing:
-            return ids, np.zeros(len(tokens), np.int32), None
-        return ids, of_tokens + np.int32(1), encode_forms(list(rows), self.characters)
+            return np.zeros(len(of_tokens), np.int32), None
+        return of_tokens + np.int32(1), encode_forms(distinct, self.characters)
+
+    def _encode_features(
+        self, features: Sequence[Sequence[str]], distinct: list[str], of_tokens: Ids, ends: Sequence[int]
+    ) -> list[Ids]:
+        """Return the ids of each feature of the tokens, [N] each."""
+        in_file = self.features[: self.n_in_file]
+        ids = [vocabulary.encode(values) for vocabulary, values in zip(in_file, features, strict=True)]
+        computed = self.computed.columns(distinct, of_tokens, ends)
+        ids += [
+            column.encode(vocabulary)
+            for vocabulary, column in zip(self.features[self.n_in_file :], computed, strict=True)
+        ]
+        return [column + np.int32(offset) for column, offset in zip(ids, self.feature_offsets, strict=False)]

@@ -28,11 +28,39 @@ class Purpose(enum.IntEnum):
     UNKNOWN_FEATURE = 3
     UNKNOWN_CHARACTER = 4
     OTHERS = 5
+    HIDDEN_MATCH = 6
 
 
 def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> np.random.Generator:
     """Return the random generator for one draw."""
     return np.random.default_rng([seed, epoch, step, purpose])
+
+
+@dataclasses.dataclass(frozen=True)
+class ListDropout:
+    """The hiding of some matches of word lists, so that a network does not rely on lists to be complete.
+
+    Attributes:
+        rate: the probability with which a match is hidden: all of its tokens become tokens outside of matches. The
+            matches of different lists are hidden independently.
+        first: the index of the first list among the feature columns; the other lists follow.
+        ids: [L, 3], the ids of the values in `LIST_VALUES` of each list.
+    """
+
+    rate: float
+    first: int
+    ids: Ids
+
+    def apply(self, features: Ids, rng: np.random.Generator) -> None:
+        """Hide some matches in the feature columns [N, F] of sentences, which are changed."""
+        lists = features[:, self.first : self.first + len(self.ids)]
+        outside, begin, inside = self.ids.T
+        drawn = rng.random(lists.shape)
+        # The tokens of a match share the draw of its first token.
+        starts = np.where(lists == begin, np.arange(len(lists))[:, None], 0)
+        shared = np.take_along_axis(drawn, np.maximum.accumulate(starts), axis=0)
+        hidden = ((lists == begin) | (lists == inside)) & (shared < self.rate)
+        lists[:] = np.where(hidden, outside, lists)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +75,7 @@ class WordDropout:
         rare_characters: [C], true at the character ids that are replaced with `unk_probability`.
         unknown_features: [n feature ids], for each feature id, the id that replaces it: that of its column's unknown
             value if it is rare, otherwise the id itself.
+        lists: the hiding of matches of word lists; None without lists.
     """
 
     rare: npt.NDArray[np.bool_]
@@ -55,6 +84,7 @@ class WordDropout:
     character_dropout: float = 0.0
     rare_characters: npt.NDArray[np.bool_] | None = None
     unknown_features: Ids | None = None
+    lists: ListDropout | None = None
 
     def apply(self, rows: Ids, generator_of: Callable[[Purpose], np.random.Generator]) -> Ids:
         """Return encoded tokens, [N] or [N, 2 + F], with some ids replaced; `rows` itself does not change."""
@@ -68,6 +98,8 @@ class WordDropout:
             features = rows[:, FIRST_FEATURE:]
             replaced = generator_of(Purpose.UNKNOWN_FEATURE).random(features.shape) < self.unk_probability
             features[replaced] = self.unknown_features[features[replaced]]
+        if self.lists is not None and self.lists.rate:
+            self.lists.apply(rows[:, FIRST_FEATURE:], generator_of(Purpose.HIDDEN_MATCH))
         return rows
 
     def apply_to_forms(self, forms: WordForms, rng: np.random.Generator) -> WordForms:

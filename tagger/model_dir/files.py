@@ -21,12 +21,16 @@ MANIFEST = "manifest.json"
 TOKENS, TAGS = "tokens.txt", "tags.txt"
 CHARACTERS = "characters.txt"  # only if the network reads characters
 FEATURES = "features.txt"  # name TAB value; only if the network reads feature columns
+LISTS = "lists.txt"  # name TAB phrase; only if the network reads word lists
+CLUSTERS = "clusters.txt"  # word TAB path; only if the network reads clusters
 WEIGHTS = "weights.safetensors"  # all weights except the embedding
 EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian numbers and nothing else
 STORED = {"float32": "<f4", "float16": "<f2"}  # the types in which the embedding may be stored
 GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
-MODEL_FILES = frozenset({MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY})
+MODEL_FILES = frozenset({
+    MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, LISTS, CLUSTERS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY,
+})  # fmt: skip
 LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
 _ALWAYS_FITS = 1 << 26  # bytes of a file that is read without asking how much memory is free
 _READ_TRIES = 200  # attempts to read a directory while it is being replaced, 0.01 s apart

@@ -16,6 +16,8 @@ from tagger.corpus.layout import BLANKS, Layout
 from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.errors import ModelError, TaggerError, shortened
+from tagger.inputs.clusters import MOST_BITS
+from tagger.inputs.computed import MOST_LISTS, FeatureSpec, is_feature_name
 from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
@@ -84,6 +86,7 @@ class Manifest:
         conversion: the settings of the config for files of other formats, by key.
         calibration: the temperature of the probabilities; None if none was fitted, and in older models.
         quantization: how the weights in the graph were quantized; None if they are 32-bit numbers.
+        features: the features that are computed from tokens; none in older models.
         thresholds: entity type → the lowest probability of its spans that `tagger predict` shows, or None for none of
             them; the name of the other types is empty.
     """
@@ -107,6 +110,12 @@ class Manifest:
     calibration: Calibration | None = None
     quantization: Quantization | None = None
     thresholds: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    features: FeatureSpec = dataclasses.field(default_factory=FeatureSpec)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of all feature columns of the network: those of the file, then the computed ones."""
+        return (*self.layout.feature_names, *self.features.names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain values."""
@@ -120,7 +129,7 @@ class Manifest:
             del values["notation"]["suffix"]
         if values["notation"]["unknown"] is None:
             del values["notation"]["unknown"]
-        for name in ("labels", "conversion", "quantization"):
+        for name in ("labels", "conversion", "quantization", "features"):
             if not getattr(self, name):
                 del values[name]
         # The file has used this name since the first version.
@@ -142,6 +151,7 @@ class Manifest:
             "calibration": None,
             "quantization": None,
             "thresholds": {},
+            "features": {"lists": [], "ignore_case": False, "cluster_bits": []},
             **values,
         }
         if type(values.get("notation")) is dict:
@@ -187,6 +197,11 @@ class Manifest:
                 "layout": layout,
                 "notation": Notation(**values["notation"]),
                 "labels": _labels_from(values["labels"]),
+                "features": FeatureSpec(
+                    tuple(values["features"]["lists"]),
+                    values["features"]["ignore_case"],
+                    tuple(values["features"]["cluster_bits"]),
+                ),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
                 "calibration": None
                 if calibration is None
@@ -279,6 +294,10 @@ def _is_texts(value: Any) -> bool:
     return type(value) is list and value != [] and all(map(_is_text, value))
 
 
+def _is_list_name(value: Any) -> bool:
+    return _is_text(value) and is_feature_name(value)
+
+
 # How a setting in `conversion` must be; whoever reads files says what else is wrong with it.
 _CONVERSION: Mapping[str, _Fits] = {
     **dict.fromkeys(("format", "delimiter", "encoding"), _is_text),
@@ -354,6 +373,21 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
     "origin": (_is_mapping(_is_text), "names with text"),
     "labels.map": (_is_mapping(_is_text), "names with names"),
     "labels.keep": (lambda value: value is None or _is_texts(value), "a list of types, or null"),
+    "features.lists": (
+        lambda value: (
+            type(value) is list and all(map(_is_list_name, value)) and len(set(value)) == len(value) <= MOST_LISTS
+        ),
+        f"at most {MOST_LISTS} different names",
+    ),
+    "features.ignore_case": _BOOL,
+    "features.cluster_bits": (
+        lambda value: (
+            type(value) is list
+            and all(type(one) is int and 1 <= one <= MOST_BITS for one in value)
+            and sorted(set(value)) == value
+        ),
+        f"different numbers from 1 to {MOST_BITS} in order",
+    ),
     "conversion": (
         lambda value: (
             type(value) is dict and all(name in _CONVERSION and _CONVERSION[name](item) for name, item in value.items())

@@ -19,16 +19,21 @@ from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, SCHEMES
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ModelError, shortened
 from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.clusters import Clusters
+from tagger.inputs.computed import ComputedFeatures
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary, is_line
+from tagger.inputs.word_lists import WordLists
 from tagger.model_dir.files import (
     CHARACTERS,
+    CLUSTERS,
     CONFIG,
     EMBEDDINGS,
     FEATURES,
     GRAPH,
     HISTORY,
     LARGEST_MANIFEST,
+    LISTS,
     MANIFEST,
     MODEL_FILES,
     STORED,
@@ -99,20 +104,39 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
         if manifest.network.characters != Characters.NONE:
             name = CHARACTERS
             characters = CharacterVocabulary(files.lines(CHARACTERS))
-        features: dict[str, list[str]] = {feature: [] for feature in manifest.layout.feature_names}
-        if features:
-            name = FEATURES
-            for line in files.lines(FEATURES):
-                feature, tab, value = line.partition("\t")
-                if not tab or feature not in features:
-                    raise ValueError(
-                        f"found the line {line[:60]!r}, expected {' or '.join(features)}, a TAB and a value"
-                    )
-                features[feature].append(value)
-        vocabularies = tuple(TokenVocabulary(tuple(values)) for values in features.values())
+        name = FEATURES
+        values = _read_named(files, FEATURES, manifest.feature_names, "value")
+        vocabularies = tuple(TokenVocabulary(tuple(column)) for column in values.values())
+        lists, clusters, spec = None, None, manifest.features
+        if spec.lists:
+            name = LISTS
+            lists = WordLists(_read_named(files, LISTS, spec.lists, "phrase"), spec.ignore_case)
+        if spec.cluster_bits:
+            name = CLUSTERS
+            clusters = Clusters(_read_paths(files), spec.cluster_bits)
     except ValueError as error:
         raise ModelError(f"{files.path(name)}: {error}; train again") from None
-    return Encoder(tokens, characters, manifest.network.casing, vocabularies)
+    return Encoder(tokens, characters, manifest.network.casing, vocabularies, ComputedFeatures(lists, clusters))
+
+
+def _read_named(files: ModelFiles, file: str, names: Sequence[str], what: str) -> dict[str, list[str]]:
+    """Return what the lines of a file, each a name, a TAB and a text, have for each name; no file is read for none."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for line in files.lines(file) if found else ():
+        name, tab, text = line.partition("\t")
+        if not tab or name not in found:
+            raise ValueError(f"found the line {line[:60]!r}, expected {' or '.join(found)}, a TAB and a {what}")
+        found[name].append(text)
+    return found
+
+
+def _read_paths(files: ModelFiles) -> dict[str, str]:
+    """Return the path of each word."""
+    lines = files.lines(CLUSTERS)
+    paths = dict(line.rpartition("\t")[::2] for line in lines)
+    if len(paths) < len(lines):
+        raise ValueError(f"found {len(lines) - len(paths)} words twice, expected each word once")
+    return paths
 
 
 def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
@@ -209,7 +233,7 @@ def check_savable(manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> 
     problem = _problem_of_tags(tags.tags, manifest.scheme)
     if problem is not None:
         raise ModelError(f"{TAGS}{problem}; fix the data")
-    names = manifest.layout.feature_names
+    names = manifest.feature_names
     vocabularies = {"token": encoder.tokens, **dict(zip(names, encoder.features, strict=True))}
     for name, vocabulary in vocabularies.items():
         for token in vocabulary.tokens:
@@ -295,8 +319,13 @@ def model_files(model: Model[Weights], *, graph: bytes, config: str, history: st
     if model.encoder.characters is not None:
         files[CHARACTERS] = _lines(model.encoder.characters.characters)
     if model.encoder.features:
-        columns = zip(model.manifest.layout.feature_names, model.encoder.features, strict=True)
+        columns = zip(model.manifest.feature_names, model.encoder.features, strict=True)
         files[FEATURES] = _lines(tuple(f"{name}\t{value}" for name, column in columns for value in column.tokens))
+    lists, clusters = model.encoder.computed.lists, model.encoder.computed.clusters
+    if lists is not None:
+        files[LISTS] = _lines(tuple(f"{name}\t{phrase}" for name, some in lists.phrases.items() for phrase in some))
+    if clusters is not None:
+        files[CLUSTERS] = _lines(tuple(f"{word}\t{path}" for word, path in clusters.paths.items()))
     values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
     values["files"] = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -146,7 +146,7 @@ def _metadata(model: Model[Weights]) -> dict[str, str]:
         "lowercase": json.dumps(manifest.normalization.lowercase),
         "normalize_digits": json.dumps(manifest.normalization.normalize_digits),
         "pretrained": json.dumps(manifest.n_trained_tokens is not None),
-        "features": json.dumps(manifest.layout.feature_names),
+        "features": json.dumps(manifest.feature_names),
         "decoder": manifest.network.decoder,
     }
 

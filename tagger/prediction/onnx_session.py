@@ -103,7 +103,7 @@ class OnnxSession:
 
     def read_transitions(self, encoder: Encoder) -> Transitions:
         """Read the transition weights that a CRF has learned; the graph outputs them for every input."""
-        (sentence,), forms = encoder.encode([[["x"]] * (1 + len(encoder.features))])
+        (sentence,), forms = encoder.encode([[["x"]] * (1 + encoder.n_in_file)])
         feeds = self._feeds(*pad([sentence]), self.represent(forms))
         try:
             arrays = self._session.run(CRF_OUTPUTS, feeds)

@@ -103,7 +103,7 @@ def tag_groups(
 def _tag_chunks(predictor: Predictor, chunks: Iterable[Sentence], how: dict[str, bool]) -> Iterator[Tagged]:
     """Tag one sentence that is read in chunks, with two chunks in memory at a time."""
     n_context = predictor.n_context
-    nothing: list[list[str]] = [[] for _ in range(1 + len(predictor.model.encoder.features))]
+    nothing: list[list[str]] = [[] for _ in range(1 + predictor.model.encoder.n_in_file)]
     before, last_tag = nothing, None
     for chunk, following in with_next(chunks):
         if chunk.follows_docstart:

@@ -58,8 +58,10 @@ def plan_of(command: str, config: Config, jobs: Sequence[Job], **choices: Any) -
 
 def data_checksums(config: Config) -> dict[str, str]:
     """Return a checksum of the content of the files that a config names, by key."""
-    data, vectors = config.data, config.embeddings.path
+    data, vectors, features = config.data, config.embeddings.path, config.features
     files = {"data.train": data.train, "data.dev": data.dev, "data.test": data.test, "embeddings.path": vectors}
+    files |= {f"features.lists.{name}": path for name, path in features.lists.items()}
+    files |= {"features.clusters": features.clusters}
     if vectors is not None and vectors.endswith(".npy"):
         files |= {
             f"the tokens of embeddings.path in {suffix}": str(Path(vectors).with_suffix(suffix))

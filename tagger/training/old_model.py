@@ -13,6 +13,7 @@ from tagger.atomic import previous_of
 from tagger.config import Config
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.inputs.computed import FeatureSpec
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary
 from tagger.model_dir.files import ModelFiles
@@ -145,7 +146,14 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
 def _settings(manifest: Manifest) -> dict[str, dict[str, Any]]:
     network = {name: getattr(manifest.network, name) for name in manifest.network.to_json()}
     scheme = {} if manifest.scheme == NO_SCHEME else {"scheme": manifest.scheme}
-    return {"model": network | scheme, "vocabulary": dataclasses.asdict(manifest.normalization)}
+    features: dict[str, Any] = {"ignore_case": manifest.features.ignore_case} if manifest.features.lists else {}
+    if manifest.features.cluster_bits:
+        features["cluster_bits"] = list(manifest.features.cluster_bits)
+    return {
+        "model": network | scheme,
+        "vocabulary": dataclasses.asdict(manifest.normalization),
+        "features": features,
+    }
 
 
 def check_fits(old: OldModel, manifest: Manifest, vectors_dim: int | None, train_types: Mapping[str, str]) -> None:
@@ -200,6 +208,7 @@ def _misfits(old: Manifest, new: Manifest, vectors_dim: int | None) -> Iterator[
             f"data.columns: found the feature columns {found}, expected {expected}; set data.columns to columns with"
             " these names, in this order"
         )
+    yield from _misfits_of_features(old.features, new.features)
     for name in ("lowercase", "normalize_digits"):
         if (found := getattr(new.normalization, name)) != (expected := getattr(old.normalization, name)):
             yield _misfit(f"vocabulary.{name}", found, expected)
@@ -215,12 +224,30 @@ def _misfits(old: Manifest, new: Manifest, vectors_dim: int | None) -> Iterator[
         )
 
 
+def _misfits_of_features(old: FeatureSpec, new: FeatureSpec) -> Iterator[str]:
+    """Yield what differs between the computed features of two models; what a config leaves out is the same."""
+    if old.lists != new.lists:
+        found, expected = (listed(names) if names else "none" for names in (new.lists, old.lists))
+        yield (
+            f"features.lists: found the lists {found}, expected {expected} as in the model; delete the key, or name the"
+            " same lists in this order; their phrases may be others"
+        )
+    elif old.ignore_case != new.ignore_case:
+        yield _misfit("features.ignore_case", new.ignore_case, old.ignore_case)
+    if old.cluster_bits != new.cluster_bits:
+        found, expected = (", ".join(map(str, bits)) or "none" for bits in (new.cluster_bits, old.cluster_bits))
+        yield (
+            f"features.cluster_bits: found {found}, expected {expected} as in the model; delete the keys of clusters,"
+            " or use these bits"
+        )
+
+
 def _shape_settings(old: Manifest, new: Manifest) -> Sequence[str]:
     """Return the settings of a network that decide the shapes of weights or what they mean."""
     names = ["embedding_dim", "characters", "casing", "units", "layers", "direction", "merge"]
     if Characters.NONE not in (old.network.characters, new.network.characters):
         names += ["character_dim", "character_units"]
-    if old.layout.feature_names:
+    if old.feature_names:
         names.append("feature_dim")
     return names
 

@@ -25,22 +25,24 @@ from tagger.corpus.schemes import NO_SCHEME, UNKNOWN
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.inputs.characters import CharacterVocabulary, build_characters, grow_characters
+from tagger.inputs.computed import ComputedFeatures
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.training_set import TrainingSet, WordDropout
 from tagger.inputs.vocabulary import (
     N_RESERVED,
-    UNK_ID,
     Normalization,
     TagVocabulary,
     TokenVocabulary,
     build_vocabulary,
     grow_vocabulary,
 )
+from tagger.lexicons.features import Lexicons, describe, read_lexicons
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.corpora import Known, Tell, load_corpora, well_formed
 from tagger.training.facts import DataFacts, data_facts
+from tagger.training.features import build_features, rare_ids
 from tagger.training.old_model import OldModel, check_fits, types_of
 from tagger.training.rows import Rows
 from tagger.training.schedule import Schedule, schedule_of
@@ -154,6 +156,8 @@ def prepare(
     found = load_corpora(config.data, config.training.seed, note, warn, rows, _known(old))
     train, dev, layout, notation = found.train, found.dev, found.layout, found.notation
     manifest = _manifest_of(config, layout, notation)
+    lexicons = _lexicons(config, old, train, dev, note, warn)
+    manifest = dataclasses.replace(manifest, features=lexicons.features.spec)
     vectors = _vectors(config, old, manifest, train)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
@@ -179,7 +183,9 @@ def prepare(
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    encoder, word_dropout, initial = _build_encoder(config, manifest, sentences, n_labelled, note, vectors, old)
+    encoder, word_dropout, initial = _build_encoder(
+        config, manifest, sentences, n_labelled, lexicons.features, note, vectors, old
+    )
     manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
         dim = vectors.dim
@@ -258,6 +264,23 @@ def _vectors(config: Config, old: OldModel | None, manifest: Manifest, train: Co
     return vectors
 
 
+def _lexicons(
+    config: Config, old: OldModel | None, train: Corpus, dev: Corpus | None, note: Tell, warn: Tell
+) -> Lexicons:
+    """Read the word lists and clusters of the config, and say how much of the data they cover."""
+    known = None if old is None else old.model.encoder.computed
+    lexicons = read_lexicons(**config.features.sources(), old=known)
+    if lexicons.features.spec:
+        corpora = {"train": train} if dev is None else {"train": train, "dev": dev}
+        notes, warnings = describe(
+            lexicons, {name: [sentence.tokens for sentence in corpus.sentences] for name, corpus in corpora.items()}
+        )
+        for tell, texts in ((note, notes), (warn, warnings)):
+            for text in texts:
+                tell(text)
+    return lexicons
+
+
 def _new_types(train: Corpus, scheme: str, old: OldModel) -> dict[str, str]:
     """Return each type that the old model does not know, with the place of its first token."""
     found: dict[str, str] = {}
@@ -295,6 +318,7 @@ def _build_encoder(
     manifest: Manifest,
     sentences: Sequence[Columns],
     n_labelled: int,
+    computed: ComputedFeatures,
     note: Tell,
     read: Vectors | None,
     old: OldModel | None,
@@ -304,6 +328,7 @@ def _build_encoder(
     Args:
         sentences: all training sentences.
         n_labelled: the number of those with tags, which come first.
+        computed: the features that are computed from tokens.
         read: the pretrained vectors.
 
     Returns:
@@ -320,23 +345,15 @@ def _build_encoder(
     rare = counts == 1
     if known is not None:
         tokens, counts = grow_vocabulary(known.tokens, tokens, counts)
-        rare = _rare(counts, len(known.tokens))
+        rare = rare_ids(counts, len(known.tokens))
         note(f"vocabulary: {counted(len(tokens) - len(known.tokens), 'token')} in addition to those of the model")
     tokens, vectors = _add_vectors(config.embeddings, read, tokens, counts, note)
     if vectors is not None:
         # A token with a vector is never unknown in prediction, so training does not show it as unknown.
         rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
-    features: list[TokenVocabulary] = []
-    feature_ids = []
-    for i in range(len(manifest.layout.feature_names)):
-        vocabulary, value_counts = build_vocabulary(columns[1 + i] for columns in sentences)
-        n_known = 0
-        if known is not None:
-            n_known = len(known.features[i])
-            vocabulary, value_counts = grow_vocabulary(known.features[i], vocabulary, value_counts)
-        ids = np.where(_rare(value_counts, n_known), UNK_ID, np.arange(len(vocabulary)))
-        feature_ids.append(ids + sum(map(len, features)))
-        features.append(vocabulary)
+    features = build_features(
+        sentences, len(manifest.layout.feature_names), computed, known, list_dropout=config.features.list_dropout
+    )
     characters: CharacterVocabulary | None = None
     rare_characters = np.zeros(0, bool)
     if manifest.network.characters != Characters.NONE:
@@ -345,16 +362,18 @@ def _build_encoder(
         if known is not None and known.characters is not None:
             n_known = len(known.characters)
             characters, character_counts = grow_characters(known.characters, characters, character_counts)
-        rare_characters = _rare(character_counts, n_known)
+        rare_characters = rare_ids(character_counts, n_known)
     word_dropout = WordDropout(
         rare=rare,
         unk_probability=settings.unk_probability,
         word_dropout=settings.word_dropout,
         character_dropout=settings.character_dropout,
         rare_characters=rare_characters if characters is not None else None,
-        unknown_features=np.concatenate(feature_ids).astype(np.int32) if features else None,
+        unknown_features=features.unknown,
+        lists=features.lists,
     )
-    return Encoder(tokens, characters, manifest.network.casing, tuple(features)), word_dropout, vectors
+    encoder = Encoder(tokens, characters, manifest.network.casing, features.vocabularies, computed)
+    return encoder, word_dropout, vectors
 
 
 def _tokens_to_know(
@@ -369,12 +388,6 @@ def _tokens_to_know(
         for columns in others:
             names = ((token, normalization(token)) for token in columns[0])
             yield [token for token, name in names if name in known or counts[name] >= _LEAST_UNLABELLED]
-
-
-def _rare(counts: npt.NDArray[np.int64], n_known: int) -> npt.NDArray[np.bool_]:
-    """Return which ids occur once, except those below `n_known`, which an old model has learned from more data."""
-    rare: npt.NDArray[np.bool_] = (counts == 1) & (np.arange(len(counts)) >= n_known)
-    return rare
 
 
 def _add_vectors(
@@ -435,6 +448,8 @@ def relative_to(directory: str, paths: T) -> T:
     """Return one path, or several, relative to a directory; anything else stays as it is."""
     if isinstance(paths, str):
         return os.path.relpath(paths, directory)  # type: ignore[return-value]
+    if isinstance(paths, dict):
+        return {name: os.path.relpath(path, directory) for name, path in paths.items()}  # type: ignore[return-value]
     return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
 
 

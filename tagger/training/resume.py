@@ -18,7 +18,7 @@ from tagger.errors import ConfigError
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.machine import available_cores
-from tagger.model_dir.manifest import LATER_KEYS
+from tagger.model_dir.manifest import LATER_KEYS, Manifest
 from tagger.network.devices import Device
 from tagger.network.trainer import Progress, Trainer
 from tagger.training.checkpoints import Checkpoints, State, directory_of
@@ -198,6 +198,8 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
         )  # one text a sentence: where a sentence ends counts too
         content = _sha256(text.encode("utf-8", "surrogatepass") for text in sentences)
         found["data.dev"] = _described(len(dev), dev.n_tokens, content)
+    if prepared.manifest.features:
+        found["features"] = _features(prepared.manifest, encoder)
     if prepared.old is not None:
         found[OPTION] = _MODEL.format(prepared.old.checksum)
     if prepared.lesson is not None:
@@ -207,6 +209,15 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
         content = _sha256([has_vector, (values for _, values in prepared.vectors.blocks())])
         found["embeddings"] = f"{has_vector.sum()} vectors of size {dim}, {content}"
     return found
+
+
+def _features(manifest: Manifest, encoder: Encoder) -> str:
+    """Describe the word lists and clusters, which decide what the model does with tokens that training did not see."""
+    lists, clusters = encoder.computed.lists, encoder.computed.clusters
+    texts = [f"{name}\t{phrase}\n" for name, some in (lists.phrases if lists else {}).items() for phrase in some]
+    texts += [f"{word}\t{path}\n" for word, path in (clusters.paths if clusters else {}).items()]
+    content = _sha256([(text.encode("utf-8", "surrogatepass") for text in texts)])
+    return f"{', '.join(manifest.features.names)}, {content}"
 
 
 def checksum_of_old(state: State | None) -> str | None:

@@ -459,6 +459,9 @@ def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: 
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
+        "features": config.features.model_copy(
+            update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}
+        ),
         "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
         "training": config.training.model_copy(update=numbers),
         "output": config.output.model_copy(update={"model_dir": "."}),

@@ -29,6 +29,8 @@ FREE = frozenset(
         "data.ragged",
         "data.trust",
         "embeddings.path",
+        "features.lists",
+        "features.clusters",
         "output.model_dir",
         "output.quantize",
         "output.quantize_loss",
@@ -40,7 +42,15 @@ FREE = frozenset(
 
 
 # Settings that earlier versions did not have, with the values that stand for their absence.
-_LATER: Mapping[str, Any] = {"data.annotated": "auto", "training.freeze": [], "training.type_weights": {}}
+_LATER: Mapping[str, Any] = {
+    "data.annotated": "auto",
+    "features.ignore_case": False,
+    "features.list_dropout": 0.0,
+    "features.cluster_language": None,
+    "features.cluster_bits": [4, 6, 10, 20],
+    "training.freeze": [],
+    "training.type_weights": {},
+}
 
 
 def settings_of(config: Config) -> dict[str, Any]:

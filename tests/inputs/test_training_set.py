@@ -12,7 +12,7 @@ import pytest
 from tagger.inputs.batching import Batch
 from tagger.inputs.characters import CharacterVocabulary
 from tagger.inputs.encoder import Encoder
-from tagger.inputs.training_set import Purpose, TrainingSet, WordDropout, generator
+from tagger.inputs.training_set import ListDropout, Purpose, TrainingSet, WordDropout, generator
 from tagger.inputs.vocabulary import UNK_ID, TokenVocabulary
 
 
@@ -199,6 +199,42 @@ def test_each_epoch_replaces_different_characters_and_can_be_repeated() -> None:
     epochs = [[batch.forms.characters.tolist() for batch in data.batches(epoch) if batch.forms] for epoch in (0, 0, 1)]
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(set(Purpose)) == len(Purpose)
+
+
+def test_a_hidden_match_is_hidden_whole_and_lists_are_independent() -> None:
+    # Two lists after a column of the file. Their ids: O 10, B 11, I 12, and O 13, B 14, but I is 13 too (unknown).
+    first = [10, 11, 12, 12, 11, 10, 11, 12] * 2000
+    second = [14, 13, 13, 14, 14, 13, 13, 13] * 2000
+    column = np.arange(16_000) % 5
+    before = np.stack([column, first, second], axis=1).astype(np.int32)
+    dropout = ListDropout(0.25, 1, np.array([[10, 11, 12], [13, 14, 13]], np.int32))
+    features = before.copy()
+    dropout.apply(features, np.random.default_rng(3))
+    assert (features[:, 0] == column).all()
+    hidden = (features != before)[:, 1:].reshape(2000, 8, 2)
+    assert (features[:, 1:][hidden.reshape(-1, 2)] % 3 == 1).all(), "hidden tokens must be outside"
+    starts = {0: [(1, 4), (4, 5), (6, 8)], 1: [(0, 1), (3, 4), (4, 5)]}
+    shares = []
+    for column_of_list, matches in starts.items():
+        for start, end in matches:
+            match = hidden[:, start:end, column_of_list]
+            assert (match == match[:, :1]).all(), "the tokens of a match must be hidden together"
+            shares.append(match[:, 0].mean())
+    assert all(abs(share - 0.25) < 0.04 for share in shares), shares
+    together = (hidden[:, 4, 0] & hidden[:, 4, 1]).mean()
+    assert abs(together - 0.0625) < 0.02
+
+
+def test_the_dropout_of_lists_can_be_repeated_and_the_rate_0_draws_nothing() -> None:
+    rows = np.tile(np.array([[2, 0, 3], [2, 0, 4]], np.int32), (50, 1))
+
+    def dropped(rate: float, step: int) -> list[list[int]]:
+        lists = ListDropout(rate, 0, np.array([[2, 3, 4]], np.int32))
+        dropout = WordDropout(rare=np.zeros(3, bool), unk_probability=0.0, lists=lists)
+        return dropout.apply(rows, lambda purpose: generator(1, 0, step, purpose)).tolist()
+
+    assert dropped(0.5, 0) == dropped(0.5, 0) != dropped(0.5, 1)
+    assert dropped(0.0, 0) == rows.tolist()
 
 
 def test_replacing_does_not_change_the_training_set() -> None:

@@ -38,6 +38,8 @@ def test_a_changed_byte_in_any_file_is_an_error(tmp_path: Path) -> None:
         "tags.txt",
         "characters.txt",
         "features.txt",
+        "lists.txt",
+        "clusters.txt",
         "weights.safetensors",
         "embeddings.bin",
     ):
@@ -61,6 +63,8 @@ def test_a_truncated_or_missing_file_is_named(tmp_path: Path) -> None:
         "tags.txt",
         "characters.txt",
         "features.txt",
+        "lists.txt",
+        "clusters.txt",
         "weights.safetensors",
         "embeddings.bin",
     ):

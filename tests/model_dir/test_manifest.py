@@ -13,6 +13,7 @@ from stored_model import a_manifest, load_model, rewrite_manifest, save
 from tagger.architecture import Direction
 from tagger.corpus.notation import Notation
 from tagger.errors import ModelError
+from tagger.inputs.computed import FeatureSpec
 from tagger.model_dir import store
 from tagger.model_dir.manifest import FORMAT_VERSION, Manifest
 from tagger.prediction.onnx_session import load_predictor
@@ -88,6 +89,19 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ({"max_length": True}, "max_length: found true, expected a whole number"),
         ({"test": ["x", 1]}, 'test: found ["x", 1], expected text, a list of texts, or null'),
         ({"test": []}, "test: found [], expected text, a list of texts, or null"),
+        ({"features": []}, "features: found [], expected a mapping"),
+        (
+            {"features__lists": ["city", "city"]},
+            'features.lists: found ["city", "city"], expected at most 100 different',
+        ),
+        ({"features__lists": ["a.b"]}, 'features.lists: found ["a.b"], expected at most 100 different names'),
+        ({"features__lists": [1]}, "features.lists: found [1], expected at most 100 different names"),
+        ({"features__lists": [f"l{i}" for i in range(101)]}, 'features.lists: found ["l0", '),
+        ({"features__ignore_case": 1}, "features.ignore_case: found 1, expected true or false"),
+        ({"features__cluster_bits": [4, 4]}, "features.cluster_bits: found [4, 4], expected different numbers from 1"),
+        ({"features__cluster_bits": [0]}, "features.cluster_bits: found [0], expected"),
+        ({"features__cluster_bits": [True]}, "features.cluster_bits: found [true], expected"),
+        ({"features__cluster_bits": [65]}, "features.cluster_bits: found [65], expected"),
         ({"format_version": "1"}, "found no format_version"),
         ({"format_version": 0}, "found no format_version"),
         ({"format_version": True}, "found no format_version"),
@@ -120,6 +134,15 @@ def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
     assert Manifest.from_json(without_test.to_json()) == without_test
     german = dataclasses.replace(manifest, language="de")
     assert Manifest.from_json(json.loads(json.dumps(german.to_json()))).language == "de"
+
+
+def test_a_manifest_names_computed_features_only_if_there_are_any() -> None:
+    manifest = a_manifest()
+    assert manifest.to_json()["features"] == {"lists": ["city"], "ignore_case": True, "cluster_bits": [1, 3]}
+    assert manifest.feature_names == ("chunk", "pos", "lists.city", "clusters.1", "clusters.3")
+    without = dataclasses.replace(manifest, features=FeatureSpec())
+    assert "features" not in without.to_json()  # so it is equal to that of an older version
+    assert Manifest.from_json(without.to_json()) == without
 
 
 def test_a_manifest_without_a_language_has_none() -> None:

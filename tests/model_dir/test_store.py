@@ -16,9 +16,11 @@ from stored_model import TOKENS, a_manifest, load_model, rewrite_manifest, save
 from tagger import atomic
 from tagger.errors import ModelError
 from tagger.inputs.characters import CharacterVocabulary
+from tagger.inputs.computed import FeatureSpec
 from tagger.inputs.encoder import Encoder, Sizes
 from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.model_dir.files import MODEL_FILES
+from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_place, check_savable
 
 
@@ -29,8 +31,14 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
     assert model.encoder.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
     assert model.tags.tags == ("O", "B-X", "I-1")
     assert model.encoder.characters == CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
-    chunk, pos = model.encoder.features
-    assert (chunk.tokens, pos.tokens) == (("a\tb", "", "B"), ("NNP", " "))
+    chunk, pos, *computed = (column.tokens for column in model.encoder.features)
+    assert (chunk, pos) == (("a\tb", "", "B"), ("NNP", " "))
+    assert computed == [("O", "B"), ("0", "-"), ("011",)]
+    lists, clusters = model.encoder.computed.lists, model.encoder.computed.clusters
+    assert lists is not None
+    assert clusters is not None
+    assert (lists.phrases, lists.ignore_case) == ({"city": ["New York", "a\u3000b", "\x0b", "seed 1"]}, True)
+    assert (clusters.paths, clusters.bits) == ({"the": "0110", "a\u2028b": "0", "#": "1"}, (1, 3))
     assert len(model.network) == 13
     np.testing.assert_array_equal(model.network["embedding"], np.ones((len(model.encoder.tokens), 3), np.float32))
     np.testing.assert_array_equal(model.network["softmax.kernel"], np.ones((3, 3), np.float32))
@@ -40,10 +48,14 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
 
 def weights(**changes: np.ndarray) -> dict[str, np.ndarray]:
     """Return the weights that `save` writes, with changes, in which `__` stands for a dot."""
-    sizes = Sizes(n_tokens=len(TOKENS) + 3, n_tags=3, n_characters=6, n_features=2, n_feature_ids=9)
+    sizes = Sizes(n_tokens=len(TOKENS) + 3, n_tags=3, n_characters=6, n_features=5, n_feature_ids=20)
     shapes = a_manifest().network.weight_shapes(sizes)
     plain = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != "embedding"}
     return plain | {name.replace("__", "."): array for name, array in changes.items()}
+
+
+def without_computed() -> Manifest:
+    return dataclasses.replace(a_manifest(), features=FeatureSpec())
 
 
 def test_vocabulary_files_have_one_line_for_each_id(tmp_path: Path) -> None:
@@ -77,7 +89,7 @@ def test_tokens_and_features_that_cannot_be_read_back_are_found_before_training(
     plain, odd = TokenVocabulary(("a",)), TokenVocabulary(("a", "b\nc"))
     encoder = Encoder(odd if column == "token" else plain, None, False, (plain, odd if column == "pos" else plain))
     with pytest.raises(ModelError) as error:
-        check_savable(a_manifest(), encoder, TagVocabulary(("O",)))
+        check_savable(without_computed(), encoder, TagVocabulary(("O",)))
     assert error.value.message == (
         f"column {column}: found 'b\\nc', expected text without line ends that UTF-8 can encode; fix the data"
     )
@@ -88,7 +100,7 @@ def test_a_manifest_that_is_too_large_to_be_read_back_is_found_before_training()
     encoder, tags = Encoder(plain, None, False, (plain, plain)), TagVocabulary(("O",))
     for n, fits in ((100, True), (800_000, False)):
         layout = dataclasses.replace(a_manifest().layout, known_tags=frozenset(f"{i:030}" for i in range(n)))
-        manifest = dataclasses.replace(a_manifest(), layout=layout)
+        manifest = dataclasses.replace(without_computed(), layout=layout)
         if fits:
             check_savable(manifest, encoder, tags)
             continue
@@ -113,6 +125,17 @@ def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
         ("tags.txt", b"O\nLOC\n", "tags.txt:2: found 'LOC', expected"),
         ("tags.txt", b"O\nB-a\tb\n", "tags.txt:2: found 'B-a\\tb', expected"),
         ("tags.txt", b"", "tags.txt: found no tag"),
+        ("features.txt", b"pos\tNNP\nlists.town\tB\n", "features.txt: found the line 'lists.town\\tB', expected chunk or pos or lists.city or clusters.1 or clusters.3, a TAB and a value"),
+        ("lists.txt", b"city\tNew York\ntown\tYork\n", "lists.txt: found the line 'town\\tYork', expected city, a TAB and a phrase"),
+        ("lists.txt", b"city New York\n", "lists.txt: found the line 'city New York', expected city, a TAB and a phrase"),
+        ("lists.txt", b"city\tNew  York\n", "lists.txt: found the phrase 'new  york', expected 1 to 100 tokens"),
+        ("lists.txt", b"city\t\n", "lists.txt: found the phrase '', expected 1 to 100 tokens"),
+        ("lists.txt", b"city\t" + b"a " * 100 + b"a\n", "lists.txt: found the phrase 'a a a"),
+        ("lists.txt", b"city\t\xff\n", "lists.txt: is not UTF-8"),
+        ("clusters.txt", b"the\t01\nthe\t01\n", "clusters.txt: found 1 words twice"),
+        ("clusters.txt", b"the\t012\n", "clusters.txt: found the path '012', expected 1 to 64 bits"),
+        ("clusters.txt", b"the\n", "clusters.txt: found the path 'the', expected 1 to 64 bits"),
+        ("clusters.txt", b"the\t" + b"0" * 65 + b"\n", "clusters.txt: found the path '000"),
         ("weights.safetensors", b"", "weights.safetensors: "),
         ("weights.safetensors", save_tensors(weights(block_1__forward__bias=np.full(12, np.nan, np.float32))), "weights.safetensors: block_1.forward.bias: found float32 with 12 infinite or NaN values"),
         ("weights.safetensors", save_tensors(weights(more=np.zeros(1, np.float32))), "weights.safetensors: more: found the shape [1], expected nothing for the network that manifest.json describes"),

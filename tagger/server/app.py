@@ -22,8 +22,8 @@ from starlette.routing import Route
 from tagger.errors import ModelError, TaggerError
 from tagger.server.admission import Admission
 from tagger.server.batcher import Batcher
-from tagger.server.bodies import read_body
-from tagger.server.guard import App, Guard
+from tagger.server.bodies import checked_size, read_body
+from tagger.server.guard import PAGE_HEADERS, App, Guard
 from tagger.server.metrics import MEDIA_TYPE, Metrics
 from tagger.server.models import Loaded, ModelSlot
 from tagger.server.openapi import description
@@ -75,10 +75,10 @@ class Service:
                 functools.partial(_tag_with, slot),
                 self._settings.limits,
                 lambda: self.admission.n_requests,
-                functools.partial(self.metrics.observe_batch, name),
+                functools.partial(self._observe_batch, name),
             )
         tasks = [asyncio.create_task(one.run()) for one in self._batchers.values()]
-        tasks.append(asyncio.create_task(self._watch()))
+        tasks += [asyncio.create_task(one) for one in (self._watch(), self._give_up())]
         try:
             yield
         finally:
@@ -105,6 +105,18 @@ class Service:
                     self.metrics.observe_reload(name, "ok")
                     self._log(f"model {name}: now version {slot.loaded.version[:12]}")
 
+    async def _give_up(self) -> None:
+        """Give up requests that have waited too long, until this is cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            self.metrics.held.set(self.admission.n_requests)
+            for batcher in self._batchers.values():
+                batcher.give_up(self._settings.limits.request_seconds)
+
+    def _observe_batch(self, name: str, n_requests: int, n_sentences: int, n_tokens: int) -> None:
+        self.metrics.held.set(self.admission.n_requests)
+        self.metrics.observe_batch(name, n_requests, n_sentences, n_tokens)
+
     def models(self) -> bytes:
         """Return what `GET /v1/models` answers."""
         models = [{"name": name, **slot.loaded.to_json()} for name, slot in self._slots.items()]
@@ -112,27 +124,26 @@ class Service:
 
     async def tag(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `POST /v1/tag`."""
-        since = time.perf_counter()
-        limits = self._settings.limits
-        async with read_body(scope, receive, self.admission, limits) as body:
-            self.metrics.held.set(self.admission.n_requests)
-            request = parse(body, limits)
+        if scope["method"] != "POST":
+            message = "found another method, expected POST"
+            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message, ((b"allow", b"POST"),))
+        since, limits = time.perf_counter(), self._settings.limits
+        with self.admission.admitted(checked_size(scope, limits)):
+            request = parse(await read_body(receive, limits), limits)
             slot = self._slot(request.model)
             try:
-                async with asyncio.timeout(limits.request_seconds):
-                    found = await self._batchers[slot.name].answer(await self._job(request, slot.loaded))
+                found = await self._batchers[slot.name].answer(await self._job(request, slot.loaded))
             except TimeoutError:
-                message = "the server did not get to this request in time; try again later"
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                raise busy(message, self.admission.retry_after, status) from None
+                raise self._late("the server did not get to this request in time; try again later") from None
             except ModelError as error:
                 # Its message names files. The network of a loaded model fails only for want of memory.
                 self._log(f"error: {error.message}")
-                message = "the model could not tag this; send shorter sentences or fewer of them, or try again later"
-                raise busy(message, self.admission.retry_after, HTTPStatus.SERVICE_UNAVAILABLE) from None
-        self.metrics.held.set(self.admission.n_requests)
+                raise self._late("the model could not tag this; send fewer or shorter sentences") from None
         self.metrics.seconds.observe(time.perf_counter() - since)
-        await answer(send, HTTPStatus.OK, found, headers=((b"cache-control", b"no-store"),))
+        await answer(send, HTTPStatus.OK, found)
+
+    def _late(self, message: str) -> RefusedError:
+        return busy(message, self.admission.retry_after, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _slot(self, name: str | None) -> ModelSlot:
         if name is None:
@@ -158,10 +169,6 @@ def _tag_with(slot: ModelSlot, jobs: list[Job]) -> list[bytes]:
 def build(settings: Settings, service: Service, log: Callable[[str], None]) -> App:
     """Return the application."""
 
-    class Tag:  # an application instead of a function, because it answers most requests and needs nothing else
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await service.tag(scope, receive, send)
-
     async def models(_: Request) -> Response:
         return _json(service.models())
 
@@ -175,7 +182,7 @@ def build(settings: Settings, service: Service, log: Callable[[str], None]) -> A
 
     async def metrics(_: Request) -> Response:
         text = await asyncio.to_thread(service.metrics.text)
-        return Response(text, headers={"content-type": MEDIA_TYPE.decode(), "cache-control": "no-store"})
+        return Response(text, headers={"content-type": MEDIA_TYPE.decode()})
 
     openapi = json.dumps(description(settings.limits)).encode()
 
@@ -183,7 +190,6 @@ def build(settings: Settings, service: Service, log: Callable[[str], None]) -> A
         return _json(openapi)
 
     routes = [
-        Route("/v1/tag", Tag(), methods=["POST"]),
         Route("/v1/models", models),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -191,11 +197,17 @@ def build(settings: Settings, service: Service, log: Callable[[str], None]) -> A
         Route("/openapi.json", openapi_json),
         *(Route(path, _file(*file)) for path, file in _FILES.items()),
     ]
-    handlers: dict[Any, Any] = {HTTPException: _unrouted, RefusedError: _refuse}
+    handlers: dict[Any, Any] = {HTTPException: _unrouted}
     app = Starlette(routes=routes, lifespan=service.running, exception_handlers=handlers)
     app.router.redirect_slashes = False
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        # Most requests are of this kind, and the router would take more time than everything else around them.
+        served = service.tag if scope["type"] == "http" and scope["path"] == "/v1/tag" else app
+        await served(scope, receive, send)
+
     return Guard(
-        app,
+        routed,
         settings.allowed_hosts,
         is_closing=lambda: service.is_closing,
         observe=service.metrics.observe_answer,
@@ -204,14 +216,14 @@ def build(settings: Settings, service: Service, log: Callable[[str], None]) -> A
 
 
 def _json(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(body, status, {"content-type": "application/json", "cache-control": "no-store"})
+    return Response(body, status, {"content-type": "application/json"})
 
 
 def _file(name: str, media_type: str) -> Callable[[Request], Any]:
     content = (_PAGE / name).read_bytes()
 
     async def serve(_: Request) -> Response:
-        return Response(content, headers={"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-cache"})
+        return Response(content, headers={"content-type": f"{media_type}; charset=utf-8", **PAGE_HEADERS})
 
     return serve
 
@@ -225,8 +237,3 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
     }
     refusal = RefusedError(status, messages.get(status, status.phrase))
     return Response(refusal.body, status, {"content-type": "application/json", **(error.headers or {})})
-
-
-async def _refuse(_: Request, error: RefusedError) -> Response:
-    headers = {name.decode(): value.decode() for name, value in error.headers}
-    return Response(error.body, error.status, {"content-type": "application/json", **headers})

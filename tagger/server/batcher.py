@@ -35,6 +35,7 @@ class Batcher:
     ) -> None:
         self._tag, self._limits, self._n_expected, self._observe = tag, limits, n_expected, observe
         self._queue: collections.deque[Waiting] = collections.deque()
+        self._batch: list[Waiting] = []
         self._n_tokens = 0
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tag")
@@ -43,6 +44,7 @@ class Batcher:
         """Return the answer to a job.
 
         Raises:
+            TimeoutError: the job has been given up.
             Exception: any error of `tag`, which then concerns all jobs of its batch.
         """
         loop = asyncio.get_running_loop()
@@ -52,12 +54,19 @@ class Batcher:
         self._arrived.set()
         return await future
 
+    def give_up(self, seconds: float) -> None:
+        """Let the requests that have been here for so many seconds fail with TimeoutError, also those being tagged."""
+        latest = asyncio.get_running_loop().time() - seconds
+        for _, future, since in (*self._batch, *self._queue):
+            if since < latest and not future.done():
+                future.set_exception(TimeoutError())
+
     async def run(self) -> None:
         """Tag what arrives, until this is cancelled."""
         loop = asyncio.get_running_loop()
         try:
             while True:
-                batch = await self._next()
+                self._batch = batch = await self._next()
                 jobs = [job for job, _, _ in batch]
                 try:
                     answers = await loop.run_in_executor(self._thread, self._tag, jobs)

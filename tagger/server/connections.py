@@ -30,8 +30,8 @@ _SLOW = closing(HTTPStatus.REQUEST_TIMEOUT, "found an incomplete request after t
 class LimitedConnection(HttpToolsProtocol):
     """A connection that ends when its client is too slow or sends too much.
 
-    uvicorn limits the time between two requests. This limits the size and the time of a head, and the time in which a
-    client must take an answer. The application limits bodies.
+    uvicorn limits the time between two requests. This limits the size of a head, the times in which a head and a body
+    must arrive, and the time in which a client must take an answer. The application limits the size of bodies.
     """
 
     limits = Limits()
@@ -40,6 +40,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._in_head, self._head_bytes = True, 0
         self._head_since: float | None = time.monotonic()
+        self._body_since: float | None = None
         self._unsent_since: float | None = None
         self.last_active = time.monotonic()
 
@@ -61,7 +62,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start to answer a request, unless its head is too large or there are too many connections."""
-        self._in_head, self._head_since = False, None
+        self._in_head, self._head_since, self._body_since = False, None, self.last_active
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         app = self.app
         if size > self.limits.head:
@@ -74,7 +75,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect the next head."""
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._body_since = True, 0, None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
@@ -91,6 +92,11 @@ class LimitedConnection(HttpToolsProtocol):
                 self._refuse(_SLOW)
             else:
                 self.transport.close()
+        if self._body_since is not None and now - self._body_since > self.limits.body_seconds:
+            if self.cycle.response_started:
+                self.transport.close()
+            else:
+                self._refuse(_SLOW)
         if not self.transport.get_write_buffer_size():
             self._unsent_since = None
         elif self._unsent_since is None:
@@ -100,7 +106,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _refuse(self, refusal: RefusedError) -> None:
         """Answer without the application, and end the connection."""
-        self._head_since = None
+        self._head_since = self._body_since = None
         lines = [f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}".encode()]
         fields = {b"content-type": b"application/json", b"content-length": b"%d" % len(refusal.body)}
         lines += [name + b": " + value for name, value in {**fields, **dict(refusal.headers)}.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -91,10 +92,13 @@ def serve(
     def started() -> None:
         console.say(f"serving {listed(list(settings.models))} on {url(sockets[0])}")
 
-    if workers == 1:
-        _serve_here(settings, sockets[0], started)
-    else:
-        _serve_with_workers(settings, sockets, started)
+    with contextlib.ExitStack() as stack:
+        for listener in sockets:
+            stack.enter_context(listener)
+        if workers == 1:
+            _serve_here(settings, sockets[0], started)
+        else:
+            _serve_with_workers(settings, sockets, started)
 
 
 def _require_libraries() -> None:

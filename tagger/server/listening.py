@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import ipaddress
 import socket
+import struct
 import sys
 
 from tagger.errors import DataError
 from tagger.server.settings import Settings
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program of the Berkeley packet filter: return 0 bytes
+_ACCEPT_QUEUE = 24  # the place of tcpi_unacked in struct tcp_info; of a socket that listens, the connections that wait
 
 
 def listeners(settings: Settings) -> list[socket.socket]:
@@ -76,3 +82,28 @@ def is_open(listener: socket.socket) -> bool:
     with contextlib.suppress(ValueError):
         return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
     return True
+
+
+def drop_new(listener: socket.socket) -> None:
+    """Let no new connection into the queue of a socket, whichever processes share it; those in it stay.
+
+    Closing a socket that listens resets the connections that nobody has accepted yet, so the queue must be empty and
+    stay empty before. Clients that connect meanwhile try again after a second, and are refused then.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(_DROP_ALL, len(_DROP_ALL))
+    with contextlib.suppress(OSError):  # without it, only the connections of the last microseconds are lost
+        value = struct.pack("HL", len(_DROP_ALL) // 8, ctypes.addressof(program))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+
+
+def n_waiting(listener: socket.socket) -> int | None:
+    """Return the number of connections that nobody has accepted yet, or None if the system does not say it."""
+    if sys.platform != "linux":
+        return None
+    try:
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACCEPT_QUEUE + 4)
+    except OSError:
+        return None
+    return int.from_bytes(info[_ACCEPT_QUEUE : _ACCEPT_QUEUE + 4], sys.byteorder)

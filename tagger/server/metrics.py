@@ -18,20 +18,29 @@ class Metrics:
     """The metrics that the parts of the server count in."""
 
     def __init__(self) -> None:
-        self._answers = prometheus_client.Counter("tagger_answers", "Answers", ["endpoint", "status"])
+        self._registry = registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=registry)
+        self._answers = prometheus_client.Counter(
+            "tagger_answers", "Answers", ["endpoint", "status"], registry=registry
+        )
         self.seconds = prometheus_client.Histogram(
-            "tagger_request_seconds", "Time from a request's head to its answer", buckets=_SECONDS
+            "tagger_request_seconds", "Time from a request's head to its answer", buckets=_SECONDS, registry=registry
         )
         self._requests_in_batch = prometheus_client.Histogram(
-            "tagger_batch_requests", "Requests that are tagged together", ["model"], buckets=_SIZES
+            "tagger_batch_requests", "Requests that are tagged together", ["model"], buckets=_SIZES, registry=registry
         )
-        self._sentences = prometheus_client.Counter("tagger_sentences", "Tagged sentences", ["model"])
-        self._tokens = prometheus_client.Counter("tagger_tokens", "Tagged tokens", ["model"])
+        self._sentences = prometheus_client.Counter(
+            "tagger_sentences", "Tagged sentences", ["model"], registry=registry
+        )
+        self._tokens = prometheus_client.Counter("tagger_tokens", "Tagged tokens", ["model"], registry=registry)
         self.held = prometheus_client.Gauge(
-            "tagger_requests_held", "Requests being read, waiting or being tagged", multiprocess_mode="livesum"
+            "tagger_requests_held",
+            "Requests being read, waiting or being tagged",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
         self._reloads = prometheus_client.Counter(
-            "tagger_model_reloads", "Models taken from an exchanged directory", ["model", "result"]
+            "tagger_model_reloads", "Models taken from an exchanged directory", ["model", "result"], registry=registry
         )
 
     def observe_answer(self, path: str, status: int) -> None:
@@ -51,7 +60,7 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in Prometheus's format."""
         if SHARED_FOLDER not in os.environ:
-            return prometheus_client.generate_latest()
+            return prometheus_client.generate_latest(self._registry)
         registry = prometheus_client.CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return prometheus_client.generate_latest(registry)

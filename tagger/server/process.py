@@ -14,6 +14,7 @@ import uvicorn
 
 from tagger.server.app import Service, build
 from tagger.server.connections import LimitedConnection, expire_connections, silence_uvicorn
+from tagger.server.listening import drop_new, n_waiting
 from tagger.server.settings import Limits, Settings
 
 _TAKE_SECONDS = 0.05  # in which what the system has accepted reaches this process
@@ -46,10 +47,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what has been accepted, then end."""
         self._service.is_closing = True
+        deadline = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+        for listener in sockets or ():
+            drop_new(listener)
         await asyncio.sleep(_TAKE_SECONDS)
+        while any(map(n_waiting, sockets or ())) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
         for server in self.servers:
             server.close()
-        deadline = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
         while self._busy() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tagger.errors import TaggerError
+from tagger.server.listening import drop_new
 from tagger.server.metrics import SHARED_FOLDER, forget_process
 from tagger.server.settings import Settings
 from tagger.server.worker import READY
@@ -124,6 +125,9 @@ def _restarted(worker: _Worker, settings: Settings, log: Callable[[str], None], 
 
 def _stop(workers: list[_Worker], grace_seconds: float) -> None:
     """Ask all workers to stop, and wait until they have."""
+    for worker in workers:  # before a worker empties its queue, which this process shares
+        drop_new(worker.listener)
+        worker.listener.close()
     for worker in workers:
         assert worker.process.stdin is not None  # noqa: S101 (asked for in _started)
         with contextlib.suppress(BrokenPipeError):
@@ -135,3 +139,5 @@ def _stop(workers: list[_Worker], grace_seconds: float) -> None:
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
+        assert worker.process.stdout is not None  # noqa: S101 (asked for in _started)
+        worker.process.stdout.close()

@@ -436,6 +436,8 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[mlflow]",
         ".[parquet]",
         ".[report]",
+        ".[serve,text]",
+        ".[serve]",
         ".[spacy]",
         ".[tensorboard]",
         ".[text]",

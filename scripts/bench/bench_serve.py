@@ -6,9 +6,9 @@
 
 FILE is a CoNLL file, of which the sentences with at most --longest tokens are used: one a request. The clients are
 loops in a process of their own, which send a request as soon as they have the answer to the last one. The server, the
-clients and `predict` share the cores of this machine. Rounds alternate between the server and `predict`; numbers are medians.
-Everything stays on the loopback interface. Exits with 1 if the server is below half of `predict --format jsonl`, if an
-answer is not 200, or if memory grows by more than a tenth in the second half of a soak.
+clients and `predict` share the cores of this machine. Rounds alternate between the server and `predict`; numbers are
+medians. Everything stays on the loopback interface. Exits with 1 if the server is below half of `predict --format
+jsonl`, if an answer is not 200, or if memory grows by more than a tenth in the second half of a soak.
 """
 
 from __future__ import annotations
@@ -200,7 +200,8 @@ class Bench:
             row["share"] = statistics.median(one["requests_per_second"] / other for one, other in pairs)
             rows[n_clients] = row
             print(
-                f"| {n_clients} | {row['requests_per_second']:,.0f} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['share']:.2f} |"
+                f"| {n_clients} | {row['requests_per_second']:,.0f} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f}"
+                f" | {row['share']:.2f} |"
             )
         return {"predict": predicted, "clients": rows}
 
@@ -221,7 +222,8 @@ class Bench:
         half = [mb for at, mb in samples if at >= self.arguments.soak / 2]
         growth = half[-1] / half[0] - 1
         print(
-            f"{self.arguments.soak} s at saturation: {found['requests_per_second']:,.0f} requests/s, {found['statuses']}"
+            f"{self.arguments.soak} s at saturation: {found['requests_per_second']:,.0f} requests/s,"
+            f" {found['statuses']}"
         )
         shown = [f"{mb:.0f}" for _, mb in samples[:: max(1, len(samples) // 12)]]
         print(f"memory in MB over time: {', '.join(shown)}; second half: {100 * growth:+.1f} %")

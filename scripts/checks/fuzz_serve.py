@@ -1,13 +1,13 @@
 """Send malformed requests to a real `tagger serve`, and stop it under load.
 
     python scripts/checks/fuzz_serve.py --model models/sample                    # 10,000 bodies: about two minutes
-    python scripts/checks/fuzz_serve.py --model models/sample --without json     # a check is off: must find something
+    python scripts/checks/fuzz_serve.py --model models/sample --without json     # a check is off: must notice it
     python scripts/checks/fuzz_serve.py --model models/sample --kills 20 --inputs 0
 
 A body is made from a good one: bytes are changed, parts are doubled, cut out or replaced by what is known to be
 difficult. An answer must be 200 or 4xx, never 5xx, must be JSON, and must not show a path or a traceback. From time to
-time a good request must get the right answer. With --kills, the server gets SIGTERM under load again and again, and each
-request that was sent must have its answer. Exits with 1 if something went wrong.
+time a good request must get the right answer. With --kills, the server gets SIGTERM under load again and again, and
+each request that was sent must have its answer. Exits with 1 if something went wrong.
 
 `--without CHECK` switches a check off in the server: the fuzzer must then notice it.
 """
@@ -35,15 +35,16 @@ GOOD: list[Any] = [
     {"documents": [{"text": "a"}, {"id": 3, "tokens": ["b", "é"]}], "model": None},
 ]
 DIFFICULT = [
-    b"NaN", b"-Infinity", b"1e999", b"-0", b"9" * 5000, b"null", b"true", b"[]", b"{}", b'""', b'"\\ud800"', b'"\\u0000"',
-    b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"[" * 3000, b'{"a":' * 3000, b'"text":', b'"tokens":', b'"id":',
-    b'"documents":', b'"model":"x",', b'"scores":1,', b",", b":", b"}", b"]", b'"', b"\\", b" " * 500, b'"\\u2028"',
-    "\u202e\u200b\U000e0001".encode(), b"[" + b'"a",' * 3000 + b'"a"]', b'"' + b"x" * 5000 + b'"', b"1.5", b"-1", b"2e308",
+    b"NaN", b"-Infinity", b"1e999", b"-0", b"9" * 5000, b"null", b"true", b"[]", b"{}", b'""', b'"\\ud800"',
+    b'"\\u0000"', b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"[" * 3000, b'{"a":' * 3000, b'"text":',
+    b'"tokens":', b'"id":', b'"documents":', b'"model":"x",', b'"scores":1,', b",", b":", b"}", b"]", b'"', b"\\",
+    b" " * 500, b'"\\u2028"', "\u202e\u200b\U000e0001".encode(), b"[" + b'"a",' * 3000 + b'"a"]',
+    b'"' + b"x" * 5000 + b'"', b"1.5", b"-1", b"2e308",
 ]  # fmt: skip
 LEAKS = re.compile(rb"Traceback|File \"|/site-packages/|/tagger/|line \d+, in")
 SWITCHES = {
     "json": "import tagger.server.requests as m; import json; m.value_of = json.loads",
-    "fields": "import tagger.server.requests as m; m._refuse_unknown = lambda *_: None; m._check_tokens = lambda *_: None",
+    "tokens": "import tagger.server.requests as m; m._check_tokens = lambda *_: None",
     "errors": "import tagger.server.guard as m, traceback\n"
     "async def show(self, scope, receive, send):\n"
     "    try: await self._app(scope, receive, send)\n"
@@ -98,7 +99,7 @@ def mutated(rng: random.Random) -> bytes:
 
 def _with_other_value(rng: random.Random, data: bytes) -> bytes:
     """Replace one value, so that the JSON stays well-formed more often."""
-    places = [match for match in re.finditer(rb'(?<=[:\[,] )("[^"]*"|[\d.]+|true|null)|(?<=\[)"[^"]*"', data)]
+    places = list(re.finditer(rb'(?<=[:\[,] )("[^"]*"|[\d.]+|true|null)|(?<=\[)"[^"]*"', data))
     if not places:
         return data
     place = rng.choice(places)
@@ -130,6 +131,15 @@ def fuzz(model: str, n: int, seed: int, without: str | None) -> Counter[int]:
 
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+    """Return the answer to a body; a connection that was closed for want of use is opened once more."""
+    try:
+        return _ask(connection, body)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return _ask(connection, body)
+
+
+def _ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
     connection.request("POST", "/v1/tag", body, {"content-type": "application/json"})
     found = connection.getresponse()
     return found.status, found.read()

@@ -437,7 +437,6 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[parquet]",
         ".[report]",
         ".[serve,text]",
-        ".[serve]",
         ".[spacy]",
         ".[tensorboard]",
         ".[text]",

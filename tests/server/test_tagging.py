@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from helpers import run_tagger
+from helpers import ROOT, run_tagger
 from served_model import TAG_OF_TOKEN, write_model
 from serving import SENTENCE, Clients, Served, serving
 
@@ -144,6 +145,16 @@ def test_every_answer_is_as_described(served: Served) -> None:
     assert described_paths == {"/v1/tag", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/"}
     for path in described_paths - {"/v1/tag"}:
         assert served.ask("GET", path).status == 200, path
+
+
+def test_the_documented_request_and_answer_are_as_described(served: Served) -> None:
+    page = (ROOT / "docs/serving.md").read_text("utf-8")
+    request, answer = map(json.loads, re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    jsonschema.validate(request, described(served, "One"))
+    jsonschema.validate(answer, described(served, "Record"))
+    found = served.tag(request).json
+    assert found["text"] == answer["text"]
+    assert found["sentences"][0]["offsets"] == answer["sentences"][0]["offsets"]
 
 
 def test_metrics_count_what_is_answered(served: Served) -> None:

@@ -126,10 +126,10 @@ class Chromium:
             else:
                 self.events.append(message)
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded."""
+    def open(self, path: Path | str) -> None:
+        """Open a file or a URL and wait until it is loaded."""
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         deadline = time.monotonic() + _SECONDS
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._receive(deadline, str(path))

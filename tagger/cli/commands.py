@@ -42,6 +42,7 @@ from tagger.cli.predict import (
     write_documents,
 )
 from tagger.cli.report import report
+from tagger.cli.serve import serve
 from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
@@ -256,6 +257,7 @@ def export(out: Path, format_: str, test: str | None, max_loss: float | None, mo
     console.say(f"the network is in {out}")
 
 
+cli.add_command(serve)
 cli.add_command(next_)
 cli.add_command(threshold)
 cli.add_command(init)

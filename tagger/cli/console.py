@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import select
 import signal
@@ -19,16 +18,10 @@ from typing import IO, NoReturn
 import click
 
 from tagger.errors import TaggerError
-from tagger.machine import is_out_of_memory
+from tagger.machine import is_out_of_memory, tune_interpreter
 from tagger.wording import abridged, visible
 
 INTERRUPTED, TERMINATED = 130, 143
-# By default Python searches for reference cycles after every 700 new objects. Sentences do not contain any, but the
-# search would take a third of the time of reading and writing a file.
-_GARBAGE = 100_000, 50, 100
-# By default, a thread that computes in Python lets the others wait for 0.005 s at a time, which is as long as the
-# network takes for a batch.
-_SWITCH_SECONDS = 0.0005
 
 
 class StopRequest:
@@ -252,17 +245,12 @@ def _regular_file(stream: IO[str] | None) -> os.stat_result | None:
 
 
 def prepare_process() -> None:
-    """Set up the process: signals, standard streams, garbage collection and the threads of NumPy.
+    """Set up the process: signals, standard streams and the interpreter.
 
-    SIGTERM raises SystemExit, closed standard streams are replaced with the null device, garbage is collected rarely,
-    and threads take turns often. NumPy multiplies small matrices only, in threads of our own, which its threads would
-    slow down.
+    SIGTERM raises SystemExit, and closed standard streams are replaced with the null device.
     """
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    tune_interpreter()
     sys.unraisablehook = _report_unraisable
-    gc.set_threshold(*_GARBAGE)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     for descriptor in (0, 1, 2):  # the next file that is opened would get the descriptor of a closed stream

@@ -70,13 +70,11 @@ def chosen_thresholds(format_: str, text: str | None, *, scores: bool, is_stream
 
 def stored_thresholds(manifest: Manifest, format_: str) -> Thresholds | None:
     """Return the thresholds that `tagger threshold --save` stored with a model, for formats other than CoNLL."""
-    if format_ == "conll" or not manifest.thresholds:
+    if format_ == "conll":
         return None
     from tagger.prediction.documents import Thresholds
 
-    by_type = dict(manifest.thresholds)
-    general = by_type.pop("", 0.0)
-    return Thresholds(general=general, by_type=by_type, source="the model's thresholds (--min-probability 0: none)")
+    return Thresholds.of_model(manifest)
 
 
 def check_n_best(n_best: int, format_: str, *, scores: bool, is_stream: bool) -> None:

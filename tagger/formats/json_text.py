@@ -7,6 +7,7 @@ has twice, `NaN`, a number too large for a float, half of a surrogate pair.
 from __future__ import annotations
 
 import codecs
+import collections
 import json
 import re
 from collections.abc import Iterator
@@ -32,8 +33,7 @@ class _LossError(ValueError):
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise _LossError(f"found the key {twice[:80]!r} twice in one object, expected it once; remove one of the two")
     return found
 
@@ -65,6 +65,25 @@ def read_values(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[Any
     check_encoding(encoding)
     with open_corpus(path) as stream:
         yield from _Text(stream, encoding, shown_name(path)).values()
+
+
+def value_of(text: str) -> Any:
+    """Return the one JSON value that a text is.
+
+    Raises:
+        ValueError: the text is not JSON, or holds something that would be lost.
+    """
+    try:
+        value = _DECODER.decode(text)
+        if _ESCAPED_SURROGATE.search(text):
+            as_line(value, Place(""))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not valid JSON: {error.msg.lower()} at character {error.pos}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_refusal(error)) from None
+    except DataError as error:
+        raise ValueError(error.text) from None
+    return value
 
 
 def is_json_start(lines: list[str]) -> bool:
@@ -108,6 +127,15 @@ def _half(error: UnicodeEncodeError, place: Place) -> DataError:
         path=place.path,
         line=place.line,
     )
+
+
+def _refusal(error: Exception) -> str:
+    """Return what is wrong with a value that the decoder refuses although its grammar is right."""
+    if isinstance(error, _LossError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "found values nested too deeply to be read, expected a document; check the file"
+    return "found a whole number of thousands of digits, expected a shorter one; fix it"
 
 
 class _Text:
@@ -173,7 +201,7 @@ class _Text:
                 if not (cut and self._read()):
                     raise self._malformed(error, place) from None
             except (ValueError, RecursionError) as error:
-                raise DataError(self._refusal(error), path=self._path, line=place.line) from None
+                raise DataError(_refusal(error), path=self._path, line=place.line) from None
             else:
                 if end < len(self._text) or not self._read():
                     break
@@ -181,14 +209,6 @@ class _Text:
         self._line += self._text.count("\n", self._at, end)
         self._at = end
         return value, place
-
-    @staticmethod
-    def _refusal(error: Exception) -> str:
-        if isinstance(error, _LossError):
-            return str(error)
-        if isinstance(error, RecursionError):
-            return "found values nested too deeply to be read, expected a document; check the file"
-        return "found a whole number of thousands of digits, expected a shorter one; fix it"
 
     def _refuse_halves(self, value: Any, start: int, end: int, place: Place) -> None:
         """Raise DataError if a value holds half of a surrogate pair, which only an escape can bring."""

@@ -12,6 +12,7 @@ from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.formats.document import Document, DocumentSpan, DocumentToken, Place
 from tagger.formats.tokens import Tokens, joined
+from tagger.model_dir.manifest import Manifest
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import extend, scored_spans
 from tagger.prediction.stream import Tagged
@@ -35,6 +36,15 @@ class Thresholds:
     general: float | None = 0.0
     by_type: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     source: str = "--min-probability"
+
+    @classmethod
+    def of_model(cls, manifest: Manifest) -> Thresholds | None:
+        """Return the thresholds that `tagger threshold --save` stored with a model, or None if there are none."""
+        if not manifest.thresholds:
+            return None
+        by_type = dict(manifest.thresholds)
+        general = by_type.pop("", 0.0)
+        return cls(general=general, by_type=by_type, source="the model's thresholds (--min-probability 0: none)")
 
     def keeps(self, span: DocumentSpan) -> bool:
         """Return whether the probability of a span is high enough."""

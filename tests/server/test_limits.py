@@ -1,0 +1,220 @@
+"""The bounds on what clients send and hold: slow ones, large ones, and too many of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving import SENTENCE, Clients, Served, memory_of, worker
+
+BODY = json.dumps({"tokens": SENTENCE}).encode()
+HEAD = b"POST /v1/tag HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+LIMITS = {
+    "head": 2000, "head_seconds": 1.0, "body": 5000, "body_seconds": 1.0, "send_seconds": 1.0, "idle_seconds": 1,
+    "connections": 40,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def limited(model: Path) -> Iterator[Served]:
+    with worker(model, **LIMITS) as served:
+        yield served
+
+
+def status_and_rest(connection: socket.socket) -> tuple[int | None, bytes]:
+    """Read until the server ends the connection; return the status of the first answer, or None, and all bytes."""
+    data = b""
+    try:
+        while part := connection.recv(1 << 16):
+            data += part
+    except ConnectionResetError:
+        pass
+    finally:
+        connection.close()
+    return (int(data[9:12]) if data else None), data
+
+
+def sent(served: Served, data: bytes) -> tuple[int | None, bytes]:
+    connection = served.connect()
+    connection.sendall(data)
+    return status_and_rest(connection)
+
+
+def test_heads_are_limited(limited: Served) -> None:
+    end = b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
+    assert sent(limited, HEAD + b"X: %s\r\n" % (b"x" * 1500) + end)[0] == 200
+    assert sent(limited, HEAD + b"X: %s\r\n" % (b"x" * 2500) + end)[0] == 431
+    assert sent(limited, HEAD + b"X: y\r\n" * 500 + end)[0] == 431
+    assert sent(limited, b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 2500))[0] == 431
+
+
+def test_a_head_without_an_end_is_not_collected(limited: Served) -> None:
+    before = memory(limited)
+    connection = limited.connect()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for _ in range(1000):
+            connection.sendall(b"x" * (1 << 16))
+    connection.close()
+    assert memory(limited) - before < 8000
+
+
+def memory(served: Served) -> int:
+    """Return the memory of a server in kB."""
+    status = Path(f"/proc/{served.process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+@pytest.mark.parametrize("data", [b"", b"POST /v1", HEAD + b"X: "])
+def test_slow_heads_end(limited: Served, data: bytes) -> None:
+    since = time.monotonic()
+    assert sent(limited, data)[0] == (408 if data else None)
+    assert 0.5 < time.monotonic() - since < 8
+
+
+def test_a_head_that_comes_byte_by_byte_ends_too(limited: Served) -> None:
+    connection, since = limited.connect(), time.monotonic()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for byte in HEAD * 10:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)
+    connection.close()
+    assert time.monotonic() - since < 8
+
+
+def test_a_slow_second_head_ends(limited: Served) -> None:
+    end = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    assert sent(limited, HEAD + end + HEAD)[0] == 200
+    connection = limited.connect()
+    connection.sendall(HEAD + end)
+    assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    connection.sendall(HEAD)
+    assert status_and_rest(connection)[0] == 408
+
+
+def test_idle_connections_end(limited: Served) -> None:
+    end = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    assert sent(limited, HEAD + end)[0] == 200
+
+
+@pytest.mark.parametrize("data", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
+def test_slow_bodies_end(limited: Served, data: bytes) -> None:
+    assert sent(limited, HEAD + data)[0] == 408
+
+
+def test_bodies_are_limited(limited: Served) -> None:
+    def body(size: int) -> bytes:
+        return BODY + b" " * (size - len(BODY))
+
+    assert limited.post(body(5000)).status == 200
+    assert limited.post(body(5001)).status == 413
+    assert limited.post(body(50_000)).status == 413
+    assert sent(limited, HEAD + b"Content-Length: 99999999\r\n\r\n")[0] == 413, "nobody waits for it"
+    assert sent(limited, HEAD + b"Content-Length: %s\r\n\r\n" % (b"9" * 30))[0] == 400
+    chunk = b"400\r\n" + b" " * 0x400 + b"\r\n"
+    assert sent(limited, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 8 + b"0\r\n\r\n")[0] == 413
+
+
+def test_a_client_that_does_not_read_is_sent_away(model: Path) -> None:
+    with worker(model, send_seconds=1.0) as served:
+        # The answer is far larger than what the system buffers for a client that does not read.
+        body = json.dumps({"documents": [{"tokens": ["Bonn"] * 2000}] * 25}).encode()
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", served.port))
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.recv(100)
+        deadline = time.monotonic() + 20
+        while ended := _is_established(served, connection):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert not ended
+        connection.close()
+
+
+def _is_established(served: Served, connection: socket.socket) -> bool:
+    """Return whether the server has the connection, as Linux lists it."""
+    port = f"{connection.getsockname()[1]:04X}"
+    local = f":{served.port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(local) and row[2].endswith(":" + port) and row[3] == "01" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET /é HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused(limited: Served, data: bytes) -> None:
+    status, answer = sent(limited, data)
+    assert status in (400, 408)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["status"] == status
+
+
+def test_connections_are_limited(limited: Served) -> None:
+    held = [limited.connect() for _ in range(45)]
+    try:
+        time.sleep(0.3)
+        status, answer = sent(limited, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (status, b"retry-after: " in answer) == (503, True)
+    finally:
+        for connection in held:
+            connection.close()
+    time.sleep(0.3)
+    assert limited.post(BODY).status == 200
+
+
+def test_a_full_queue_says_when_to_try_again(model: Path) -> None:
+    with worker(model, queue=3) as served:
+        value = {"documents": [{"tokens": ["Bonn"] * 1000}] * 20}
+        clients = Clients(served, 12, value)
+        clients.wait_for(60)
+        clients.end()
+        assert clients.lost == []
+        assert {status for status, _ in clients.answers} == {200, 429}
+        assert served.post(BODY).status == 200, "the places are free again"
+
+
+def test_refusals_for_want_of_room_have_retry_after(model: Path) -> None:
+    with worker(model, bodies=1000, body=5000) as served:
+        found = served.post(BODY + b" " * 2000)
+        assert found.status == 429
+        assert 1 <= int(found.headers["retry-after"]) <= 60
+        assert served.post(BODY).status == 200
+
+
+def test_requests_that_wait_too_long_are_given_up(model: Path) -> None:
+    with worker(model, request_seconds=0.5, tokens=500_000) as served:
+        value = {"documents": [{"tokens": ["Bonn"] * 200}] * 600}
+        clients = Clients(served, 8, value)
+        time.sleep(0.5)
+        clients.wait_for(16)
+        clients.end()
+        assert clients.lost == []
+        assert 503 in {status for status, _ in clients.answers}
+        deadline = time.monotonic() + 30
+        while served.post(BODY).status != 200:  # what is being tagged cannot be stopped
+            assert time.monotonic() < deadline
+
+
+def test_the_table_is_mapped(model: Path) -> None:
+    with worker(model) as served:
+        served.post(BODY)
+        found = memory_of(served.process.pid, "embeddings.bin")
+        assert found, "the embedding is read through a mapping"
+        assert found["Private_Dirty"] == 0

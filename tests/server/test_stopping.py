@@ -1,0 +1,159 @@
+"""Nothing accepted is lost: when the server stops, when a model is exchanged, and when a worker dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from served_model import write_model
+from serving import SENTENCE, Clients, Served, children_of, serving, worker
+
+from tagger.atomic import publish_directory
+
+BODY = json.dumps({"tokens": SENTENCE}).encode()
+
+
+def exchange(target: Path, source: Path) -> None:
+    """Put a copy of a model in the place of another one, in one step, as a training does."""
+    publish_directory(target, {path.name: path.read_bytes() for path in source.iterdir()})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_sigterm_under_load_loses_nothing(model: Path, workers: int, keep_alive: bool) -> None:
+    with serving("--model", model, "--workers", str(workers)) as served:
+        clients = Clients(served, 16, keep_alive=keep_alive)
+        clients.wait_for(200)
+        assert served.stop() == 143
+        clients.end()
+        assert clients.lost == []
+        assert {status for status, _ in clients.answers} == {200}
+
+
+def test_idle_connections_do_not_hold_the_server_and_a_late_request_is_answered(model: Path) -> None:
+    with serving("--model", model) as served:
+        idle, late, half = served.connect(), served.connect(), served.connect()
+        head = (
+            b"POST /v1/tag HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
+        half.sendall(head % len(BODY) + BODY[:5])
+        time.sleep(0.3)
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        late.sendall(head % len(BODY) + BODY)
+        half.sendall(BODY[5:])
+        for connection in (late, half):
+            answer = b""
+            while part := connection.recv(1 << 16):
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" in answer
+        assert idle.recv(1) == b""
+        assert served.process.wait(20) == 143
+        for connection in (idle, late, half):
+            connection.close()
+
+
+def test_ctrl_c_ends_it_too(model: Path) -> None:
+    with serving("--model", model) as served:
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(20) == 130
+
+
+def test_a_worker_ends_with_its_parent(model: Path) -> None:
+    with worker(model) as served:
+        assert served.process.stdin is not None
+        served.process.stdin.close()
+        assert served.process.wait(20) == 0
+
+
+def test_a_model_is_exchanged_under_load_without_losing_a_request(tmp_path: Path) -> None:
+    target, person, name = tmp_path / "live", write_model(tmp_path / "a"), write_model(tmp_path / "b", "NAME")
+    exchange(target, person)
+    with serving("--model", target) as served:
+        clients = Clients(served, 8)
+        for source in (name, person, name):
+            clients.wait_for(50)
+            version = json.loads((source / "manifest.json").read_text())["sha256"]
+            exchange(target, source)
+            _wait_for_version(served, version)
+        clients.wait_for(50)
+        clients.end()
+        assert clients.lost == []
+        assert {status for status, _ in clients.answers} == {200}
+        found = [json.loads(body)["spans"][0]["type"] for _, body in clients.answers]
+        assert set(found) == {"PER", "NAME"}
+        assert found[0] == "PER"
+        assert found[-1] == "NAME"
+
+
+def test_a_broken_model_is_not_taken_and_the_next_good_one_is(tmp_path: Path) -> None:
+    target, good, other = tmp_path / "live", write_model(tmp_path / "a"), write_model(tmp_path / "b", "NAME")
+    exchange(target, good)
+    with serving("--model", target) as served:
+        (tmp_path / "broken").mkdir()
+        for path in other.iterdir():
+            (tmp_path / "broken" / path.name).write_bytes(path.read_bytes()[:-1] + b"x")
+        exchange(target, tmp_path / "broken")
+        served.wait_for("warning: the new model live is not used")
+        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
+        assert (
+            'tagger_model_reloads_total{model="live",result="failed"} 1' in served.ask("GET", "/metrics").body.decode()
+        )
+        exchange(target, other)
+        _wait_for_version(served, json.loads((other / "manifest.json").read_text())["sha256"])
+        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "NAME"
+
+
+def _wait_for_version(served: Served, version: str) -> None:
+    deadline = time.monotonic() + 30
+    while served.ask("GET", "/v1/models").json["models"][0]["version"] != version:
+        assert time.monotonic() < deadline, served.log
+        time.sleep(0.05)
+
+
+def test_workers_share_the_work_and_one_that_dies_is_started_again(model: Path) -> None:
+    with serving("--model", model, "--workers", "2") as served:
+        pids = children_of(served.process.pid)
+        assert len(pids) == 2
+        clients = Clients(served, 16, keep_alive=False)
+        clients.wait_for(200)
+        clients.end()
+        assert clients.lost == []
+        total = sum(
+            float(line.split()[-1])
+            for line in served.ask("GET", "/metrics").body.decode().splitlines()
+            if line.startswith("tagger_sentences_total")
+        )
+        assert total == len(clients.answers), "the metrics are those of both"
+        assert all(_seconds_of(pid) > 0 for pid in pids)
+        os.kill(pids[0], signal.SIGKILL)
+        served.wait_for("a worker ended with the exit code -9")
+        deadline = time.monotonic() + 30
+        while len(children_of(served.process.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # Connections that the system gives to the new worker wait until it is ready.
+        assert [served.tag({"tokens": SENTENCE}).status for _ in range(20)] == [200] * 20
+        pids = children_of(served.process.pid)
+        served.process.kill()
+        served.process.wait(20)
+        while any(Path(f"/proc/{pid}").exists() and not _is_zombie(pid) for pid in pids):
+            assert time.monotonic() < deadline + 30, "workers outlive their parent"
+            time.sleep(0.05)
+
+
+def _seconds_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

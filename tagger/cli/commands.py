@@ -40,6 +40,7 @@ from tagger.cli.predict import (
     write_conll_stream,
     write_documents,
 )
+from tagger.cli.pretrain import pretrain
 from tagger.cli.report import report
 from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
@@ -66,6 +67,7 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(pretrain)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 cli.add_command(crossval)

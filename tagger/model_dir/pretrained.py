@@ -48,6 +48,7 @@ class Pretrained:
         spec: the architecture of a tagger with these weights; only `SETTINGS` count.
         weights: the weights by name, including those of the output layer (`projection.*`).
         facts: what is known about the text and the training, as JSON values.
+        versions: the versions of what made it, by name.
         checksum: SHA-256 of the manifest, and so of all files; empty if it was not read from a directory.
     """
 
@@ -55,6 +56,7 @@ class Pretrained:
     spec: NetworkSpec
     weights: Weights
     facts: Mapping[str, Any]
+    versions: Mapping[str, str]
     checksum: str = ""
 
     @classmethod
@@ -70,6 +72,9 @@ class Pretrained:
             message = error.message.replace("train one with tagger train", "make one with tagger pretrain")
             message = message.replace("no such model directory", "no such pretrained directory")
             message = message.replace("or name another with --model", "or name another")
+            message = message.replace("copy the model again", _REMEDY).replace(
+                "the model is incomplete", "it is incomplete"
+            )
             unfinished = directory.resolve().with_name(f"{directory.resolve().name}.training")
             if unfinished.exists() and not directory.exists():
                 message = (
@@ -90,14 +95,17 @@ class Pretrained:
         try:
             spec = NetworkSpec.from_json({name: values["network"][name] for name in SETTINGS})
             lowercase, digits = (values["normalization"][key] for key in ("lowercase", "digits"))
+            values["versions"].items()
             if type(lowercase) is not bool or type(digits) is not bool or type(values["facts"]) is not dict:
                 raise ValueError("normalization: found other values than true and false")
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path}: found another content ({error}), expected that of this version; update tagger"
             ) from None
         encoder = _read_encoder(files, spec, Normalization(lowercase, digits))
-        return cls(encoder, spec, _read_weights(files, spec, encoder), values["facts"], values["sha256"])
+        return cls(
+            encoder, spec, _read_weights(files, spec, encoder), values["facts"], values["versions"], values["sha256"]
+        )
 
     def files(self, history: str) -> dict[str, bytes | memoryview]:
         """Return the content of each file of a directory, by name."""
@@ -120,6 +128,7 @@ class Pretrained:
             "network": {name: self.spec.to_json()[name] for name in SETTINGS},
             "normalization": {"lowercase": normalization.lowercase, "digits": normalization.normalize_digits},
             "facts": dict(self.facts),
+            "versions": dict(self.versions),  # after `sha256` in the order of keys, as `is_unaltered` expects
             "files": {
                 name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
                 for name, content in sorted(files.items())

@@ -337,9 +337,9 @@ class _Run:
             **_decisive(self._facts),
             "tokens": self._text.n_tokens,
             "perplexity": {"forward": last.forward, "backward": last.backward},
-            "versions": {"tagger": __version__, "python": platform.python_version(), **packages},
         }
-        return Pretrained(self._vocabulary.encoder, self._spec, self._trainer.weights(), facts)
+        versions = {"tagger": __version__, "python": platform.python_version(), **packages}
+        return Pretrained(self._vocabulary.encoder, self._spec, self._trainer.weights(), facts, versions)
 
 
 def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary) -> tuple[Windows, Windows]:

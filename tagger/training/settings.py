@@ -29,6 +29,7 @@ FREE = frozenset(
         "data.ragged",
         "data.trust",
         "embeddings.path",
+        "model.pretrained",
         "output.model_dir",
         "training.threads",
         "training.checkpoint_minutes",

@@ -10,7 +10,7 @@ boundary all gates are shut, which sets the state to zeros exactly.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -93,8 +93,10 @@ class LanguageModels(keras.Model):
             projection.build((None, spec.units))
         self.built = True
 
-    def call(self, rows: Tensor, window: WindowTensors, states: list[LSTMState]) -> tuple[Tensor, list[LSTMState]]:
-        """Compute the projected output [2, T, B, E] of both branches, and their states after the window.
+    def call(
+        self, rows: Tensor, window: WindowTensors, states: list[LSTMState]
+    ) -> tuple[list[Tensor], list[LSTMState]]:
+        """Compute the projected output [T, B, E] of each branch, and the states of both after the window.
 
         Args:
             rows: [V', E], the embedding of the distinct ids.
@@ -109,7 +111,7 @@ class LanguageModels(keras.Model):
             h, state = continued_block_lstm(tf.gather(table, window.inputs[i]), *self._kernels(branch.cell), states[i])
             outputs.append(tf.tensordot(h, self.projections[name].kernel, 1) + self.projections[name].bias)
             after.append(state)
-        return tf.stack(outputs), after
+        return outputs, after
 
     def _kernels(self, cell: keras.Layer) -> tuple[Tensor, Tensor, Tensor]:
         """Return the weights of a branch; if boundaries reset the state, the kernel has a row for them."""
@@ -128,17 +130,39 @@ class LanguageModels(keras.Model):
         return named
 
 
-def sampled_loss(outputs: Tensor, rows: Tensor, window: WindowTensors) -> Tensor:
-    """Return the losses [2, T, B] of a sampled softmax (Bengio & Senécal 2008), less the logarithms of frequencies.
+def sampled_loss(output: Tensor, rows: Tensor, targets: Tensor, samples: Tensor) -> Tensor:
+    """Return the losses [T, B] of a sampled softmax (Bengio & Senécal 2008), less the logarithms of frequencies.
 
     The probability of a token w is q(w)·exp(s(w)) / Z, with its frequency q and its product s with the output. Samples
     are drawn from q, so that the mean of exp(s) over them is an estimate of Z. The target itself counts as one more
     sample, which keeps the loss from falling without limit.
+
+    Args:
+        output: [T, B, E], the projected output of a branch.
+        rows: [V', E], the embedding of the distinct ids.
+        targets: [T, B], rows of the embedding.
+        samples: [S], rows of the embedding.
     """
-    samples = tf.gather(rows, window.samples)  # [S, E]
-    flat = tf.reshape(outputs, [-1, outputs.shape[-1]])  # [2·T·B, E]
-    of_target = tf.reduce_sum(flat * tf.gather(rows, tf.reshape(window.targets, [-1])), axis=1)
-    scores = tf.concat([of_target[:, None], tf.matmul(flat, samples, transpose_b=True)], axis=1)
-    n = tf.cast(tf.shape(scores)[1], tf.float32)
-    losses = tf.reduce_logsumexp(scores, axis=1) - tf.math.log(n) - of_target
-    return tf.reshape(losses, tf.shape(window.targets))
+    flat = tf.reshape(output, [-1, output.shape[-1]])  # [T·B, E]
+    of_target = tf.reduce_sum(flat * tf.gather(rows, tf.reshape(targets, [-1])), axis=1)
+    of_samples = tf.matmul(flat, tf.gather(rows, samples), transpose_b=True)  # [T·B, S]
+    n = tf.cast(tf.shape(samples)[0] + 1, tf.float32)
+    losses = _log_sum_exp(of_target, of_samples) - of_target - tf.math.log(n)
+    return tf.reshape(losses, tf.shape(targets))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _log_sum_exp(of_target: Tensor, of_samples: Tensor) -> tuple[Tensor, Any]:
+    """Return the logarithm [N] of the sum of the exponentials of a score [N] and S more of them, [N, S].
+
+    TensorFlow's own gradient computes all exponentials again.
+    """
+    largest = tf.maximum(tf.reduce_max(of_samples, axis=1), of_target)
+    first, rest = tf.exp(of_target - largest), tf.exp(of_samples - largest[:, None])
+    total = first + tf.reduce_sum(rest, axis=1)
+
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        factor = upstream / total
+        return factor * first, factor[:, None] * rest
+
+    return tf.math.log(total) + largest, gradient

@@ -90,7 +90,12 @@ class LanguageModelTrainer:
             outputs, after = models(rows, window, states)
             scored = self._scored(window)
             n = tf.maximum(tf.reduce_sum(scored), 1.0)
-            loss = tf.reduce_sum(scored * sampled_loss(outputs, rows, window)) / n
+            # Each branch has a loss of its own, so that both are computed side by side.
+            losses = [
+                tf.reduce_sum(scored[i] * sampled_loss(output, rows, window.targets[i], window.samples))
+                for i, output in enumerate(outputs)
+            ]
+            loss = tf.add_n(losses) / n
         row_gradient, dense = tape.gradient(loss, (rows, self._dense))
         tf.raw_ops.AssignVariableOp(resource=self._optimizer.learning_rate.handle, value=rate)
         self._optimizer.apply(
@@ -123,7 +128,7 @@ class LanguageModelTrainer:
             logits = tf.tensordot(vectors, table, [[2], [1]]) + self._log_frequencies
             return tf.nn.sparse_softmax_cross_entropy_with_logits(gold, logits)
 
-        by_step = tf.transpose(outputs, [1, 0, 2, 3]), tf.transpose(ids, [1, 0, 2])
+        by_step = tf.stack(outputs, axis=1), tf.transpose(ids, [1, 0, 2])
         losses = tf.transpose(tf.map_fn(of_step, by_step, fn_output_signature=tf.float32), [1, 0, 2])
         scored = self._scored(window)
         return tf.reduce_sum(losses * scored, [1, 2]), tf.reduce_sum(scored, [1, 2]), *after[0], *after[1]

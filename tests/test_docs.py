@@ -39,7 +39,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
-TRAINING = ("train", "crossval", "suspects", "curve")
+TRAINING = ("train", "pretrain", "crossval", "suspects", "curve")
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 
@@ -105,7 +105,16 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
             result = run_tagger(*stage[1:], *(QUICK if stage[1] in TRAINING else []), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
-            assert output or stage[1] in ("train", "export", "convert", "init", "report", "next", "suspects")
+            assert output or stage[1] in (
+                "train",
+                "pretrain",
+                "export",
+                "convert",
+                "init",
+                "report",
+                "next",
+                "suspects",
+            )
         elif stage[0] == "python":
             output = subprocess.run([sys.executable, *stage[1:]], capture_output=True, check=True).stdout
         else:

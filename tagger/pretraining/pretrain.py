@@ -350,9 +350,10 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
     """
     settings, numbers = config.training, text.numbers
     n_held_out = min(_MOST_HELD_OUT, round(settings.held_out * len(numbers)))
-    n_streams = min(_HELD_OUT_STREAMS, n_held_out // (_HELD_OUT_STEPS + 1))
+    n_streams = max(1, min(_HELD_OUT_STREAMS, n_held_out // (_HELD_OUT_STEPS + 1)))
+    n_steps = max(1, min(_HELD_OUT_STEPS, n_held_out // n_streams - 1))
     try:
-        held_out = Streams(numbers[len(numbers) - n_held_out :], max(1, n_streams), _HELD_OUT_STEPS, settings.seed)
+        held_out = Streams(numbers[len(numbers) - n_held_out :], n_streams, n_steps, settings.seed)
         train = Streams(numbers[: len(numbers) - n_held_out], settings.streams, settings.steps, settings.seed)
     except ValueError as error:
         raise DataError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def test_both_branches_read_all_windows_from_their_ends() -> None:
     for side in ("forward", "backward"):
         read = np.concatenate([getattr(window, side)[:-1] for window in windows])
         assert len(set(read.ravel().tolist())) == 18
-        for before, after in zip(windows, windows[1:], strict=False):
+        for before, after in itertools.pairwise(windows):
             assert (getattr(before, side)[-1] == getattr(after, side)[0]).all()
 
 

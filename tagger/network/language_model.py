@@ -23,6 +23,7 @@ from tagger.network.block_lstm import LSTMState, continued_block_lstm
 from tagger.network.embedding import TokenRepresentation
 
 BRANCHES = Direction.BOTH.branches
+_MULTIPLE = 16
 _SHUT = -1e4  # added to the gates i, f and o at a boundary; their sigmoid is then 0
 
 
@@ -80,6 +81,8 @@ class LanguageModels(keras.Model):
         )
         for branch in self.block.branches.values():
             branch.build((None, None, self.representation.output_dim))
+        # Columns of the input that mark a boundary: as many as make its size a multiple that products are fast for.
+        self._n_columns = _MULTIPLE - self.representation.output_dim % _MULTIPLE
         self.block.built = True
         self.projections = {
             name: keras.layers.Dense(
@@ -105,7 +108,7 @@ class LanguageModels(keras.Model):
         table = self.representation(rows, window)  # [D, E and more]
         if self.resets:
             is_boundary = tf.one_hot([0], tf.shape(table)[0], axis=0)  # [D, 1]
-            table = tf.concat([table, is_boundary], axis=1)
+            table = tf.concat([table, tf.repeat(is_boundary, self._n_columns, axis=1)], axis=1)
         outputs, after = [], []
         for i, (name, branch) in enumerate(self.block.branches.items()):
             h, state = continued_block_lstm(tf.gather(table, window.inputs[i]), *self._kernels(branch.cell), states[i])
@@ -117,7 +120,7 @@ class LanguageModels(keras.Model):
         """Return the weights of a branch; if boundaries reset the state, the kernel has a row for them."""
         kernel, recurrent_kernel, bias = map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias))
         if self.resets:
-            kernel = tf.concat([kernel, tf.fill([1, kernel.shape[1]], _SHUT)], axis=0)
+            kernel = tf.concat([kernel, tf.fill([self._n_columns, kernel.shape[1]], _SHUT)], axis=0)
         return kernel, recurrent_kernel, bias
 
     def named_weights(self) -> dict[str, keras.Variable]:

@@ -128,7 +128,7 @@ class LanguageModelTrainer:
             logits = tf.tensordot(vectors, table, [[2], [1]]) + self._log_frequencies
             return tf.nn.sparse_softmax_cross_entropy_with_logits(gold, logits)
 
-        by_step = tf.stack(outputs, axis=1), tf.transpose(ids, [1, 0, 2])
+        by_step = tf.stack(outputs, axis=1), tf.stack(tf.unstack(ids), axis=1)  # [T, 2, B, …]
         losses = tf.transpose(tf.map_fn(of_step, by_step, fn_output_signature=tf.float32), [1, 0, 2])
         scored = self._scored(window)
         return tf.reduce_sum(losses * scored, [1, 2]), tf.reduce_sum(scored, [1, 2]), *after[0], *after[1]

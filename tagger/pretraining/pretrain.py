@@ -121,12 +121,13 @@ def pretrain(
     checkpoints = Checkpoints(output)
     with checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        threads = config.training.threads if state is None else state.record["threads"]
         text = tokenise(paths, tokenizer, place_of(output), on_tokens=listener.tokens, should_stop=should_stop)
         if text is None:
             return PretrainingOutcome(stopped=True, last=None)
         facts = {"settings": config.settings(), "text": text.description}
-        if state is None and output.exists():
+        if state is not None:
+            _check_same(state.record, facts, checkpoints.directory)
+        elif output.exists():
             if resume and _is_result_of(output, facts):
                 listener.note("this pretraining is already finished; there is nothing left to do")
                 return PretrainingOutcome(stopped=False, last=None)
@@ -135,17 +136,30 @@ def pretrain(
                     f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass"
                     " --force to replace it"
                 )
-        if state is not None:
-            _check_same(state.record, facts, checkpoints.directory)
-        device = choose_device("cpu", threads=threads)
-        make_deterministic()
-        run = _Run(config, text, listener, checkpoints, facts, should_stop, threads=device.threads)
-        if state is not None:
-            run.restore(state)
-        outcome = run.run(output)
+        outcome = _run(output, config, text, listener, checkpoints, facts, should_stop, state)
     if not outcome.stopped and not keep_text:
         remove(place_of(output))
     return outcome
+
+
+def _run(
+    output: Path,
+    config: PretrainingConfig,
+    text: TextFile,
+    listener: PretrainingListener,
+    checkpoints: Checkpoints,
+    facts: Mapping[str, Any],
+    should_stop: Callable[[], bool],
+    state: State | None,
+) -> PretrainingOutcome:
+    """Choose the device, with as many threads as the state was computed with, and train."""
+    threads = config.training.threads if state is None else state.record["threads"]
+    device = choose_device("cpu", threads=threads)
+    make_deterministic()
+    run = _Run(config, text, listener, checkpoints, facts, should_stop, threads=device.threads)
+    if state is not None:
+        run.restore(state)
+    return run.run(output)
 
 
 def _state_to_begin_with(checkpoints: Checkpoints, listener: PretrainingListener, *, resume: bool) -> State | None:

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tagger.text.tokenizer import Tokenizer
 BOUNDARY, OTHER = 0, 1  # the numbers of the end of a sentence, and of each token that was first seen too late
 _FORMAT = 1
 _NUMBERS, _FORMS, _DESCRIPTION = "numbers.bin", "forms.txt", "text.json"
+_LEFTOVER = re.compile(rf"\.({_NUMBERS}|{_FORMS}|{_DESCRIPTION})\.[0-9]+\.new")
 _MOST_FORMS = 1 << 22  # distinct tokens that get a number; with more, memory would grow with the text
 _BLOCK_TOKENS = 1 << 18
 _TOKENISED = "already tokenised"
@@ -181,7 +183,7 @@ def _checksum(directory: Path) -> str:
 
 
 def _check_place(directory: Path) -> None:
-    """Refuse a directory that holds anything but a tokenised text."""
+    """Refuse a directory that holds anything but a tokenised text; remove partial files of a killed process."""
     try:
         entries = list(directory.iterdir())
     except FileNotFoundError:
@@ -189,7 +191,9 @@ def _check_place(directory: Path) -> None:
     except OSError as error:
         raise explain_not_writable(directory, error) from None
     for path in entries:
-        if path.name not in (_NUMBERS, _FORMS, _DESCRIPTION) and not path.name.startswith(f".{_NUMBERS}."):
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+        elif path.name not in (_NUMBERS, _FORMS, _DESCRIPTION):
             raise ModelError(
                 f"{directory}: found {path.name} in it, expected the place for the tokenised text; move that directory,"
                 " or choose another place with -o"

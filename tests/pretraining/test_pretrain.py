@@ -16,6 +16,7 @@ from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.model_dir.pretrained import Pretrained
+from tagger.model_dir.store import load_model, read_weights
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import Device
 from tagger.prediction.onnx_session import load_predictor
@@ -170,6 +171,9 @@ def test_a_model_is_trained_from_a_pretrained_directory(frozen: bool) -> None:
     assert model.manifest.normalization.lowercase
     assert model.manifest.origin["pretrained sha256"] == Pretrained.read(Path("pre")).checksum
     assert "pretrained: ../../pre" in Path("models/c/config.yaml").read_text()
+    weights, old = load_model(Path("models/c"), read_weights).network, Pretrained.read(Path("pre")).weights
+    for name in ("characters.kernel", "casing.embedding", "block_1.forward.recurrent_kernel", "block_1.backward.bias"):
+        assert np.array_equal(weights[name], old[name]) == frozen
 
 
 def test_settings_that_the_directory_decides_cannot_differ() -> None:

@@ -67,6 +67,11 @@ def test_what_cannot_be_read_or_written_is_refused(raw: str) -> None:
         tokenise(["empty.txt"], None, Path("out.text"))
     assert not Path("out.text").exists()
     Path("out.text").mkdir()
+    Path("out.text/.numbers.bin.123.new").touch()  # of a killed process
+    assert tokenise([raw], None, Path("out.text")) is not None
+    assert not list(Path("out.text").glob(".*"))
+    remove(Path("out.text"))
+    Path("out.text").mkdir()
     Path("out.text/notes").write_text("mine")
     with pytest.raises(ModelError, match=r"found notes in it, expected the place for the tokenised text"):
         tokenise([raw], None, Path("out.text"))

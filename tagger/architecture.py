@@ -108,6 +108,7 @@ PARTS: Mapping[str, str] = {
     "characters": "characters.",
     "casing": "casing.",
     "features": "features.",
+    "block_1": "block_1.",
     "branches": "block_",
     "softmax": "softmax.",
     "crf": "crf.",

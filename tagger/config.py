@@ -39,7 +39,7 @@ from tagger.text.tokenizer import is_installed, unknown_language
 T = TypeVar("T")
 PATH_KEYS = (
     "data.train", "data.dev", "data.test", "data.names", "embeddings.path", "features.lists", "features.clusters",
-    "output.model_dir",
+    "model.pretrained", "output.model_dir",
 )  # fmt: skip
 # Some of them are keys for CoNLL too.
 CONVERSION_KEYS = (
@@ -249,6 +249,7 @@ class NetworkConfig(_Section):
     recurrent_dropout: _Rate = 0.0
     decoder: _Named[Decoder] = Decoder.CONSTRAINED
     scheme: Literal["IOB2", "IOBES"] = "IOBES"
+    pretrained: str | None = None
 
     @pydantic.field_validator("character_units")
     @classmethod
@@ -264,7 +265,7 @@ class NetworkConfig(_Section):
 
     def spec(self) -> NetworkSpec:
         """Return the architecture that these settings describe."""
-        return NetworkSpec(**self.model_dump(exclude={"scheme"}))
+        return NetworkSpec(**self.model_dump(exclude={"scheme", "pretrained"}))
 
 
 class TrainingConfig(_Section):
@@ -281,7 +282,7 @@ class TrainingConfig(_Section):
     label_smoothing: _Rate = 0.0
     type_weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
     accumulate: _Count = 1
-    freeze: list[Literal["embedding", "characters", "casing", "features", "branches", "softmax", "crf"]] = []
+    freeze: list[Literal["embedding", "characters", "casing", "features", "block_1", "branches", "softmax", "crf"]] = []
     patience: _Count | Literal["auto"] | None = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -367,6 +368,13 @@ def config_of(
         raise ConfigError(
             f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
             f" training.batch_size ({batch_size}): each part needs a sentence; use fewer parts"
+        )
+    source = "path" if config.embeddings.path is not None else "name" if config.embeddings.name is not None else None
+    if config.model.pretrained is not None and source is not None:
+        key = f"embeddings.{source}"
+        raise ConfigError(
+            f"{where_set(key, path, lines, origins)}: {key}: found it with model.pretrained, which has vectors of its"
+            " own, expected one of them; delete the other"
         )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"

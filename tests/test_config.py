@@ -209,7 +209,7 @@ def test_defaults_match_the_contract() -> None:
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
-                decoder: constrained, scheme: IOBES}
+                decoder: constrained, scheme: IOBES, pretrained: null}
         training: {epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
                    clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, type_weights: {}, freeze: [], accumulate: 1,
                    patience: auto, seed: 1, threads: null, mixed_precision: false, calibrate: true,

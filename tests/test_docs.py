@@ -39,8 +39,8 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
-TRAINING = ("train", "distill", "crossval", "suspects", "curve")
-WITHOUT_OUTPUT = ("train", "distill", "export", "convert", "vectors", "init", "report", "next", "suspects")
+TRAINING = ("train", "pretrain", "distill", "crossval", "suspects", "curve")
+WITHOUT_OUTPUT = ("train", "pretrain", "distill", "export", "convert", "vectors", "init", "report", "next", "suspects")
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 

@@ -15,15 +15,16 @@ CHAIN = (
     {"wording"},
     {"errors"},
     {"inputs", "machine"},
-    {"architecture", "atomic", "corpus", "config_file", "text"},
+    {"architecture", "atomic", "corpus", "config_file"},
+    {"text"},
     {"vectors", "lexicons", "model_dir", "config", "formats"},
-    {"check"},
+    {"check", "pretraining_config"},
     {"prediction"},
     {"evaluation", "api"},
     {"report", "server"},
     {"network"},
     {"training"},
-    {"init", "runs"},
+    {"init", "pretraining", "runs"},
     {"cli"},
 )
 LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}
@@ -32,7 +33,7 @@ CONFINED = {
     "tensorflow": {"network"},
     "keras": {"network"},
     "onnx": {"network"},
-    "pydantic": {"config", "config_file"},
+    "pydantic": {"config", "config_file", "pretraining_config"},
     "yaml": {"config", "config_file"},
     "onnxruntime": {"prediction", "network"},  # network uses its quantizer
     "click": {"cli"},

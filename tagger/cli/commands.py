@@ -41,6 +41,7 @@ from tagger.cli.predict import (
     write_conll_stream,
     write_documents,
 )
+from tagger.cli.pretrain import pretrain
 from tagger.cli.report import report
 from tagger.cli.serve import serve
 from tagger.cli.suspects import suspects
@@ -70,6 +71,7 @@ def cli() -> None:
 
 cli.add_command(train)
 cli.add_command(distill)
+cli.add_command(pretrain)
 cli.add_command(eval_)  # here, because commands are listed in this order
 cli.add_command(report)
 cli.add_command(crossval)

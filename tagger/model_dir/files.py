@@ -31,6 +31,7 @@ CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({
     MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, LISTS, CLUSTERS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY,
 })  # fmt: skip
+KIND, PRETRAINED = "kind", "pretrained"  # the key in a manifest, and its value, that tell a pretrained directory
 LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much
 _ALWAYS_FITS = 1 << 26  # bytes of a file that is read without asking how much memory is free
 _READ_TRIES = 200  # attempts to read a directory while it is being replaced, 0.01 s apart

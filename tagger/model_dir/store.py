@@ -32,10 +32,12 @@ from tagger.model_dir.files import (
     FEATURES,
     GRAPH,
     HISTORY,
+    KIND,
     LARGEST_MANIFEST,
     LISTS,
     MANIFEST,
     MODEL_FILES,
+    PRETRAINED,
     STORED,
     TAGS,
     TOKENS,
@@ -82,6 +84,11 @@ def load_model(directory: Path, open_network: OpenNetwork[Network]) -> Model[Net
 
     def read(files: ModelFiles) -> Model[Network]:
         values = files.manifest()
+        if values.get(KIND) == PRETRAINED:
+            raise ModelError(
+                f"{directory}: found a pretrained directory, expected a model; train one that begins with it:"
+                " set model.pretrained, or name another with --model"
+            )
         try:
             manifest = Manifest.from_json(values)
         except ModelError as error:

@@ -10,6 +10,7 @@ All arrays have the time axis first. T steps, B sentences, D inputs, H units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -33,53 +34,87 @@ class _Steps(NamedTuple):
     h: Tensor
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
-    """Run an LSTM from left to right: x [T, B, D] → h [T, B, H].
+class LSTMState(NamedTuple):
+    """The state of an LSTM between two steps: its cell and its output, each [B, H]."""
 
-    The gradient is defined here, because the one that TensorFlow 2.21 registers for the operator
-    (python/ops/rnn_grad.py) is wrong: it belongs to version 1, whose gates have another order.
+    cell: Tensor
+    output: Tensor
+
+
+def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> Tensor:
+    """Run an LSTM from left to right, beginning with a state of zeros: x [T, B, D] → h [T, B, H].
 
     Args:
         kernel: [D, 4H], as Keras has it, with the gates in the order i f c o; so are the other weights.
         recurrent_kernel: [H, 4H].
         bias: [4H].
     """
-    units = recurrent_kernel.shape[0]
-    zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
-    no_peephole = tf.zeros([units], x.dtype)
-    shared = {
-        "seq_len_max": tf.cast(tf.shape(x)[0], tf.int64),
-        "x": x,
-        "cs_prev": zeros,
-        "h_prev": zeros,
-        "w": tf.concat([kernel, recurrent_kernel], axis=0),
-        "wci": no_peephole,
-        "wcf": no_peephole,
-        "wco": no_peephole,
-        "b": bias,
-        "use_peephole": False,
-    }
-    steps = _Steps(*tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared))
+    h: Tensor = _operator(None)(x, kernel, recurrent_kernel, bias)[0]
+    return h
 
-    def gradient(h_gradient: Tensor) -> tuple[Tensor, ...]:
-        def fused() -> tuple[Tensor, ...]:
-            found = tf.raw_ops.BlockLSTMGradV2(
-                **steps._asdict(), cs_grad=tf.zeros_like(steps.cs), h_grad=h_gradient, **shared
-            )
-            return found.x_grad, *tf.split(found.w_grad, [kernel.shape[0], units]), found.b_grad
 
-        def looped() -> tuple[Tensor, ...]:
-            return _looped(x, kernel, recurrent_kernel, steps, h_gradient)
+def continued_block_lstm(
+    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, state: LSTMState
+) -> tuple[Tensor, LSTMState]:
+    """Run an LSTM from the state that it had before x; return its output and its state after x.
 
-        with tf.name_scope("lstm"):
-            most = _most_sentences_of_loop(kernel.shape[0], units)
-            if most is None or most < 1:
-                return looped() if most is None else fused()
-            found: tuple[Tensor, ...] = tf.cond(tf.shape(x)[1] <= most, looped, fused)
-        return found
+    No gradient goes through the states: backpropagation through time is truncated there (Williams & Peng 1990). The
+    other arguments are those of `block_lstm`.
+    """
+    h, cells = _operator(state)(x, kernel, recurrent_kernel, bias)
+    return h, LSTMState(tf.stop_gradient(cells[-1]), tf.stop_gradient(h[-1]))
 
-    return steps.h, gradient
+
+def _operator(state: LSTMState | None) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return the function from the arguments of `block_lstm` to the output and the cells of all steps, [T, B, H] each.
+
+    Its gradient is defined here, because the one that TensorFlow 2.21 registers for the operator
+    (python/ops/rnn_grad.py) is wrong: it belongs to version 1, whose gates have another order. The cells have no
+    gradient.
+
+    Args:
+        state: the state before the first step; None for zeros.
+    """
+
+    def run(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
+        units = recurrent_kernel.shape[0]
+        zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
+        no_peephole = tf.zeros([units], x.dtype)
+        shared = {
+            "seq_len_max": tf.cast(tf.shape(x)[0], tf.int64),
+            "x": x,
+            "cs_prev": zeros if state is None else state.cell,
+            "h_prev": zeros if state is None else state.output,
+            "w": tf.concat([kernel, recurrent_kernel], axis=0),
+            "wci": no_peephole,
+            "wcf": no_peephole,
+            "wco": no_peephole,
+            "b": bias,
+            "use_peephole": False,
+        }
+        steps = _Steps(*tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared))
+
+        def gradient(h_gradient: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+            def fused() -> tuple[Tensor, ...]:
+                found = tf.raw_ops.BlockLSTMGradV2(
+                    **steps._asdict(), cs_grad=tf.zeros_like(steps.cs), h_grad=h_gradient, **shared
+                )
+                return found.x_grad, *tf.split(found.w_grad, [kernel.shape[0], units]), found.b_grad
+
+            def looped() -> tuple[Tensor, ...]:
+                return _looped(x, kernel, recurrent_kernel, steps, h_gradient, state)
+
+            with tf.name_scope("lstm"):
+                most = _most_sentences_of_loop(kernel.shape[0], units)
+                if most is None or most < 1:
+                    return looped() if most is None else fused()
+                found: tuple[Tensor, ...] = tf.cond(tf.shape(x)[1] <= most, looped, fused)
+            return found
+
+        return (steps.h, steps.cs), gradient
+
+    operator: Callable[..., tuple[Tensor, Tensor]] = tf.custom_gradient(run)
+    return operator
 
 
 def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
@@ -93,14 +128,18 @@ def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
 
 
 def _looped(
-    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, steps: _Steps, h_gradient: Tensor
+    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, steps: _Steps, h_gradient: Tensor, state: LSTMState | None
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of x, of both kernels and of the bias."""
+    """Return the gradients of x, of both kernels and of the bias.
+
+    Args:
+        state: the state before the first step; None for zeros.
+    """
     n_steps, n_sentences = tf.shape(x)[0], tf.shape(x)[1]
     n_inputs, units = kernel.shape[0], recurrent_kernel.shape[0]
     i, cs, f, o, ci, co, h = steps
     zeros = tf.zeros([n_sentences, units], x.dtype)
-    cs_before = tf.concat([zeros[None], cs[:-1]], 0)
+    cs_before = tf.concat([zeros[None] if state is None else state.cell[None], cs[:-1]], 0)
     # All that does not depend on later steps is computed here, for all steps at once: the factors of the gradients.
     of_cell = o * (1 - co * co)
     of_gates = (ci * i * (1 - i), cs_before * f * (1 - f), i * (1 - ci * ci), co * o * (1 - o))
@@ -121,4 +160,6 @@ def _looped(
     kernel_gradient = tf.matmul(tf.reshape(x, [-1, n_inputs]), gates, transpose_a=True)
     before, after = tf.reshape(h[:-1], [-1, units]), tf.reshape(by_step[1:], [-1, 4 * units])
     recurrent_gradient = tf.matmul(before, after, transpose_a=True)
+    if state is not None:
+        recurrent_gradient += tf.matmul(state.output, by_step[0], transpose_a=True)
     return x_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(gates, 0)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tagger import __version__
 from tagger.architecture import PARTS, SIZE, Characters, weights_of_parts
-from tagger.config import Config, EmbeddingsConfig
+from tagger.config import Config
 from tagger.corpus.dataset import Corpus, Piece, cut_long
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation
@@ -38,12 +38,14 @@ from tagger.inputs.vocabulary import (
 )
 from tagger.lexicons.features import Lexicons, describe, read_lexicons
 from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.pretrained import Pretrained
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
 from tagger.training.corpora import Known, Tell, load_corpora, well_formed
 from tagger.training.facts import DataFacts, data_facts
 from tagger.training.features import build_features, rare_ids
 from tagger.training.old_model import OldModel, check_fits, types_of
+from tagger.training.pretrained import vectors_of
 from tagger.training.rows import Rows
 from tagger.training.schedule import Schedule, schedule_of
 from tagger.training.targets import gold_of
@@ -129,6 +131,7 @@ class Prepared:
     old: OldModel | None = None
     lesson: Lesson | None = None
     not_scored: frozenset[str] = frozenset()
+    pretrained: Pretrained | None = None
 
 
 def prepare(
@@ -139,6 +142,7 @@ def prepare(
     rows: Rows | None = None,
     old: OldModel | None = None,
     lesson: Lesson | None = None,
+    pretrained: Pretrained | None = None,
 ) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
@@ -148,6 +152,7 @@ def prepare(
         rows: the sentences of the training data to use; None for all.
         old: the model that the training begins with.
         lesson: the teachers that the model learns from, and the text without tags that it learns on as well.
+        pretrained: the pretrained directory that the training begins with.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -158,7 +163,7 @@ def prepare(
     manifest = _manifest_of(config, layout, notation)
     lexicons = _lexicons(config, old, train, dev, note, warn)
     manifest = dataclasses.replace(manifest, features=lexicons.features.spec)
-    vectors = _vectors(config, old, manifest, train)
+    vectors = _vectors(config, old, manifest, train) if pretrained is None else vectors_of(pretrained)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
         note(
@@ -183,8 +188,11 @@ def prepare(
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
+    known = old.model.encoder if old is not None else None
+    with_characters = known if pretrained is None else pretrained.encoder
+    known_characters = None if with_characters is None else with_characters.characters
     encoder, word_dropout, initial = _build_encoder(
-        config, manifest, sentences, n_labelled, lexicons.features, note, vectors, old
+        config, manifest, sentences, n_labelled, lexicons.features, note, vectors, known, known_characters
     )
     manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
@@ -192,11 +200,11 @@ def prepare(
         if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
             raise ConfigError(
                 f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
-                f" from {_source(config.embeddings)}; delete the key"
+                f" from {_source(config)}; delete the key"
             )
         if not SIZE.allows(dim):
             raise ConfigError(
-                f"embeddings: found vectors of {dim} numbers in {_source(config.embeddings)}, expected at most"
+                f"embeddings: found vectors of {dim} numbers in {_source(config)}, expected at most"
                 f" {SIZE.most}; use other vectors"
             )
         manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
@@ -227,7 +235,7 @@ def prepare(
             note(f"dev: {hidden}: not annotated there, so not scored, and training.calibrate has nothing to fit")
     return Prepared(
         training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, initial, gold.targets,
-        old, lesson, not_scored,
+        old, lesson, not_scored, pretrained,
     )  # fmt: skip
 
 
@@ -303,7 +311,7 @@ def _check_freeze(
             f"training.freeze: found {missing[0]}, which this network does not have, expected some of"
             f" {', '.join(parts)}; delete it"
         )
-    if set(freeze) == set(parts):
+    if weights_of_parts(freeze, weights) == set(weights):
         raise ConfigError("training.freeze: found all parts of the network, expected one to train; delete one")
     n_new = 0 if old is None else len(tags) - len(old.model.tags)
     if "softmax" in freeze and n_new:
@@ -321,7 +329,8 @@ def _build_encoder(
     computed: ComputedFeatures,
     note: Tell,
     read: Vectors | None,
-    old: OldModel | None,
+    known: Encoder | None,
+    known_characters: CharacterVocabulary | None,
 ) -> tuple[Encoder, WordDropout, InitialVectors | None]:
     """Build the vocabularies of the training data; those of an old model grow, and what it knows is never rare.
 
@@ -330,12 +339,14 @@ def _build_encoder(
         n_labelled: the number of those with tags, which come first.
         computed: the features that are computed from tokens.
         read: the pretrained vectors.
+        known: the vocabularies of the old model.
+        known_characters: the characters of the old model, or of a pretrained directory.
 
     Returns:
         The encoder, which holds the vocabularies; the word dropout, which knows the rare ids that are shown as unknown;
         and the pretrained vectors, or None.
     """
-    settings, known = config.vocabulary, None if old is None else old.model.encoder
+    settings = config.vocabulary
     tokens, counts = build_vocabulary(
         _tokens_to_know(sentences, n_labelled, manifest.normalization),
         manifest.normalization,
@@ -347,7 +358,7 @@ def _build_encoder(
         tokens, counts = grow_vocabulary(known.tokens, tokens, counts)
         rare = rare_ids(counts, len(known.tokens))
         note(f"vocabulary: {counted(len(tokens) - len(known.tokens), 'token')} in addition to those of the model")
-    tokens, vectors = _add_vectors(config.embeddings, read, tokens, counts, note)
+    tokens, vectors = _add_vectors(config, read, tokens, counts, note)
     if vectors is not None:
         # A token with a vector is never unknown in prediction, so training does not show it as unknown.
         rare = np.pad(rare, (0, len(tokens) - len(rare))) & ~vectors.has_vector
@@ -359,9 +370,9 @@ def _build_encoder(
     if manifest.network.characters != Characters.NONE:
         characters, character_counts = build_characters(token for columns in sentences for token in columns[0])
         n_known = 0
-        if known is not None and known.characters is not None:
-            n_known = len(known.characters)
-            characters, character_counts = grow_characters(known.characters, characters, character_counts)
+        if known_characters is not None:
+            n_known = len(known_characters)
+            characters, character_counts = grow_characters(known_characters, characters, character_counts)
         rare_characters = rare_ids(character_counts, n_known)
     word_dropout = WordDropout(
         rare=rare,
@@ -391,7 +402,7 @@ def _tokens_to_know(
 
 
 def _add_vectors(
-    settings: EmbeddingsConfig,
+    config: Config,
     vectors: Vectors | None,
     tokens: TokenVocabulary,
     counts: npt.NDArray[np.int64],
@@ -400,8 +411,9 @@ def _add_vectors(
     """Add the tokens of the pretrained vectors, if there are any, to the vocabulary."""
     if vectors is None:
         return tokens, None
+    settings, source = config.embeddings, _source(config)
     extension = extend_vocabulary(dataclasses.replace(tokens, n_trained=None), vectors, settings.max_rows)
-    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {_source(settings)}")
+    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {source}")
     for text in (*vectors.notes, *extension.notes):
         note(f"vectors: {text}")
     note(f"vectors: {extension.matches.coverage()}")
@@ -411,14 +423,15 @@ def _add_vectors(
     most = float(np.finfo(settings.dtype).max)
     if largest > most:
         raise ConfigError(
-            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {_source(settings)} hold"
+            f"embeddings.dtype: found {settings.dtype}, expected float32: the vectors from {source} hold"
             f" numbers up to {largest:.6g}, but {settings.dtype} ends at {most:.6g}; delete the key"
         )
     return extension.vocabulary, initial
 
 
-def _source(settings: EmbeddingsConfig) -> str:
-    return str(settings.name or Path(str(settings.path)).name)
+def _source(config: Config) -> str:
+    settings = config.embeddings
+    return str(settings.name or Path(str(settings.path or config.model.pretrained)).name)
 
 
 def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest:

@@ -49,6 +49,7 @@ from tagger.training.history import (
 )
 from tagger.training.listener import Listener
 from tagger.training.preparation import Prepared, relative_to
+from tagger.training.pretrained import initial_weights
 from tagger.training.replacing import Place
 from tagger.training.resume import Position
 from tagger.training.schedule import Schedule
@@ -59,12 +60,15 @@ _AT_ONCE = 1024  # sentences of dev that are tagged before the next check whethe
 
 
 def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
-    """Build the network with its initial weights: those of an older model, pretrained vectors, and random ones."""
+    """Build the network with its initial weights: pretrained ones, those of an older model, and random ones."""
     network = build_network(
         prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
     )
     if prepared.vectors is not None:
         network.set_embedding_rows(prepared.vectors.blocks())
+    if prepared.pretrained is not None and prepared.vectors is not None:
+        fresh, known = network.weights_as_arrays(), prepared.vectors.has_vector
+        network.assign_weights(initial_weights(prepared.pretrained, fresh, known))
     if prepared.old is not None:
         has_vector = prepared.vectors.has_vector if prepared.vectors is not None else None
         fresh = network.weights_as_arrays()
@@ -133,6 +137,8 @@ class Run:
             self._origin["model before sha256"] = prepared.old.checksum
         if prepared.lesson is not None:
             self._origin["teachers sha256"] = "\n".join(prepared.lesson.teachers.checksums)
+        if prepared.pretrained is not None:
+            self._origin["pretrained sha256"] = prepared.pretrained.checksum
         self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.
         self._predictor = Predictor(self._model(NetworkLogits(trainer.network)), batch_tokens=8192)
@@ -462,7 +468,12 @@ def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: 
         "features": config.features.model_copy(
             update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}
         ),
-        "model": config.model.model_copy(update={"embedding_dim": manifest.network.embedding_dim}),
+        "model": config.model.model_copy(
+            update={
+                "embedding_dim": manifest.network.embedding_dim,
+                "pretrained": relative_to(base, config.model.pretrained),
+            }
+        ),
         "training": config.training.model_copy(update=numbers),
         "output": config.output.model_copy(update={"model_dir": "."}),
     }

@@ -31,6 +31,7 @@ FREE = frozenset(
         "embeddings.path",
         "features.lists",
         "features.clusters",
+        "model.pretrained",
         "output.model_dir",
         "output.quantize",
         "output.quantize_loss",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tagger.config import Config
 from tagger.errors import ConfigError, DeviceError, ModelError
+from tagger.model_dir.pretrained import Pretrained
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import CPU, Device, device_errors_explained, make_deterministic, on_cpu
 from tagger.network.distributed import Replicas, connect, meet, read_task
@@ -25,6 +26,8 @@ from tagger.training.listener import Listener
 from tagger.training.memory import check_memory
 from tagger.training.old_model import InitFrom, OldModel, load_old_model, rules_of, with_settings_of
 from tagger.training.preparation import Prepared, prepare
+from tagger.training.pretrained import load_pretrained
+from tagger.training.pretrained import with_settings_of as with_pretrained_settings
 from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import (
     check_same,
@@ -103,9 +106,14 @@ def train(
         if init is not None:
             old = load_old_model(init, model_dir, checksum_of_old(state))
             config = _begun_with(old, config, listener)
+        pretrained = load_pretrained(config)
+        if pretrained is not None:
+            config = _pretrained_with(pretrained, config, init, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        prepared = prepare(config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson)
+        prepared = prepare(
+            config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson, pretrained=pretrained
+        )
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
@@ -144,6 +152,19 @@ def _begun_with(old: OldModel, config: Config, listener: Listener) -> Config:
     config, taken = with_settings_of(old, config)
     shown = f"; as in it: {', '.join(taken)}" if taken else ""
     listener.note(f"beginning with the weights of {os.path.relpath(old.model.directory)}{shown}")
+    return config
+
+
+def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | None, listener: Listener) -> Config:
+    """Return the config with the settings that a pretrained directory decides; say which they are."""
+    if init is not None:
+        raise ConfigError(
+            "model.pretrained: found it with --init-from, whose model has weights of its own, expected one of them;"
+            " delete the key, or set it to null"
+        )
+    config, taken = with_pretrained_settings(pretrained, config)
+    shown = f"; as in it: {', '.join(taken)}" if taken else ""
+    listener.note(f"beginning with {os.path.relpath(str(config.model.pretrained))}{shown}")
     return config
 
 

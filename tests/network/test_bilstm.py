@@ -59,6 +59,40 @@ def test_the_fused_kernel_equals_keras_in_values_and_gradients(
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("looped", [False, True])
+def test_a_continued_kernel_equals_a_stateful_keras_lstm_in_values_and_gradients(
+    looped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_lstm, "_most_sentences_of_loop", lambda *sizes: 6 if looped else 0)
+    rng = np.random.default_rng(0)
+    n_sentences, n_steps, units = 3, 4, 7
+    windows = [tf.constant(rng.normal(size=(n_sentences, n_steps, 5)), tf.float32) for _ in range(3)]
+    keras_lstm = keras.layers.LSTM(units, return_sequences=True, stateful=True)
+    keras_lstm.build((n_sentences, n_steps, 5))
+    keras_lstm.set_weights([rng.normal(size=w.shape) for w in keras_lstm.get_weights()])
+    weights = [tf.constant(w) for w in keras_lstm.get_weights()]
+    state = block_lstm.LSTMState(tf.zeros([n_sentences, units]), tf.zeros([n_sentences, units]))
+    for window in windows:
+        weighting = rng.normal(size=(n_sentences, n_steps, units)).astype(np.float32)
+        variables = [weight.value for weight in keras_lstm.trainable_weights]
+        with tf.GradientTape() as tape:
+            tape.watch(window)
+            expected = keras_lstm(window)
+            loss = tf.reduce_sum(expected * weighting)
+        expected_gradients = tape.gradient(loss, [window, *variables])
+        with tf.GradientTape() as tape:
+            tape.watch([window, *weights])
+            h, state = block_lstm.continued_block_lstm(tf.transpose(window, [1, 0, 2]), *weights, state)
+            found = tf.transpose(h, [1, 0, 2])
+            loss = tf.reduce_sum(found * weighting)
+        gradients = tape.gradient(loss, [window, *weights])
+        for ours, theirs in zip([found, *gradients], [expected, *expected_gradients], strict=True):
+            assert np.abs(theirs).max() > 0.01
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(state.output, keras_lstm.states[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(state.cell, keras_lstm.states[1].numpy(), atol=1e-6)
+
+
 def test_the_gradient_agrees_with_finite_differences() -> None:
     layer = make_branch(2, Kernel.BLOCK)
     layer.build((None, None, 3))

@@ -1,0 +1,116 @@
+"""The command `tagger pretrain`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli import console
+from tagger.cli.options import require_packages, set_option
+from tagger.wording import as_argument, duration
+
+if TYPE_CHECKING:
+    from tagger.pretraining.pretrain import Report
+
+_SECONDS = 30.0  # between two lines about progress
+
+
+@click.command()
+@click.argument("raw", type=click.Path(), nargs=-1, required=True, metavar="RAW...")
+@click.option("-o", "--output", type=click.Path(), required=True, metavar="DIR", help="Directory for the result.")
+@set_option
+@click.option("--language", default="en", show_default=True, help="Language of the text, for its tokenizer.")
+@click.option("--tokenized", is_flag=True, help="Each line is a sentence of tokens that blanks separate.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted pretraining, or start one.")
+@click.option("--force", is_flag=True, help="Replace a pretrained directory that is already there.")
+@click.option("--keep-text", is_flag=True, help="Keep the tokenised text, in DIR.text, for another pretraining.")
+@click.option("--quiet", is_flag=True, help="Show only warnings, errors and, at the end, the perplexities.")
+def pretrain(
+    raw: tuple[str, ...],
+    output: str,
+    settings: tuple[str, ...],
+    language: str,
+    tokenized: bool,
+    resume: bool,
+    force: bool,
+    keep_text: bool,
+    quiet: bool,
+) -> None:
+    """Pretrain the first block of a network on raw text, without labels.
+
+    RAW are text files in UTF-8, also as .gz. Each line is a text of its own: a paragraph, a sentence, a tweet. The
+    embedding, the character network and both branches learn to predict the next and the previous token. `tagger train
+    --set model.pretrained=DIR` then begins with them.
+    """
+    start = time.monotonic()
+    require_packages("tensorflow", "pydantic")
+    from tagger.pretraining.pretrain import pretrain as run
+    from tagger.pretraining_config import pretraining_config_of
+    from tagger.text.tokenizer import load_tokenizer
+
+    config = pretraining_config_of(settings)
+    tokenizer = None if tokenized else load_tokenizer(language)
+    with console.StopRequest() as stop:
+        outcome = run(
+            raw, Path(output), config, _Progress(stop.begin, quiet=quiet),
+            tokenizer=tokenizer, resume=resume, force=force, keep_text=keep_text, should_stop=stop.requested,
+        )  # fmt: skip
+    if outcome.last is not None:
+        last = outcome.last
+        console.say(f"perplexity on held-out text: {last.forward:.1f} forward, {last.backward:.1f} backward")
+    if outcome.stopped:
+        console.say("to continue the pretraining, give the same command with --resume")
+        click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
+    place = os.path.relpath(output)
+    if not quiet:
+        console.say(f"it took {duration(time.monotonic() - start)}; the result is in {place}")
+        console.say(f"next: tagger train CONFIG --set model.pretrained={as_argument(place)}")
+
+
+class _Progress:
+    """A `pretraining.pretrain.PretrainingListener` that prints.
+
+    Args:
+        on_begin: called after each step; the first call marks the beginning of the training.
+        quiet: show nothing but warnings.
+    """
+
+    def __init__(self, on_begin: Callable[[], None], *, quiet: bool) -> None:
+        self._on_begin, self._quiet, self._n_tokens = on_begin, quiet, 0
+        self._last = time.monotonic()
+
+    def note(self, text: str) -> None:
+        if not self._quiet:
+            console.say(text)
+
+    def warn(self, text: str) -> None:
+        console.say(f"warning: {text}")
+
+    def tokens(self, n: int) -> None:
+        self._n_tokens += n
+        if self._is_time():
+            self.note(f"tokenising: {self._n_tokens:,} tokens")
+
+    def step(self, step: int, n_steps: int, tokens_per_second: float) -> None:
+        self._on_begin()
+        if self._is_time():
+            self.note(f"step {step:,} of {n_steps:,} · {tokens_per_second:,.0f} tokens/s")
+
+    def report(self, report: Report) -> None:
+        self._last = time.monotonic()
+        self.note(
+            f"step {report.step:,} of {report.n_steps:,} · loss {report.loss:.3f} · perplexity {report.forward:.1f}"
+            f" forward, {report.backward:.1f} backward · {report.tokens_per_second:,.0f} tokens/s"
+        )
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        due = now - self._last >= _SECONDS
+        if due:
+            self._last = now
+        return due

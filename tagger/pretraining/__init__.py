@@ -1,0 +1,1 @@
+"""Train the first block of a network on text without labels."""

@@ -1,0 +1,209 @@
+"""A text that is tokenised once and kept as numbers on disk, so that any size of text takes the same memory.
+
+The directory `DIR.text/` beside the output holds `numbers.bin`, the number of each token (little-endian, 4 bytes);
+`forms.txt`, line n of which (from 0) is the token with the number n + 2; and `text.json`, which describes the text.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.atomic import explain_not_writable, write_atomically, write_blocks_atomically
+from tagger.errors import ConfigError, DataError, ModelError
+from tagger.inputs.vocabulary import N_RESERVED
+from tagger.text.raw import read_sentences
+from tagger.text.tokenizer import Tokenizer
+
+BOUNDARY, OTHER = 0, 1  # the numbers of the end of a sentence, and of each token that was first seen too late
+_FORMAT = 1
+_NUMBERS, _FORMS, _DESCRIPTION = "numbers.bin", "forms.txt", "text.json"
+_LEFTOVER = re.compile(rf"\.({_NUMBERS}|{_FORMS}|{_DESCRIPTION})\.[0-9]+\.new")
+_MOST_FORMS = 1 << 22  # distinct tokens that get a number; with more, memory would grow with the text
+_BLOCK_TOKENS = 1 << 18
+_TOKENISED = "already tokenised"
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFile:
+    """A tokenised text.
+
+    Attributes:
+        numbers: [N], the number of each token, mapped from the file; each sentence ends with `BOUNDARY`.
+        forms: the distinct tokens; `forms[i]` has the number i + 2.
+        counts: [2 + len(forms)], how often each number occurs.
+        description: what the text is made of, as JSON values.
+    """
+
+    numbers: npt.NDArray[np.uint32]
+    forms: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+    description: dict[str, Any]
+
+    @property
+    def n_tokens(self) -> int:
+        """The number of tokens, without the ends of sentences."""
+        return len(self.numbers) - int(self.counts[BOUNDARY])
+
+
+def place_of(output: Path) -> Path:
+    """Return the directory of the tokenised text beside an output directory."""
+    target = output.resolve()
+    return target.with_name(f"{target.name}.text")
+
+
+def describe(paths: Sequence[str], tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Return what decides the numbers of a text: the content of the files, and the tokenizer.
+
+    Raises:
+        ConfigError: a path is not a file, so that it could not be read twice.
+        DataError: a file cannot be read.
+    """
+    files = []
+    for path in paths:
+        if path == "-" or (Path(path).exists() and not Path(path).is_file()):
+            raise ConfigError(f"RAW: found {path}, expected files, because --resume reads them again; name a file")
+        try:
+            with Path(path).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                files.append({"bytes": file.tell(), "sha256": digest, "gzip": path.endswith(".gz")})
+        except OSError as error:
+            raise DataError(f"{path}: cannot be opened: {error.strerror}; check the path") from None
+    return {"format": _FORMAT, "files": files, "tokenizer": _TOKENISED if tokenizer is None else tokenizer.name}
+
+
+def tokenise(
+    paths: Sequence[str],
+    tokenizer: Tokenizer | None,
+    directory: Path,
+    *,
+    on_tokens: Callable[[int], None] = lambda n: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TextFile | None:
+    """Tokenise files into a directory, unless it already holds the same text; None if asked to stop.
+
+    Args:
+        tokenizer: as in `read_sentences`.
+        on_tokens: called with the number of tokens of each block.
+
+    Raises:
+        ConfigError, DataError: a file cannot be read, or there is no token in any.
+        ModelError: the directory cannot be written, or holds something else.
+    """
+    description = describe(paths, tokenizer)
+    found = _open(directory, description)
+    if found is not None:
+        return found
+    _check_place(directory)
+    forms: dict[str, int] = {}
+
+    class Stopped(Exception):  # noqa: N818 (a request, not an error)
+        pass
+
+    def blocks() -> Iterator[memoryview]:
+        for block in _blocks(read_sentences(paths, tokenizer), forms):
+            if should_stop():
+                raise Stopped
+            on_tokens(len(block))
+            yield block.view(np.uint8).data
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _DESCRIPTION).unlink(missing_ok=True)
+        write_blocks_atomically(directory / _NUMBERS, blocks())
+        write_atomically(directory / _FORMS, "".join(f"{form}\n" for form in forms).encode())
+        size = (directory / _NUMBERS).stat().st_size
+        if size == 0:
+            raise DataError(f"{', '.join(paths)}: found no token, expected text; name other files")
+        checksum = _checksum(directory)
+        write_atomically(directory / _DESCRIPTION, json.dumps({**description, "sha256": checksum}).encode())
+    except Stopped:
+        return None
+    except OSError as error:
+        raise explain_not_writable(directory, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            if not (directory / _DESCRIPTION).exists():
+                remove(directory)
+    return _open(directory, description)
+
+
+def _blocks(sentences: Iterable[list[str]], forms: dict[str, int]) -> Iterator[npt.NDArray[np.uint32]]:
+    """Yield the numbers of sentences; new tokens are added to `forms` as long as there is room."""
+    numbers = array.array("I")
+    for tokens in sentences:
+        for token in tokens:
+            number = forms.get(token)
+            if number is None:
+                number = OTHER
+                if len(forms) < _MOST_FORMS:
+                    number = forms[token] = N_RESERVED + len(forms)
+            numbers.append(number)
+        numbers.append(BOUNDARY)
+        if len(numbers) >= _BLOCK_TOKENS:
+            yield np.array(numbers, "<u4")
+            del numbers[:]
+    if numbers:
+        yield np.array(numbers, "<u4")
+
+
+def _open(directory: Path, description: dict[str, Any]) -> TextFile | None:
+    """Return the text in a directory if it is the described one and undamaged."""
+    try:
+        stored = json.loads((directory / _DESCRIPTION).read_bytes())
+        checksum = stored.pop("sha256")
+        if stored != description or checksum != _checksum(directory):
+            return None
+        numbers: npt.NDArray[np.uint32] = np.memmap(directory / _NUMBERS, "<u4", "r")
+        forms = tuple((directory / _FORMS).read_bytes().decode().split("\n")[:-1])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    counts = np.zeros(N_RESERVED + len(forms), np.int64)
+    for start in range(0, len(numbers), _BLOCK_TOKENS):
+        counts += np.bincount(numbers[start : start + _BLOCK_TOKENS], minlength=len(counts))
+    return TextFile(numbers, forms, counts, description)
+
+
+def _checksum(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (_NUMBERS, _FORMS):
+        with (directory / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _check_place(directory: Path) -> None:
+    """Refuse a directory that holds anything but a tokenised text; remove partial files of a killed process."""
+    try:
+        entries = list(directory.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise explain_not_writable(directory, error) from None
+    for path in entries:
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+        elif path.name not in (_NUMBERS, _FORMS, _DESCRIPTION):
+            raise ModelError(
+                f"{directory}: found {path.name} in it, expected the place for the tokenised text; move that directory,"
+                " or choose another place with -o"
+            )
+
+
+def remove(directory: Path) -> None:
+    """Remove a tokenised text, as far as that is possible."""
+    for name in (_DESCRIPTION, _NUMBERS, _FORMS):
+        with contextlib.suppress(OSError):
+            (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,220 @@
+"""Check whole pretrainings: that they can be resumed bit for bit, and what a training takes from their result."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from helpers import run_tagger
+
+from tagger.cli.progress import TrainingProgress
+from tagger.config import load_config
+from tagger.errors import ConfigError, DataError, ModelError
+from tagger.model_dir.pretrained import Pretrained
+from tagger.model_dir.store import load_model, read_weights
+from tagger.network.bilstm import Kernel
+from tagger.network.devices import Device
+from tagger.prediction.onnx_session import load_predictor
+from tagger.pretraining.pretrain import PretrainingOutcome, Report, pretrain
+from tagger.pretraining_config import pretraining_config_of
+from tagger.training.preparation import Prepared, prepare
+from tagger.training.pretrained import load_pretrained, with_settings_of
+from tagger.training.run import initial_network
+from tagger.training.train import train
+
+pytestmark = pytest.mark.tensorflow
+
+SMALL = (
+    "model.embedding_dim=4", "model.units=3", "model.character_dim=2", "model.character_units=4",
+    "training.streams=2", "training.steps=4", "training.samples=8", "training.epochs=2", "training.threads=1",
+    "vocabulary.min_count=2", "training.held_out=0.1",
+)  # fmt: skip
+WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
+TRAIN = "Ann nn B-PER\nLee nn I-PER\nsaw vb O\nEd nn B-PER\n\nthe dt O\nsea nn O\nran vb O\nfrøm in O\n\n"
+
+
+class Listener:
+    """Collects what it is told, and can be asked to stop after some steps."""
+
+    def __init__(self, n_steps: int = 1 << 30) -> None:
+        self.notes, self.reports, self.left = list[str](), list[Report](), n_steps
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    warn = note
+
+    def tokens(self, n: int) -> None: ...
+
+    def step(self, step: int, n_steps: int, tokens_per_second: float) -> None:
+        self.left -= 1
+
+    def report(self, report: Report) -> None:
+        self.reports.append(report)
+
+    def stop(self) -> bool:
+        return self.left <= 0
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    choose = random.Random(1).choice
+    Path("raw.txt").write_text("".join(f"{' '.join(choose(WORDS) for _ in range(1 + i % 7))}\n" for i in range(80)))
+
+
+def run(*settings: str, output: str = "pre", n_steps: int = 1 << 30, **options: bool) -> PretrainingOutcome:
+    listener = Listener(n_steps)
+    config = pretraining_config_of([*SMALL, *settings])
+    return pretrain(["raw.txt"], Path(output), config, listener, tokenizer=None, should_stop=listener.stop, **options)
+
+
+def files_of(directory: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(directory).iterdir() if path.name != "history.csv"}
+
+
+def test_an_interrupted_pretraining_continues_bit_for_bit() -> None:
+    whole = run(output="whole")
+    assert not whole.stopped
+    assert whole.last is not None
+    n = whole.last.n_steps
+    for n_steps in (3, n // 2, n):  # the last one begins in the second epoch, and ends it
+        outcome = run(resume=True, n_steps=n_steps)
+    assert not outcome.stopped
+    first, second = files_of("whole"), files_of("pre")
+    assert first.keys() == second.keys() == {
+        "manifest.json", "tokens.txt", "characters.txt", "weights.safetensors", "embeddings.bin"
+    }  # fmt: skip
+    # The manifest has the checksum of the history, and with it of the times.
+    assert all(first[name] == second[name] for name in first if name != "manifest.json")
+    assert not list(Path().glob("pre.*"))
+    assert outcome.last is not None
+    assert (outcome.last.forward, outcome.last.loss) == (whole.last.forward, whole.last.loss)
+    assert run(resume=True) == PretrainingOutcome(stopped=False, last=None)  # nothing left to do
+    with pytest.raises(ConfigError, match=r"pre: found a pretrained directory, expected a new one; .* --force"):
+        run()
+
+
+def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
+    assert run(n_steps=2).stopped
+    with pytest.raises(ConfigError, match="interrupted after 2 steps, expected none; continue it with --resume"):
+        run()
+    with pytest.raises(ConfigError, match=r"--resume: training\.seed: found 2, expected 1; change it back"):
+        run("training.seed=2", resume=True)
+    with pytest.raises(ModelError, match=r"found an unfinished pretraining in pre\.training, .*finish it with"):
+        Pretrained.read(Path("pre"))
+    Path("raw.txt").write_text(Path("raw.txt").read_text() + "more\n")
+    with pytest.raises(ConfigError, match="--resume: RAW: found another text or tokenizer"):
+        run(resume=True)
+
+
+def test_too_little_text_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least .*; add text, or set fewer"):
+        run("training.streams=200")
+
+
+def prepared_of(*settings: str) -> tuple[Prepared, Pretrained]:
+    Path("train").write_text(TRAIN)
+    Path("c.yaml").write_text(
+        "data: {train: train, dev: train, columns: {token: 0, pos: 1, tag: 2}, trust: true}\n"
+        "model: {pretrained: pre, layers: 2, feature_dim: 2}\ntraining: {epochs: 1}\n"
+    )
+    config = load_config("c.yaml", settings)
+    pretrained = load_pretrained(config)
+    assert pretrained is not None
+    config, _ = with_settings_of(pretrained, config)
+    return prepare(config, note=lambda text: None, warn=lambda text: None, pretrained=pretrained), pretrained
+
+
+def test_a_training_begins_with_the_pretrained_weights() -> None:
+    run()
+    prepared, pretrained = prepared_of()
+    weights, old = initial_network(prepared, Device("CPU", Kernel.BLOCK)).weights_as_arrays(), pretrained.weights
+    encoder, before = prepared.encoder, pretrained.encoder
+    assert set(before.tokens.tokens) == {word.lower() for word in WORDS if word != "42"} | {"00"}
+    assert set(encoder.tokens.tokens) == set(before.tokens.tokens) | {"lee", "ed", "frøm"}
+    by_token = dict(zip(encoder.tokens.tokens, weights["embedding"][2:], strict=True))
+    for token in before.tokens.tokens:
+        np.testing.assert_array_equal(by_token[token], old["embedding"][before.tokens.encode([token])[0]])
+    for token in ("lee", "ed", "frøm"):
+        np.testing.assert_array_equal(by_token[token], old["embedding"][1])
+    np.testing.assert_array_equal(weights["embedding"][:2], old["embedding"][:2])
+    assert before.characters is not None
+    assert encoder.characters is not None
+    n = len(before.characters)
+    assert encoder.characters.characters[: n - 2] == before.characters.characters
+    assert "ø" in encoder.characters.characters[n - 2 :]
+    np.testing.assert_array_equal(weights["characters.embedding"][:n], old["characters.embedding"])
+    for name in ("characters.kernel", "characters.bias", "casing.embedding", "block_1.backward.recurrent_kernel"):
+        np.testing.assert_array_equal(weights[name], old[name])
+    for branch in ("forward", "backward"):  # the first block also reads a feature column, of 2 numbers
+        kernel, pretrained_kernel = weights[f"block_1.{branch}.kernel"], old[f"block_1.{branch}.kernel"]
+        assert len(kernel) == len(pretrained_kernel) + 2
+        np.testing.assert_array_equal(kernel[:-2], pretrained_kernel)
+        assert np.abs(kernel[-2:]).max() > 0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_model_is_trained_from_a_pretrained_directory(frozen: bool) -> None:
+    run()
+    prepared_of()
+    config = load_config("c.yaml", ["training.freeze=[embedding, characters, casing, block_1]"] if frozen else [])
+    with TrainingProgress(quiet=True) as listener:
+        train(config, listener)
+    model = load_predictor(Path("models/c")).model
+    assert model.manifest.network.units == 3
+    assert model.manifest.normalization.lowercase
+    assert model.manifest.origin["pretrained sha256"] == Pretrained.read(Path("pre")).checksum
+    assert "pretrained: ../../pre" in Path("models/c/config.yaml").read_text()
+    weights, old = load_model(Path("models/c"), read_weights).network, Pretrained.read(Path("pre")).weights
+    for name in ("characters.kernel", "casing.embedding", "block_1.forward.recurrent_kernel", "block_1.backward.bias"):
+        assert np.array_equal(weights[name], old[name]) == frozen
+
+
+def test_settings_that_the_directory_decides_cannot_differ() -> None:
+    run()
+    with pytest.raises(ConfigError) as caught:
+        prepared_of("model.units=5", "vocabulary.lowercase=false", "model.casing=true")
+    assert caught.value.message == (
+        "model.units: found 5, expected 3 as in model.pretrained; set it to 3, or delete the key"
+    )
+    assert len(caught.value.detail) == 1
+    assert "vocabulary.lowercase: found false, expected true as in model.pretrained" in caught.value.detail[0]
+    with pytest.raises(ConfigError, match=r"embeddings\.name: found it with model\.pretrained"):
+        prepared_of("embeddings.name=glove-6b-50d")
+
+
+def test_foreign_and_altered_directories_are_refused() -> None:
+    run()
+    prepared_of()
+    with TrainingProgress(quiet=True) as listener:
+        train(load_config("c.yaml", ["model.pretrained=null", "model.units=2"]), listener)
+    with pytest.raises(ModelError, match=r"model\.pretrained: models/c: found a model, expected a directory that"):
+        Pretrained.read(Path("models/c"))
+    with pytest.raises(ModelError, match="pre: found a pretrained directory, expected a model"):
+        load_predictor(Path("pre"))
+    with pytest.raises(ModelError, match=r"holds \S+, which is not part of a pretrained directory"):
+        run(output="models/c")
+    with pytest.raises(ModelError, match=r"model\.pretrained: missing: no such pretrained directory; make one with"):
+        Pretrained.read(Path("missing"))
+    content = bytearray(Path("pre/weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    Path("pre/weights.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.pretrained: pre/weights\.safetensors: its checksum does not match"):
+        Pretrained.read(Path("pre"))
+
+
+def test_the_command() -> None:
+    command = ["pretrain", "raw.txt", "--tokenized", "-o", "pre", *(f"--set={setting}" for setting in SMALL)]
+    done = run_tagger(*command)
+    assert done.exit_code == 0, done.errors
+    assert "perplexity on held-out text" in done.errors
+    assert "next: tagger train CONFIG --set model.pretrained=pre" in done.errors
+    again = run_tagger(*command, "--set=model.layers=2")
+    assert again.exit_code == 1
+    assert "error: --set model.layers=2: model.layers: is not a known key" in again.errors

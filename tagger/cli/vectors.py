@@ -10,7 +10,6 @@ import click
 
 from tagger.cli import console
 from tagger.cli.options import layout_options, require_corpus, with_own_options
-from tagger.cli.progress import StandardError
 
 if TYPE_CHECKING:
     from tagger.inputs.vocabulary import Normalization
@@ -131,6 +130,8 @@ class _Progress:
 
     def __init__(self, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from tagger.cli.progress import StandardError
 
         self._epochs, self._clock, self._console = epochs, clock, StandardError.console()
         self._bar = Progress(

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from tagger import __version__
 from tagger.architecture import NetworkSpec
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
+from tagger.formats.raw_sentences import RawSettings
 from tagger.inputs.batching import prefetch
 from tagger.inputs.vocabulary import Normalization
 from tagger.model_dir.pretrained import Pretrained, check_pretrained_place, publish_pretrained
@@ -26,7 +27,6 @@ from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile, place_of, remove, tokenise
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
 from tagger.pretraining_config import PretrainingConfig
-from tagger.text.tokenizer import Tokenizer
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.wording import counted
 
@@ -98,7 +98,7 @@ def pretrain(
     config: PretrainingConfig,
     listener: PretrainingListener,
     *,
-    tokenizer: Tokenizer | None,
+    reading: RawSettings,
     resume: bool = False,
     force: bool = False,
     keep_text: bool = False,
@@ -109,7 +109,7 @@ def pretrain(
     Args:
         paths: the files of text.
         output: the directory to write; unfinished states are beside it.
-        tokenizer: cuts the text; None if it is already tokenised.
+        reading: how to read them.
         resume: continue an interrupted pretraining, bit for bit; start one if there is nothing to continue.
         force: replace a pretrained directory that is already there.
         keep_text: keep the tokenised text for another pretraining.
@@ -121,7 +121,9 @@ def pretrain(
     checkpoints = Checkpoints(output)
     with checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        text = tokenise(paths, tokenizer, place_of(output), on_tokens=listener.tokens, should_stop=should_stop)
+        text = tokenise(
+            paths, reading, place_of(output), say=listener.note, on_tokens=listener.tokens, should_stop=should_stop
+        )
         if text is None:
             return PretrainingOutcome(stopped=True, last=None)
         facts = {"settings": config.settings(), "text": text.description}
@@ -202,7 +204,9 @@ def _check_same(record: Mapping[str, Any], facts: Mapping[str, Any], where: Path
         if before["settings"].get(key) != value:
             raise ConfigError(f"--resume: {key}: found {value}, expected {before['settings'].get(key)}; {remedy}")
     if before["text"] != now["text"]:
-        raise ConfigError(f"--resume: RAW: found another text or tokenizer, expected the same as before; {remedy}")
+        raise ConfigError(
+            f"--resume: RAW: found another text, or another way to read it, expected the same as before; {remedy}"
+        )
 
 
 class _Run:

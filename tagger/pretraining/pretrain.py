@@ -23,6 +23,7 @@ from tagger.model_dir.pretrained import Pretrained, check_pretrained_place, publ
 from tagger.network.devices import choose_device, device_errors_explained, make_deterministic, on_cpu
 from tagger.network.language_model import LanguageModels
 from tagger.network.language_model_trainer import LanguageModelTrainer, Perplexities
+from tagger.pretraining.described_text import describe
 from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile, place_of, remove, tokenise
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
@@ -121,12 +122,7 @@ def pretrain(
     checkpoints = Checkpoints(output)
     with checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        text = tokenise(
-            paths, reading, place_of(output), say=listener.note, on_tokens=listener.tokens, should_stop=should_stop
-        )
-        if text is None:
-            return PretrainingOutcome(stopped=True, last=None)
-        facts = {"settings": config.settings(), "text": text.description}
+        facts = {"settings": config.settings(), "text": describe(paths, reading)}
         if state is not None:
             _check_same(state.record, facts, checkpoints.directory)
         elif output.exists():
@@ -138,6 +134,12 @@ def pretrain(
                     f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass"
                     " --force to replace it"
                 )
+        text = tokenise(
+            paths, reading, place_of(output), facts["text"],
+            say=listener.note, on_tokens=listener.tokens, should_stop=should_stop,
+        )  # fmt: skip
+        if text is None:
+            return PretrainingOutcome(stopped=True, last=None)
         outcome = _run(output, config, text, listener, checkpoints, facts, should_stop, state)
     if not outcome.stopped and not keep_text:
         remove(place_of(output))
@@ -375,7 +377,7 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
         train = Streams(numbers[: len(numbers) - n_held_out], settings.streams, settings.steps, settings.seed)
     except ValueError as error:
         raise DataError(
-            f"RAW: {error}; add text, or set fewer training.streams, shorter training.steps or more training.held_out"
+            f"RAW: {error}; add text, or set fewer training.streams, fewer training.steps or another training.held_out"
         ) from None
     return Windows(vocabulary, train, settings.samples), Windows(vocabulary, held_out, 1)
 

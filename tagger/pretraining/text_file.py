@@ -23,7 +23,6 @@ from tagger.atomic import explain_not_writable, write_atomically, write_blocks_a
 from tagger.errors import DataError, ModelError
 from tagger.formats.raw_sentences import RawSettings, raw_sentences
 from tagger.inputs.vocabulary import N_RESERVED, is_line
-from tagger.pretraining.described_text import describe
 
 BOUNDARY, OTHER = 0, 1  # the numbers of the end of a sentence, and of each token that gets no number of its own
 _NUMBERS, _FORMS, _DESCRIPTION = "numbers.bin", "forms.txt", "text.json"
@@ -65,6 +64,7 @@ def tokenise(
     paths: Sequence[str],
     settings: RawSettings,
     directory: Path,
+    description: dict[str, Any],
     *,
     say: Callable[[str], None] = lambda text: None,
     on_tokens: Callable[[int], None] = lambda n: None,
@@ -74,14 +74,14 @@ def tokenise(
 
     Args:
         settings: how to read them.
+        description: that of `describe`, for these files and settings.
         say: called with how each file is read, or with the place of the text that is used again.
         on_tokens: called with the number of tokens of each block.
 
     Raises:
-        ConfigError, DataError: a file cannot be read, or there is no token in any.
+        DataError: a file cannot be read, or there is no token in any.
         ModelError: the directory cannot be written, or holds something else.
     """
-    description = describe(paths, settings)
     found = _open(directory, description)
     if found is not None:
         say(f"the tokens of RAW are in {directory} already")

@@ -100,6 +100,7 @@ def test_an_interrupted_pretraining_continues_bit_for_bit() -> None:
     assert run(resume=True) == PretrainingOutcome(stopped=False, last=None)  # nothing left to do
     with pytest.raises(ConfigError, match=r"pre: found a pretrained directory, expected a new one; .* --force"):
         run()
+    assert not list(Path().glob("pre.*")), "neither cuts the text into tokens again"
 
 
 def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
@@ -110,14 +111,20 @@ def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
         run("training.seed=2", resume=True)
     with pytest.raises(ModelError, match=r"found an unfinished pretraining in pre\.training, .*finish it with"):
         Pretrained.read(Path("pre"))
+    numbers = Path("pre.text/numbers.bin").read_bytes()
     Path("raw.txt").write_text(Path("raw.txt").read_text() + "more\n")
     with pytest.raises(ConfigError, match="--resume: RAW: found another text, or another way to read it"):
         run(resume=True)
+    assert Path("pre.text/numbers.bin").read_bytes() == numbers, "the right text can still be continued with"
 
 
 def test_too_little_text_is_an_error() -> None:
     with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least .*; add text, or set fewer"):
         run("training.streams=200")
+    for content in ("a", "a b\n", "a b c d e f\n"):
+        Path("raw.txt").write_text(content)
+        with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least"):
+            run()
 
 
 def prepared_of(*settings: str) -> tuple[Prepared, Pretrained]:

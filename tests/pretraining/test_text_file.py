@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,13 @@ from tagger.formats.document import ReadOptions
 from tagger.formats.raw_sentences import RawSettings
 from tagger.pretraining import text_file
 from tagger.pretraining.described_text import describe
-from tagger.pretraining.text_file import BOUNDARY, OTHER, place_of, remove, tokenise
+from tagger.pretraining.text_file import BOUNDARY, OTHER, TextFile, place_of, remove
 
 TOKENS = RawSettings(source="text", tokenized=True)
+
+
+def tokenise(paths: list[str], settings: RawSettings, place: Path, **options: Any) -> TextFile | None:
+    return text_file.tokenise(paths, settings, place, describe(paths, settings), **options)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class PretrainingTrainingConfig(_Section):
     epochs: _Count = 3
     streams: _Count = 32
     steps: _Count = 32
-    samples: _Count = 1024
+    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     reset_states: bool = True
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.01

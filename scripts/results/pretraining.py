@@ -49,8 +49,8 @@ def pretrained(settings: dict[str, str], work: Path, n_lines: int, epochs: int) 
                 texts[0].write_text("".join(itertools.islice(news, n_lines)), "utf-8")
         given = {"training.epochs": str(epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
-        command = [*TAGGER, "pretrain", *map(str, texts), "-o", str(directory), "--resume", *options]
-        subprocess.run(command, check=True)
+        command = [*TAGGER, "pretrain", *map(str, texts), "-o", str(directory), "--resume"]
+        subprocess.run([*command, "--from", "text", "--lines", *options], check=True)
     return directory
 
 

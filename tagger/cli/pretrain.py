@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tagger.cli import console
-from tagger.cli.options import require_packages, set_option
+from tagger.cli.options import require_packages, set_option, with_own_options
+from tagger.cli.raw import raw_options, raw_settings
 from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
@@ -24,41 +25,38 @@ _SECONDS = 30.0  # between two lines about progress
 @click.argument("raw", type=click.Path(), nargs=-1, required=True, metavar="RAW...")
 @click.option("-o", "--output", type=click.Path(), required=True, metavar="DIR", help="Directory for the result.")
 @set_option
-@click.option("--language", default="en", show_default=True, help="Language of the text, for its tokenizer.")
-@click.option("--tokenized", is_flag=True, help="Each line is a sentence of tokens that blanks separate.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted pretraining, or start one.")
 @click.option("--force", is_flag=True, help="Replace a pretrained directory that is already there.")
 @click.option("--keep-text", is_flag=True, help="Keep the tokenised text, in DIR.text, for another pretraining.")
 @click.option("--quiet", is_flag=True, help="Show only warnings, errors and, at the end, the perplexities.")
+@raw_options
 def pretrain(
     raw: tuple[str, ...],
     output: str,
     settings: tuple[str, ...],
-    language: str,
-    tokenized: bool,
     resume: bool,
     force: bool,
     keep_text: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Pretrain the first block of a network on raw text, without labels.
 
-    RAW are text files in UTF-8, also as .gz. Each line is a text of its own: a paragraph, a sentence, a tweet. The
-    embedding, the character network and both branches learn to predict the next and the previous token. `tagger train
-    --set model.pretrained=DIR` then begins with them.
+    RAW is raw text, or anything else that tagger convert reads, whose tokens are taken as they are. The embedding, the
+    character network and both branches learn to predict the next and the previous token. `tagger train --set
+    model.pretrained=DIR` then begins with them.
     """
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     from tagger.pretraining.pretrain import pretrain as run
     from tagger.pretraining_config import pretraining_config_of
-    from tagger.text.tokenizer import load_tokenizer
 
+    how = raw_settings(raw, **reading)
     config = pretraining_config_of(settings)
-    tokenizer = None if tokenized else load_tokenizer(language)
     with console.StopRequest() as stop:
         outcome = run(
             raw, Path(output), config, _Progress(stop.begin, quiet=quiet),
-            tokenizer=tokenizer, resume=resume, force=force, keep_text=keep_text, should_stop=stop.requested,
+            reading=how, resume=resume, force=force, keep_text=keep_text, should_stop=stop.requested,
         )  # fmt: skip
     if outcome.last is not None:
         last = outcome.last
@@ -86,7 +84,7 @@ class _Progress:
 
     def note(self, text: str) -> None:
         if not self._quiet:
-            console.say(text)
+            console.say(with_own_options(text))
 
     def warn(self, text: str) -> None:
         console.say(f"warning: {text}")

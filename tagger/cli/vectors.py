@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from tagger.cli import console
-from tagger.cli.options import layout_options, require_corpus, with_own_options
+from tagger.cli.options import with_own_options
+from tagger.cli.raw import raw_options, raw_settings
 
 if TYPE_CHECKING:
     from tagger.inputs.vocabulary import Normalization
@@ -60,46 +62,32 @@ _SHOWN_EVERY = 0.1  # seconds
     show_default=True,
     help="Threads that learn. With more than one, no two results are equal.",
 )
-@click.option("--lines", is_flag=True, help="Each line of raw text is a text of its own, such as a tweet.")
-@click.option("--from", "read_as", metavar="FORMAT", help="Format of RAW. Default: guessed from its name and content.")
-@click.option("--language", metavar="LANGUAGE", help="Language of texts that are cut into tokens. Default: en.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@layout_options
+@raw_options
 def vectors(
     raw: tuple[str, ...],
     out: str,
     lowercase: bool,
     normalize_digits: bool,
-    lines: bool,
-    read_as: str | None,
-    language: str | None,
     force: bool,
-    columns: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-    **learning: Any,
+    **options: Any,
 ) -> None:
     """Learn word vectors from text without labels.
 
     RAW is raw text, or anything else that tagger convert reads, whose tokens are taken as they are. OUT is an array;
     its tokens are beside it in a file that ends in .txt. embeddings.path: OUT uses them.
     """
-    from tagger.cli.convert import parse_named_columns
-    from tagger.formats.document import ReadOptions
-    from tagger.formats.raw_sentences import RawSettings, raw_sentences
+    from tagger.formats.raw_sentences import raw_sentences
     from tagger.inputs.vocabulary import Normalization
     from tagger.vectors.learning import LearningSettings, learn_vectors, require_library
     from tagger.vectors.writing import check_place, vocabulary_of, write_vectors
 
-    for path in raw:
-        require_corpus(path, model="name raw text", config="name raw text", argument="RAW")
+    names = {field.name for field in dataclasses.fields(LearningSettings)}
+    learning = {name: options.pop(name) for name in names & options.keys()}
+    how = raw_settings(raw, **options)
     place = check_place(out, raw, force=force)
     with console.leaving_at_once():
         require_library()
-    read: dict[str, Any] = {"columns": parse_named_columns(columns)} if columns is not None else {}
-    given = {"delimiter": delimiter, "encoding": encoding}
-    read |= {name: value for name, value in given.items() if value is not None}
-    how = RawSettings(source=read_as, read=ReadOptions(**read), language=language, lines=lines)
     settings = LearningSettings(normalization=Normalization(lowercase, normalize_digits), **learning)
     with _Progress(settings.epochs) as progress:
         sentences = raw_sentences(raw, how, lambda text: progress.say(with_own_options(text)))

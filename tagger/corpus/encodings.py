@@ -32,15 +32,18 @@ class Reading(NamedTuple):
     words: tuple[str, ...]
 
 
-def wrong_byte(path: str | Path, number: int, error: UnicodeDecodeError, *, advise: bool = True) -> DataError:
+def wrong_byte(
+    path: str | Path, number: int, error: UnicodeDecodeError, *, advise: bool = True, n_before: int = 0
+) -> DataError:
     """Return the error for a line with invalid bytes.
 
     Args:
         advise: whether to read the beginning of the file and suggest encodings that fit it, which takes a while.
+        n_before: the number of bytes of the line before those that could not be decoded together.
     """
     rest = f"is not valid {error.encoding}; name the file's encoding with data.encoding, or fix the line"
     return DataError(
-        f"byte 0x{error.object[error.start]:02X} at offset {error.start} of the line {rest}",
+        f"byte 0x{error.object[error.start]:02X} at offset {n_before + error.start} of the line {rest}",
         path=path,
         line=number,
         detail=_advice(path, error.encoding) if advise else (),

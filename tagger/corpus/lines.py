@@ -191,7 +191,7 @@ def require_regular(path: str | Path) -> None:
 
 
 def read_line_blocks(
-    stream: IO[bytes], *, path: str | Path = "<stream>", pauses: bool = False
+    stream: IO[bytes], *, path: str | Path = "<stream>", pauses: bool = False, max_bytes: int | None = None
 ) -> Iterator[list[bytes]]:
     """Yield lists of raw lines with their line ends (LF, CRLF or a lone CR); joined together, they are the stream.
 
@@ -200,6 +200,7 @@ def read_line_blocks(
         path: the file name for error messages.
         pauses: whether to yield an empty list before waiting for a pipe or a terminal that has nothing to read for the
             moment.
+        max_bytes: the size from which the beginning of a line is given before its end was read, in a list of its own.
 
     Raises:
         DataError: the stream breaks off (a damaged .gz, a disk error).
@@ -207,6 +208,7 @@ def read_line_blocks(
     # read1 returns whatever a pipe holds now, so that output can begin before the input ends.
     read = stream.read1 if hasattr(stream, "read1") else stream.read
     pending: list[bytes] = []  # parts of a line whose end has not been read yet
+    n_pending = 0
     while True:
         if pauses and not _is_ready(stream, _PAUSE_SECONDS):
             yield []
@@ -229,8 +231,13 @@ def read_line_blocks(
                 lines[0] = b"".join(pending)
                 pending = []
             yield lines
+            n_pending = 0
         if unfinished is not None:
             pending.append(unfinished)
+            n_pending += len(unfinished)
+        if max_bytes is not None and n_pending >= max_bytes and not pending[-1].endswith(b"\r"):
+            yield [b"".join(pending)]
+            pending, n_pending = [], 0
     if pending:
         yield [b"".join(pending)]
 
@@ -243,9 +250,9 @@ def _is_ready(stream: IO[bytes], seconds: float | None) -> bool:
         return True
 
 
-def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>") -> Iterator[bytes]:
+def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>", max_bytes: int | None = None) -> Iterator[bytes]:
     """Yield the raw lines of `read_line_blocks` one by one."""
-    for lines in read_line_blocks(stream, path=path):
+    for lines in read_line_blocks(stream, path=path, max_bytes=max_bytes):
         yield from lines
 
 

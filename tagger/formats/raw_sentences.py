@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tagger.formats.document import Document, ReadOptions
 from tagger.formats.registry import guess_source, named
 from tagger.formats.standard_input import read_standard_input
 from tagger.text.tokenizer import DEFAULT_LANGUAGE, Tokenizer, load_tokenizer
+
+_LINE_END = re.compile("\r\n|\r|\n")
+_BLANKS = re.compile("[ \t]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,12 +27,14 @@ class RawSettings:
         read: the settings for reading them. What they report of spans and tags is left out.
         language: the language of texts without tokens, or None if it is not known.
         lines: whether each line of a text without tokens ends a sentence.
+        tokenized: whether each line of a text without tokens is a sentence of tokens that blanks separate.
     """
 
     source: str | None = None
     read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     language: str | None = None
     lines: bool = False
+    tokenized: bool = False
 
 
 def raw_sentences(paths: Sequence[str], settings: RawSettings, say: Callable[[str], None]) -> Iterator[list[str]]:
@@ -52,11 +58,13 @@ def raw_sentences(paths: Sequence[str], settings: RawSettings, say: Callable[[st
 
     for path in paths:
         for document in _documents(path, settings, say):
-            if document.sentences is None:
-                yield from _cut(document.text, tokenizer(), lines=settings.lines)
-            else:
+            if document.sentences is not None:
                 for sentence in document.sentences:
                     yield [document.covered(token) for token in sentence]
+            elif settings.tokenized:
+                yield from _split(document.text)
+            else:
+                yield from _cut(document.text, tokenizer(), lines=settings.lines)
 
 
 def _documents(path: str, settings: RawSettings, say: Callable[[str], None]) -> Iterator[Document]:
@@ -67,7 +75,13 @@ def _documents(path: str, settings: RawSettings, say: Callable[[str], None]) -> 
     return read_standard_input(format_, read) if path == "-" and format_.flat else format_.read(Path(path), read)
 
 
+def _split(text: str) -> Iterator[list[str]]:
+    for line in _LINE_END.split(text):
+        if tokens := [token for token in _BLANKS.split(line) if token]:
+            yield tokens
+
+
 def _cut(text: str, tokenizer: Tokenizer, *, lines: bool) -> Iterator[list[str]]:
-    for part in text.split("\n") if lines else [text]:
+    for part in _LINE_END.split(text) if lines else [text]:
         for sentence in tokenizer.sentences(part):
             yield [part[start:end] for start, end in sentence]

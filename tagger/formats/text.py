@@ -2,11 +2,13 @@
 
 Each block of lines, with the blank line after it, is a document, so that a long text is not in memory as a whole; one
 behind another, the texts of the documents are the text of the file. A block of more than a million characters is cut at
-a line end. A line is never cut, however long it is. A byte-order mark is not part of the text.
+a line end. A line of more than two million bytes is cut too, behind a blank or, where it has none, between two
+characters. A byte-order mark is not part of the text.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +20,9 @@ from tagger.formats.document import Document, Format, Place, ReadOptions, WriteO
 from tagger.formats.losses import report_losses
 
 _MOST_CHARACTERS = 1_000_000
+_LONGEST_LINE = 1 << 21  # bytes
 _MARK = "\ufeff"
+_LINE_ENDS = ("\n", "\r")
 _FEWEST_WORDS = 5  # of a line of running text: CoNLL has fewer columns, or tags in the last one
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*$")
 # In scripts that use no blanks: what ends a sentence after some letters, and commas between letters.
@@ -34,20 +38,59 @@ def read(path: Path, options: ReadOptions) -> Iterator[Document]:
     check_encoding(options.encoding)
     name, offset, n_lines = shown_name(path), 0, 0
     with open_corpus(path) as stream:
-        for lines in _blocks(_decoded(read_lines(stream, path=name), name, options.encoding)):
+        raw = read_lines(stream, path=name, max_bytes=_LONGEST_LINE)
+        for lines in _blocks(_decoded(raw, name, options.encoding)):
             text = "".join(lines)
             yield Document(text=text, place=Place(name, n_lines + 1), is_piece=True, offset=offset)
-            offset, n_lines = offset + len(text), n_lines + len(lines)
+            offset, n_lines = offset + len(text), n_lines + sum(line.endswith(_LINE_ENDS) for line in lines)
 
 
 def _decoded(lines: Iterable[bytes], path: str, encoding: str) -> Iterator[tuple[str, bool]]:
-    """Yield each line, and whether it is blank."""
-    for number, line in enumerate(lines, start=1):
+    """Yield each line, or each part of a very long one, and whether it is a blank line."""
+    number, long = 1, None
+    for line in lines:
+        if long is None and len(line) >= _LONGEST_LINE and not line.endswith((b"\n", b"\r")):
+            long = _LongLine(encoding)
         try:
-            text = line.decode(encoding)
+            text = line.decode(encoding) if long is None else long.decode(line)
         except UnicodeDecodeError as error:
-            raise wrong_byte(path, number, error) from None
-        yield text.removeprefix(_MARK) if number == 1 else text, is_blank(line)
+            n_before = 0 if long is None else long.n_before
+            raise wrong_byte(path, number, error, n_before=n_before) from None
+        yield text.removeprefix(_MARK) if number == 1 else text, long is None and is_blank(line)
+        if long is None or line.endswith((b"\n", b"\r")):
+            number, long = number + 1, None
+    if long is not None:
+        try:
+            yield long.rest(), False
+        except UnicodeDecodeError as error:
+            raise wrong_byte(path, number, error, n_before=long.n_before) from None
+
+
+class _LongLine:
+    """A line that is decoded in parts.
+
+    Attributes:
+        n_before: the number of bytes before those that are decoded together.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._waiting, self._n_bytes, self.n_before = "", 0, 0
+
+    def decode(self, part: bytes) -> str:
+        """Return the text of a part up to its last blank, or all of it where it has none or ends the line."""
+        ends = part.endswith((b"\n", b"\r"))
+        self.n_before = self._n_bytes - len(self._decoder.getstate()[0])
+        text = self._waiting + self._decoder.decode(part, final=ends)
+        self._n_bytes += len(part)
+        end = len(text) if ends else max(text.rfind(" "), text.rfind("\t")) + 1 or len(text)
+        self._waiting = text[end:]
+        return text[:end]
+
+    def rest(self) -> str:
+        """Return the end of a line without a line end."""
+        self.n_before = self._n_bytes - len(self._decoder.getstate()[0])
+        return self._waiting + self._decoder.decode(b"", final=True)
 
 
 def _blocks(lines: Iterable[tuple[str, bool]]) -> Iterator[list[str]]:

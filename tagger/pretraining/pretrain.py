@@ -16,17 +16,18 @@ from typing import Any, Protocol
 from tagger import __version__
 from tagger.architecture import NetworkSpec
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
+from tagger.formats.raw_sentences import RawSettings
 from tagger.inputs.batching import prefetch
 from tagger.inputs.vocabulary import Normalization
 from tagger.model_dir.pretrained import Pretrained, check_pretrained_place, publish_pretrained
 from tagger.network.devices import choose_device, device_errors_explained, make_deterministic, on_cpu
 from tagger.network.language_model import LanguageModels
 from tagger.network.language_model_trainer import LanguageModelTrainer, Perplexities
+from tagger.pretraining.described_text import describe
 from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile, place_of, remove, tokenise
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
 from tagger.pretraining_config import PretrainingConfig
-from tagger.text.tokenizer import Tokenizer
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.wording import counted
 
@@ -98,7 +99,7 @@ def pretrain(
     config: PretrainingConfig,
     listener: PretrainingListener,
     *,
-    tokenizer: Tokenizer | None,
+    reading: RawSettings,
     resume: bool = False,
     force: bool = False,
     keep_text: bool = False,
@@ -109,7 +110,7 @@ def pretrain(
     Args:
         paths: the files of text.
         output: the directory to write; unfinished states are beside it.
-        tokenizer: cuts the text; None if it is already tokenised.
+        reading: how to read them.
         resume: continue an interrupted pretraining, bit for bit; start one if there is nothing to continue.
         force: replace a pretrained directory that is already there.
         keep_text: keep the tokenised text for another pretraining.
@@ -121,10 +122,7 @@ def pretrain(
     checkpoints = Checkpoints(output)
     with checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        text = tokenise(paths, tokenizer, place_of(output), on_tokens=listener.tokens, should_stop=should_stop)
-        if text is None:
-            return PretrainingOutcome(stopped=True, last=None)
-        facts = {"settings": config.settings(), "text": text.description}
+        facts = {"settings": config.settings(), "text": describe(paths, reading)}
         if state is not None:
             _check_same(state.record, facts, checkpoints.directory)
         elif output.exists():
@@ -136,6 +134,12 @@ def pretrain(
                     f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass"
                     " --force to replace it"
                 )
+        text = tokenise(
+            paths, reading, place_of(output), facts["text"],
+            say=listener.note, on_tokens=listener.tokens, should_stop=should_stop,
+        )  # fmt: skip
+        if text is None:
+            return PretrainingOutcome(stopped=True, last=None)
         outcome = _run(output, config, text, listener, checkpoints, facts, should_stop, state)
     if not outcome.stopped and not keep_text:
         remove(place_of(output))
@@ -202,7 +206,9 @@ def _check_same(record: Mapping[str, Any], facts: Mapping[str, Any], where: Path
         if before["settings"].get(key) != value:
             raise ConfigError(f"--resume: {key}: found {value}, expected {before['settings'].get(key)}; {remedy}")
     if before["text"] != now["text"]:
-        raise ConfigError(f"--resume: RAW: found another text or tokenizer, expected the same as before; {remedy}")
+        raise ConfigError(
+            f"--resume: RAW: found another text, or another way to read it, expected the same as before; {remedy}"
+        )
 
 
 class _Run:
@@ -371,7 +377,7 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
         train = Streams(numbers[: len(numbers) - n_held_out], settings.streams, settings.steps, settings.seed)
     except ValueError as error:
         raise DataError(
-            f"RAW: {error}; add text, or set fewer training.streams, shorter training.steps or more training.held_out"
+            f"RAW: {error}; add text, or set fewer training.streams, fewer training.steps or another training.held_out"
         ) from None
     return Windows(vocabulary, train, settings.samples), Windows(vocabulary, held_out, 1)
 

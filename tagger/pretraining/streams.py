@@ -54,7 +54,7 @@ class Streams:
     @property
     def n_windows(self) -> int:
         """The number of windows of each epoch."""
-        return (len(self.text) // self.n_streams - 1) // self.n_steps
+        return max(0, len(self.text) // self.n_streams - 1) // self.n_steps
 
     @property
     def n_tokens(self) -> int:

@@ -20,18 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.atomic import explain_not_writable, write_atomically, write_blocks_atomically
-from tagger.errors import ConfigError, DataError, ModelError
-from tagger.inputs.vocabulary import N_RESERVED
-from tagger.text.raw import read_sentences
-from tagger.text.tokenizer import Tokenizer
+from tagger.errors import DataError, ModelError
+from tagger.formats.raw_sentences import RawSettings, raw_sentences
+from tagger.inputs.vocabulary import N_RESERVED, is_line
 
-BOUNDARY, OTHER = 0, 1  # the numbers of the end of a sentence, and of each token that was first seen too late
-_FORMAT = 1
+BOUNDARY, OTHER = 0, 1  # the numbers of the end of a sentence, and of each token that gets no number of its own
 _NUMBERS, _FORMS, _DESCRIPTION = "numbers.bin", "forms.txt", "text.json"
 _LEFTOVER = re.compile(rf"\.({_NUMBERS}|{_FORMS}|{_DESCRIPTION})\.[0-9]+\.new")
 _MOST_FORMS = 1 << 22  # distinct tokens that get a number; with more, memory would grow with the text
 _BLOCK_TOKENS = 1 << 18
-_TOKENISED = "already tokenised"
+_LONGEST_FORM = 1000  # characters of a token that gets a number; no word is so long
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,47 +60,31 @@ def place_of(output: Path) -> Path:
     return target.with_name(f"{target.name}.text")
 
 
-def describe(paths: Sequence[str], tokenizer: Tokenizer | None) -> dict[str, Any]:
-    """Return what decides the numbers of a text: the content of the files, and the tokenizer.
-
-    Raises:
-        ConfigError: a path is not a file, so that it could not be read twice.
-        DataError: a file cannot be read.
-    """
-    files = []
-    for path in paths:
-        if path == "-" or (Path(path).exists() and not Path(path).is_file()):
-            raise ConfigError(f"RAW: found {path}, expected files, because --resume reads them again; name a file")
-        try:
-            with Path(path).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                files.append({"bytes": file.tell(), "sha256": digest, "gzip": path.endswith(".gz")})
-        except OSError as error:
-            raise DataError(f"{path}: cannot be opened: {error.strerror}; check the path") from None
-    return {"format": _FORMAT, "files": files, "tokenizer": _TOKENISED if tokenizer is None else tokenizer.name}
-
-
 def tokenise(
     paths: Sequence[str],
-    tokenizer: Tokenizer | None,
+    settings: RawSettings,
     directory: Path,
+    description: dict[str, Any],
     *,
+    say: Callable[[str], None] = lambda text: None,
     on_tokens: Callable[[int], None] = lambda n: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TextFile | None:
     """Tokenise files into a directory, unless it already holds the same text; None if asked to stop.
 
     Args:
-        tokenizer: as in `read_sentences`.
+        settings: how to read them.
+        description: that of `describe`, for these files and settings.
+        say: called with how each file is read, or with the place of the text that is used again.
         on_tokens: called with the number of tokens of each block.
 
     Raises:
-        ConfigError, DataError: a file cannot be read, or there is no token in any.
+        DataError: a file cannot be read, or there is no token in any.
         ModelError: the directory cannot be written, or holds something else.
     """
-    description = describe(paths, tokenizer)
     found = _open(directory, description)
     if found is not None:
+        say(f"the tokens of RAW are in {directory} already")
         return found
     _check_place(directory)
     forms: dict[str, int] = {}
@@ -111,7 +93,7 @@ def tokenise(
         pass
 
     def blocks() -> Iterator[memoryview]:
-        for block in _blocks(read_sentences(paths, tokenizer), forms):
+        for block in _blocks(raw_sentences(paths, settings, say), forms):
             if should_stop():
                 raise Stopped
             on_tokens(len(block))
@@ -146,7 +128,7 @@ def _blocks(sentences: Iterable[list[str]], forms: dict[str, int]) -> Iterator[n
             number = forms.get(token)
             if number is None:
                 number = OTHER
-                if len(forms) < _MOST_FORMS:
+                if len(forms) < _MOST_FORMS and len(token) <= _LONGEST_FORM and is_line(token):
                     number = forms[token] = N_RESERVED + len(forms)
             numbers.append(number)
         numbers.append(BOUNDARY)

@@ -115,6 +115,15 @@ def languages() -> list[str]:
     return sorted({*folders, *_WITH_DICTIONARY})
 
 
+def tokenizer_name(language: str) -> str | None:
+    """Return the name of the tokenizer of a language without loading it, or None if its library is not installed."""
+    library, package = ("ICU", "icu4py") if language in _WITH_DICTIONARY else ("spaCy", "spacy")
+    try:
+        return f"{library} {language} {_version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def is_installed() -> bool:
     """Return whether the libraries of the extra are there, without importing them."""
     return all(importlib.util.find_spec(name) is not None for name in ("spacy", "sentencex", "icu4py"))
@@ -130,8 +139,8 @@ def load_tokenizer(language: str) -> Tokenizer:
     unknown = unknown_language(language)
     if unknown is not None:
         raise DataError(f"data.language: {unknown}")
-    name, cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
-    return Tokenizer(name, language, cut, lambda text: list(sentencex.segment(language, text)))
+    cut = _dictionary(language) if language in _WITH_DICTIONARY else _rules(language)
+    return Tokenizer(str(tokenizer_name(language)), language, cut, lambda text: list(sentencex.segment(language, text)))
 
 
 def unknown_language(language: str) -> str | None:
@@ -166,7 +175,7 @@ def _version(package: str) -> str:
     return ".".join(importlib.metadata.version(package).split(".")[:2])
 
 
-def _dictionary(language: str) -> tuple[str, Callable[[str], Tokens]]:
+def _dictionary(language: str) -> Callable[[str], Tokens]:
     breakers = _library("icu4py.breakers")
 
     def cut(text: str) -> Tokens:
@@ -177,14 +186,13 @@ def _dictionary(language: str) -> tuple[str, Callable[[str], Tokens]]:
             start = end
         return tokens
 
-    return f"ICU {language} {_version('icu4py')}", cut
+    return cut
 
 
-def _rules(language: str) -> tuple[str, Callable[[str], Tokens]]:
-    """Return the name and the rules of spaCy for a language."""
+def _rules(language: str) -> Callable[[str], Tokens]:
+    """Return the rules of spaCy for a language."""
     _import_spacy()
-    rules = _SpacyRules(language)
-    return f"spaCy {language} {_version('spacy')}", rules.cut
+    return _SpacyRules(language).cut
 
 
 def _import_spacy() -> None:

@@ -35,6 +35,13 @@ def test_tokens_that_a_format_has_stay_as_they_are_and_files_follow_each_other()
     assert not any("cut into" in text for text in said)
 
 
+def test_tokenized_lines_are_sentences_and_blanks_alone_separate_tokens() -> None:
+    Path("a.txt").write_bytes("\ufeffEin Satz .\r\n\n  \t \nnoch\t einer\u3000x  !\rlast\u2028one".encode())
+    sentences, said = read("a.txt", source="text", tokenized=True)
+    assert sentences == [["Ein", "Satz", "."], ["noch", "einer\u3000x", "!"], ["last\u2028one"]]
+    assert said == ["reading a.txt as text"]
+
+
 def test_standard_input_is_read_if_its_format_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a O\nb O\n\nc O\n")))
     assert read("-", source="conll")[0] == [["a", "b"], ["c"]]
@@ -57,6 +64,8 @@ def test_raw_text_is_cut_and_a_line_is_a_text_of_its_own_if_that_is_wanted() -> 
     assert said[0] == "reading raw.txt.gz as text"
     assert said[1].startswith("note: the text is cut into sentences and tokens by spaCy en ")
     assert len(said) == 2
+    Path("old.txt").write_bytes(b"one line here\rand here another\r")
+    assert read("old.txt", source="text", lines=True)[0] == [["one", "line", "here"], ["and", "here", "another"]]
     joined, said = read("raw.txt.gz", source="text")
     assert joined == [lines[0] + lines[1], *lines[2:]]
     assert said[1].endswith(", as no language is named; data.language names another")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tagger.corpus import lines
 from tagger.errors import DataError
 from tagger.formats import jsonl, marked, registry, spans, text
 from tagger.formats.convert import Settings, convert
@@ -58,6 +60,47 @@ def test_a_long_block_is_cut_at_a_line_end_and_a_long_line_is_not(tmp_path: Path
     documents = read(tmp_path / "a.txt", (line * 5 + "x" * 1_500_000 + "\nend\n").encode())
     assert [len(document.text) for document in documents] == [800_000, 800_000, 400_000, 1_500_001, 4]
     assert [document.place.line for document in documents] == [1, 3, 5, 6, 7]
+
+
+@pytest.mark.parametrize("limit", [4, 5, 7, 16])
+def test_a_very_long_line_is_cut_behind_a_blank_or_between_characters(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_LONGEST_LINE", limit)
+    monkeypatch.setattr(text, "_MOST_CHARACTERS", 3)
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", 3)
+    content = "añb ccc €€€€€ d\r\ne 𝄞𝄞 x\n\nthe last line 𝄞𝄞"
+    documents = read(tmp_path / "a.txt", content.encode())
+    assert "".join(document.text for document in documents) == content
+    assert [document.place.line for document in documents] == [
+        1 + len(content[: document.offset].splitlines()) - (content[: document.offset][-1:] not in ("", "\n"))
+        for document in documents
+    ]
+    cut = [document.text for document in documents if not document.text.endswith("\n")]
+    assert len(cut) > 1
+    if limit == 16:
+        assert all(part.endswith(" ") for part in cut[:-1])
+
+
+def test_a_wrong_byte_of_a_very_long_line_is_named_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_LONGEST_LINE", 4)
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", 3)
+    for ending in (b"\n", b""):
+        with pytest.raises(DataError, match=r"a\.txt:2: byte 0xF1 at offset 14 of the line is not valid utf-8"):
+            read(tmp_path / "a.txt", b"a\n" + "señor €€ x".encode()[:-1] + b"\xf1" + ending)
+
+
+def test_a_long_line_takes_constant_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"word " * 8_000_000)
+    tracemalloc.start()
+    n = sum(len(document.text) for document in text.read(path, ReadOptions()))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n == 40_000_000
+    assert peak < 20_000_000
 
 
 def test_another_encoding_is_read_and_a_wrong_byte_is_named_with_its_line(tmp_path: Path) -> None:

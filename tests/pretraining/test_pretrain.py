@@ -15,6 +15,7 @@ from helpers import run_tagger
 from tagger.cli.progress import TrainingProgress
 from tagger.config import load_config
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.pretrained import Pretrained
 from tagger.model_dir.store import load_model, read_weights
 from tagger.network.bilstm import Kernel
@@ -34,6 +35,7 @@ SMALL = (
     "training.streams=2", "training.steps=4", "training.samples=8", "training.epochs=2", "training.threads=1",
     "vocabulary.min_count=2", "training.held_out=0.1",
 )  # fmt: skip
+TOKENS = RawSettings(source="text", tokenized=True)
 WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
 TRAIN = "Ann nn B-PER\nLee nn I-PER\nsaw vb O\nEd nn B-PER\n\nthe dt O\nsea nn O\nran vb O\nfrøm in O\n\n"
 
@@ -71,7 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(*settings: str, output: str = "pre", n_steps: int = 1 << 30, **options: bool) -> PretrainingOutcome:
     listener = Listener(n_steps)
     config = pretraining_config_of([*SMALL, *settings])
-    return pretrain(["raw.txt"], Path(output), config, listener, tokenizer=None, should_stop=listener.stop, **options)
+    return pretrain(["raw.txt"], Path(output), config, listener, reading=TOKENS, should_stop=listener.stop, **options)
 
 
 def files_of(directory: str) -> dict[str, bytes]:
@@ -98,6 +100,7 @@ def test_an_interrupted_pretraining_continues_bit_for_bit() -> None:
     assert run(resume=True) == PretrainingOutcome(stopped=False, last=None)  # nothing left to do
     with pytest.raises(ConfigError, match=r"pre: found a pretrained directory, expected a new one; .* --force"):
         run()
+    assert not list(Path().glob("pre.*")), "neither cuts the text into tokens again"
 
 
 def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
@@ -108,14 +111,20 @@ def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
         run("training.seed=2", resume=True)
     with pytest.raises(ModelError, match=r"found an unfinished pretraining in pre\.training, .*finish it with"):
         Pretrained.read(Path("pre"))
+    numbers = Path("pre.text/numbers.bin").read_bytes()
     Path("raw.txt").write_text(Path("raw.txt").read_text() + "more\n")
-    with pytest.raises(ConfigError, match="--resume: RAW: found another text or tokenizer"):
+    with pytest.raises(ConfigError, match="--resume: RAW: found another text, or another way to read it"):
         run(resume=True)
+    assert Path("pre.text/numbers.bin").read_bytes() == numbers, "the right text can still be continued with"
 
 
 def test_too_little_text_is_an_error() -> None:
     with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least .*; add text, or set fewer"):
         run("training.streams=200")
+    for content in ("a", "a b\n", "a b c d e f\n"):
+        Path("raw.txt").write_text(content)
+        with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least"):
+            run()
 
 
 def prepared_of(*settings: str) -> tuple[Prepared, Pretrained]:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.formats.document import ReadOptions
+from tagger.formats.raw_sentences import RawSettings
 from tagger.pretraining import text_file
-from tagger.pretraining.text_file import BOUNDARY, OTHER, place_of, remove, tokenise
+from tagger.pretraining.described_text import describe
+from tagger.pretraining.text_file import BOUNDARY, OTHER, TextFile, place_of, remove
+
+TOKENS = RawSettings(source="text", tokenized=True)
+
+
+def tokenise(paths: list[str], settings: RawSettings, place: Path, **options: Any) -> TextFile | None:
+    return text_file.tokenise(paths, settings, place, describe(paths, settings), **options)
 
 
 @pytest.fixture
@@ -19,7 +32,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_numbers_forms_and_counts(raw: str) -> None:
-    text = tokenise([raw], None, Path("out.text"))
+    text = tokenise([raw], TOKENS, Path("out.text"))
     assert text is not None
     assert text.numbers.tolist() == [2, 3, 2, BOUNDARY, 3, 4, BOUNDARY, 5, BOUNDARY]
     assert text.forms == ("a", "b", "c\u2028d", "d")
@@ -30,7 +43,7 @@ def test_numbers_forms_and_counts(raw: str) -> None:
 
 def test_tokens_that_come_too_late_share_a_number(raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_file, "_MOST_FORMS", 2)
-    text = tokenise([raw], None, Path("out.text"))
+    text = tokenise([raw], TOKENS, Path("out.text"))
     assert text is not None
     assert text.numbers.tolist() == [2, 3, 2, BOUNDARY, 3, OTHER, BOUNDARY, OTHER, BOUNDARY]
 
@@ -44,7 +57,7 @@ def test_the_text_is_tokenised_again_only_if_it_differs_or_is_damaged(raw: str) 
             Path(raw).write_text(content)
         if damage:
             Path("out.text/numbers.bin").write_bytes(b"\5\0\0\0" * 4)
-        text = tokenise([raw], None, Path("out.text"), on_tokens=read.append)
+        text = tokenise([raw], TOKENS, Path("out.text"), on_tokens=read.append)
         assert text is not None
         assert len(read) == n
     assert text.numbers.tolist() == [2, 3, 2, BOUNDARY]
@@ -52,27 +65,77 @@ def test_the_text_is_tokenised_again_only_if_it_differs_or_is_damaged(raw: str) 
     assert not Path("out.text").exists()
 
 
+def test_the_format_and_the_reading_decide_whether_the_text_is_used_again(raw: str) -> None:
+    said = list[str]()
+    settings = RawSettings(source="conll", read=ReadOptions(columns={"token": 0, "tag": -1}, delimiter="tab"))
+    Path("a.conll").write_text("New York\tB-LOC\nis\tO\n\nhere\tO\n")
+    for _ in range(2):
+        text = tokenise(["a.conll"], settings, Path("out.text"), say=said.append)
+    assert text is not None
+    assert text.forms == ("New York", "is", "here")
+    assert [line for line in said if line.startswith("reading ")] == ["reading a.conll as conll"]
+    assert said[-1] == "the tokens of RAW are in out.text already"
+    assert text.description["tokenizer"] is None
+    other = dataclasses.replace(settings, read=dataclasses.replace(settings.read, columns={"token": 1, "tag": 0}))
+    text = tokenise(["a.conll"], other, Path("out.text"))
+    assert text is not None
+    assert text.forms == ("B-LOC", "O")
+    descriptions = [
+        describe([raw], RawSettings(source="text", **how))  # type: ignore[arg-type]
+        for how in (
+            {},
+            {"tokenized": True},
+            {"lines": True},
+            {"language": "de"},
+            {"read": ReadOptions(encoding="cp1252")},
+        )
+    ]
+    assert all(a != b for a, b in itertools.combinations(descriptions, 2))
+    assert describe([raw], RawSettings(source="text", language="en")) == descriptions[0]
+
+
+def test_the_files_of_a_folder_decide_too(raw: str) -> None:
+    Path("corpus").mkdir()
+    for name, content in (("seq.in", "a b\nc\n"), ("seq.out", "O O\nO\n")):
+        Path("corpus", name).write_text(content)
+    text = tokenise(["corpus"], RawSettings(), Path("out.text"))
+    assert text is not None
+    assert text.numbers.tolist() == [2, 3, BOUNDARY, 4, BOUNDARY]
+    before = text.description
+    Path("corpus/seq.in").write_text("a b\nd\n")
+    assert describe(["corpus"], RawSettings()) != before
+
+
+def test_tokens_that_a_line_cannot_hold_and_endless_ones_get_no_number(raw: str) -> None:
+    tokens = ["a\nb", "x" * 1001, "x" * 1000, "a"]
+    Path("a.jsonl").write_text(json.dumps({"tokens": tokens, "tags": ["O"] * 4}) + "\n")
+    text = tokenise(["a.jsonl"], RawSettings(), Path("out.text"))
+    assert text is not None
+    assert text.numbers.tolist() == [OTHER, OTHER, 2, 3, BOUNDARY]
+    assert text.forms == ("x" * 1000, "a")
+
+
 def test_a_request_to_stop_leaves_nothing(raw: str) -> None:
-    assert tokenise([raw], None, Path("out.text"), should_stop=lambda: True) is None
+    assert tokenise([raw], TOKENS, Path("out.text"), should_stop=lambda: True) is None
     assert not Path("out.text").exists()
 
 
 def test_what_cannot_be_read_or_written_is_refused(raw: str) -> None:
     with pytest.raises(ConfigError, match="RAW: found -, expected files"):
-        tokenise(["-"], None, Path("out.text"))
+        tokenise(["-"], TOKENS, Path("out.text"))
     with pytest.raises(DataError, match=r"missing\.txt: cannot be opened"):
-        tokenise(["missing.txt"], None, Path("out.text"))
+        tokenise(["missing.txt"], TOKENS, Path("out.text"))
     Path("empty.txt").write_text("\n \n")
     with pytest.raises(DataError, match=r"empty\.txt: found no token"):
-        tokenise(["empty.txt"], None, Path("out.text"))
+        tokenise(["empty.txt"], TOKENS, Path("out.text"))
     assert not Path("out.text").exists()
     Path("out.text").mkdir()
     Path("out.text/.numbers.bin.123.new").touch()  # of a killed process
-    assert tokenise([raw], None, Path("out.text")) is not None
+    assert tokenise([raw], TOKENS, Path("out.text")) is not None
     assert not list(Path("out.text").glob(".*"))
     remove(Path("out.text"))
     Path("out.text").mkdir()
     Path("out.text/notes").write_text("mine")
     with pytest.raises(ModelError, match=r"found notes in it, expected the place for the tokenised text"):
-        tokenise([raw], None, Path("out.text"))
+        tokenise([raw], TOKENS, Path("out.text"))
     assert Path("out.text/notes").read_text() == "mine"

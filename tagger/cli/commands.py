@@ -17,6 +17,7 @@ import click
 from tagger import __version__
 from tagger.cli import console, models
 from tagger.cli.check import check
+from tagger.cli.config import config
 from tagger.cli.convert import convert
 from tagger.cli.crossval import crossval
 from tagger.cli.curve import curve
@@ -263,6 +264,7 @@ cli.add_command(serve)
 cli.add_command(next_)
 cli.add_command(threshold)
 cli.add_command(init)
+cli.add_command(config)
 cli.add_command(check)
 cli.add_command(convert)
 cli.add_command(vectors)

@@ -107,6 +107,16 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
 }
 
+# The keys of `tagger pretrain`.
+PRETRAINING_KEYS: dict[str, tuple[str, ...]] = {
+    "vocabulary": ("min_count", "max_size", "lowercase", "normalize_digits"),
+    "model": ("embedding_dim", "characters", "character_dim", "character_units", "casing", "units"),
+    "training": (
+        "epochs", "streams", "steps", "samples", "learning_rate", "reset_states", "held_out", "seed", "threads",
+        "checkpoint_minutes",
+    ),
+}  # fmt: skip
+
 
 def stands_for(meaning: str, value: str) -> str | None:
     """Return what a meaning says that a value stands for; None if it says nothing.

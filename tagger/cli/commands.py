@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import click
 from tagger import __version__
 from tagger.cli import console, models
 from tagger.cli.check import check
+from tagger.cli.completion import prepare_bash
 from tagger.cli.config import config
 from tagger.cli.convert import convert
 from tagger.cli.crossval import crossval
@@ -297,6 +299,8 @@ def doctor(as_json: bool) -> None:
 def main() -> NoReturn:
     """Run the `tagger` command and end the process."""
     console.prepare_process()
+    if os.environ.get("_TAGGER_COMPLETE") == "bash_source":
+        prepare_bash()
     console.end_process(run(sys.argv[1:]))
 
 

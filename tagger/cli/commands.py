@@ -47,6 +47,7 @@ from tagger.cli.predict import (
 from tagger.cli.pretrain import pretrain
 from tagger.cli.report import report
 from tagger.cli.serve import serve
+from tagger.cli.suggestions import Commands
 from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
@@ -54,10 +55,7 @@ from tagger.cli.vectors import vectors
 from tagger.errors import TaggerError
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of definition; click would sort them
-
+class _Commands(Commands):
     def invoke(self, ctx: click.Context) -> Any:
         console.require_working_directory()
         try:

@@ -9,10 +9,11 @@ import click
 
 from tagger.cli import console
 from tagger.cli.options import require_packages, set_option
+from tagger.cli.suggestions import Commands
 from tagger.wording import visible
 
 
-@click.group(invoke_without_command=True, no_args_is_help=True)
+@click.group(cls=Commands, invoke_without_command=True, no_args_is_help=True)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a config, for an editor.")
 @click.pass_context
 def config(context: click.Context, schema: bool) -> None:

@@ -63,7 +63,7 @@ def test_completion_imports_nothing_heavy() -> None:
         "import sys; from tagger.cli.commands import cli\n"
         "try: cli.main([], prog_name='tagger')\n"
         "except SystemExit: pass\n"
-        "print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)))"
+        "print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml', 'rich'} & set(sys.modules)))"
     )
     variables = {"COMP_WORDS": "tagger train --set model.unit", "COMP_CWORD": "3", "_TAGGER_COMPLETE": "bash_complete"}
     done = subprocess.run(

@@ -37,8 +37,8 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             value = values[section][key]
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
-            special = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
-            notes = [origin, later or special or ""]
+            meant = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
+            notes = [origin, later or (f"{yaml_value(value)}: {meant}" if meant else "")]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"
             text = f"  {key}: {yaml_value(value)}"

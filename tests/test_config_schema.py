@@ -48,6 +48,9 @@ def test_every_key_has_its_meaning_and_its_default() -> None:
         for key, inner in properties.items():
             if (section, key) != ("data", "train"):
                 assert inner["default"] == defaults[section][key], (section, key)
+    inner = SCHEMA["properties"]["data"]["properties"]["labels"]["properties"]
+    assert list(inner) == ["keep", "map"]
+    assert all(one["description"] for one in (*inner.values(), *SCHEMA["properties"].values()))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)

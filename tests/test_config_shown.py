@@ -52,7 +52,7 @@ def test_every_key_has_its_value_and_its_origin(config: Path, tmp_path: Path) ->
     assert found["data.columns"] == ("{token: 0, tag: -1}", "my.yaml:3, --set data.columns.tag=-1")
     assert found["training.epochs"] == ("7", "my.yaml:5")
     assert found["training.learning_rate"] == ("0.02", "--set training.learning_rate=0.02")
-    assert found["training.ema"] == ("null", "--set training.ema=null; no average")
+    assert found["training.ema"] == ("null", "--set training.ema=null; null: no average")
     assert found["model.units"] == ("50", "my.yaml:7")
     assert found["model.layers"] == ("2", "default")
     assert found["model.merge"] == ("concat", "default")
@@ -61,11 +61,20 @@ def test_every_key_has_its_value_and_its_origin(config: Path, tmp_path: Path) ->
 
 def test_what_is_chosen_later_is_said(config: Path) -> None:
     found = shown(config, "--set", "training={}", "--set", "data.columns={}")
-    assert found["training.epochs"] == ("null", "default; chosen from the number of training sentences, 30 or more")
-    assert found["training.batch_size"] == ("null", "default; chosen from the number of training sentences, 4 to 32")
-    assert found["training.patience"] == ("auto", "default; chosen from the number of training sentences, 5 or 10")
-    assert found["data.columns"] == ("{}", "--set data.columns={}; found in the file")
-    assert found["data.scheme"] == ("auto", "default; found in the file")
+    assert found["training.epochs"] == (
+        "null",
+        "default; null: chosen from the number of training sentences, 30 or more",
+    )
+    assert found["training.batch_size"] == (
+        "null",
+        "default; null: chosen from the number of training sentences, 4 to 32",
+    )
+    assert found["training.patience"] == (
+        "auto",
+        "default; auto: chosen from the number of training sentences, 5 or 10",
+    )
+    assert found["data.columns"] == ("{}", "--set data.columns={}; {}: found in the file")
+    assert found["data.scheme"] == ("auto", "default; auto: found in the file")
     assert found["model.embedding_dim"] == ("100", "default")
 
 

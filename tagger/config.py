@@ -78,8 +78,10 @@ def _checked(check: Callable[[T], object], value: T) -> T:
 class LabelsConfig(_Section):
     """The labels that are learned, where they are not those of the files."""
 
-    keep: Annotated[list[str], Field(min_length=1)] | None = None
-    map: dict[str, str] = {}
+    keep: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="the types that are learned, by their new names; others become outside; null: all"
+    )
+    map: dict[str, str] = Field(default={}, description="{GPE: LOC}: types with their new names")
 
     @pydantic.model_validator(mode="after")
     def _rules(self) -> Self:

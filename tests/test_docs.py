@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 import yaml
+from click import Command, Group
 from helpers import ROOT, run_tagger
 from test_imports import CHAIN
 
 from tagger.cli.commands import cli
 from tagger.config import Config, config_keys, load_config
+from tagger.config_meanings import MEANINGS
 from tagger.errors import ConfigError
 from tagger.formats.registry import FORMATS
 from tagger.training.schedule import schedule_of
@@ -503,16 +505,23 @@ def test_every_documented_command_is_run_by_a_test() -> None:
 
 
 def test_the_config_reference_is_the_schema_with_its_defaults() -> None:
-    (reference,) = blocks(page("config"), "yaml")
+    reference, *_ = blocks(page("config"), "yaml")
     values = yaml.safe_load(reference)
     assert [f"{section}.{key}" for section, keys in values.items() for key in keys] == config_keys()
     values["data"]["train"] = "x"
     assert Config.model_validate(values) == Config.model_validate({"data": {"train": "x"}})
+    comments = [line.partition(" # ")[2] for line in reference.splitlines() if line.startswith("  ")]
+    assert comments == [meaning for keys in MEANINGS.values() for meaning in keys.values()]
 
 
 def test_every_command_and_option_is_documented() -> None:
-    for name, command in cli.commands.items():
-        (synopsis,) = re.findall(rf"^\*\*`tagger {name} (.*?)`\*\*$", page("commands"), re.MULTILINE)
+    every: dict[str, Command] = dict(cli.commands)
+    for name, group in cli.commands.items():
+        if isinstance(group, Group):
+            every |= {f"{name} {inner}": command for inner, command in group.commands.items()}
+    for name, command in every.items():
+        inner = "|".join([f"{one} " for one in getattr(command, "commands", {})] or ["$"])
+        (synopsis,) = re.findall(rf"^\*\*`tagger {name} ((?!{inner}).*?)`\*\*$", page("commands"), re.MULTILINE)
         for parameter in command.params:
             for option in parameter.opts:
                 if option.startswith("-"):

@@ -12,13 +12,13 @@ from helpers import ROOT
 
 # Each room (a package or a top-level module of tagger) may import its own modules and the rooms on the lines above.
 CHAIN = (
-    {"wording"},
+    {"wording", "config_meanings"},
     {"errors"},
     {"inputs", "machine"},
     {"architecture", "atomic", "corpus", "config_file"},
     {"text"},
     {"vectors", "lexicons", "model_dir", "config", "formats"},
-    {"check", "pretraining_config"},
+    {"check", "pretraining_config", "config_schema", "config_shown"},
     {"prediction"},
     {"evaluation", "api"},
     {"report", "server"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ import click
 from tagger import __version__
 from tagger.cli import console, models
 from tagger.cli.check import check
+from tagger.cli.completion import prepare_bash
+from tagger.cli.config import config
 from tagger.cli.convert import convert
 from tagger.cli.crossval import crossval
 from tagger.cli.curve import curve
@@ -44,6 +47,7 @@ from tagger.cli.predict import (
 from tagger.cli.pretrain import pretrain
 from tagger.cli.report import report
 from tagger.cli.serve import serve
+from tagger.cli.suggestions import Commands
 from tagger.cli.suspects import suspects
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
@@ -51,10 +55,7 @@ from tagger.cli.vectors import vectors
 from tagger.errors import TaggerError
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of definition; click would sort them
-
+class _Commands(Commands):
     def invoke(self, ctx: click.Context) -> Any:
         console.require_working_directory()
         try:
@@ -263,6 +264,7 @@ cli.add_command(serve)
 cli.add_command(next_)
 cli.add_command(threshold)
 cli.add_command(init)
+cli.add_command(config)
 cli.add_command(check)
 cli.add_command(convert)
 cli.add_command(vectors)
@@ -295,6 +297,8 @@ def doctor(as_json: bool) -> None:
 def main() -> NoReturn:
     """Run the `tagger` command and end the process."""
     console.prepare_process()
+    if os.environ.get("_TAGGER_COMPLETE") == "bash_source":
+        prepare_bash()
     console.end_process(run(sys.argv[1:]))
 
 

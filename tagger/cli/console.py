@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 
 import click
 
+from tagger.cli.suggestions import unknown_option
 from tagger.errors import TaggerError
 from tagger.machine import is_out_of_memory, tune_interpreter
 from tagger.wording import abridged, visible
@@ -340,7 +341,8 @@ def _run(command: click.Command, arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         usage = [] if context is None else [*context.get_usage().split("\n"), f"see {context.command_path} --help"]
-        say(f"error: {error.format_message()}", *usage)
+        message = unknown_option(error) if isinstance(error, click.NoSuchOption) else error.format_message()
+        say(f"error: {message}", *usage)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tagger.init.proposal import Proposal
     from tagger.init.roles import Roles
 
+_SCHEMA = "tagger.schema.json"  # what `tagger config --schema` prints, under the name that the documentation gives it
+
 
 @click.command()
 @click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="FILE [FILE]...")
@@ -60,7 +62,9 @@ def init(files: tuple[str, ...], output: str | None, settings: tuple[str, ...], 
         return
     _require_free(target, proposal.files, force=force)
     _show_choices(proposal, console.say)
-    _write(target, config_text(proposal, target.parent, title))
+    # An editor reads the schema without a network, so the line is written only where a schema is.
+    schema = f"# yaml-language-server: $schema={_SCHEMA}\n" if (target.parent / _SCHEMA).is_file() else ""
+    _write(target, schema + config_text(proposal, target.parent, title))
     console.say(f"the config is in {target}", f"next: tagger train {as_argument(target)}")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagger.cli.completion import complete_key
 from tagger.errors import DataError, ModelError, TaggerError
 from tagger.wording import with_options
 
@@ -69,6 +70,7 @@ def set_option(command: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         metavar="KEY=VALUE",
         help="Set a config key, e.g. training.epochs=5.",
+        shell_complete=complete_key,
     )(command)
 
 

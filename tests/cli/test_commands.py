@@ -280,7 +280,7 @@ def test_columns_delimiter_and_encoding_read_a_file_with_another_layout(in_train
         (["train", "config.yaml", "--set", "model.unit=5"], b"", 1, "error: --set model.unit=5: model.unit: is not a known key; did you mean units?"),
         (["train", "config.yaml", "--device", "tpu"], b"", 2, "error: Invalid value for '--device': 'tpu' is not one of"),
         (["train", "config.yaml", "--model", "."], b"", 1, "found the working directory in it, expected a separate directory; choose another place with --model"),
-        (["trian"], b"", 2, "error: No such command 'trian'"),
+        (["trian"], b"", 2, "error: tagger trian: no such command; did you mean train?"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_reported_in_one_clear_line(

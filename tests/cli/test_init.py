@@ -11,6 +11,9 @@ import pytest
 import yaml
 from helpers import run_tagger
 
+from tagger.config import Config, load_config
+from tagger.config_file import is_config
+
 NAMES, PLACES = ("Anna", "Berta", "Clara"), ("Bonn", "Kiel", "Ulm")
 TEXT = "".join(
     f"{name}\tB-PER\nbesucht\tO\n{place}\tB-LOC\nheute\tO\n.\tO\n\n"
@@ -46,6 +49,20 @@ def test_a_config_is_written_with_words_on_standard_error() -> None:
         .read_text("utf-8")
         .startswith("# Written by tagger init. To train: tagger train train.yaml\n")
     )
+
+
+def test_a_schema_beside_the_config_is_named_and_is_not_data() -> None:
+    Path("tagger.schema.json").write_bytes(run_tagger("config", "--schema").output)
+    Path("elsewhere").mkdir()
+    assert run_tagger("init", "train.conll", "-o", "elsewhere/my.yaml").exit_code == 0
+    assert "schema" not in Path("elsewhere/my.yaml").read_text("utf-8")
+    result = run_tagger("init", ".", "-o", "my.yaml")
+    assert result.exit_code == 0, result.errors
+    line, *rest = Path("my.yaml").read_text("utf-8").splitlines()
+    assert line == "# yaml-language-server: $schema=tagger.schema.json"
+    assert rest[0] == "# Written by tagger init. To train: tagger train my.yaml"
+    assert load_config("my.yaml").data.train == str(Path("train.conll").absolute())
+    assert is_config(Path("my.yaml"), Config.model_fields)
 
 
 def test_standard_output_gets_the_same_config() -> None:

@@ -46,11 +46,13 @@ def plan_of(command: str, config: Config, jobs: Sequence[Job], **choices: Any) -
         for key, value in config.data.model_dump(mode="json", exclude_none=True).items()
         if key not in _PATHS
     }
+    # One training could change its model to other weights; the scores of several are of one kind.
+    weights = {} if config.output.quantize is None else {"output.quantize": config.output.quantize}
     return {
         "format": _FORMAT,
         "command": command,
         "tagger": __version__,
-        "settings": settings_of(config) | reading | choices,
+        "settings": settings_of(config) | reading | weights | choices,
         "data": data_checksums(config),
         "runs": {job.name: job.checksum for job in jobs},
     }

@@ -180,6 +180,7 @@ def train_seeds(
             place.resume(state.record, config)
             runs = _runs_of(state, checkpoints)
             _restore_best(place, runs, checkpoints)
+            _check_weights(place, runs, config)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
             config, n, listener, device, should_stop,
@@ -219,6 +220,21 @@ def _restore_best(place: Place, runs: Sequence[SeedRun], checkpoints: Checkpoint
             f"{expected}: found no complete model of seed {best.seed} (dev {100 * best.dev:.2f}), expected it because"
             f" it is the best so far; restore it, or delete {checkpoints.directory} and give the same command again to"
             " start over"
+        )
+
+
+def _check_weights(place: Place, runs: Sequence[SeedRun], config: Config) -> None:
+    """Raise ConfigError if the finished seeds have other weights than the config asks for: 8-bit or 32-bit ones."""
+    best, asked = _best_of(runs), config.output.quantize
+    if best is None:
+        return
+    directory = place.directory if place.replaced is None else directory_of(place.directory, best.seed)
+    quantization = load_predictor(directory).model.manifest.quantization
+    found = None if quantization is None else quantization.weights
+    if found != asked:
+        raise ConfigError(
+            f"--resume: output.quantize: found {asked or 'null'}, expected {found or 'null'}, as in the finished seeds,"
+            " which leave no state to change that; change it back, or train again without --resume"
         )
 
 

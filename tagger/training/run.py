@@ -198,6 +198,27 @@ class Run:
         self._place.extend()
         return None
 
+    def other_weights(self, found: Manifest) -> str | None:
+        """Say how the weights of the model of this finished training differ from what the config asks for now.
+
+        Returns:
+            None if they do not, or if the model in the directory is not that of this training.
+        """
+        asked = self._config.output.quantize
+        if self._place.replaced is not None or (found.quantization is not None) == (asked is not None):
+            return None
+        return (
+            f"output.quantize: found {'null' if asked is None else asked} for a model with"
+            f" {'32-bit' if found.quantization is None else '8-bit'} weights"
+        )
+
+    def write_again(self) -> Outcome:
+        """Write the model of a finished training once more, in the place where it was or should be."""
+        if self._at.best is not None:
+            self._save_last_model(self._at.best, stopped=False)
+        self._save_state(finished=True)
+        return self._outcome(stopped=False)
+
     def patience_lost(self) -> str | None:
         """Return why more epochs would not make the training longer; None if they would."""
         if not self._has_lost_patience():

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tagger.config import Config
 from tagger.errors import ConfigError, DeviceError, ModelError
+from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import CPU, Device, device_errors_explained, make_deterministic, on_cpu
@@ -194,24 +195,37 @@ def _continue(
     lost = run.patience_lost()
     if lost is not None and option == "--epochs-more":
         raise ConfigError(lost)
-    if ended.model_dir is not None and not _has_model(ended.model_dir, checkpoints, may_restore=bool(state.arrays)):
-        listener.note(f"found no complete model in {ended.model_dir}; writing it again")
-        return None
+    if ended.model_dir is not None:
+        found = _manifest_in(ended.model_dir, checkpoints, may_restore=bool(state.arrays))
+        if found is None:
+            listener.note(f"found no complete model in {ended.model_dir}; writing it again")
+            return run.write_again()
+        other = run.other_weights(found)
+        if other is not None and state.arrays:
+            listener.note(f"{other}; writing the model again, without another epoch")
+            if found.thresholds:
+                listener.warn("the thresholds of the model were chosen for other weights; run tagger threshold again")
+            return run.write_again()
+        if other is not None:
+            raise ConfigError(
+                f"{option}: {other}, but the state in {checkpoints.directory} was written by an older version of"
+                " tagger, which left no weights; change output.quantize back, or train again"
+            )
     listener.note("this training is already finished; there is nothing left to do")
     return ended
 
 
-def _has_model(model_dir: Path, checkpoints: Checkpoints, *, may_restore: bool) -> bool:
-    """Return whether the directory of a finished training has a model.
+def _manifest_in(model_dir: Path, checkpoints: Checkpoints, *, may_restore: bool) -> Manifest | None:
+    """Return the manifest of the model of a finished training; None if there is no complete model.
 
     Raises:
-        ModelError: it has not, and the state has no weights to restore it from.
+        ModelError: there is none, and the state has no weights to restore it from.
     """
     try:
-        load_predictor(model_dir)
+        return load_predictor(model_dir).model.manifest
     except ModelError as error:
         if may_restore:
-            return False
+            return None
         raise ModelError(
             f"{model_dir}: found no complete model, expected the model of a finished training; delete"
             f" {checkpoints.directory} and give the same command again to start over",

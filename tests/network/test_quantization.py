@@ -23,7 +23,7 @@ from tagger.config import load_config
 from tagger.errors import ConfigError, DeviceError, ModelError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.batching import pad
-from tagger.model_dir.store import load_model, read_weights
+from tagger.model_dir.store import load_model, read_weights, save_thresholds
 from tagger.network.onnx_export import build_onnx, learned_transitions
 from tagger.network.quantization import quantized_values
 from tagger.prediction.onnx_session import load_predictor
@@ -181,11 +181,47 @@ def test_a_loss_above_the_limit_is_refused_and_can_be_allowed_without_training_a
         parts = Parts(evaluate=a_point_less([1] * 4))
         outcome = train(again, TrainingProgress(), resume=True, parts=parts)
         assert [result.epoch for result in outcome.history] == [1, 2, 3, 4]
-        if quantized:  # the second time, the training is finished
-            after = load_model(directory, read_weights)
-            assert (after.manifest.quantization is not None) is quantized
-            for name, weight in before.network.items():
-                np.testing.assert_array_equal(after.network[name], weight)
+        after = load_model(directory, read_weights)
+        assert (after.manifest.quantization is not None) is quantized
+        for name, weight in before.network.items():
+            np.testing.assert_array_equal(after.network[name], weight)
+
+
+def test_a_finished_training_changes_the_weights_of_its_model_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, quantized = tmp_path / "models/c", ("output.quantize=int8",)
+    train(config_of(tmp_path, monkeypatch), TrainingProgress())
+    plain = contents(directory)
+    outcome = train(load_config("c.yaml", quantized), TrainingProgress(), resume=True)
+    assert "found int8 for a model with 32-bit weights; writing the model again" in capsys.readouterr().err
+    assert outcome.quantization_loss is not None
+    found = contents(directory)
+    save_thresholds(directory, {"X": 0.5})
+    train(load_config("c.yaml"), TrainingProgress(), resume=True)
+    assert contents(directory) == plain
+    shown = capsys.readouterr().err
+    assert "found null for a model with 8-bit weights; writing the model again" in shown
+    assert "the thresholds of the model were chosen for other weights; run tagger threshold again" in shown
+    train(load_config("c.yaml", quantized), TrainingProgress())  # from the start
+    at_once = contents(directory)
+    assert found["model.onnx"] == at_once["model.onnx"]
+    of_both = [json.loads(one["manifest.json"]) for one in (found, at_once)]
+    for key in ("quantization", "calibration", "dev"):
+        assert of_both[0][key] == of_both[1][key], key
+
+
+def test_a_loss_above_the_limit_leaves_a_finished_model_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config_of(tmp_path, monkeypatch), TrainingProgress())
+    directory = tmp_path / "models/c"
+    before = contents(directory)
+    parts, config = Parts(evaluate=a_point_less([1] * 4)), load_config("c.yaml", ["output.quantize=int8"])
+    with pytest.raises(ModelError) as error:
+        train(config, TrainingProgress(), resume=True, parts=parts)
+    assert list(error.value.detail) == [f"the training has ended, and the model in {directory} has 32-bit weights"]
+    assert contents(directory) == before
 
 
 def test_without_dev_the_loss_must_be_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def test_the_same_plan_is_continued(config: Config) -> None:
     [
         (["training.seed=2"], (0, 1), {}, "--resume: training.seed: found 2, expected 1, as in the training so far"),
         (["data.labels.map={A: B}"], (0, 1), {}, "--resume: data.labels: found "),
+        (["output.quantize=int8"], (0, 1), {}, "--resume: output.quantize: found int8, expected null"),
         ([], (0, 2), {}, "--resume: fold-1: found "),
         ([], (0, 1), {"-k": 3}, "--resume: -k: found 3, expected null"),
     ],

@@ -325,6 +325,17 @@ def test_a_finished_seed_whose_model_is_lost_can_be_trained_again(configured) ->
     assert train_three(config, resume=True).best.seed == 3
 
 
+def test_finished_seeds_keep_their_kind_of_weights(in_second, configured) -> None:
+    config = in_second()
+    quantized = configured("output.model_dir=m", "output.quantize=int8", "output.quantize_loss=100")
+    expected = r"--resume: output\.quantize: found int8, expected null, as in the finished seeds, which leave no state"
+    with pytest.raises(ConfigError, match=expected):
+        train_three(quantized, resume=True)
+    assert train_three(config, resume=True).best.seed == 3
+    with pytest.raises(ConfigError, match=expected):
+        train_three(quantized, resume=True)
+
+
 def test_another_model_of_the_same_seed_is_not_taken_for_the_best(in_second) -> None:
     config = in_second()
     for name, data in model_files(1, 3).items():

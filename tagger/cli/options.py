@@ -39,7 +39,7 @@ POINTER = Path(".tagger-model")  # holds the path of the model last trained, rel
 
 
 class SeveralValues(click.Command):
-    """A command whose options that may be repeated take several values at once: `--teachers A B` is both times A, B."""
+    """A command whose repeatable options take several values at once: `--teachers A B`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat such an option before each of its values; an argument that begins with `-` ends them.
@@ -58,7 +58,8 @@ class SeveralValues(click.Command):
         for argument in [*args[:end], "--"]:
             if argument.startswith("-") and argument != "-":
                 if current and not n_values:
-                    raise click.UsageError(f"{current}: found no value, expected one or more; name them", ctx)
+                    message = f"{current}: found no value, expected one or more; name them"
+                    raise click.UsageError(message, ctx)
                 name, equals, _ = argument.partition("=")
                 current, n_values = name if name in names else "", len(equals)
                 used = current or used
@@ -73,8 +74,8 @@ class SeveralValues(click.Command):
             if not used or not isinstance(error.param, click.Argument):
                 raise
             raise click.UsageError(
-                f"{error.param.human_readable_name}: found none, expected it before {used}, which takes all values up to"
-                " the next option; put it first",
+                f"{error.param.human_readable_name}: found none, expected it before {used}, which takes all that follows"
+                " up to the next option; put it first",
                 ctx,
             ) from None
 

@@ -74,7 +74,7 @@ class SeveralValues(click.Command):
             if not used or not isinstance(error.param, click.Argument):
                 raise
             raise click.UsageError(
-                f"{error.param.human_readable_name}: found none, expected it before {used}, which takes all that follows"
+                f"{error.param.human_readable_name}: found none, expected it before {used}, which takes what follows"
                 " up to the next option; put it first",
                 ctx,
             ) from None

@@ -29,6 +29,7 @@ from tagger.cli.init import init
 from tagger.cli.next import next_
 from tagger.cli.options import (
     MODEL_HELP,
+    Finite,
     chosen_layout,
     engine_options,
     layout_options,
@@ -233,7 +234,7 @@ def compare(
 )
 @click.option(
     "--max-loss",
-    type=click.FloatRange(min=0, max=100),
+    type=Finite(min=0, max=100),
     metavar="POINTS",
     help="For onnx-int8: largest loss of F1, in percentage points. Default: 0.2.",
 )

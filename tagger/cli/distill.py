@@ -12,7 +12,7 @@ import click
 
 from tagger.cli import console, models
 from tagger.cli.init import given_config
-from tagger.cli.options import SeveralValues, require_packages, set_option
+from tagger.cli.options import Finite, SeveralValues, require_packages, set_option
 from tagger.cli.predict import chosen_source, tokenizer_of, with_tokens
 from tagger.cli.train import (
     Run,
@@ -52,7 +52,7 @@ _SUFFIX = "-distilled"
 @click.option("--language", help="Language of text without tokens. Default: that of the training data.")
 @click.option(
     "--gold-weight",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.5,
     show_default=True,
     metavar="W",
@@ -60,7 +60,7 @@ _SUFFIX = "-distilled"
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0.01, 100),
     default=1.0,
     show_default=True,
     metavar="T",
@@ -69,7 +69,7 @@ _SUFFIX = "-distilled"
 @click.option(
     "--unlabelled-ratio",
     "ratio",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=3.0,
     show_default=True,
     metavar="R",

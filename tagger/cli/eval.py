@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -100,8 +101,9 @@ def _score_several(
     as_json: bool,
 ) -> None:
     """Score several models and their ensemble, and print one table."""
-    if len(set(model_dirs)) < len(model_dirs):
-        twice = next(one for i, one in enumerate(model_dirs) if one in model_dirs[:i])
+    places = [os.path.realpath(one) for one in model_dirs]
+    if len(set(places)) < len(places):
+        twice = next(one for i, one in enumerate(model_dirs) if places[i] in places[:i])
         raise click.UsageError(f"--model: found {twice} twice, expected each model once; leave one out")
     predictors = [models.load_predictor(one, device, threads) for one in model_dirs]
     manifests = [predictor.model.manifest for predictor in predictors]

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import math
 import os
 import re
 import stat
@@ -39,27 +40,60 @@ POINTER = Path(".tagger-model")  # holds the path of the model last trained, rel
 
 
 class SeveralValues(click.Command):
-    """A command whose options that may be repeated take several values at once: `--teachers A B` is both times A, B."""
+    """A command whose repeatable options take several values at once: `--teachers A B`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat such an option before each of its values; an argument that begins with `-` ends them."""
+        """Repeat such an option before each of its values; an argument that begins with `-` ends them.
+
+        Raises:
+            UsageError: such an option has no value, or has taken the only argument.
+        """
         names = {
             name
             for option in self.params
             if isinstance(option, click.Option) and option.multiple and (option.metavar or "").endswith("...")
             for name in option.opts
         }
-        found, current, n_values = list[str](), "", 0
-        for argument in args:
+        end = args.index("--") if "--" in args else len(args)
+        found, current, n_values, used = list[str](), "", 0, ""
+        for argument in [*args[:end], "--"]:
             if argument.startswith("-") and argument != "-":
+                if current and not n_values:
+                    message = f"{current}: found no value, expected one or more; name them"
+                    raise click.UsageError(message, ctx)
                 name, equals, _ = argument.partition("=")
                 current, n_values = name if name in names else "", len(equals)
+                used = current or used
             elif current:
                 n_values += 1
                 if n_values > 1:
                     found.append(current)
             found.append(argument)
-        return super().parse_args(ctx, found)
+        try:
+            return super().parse_args(ctx, [*found[:-1], *args[end:]])
+        except click.MissingParameter as error:
+            if not used or not isinstance(error.param, click.Argument):
+                raise
+            raise click.UsageError(
+                f"{error.param.human_readable_name}: found none, expected it before {used}, which takes what follows"
+                " up to the next option; put it first",
+                ctx,
+            ) from None
+
+
+class Finite(click.FloatRange):
+    """A number in a range; unlike click's, the range has neither `nan` nor `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number.
+
+        Raises:
+            BadParameter: it is none, or outside of the range.
+        """
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def set_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING
 
 import click
 
 from tagger.cli import console, models
-from tagger.cli.options import chosen_layout, engine_options, layout_options
+from tagger.cli.options import Finite, chosen_layout, engine_options, layout_options
 from tagger.corpus.lines import shown_name
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import DataError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path())
 @click.option(
     "--precision",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=Finite(min=0, max=1, min_open=True),
     default=0.95,
     show_default=True,
     metavar="P",
@@ -48,8 +47,6 @@ def threshold(
     FILE is a gold file that the model was not trained on. For each entity type, prints the lowest probability from
     which on the predicted spans have the precision, and the recall that this costs.
     """
-    if math.isnan(precision):  # it is in every range for click
-        raise click.BadParameter("nan is not in the range 0<x<=1.", param_hint="'--precision'")
     models.require_input(file)
     predictor = models.load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)

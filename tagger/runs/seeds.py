@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import glob
+import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +41,7 @@ from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 from tagger.training.settings import settings_of
 from tagger.training.train import train
-from tagger.wording import counted
+from tagger.wording import counted, listed
 
 
 def remove_seed(directory: Path) -> None:
@@ -70,7 +71,7 @@ def kept_seeds(model_dir: Path) -> list[Path]:
     """Return the directories of the seeds that are kept of a model, in the order of the seeds."""
     prefix = f"{model_dir.name}.seed-"
     found = [path for path in model_dir.parent.glob(f"{glob.escape(prefix)}*") if (path / MANIFEST).is_file()]
-    numbered = {int(number): path for path in found if (number := path.name.removeprefix(prefix)).isdigit()}
+    numbered = {int(number): path for path in found if (number := path.name.removeprefix(prefix)).isdecimal()}
     return [numbered[seed] for seed in sorted(numbered)]
 
 
@@ -181,6 +182,8 @@ def train_seeds(
             runs = _runs_of(state, checkpoints)
             _restore_best(place, runs, checkpoints)
             _check_weights(place, runs, config)
+        if keep_seeds:
+            _check_kept(model_dir, range(first, first + n), runs, checkpoints, listener.warn)
         config_file = replacing.config_file if replacing is not None else None
         seeds = _Seeds(
             config, n, listener, device, should_stop,
@@ -235,6 +238,34 @@ def _check_weights(place: Place, runs: Sequence[SeedRun], config: Config) -> Non
         raise ConfigError(
             f"--resume: output.quantize: found {asked or 'null'}, expected {found or 'null'}, as in the finished seeds,"
             " which leave no state to change that; change it back, or train again without --resume"
+        )
+
+
+def _check_kept(
+    model_dir: Path,
+    seeds: Sequence[int],
+    runs: Sequence[SeedRun],
+    checkpoints: Checkpoints,
+    warn: Callable[[str], None],
+) -> None:
+    """Warn of seeds that are not kept, and of kept models that are not of this training.
+
+    Raises:
+        ModelError: something that is not a model is where one is to be kept.
+    """
+    for seed in set(seeds) - {run.seed for run in runs}:
+        check_replaceable(kept_directory(model_dir, seed), MODEL_FILES, marker=MANIFEST)
+    lost = [run.seed for run in runs if checksum_of_model(kept_directory(model_dir, run.seed)) != run.model]
+    if lost:
+        warn(
+            f"--keep-seeds: the models of the seeds {listed(list(map(str, lost)))} are not kept, because these seeds"
+            f" were finished without the option; to have them too, delete {checkpoints.directory} and train all again"
+        )
+    ours = {kept_directory(model_dir, seed) for seed in seeds}
+    if others := [os.path.relpath(path) for path in kept_seeds(model_dir) if path not in ours]:
+        warn(
+            f"--keep-seeds: found models of another training: {listed(others)}; tagger distill would learn from them"
+            " too, so delete them, or name the teachers with --teachers"
         )
 
 

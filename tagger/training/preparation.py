@@ -222,7 +222,7 @@ def prepare(
         seed=config.training.seed,
         forms=encoded.forms,
         n_others=len(unlabelled),
-        n_others_per_epoch=0 if lesson is None else round(lesson.ratio * n_labelled),
+        n_others_per_epoch=0 if lesson is None else max(1, round(lesson.ratio * n_labelled)),
     )
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
@@ -245,7 +245,8 @@ def _tags_of(piece: Piece, manifest: Manifest) -> Iterator[str]:
 
 
 def _describe_lesson(lesson: Lesson, unlabelled: Sequence[Piece]) -> str:
-    teachers = counted(len(lesson.teachers.members), "teacher")
+    names = [os.path.relpath(member.model.directory) for member in lesson.teachers.members]
+    teachers = f"{counted(len(names), 'teacher')} ({listed(names)})"
     if not unlabelled:
         return f"distilling {teachers}, on the training sentences"
     n_tokens = sum(len(piece.columns[0]) for piece in unlabelled)

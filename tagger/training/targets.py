@@ -87,6 +87,8 @@ def gold_of(
         vocabulary = grow_tag_vocabulary(old.model.tags, vocabulary)
     if lesson is not None:
         vocabulary = lesson.teachers.tags
+        if train.n_unknown:
+            lesson.teachers.check_possible(pieces, allowed)
     missing = _not_annotated(config, train, vocabulary, scheme, old, note)
     if replay is not None and old is not None:
         occurring = types_of({tag for tags in replay.tags for tag in tags}, scheme)

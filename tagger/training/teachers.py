@@ -7,7 +7,6 @@ computed once, before the training.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -17,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.corpus.dataset import Corpus, Piece
-from tagger.corpus.partial import SoftTargets
+from tagger.corpus.partial import Allowed, SoftTargets, is_possible
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import ConfigError, DataError, ModelError
-from tagger.inputs.encoder import Columns
+from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores
-from tagger.model_dir.files import MANIFEST
+from tagger.model_dir.files import MANIFEST, ModelFiles
 from tagger.model_dir.manifest import Manifest
+from tagger.model_dir.store import Model, load_model
 from tagger.prediction.ensemble import Ensemble, check_agree
-from tagger.prediction.onnx_session import load_predictor
+from tagger.prediction.onnx_session import OnnxSession, open_session
 from tagger.prediction.predictor import Predictor
 from tagger.wording import listed
 
@@ -102,6 +102,28 @@ class Teachers:
                 f" {', '.join(unknown[:_MOST_SHOWN])}{more}; train the teachers on data with all types"
             )
 
+    def check_possible(self, pieces: Sequence[Piece], allowed: Sequence[Sequence[Allowed]]) -> None:
+        """Check that sentences that are annotated in part may have a legal sequence of the teachers' tags.
+
+        Args:
+            pieces: the sentences.
+            allowed: the tags that each of their tokens may have.
+
+        Raises:
+            DataError: a sentence has no such sequence, so that its probability would be 0 whatever the student learns.
+        """
+        known = frozenset(self.tags.tags)
+        for piece, tags in zip(pieces, allowed, strict=True):
+            if not is_possible([known if one is None else one & known for one in tags], self.manifest.scheme):
+                name = os.path.relpath(self.members[0].model.directory)
+                raise DataError(
+                    "found a sentence whose annotation agrees with no legal sequence of the tags that the teacher"
+                    f" {name} knows, expected one; complete its tags, or train the teachers on these data",
+                    path=piece.path,
+                    line=piece.line,
+                    detail=[f"the teacher knows {listed(self.tags.tags)}", f"the sentence has {' '.join(piece.tags)}"],
+                )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Lesson:
@@ -155,20 +177,42 @@ def load_teachers(directories: Sequence[Path]) -> Teachers:
 
     Raises:
         ModelError: a directory has no model, or the models differ in their tags.
-        ConfigError: a model is named twice.
+        ConfigError: a model is named twice, or is a copy of another.
     """
+    if Path() in directories:
+        raise ConfigError(f"{TEACHERS}: found an empty name, expected a directory; name it")
     found = [model for directory in directories for model in _models_in(directory)]
     for i, directory in enumerate(found):
         if directory.resolve() in [other.resolve() for other in found[:i]]:
             raise ConfigError(f"{TEACHERS}: found {directory} twice, expected each model once; leave one out")
     try:
-        members = [load_predictor(directory) for directory in found]
+        loaded = [_load(directory) for directory in found]
     except ModelError as error:
         message = error.message.replace("with --model", f"with {TEACHERS}")  # models are loaded for other commands too
         raise ModelError(f"{TEACHERS}: {message}", detail=error.detail) from None
+    members, checksums = [member for member, _ in loaded], [checksum for _, checksum in loaded]
     check_agree([member.model for member in members], TEACHERS)
-    checksums = [hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest() for directory in found]
+    for i, checksum in enumerate(checksums):
+        if checksum in checksums[:i]:
+            raise ConfigError(
+                f"{TEACHERS}: found the same model in {found[checksums.index(checksum)]} and {found[i]}, expected each"
+                " model once, because a copy would count twice; leave one out"
+            )
     return Teachers(members, checksums)
+
+
+def _load(directory: Path) -> tuple[Predictor, str]:
+    """Load a model with its checksum, both of the same files even if another model takes their place."""
+
+    def open_network(
+        files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary
+    ) -> tuple[OnnxSession, str]:
+        return open_session(files, manifest, encoder, tags, device="cpu"), files.manifest()["sha256"]
+
+    model = load_model(directory, open_network)
+    session, checksum = model.network
+    member = Model(model.directory, model.manifest, model.encoder, model.tags, session)
+    return Predictor(member, threads=available_cores()), checksum
 
 
 def _models_in(directory: Path) -> list[Path]:

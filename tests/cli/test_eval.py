@@ -208,3 +208,6 @@ def test_a_model_is_named_once(gold: Path) -> None:
     result = run_tagger("eval", "gold", "--model=a", "--model=b", "--model=a")
     assert result.exit_code == 2
     assert "--model: found a twice, expected each model once" in result.errors
+    again = run_tagger("eval", "gold", "--model=a", "--model=./a/")
+    assert again.exit_code == 2
+    assert "--model: found ./a/ twice, expected each model once" in again.errors

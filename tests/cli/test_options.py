@@ -9,7 +9,7 @@ import click
 import pytest
 
 from tagger.cli.commands import cli
-from tagger.cli.options import POINTER, SeveralValues, named_or_last_model, remember_model, with_own_options
+from tagger.cli.options import POINTER, Finite, SeveralValues, named_or_last_model, remember_model, with_own_options
 from tagger.errors import ModelError
 
 REMEDY = "; delete it, or name a model with --model"
@@ -106,9 +106,17 @@ def test_messages_name_the_options_that_the_running_command_has() -> None:
         ("c --teachers=a b --text=- z", ("c", "a b", "- z", False)),
         ("--teachers a --quiet c", ("c", "a", "", True)),
         ("c --one a --text x", ("c", "", "x", False)),
+        ("--teachers a b -- c", ("c", "a b", "", False)),
+        ("--teachers a --quiet -- --teachers", ("--teachers", "a", "", True)),
+        ("--teachers a --text= c", "error: FILE: found none, expected it before --text, "),
+        ("--teachers a b c", "error: FILE: found none, expected it before --teachers, "),
+        ("--quiet", "error: Missing argument 'FILE'."),
+        ("c --teachers --text x", "error: --teachers: found no value, expected one or more; name them"),
+        ("c --teachers a --text", "error: --text: found no value, "),
+        ("c --text -- x", "error: --text: found no value, "),
     ],
 )
-def test_an_option_may_take_several_values(arguments: str, found: tuple[str, str, str, bool]) -> None:
+def test_an_option_may_take_several_values(arguments: str, found: tuple[str, str, str, bool] | str) -> None:
     @click.command(cls=SeveralValues)
     @click.argument("file")
     @click.option("--teachers", multiple=True, metavar="DIR...")
@@ -119,5 +127,17 @@ def test_an_option_may_take_several_values(arguments: str, found: tuple[str, str
         seen.append((file, " ".join(teachers), " ".join(text), quiet))
 
     seen: list[tuple[str, str, str, bool]] = []
+    if isinstance(found, str):
+        with pytest.raises(click.UsageError) as caught:
+            command.main(arguments.split(), standalone_mode=False)
+        assert f"error: {caught.value.format_message()}".startswith(found)
+        return
     command.main(arguments.split(), standalone_mode=False)
     assert seen == [found]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "1e999"])
+def test_a_number_is_finite(value: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not in the range x>=0\.$"):
+        Finite(0).convert(value, None, None)
+    assert Finite(0).convert("0.5", None, None) == 0.5

@@ -25,7 +25,7 @@ from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
-from tagger.runs.seeds import SeedsOutcome, SeedsParts, train_seeds
+from tagger.runs.seeds import SeedsOutcome, SeedsParts, kept_seeds, train_seeds
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.facts import EpochStart
 from tagger.training.history import EpochResult, Outcome
@@ -404,3 +404,54 @@ def test_a_seed_that_diverges_says_how_to_start_over(configured) -> None:
     )
     shutil.rmtree("m.training")
     assert train_three(configured("output.model_dir=m", "model.units=3")).best.seed == 3
+
+
+class Heard(TrainingProgress):
+    """Keeps warnings."""
+
+    warnings: list[str]
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found = list[str]()
+    monkeypatch.setattr(Heard, "warnings", found, raising=False)
+    return found
+
+
+def test_kept_seeds_are_the_models_of_the_seeds(configured, warnings: list[str]) -> None:
+    train_three(configured("output.model_dir=m"), listener=Heard, keep_seeds=True)
+    assert [path.name for path in kept_seeds(Path("m"))] == ["m.seed-1", "m.seed-2", "m.seed-3"]
+    assert content("m.seed-3") == content("m")
+    assert len({manifest_of(f"m.seed-{seed}") for seed in (1, 2, 3)}) == 3
+    train_three(configured("output.model_dir=m"), listener=Heard, keep_seeds=True, resume=True)
+    assert warnings == []
+
+
+def test_seeds_that_were_finished_before_and_cannot_be_kept_are_named(configured, warnings: list[str]) -> None:
+    config = configured("output.model_dir=m")
+    later = dataclasses.replace(
+        QUICK, train=lambda c, *a, **o: (interrupt if c.training.seed == 3 else train_quickly)(c, *a, **o)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train_three(config, parts=later, listener=Heard)
+    shutil.copytree("m", "m.seed-9")
+    shutil.copytree("m", "m.seed-\u00b2")  # a digit, but no number
+    train_three(config, listener=Heard, keep_seeds=True, resume=True)
+    assert [path.name for path in kept_seeds(Path("m"))] == ["m.seed-3", "m.seed-9"]
+    assert [text.split(",")[0] for text in warnings] == [
+        "--keep-seeds: the models of the seeds 1 and 2 are not kept",
+        "--keep-seeds: found models of another training: m.seed-9; tagger distill would learn from them too",
+    ]
+
+
+def test_what_is_in_the_way_of_a_kept_seed_is_found_before_the_training(configured) -> None:
+    Path("m.seed-2").mkdir()
+    Path("m.seed-2", "notes").write_text("mine")
+    with pytest.raises(ModelError, match=r"m\.seed-2: holds notes, which is not part of a model"):
+        train_three(configured("output.model_dir=m"), keep_seeds=True)
+    assert not Path("m").exists()
+    assert not litter()

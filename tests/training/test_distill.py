@@ -142,7 +142,7 @@ def test_each_epoch_has_other_text(configured: Callable[..., Config]) -> None:
 
     notes = list[str]()
     prepared = prepare(config, note=notes.append, warn=notes.append, lesson=lesson(raw=True, ratio=0.5))
-    assert "distilling 2 teachers, on the training sentences and 3 unlabelled sentences (9 tokens)" in notes
+    assert "distilling 2 teachers (t1 and t2), on the training sentences and 3 unlabelled sentences (9 tokens)" in notes
     epochs = [sorted(np.concatenate(prepared.training_set.order(epoch)).tolist()) for epoch in range(3)]
     assert all(rows[:4] == [0, 1, 2, 3] and len(rows) == 6 for rows in epochs)
     assert sorted(row for rows in epochs for row in rows[4:]) == [4, 4, 5, 5, 6, 6]
@@ -170,8 +170,31 @@ def test_teachers_must_fit(configured: Callable[..., Config]) -> None:
         lesson("t1", "t3")
     with pytest.raises(ConfigError, match=r"--teachers: found t1 twice"):
         lesson("t1", "t2", "./t1")
+    shutil.copytree("t1", "copy")
+    with pytest.raises(ConfigError, match="--teachers: found the same model in t1 and copy, expected each model once"):
+        lesson("t1", "t2", "copy")
+    with pytest.raises(ConfigError, match="--teachers: found an empty name"):
+        lesson("t1", "")
     with pytest.raises(ModelError, match="--teachers: none"):
         lesson("none")
+
+
+@pytest.mark.parametrize("decoder", ["constrained", "crf"])
+def test_an_annotation_that_no_tags_of_the_teachers_agree_with_is_an_error(
+    configured: Callable[..., Config], decoder: str
+) -> None:
+    """Its probability is 0, so that training would diverge."""
+    configured(decoder=decoder)
+    place = len(TRAIN.split("\n"))
+    Path("train.conll").write_text(TRAIN + "the ?\ncity I-LOC\nfell ?\n\n")
+    partial = ("data.unknown_tag=?", "data.scheme=IOBES")
+    with pytest.raises(
+        DataError, match=rf"train.conll:{place}: found a sentence .* the teacher t1 knows, expected"
+    ) as e:
+        run(configured(*partial, decoder=decoder), lesson=lesson())
+    assert e.value.detail[0].startswith("the teacher knows O, B-PER, E-PER")
+    Path("train.conll").write_text(TRAIN + "she ?\nLee E-PER\nran ?\n\n")
+    run(configured(*partial, decoder=decoder), lesson=lesson(raw=True))
 
 
 def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Config], tmp_path: Path) -> None:

@@ -90,22 +90,22 @@ def vectors(
     from tagger.formats.raw_sentences import RawSettings, raw_sentences
     from tagger.inputs.vocabulary import Normalization
     from tagger.vectors.learning import LearningSettings, learn_vectors, require_library
-    from tagger.vectors.writing import check_place, vocabulary_of, write_vectors
+    from tagger.vectors.writing import reserved, vocabulary_of, write_vectors
 
     for path in raw:
         require_corpus(path, model="name raw text", config="name raw text", argument="RAW")
-    place = check_place(out, raw, force=force)
-    with console.leaving_at_once():
-        require_library()
     read: dict[str, Any] = {"columns": parse_named_columns(columns)} if columns is not None else {}
     given = {"delimiter": delimiter, "encoding": encoding}
     read |= {name: value for name, value in given.items() if value is not None}
     how = RawSettings(source=read_as, read=ReadOptions(**read), language=language, lines=lines)
     settings = LearningSettings(normalization=Normalization(lowercase, normalize_digits), **learning)
-    with _Progress(settings.epochs) as progress:
-        sentences = raw_sentences(raw, how, lambda text: progress.say(with_own_options(text)))
-        found = learn_vectors(sentences, settings, progress)
-    write_vectors(found, place)
+    with console.leaving_at_once():
+        require_library()
+    with reserved(out, raw, force=force) as place:
+        with _Progress(settings.epochs) as progress:
+            sentences = raw_sentences(raw, how, lambda text: progress.say(with_own_options(text)))
+            found = learn_vectors(sentences, settings, progress)
+        write_vectors(found, place)
     for text in _summary(found, settings.normalization):
         console.say(text)
     console.say(f"the vectors are in {out}, and their tokens in {vocabulary_of(place).name} beside it")

@@ -65,14 +65,16 @@ def make_vectors(folder: Path) -> None:
     if (folder / f"{UNKNOWN}.npy").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    text = store(raw_text(), folder / "sentences", LEARNING["normalization"], Quiet())
-    for row in (SKIP_GRAM, FASTTEXT):
-        start = time.process_time()
-        found = learn_model(text, LearningSettings(algorithm=row, **LEARNING), Quiet())
-        print(
-            f"{row}: {text.n_tokens:,} tokens, {len(found):,} vectors, {time.process_time() - start:.0f} s", flush=True
-        )
-        write(folder / f"{row}.npy", found.index_to_key, found.vectors)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
+        text = store(raw_text(), file, LEARNING["normalization"], Quiet())
+        for row in (SKIP_GRAM, FASTTEXT):
+            start = time.process_time()
+            found = learn_model(text, LearningSettings(algorithm=row, **LEARNING), Quiet())
+            print(
+                f"{row}: {text.n_tokens:,} tokens, {len(found):,} vectors, {time.process_time() - start:.0f} s",
+                flush=True,
+            )
+            write(folder / f"{row}.npy", found.index_to_key, found.vectors)
     seen = dict.fromkeys(token for kind in SHARES for part in sentences_of(kind)[:2] for token in tokens_of(part))
     known = set(found.index_to_key)
     new = [token for token in seen if not any(one in known for _, one in lookup_variants(token))]

@@ -96,19 +96,21 @@ def _leave(code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process at once while libraries are loaded and nothing has been read or written yet.
+    """Let Ctrl-C and SIGTERM end the process at once while libraries are loaded and nothing has been read or written.
 
-    Libraries that are interrupted while they load would turn KeyboardInterrupt into other errors.
+    Libraries that are interrupted while they load would turn KeyboardInterrupt and SystemExit into other errors.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda _number, _frame: _leave(INTERRUPTED))
+    usual = {signal.SIGINT: (signal.default_int_handler, INTERRUPTED), signal.SIGTERM: (_terminate, TERMINATED)}
+    is_main = threading.current_thread() is threading.main_thread()
+    codes = {number: code for number, (handler, code) in usual.items() if signal.getsignal(number) is handler}
+    changed = {
+        number: signal.signal(number, lambda *_, code=code: _leave(code)) for number, code in codes.items() if is_main
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, before in changed.items():
+            signal.signal(number, before)
 
 
 class _ReaderGoneError(Exception):

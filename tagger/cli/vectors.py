@@ -80,19 +80,19 @@ def vectors(
     from tagger.formats.raw_sentences import raw_sentences
     from tagger.inputs.vocabulary import Normalization
     from tagger.vectors.learning import LearningSettings, learn_vectors, require_library
-    from tagger.vectors.writing import check_place, vocabulary_of, write_vectors
+    from tagger.vectors.writing import reserved, vocabulary_of, write_vectors
 
     names = {field.name for field in dataclasses.fields(LearningSettings)}
     learning = {name: options.pop(name) for name in names & options.keys()}
     how = raw_settings(raw, **options)
-    place = check_place(out, raw, force=force)
+    settings = LearningSettings(normalization=Normalization(lowercase, normalize_digits), **learning)
     with console.leaving_at_once():
         require_library()
-    settings = LearningSettings(normalization=Normalization(lowercase, normalize_digits), **learning)
-    with _Progress(settings.epochs) as progress:
-        sentences = raw_sentences(raw, how, lambda text: progress.say(with_own_options(text)))
-        found = learn_vectors(sentences, settings, progress)
-    write_vectors(found, place)
+    with reserved(out, raw, force=force) as place:
+        with _Progress(settings.epochs) as progress:
+            sentences = raw_sentences(raw, how, lambda text: progress.say(with_own_options(text)))
+            found = learn_vectors(sentences, settings, progress)
+        write_vectors(found, place)
     for text in _summary(found, settings.normalization):
         console.say(text)
     console.say(f"the vectors are in {out}, and their tokens in {vocabulary_of(place).name} beside it")

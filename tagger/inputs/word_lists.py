@@ -26,7 +26,7 @@ class WordLists:
 
     Attributes:
         phrases: name → the phrases of a list, each with one space between its tokens.
-        ignore_case: whether upper and lower case are equal.
+        ignore_case: whether upper and lower case are equal, which is decided by full case folding (`ß` is `SS`).
 
     Raises:
         ValueError: a phrase has no token, an empty one or too many, or there are too many phrases.
@@ -45,9 +45,11 @@ class WordLists:
 
     def _comparable(self, text: str) -> str:
         """Return what two texts that match have in common."""
-        if self.ignore_case:
-            text = text.lower()
-        return text if text.isascii() else unicodedata.normalize("NFC", text)
+        if text.isascii():
+            return text.lower() if self.ignore_case else text
+        if self.ignore_case:  # not lower(), because the upper case of `ß` is `SS`, and `Σ` has two lower cases
+            text = unicodedata.normalize("NFD", text).casefold()
+        return unicodedata.normalize("NFC", text)
 
     def columns(
         self, distinct: Sequence[str], rows: npt.NDArray[np.int32], ends: Sequence[int]
@@ -68,7 +70,7 @@ class _Phrases:
     """The phrases of one list."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
-        self._phrases = frozenset(phrases)
+        self._n_tokens: dict[str, int] = {}
         lengths: dict[str, set[int]] = {}
         for phrase in phrases:
             tokens = phrase.split(" ")
@@ -77,6 +79,7 @@ class _Phrases:
                     f"found the phrase {phrase[:60]!r}, expected 1 to {MOST_PHRASE_TOKENS} tokens with one space"
                     " between them"
                 )
+            self._n_tokens[phrase] = len(tokens)
             lengths.setdefault(tokens[0], set()).add(len(tokens))
         # First token → the numbers of tokens of the phrases that begin with it, the longest first.
         self._lengths = {token: tuple(sorted(some, reverse=True)) for token, some in lengths.items()}
@@ -99,6 +102,7 @@ class _Phrases:
     def _longest(self, tokens: list[str], place: int, end: int) -> int:
         """Return the number of tokens of the longest phrase that begins at a place; 0 if there is none."""
         for n in self._lengths[tokens[place]]:
-            if n <= end - place and " ".join(tokens[place : place + n]) in self._phrases:
+            # A token may contain a space, so fewer tokens than those of a phrase may have its text.
+            if n <= end - place and self._n_tokens.get(" ".join(tokens[place : place + n])) == n:
                 return n
         return 0

@@ -13,8 +13,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from tagger.errors import DataError, TaggerError
 from tagger.inputs.vocabulary import Normalization
@@ -82,13 +81,13 @@ class StoredText:
     """Sentences in a file, each a JSON list of tokens on a line.
 
     Attributes:
-        path: the file.
+        file: the file, which every reader reads from its beginning.
         counts: how often each token occurs, in the order of their first occurrences; rare ones may be missing.
         n_sentences, n_tokens: the numbers of what is in the file.
         notes: notes for the user on what was left out.
     """
 
-    path: Path
+    file: IO[str]
     counts: collections.Counter[str]
     n_sentences: int
     n_tokens: int
@@ -100,10 +99,13 @@ def require_library() -> Any:
 
     Raises:
         TaggerError: it is not installed.
+        ImportError: it or a package that it needs is damaged.
     """
     try:
         import gensim
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "gensim":
+            raise
         raise TaggerError(
             "vectors: found no gensim, expected it to learn from text;"
             f" run pip install '.[{_EXTRA}]' in a clone of tagger"
@@ -122,13 +124,14 @@ def learn_vectors(sentences: Iterable[list[str]], settings: LearningSettings, li
         listener: told how far it is.
 
     Raises:
-        DataError: no token occurs often enough, or there is no place for the temporary file.
+        DataError: no token occurs often enough, or there is not enough memory or place for the temporary file.
         TaggerError: gensim is not installed.
     """
     require_library()
     try:
-        with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
-            text = store(sentences, Path(folder, "sentences"), settings.normalization, listener)
+        # The file has no name, so that nothing is left of it even if the process is killed.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
+            text = store(sentences, file, settings.normalization, listener)
             listener.stored(text)
             found = learn_model(text, settings, listener)
             return Vectors({token: row for row, token in enumerate(found.index_to_key)}, found.vectors, text.notes)
@@ -141,7 +144,7 @@ def learn_vectors(sentences: Iterable[list[str]], settings: LearningSettings, li
 
 def store(
     sentences: Iterable[list[str]],
-    path: Path,
+    file: IO[str],
     normalization: Normalization,
     listener: Listener,
     *,
@@ -151,7 +154,7 @@ def store(
 
     Args:
         sentences: the tokens of each sentence. Longer ones than gensim reads are cut.
-        path: the file.
+        file: the file, which is empty and can be read too; its line ends are LF.
         normalization: the changes to each token.
         listener: told how many tokens have been read.
         most_distinct: if more distinct tokens than that are counted, the rarest are forgotten, as word2vec does.
@@ -161,18 +164,18 @@ def store(
     """
     counts: collections.Counter[str] = collections.Counter()
     n_sentences = n_tokens = n_unwritable = n_forgotten = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for sentence in sentences:
-            tokens = [token for token in map(normalization, sentence) if token in counts or is_writable(token)]
-            n_unwritable += len(sentence) - len(tokens)
-            for start in range(0, len(tokens), _LONGEST):
-                file.write(json.dumps(tokens[start : start + _LONGEST], ensure_ascii=False) + "\n")
-                n_sentences += 1
-            counts.update(tokens)
-            n_tokens += len(tokens)
-            listener.read(n_tokens)
-            if len(counts) > most_distinct:
-                n_forgotten = max(n_forgotten, _forget(counts, most_distinct))
+    for sentence in sentences:
+        tokens = [token for token in map(normalization, sentence) if token in counts or is_writable(token)]
+        n_unwritable += len(sentence) - len(tokens)
+        for start in range(0, len(tokens), _LONGEST):
+            file.write(json.dumps(tokens[start : start + _LONGEST], ensure_ascii=False) + "\n")
+            n_sentences += 1
+        counts.update(tokens)
+        n_tokens += len(tokens)
+        listener.read(n_tokens)
+        if len(counts) > most_distinct:
+            n_forgotten = max(n_forgotten, _forget(counts, most_distinct))
+    file.flush()
     notes = []
     if n_unwritable:
         notes.append(f"tokens left out because they hold a line end or are not valid text: {n_unwritable:,}")
@@ -181,7 +184,7 @@ def store(
             f"found more than {most_distinct:,} distinct tokens, so those were forgotten that had occurred at most"
             f" {counted(n_forgotten, 'time')} when there were too many; their later occurrences are counted anew"
         )
-    return StoredText(path, counts, n_sentences, n_tokens, tuple(notes))
+    return StoredText(file, counts, n_sentences, n_tokens, tuple(notes))
 
 
 def _forget(counts: collections.Counter[str], most: int) -> int:
@@ -198,7 +201,7 @@ def learn_model(text: StoredText, settings: LearningSettings, listener: Listener
     """Return gensim's `KeyedVectors` of a stored text; those of fastText also hold the vectors of n-grams.
 
     Raises:
-        DataError: no token occurs often enough.
+        DataError: no token occurs often enough, or there is not enough memory.
     """
     kept = {token: n for token, n in text.counts.most_common() if n >= settings.min_count}
     if not kept:
@@ -209,9 +212,15 @@ def learn_model(text: StoredText, settings: LearningSettings, listener: Listener
             f"found {text.n_tokens:,} tokens, of which none occurs more than {most} times, expected some that occur"
             f" {settings.min_count} times; give more text, or lower --min-count"
         )
-    model = _model(settings)
-    model.build_vocab_from_freq(kept, corpus_count=text.n_sentences)
-    reader = _Reader(text.path, listener)
+    try:
+        model = _model(settings)
+        model.build_vocab_from_freq(kept, corpus_count=text.n_sentences)
+    except MemoryError:
+        raise DataError(
+            f"out of memory: found {counted(len(kept), 'token')} to learn vectors of {counted(settings.size, 'number')}"
+            " for, expected fewer; lower --size, or raise --min-count"
+        ) from None
+    reader = _Reader(text.file, listener)
     model.train(reader, total_examples=text.n_sentences, total_words=text.n_tokens, epochs=settings.epochs)
     if reader.error is not None:
         raise reader.error
@@ -235,19 +244,19 @@ def _model(settings: LearningSettings) -> Any:
 class _Reader:
     """The sentences of a stored text, which gensim iterates over once for each epoch, in a thread of its own."""
 
-    def __init__(self, path: Path, listener: Listener) -> None:
-        self._path, self._listener, self._epoch = path, listener, 0
+    def __init__(self, file: IO[str], listener: Listener) -> None:
+        self._file, self._listener, self._epoch = file, listener, 0
         self.error: Exception | None = None  # raised in that thread, it would let gensim wait for ever
 
     def __iter__(self) -> Iterator[list[str]]:
         self._epoch += 1
         n_tokens = 0
         try:
-            with self._path.open(encoding="utf-8", newline="\n") as file:
-                for line in file:
-                    tokens = json.loads(line)
-                    yield tokens
-                    n_tokens += len(tokens)
-                    self._listener.learn(self._epoch, n_tokens)
+            self._file.seek(0)
+            for line in self._file:
+                tokens = json.loads(line)
+                yield tokens
+                n_tokens += len(tokens)
+                self._listener.learn(self._epoch, n_tokens)
         except Exception as error:
             self.error = error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,12 +20,50 @@ from tagger.vectors.table import VOCABULARY_SUFFIXES, Vectors
 SUFFIX = ".npy"
 
 
+@contextlib.contextmanager
+def reserved(out: str, sources: Sequence[str], *, force: bool) -> Iterator[Path]:
+    """Yield the path of the array to write, while no other command can write there; the arguments are `check_place`'s.
+
+    Raises:
+        DataError: as `check_place`, or another command is writing there, or the folder cannot be written to.
+    """
+    path = check_place(out, sources, force=force)
+    lock_file = path.with_name(f".{path.name}.lock")
+    with _locked(lock_file, out):
+        try:
+            yield check_place(out, sources, force=force)  # another command may have just finished
+        finally:
+            lock_file.unlink(missing_ok=True)
+
+
+def _locked(file: Path, out: str) -> BinaryIO:
+    """Lock a file; do so again if the command that held the lock has removed the file in the meantime."""
+    while True:
+        try:
+            lock = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666), "rb")
+        except OSError as error:
+            raise _not_written(out, error.strerror or str(error)) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise DataError(
+                f"{out}: another command is writing vectors there, expected none; wait for it, or choose another -o"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(lock.fileno()), file.stat()):
+                return lock
+        lock.close()
+
+
 def check_place(out: str, sources: Sequence[str], *, force: bool) -> Path:
     """Return the path of the array to write; links are followed.
 
     Args:
         out: the name that was given.
-        sources: the files that are read, which are never replaced.
+        sources: the files and folders that are read, in which nothing is ever written.
         force: whether to replace vectors that are there.
 
     Raises:
@@ -40,11 +81,14 @@ def check_place(out: str, sources: Sequence[str], *, force: bool) -> Path:
         raise DataError(
             f"{out}: is a link to {path.name}, expected one to a name that ends in {SUFFIX}; choose another"
         )
+    folder = next((source for source in sources if path.is_relative_to(Path(source).resolve())), None)
+    if folder is not None and Path(folder).is_dir():
+        raise DataError(f"{out}: is inside {folder}, which is read, expected another folder; choose another -o")
     for place in (path, vocabulary_of(path)):
         name = Path(out).with_name(place.name)
         if not place.exists():
             continue
-        if any(Path(source).exists() and place.samefile(source) for source in sources):
+        if any(read.exists() and place.samefile(read) for source in sources for read in _read_with(Path(source))):
             raise DataError(f"{name}: is what is read, and would be replaced, expected another name; choose another -o")
         if not place.is_file():
             raise DataError(f"{name}: is there and is not a file, expected a new name; choose another -o")
@@ -53,6 +97,11 @@ def check_place(out: str, sources: Sequence[str], *, force: bool) -> Path:
                 f"{name}: already exists, expected a new name; choose another -o, or replace it with --force"
             )
     return path
+
+
+def _read_with(source: Path) -> list[Path]:
+    """Return the files that are read if this one is named: brat has the text of `a.ann` in `a.txt`."""
+    return [source, source.with_suffix(VOCABULARY_SUFFIXES[0])] if source.suffix == ".ann" else [source]
 
 
 def vocabulary_of(array: Path) -> Path:

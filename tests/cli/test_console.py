@@ -118,7 +118,11 @@ def test_the_first_request_exits_immediately_when_nothing_can_be_lost(left: list
             os.kill(os.getpid(), number)
             wait_for(lambda code=code: left == [code])
         left.clear()
+    before = signal.signal(signal.SIGTERM, console._terminate)
     with console.leaving_at_once():
         os.kill(os.getpid(), signal.SIGINT)
         wait_for(lambda: left == [130])
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(lambda: left == [130, 143])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGTERM, before) is console._terminate

@@ -53,6 +53,22 @@ def test_case_counts_unless_it_is_ignored() -> None:
     assert one(["new york"], "New York", ignore_case=True) == "BI"
 
 
+@pytest.mark.parametrize(
+    ("phrase", "token"),
+    [
+        ("Stra\u00dfe", "STRASSE"),  # upper case has one more letter
+        ("\u039f\u03b4\u03cc\u03c2", "\u039f\u0394\u038c\u03a3"),  # the sigma at the end of a word is another letter
+        ("\u0130zmir", "I\u0307ZMIR"),  # a dotted capital I, as one character and as two
+        ("\u0130zmir", "i\u0307zmir"),
+        ("\u1fb3", "\u0391\u0399"),  # alpha with a subscript iota
+    ],
+)
+def test_case_that_changes_the_number_of_letters_is_ignored(phrase: str, token: str) -> None:
+    assert one([f"a {phrase}"], f"A {token}", ignore_case=True) == "BI"
+    assert one([f"a {token}"], f"A {phrase}", ignore_case=True) == "BI"
+    assert one([f"a {phrase}"], f"a {token}") == "OO"
+
+
 def test_letters_with_accents_match_in_any_unicode_form() -> None:
     assert one(["S\u00e3o Paulo"], "Sa\u0303o Paulo") == "BI"
     assert one(["Sa\u0303o Paulo"], "S\u00e3o Paulo") == "BI"
@@ -68,6 +84,8 @@ def test_no_match_crosses_the_end_of_a_sentence() -> None:
 
 def test_a_token_with_a_space_is_one_token() -> None:
     assert matched(WordLists({"x": ["New York"]}), ["New York"], ["New", "York"]) == [list("OBI")]
+    lists = WordLists({"x": ["a b c d", "a x y"]})
+    assert matched(lists, ["a", "b c", "d"], ["a", "b", "c", "d"]) == [list("OOOBIII")]
 
 
 def test_lists_know_nothing_of_each_other() -> None:

@@ -7,8 +7,10 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -34,6 +36,12 @@ class Recorder:
         self.learned.append((epoch, n_tokens))
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[IO[str]]:
+    with (tmp_path / "s").open("w+", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
 def animals(n: int, seed: int = 1) -> list[list[str]]:
     """Return sentences in which Cat and Lynx occur in the same places, and so do Oak and Elm, but in others."""
     draw = random.Random(seed)
@@ -48,10 +56,10 @@ def animals(n: int, seed: int = 1) -> list[list[str]]:
     return sentences
 
 
-def test_tokens_are_normalized_counted_and_stored_whatever_is_in_them(tmp_path: Path) -> None:
+def test_tokens_are_normalized_counted_and_stored_whatever_is_in_them(tmp_path: Path, file: IO[str]) -> None:
     sentences = [["New York", "\u3000", "ID-42"], [], ['"', "\x1f", "\u2028", "a\nb", "\ud800", "new york"]]
     recorder = Recorder()
-    text = store(sentences, tmp_path / "s", Normalization(lowercase=True, normalize_digits=True), recorder)
+    text = store(sentences, file, Normalization(lowercase=True, normalize_digits=True), recorder)
     stored = [json.loads(line) for line in (tmp_path / "s").read_bytes().split(b"\n")[:-1]]
     assert stored == [["new york", "\u3000", "id-00"], ['"', "\x1f", "\u2028", "new york"]]
     assert text.counts == collections.Counter(token for sentence in stored for token in sentence)
@@ -59,15 +67,15 @@ def test_tokens_are_normalized_counted_and_stored_whatever_is_in_them(tmp_path: 
     assert text.notes == ("tokens left out because they hold a line end or are not valid text: 2",)
 
 
-def test_a_long_sentence_is_cut_because_gensim_passes_over_its_rest(tmp_path: Path) -> None:
-    text = store([["x"] * 25_001], tmp_path / "s", Normalization(), Recorder())
+def test_a_long_sentence_is_cut_because_gensim_passes_over_its_rest(tmp_path: Path, file: IO[str]) -> None:
+    text = store([["x"] * 25_001], file, Normalization(), Recorder())
     lengths = [len(json.loads(line)) for line in (tmp_path / "s").read_text().splitlines()]
     assert (lengths, text.n_sentences, text.n_tokens) == ([10_000, 10_000, 5_001], 3, 25_001)
 
 
-def test_the_rarest_tokens_are_forgotten_where_there_are_too_many(tmp_path: Path) -> None:
+def test_the_rarest_tokens_are_forgotten_where_there_are_too_many(file: IO[str]) -> None:
     rare = [["the", f"rare-{i}"] for i in range(25)]
-    text = store(rare, tmp_path / "s", Normalization(), Recorder(), most_distinct=10)
+    text = store(rare, file, Normalization(), Recorder(), most_distinct=10)
     assert text.counts["the"] == 25
     assert len(text.counts) <= 11
     (note,) = text.notes
@@ -156,6 +164,34 @@ def test_a_temporary_folder_that_cannot_be_written_is_an_error(monkeypatch: pyte
         learn_vectors([["a"]], LearningSettings(), Recorder())
 
 
+def test_nothing_is_left_in_the_temporary_folder_even_if_the_process_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = list[list[Path]]()
+
+    class Looking(Recorder):
+        def learn(self, epoch: int, n_tokens: int) -> None:
+            left.append(list(tmp_path.iterdir()))
+
+    learn_vectors(animals(50), LearningSettings(size=4), Looking())
+    assert left
+    assert not any(left)
+
+
+def test_vectors_that_the_memory_cannot_hold_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(gensim.models.Word2Vec, "build_vocab_from_freq", build)
+    with pytest.raises(DataError) as caught:
+        learn_vectors([["a", "b"]] * 3, LearningSettings(size=7), Recorder())
+    assert caught.value.message == (
+        "out of memory: found 2 tokens to learn vectors of 7 numbers for, expected fewer; lower --size, or raise"
+        " --min-count"
+    )
+
+
 def test_an_error_while_an_epoch_reads_is_raised_and_not_waited_for() -> None:
     class Broken(Recorder):
         def learn(self, epoch: int, n_tokens: int) -> None:
@@ -172,6 +208,14 @@ def test_without_gensim_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
     assert caught.value.message == (
         "vectors: found no gensim, expected it to learn from text; run pip install '.[vectors]' in a clone of tagger"
     )
+
+
+def test_a_library_that_gensim_lacks_is_not_called_gensim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "gensim")
+    (tmp_path / "gensim.py").write_text("import smart_open_is_missing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="smart_open_is_missing"):
+        learning.require_library()
 
 
 @pytest.mark.parametrize("name", ["size", "window", "min_count", "epochs", "workers"])

@@ -11,7 +11,7 @@ import pytest
 from tagger import atomic
 from tagger.errors import DataError
 from tagger.vectors.table import Vectors, read_vectors
-from tagger.vectors.writing import check_place, write_vectors
+from tagger.vectors.writing import check_place, reserved, write_vectors
 
 
 def vectors_of(*tokens: str, value: float = 0.5) -> Vectors:
@@ -95,6 +95,55 @@ def test_a_place_that_would_replace_something_is_an_error(
         with pytest.raises(DataError) as caught:
             check_place(out, ["raw.txt", "-"], force=force)
         assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("out", "sources", "message"),
+    [
+        ("brat/doc.npy", ["brat"], "brat/doc.npy: is inside brat, which is read, expected another folder; choose another -o"),
+        ("brat/new.npy", ["x", "brat/"], "brat/new.npy: is inside brat/, which is read,"),
+        ("linked/doc.npy", ["brat"], "linked/doc.npy: is inside brat, which is read,"),
+        ("brat/doc.npy", ["brat/doc.ann"], "brat/doc.txt: is what is read, and would be replaced,"),
+    ],
+)  # fmt: skip
+def test_the_texts_of_a_folder_are_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, sources: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("brat").mkdir()
+    Path("linked").symlink_to("brat")
+    Path("brat/doc.txt").write_text("x")
+    Path("brat/doc.ann").write_text("")
+    for force in (False, True):
+        with pytest.raises(DataError) as caught:
+            check_place(out, sources, force=force)
+        assert caught.value.message.startswith(message)
+
+
+def test_two_commands_never_write_the_same_vectors(tmp_path: Path) -> None:
+    out = str(tmp_path / "v.npy")
+    with reserved(out, [], force=False) as path:
+        with pytest.raises(DataError) as caught, reserved(out, [], force=True):
+            pass
+        assert caught.value.message == (
+            f"{out}: another command is writing vectors there, expected none; wait for it, or choose another -o"
+        )
+        with reserved(str(tmp_path / "other.npy"), [], force=False):
+            pass
+        write_vectors(vectors_of("a"), path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.npy", "v.txt"]
+    with pytest.raises(DataError, match="already exists"), reserved(out, [], force=False):
+        pass
+    with reserved(out, [], force=True):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_learned(tmp_path: Path) -> None:
+    (tmp_path / ".v.npy.lock").symlink_to(tmp_path / "elsewhere")
+    expected = r"v\.npy: cannot be written: .*; choose another place with -o"
+    with pytest.raises(DataError, match=expected), reserved(str(tmp_path / "v.npy"), [], force=False):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_vectors_are_replaced_with_force(tmp_path: Path) -> None:

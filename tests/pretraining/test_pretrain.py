@@ -243,6 +243,11 @@ def test_the_command() -> None:
     assert done.exit_code == 0, done.errors
     assert "perplexity on held-out text" in done.errors
     assert "next: tagger train CONFIG --set model.pretrained=pre" in done.errors
+    assert "reading raw.txt as text" in done.errors.splitlines()
+    for other in (["--from", "conll"], ["--lines"], ["--language", "de"]):
+        refused = run_tagger(*command, "--force", *other)
+        assert refused.exit_code == 2
+        assert f"--tokenized: found it with {other[0]}" in refused.errors
     again = run_tagger(*command, "--set=model.layers=2")
     assert again.exit_code == 1
     assert "error: --set model.layers=2: model.layers: is not a known key" in again.errors

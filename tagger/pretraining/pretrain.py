@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -120,7 +121,7 @@ def pretrain(
     """
     check_pretrained_place(output)
     checkpoints = Checkpoints(output)
-    with checkpoints.lock(), device_errors_explained():
+    with _output_named(), checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
         facts = {"settings": config.settings(), "text": describe(paths, reading)}
         if state is not None:
@@ -144,6 +145,15 @@ def pretrain(
     if not outcome.stopped and not keep_text:
         remove(place_of(output))
     return outcome
+
+
+@contextlib.contextmanager
+def _output_named() -> Iterator[None]:
+    """Make errors about the place of the result name its option."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.message.replace("--model", "-o"), detail=error.detail) from None
 
 
 def _run(
@@ -377,7 +387,8 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
         train = Streams(numbers[: len(numbers) - n_held_out], settings.streams, settings.steps, settings.seed)
     except ValueError as error:
         raise DataError(
-            f"RAW: {error}; add text, or set fewer training.streams, fewer training.steps or another training.held_out"
+            f"RAW: {error}, from {len(numbers)} tokens and ends of sentences, of which {n_held_out} are held out; add"
+            " text, or set fewer training.streams, fewer training.steps or another training.held_out"
         ) from None
     return Windows(vocabulary, train, settings.samples), Windows(vocabulary, held_out, 1)
 

@@ -51,6 +51,13 @@ def test_the_spelling_of_tokens_is_kept_or_changed_as_the_options_say() -> None:
     assert list(read_vectors("v.npy").rows) == ["bonn", "in", "1987"]
 
 
+def test_text_that_is_cut_into_tokens_already_is_read_as_it_is() -> None:
+    Path("seq.in").write_text("do n't go , Mr. X\n" * 3)
+    result = run_tagger("vectors", "seq.in", "--tokenized", "-o", "v.npy", "--size", "2")
+    assert result.errors.splitlines()[0] == "reading seq.in as text"
+    assert list(read_vectors("v.npy").rows) == ["do", "n't", "go", ",", "Mr.", "X"]
+
+
 def test_options_reach_the_learning() -> None:
     # gensim passes over most occurrences of frequent tokens, so there must be many tokens.
     Path("c.conll").write_text("".join(f"{word} O\n" for word in "abcdefghijklmnop") * 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from tagger.model_dir.store import load_model, read_weights
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import Device
 from tagger.prediction.onnx_session import load_predictor
+from tagger.pretraining import text_file
 from tagger.pretraining.pretrain import PretrainingOutcome, Report, pretrain
 from tagger.pretraining_config import pretraining_config_of
+from tagger.training.checkpoints import Checkpoints
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained, with_settings_of
 from tagger.training.run import initial_network
@@ -118,12 +121,28 @@ def test_an_interrupted_pretraining_refuses_other_settings_and_data() -> None:
     assert Path("pre.text/numbers.bin").read_bytes() == numbers, "the right text can still be continued with"
 
 
+def test_an_error_about_the_place_names_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(text_file, "write_blocks_atomically", no_space)
+    with pytest.raises(ModelError, match=r"pre\.text: cannot be written: No space left .*-o") as caught:
+        run()
+    assert "--model" not in caught.value.message
+    with Checkpoints(Path("pre")).lock(), pytest.raises(ModelError) as caught:
+        run()
+    assert "--model" not in caught.value.message
+    assert "-o" in caught.value.message
+
+
 def test_too_little_text_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least .*; add text, or set fewer"):
+    with pytest.raises(
+        DataError, match=r"RAW: found \d+ tokens, expected at least .*, of which \d+ are held out; add text"
+    ):
         run("training.streams=200")
     for content in ("a", "a b\n", "a b c d e f\n"):
         Path("raw.txt").write_text(content)
-        with pytest.raises(DataError, match=r"RAW: found \d+ tokens, expected at least"):
+        with pytest.raises(DataError, match=r"RAW: found [01] tokens, expected at least 2: .*, of which [01] are held"):
             run()
 
 
@@ -224,6 +243,11 @@ def test_the_command() -> None:
     assert done.exit_code == 0, done.errors
     assert "perplexity on held-out text" in done.errors
     assert "next: tagger train CONFIG --set model.pretrained=pre" in done.errors
+    assert "reading raw.txt as text" in done.errors.splitlines()
+    for other in (["--from", "conll"], ["--lines"], ["--language", "de"]):
+        refused = run_tagger(*command, "--force", *other)
+        assert refused.exit_code == 2
+        assert f"--tokenized: found it with {other[0]}" in refused.errors
     again = run_tagger(*command, "--set=model.layers=2")
     assert again.exit_code == 1
     assert "error: --set model.layers=2: model.layers: is not a known key" in again.errors

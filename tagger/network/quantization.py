@@ -55,8 +55,8 @@ def _quantized(weights: list[npt.NDArray[Any]]) -> tuple[list[npt.NDArray[Any]],
         graph = _quantized_graph(_lstm(*weights))
     except OSError as error:
         raise ModelError(
-            f"output.quantize: the temporary files of ONNX Runtime's quantizer cannot be written: {error.strerror or error};"
-            " free space there, or set TMPDIR to another folder"
+            f"output.quantize: the temporary files of ONNX Runtime's quantizer cannot be written:"
+            f" {error.strerror or error}; free space there, or set TMPDIR to another folder"
         ) from None
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     (node,) = graph.node

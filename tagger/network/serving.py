@@ -96,8 +96,8 @@ def quantization_loss(directory: Path, test: str | None, most: float) -> Quantiz
         before, after = [_evaluated(model, paths, found) for found in (None, Quantization(weights="int8"))]
     except OSError as error:
         raise ModelError(
-            f"--format onnx-int8: a temporary copy of the model cannot be written: {error.strerror or error}; free space"
-            " there, or set TMPDIR to another folder"
+            f"--format onnx-int8: a temporary copy of the model cannot be written: {error.strerror or error};"
+            " free space there, or set TMPDIR to another folder"
         ) from None
     loss = QuantizationLoss(before, after)
     remedy = "pass --max-loss {} to write the file all the same, or use --format onnx"

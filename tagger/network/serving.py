@@ -89,7 +89,9 @@ def quantization_loss(directory: Path, test: str | None, most: float) -> Quantiz
     except DataError as error:
         if most >= ANY_LOSS:
             return None
-        raise DataError(f"--test: {error.message.removeprefix('FILE: ')}; or pass --max-loss {ANY_LOSS:g} to measure nothing") from None
+        raise DataError(
+            f"--test: {error.message.removeprefix('FILE: ')}; or pass --max-loss {ANY_LOSS:g} to measure nothing"
+        ) from None
     for path in paths:
         require_regular(path)  # it is read twice
     try:

@@ -191,9 +191,7 @@ def test_an_exported_network_of_8_bit_weights(tmp_path: Path) -> None:
     (tmp_path / "gold").write_text("".join(lines))
     command = ("export", tmp_path / "int8.onnx", "--format", "onnx-int8", "--model", directory)
     result = run_tagger(*command)
-    assert result.first_error.startswith(
-        "error: --test: found none, and the model's config does not set data.test"
-    )
+    assert result.first_error.startswith("error: --test: found none, and the model's config does not set data.test")
     assert result.first_error.endswith("; or pass --max-loss 100 to measure nothing")
     result = run_tagger(*command, "--test", tmp_path / "gold", "--max-loss", "0")
     assert re.search(

@@ -65,7 +65,7 @@ def measured(config_path: str, settings: list[str], model_dir: str, lap: Laps) -
         if data is not None:
             held = [*data.sentences, *data.tag_ids]
             size = sum(array.nbytes for array in held) / 1e6
-            watch.data = f"{size:.1f} MB of numbers in {len(held):,} arrays of {np.mean([len(a) for a in held]):.0f}"
+            watch.data = f"{size:.1f} MB of numbers in {len(held):,} arrays of {np.mean([a.size for a in held]):.0f}"
         network = initial_network(*arguments, **options)
         lap("building the network")
         return network

@@ -140,12 +140,16 @@ class Bench:
             names = ["tagger", *self._pytorch()]
             specs = {name: self.spec(name, units=units) for name in names}
             speeds = train_in_turns(specs, rounds=self.arguments.rounds, steps=40, warm_up=20)
-            rival = max(names[1:] or names, key=lambda name: statistics.median(speeds[name]))
-            medians = statistics.median(speeds["tagger"]), statistics.median(speeds[rival])
-            by = ratio(speeds["tagger"], speeds[rival])
-            limit = sgemm_limit(units=units, n_tags=self._n_tags())
-            share = f"{100 * medians[0] / limit['tokens_per_second']:.0f} %"
-            print(f"| {units} | {medians[0]:,.0f} | {share} | {medians[1]:,.0f} ({rival}) | {by:.2f} |", flush=True)
+            speed, limit = statistics.median(speeds["tagger"]), None
+            share = beside = by = "–"
+            if self.arguments.device == "cpu":  # the products are measured on the CPU
+                limit = sgemm_limit(units=units, n_tags=self._n_tags())
+                share = f"{100 * speed / limit['tokens_per_second']:.0f} %"
+            if names[1:]:
+                rival = max(names[1:], key=lambda name: statistics.median(speeds[name]))
+                beside = f"{statistics.median(speeds[rival]):,.0f} ({rival})"
+                by = f"{ratio(speeds['tagger'], speeds[rival]):.2f}"
+            print(f"| {units} | {speed:,.0f} | {share} | {beside} | {by} |", flush=True)
             found[units] = speeds | {"sgemm": limit}
         return {"tokens_per_second": found}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -249,6 +250,8 @@ def export(out: Path, format_: str, test: str | None, max_loss: float | None, mo
     for option, value in (("--test", test), ("--max-loss", max_loss)):
         if value is not None and not is_quantized:
             raise click.UsageError(f"{option}: found it with --format {format_}, expected onnx-int8; leave it out")
+    if max_loss is not None and math.isnan(max_loss):  # it is in every range for click
+        raise click.BadParameter("nan is not in the range 0<=x<=100.", param_hint="'--max-loss'")
     require_packages("tensorflow", "onnx")
     from tagger.network.serving import check_new, export_network, quantization_loss
 

@@ -34,7 +34,8 @@ def quantized_values(values: Arrays, n_blocks: int) -> dict[str, npt.NDArray[Any
         n_blocks: the number of blocks.
 
     Raises:
-        ModelError: the quantizer of this ONNX Runtime does something else than expected.
+        ModelError: the quantizer of this ONNX Runtime does something else than expected, or its temporary files cannot
+            be written.
     """
     found: dict[str, npt.NDArray[Any]] = {}
     for i in range(1, n_blocks + 1):
@@ -50,15 +51,13 @@ def quantized_values(values: Arrays, n_blocks: int) -> dict[str, npt.NDArray[Any
 
 def _quantized(weights: list[npt.NDArray[Any]]) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]:
     """Return what the quantizer makes of W and R of an LSTM: both as integers, and the scales of both."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with tempfile.TemporaryDirectory() as folder, _without_advice():
-        given, made = Path(folder, "given.onnx"), Path(folder, "made.onnx")
-        given.write_bytes(_lstm(*weights))
-        # Seven bits: sums of pairs of products then fit into the 16 bits that processors without VNNI have for them,
-        # so that the tags do not depend on the processor.
-        quantize_dynamic(given, made, op_types_to_quantize=["LSTM"], weight_type=QuantType.QInt8, reduce_range=True)
-        graph = onnx.load(made).graph
+    try:
+        graph = _quantized_graph(_lstm(*weights))
+    except OSError as error:
+        raise ModelError(
+            f"output.quantize: the temporary files of ONNX Runtime's quantizer cannot be written:"
+            f" {error.strerror or error}; free space there, or set TMPDIR to another folder"
+        ) from None
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     (node,) = graph.node
     if node.op_type != "DynamicQuantizeLSTM" or len(node.input) != 12:
@@ -68,6 +67,18 @@ def _quantized(weights: list[npt.NDArray[Any]]) -> tuple[list[npt.NDArray[Any]],
     if arrays[w_zero].any() or arrays[r_zero].any():
         raise ModelError(_other("zero points other than 0"))
     return [arrays[w], arrays[r]], [arrays[w_scale], arrays[r_scale]]
+
+
+def _quantized_graph(content: bytes) -> onnx.GraphProto:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
+        given, made = Path(folder, "given.onnx"), Path(folder, "made.onnx")
+        given.write_bytes(content)
+        # Seven bits: sums of pairs of products then fit into the 16 bits that processors without VNNI have for them,
+        # so that the tags do not depend on the processor.
+        quantize_dynamic(given, made, op_types_to_quantize=["LSTM"], weight_type=QuantType.QInt8, reduce_range=True)
+        return onnx.load(made).graph
 
 
 def _lstm(w: npt.NDArray[Any], r: npt.NDArray[Any]) -> bytes:

@@ -89,10 +89,18 @@ def quantization_loss(directory: Path, test: str | None, most: float) -> Quantiz
     except DataError as error:
         if most >= ANY_LOSS:
             return None
-        raise DataError(f"--test: {error.message}; or pass --max-loss {ANY_LOSS:g} to measure nothing") from None
+        raise DataError(
+            f"--test: {error.message.removeprefix('FILE: ')}; or pass --max-loss {ANY_LOSS:g} to measure nothing"
+        ) from None
     for path in paths:
         require_regular(path)  # it is read twice
-    before, after = (_evaluated(model, paths, found) for found in (None, Quantization(weights="int8")))
+    try:
+        before, after = [_evaluated(model, paths, found) for found in (None, Quantization(weights="int8"))]
+    except OSError as error:
+        raise ModelError(
+            f"--format onnx-int8: a temporary copy of the model cannot be written: {error.strerror or error};"
+            " free space there, or set TMPDIR to another folder"
+        ) from None
     loss = QuantizationLoss(before, after)
     remedy = "pass --max-loss {} to write the file all the same, or use --format onnx"
     loss.check(most, key="--format onnx-int8", where=f"on {', '.join(paths)}", remedy=remedy, detail="")

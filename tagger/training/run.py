@@ -34,7 +34,7 @@ from tagger.network.summary import layers_of
 from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
-from tagger.prediction.stream import READ_AHEAD_SENTENCES
+from tagger.prediction.stream import tag_stream
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
 from tagger.training.facts import Beginning, EpochStart, Steps
@@ -413,11 +413,8 @@ class Run:
         """Return the scores of a saved model, with the batches that `tagger predict` makes."""
         dev = self._prepared.dev
         assert dev is not None  # noqa: S101 (whoever calls this has looked)
-        tags: list[list[str]] = []
-        for start in range(0, len(dev), READ_AHEAD_SENTENCES):
-            some = dev.sentences[start : start + READ_AHEAD_SENTENCES]
-            columns = [sentence.tokens for sentence in some], [sentence.features for sentence in some]
-            tags += (self._scored(sentence.tags) for sentence in predictor.tag(*columns, probabilities=False))
+        tagged = tag_stream(predictor, dev.sentences, probabilities=False)
+        tags = [self._scored(one.tags) for _, one in tagged]
         return self._parts.evaluate(dev.tags, tags, self._prepared.manifest.notation.scheme, dev.notation.scheme)
 
     def _calibrate(self, best: EpochResult) -> Calibration | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tagger.inputs.batching import pad
 from tagger.model_dir.store import load_model, read_weights, save_thresholds
 from tagger.network.onnx_export import build_onnx, learned_transitions
 from tagger.network.quantization import quantized_values
+from tagger.network.serving import quantization_loss
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.run import Parts
 from tagger.training.train import train
@@ -88,6 +90,17 @@ def test_integers_times_their_scales_are_the_weights_up_to_half_a_step() -> None
         assert (np.abs(integers * scale - weight.transpose(0, 2, 1)) < 0.501 * scale).all()
 
 
+def test_temporary_files_that_cannot_be_written_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = save_small_model(tmp_path / "model")
+    (tmp_path / "gold").write_text("w1 B-X\nw2 O\n\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    ones = {name: np.ones((2, 12, 3), np.float32) for name in ("W_1", "R_1")}
+    with pytest.raises(ModelError, match=r"output.quantize: the temporary files .* cannot be written: No such file"):
+        quantized_values(ones, 1)
+    with pytest.raises(ModelError, match=r"--format onnx-int8: a temporary copy .* cannot be written: No such file"):
+        quantization_loss(directory, str(tmp_path / "gold"), 0.2)
+
+
 # --- In a model directory ---------------------------------------------------------------------------------------------
 
 
@@ -147,6 +160,28 @@ def test_the_same_file_gets_the_same_tags_again_and_with_any_number_of_threads(
     first, *others = (run_tagger(*command, n).output for n in ("1", "2", "1"))
     assert first.count(b"\n") > 30_000
     assert others == [first, first]
+
+
+def test_the_scores_of_the_manifest_are_those_of_eval_where_sentences_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Prediction reads ahead by lines too. The tags are chance, so that other batches change some.
+    rng = np.random.default_rng(3)
+    settings = ["data.scheme=none", "training.epochs=3", "output.quantize=int8", "output.quantize_loss=100"]
+    for name, n in (("train", 150), ("dev", 3000)):
+        sentences = [
+            "".join(f"w{rng.integers(120)} {'OABC'[rng.integers(4)]}\n" for _ in range(rng.integers(1, 60)))
+            for _ in range(n)
+        ]
+        (tmp_path / name).write_text("\n".join(sentences) + "\n")
+    (tmp_path / "c.yaml").write_text(
+        "data: {train: train, dev: dev}\nmodel: {units: 8, embedding_dim: 8, layers: 1, character_units: 4}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    train(load_config("c.yaml", settings), TrainingProgress())
+    manifest = json.loads((tmp_path / "models/c/manifest.json").read_bytes())
+    scores = json.loads(run_tagger("eval", "dev", "--json", "--model", tmp_path / "models/c").output)
+    assert manifest["quantization"]["score_after"] == scores["accuracy"]
 
 
 def a_point_less(calls: list[int]) -> Any:

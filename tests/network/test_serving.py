@@ -191,9 +191,7 @@ def test_an_exported_network_of_8_bit_weights(tmp_path: Path) -> None:
     (tmp_path / "gold").write_text("".join(lines))
     command = ("export", tmp_path / "int8.onnx", "--format", "onnx-int8", "--model", directory)
     result = run_tagger(*command)
-    assert result.first_error.startswith(
-        "error: --test: FILE: found none, and the model's config does not set data.test"
-    )
+    assert result.first_error.startswith("error: --test: found none, and the model's config does not set data.test")
     assert result.first_error.endswith("; or pass --max-loss 100 to measure nothing")
     result = run_tagger(*command, "--test", tmp_path / "gold", "--max-loss", "0")
     assert re.search(
@@ -209,6 +207,8 @@ def test_an_exported_network_of_8_bit_weights(tmp_path: Path) -> None:
     result = run_tagger(*command, "--max-loss", "100")
     assert "no gold file: the loss was not measured" in result.errors
     assert run_tagger(*command).first_error.endswith("remove it first"), "before anything is measured"
+    result = run_tagger(*command, "--max-loss", "nan")
+    assert (result.exit_code, "nan is not in the range 0<=x<=100" in result.errors) == (2, True)
     for option in (("--max-loss", "1"), ("--test", tmp_path / "gold")):
         result = run_tagger("export", tmp_path / "x", *option, "--model", directory)
         assert (result.exit_code, "found it with --format onnx, expected onnx-int8" in result.errors) == (2, True)

@@ -321,6 +321,7 @@ _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most
 _SHAPES = {
     ("data", "labels", "keep"): "a list of types, as in [PER, LOC]",
     ("data", "labels", "map"): "types with their new names, as in {GPE: LOC}",
+    ("features", "lists"): "names with files, as in {city: cities.txt}",
     ("data", "names"): "a list of names, as in [O, B-PER, I-PER], or a file of names",
 }
 

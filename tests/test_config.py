@@ -162,8 +162,12 @@ def test_paths_of_lists_are_relative_to_the_file_or_for_settings_to_the_working_
     [
         ("{lists: {1st: a}}", "features.lists: found the name '1st', expected letters, digits, _ and -, as in {city:"),
         ("{lists: {a.b: a}}", "features.lists: found the name 'a.b', expected letters"),
-        ("{lists: [a]}", "features.lists: found a list, expected"),
-        ("{lists: {a: 5}}", "features.lists: found 5, expected text"),
+        ("{lists: [5]}", "features.lists: found [5], expected names with files, as in {city: cities.txt}"),
+        ("{lists: {a: 5}}", "features.lists: found 5, expected names with files, as in {city: cities.txt}; put it in"),
+        (
+            "{lists: {no: a}}",
+            "features.lists: found false, expected names with files, as in {city: cities.txt}; put it in",
+        ),
         ("{cluster_bits: []}", "features.cluster_bits: found [], expected different numbers from 1 to 64 in order"),
         ("{cluster_bits: [6, 4]}", "features.cluster_bits: found [6, 4], expected different numbers"),
         ("{clusters: a, cluster_language: en}", "features: found both clusters and cluster_language, expected one"),

@@ -102,6 +102,8 @@ def _summary(found: Vectors, normalization: Normalization) -> list[str]:
     """Return what was learned, and how `embeddings` finds it."""
     lower, digits = normalization.lowercase, normalization.normalize_digits
     ways = ["in lower case" if lower else "exactly, else in lower case", *(["with digits as 0"] if digits else [])]
+    if not lower:
+        ways[-1] += "; with vocabulary.lowercase, use --lowercase"
     return [
         *(f"note: {note}" for note in found.notes),
         f"{len(found):,} vectors of {found.dim} numbers; embeddings.path finds a token {', and '.join(ways)}",

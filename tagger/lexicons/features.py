@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, DataError
 from tagger.inputs.clusters import NO_CLUSTER, Clusters
 from tagger.inputs.computed import ComputedFeatures
 from tagger.inputs.word_lists import WordLists
@@ -60,7 +60,10 @@ def read_lexicons(
         word_lists, files = read_lists(lists, ignore_case=ignore_case)
     paths = None
     if clusters is not None:
-        paths = read_paths(clusters)
+        try:
+            paths = read_paths(clusters)
+        except DataError as error:
+            raise DataError(f"features.clusters: {error.message}", detail=error.detail) from None
     elif cluster_language is not None:
         paths = read_packaged_paths(cluster_language)
     if paths is None:

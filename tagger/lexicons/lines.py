@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from typing import Any
 
-from tagger.corpus.lines import open_corpus, read_lines
+from tagger.corpus.lines import open_corpus, read_lines, require_regular
 from tagger.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
+_MOST_BYTES = 512 << 20  # unpacked; a small .gz file could fill the memory, even with a single line
 
 
 def numbered_lines(path: str, *, most: int, what: str) -> Iterator[tuple[int, str]]:
@@ -20,11 +23,12 @@ def numbered_lines(path: str, *, most: int, what: str) -> Iterator[tuple[int, st
         what: what a line holds, in the plural.
 
     Raises:
-        DataError: the file is missing, damaged, too long, or is not such text.
+        DataError: the file is missing, damaged, too long, not a regular file, or is not such text.
     """
+    require_regular(path)
     n = 0
     with open_corpus(path) as stream:
-        for number, raw in enumerate(read_lines(stream, path=path), 1):
+        for number, raw in enumerate(read_lines(io.BufferedReader(_Limited(stream, path)), path=path), 1):
             content = raw.removeprefix(_BOM) if number == 1 else raw
             try:
                 text = content.rstrip(b"\r\n").decode()
@@ -43,3 +47,23 @@ def numbered_lines(path: str, *, most: int, what: str) -> Iterator[tuple[int, st
                 raise DataError(f"found more than {most:,} {what}, expected at most that many; leave the rarest out",
                                 path=path, line=number)  # fmt: skip
             yield number, text
+
+
+class _Limited(io.RawIOBase):
+    """A stream of at most `_MOST_BYTES` bytes."""
+
+    def __init__(self, stream: Any, path: str) -> None:
+        self._stream, self._path, self._n_read = stream, path, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        block: bytes = self._stream.read1(len(buffer))
+        buffer[: len(block)] = block
+        self._n_read += len(block)
+        if self._n_read > _MOST_BYTES:
+            raise DataError(
+                f"unpacks to more than {_MOST_BYTES >> 20} MiB, expected less; is this a list?", path=self._path
+            )
+        return len(block)

@@ -35,20 +35,20 @@ def read_paths(path: str) -> dict[str, str]:
         has_form = len(fields) == n_fields and word and is_path(bits)
         if not has_form or (len(fields) == 3 and not fields[2].isdecimal()):
             raise DataError(
-                f"features.clusters: found {line[:60]!r}, expected {_FORMS}, with at most {MOST_BITS} bits, on all"
+                f"found {line[:60]!r}, expected {_FORMS}, with at most {MOST_BITS} bits, on all"
                 " lines; fix the line, or name another file",
                 path=path,
                 line=number,
             )
         if found.setdefault(word, bits) != bits:
             raise DataError(
-                f"features.clusters: found {word[:60]!r} with the bits {bits}, expected {found[word]} as in an earlier"
+                f"found {word[:60]!r} with the bits {bits}, expected {found[word]} as in an earlier"
                 " line; delete one of them",
                 path=path,
                 line=number,
             )
     if not found:
-        raise DataError(f"features.clusters: found no words, expected lines of {_FORMS}; name another file", path=path)
+        raise DataError(f"found no words, expected lines of {_FORMS}; name another file", path=path)
     return found
 
 

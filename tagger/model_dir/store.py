@@ -140,6 +140,8 @@ def _read_named(files: ModelFiles, file: str, names: Sequence[str], what: str) -
 def _read_paths(files: ModelFiles) -> dict[str, str]:
     """Return the path of each word."""
     lines = files.lines(CLUSTERS)
+    if bare := next((line for line in lines if "\t" not in line[1:]), None):
+        raise ValueError(f"found the line {bare[:60]!r}, expected a word, a TAB and its bits")
     paths = dict(line.rpartition("\t")[::2] for line in lines)
     if len(paths) < len(lines):
         raise ValueError(f"found {len(lines) - len(paths)} words twice, expected each word once")

@@ -74,5 +74,5 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key)
+    value = values.get(key, _LATER.get(key))
     return value if isinstance(value, str) else json.dumps(value)

@@ -69,7 +69,8 @@ def test_a_list_without_a_match_is_a_warning_with_a_reason(checked) -> None:
     [
         ("{lists: {city: none.txt}}", "features.lists.city: TMP/none.txt: no such file"),
         ("{lists: {city: train, x: empty}}", "features.lists.x: TMP/empty: found no phrases"),
-        ("{clusters: train}", "TMP/train:1: features.clusters: found 'in O', expected a word, a TAB and its bits"),
+        ("{clusters: none.txt}", "features.clusters: TMP/none.txt: no such file"),
+        ("{clusters: train}", "features.clusters: TMP/train:1: found 'in O', expected a word, a TAB and its bits"),
     ],
 )  # fmt: skip
 def test_what_training_would_refuse_is_an_error(checked, tmp_path: Path, features: str, message: str) -> None:

@@ -32,7 +32,8 @@ def test_vectors_are_written_and_it_says_what_was_read_and_how_tokens_are_found(
     ]
     assert [line.split(":")[0] for line in lines if line.startswith("epoch ")] == ["epoch 1 of 2", "epoch 2 of 2"]
     assert lines[-2:] == [
-        "4 vectors of 4 numbers; embeddings.path finds a token exactly, else in lower case, and with digits as 0",
+        "4 vectors of 4 numbers; embeddings.path finds a token exactly, else in lower case, and with digits as 0; with"
+        " vocabulary.lowercase, use --lowercase",
         "the vectors are in v.npy, and their tokens in v.txt beside it",
     ]
     found = read_vectors("v.npy")

@@ -39,14 +39,14 @@ def test_words_of_digits_and_with_blanks_are_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("London 0110\n", ":1: features.clusters: found 'London 0110', expected a word, a TAB and its bits, or"),
-        ("London\t0110\ndog\t012\n", ":2: features.clusters: found 'dog\\t012', expected"),
-        ("London\t0110\n10\tdog\t1\n", ":2: features.clusters: found '10\\tdog\\t1', expected"),
-        ("10\tdog\tmany\n", ":1: features.clusters: found '10\\tdog\\tmany', expected"),
-        ("\t01\n", ":1: features.clusters: found '\\t01', expected"),
+        ("London 0110\n", ":1: found 'London 0110', expected a word, a TAB and its bits, or"),
+        ("London\t0110\ndog\t012\n", ":2: found 'dog\\t012', expected"),
+        ("London\t0110\n10\tdog\t1\n", ":2: found '10\\tdog\\t1', expected"),
+        ("10\tdog\tmany\n", ":1: found '10\\tdog\\tmany', expected"),
+        ("\t01\n", ":1: found '\\t01', expected"),
         ("a\t" + "0" * 65 + "\n", "with at most 64 bits, on all lines"),
-        ("dog\t01\ndog\t10\n", ":2: features.clusters: found 'dog' with the bits 10, expected 01 as in an earlier line"),
-        ("\n\n", "features.clusters: found no words, expected lines of a word"),
+        ("dog\t01\ndog\t10\n", ":2: found 'dog' with the bits 10, expected 01 as in an earlier line"),
+        ("\n\n", ": found no words, expected lines of a word"),
     ],
 )  # fmt: skip
 def test_other_lines_are_refused_by_number(tmp_path: Path, content: str, message: str) -> None:

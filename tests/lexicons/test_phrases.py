@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from tagger.errors import DataError
+from tagger.lexicons import lines
 from tagger.lexicons.phrases import cut_otherwise, read_lists, read_phrases
 
 
@@ -67,6 +69,25 @@ def test_a_missing_file_or_a_directory_is_named_with_its_key(tmp_path: Path) -> 
         with pytest.raises(DataError, match=message) as error:
             read_lists({"city": str(path)}, ignore_case=False)
         assert error.value.message.startswith(f"features.lists.city: {path}: ")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "-"):
+        with pytest.raises(DataError, match=r"expected (a file|one) because it is read twice"):
+            read_phrases(path)
+
+
+@pytest.mark.parametrize("block", [b"a" * 1000, b"a\n" * 500, b"\n" * 1000])
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: bytes
+) -> None:
+    monkeypatch.setattr(lines, "_MOST_BYTES", 3 << 20)
+    path = tmp_path / "list.txt.gz"
+    path.write_bytes(gzip.compress(block * 4000))
+    with pytest.raises(DataError) as caught:
+        read_phrases(str(path))
+    assert caught.value.message == f"{path}: unpacks to more than 3 MiB, expected less; is this a list?"
 
 
 def test_tokens_that_the_corpus_seems_to_cut_are_named() -> None:

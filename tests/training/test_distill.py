@@ -227,3 +227,13 @@ def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Co
     assert "--model: found t2, which is a teacher, expected another directory" in own.errors.replace(f"{tmp_path}/", "")
     several = run_tagger("distill", *quick, "--teachers", "t1", "t2", "--model", "other", "--resume")
     assert several.exit_code == 0, several.errors
+
+
+def test_text_that_does_not_fit_into_memory_is_refused_before_the_teachers_see_it(
+    configured: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, found = configured(), lesson(raw=True)
+    monkeypatch.setattr("tagger.training.teachers.available_memory", lambda: 100)
+    monkeypatch.setattr(Ensemble, "probabilities", lambda *_: pytest.fail("computed"))
+    with pytest.raises(ConfigError, match=r"^--unlabelled: what the teachers say about 19 tokens needs 0.0 GB"):
+        run(config, lesson=found)

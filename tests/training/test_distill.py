@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -227,6 +228,17 @@ def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Co
     assert "--model: found t2, which is a teacher, expected another directory" in own.errors.replace(f"{tmp_path}/", "")
     several = run_tagger("distill", *quick, "--teachers", "t1", "t2", "--model", "other", "--resume")
     assert several.exit_code == 0, several.errors
+
+
+def test_a_student_that_is_still_improving_gets_advice_that_distill_can_follow(
+    configured: Callable[..., Config],
+) -> None:
+    Path("dev.conll").write_text(TRAIN)
+    outcome = run(configured("data.dev=dev.conll", "training.epochs=1"), lesson=lesson())
+    (advice,) = [line for line in dataclasses.replace(outcome, still_rising=True).summary() if "still" in line]
+    assert advice.endswith("; raise training.epochs, and continue with --resume")
+    further = run(configured("data.dev=dev.conll", "training.epochs=2"), lesson=lesson(), resume=True)
+    assert [epoch.epoch for epoch in further.history] == [1, 2]
 
 
 def test_text_that_does_not_fit_into_memory_is_refused_before_the_teachers_see_it(

@@ -171,7 +171,10 @@ def _sentences(path: str, manifest: Manifest, read_as: str | None, language: str
                 if sentence.tokens:
                     yield Piece(sentence.columns, [], sentence.line_number(0), name)
         return
-    require_no_feature_columns(manifest)
+    try:
+        require_no_feature_columns(manifest)
+    except DataError as error:  # tagger predict needs the same
+        raise DataError(error.message.replace("--model", "--teachers", 1), detail=error.detail) from None
     documents = source.format_.read(Path(path), source.options)
     for document in with_tokens(documents, tokenizer_of(source, manifest)):
         for tokens in document.sentences or ():

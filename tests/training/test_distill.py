@@ -249,3 +249,14 @@ def test_text_that_does_not_fit_into_memory_is_refused_before_the_teachers_see_i
     monkeypatch.setattr(Ensemble, "probabilities", lambda *_: pytest.fail("computed"))
     with pytest.raises(ConfigError, match=r"^--unlabelled: what the teachers say about 19 tokens needs 0.0 GB"):
         run(config, lesson=found)
+
+
+def test_text_without_the_columns_of_the_teachers_is_refused(configured: Callable[..., Config]) -> None:
+    Path("t.conll").write_text(TRAIN.replace(" ", " X "))
+    columns = ("data.train=t.conll", "data.columns={token: 0, pos: 1, tag: 2}")
+    run(configured(*columns, "output.model_dir=t3"))
+    Path("raw.txt").write_text("Ann saw Bob. He ran.\n")
+    settings = [f"--set={one}" for one in columns]
+    result = run_tagger("distill", "c.yaml", *settings, "--quiet", "--teachers", "t3", "--unlabelled", "raw.txt")
+    assert result.exit_code == 1
+    assert "--teachers: found a model that reads the feature columns pos" in result.first_error

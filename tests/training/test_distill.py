@@ -260,3 +260,17 @@ def test_text_without_the_columns_of_the_teachers_is_refused(configured: Callabl
     result = run_tagger("distill", "c.yaml", *settings, "--quiet", "--teachers", "t3", "--unlabelled", "raw.txt")
     assert result.exit_code == 1
     assert "--teachers: found a model that reads the feature columns pos" in result.first_error
+
+
+def test_text_that_seems_to_be_misread_is_named(configured: Callable[..., Config]) -> None:
+    configured()
+    Path("train.conll").write_text(TRAIN.replace(" ", "\t"))
+    run(load_config("c.yaml", ["output.model_dir=t3"]))
+    Path("two.txt").write_text("Bob saw\nAnn ran\n")  # read as two tokens with a blank each
+    command = ("distill", "c.yaml", "--quiet", "--teachers", "t3", "--unlabelled", "two.txt")
+    result = run_tagger(*command)
+    assert "two.txt:1: 2 of the first 2 lines hold blanks but no TAB" in result.errors
+    assert "pass --from text if it is raw text" in result.errors
+    again = run_tagger(*command, "--from", "text", "--force")
+    assert again.exit_code == 0, again.errors
+    assert "hold blanks" not in again.errors

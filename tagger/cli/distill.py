@@ -30,7 +30,7 @@ from tagger.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from tagger.config import Config
     from tagger.corpus.dataset import Piece
-    from tagger.model_dir.manifest import Manifest
+    from tagger.model_dir.store import Model
 
 _SUFFIX = "-distilled"
 
@@ -119,7 +119,7 @@ def distill(
     loaded.check_apart(Path(str(config.output.model_dir)))
     pieces: list[Piece] = []
     for path in unlabelled:
-        found = list(_sentences(path, loaded.manifest, read_as, language))
+        found = list(_sentences(path, loaded.members[0].model, read_as, language))
         if not found:
             raise DataError("found no sentence, expected text to learn on; check the file, and --from", path=path)
         pieces += found
@@ -152,26 +152,32 @@ def _kept_seeds(config: Config) -> Sequence[Path]:
     return found
 
 
-def _sentences(path: str, manifest: Manifest, read_as: str | None, language: str | None) -> Iterator[Piece]:
+def _sentences(path: str, teacher: Model[Any], read_as: str | None, language: str | None) -> Iterator[Piece]:
     """Yield the sentences of a file of any format that `tagger predict` reads.
 
     Args:
-        manifest: that of a teacher, whose training file says how to read CoNLL.
+        teacher: one of the teachers, whose training file says how to read CoNLL.
     """
     from tagger.corpus.conll import read_sentences
     from tagger.corpus.dataset import Piece
     from tagger.prediction.document_tagging import require_no_feature_columns
+    from tagger.prediction.doubts import InputDoubts
 
+    manifest = teacher.manifest
     how: dict[str, str | None] = dict.fromkeys(("columns", "delimiter", "encoding", "offsets"))
     source = chosen_source(path, manifest, is_text=False, read_as=read_as, language=language, **how)
     name = shown_name(path)
     if source.format_ is None:
         with open_corpus(path) as stream:
-            for sentence in read_sentences(stream, manifest.layout, path=name):
+            sentences = read_sentences(stream, manifest.layout, path=name)
+            for sentence in InputDoubts(teacher.encoder, manifest.layout, name, _warn).watch(sentences):
                 if sentence.tokens:
                     yield Piece(sentence.columns, [], sentence.line_number(0), name)
         return
-    require_no_feature_columns(manifest)
+    try:
+        require_no_feature_columns(manifest)
+    except DataError as error:  # tagger predict needs the same
+        raise DataError(error.message.replace("--model", "--teachers", 1), detail=error.detail) from None
     documents = source.format_.read(Path(path), source.options)
     for document in with_tokens(documents, tokenizer_of(source, manifest)):
         for tokens in document.sentences or ():
@@ -180,3 +186,10 @@ def _sentences(path: str, manifest: Manifest, read_as: str | None, language: str
                 yield Piece([words], [], document.place.line, name)
     for line in source.not_kept.lines():
         console.say(line)
+
+
+def _warn(text: str) -> None:
+    """Warn of text that seems to be misread, with the option of this command in the place of those of `predict`."""
+    for option in ("pass --text", "if spaces do, pass --delimiter auto"):
+        text = text.replace(option, "pass --from text if it is raw text")
+    models.warn(text)

@@ -139,6 +139,7 @@ class Outcome:
         previous: the place of the model that was replaced; None if there was none, or it was not kept.
         calibration: what was fitted on dev, or None.
         quantization_loss: the scores on dev without and with 8-bit weights; None if there are none, or no dev set.
+        is_distilled: whether the model learned from teachers.
     """
 
     model_dir: Path | None
@@ -150,6 +151,7 @@ class Outcome:
     previous: Path | None = None
     calibration: Calibration | None = None
     quantization_loss: QuantizationLoss | None = None
+    is_distilled: bool = False
 
     def summary(self) -> list[str]:
         """Return the lines to show at the end."""
@@ -176,8 +178,8 @@ class Outcome:
                 f" {100 * found.error_after:.1f} after the fit (percentage points; temperature {found.temperature:.2f})"
             )
         if self.still_rising:
-            lines.append(
-                f"dev was still getting better in the last epochs; continue with --epochs-more"
-                f" {max(1, len(self.history) // 2)}, or raise training.epochs"
-            )
+            more = f"continue with --epochs-more {max(1, len(self.history) // 2)}, or raise training.epochs"
+            if self.is_distilled:
+                more = "raise training.epochs, and continue with --resume"
+            lines.append(f"dev was still getting better in the last epochs; {more}")
         return lines

@@ -241,6 +241,7 @@ class Run:
             calibration=self._calibration,
             quantization_loss=self._quantization_loss,
             previous=self._previous,
+            is_distilled=self._prepared.lesson is not None,
         )
 
     def _is_done(self) -> bool:

@@ -21,17 +21,18 @@ from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
-from tagger.machine import available_cores
+from tagger.machine import available_cores, available_memory
 from tagger.model_dir.files import MANIFEST, ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model, load_model
 from tagger.prediction.ensemble import Ensemble, check_agree
 from tagger.prediction.onnx_session import OnnxSession, open_session
 from tagger.prediction.predictor import Predictor
-from tagger.wording import listed
+from tagger.wording import counted, listed
 
 TEACHERS, UNLABELLED = "--teachers", "--unlabelled"
 _MOST_SHOWN = 5  # tags that an error names
+_COPIES = 2  # of the probabilities of all tokens: those of each sentence, and all of them in one array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -160,13 +161,27 @@ class Lesson:
             pieces: the sentences with gold tags.
             unlabelled: those without.
             tag_ids: the gold ids of `pieces`.
+
+        Raises:
+            ConfigError: what the teachers say does not fit into memory.
         """
         columns = [piece.columns for piece in (*pieces, *unlabelled)]
+        _check_memory(sum(len(one[0]) for one in columns), len(self.teachers.tags))
         probabilities = np.concatenate(self.teachers.probabilities(columns, self.temperature))
         gold = np.concatenate([*tag_ids, *(np.full(len(one[0]), -1, np.int32) for one in columns[len(pieces) :])])
         ends = np.cumsum([len(one[0]) for one in columns])[:-1]
         rows = np.split(np.arange(len(gold), dtype=np.int32), ends)
         return rows, SoftTargets(probabilities, gold.astype(np.int32), self.gold_weight)
+
+
+def _check_memory(n_tokens: int, n_tags: int) -> None:
+    """Refuse text whose probabilities do not fit into memory, before the time that it takes to compute them."""
+    needed, available = _COPIES * 4 * n_tokens * n_tags, available_memory()
+    if available is not None and needed > available:
+        raise ConfigError(
+            f"{UNLABELLED}: what the teachers say about {counted(n_tokens, 'token')} needs {needed / 1e9:.1f} GB of"
+            f" memory, expected at most the {available / 1e9:.1f} GB that is free; use less text"
+        )
 
 
 def load_teachers(directories: Sequence[Path]) -> Teachers:

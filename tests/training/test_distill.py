@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -227,3 +228,49 @@ def test_the_command_finds_the_seeds_and_reads_text(configured: Callable[..., Co
     assert "--model: found t2, which is a teacher, expected another directory" in own.errors.replace(f"{tmp_path}/", "")
     several = run_tagger("distill", *quick, "--teachers", "t1", "t2", "--model", "other", "--resume")
     assert several.exit_code == 0, several.errors
+
+
+def test_a_student_that_is_still_improving_gets_advice_that_distill_can_follow(
+    configured: Callable[..., Config],
+) -> None:
+    Path("dev.conll").write_text(TRAIN)
+    outcome = run(configured("data.dev=dev.conll", "training.epochs=1"), lesson=lesson())
+    (advice,) = [line for line in dataclasses.replace(outcome, still_rising=True).summary() if "still" in line]
+    assert advice.endswith("; raise training.epochs, and continue with --resume")
+    further = run(configured("data.dev=dev.conll", "training.epochs=2"), lesson=lesson(), resume=True)
+    assert [epoch.epoch for epoch in further.history] == [1, 2]
+
+
+def test_text_that_does_not_fit_into_memory_is_refused_before_the_teachers_see_it(
+    configured: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, found = configured(), lesson(raw=True)
+    monkeypatch.setattr("tagger.training.teachers.available_memory", lambda: 100)
+    monkeypatch.setattr(Ensemble, "probabilities", lambda *_: pytest.fail("computed"))
+    with pytest.raises(ConfigError, match=r"^--unlabelled: what the teachers say about 19 tokens needs 0.0 GB"):
+        run(config, lesson=found)
+
+
+def test_text_without_the_columns_of_the_teachers_is_refused(configured: Callable[..., Config]) -> None:
+    Path("t.conll").write_text(TRAIN.replace(" ", " X "))
+    columns = ("data.train=t.conll", "data.columns={token: 0, pos: 1, tag: 2}")
+    run(configured(*columns, "output.model_dir=t3"))
+    Path("raw.txt").write_text("Ann saw Bob. He ran.\n")
+    settings = [f"--set={one}" for one in columns]
+    result = run_tagger("distill", "c.yaml", *settings, "--quiet", "--teachers", "t3", "--unlabelled", "raw.txt")
+    assert result.exit_code == 1
+    assert "--teachers: found a model that reads the feature columns pos" in result.first_error
+
+
+def test_text_that_seems_to_be_misread_is_named(configured: Callable[..., Config]) -> None:
+    configured()
+    Path("train.conll").write_text(TRAIN.replace(" ", "\t"))
+    run(load_config("c.yaml", ["output.model_dir=t3"]))
+    Path("two.txt").write_text("Bob saw\nAnn ran\n")  # read as two tokens with a blank each
+    command = ("distill", "c.yaml", "--quiet", "--teachers", "t3", "--unlabelled", "two.txt")
+    result = run_tagger(*command)
+    assert "two.txt:1: 2 of the first 2 lines hold blanks but no TAB" in result.errors
+    assert "pass --from text if it is raw text" in result.errors
+    again = run_tagger(*command, "--from", "text", "--force")
+    assert again.exit_code == 0, again.errors
+    assert "hold blanks" not in again.errors

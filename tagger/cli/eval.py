@@ -54,7 +54,7 @@ def eval_(
     threads: int | None,
     **layout_options: str | None,
 ) -> None:
-    """Score a model with seqeval, or several models and their ensemble.
+    """Score a model, or several and their ensemble.
 
     FILE defaults to the test files of the (first) model's config. The ensemble predicts from the mean of the models'
     distributions at each token.

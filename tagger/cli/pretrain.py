@@ -22,7 +22,7 @@ _SECONDS = 30.0  # between two lines about progress
 
 
 @click.command()
-@click.argument("raw", type=click.Path(), nargs=-1, required=True, metavar="RAW...")
+@click.argument("raw", type=click.Path(), nargs=-1, required=True, metavar="RAW [RAW]...")
 @click.option("-o", "--output", type=click.Path(), required=True, metavar="DIR", help="Directory for the result.")
 @set_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted pretraining, or start one.")
@@ -40,7 +40,7 @@ def pretrain(
     quiet: bool,
     **reading: Any,
 ) -> None:
-    """Pretrain the first block of a network on raw text, without labels.
+    """Pretrain a network on text without labels.
 
     RAW is raw text, or anything else that tagger convert reads, whose tokens are taken as they are. The embedding, the
     character network and both branches learn to predict the next and the previous token. `tagger train --set

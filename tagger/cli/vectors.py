@@ -22,7 +22,7 @@ _SHOWN_EVERY = 0.1  # seconds
 
 
 @click.command()
-@click.argument("raw", type=click.Path(), nargs=-1, required=True)
+@click.argument("raw", type=click.Path(), nargs=-1, required=True, metavar="RAW [RAW]...")
 @click.option("-o", "--output", "out", metavar="OUT", required=True, help="Array to write, e.g. vectors.npy.")
 @click.option(
     "--algorithm",

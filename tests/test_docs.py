@@ -299,6 +299,7 @@ def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, co
         "suspects.py",
         "grow.py",
         "raw_vectors.py",
+        "distill.py",
         "lexicons.py",
     ],
 )

@@ -636,8 +636,8 @@ def test_the_start_of_a_training_is_shown_as_it_is(in_clone: Path) -> None:
     from tagger.network.bilstm import Kernel
     from tagger.network.devices import Device
     from tagger.network.summary import layers_of
+    from tagger.training.parts import initial_network
     from tagger.training.preparation import prepare
-    from tagger.training.run import initial_network
 
     notes: list[str] = []
     prepared = prepare(load_config("my.yaml"), note=notes.append, warn=pytest.fail)

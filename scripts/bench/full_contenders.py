@@ -31,7 +31,7 @@ class Tagger:
 
         from tagger.network.devices import choose_device
         from tagger.network.trainer import Trainer
-        from tagger.training.run import initial_network
+        from tagger.training.parts import initial_network
 
         device = choose_device(spec["device"])
         tf.config.experimental.enable_op_determinism()

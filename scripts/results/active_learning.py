@@ -87,7 +87,7 @@ def trained(data: Data, labelled: Sequence[int], seed: int) -> tuple[dict[str, A
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
     from tagger.training.listener import Silent
-    from tagger.training.run import Parts
+    from tagger.training.parts import Parts
     from tagger.training.train import train
 
     batch_size = min(LARGEST_BATCH, schedule_of(TrainingConfig(), len(labelled)).batch_size)

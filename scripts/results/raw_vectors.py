@@ -127,7 +127,7 @@ def trained(folder: Path, given: list[str], only_dev: set[str]) -> dict[str, Any
     from tagger.prediction.onnx_session import load_predictor
     from tagger.prediction.predictor import Predictor
     from tagger.training.listener import Silent
-    from tagger.training.run import Parts
+    from tagger.training.parts import Parts
     from tagger.training.train import train
 
     # Nobody uses the models of the epochs, so their check is left out.

@@ -87,7 +87,7 @@ def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dic
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
     from tagger.training.listener import Silent
-    from tagger.training.run import Parts
+    from tagger.training.parts import Parts
     from tagger.training.train import train
 
     training, held = sentences_of(corpus)

@@ -11,7 +11,7 @@ from tagger.cli import commands
 from tagger.network import devices
 from tagger.network.bilstm import Kernel
 from tagger.training import train as train_module
-from tagger.training.run import Parts
+from tagger.training.parts import Parts
 from tagger.training.train import train
 
 

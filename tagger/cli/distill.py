@@ -140,7 +140,7 @@ def _kept_seeds(config: Config) -> Sequence[Path]:
     Raises:
         ConfigError: there are none.
     """
-    from tagger.runs.seeds import kept_seeds
+    from tagger.runs.seed_directories import kept_seeds
 
     model_dir = Path(str(config.output.model_dir))
     found = kept_seeds(model_dir)

@@ -286,7 +286,8 @@ def _trainer(
 ) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
     from tagger.cli.runs_progress import RunsProgress
-    from tagger.runs.seeds import SideBySide, train_seeds
+    from tagger.runs.seeds import train_seeds
+    from tagger.runs.seeds_run import SideBySide
     from tagger.training.train import train as train_one
 
     if seeds is not None:

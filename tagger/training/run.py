@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,16 +19,12 @@ from tagger.errors import TaggerError
 from tagger.evaluation.calibration import fit_calibration
 from tagger.evaluation.errors import Confusion, commonest_confusions
 from tagger.evaluation.quantization import QuantizationLoss
-from tagger.evaluation.scores import Evaluation, evaluate
-from tagger.inputs.encoder import Columns
+from tagger.evaluation.scores import Evaluation
 from tagger.inputs.vocabulary import Ids
-from tagger.machine import available_memory
 from tagger.model_dir.manifest import Calibration, Manifest, Quantization
-from tagger.model_dir.store import Model, Weights, model_files
-from tagger.network.devices import Device, choose_device
+from tagger.model_dir.store import Model, model_files
 from tagger.network.distributed import Replicas
-from tagger.network.model import NetworkLogits, TwoBranchTagger, build_network
-from tagger.network.onnx_export import check_equal, model_graph
+from tagger.network.model import NetworkLogits
 from tagger.network.summary import layers_of
 from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, Trainer
 from tagger.prediction.onnx_session import load_predictor
@@ -38,7 +33,6 @@ from tagger.prediction.stream import tag_stream
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
 from tagger.training.facts import Beginning, EpochStart, Steps
-from tagger.training.growth import grown_weights
 from tagger.training.history import (
     EpochResult,
     Outcome,
@@ -48,55 +42,15 @@ from tagger.training.history import (
     patience_left,
 )
 from tagger.training.listener import Listener
-from tagger.training.preparation import Prepared, relative_to
-from tagger.training.pretrained import initial_weights
+from tagger.training.parts import Parts
+from tagger.training.preparation import Prepared
 from tagger.training.replacing import Place
 from tagger.training.resume import Position
-from tagger.training.schedule import Schedule
+from tagger.training.stored_config import stored_config
 
 N = TypeVar("N")
 _MOST_NAMED = 10  # sentences that an error names
 _AT_ONCE = 1024  # sentences of dev that are tagged before the next check whether to stop
-
-
-def initial_network(prepared: Prepared, device: Device, *, mixed_precision: bool = False) -> TwoBranchTagger:
-    """Build the network with its initial weights: pretrained ones, those of an older model, and random ones."""
-    network = build_network(
-        prepared.manifest, prepared.encoder, prepared.tags, kernel=device.kernel, mixed_precision=mixed_precision
-    )
-    if prepared.vectors is not None:
-        network.set_embedding_rows(prepared.vectors.blocks())
-    if prepared.pretrained is not None and prepared.vectors is not None:
-        fresh, known = network.weights_as_arrays(), prepared.vectors.has_vector
-        network.assign_weights(initial_weights(prepared.pretrained, fresh, known))
-    if prepared.old is not None:
-        has_vector = prepared.vectors.has_vector if prepared.vectors is not None else None
-        fresh = network.weights_as_arrays()
-        network.assign_weights(grown_weights(prepared.old.model, fresh, prepared.encoder, prepared.tags, has_vector))
-    return network
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The parts of a training that a test or an experiment may exchange.
-
-    Attributes:
-        choose_device: finds the device by its name on the command line and the number of threads.
-        build_network: builds the network with its initial weights.
-        evaluate: scores predicted tags of the dev set against its gold tags.
-        model_graph: exports a model as an ONNX graph.
-        check_equal: compares the exported network with the one that was trained.
-        checkpoints: opens the states beside a model directory.
-        available_memory: returns the bytes of memory that are free, or None if that is unknown.
-    """
-
-    choose_device: Callable[..., Device] = choose_device
-    build_network: Callable[..., TwoBranchTagger] = initial_network
-    evaluate: Callable[..., Evaluation] = evaluate
-    model_graph: Callable[[Model[Weights]], bytes] = model_graph
-    check_equal: Callable[[Predictor, Predictor, Sequence[Columns]], None] = check_equal
-    checkpoints: Callable[[Path], Checkpoints] = Checkpoints
-    available_memory: Callable[[], int | None] = available_memory
 
 
 class Run:
@@ -448,7 +402,7 @@ class Run:
         return model_files(
             model,
             graph=self._parts.model_graph(model),
-            config=dump_config(_as_used(self._config, self._prepared.schedule, manifest, self._model_dir)),
+            config=dump_config(stored_config(self._config, self._prepared.schedule, manifest, self._model_dir)),
             history=format_history(self._at.history),
         )
 
@@ -471,29 +425,3 @@ def _known_tags(prepared: Prepared) -> list[Ids | None]:
     known, scheme = frozenset(prepared.tags.tags), prepared.manifest.scheme
     converted = (well_formed(tags, scheme) for tags in prepared.dev.tags) if prepared.dev is not None else ()
     return [prepared.tags.encode(tags) if known.issuperset(tags) else None for tags in converted]
-
-
-def _as_used(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
-    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
-
-    base = os.path.realpath(directory)  # a reader of the file follows links too
-    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
-    layout = manifest.layout
-    found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
-    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
-    changed = {
-        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
-        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
-        "features": config.features.model_copy(
-            update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}
-        ),
-        "model": config.model.model_copy(
-            update={
-                "embedding_dim": manifest.network.embedding_dim,
-                "pretrained": relative_to(base, config.model.pretrained),
-            }
-        ),
-        "training": config.training.model_copy(update=numbers),
-        "output": config.output.model_copy(update={"model_dir": "."}),
-    }
-    return config.model_copy(update=changed)

@@ -26,6 +26,7 @@ from tagger.training.history import Outcome
 from tagger.training.listener import Listener
 from tagger.training.memory import check_memory
 from tagger.training.old_model import InitFrom, OldModel, load_old_model, rules_of, with_settings_of
+from tagger.training.parts import Parts
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained
 from tagger.training.pretrained import with_settings_of as with_pretrained_settings
@@ -41,7 +42,7 @@ from tagger.training.resume import (
     with_threads_of,
 )
 from tagger.training.rows import Rows
-from tagger.training.run import Parts, Run
+from tagger.training.run import Run
 from tagger.training.teachers import Lesson
 
 

@@ -25,7 +25,7 @@ from tagger.errors import ModelError, TaggerError
 from tagger.model_dir.store import Model, Weights
 from tagger.network.onnx_export import build_onnx, check_equal, model_graph
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training.run import Parts
+from tagger.training.parts import Parts
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow

@@ -29,7 +29,7 @@ from tagger.network.onnx_export import build_onnx, learned_transitions
 from tagger.network.quantization import quantized_values
 from tagger.network.serving import quantization_loss
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training.run import Parts
+from tagger.training.parts import Parts
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow

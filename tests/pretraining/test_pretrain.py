@@ -26,9 +26,9 @@ from tagger.pretraining import text_file
 from tagger.pretraining.pretrain import PretrainingOutcome, Report, pretrain
 from tagger.pretraining_config import pretraining_config_of
 from tagger.training.checkpoints import Checkpoints
+from tagger.training.parts import initial_network
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained, with_settings_of
-from tagger.training.run import initial_network
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow

@@ -25,7 +25,9 @@ from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
 from tagger.prediction.onnx_session import load_predictor
-from tagger.runs.seeds import SeedsOutcome, SeedsParts, kept_seeds, train_seeds
+from tagger.runs.seed_directories import kept_seeds
+from tagger.runs.seeds import train_seeds
+from tagger.runs.seeds_run import SeedsOutcome, SeedsParts
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.facts import EpochStart
 from tagger.training.history import EpochResult, Outcome

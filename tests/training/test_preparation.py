@@ -22,8 +22,8 @@ from tagger.errors import ConfigError, DataError, ModelError
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.corpora import well_formed
 from tagger.training.memory import check_memory
+from tagger.training.parts import Parts
 from tagger.training.preparation import Prepared, prepare
-from tagger.training.run import Parts
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow

@@ -20,8 +20,8 @@ from tagger.training import replacing as replacing_module
 from tagger.training.checkpoints import Checkpoints
 from tagger.training.facts import EpochStart
 from tagger.training.history import Outcome
+from tagger.training.parts import Parts
 from tagger.training.replacing import Replacing
-from tagger.training.run import Parts
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow

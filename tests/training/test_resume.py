@@ -21,14 +21,15 @@ from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
-from tagger.runs.seeds import SeedsOutcome, train_seeds  # noqa: E402
+from tagger.runs.seeds import train_seeds  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.training.facts import EpochStart, Steps  # noqa: E402
 from tagger.training.history import EpochResult, Outcome  # noqa: E402
+from tagger.training.parts import Parts  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import check_same, checksum_of, fingerprint_of, with_epochs, with_epochs_of  # noqa: E402
-from tagger.training.run import Parts  # noqa: E402
+from tagger.training.seeds_outcome import SeedsOutcome  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

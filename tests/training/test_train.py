@@ -24,9 +24,10 @@ from tagger.prediction.predictor import Predictor  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
 from tagger.training.checkpoints import Checkpoints  # noqa: E402
 from tagger.training.history import EpochResult  # noqa: E402
+from tagger.training.parts import Parts, initial_network  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
 from tagger.training.resume import fingerprint_of  # noqa: E402
-from tagger.training.run import Parts, Run, initial_network  # noqa: E402
+from tagger.training.run import Run  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

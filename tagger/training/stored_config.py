@@ -1,0 +1,47 @@
+"""The config as a model directory stores it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from tagger.config import Config
+from tagger.model_dir.manifest import Manifest
+from tagger.training.schedule import Schedule
+
+T = TypeVar("T")
+
+
+def stored_config(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
+    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
+    base = os.path.realpath(directory)  # a reader of the file follows links too
+    files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
+    layout = manifest.layout
+    found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
+    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
+    changed = {
+        "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
+        "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
+        "features": config.features.model_copy(
+            update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}
+        ),
+        "model": config.model.model_copy(
+            update={
+                "embedding_dim": manifest.network.embedding_dim,
+                "pretrained": relative_to(base, config.model.pretrained),
+            }
+        ),
+        "training": config.training.model_copy(update=numbers),
+        "output": config.output.model_copy(update={"model_dir": "."}),
+    }
+    return config.model_copy(update=changed)
+
+
+def relative_to(directory: str, paths: T) -> T:
+    """Return one path, or several, relative to a directory; anything else stays as it is."""
+    if isinstance(paths, str):
+        return os.path.relpath(paths, directory)  # type: ignore[return-value]
+    if isinstance(paths, dict):
+        return {name: os.path.relpath(path, directory) for name, path in paths.items()}  # type: ignore[return-value]
+    return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]

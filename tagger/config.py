@@ -5,16 +5,11 @@ Only `train` and `check` use the config; prediction reads the manifest instead.
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import glob
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from tagger.architecture import (
@@ -27,20 +22,15 @@ from tagger.architecture import (
     Merge,
     NetworkSpec,
 )
-from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
-from tagger.corpus.labels import Labels, read_names
+from tagger.corpus.labels import Labels
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.corpus.notation import means_outside
-from tagger.errors import ConfigError, DataError
+from tagger.errors import DataError
 from tagger.inputs.clusters import check_bits
 from tagger.inputs.computed import MOST_LISTS, is_feature_name
 from tagger.text.tokenizer import is_installed, unknown_language
 
 T = TypeVar("T")
-PATH_KEYS = (
-    "data.train", "data.dev", "data.test", "data.names", "embeddings.path", "features.lists", "features.clusters",
-    "model.pretrained", "output.model_dir",
-)  # fmt: skip
 # Some of them are keys for CoNLL too.
 CONVERSION_KEYS = (
     "format", "columns", "delimiter", "encoding", "scheme", "names", "offsets", "align", "overlap",
@@ -312,211 +302,3 @@ class Config(_Section):
     model: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
-
-
-def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
-    """Read a config file and apply `--set key.path=value` settings to it.
-
-    Relative paths in the file are relative to the file; relative paths in settings are relative to the working
-    directory. The default of `output.model_dir` is models/<config name> in the working directory.
-
-    Raises:
-        ConfigError: the config is not valid; the message names the file, line and key, or the setting.
-    """
-    path = Path(path)
-    values, lines = read_yaml(path, Config.model_fields)
-    return config_of(values, settings, path=path, lines=lines)
-
-
-def config_of(
-    values: dict[str, Any],
-    settings: Sequence[str] = (),
-    *,
-    path: Path,
-    lines: dict[str, int] | None = None,
-) -> Config:
-    """Check the values of a config and apply `--set key.path=value` settings to them.
-
-    Args:
-        values: the values by section; they are changed.
-        settings: the settings.
-        path: the config file that has the values, or would have them; relative paths are relative to it.
-        lines: the line of every key in it.
-
-    Raises:
-        ConfigError: as in `load_config`.
-    """
-    lines = lines or {}
-    origins: dict[str, str] = {}
-    for key in PATH_KEYS:
-        _make_absolute(values, key, path.parent)
-    for setting in settings:
-        key, value = parse_setting(setting)
-        put_setting(values, key, value, setting)
-        origins[key] = f"--set {setting[:80]}"
-        for path_key in PATH_KEYS:
-            if path_key == key or path_key.startswith(f"{key}.") or key.startswith(f"{path_key}."):
-                _make_absolute(values, path_key, Path())
-    for name in Config.model_fields:
-        if values.get(name, ...) is None:
-            del values[name]  # a section without keys has all defaults
-    try:
-        config = Config.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise config_error(error, Config, path, lines, origins) from None
-    batch_size = config.training.batch_size
-    if batch_size is not None and config.training.accumulate > batch_size:
-        key = "training.accumulate"
-        raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.accumulate}, expected at most"
-            f" training.batch_size ({batch_size}): each part needs a sentence; use fewer parts"
-        )
-    source = "path" if config.embeddings.path is not None else "name" if config.embeddings.name is not None else None
-    if config.model.pretrained is not None and source is not None:
-        key = f"embeddings.{source}"
-        raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found it with model.pretrained, which has vectors of its"
-            " own, expected one of them; delete the other"
-        )
-    if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
-        key = "training.label_smoothing"
-        raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found {config.training.label_smoothing}, expected 0 with"
-            " a CRF, which scores whole sequences; delete the key, or set model.decoder to constrained"
-        )
-    if config.output.quantize is not None and config.data.dev is None and config.output.quantize_loss < 100:
-        key = "output.quantize"
-        raise ConfigError(
-            f"{where_set(key, path, lines, origins)}: {key}: found {config.output.quantize} without data.dev, expected"
-            " a dev set to measure the loss of F1 on; set data.dev, or set output.quantize_loss to 100 to measure"
-            " nothing"
-        )
-    for key in PATH_KEYS:
-        section, _, name = key.partition(".")
-        found = getattr(getattr(config, section), name)
-        several = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
-        for one in [found] if isinstance(found, str) else several:
-            _check_path(one, f"{where_set(key, path, lines, origins)}: {key}")
-    config = _with_names(_without_globs(config, lambda key: where_set(key, path, lines, origins)))
-    if config.output.model_dir is None:
-        config = with_model_dir(config, Path("models", path.stem))
-    return config
-
-
-def _without_globs(config: Config, where: Callable[[str], str]) -> Config:
-    """Return the config with the files that its globs match, sorted.
-
-    Args:
-        where: says where a key was set.
-
-    Raises:
-        ConfigError: a glob matches nothing, or a file is named twice.
-    """
-    found = {}
-    for key in ("train", "dev", "test"):
-        value = getattr(config.data, key)
-        if not isinstance(value, str | list) or (isinstance(value, str) and not _is_glob(value)):
-            continue
-        files: list[str] = []
-        for name in [value] if isinstance(value, str) else value:
-            # pathlib's glob needs a folder to start from, which an absolute pattern does not name.
-            matches = sorted(file for file in glob.glob(name, recursive=True) if Path(file).is_file())  # noqa: PTH207
-            if _is_glob(name) and not matches:
-                raise ConfigError(
-                    f"{where(f'data.{key}')}: data.{key}: found {name}, which matches no file, expected at least one;"
-                    " check the path"
-                )
-            files += matches if _is_glob(name) else [name]
-        twice = next((file for i, file in enumerate(files) if file in files[:i]), None)
-        if twice is not None:
-            raise ConfigError(
-                f"{where(f'data.{key}')}: data.{key}: found {twice} twice, expected each file once; delete one"
-            )
-        found[key] = files
-    return config.model_copy(update={"data": config.data.model_copy(update=found)})
-
-
-def _with_names(config: Config) -> Config:
-    """Return the config with the names in the file that `data.names` names."""
-    if not isinstance(config.data.names, str):
-        return config
-    names = list(read_names(config.data.names))
-    return config.model_copy(update={"data": config.data.model_copy(update={"names": names})})
-
-
-def _is_glob(path: str) -> bool:
-    return glob.has_magic(path) and not os.path.lexists(path)
-
-
-def with_model_dir(config: Config, model_dir: str | Path) -> Config:
-    """Return the config with another model directory, relative to the working directory.
-
-    Raises:
-        ConfigError: no directory can have this name.
-    """
-    _check_path(str(model_dir), "--model")
-    output = config.output.model_copy(update={"model_dir": _absolute(model_dir, Path())})
-    return config.model_copy(update={"output": output})
-
-
-def dump_config(config: Config, *, only_set: bool = False) -> str:
-    """Return the config as YAML, with the value of every key, or only of those that are set.
-
-    Keys that are set and those that have their defaults are not always the same: `model.embedding_dim` follows the
-    pretrained vectors if it is not set.
-    """
-    return yaml.dump(config.model_dump(exclude_unset=only_set), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
-def parse_config(text: str) -> Config:
-    """Return the config that `dump_config` wrote."""
-    return config_of(yaml.safe_load(text), path=Path("config.yaml"))
-
-
-class _Dumper(yaml.SafeDumper):
-    """A safe YAML dumper that writes a member of an enumeration as its name in the config."""
-
-
-_Dumper.add_multi_representer(enum.StrEnum, lambda dumper, member: dumper.represent_str(member.value))
-
-
-def config_keys() -> list[str]:
-    """Return all keys as `section.key`, in the order of the config reference."""
-    return [
-        f"{name}.{key}"
-        for name, section in Config.model_fields.items()
-        for key in section.annotation.model_fields  # type: ignore[union-attr]
-    ]
-
-
-def _make_absolute(values: dict[str, Any], key: str, base: Path) -> None:
-    section, _, name = key.partition(".")
-    inner = values.get(section)
-    if key not in PATH_KEYS or not isinstance(inner, dict):
-        return
-    value = inner.get(name)
-    if isinstance(value, str):
-        inner[name] = _absolute(value, base)
-    elif isinstance(value, list) and key != "data.names":  # a list of names names no files
-        inner[name] = [_absolute(path, base) if isinstance(path, str) else path for path in value]
-    elif isinstance(value, dict):
-        inner[name] = {key: _absolute(path, base) if isinstance(path, str) else path for key, path in value.items()}
-
-
-def _check_path(path: str, where: str) -> None:
-    """Raise ConfigError for text that the system cannot take as a path."""
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError as error:
-        code = ord(path[error.start])
-        raise ConfigError(
-            f"{where}: found U+{code:04X} in the path, expected a path without it; choose another"
-        ) from None
-    if "\0" in path:
-        raise ConfigError(f"{where}: found a NUL character in the path, expected a path without it; choose another")
-
-
-def _absolute(path: str | Path, base: Path) -> str:
-    with contextlib.suppress(RuntimeError, ValueError):  # `~` with an unknown user, or a NUL: keep the path as it is
-        path = Path(path).expanduser()
-    return os.path.abspath(base / path)  # noqa: PTH100 (pathlib keeps the `..`)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.config import Config, load_config
+from tagger.config import Config
 from tagger.config_file import parse_setting, read_yaml, yaml_value
+from tagger.config_loading import load_config
 from tagger.config_meanings import MEANINGS, stands_for
 from tagger.model_dir.pretrained import SETTINGS
 from tagger.wording import cell

@@ -13,8 +13,10 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tagger.config import PATH_KEYS, Config, config_keys, dump_config, load_config, with_model_dir
+from tagger.config import Config
 from tagger.config_file import is_config, parse_setting, yaml_value
+from tagger.config_loading import config_keys, dump_config, load_config, with_model_dir
+from tagger.config_paths import PATH_KEYS
 from tagger.errors import ConfigError
 from tagger.text.tokenizer import is_installed
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from helpers import ROOT, run_tagger
 
-from tagger.config import Config, config_keys
+from tagger.config import Config
+from tagger.config_loading import config_keys
 from tagger.config_meanings import MEANINGS
 from tagger.config_schema import config_schema
 

@@ -23,7 +23,8 @@ from helpers import ROOT, run_tagger
 from test_imports import CHAIN
 
 from tagger.cli.commands import cli
-from tagger.config import Config, config_keys, load_config
+from tagger.config import Config
+from tagger.config_loading import config_keys, load_config
 from tagger.config_meanings import MEANINGS
 from tagger.errors import ConfigError
 from tagger.formats.registry import FORMATS

@@ -14,10 +14,11 @@ from helpers import ROOT
 CHAIN = (
     {"wording", "config_meanings"},
     {"errors"},
-    {"inputs", "machine"},
+    {"inputs", "machine", "config_paths"},
     {"architecture", "atomic", "corpus", "config_file"},
     {"text"},
     {"vectors", "lexicons", "model_dir", "config", "formats"},
+    {"config_loading"},
     {"check", "pretraining_config", "config_schema", "config_shown"},
     {"prediction"},
     {"evaluation", "api"},
@@ -33,8 +34,8 @@ CONFINED = {
     "tensorflow": {"network"},
     "keras": {"network"},
     "onnx": {"network"},
-    "pydantic": {"config", "config_file", "pretraining_config"},
-    "yaml": {"config", "config_file"},
+    "pydantic": {"config", "config_file", "config_loading", "pretraining_config"},
+    "yaml": {"config_file", "config_loading"},
     "onnxruntime": {"prediction", "network"},  # network uses its quantizer
     "click": {"cli"},
     "rich": {"cli"},

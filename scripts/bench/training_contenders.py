@@ -176,7 +176,7 @@ class TaggerTrain:
     """The training that `tagger train` runs, which waits before each epoch until it is asked for."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        from tagger.config import load_config, with_model_dir
+        from tagger.config_loading import load_config, with_model_dir
 
         config = with_model_dir(load_config(spec["config"], spec["settings"]), spec["model_dir"])
         self._asked: queue.Queue[None] = queue.Queue()

@@ -110,7 +110,7 @@ def distill(
     require_packages("tensorflow", "pydantic")
     models.require_input(*unlabelled)
     config_file, config = given_config(files, settings, (lambda text: None) if quiet else console.say)
-    from tagger.config import with_model_dir
+    from tagger.config_loading import with_model_dir
     from tagger.training.teachers import Lesson, load_teachers
 
     chosen = [Path(name) for name in teachers] or _kept_seeds(config)

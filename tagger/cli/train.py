@@ -152,7 +152,7 @@ def train(
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
     config_file, config = given_config(files, settings, note, begins=init_from is None)
-    from tagger.config import with_model_dir
+    from tagger.config_loading import with_model_dir
 
     if model_dir is not None:
         config = with_model_dir(config, model_dir)

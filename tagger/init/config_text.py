@@ -7,8 +7,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from tagger.config import PATH_KEYS, Config
+from tagger.config import Config
 from tagger.config_file import yaml_value
+from tagger.config_paths import PATH_KEYS
 from tagger.init.proposal import Proposal
 from tagger.wording import visible
 

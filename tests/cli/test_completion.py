@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import config_keys
+from tagger.config_loading import config_keys
 from tagger.config_meanings import MEANINGS, PRETRAINING_KEYS
 from tagger.pretraining_config import PretrainingConfig
 

@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow")
 from helpers import run_tagger
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config import load_config
+from tagger.config_loading import load_config
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.pretrained import Pretrained

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, load_config
+from tagger.config import Config
+from tagger.config_loading import load_config
 
 
 @pytest.fixture

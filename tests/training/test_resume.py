@@ -16,7 +16,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
-from tagger.config import load_config  # noqa: E402
+from tagger.config_loading import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
@@ -676,7 +676,7 @@ def test_epochs_that_were_added_to_a_chosen_number_stay_when_the_training_contin
 
 
 def test_the_fingerprint_of_vectors_is_that_of_the_rows_of_all_ids(configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagger.training.preparation._BLOCK_VALUES", 20)
+    monkeypatch.setattr("tagger.training.vocabularies._BLOCK_VALUES", 20)
     config = configured("embeddings.path=vectors.txt", "output.model_dir=m")
     prepared = prepare(config, note=str, warn=str)
     vectors = prepared.vectors

@@ -1,11 +1,13 @@
-"""Settings that all tests share: the folder of the benchmark corpora and the Hypothesis profile."""
+"""What all tests share: the folder of the benchmark corpora, a browser, and the Hypothesis profile."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import Chromium, chromium, find_chromium
 from hypothesis import settings
 
 # No deadline, because the first example of a test also pays for imports. The examples are the same in every run, so
@@ -23,3 +25,12 @@ def corpora() -> Path:
     if not path.is_dir():
         pytest.skip(f"the benchmark corpora are not here ({path}); set TAGGER_CORPORA to their folder")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    """A headless Chromium, for the tests of pages."""
+    if find_chromium() is None:
+        pytest.skip("found no chromium; install it to test the page")
+    with chromium() as browser:
+        yield browser

@@ -236,56 +236,46 @@ def test_the_documented_runs_on_partial_labels_skip_finished_runs(in_clone: Path
     assert (run["tokens"], run["hidden"], run["entities"], run["epochs_trained"]) == (62730, 31330, 1029, 1)
 
 
-@pytest.mark.tensorflow
-def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, corpora: Path, tmp_path: Path) -> None:
+def run_again(in_clone: Path, corpora: Path, script: str, removed: str, *options: str) -> dict[str, Any]:
+    """Run a documented script twice after removing one run from its file; return the run that it adds once.
+
+    Args:
+        removed: the beginning of the run, as its line has it.
+        options: make the script do only this run, and quickly.
+    """
     shared = in_clone.parent / "shared"
     shared.mkdir(exist_ok=True)
     if not (shared / "data").exists():
         (shared / "data").symlink_to(corpora)
-    first = next(shlex.split(command)[1:] for command in commands() if "grow.py" in command)
-    runs = Path("docs/grow.jsonl")
+    first = next(shlex.split(command)[1:] for command in commands() if script in command)
+    runs = Path(first[first.index("--runs") + 1])
     committed = runs.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in committed if '"corpus": "nerkor/5", "seed": 1, "row": "grown"' not in line]
+    kept = [line for line in committed if removed not in line]
     assert len(kept) == len(committed) - 1
     runs.write_text("".join(kept), "utf-8")
-    quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
     for _ in range(2):  # the second time, the run is there
-        done = subprocess.run(
-            [sys.executable, *first, *quick, "--rows", "nerkor/5 seed 1 grown"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, *first, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert len(runs.read_text("utf-8").splitlines()) == len(committed)
-    run = json.loads(runs.read_text("utf-8").splitlines()[-1])
+    found: dict[str, Any] = json.loads(runs.read_text("utf-8").splitlines()[-1])
+    return found
+
+
+@pytest.mark.tensorflow
+def test_the_documented_runs_on_more_types_skip_finished_runs(in_clone: Path, corpora: Path, tmp_path: Path) -> None:
+    quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
+    removed = '"corpus": "nerkor/5", "seed": 1, "row": "grown"'
+    run = run_again(in_clone, corpora, "grow.py", removed, *quick, "--rows", "nerkor/5 seed 1 grown")
     assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor/5", "grown", 5048)
 
 
 @pytest.mark.tensorflow
 def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, corpora: Path) -> None:
     pytest.importorskip("spacy_lookups_data")
-    shared = in_clone.parent / "shared"
-    shared.mkdir(exist_ok=True)
-    if not (shared / "data").exists():
-        (shared / "data").symlink_to(corpora)
-    first = next(shlex.split(command)[1:] for command in commands() if "lexicons.py" in command)
-    runs = Path("docs/lexicons.jsonl")
-    committed = runs.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in committed if '"wnut17", "share": 0.3, "row": "clusters", "seed": 1' not in line]
-    assert len(kept) == len(committed) - 1
-    runs.write_text("".join(kept), "utf-8")
     quick = [f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1")]
-    for _ in range(2):  # the second time, the run is there
-        done = subprocess.run(
-            [sys.executable, *first, *quick, "--rows", "wnut17 0.3 seed 1 clusters"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert len(runs.read_text("utf-8").splitlines()) == len(committed)
-    run = json.loads(runs.read_text("utf-8").splitlines()[-1])
+    removed = '"wnut17", "share": 0.3, "row": "clusters", "seed": 1'
+    run = run_again(in_clone, corpora, "lexicons.py", removed, *quick, "--rows", "wnut17 0.3 seed 1 clusters")
     assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "clusters", 1)
 
 

@@ -69,7 +69,7 @@ class Client(asyncio.Protocol):
 
 
 class Seen:
-    """What the clients have seen."""
+    """The answers that the clients have received, and how long they took."""
 
     def __init__(self, seconds: float) -> None:
         self.start = time.perf_counter()

@@ -12,6 +12,7 @@ Each run is one line of JSON in the file; runs that are already there are skippe
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import itertools
 import json
@@ -23,7 +24,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from kinds import CORPORA, load, sentences_of, share_of
+from kinds import CORPORA, load, run_missing, sentences_of, share_of
 from one_run import TAGGER, run, spread
 
 TEACHERS, STUDENTS = 5, (11, 12, 13)
@@ -158,20 +159,18 @@ def main() -> None:
     if arguments.table:
         print(table(load(arguments.runs)))
         return
-    done = {(one["corpus"], one["row"], one["seed"]) for one in load(arguments.runs)}
-    for corpus, row, seed in plan():
-        name = f"{corpus} seed {seed} {row}"
-        if (corpus, row, seed) in done or not any(fnmatch(name, one) for one in arguments.rows):
-            continue
-        folder = prepared(corpus, arguments.work)
-        if row == "teachers":
-            found = teachers(corpus, folder, arguments.more)
-        else:
-            found = student(corpus, row, seed, folder, arguments.more)
-        found = {"corpus": corpus, "row": row, "seed": seed, **found, "settings": arguments.more}
-        with arguments.runs.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(found) + "\n")
-        print(json.dumps(found), flush=True)
+
+    def one(key: dict[str, Any]) -> dict[str, Any]:
+        folder = prepared(key["corpus"], arguments.work)
+        found = teachers if key["row"] == "teachers" else functools.partial(student, row=key["row"], seed=key["seed"])
+        return {**found(key["corpus"], folder=folder, more=arguments.more), "settings": arguments.more}
+
+    wanted = [
+        {"corpus": corpus, "row": row, "seed": seed}
+        for corpus, row, seed in plan()
+        if any(fnmatch(f"{corpus} seed {seed} {row}", pattern) for pattern in arguments.rows)
+    ]
+    run_missing(arguments.runs, wanted, one, jobs=1)  # students need the teachers before them
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from one_run import measure
+from small_data import load
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 KINDS = ("conll2000", "wnut17", "nerkor", "chinese")
@@ -86,17 +87,13 @@ def train_and_score(kind: str, settings: dict[str, str], *, share: float = 1.0, 
         return measure(config, given, folder, quiet=True)
 
 
-def load(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-
-
 def run_missing(
     path: Path,
     wanted: Iterable[dict[str, Any]],
     one: Callable[[dict[str, Any]], dict[str, Any]],
     *,
     jobs: int,
-    minutes: float,
+    minutes: float = float("inf"),
 ) -> None:
     """Add what `one` finds for each wanted run to a file of one JSON object a line, unless the file has it already.
 

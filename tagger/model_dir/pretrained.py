@@ -32,7 +32,7 @@ from tagger.model_dir.files import (
     read_directory,
 )
 from tagger.model_dir.manifest import FORMAT_VERSION, dump_manifest
-from tagger.model_dir.store import Weights, check_shapes, surrounding_model
+from tagger.model_dir.store import Weights, stored_weights, surrounding_model
 
 SETTINGS = ("embedding_dim", "characters", "character_dim", "character_units", "casing", "units")
 _FILES = frozenset({MANIFEST, TOKENS, CHARACTERS, WEIGHTS, EMBEDDINGS, HISTORY})
@@ -178,8 +178,6 @@ def _read_encoder(files: ModelFiles, spec: NetworkSpec, normalization: Normaliza
 
 
 def _read_weights(files: ModelFiles, spec: NetworkSpec, encoder: Encoder) -> Weights:
-    import safetensors.numpy
-
     expected = {
         name: shape for name, shape in spec.weight_shapes(encoder.sizes(0)).items() if not name.startswith("softmax.")
     }
@@ -189,20 +187,7 @@ def _read_weights(files: ModelFiles, spec: NetworkSpec, encoder: Encoder) -> Wei
     n_bytes = 4 * len(encoder.tokens) * spec.embedding_dim
     if files.size_of(EMBEDDINGS) != n_bytes:
         raise ModelError(f"{files.path(EMBEDDINGS)}: found another size, expected {n_bytes} bytes; {_REMEDY}")
-    try:
-        weights = safetensors.numpy.load(files.verified(WEIGHTS))
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{files.path(WEIGHTS)}: {error}; {_REMEDY}") from None
-    embedding = np.frombuffer(files.verified(EMBEDDINGS), "<f4").reshape(expected["embedding"]).astype(np.float32)
-    weights = {**weights, "embedding": embedding}
-    check_shapes(weights, expected, files.path(WEIGHTS))
-    for name, weight in weights.items():
-        if weight.dtype != np.float32 or not np.isfinite(weight).all():
-            raise ModelError(
-                f"{files.path(WEIGHTS)}: {name}: found {weight.dtype}, or values that are infinite or NaN, expected"
-                f" finite float32; {_REMEDY}"
-            )
-    return weights
+    return stored_weights(files, expected, dtype="float32", remedy=_REMEDY)
 
 
 def _lines(items: Sequence[str]) -> bytes:

@@ -154,23 +154,37 @@ def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: 
     Raises:
         ModelError: a file was altered or does not hold the weights.
     """
-    import safetensors.numpy
-
     expected = manifest.network.weight_shapes(encoder.sizes(len(tags)))
     check_embedding_size(files, manifest, encoder)
+    return stored_weights(files, expected, dtype=manifest.embedding_dtype, remedy="train again")
+
+
+def stored_weights(files: ModelFiles, expected: Mapping[str, tuple[int, ...]], *, dtype: str, remedy: str) -> Weights:
+    """Read the weights of a directory, including the embedding, whose file must have the right size.
+
+    Args:
+        expected: name → shape.
+        dtype: the type in which the embedding is stored.
+        remedy: the advice that ends each error.
+
+    Raises:
+        ModelError: a file was altered, or does not hold finite weights of these shapes.
+    """
+    import safetensors.numpy
+
     try:
         weights = safetensors.numpy.load(files.verified(WEIGHTS))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{files.path(WEIGHTS)}: {error}; train again") from None
-    stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
+        raise ModelError(f"{files.path(WEIGHTS)}: {error}; {remedy}") from None
+    stored = np.frombuffer(files.verified(EMBEDDINGS), STORED[dtype])
     weights = {**weights, "embedding": stored.reshape(expected["embedding"]).astype(np.float32)}
     check_shapes(weights, expected, files.path(WEIGHTS))
     for name, weight in weights.items():
         if weight.dtype != np.float32 or not np.isfinite(weight).all():
             raise ModelError(
                 f"{files.path(EMBEDDINGS if name == 'embedding' else WEIGHTS)}: {name}: found {weight.dtype} with"
-                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN values, expected finite float32; train"
-                " again"
+                f" {np.count_nonzero(~np.isfinite(weight))} infinite or NaN values, expected finite float32;"
+                f" {remedy}"
             )
     return weights
 

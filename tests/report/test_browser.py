@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, chromium, find_chromium
+from chromium import Chromium
 from helpers import run_tagger
 from report_pages import stub_in
 from stub_model import TAG_OF_TOKEN, stub_models
@@ -53,14 +52,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arguments = ["report", folder / "gold", "--against", "other", "-o", folder / "r.html"]
         assert run_tagger(*arguments).exit_code == 0
     return folder / "r.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    if find_chromium() is None:
-        pytest.skip("found no chromium; install it to test the page")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

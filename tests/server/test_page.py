@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Chromium, chromium, find_chromium
+from chromium import Chromium
 from served_model import write_model
 from serving import Served, serving
 
@@ -30,14 +30,6 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     other = write_model(tmp_path_factory.mktemp("page") / "other", "NAME")
     with serving("--model", model, "--model", other) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    if find_chromium() is None:
-        pytest.skip("found no chromium; install it to test the page")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from helpers import ROOT, run_tagger
 from test_imports import CHAIN
 
 from tagger.cli.commands import cli
-from tagger.config import Config
-from tagger.config_loading import config_keys, load_config
-from tagger.config_meanings import MEANINGS
+from tagger.config.keys import Config
+from tagger.config.loading import config_keys, load_config
+from tagger.config.meanings import MEANINGS
 from tagger.errors import ConfigError
 from tagger.formats.registry import FORMATS
 from tagger.training.schedule import schedule_of

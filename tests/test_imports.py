@@ -12,14 +12,14 @@ from helpers import ROOT
 
 # Each room (a package or a top-level module of tagger) may import its own modules and the rooms on the lines above.
 CHAIN = (
-    {"wording", "config_meanings"},
+    {"wording"},
     {"errors"},
-    {"inputs", "machine", "config_paths"},
-    {"architecture", "atomic", "corpus", "config_file"},
+    {"inputs", "machine"},
+    {"architecture", "atomic", "corpus"},
     {"text"},
-    {"vectors", "lexicons", "model_dir", "config", "formats"},
-    {"config_loading"},
-    {"check", "pretraining_config", "config_schema", "config_shown"},
+    {"vectors", "lexicons", "model_dir", "formats"},
+    {"config"},
+    {"check"},
     {"prediction"},
     {"evaluation", "api"},
     {"report", "server"},
@@ -34,8 +34,8 @@ CONFINED = {
     "tensorflow": {"network"},
     "keras": {"network"},
     "onnx": {"network"},
-    "pydantic": {"config", "config_file", "config_loading", "pretraining_config"},
-    "yaml": {"config_file", "config_loading"},
+    "pydantic": {"config"},
+    "yaml": {"config"},
     "onnxruntime": {"prediction", "network"},  # network uses its quantizer
     "click": {"cli"},
     "rich": {"cli"},

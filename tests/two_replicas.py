@@ -16,7 +16,7 @@ import tagger.network  # noqa: F401
 import tensorflow as tf  # isort: skip
 
 from tagger.architecture import NetworkSpec
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.corpus.partial import Targets
 from tagger.corpus.transitions import Transitions
 from tagger.inputs.batching import Batch, make_batch

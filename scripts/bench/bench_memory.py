@@ -40,7 +40,7 @@ def measured(config_path: str, settings: list[str], model_dir: str, lap: Laps) -
     import tensorflow  # noqa: F401
 
     lap("TensorFlow")
-    from tagger.config_loading import load_config, with_model_dir
+    from tagger.config.loading import load_config, with_model_dir
     from tagger.training.listener import Silent
     from tagger.training.parts import Parts, initial_network
     from tagger.training.train import train

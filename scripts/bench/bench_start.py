@@ -42,7 +42,7 @@ def child(config_path: str, settings: list[str], model_dir: str, started: float)
     import keras  # noqa: F401
 
     lap("import keras")
-    from tagger.config_loading import load_config, with_model_dir
+    from tagger.config.loading import load_config, with_model_dir
     from tagger.training.listener import Silent
     from tagger.training.parts import Parts, initial_network
     from tagger.training.train import train

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from racing import WORDS_ONLY, Worker, machine, race, ratio
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 
 CONTENDERS = Path(__file__).with_name("training_contenders.py")
 FULL_CONTENDERS = Path(__file__).with_name("full_contenders.py")

@@ -44,7 +44,7 @@ def write_vectors(folder: Path, n: int, size: int) -> None:
 
 def measure(folder: Path, name: str, *, traced: bool) -> int:
     """Prepare a training in this process, and return the bytes by which its memory grew at most."""
-    from tagger.config_loading import load_config
+    from tagger.config.loading import load_config
     from tagger.training.preparation import prepare
 
     config = load_config(folder / "c.yaml")

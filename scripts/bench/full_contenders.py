@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.inputs.batching import Batch
 
 

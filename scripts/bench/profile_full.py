@@ -20,7 +20,7 @@ import tensorflow as tf
 from full_contenders import Tagger
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.network.packing import join, pack
 from tagger.training.preparation import prepare
 

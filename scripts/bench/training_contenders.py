@@ -51,7 +51,7 @@ class Tagger:
         import tensorflow as tf
 
         from tagger.architecture import NetworkSpec
-        from tagger.config import TrainingConfig
+        from tagger.config.keys import TrainingConfig
         from tagger.inputs.encoder import Sizes
         from tagger.network.devices import choose_device
         from tagger.network.model import TwoBranchTagger
@@ -176,7 +176,7 @@ class TaggerTrain:
     """The training that `tagger train` runs, which waits before each epoch until it is asked for."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        from tagger.config_loading import load_config, with_model_dir
+        from tagger.config.loading import load_config, with_model_dir
 
         config = with_model_dir(load_config(spec["config"], spec["settings"]), spec["model_dir"])
         self._asked: queue.Queue[None] = queue.Queue()

@@ -154,8 +154,8 @@ class Attacker:
         return chosen[1], lambda: chosen[2](rng)
 
     def config(self, rng: random.Random) -> None:
-        from tagger.config_loading import load_config
-        from tagger.config_paths import PATH_KEYS
+        from tagger.config.loading import load_config
+        from tagger.config.paths import PATH_KEYS
         from tagger.errors import TaggerError
 
         content, path = damaged_config(rng, self.texts), self.folder / "c.yaml"

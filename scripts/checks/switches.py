@@ -190,7 +190,7 @@ def _finite_weights() -> None:
 def _yaml() -> None:
     import yaml
 
-    from tagger import config_file
+    from tagger.config import file as config_file
 
     class Unsafe(yaml.UnsafeLoader):
         pass
@@ -199,21 +199,21 @@ def _yaml() -> None:
 
 
 def _aliases() -> None:
-    from tagger import config_file
+    from tagger.config import file as config_file
 
     config_file._check_size = _nothing
 
 
 def _config_size() -> None:
-    from tagger import config_file
+    from tagger.config import file as config_file
 
     config_file._LARGEST = 1 << 24
 
 
 def _paths() -> None:
-    from tagger import config
+    from tagger.config import loading
 
-    config._check_path = _nothing
+    loading.check_path = _nothing
 
 
 def _text() -> None:
@@ -268,16 +268,16 @@ def _vector_type() -> None:
 def _network_access() -> None:
     import socket
 
-    from tagger import config
+    from tagger.config import loading
 
-    original = config.read_yaml
+    original = loading.read_yaml
 
-    def read_and_call_home(path: Any) -> Any:
+    def read_and_call_home(path: Any, sections: Any) -> Any:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.connect(("127.0.0.1", 9))
-        return original(path)
+        return original(path, sections)
 
-    config.read_yaml = read_and_call_home
+    loading.read_yaml = read_and_call_home
 
 
 # --- Of `fuzz_conll.py` ----------------------------------------------------------------------------------------------

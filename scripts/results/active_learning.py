@@ -37,8 +37,8 @@ from typing import Any
 
 from one_run import spread
 
-from tagger.config import TrainingConfig
-from tagger.config_loading import load_config
+from tagger.config.keys import TrainingConfig
+from tagger.config.loading import load_config
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.selection import Candidate, Selection, doubts_of
 from tagger.training.schedule import schedule_of

@@ -17,7 +17,7 @@ from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 from suspects import EPOCHS, FIRST, Quiet
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.evaluation.learning_curve import Point, fit
 from tagger.runs.curve import CurveSettings, learning_curve
 

@@ -69,7 +69,7 @@ def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) ->
 
 
 def one_run(corpus: str, row: str, seed: int, more: list[str]) -> dict[str, Any]:
-    from tagger.config_loading import load_config
+    from tagger.config.loading import load_config
     from tagger.evaluation.evaluate import evaluate_file  # these load TensorFlow, which the table does not need
     from tagger.prediction.onnx_session import load_predictor
     from tagger.training.listener import Silent

@@ -28,7 +28,7 @@ import numpy as np
 from kinds import CORPORA, load, run_missing, sentences_of, share_of
 from one_run import spread
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.formats.raw_sentences import RawSettings, raw_sentences
 from tagger.inputs.vocabulary import Normalization, lookup_variants
 from tagger.vectors.learning import LearningSettings, StoredText, learn_model, store

@@ -25,8 +25,8 @@ from typing import Any
 
 from one_run import spread
 
-from tagger.config import TrainingConfig
-from tagger.config_loading import load_config
+from tagger.config.keys import TrainingConfig
+from tagger.config.loading import load_config
 from tagger.training.schedule import schedule_of
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -25,7 +25,7 @@ from one_run import spread
 from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.corpus.schemes import Span, spans_from_tags, tags_from_spans
 from tagger.prediction.lattice import Lattice
 from tagger.prediction.onnx_session import load_predictor

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tagger.check.files import FileReport
 from tagger.check.problems import ERROR, WARNING, Problem
-from tagger.config import FeaturesConfig
+from tagger.config.keys import FeaturesConfig
 from tagger.errors import TaggerError
 from tagger.lexicons.features import describe, read_lexicons
 

@@ -62,7 +62,7 @@ def check(
     }
     if config is not None:
         require_packages("pydantic", "yaml")
-        from tagger.config_loading import load_config
+        from tagger.config.loading import load_config
 
         console.refuse_own_output(config)
         loaded = load_config(config)

@@ -17,7 +17,7 @@ def complete_key(context: click.Context, _parameter: click.Parameter, incomplete
     """
     from click.shell_completion import CompletionItem
 
-    from tagger.config_meanings import MEANINGS, PRETRAINING_KEYS
+    from tagger.config.meanings import MEANINGS, PRETRAINING_KEYS
 
     keys = {f"{section}.{key}": text for section, inner in MEANINGS.items() for key, text in inner.items()}
     if context.info_name == "pretrain":

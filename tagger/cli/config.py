@@ -24,7 +24,7 @@ def config(context: click.Context, schema: bool) -> None:
         )
     if context.invoked_subcommand is None:
         require_packages("pydantic", "yaml")
-        from tagger.config_schema import config_schema
+        from tagger.config.schema import config_schema
 
         console.write(f"{json.dumps(config_schema(), indent=2, ensure_ascii=False)}\n".encode())
 
@@ -39,6 +39,6 @@ def show(config: Path, settings: tuple[str, ...]) -> None:
     comment says too what training chooses later, from the data. The output is a config itself.
     """
     require_packages("pydantic", "yaml")
-    from tagger.config_shown import shown_config
+    from tagger.config.shown import shown_config
 
     console.write("".join(f"{visible(line)}\n" for line in shown_config(config, settings)).encode())

@@ -28,7 +28,7 @@ from tagger.corpus.lines import open_corpus, shown_name
 from tagger.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.keys import Config
     from tagger.corpus.dataset import Piece
     from tagger.model_dir.store import Model
 
@@ -110,7 +110,7 @@ def distill(
     require_packages("tensorflow", "pydantic")
     models.require_input(*unlabelled)
     config_file, config = given_config(files, settings, (lambda text: None) if quiet else console.say)
-    from tagger.config_loading import with_model_dir
+    from tagger.config.loading import with_model_dir
     from tagger.training.teachers import Lesson, load_teachers
 
     chosen = [Path(name) for name in teachers] or _kept_seeds(config)

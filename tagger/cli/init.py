@@ -16,7 +16,7 @@ from tagger.errors import ConfigError, DataError
 from tagger.wording import as_argument
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.keys import Config
     from tagger.init.proposal import Proposal
     from tagger.init.roles import Roles
 
@@ -89,9 +89,9 @@ def given_config(
     shown = " ".join(map(as_argument, files))
     then = ", then loading TensorFlow, which takes some seconds" if trains else ""  # so do the next imports
     note(f"reading {shown}{then}")
-    from tagger.config import Config
-    from tagger.config_file import is_config
-    from tagger.config_loading import load_config
+    from tagger.config.file import is_config
+    from tagger.config.keys import Config
+    from tagger.config.loading import load_config
 
     configs = [file for file in files if is_config(Path(file), Config.model_fields)]
     if configs and len(files) > 1:

@@ -48,8 +48,8 @@ def pretrain(
     """
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
+    from tagger.config.pretraining import pretraining_config_of
     from tagger.pretraining.pretrain import pretrain as run
-    from tagger.pretraining_config import pretraining_config_of
 
     how = raw_settings(raw, **reading)
     config = pretraining_config_of(settings)

@@ -13,7 +13,7 @@ from tagger.cli.options import set_option
 from tagger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.keys import Config
 
 jobs_option = click.option(
     "--jobs",

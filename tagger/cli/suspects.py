@@ -17,7 +17,7 @@ from tagger.errors import TaggerError
 from tagger.wording import counted
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.keys import Config
     from tagger.runs.crossval import CrossSettings, OutOfFold
     from tagger.runs.suspects import Suspect
 

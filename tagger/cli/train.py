@@ -24,7 +24,7 @@ from tagger.wording import as_argument, duration
 if TYPE_CHECKING:
     from tagger.cli.progress import TrainingProgress
     from tagger.cli.runs_progress import RunsProgress
-    from tagger.config import Config
+    from tagger.config.keys import Config
     from tagger.evaluation.scores import Evaluation
     from tagger.runs.resources import Resources
     from tagger.training.history import Outcome
@@ -152,7 +152,7 @@ def train(
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
     config_file, config = given_config(files, settings, note, begins=init_from is None)
-    from tagger.config_loading import with_model_dir
+    from tagger.config.loading import with_model_dir
 
     if model_dir is not None:
         config = with_model_dir(config, model_dir)

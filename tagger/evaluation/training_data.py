@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.corpus.dataset import Corpus, load_gold, split_dev
 from tagger.corpus.lines import files_of
 from tagger.corpus.schemes import spans_from_tags

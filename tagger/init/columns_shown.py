@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from tagger.config import DataConfig
+from tagger.config.keys import DataConfig
 from tagger.corpus.layout import Layout
 from tagger.corpus.survey import decoded_lines
 from tagger.errors import TaggerError

@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from tagger.config import Config
-from tagger.config_file import yaml_value
-from tagger.config_paths import PATH_KEYS
+from tagger.config.file import yaml_value
+from tagger.config.keys import Config
+from tagger.config.paths import PATH_KEYS
 from tagger.init.proposal import Proposal
 from tagger.wording import visible
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.config import Config
-from tagger.config_loading import config_of, with_model_dir
+from tagger.config.keys import Config
+from tagger.config.loading import config_of, with_model_dir
 from tagger.corpus.encodings import encoding_of
 from tagger.corpus.lines import Files, files_of
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.network import Tensor
 
 _BETA_1, _BETA_2, _EPSILON, _MOMENTUM = 0.9, 0.999, 1e-7, 0.9

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.architecture import weights_of_parts
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.corpus.partial import Targets
 from tagger.errors import DeviceError, TaggerError
 from tagger.inputs.batching import Batch, prefetch

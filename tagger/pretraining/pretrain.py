@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tagger import __version__
 from tagger.architecture import NetworkSpec
+from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
 from tagger.inputs.batching import prefetch
@@ -28,7 +29,6 @@ from tagger.pretraining.described_text import describe
 from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile, place_of, remove, tokenise
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
-from tagger.pretraining_config import PretrainingConfig
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.wording import counted
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tagger.atomic import write_blocks_atomically
-from tagger.config import Config
-from tagger.config_loading import with_model_dir
+from tagger.config.keys import Config
+from tagger.config.loading import with_model_dir
 from tagger.corpus.conll import write_sentence
 from tagger.corpus.dataset import Corpus
 from tagger.corpus.schemes import NO_SCHEME

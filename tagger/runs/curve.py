@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tagger.config import Config
-from tagger.config_loading import with_model_dir
+from tagger.config.keys import Config
+from tagger.config.loading import with_model_dir
 from tagger.corpus.dataset import Corpus, held_out
 from tagger.errors import ConfigError, DataError
 from tagger.evaluation.learning_curve import Estimate, LearningCurve, Point, fit

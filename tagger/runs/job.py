@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tagger.config import Config
-from tagger.config_loading import dump_config, parse_config
+from tagger.config.keys import Config
+from tagger.config.loading import dump_config, parse_config
 from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.files import MANIFEST
 from tagger.training.old_model import InitFrom

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from tagger import __version__
 from tagger.atomic import write_atomically
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.runs.job import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.lines import files_of
 from tagger.machine import available_cores, available_memory
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger import __version__
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.errors import ConfigError, ModelError
 from tagger.machine import available_cores
 from tagger.network.distributed import read_task

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.config import Config
-from tagger.config_loading import with_model_dir
+from tagger.config.keys import Config
+from tagger.config.loading import with_model_dir
 from tagger.errors import ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation

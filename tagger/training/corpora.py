@@ -9,7 +9,7 @@ from pathlib import Path
 from tagger.check.plausibility import require_plausible, stop_or_warn, tags_that_look_unknown
 from tagger.check.sentences import notes_on_sentences
 from tagger.check.tokenization import check_tokenization
-from tagger.config import DataConfig
+from tagger.config.keys import DataConfig
 from tagger.corpus.dataset import (
     Corpus,
     compare_columns,

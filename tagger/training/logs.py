@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.errors import ConfigError
 from tagger.network.distributed import read_task
 from tagger.training.listener import Log

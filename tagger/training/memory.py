@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.errors import ConfigError
 from tagger.training.preparation import Prepared
 from tagger.training.schedule import MOST_BATCH

@@ -10,7 +10,7 @@ from typing import Any
 
 from tagger.architecture import Characters
 from tagger.atomic import previous_of
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.inputs.computed import FeatureSpec

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from tagger import __version__
 from tagger.architecture import PARTS, SIZE, weights_of_parts
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.dataset import Corpus, Piece, cut_long
 from tagger.corpus.layout import Layout
 from tagger.corpus.notation import Notation

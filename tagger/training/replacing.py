@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tagger.atomic import previous_of
-from tagger.config import Config
-from tagger.config_file import read_yaml
+from tagger.config.file import read_yaml
+from tagger.config.keys import Config
 from tagger.errors import ConfigError, ModelError
 from tagger.model_dir.files import CONFIG, MANIFEST, ModelFiles
 from tagger.model_dir.store import check_place, publish_model

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.layout import Layout
 from tagger.errors import ConfigError
 from tagger.inputs.encoder import Encoder

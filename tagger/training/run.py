@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.atomic import directory_beside
-from tagger.config import Config
-from tagger.config_loading import dump_config
+from tagger.config.keys import Config
+from tagger.config.loading import dump_config
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, split_tag
 from tagger.errors import TaggerError
 from tagger.evaluation.calibration import fit_calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.wording import counted, listed
 
 _SENTENCES_PER_BATCH_SIZE = 50  # a training set is divided into about this number of batches, or into more

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tagger.config import Config
+from tagger.config.keys import Config
 
 # These settings may change: paths of files and how they are read, because their content is compared instead; settings
 # that do not affect the weights; and the number of threads, for which the state's value is used.

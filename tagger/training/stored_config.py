@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.model_dir.manifest import Manifest
 from tagger.training.schedule import Schedule
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.corpus.dataset import Corpus, Piece
 from tagger.corpus.labels import unknown_name
 from tagger.corpus.partial import Allowed, Targets, allowed_tags, ids_of_allowed, tags_of_types, weights_of_ids

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.errors import ConfigError, DeviceError, ModelError
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained

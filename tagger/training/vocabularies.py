@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.architecture import Characters
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.errors import ConfigError
 from tagger.inputs.characters import CharacterVocabulary, build_characters, grow_characters
 from tagger.inputs.computed import ComputedFeatures

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config_loading import config_keys
-from tagger.config_meanings import MEANINGS, PRETRAINING_KEYS
-from tagger.pretraining_config import PretrainingConfig
+from tagger.config.loading import config_keys
+from tagger.config.meanings import MEANINGS, PRETRAINING_KEYS
+from tagger.config.pretraining import PretrainingConfig
 
 MAIN = "from tagger.cli.commands import main; main()"
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from helpers import run_tagger
 
-from tagger.config import Config
-from tagger.config_file import is_config
-from tagger.config_loading import load_config
+from tagger.config.file import is_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 
 NAMES, PLACES = ("Anna", "Berta", "Clara"), ("Bonn", "Kiel", "Ulm")
 TEXT = "".join(

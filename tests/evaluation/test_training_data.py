@@ -72,7 +72,7 @@ def test_labels_and_formats_are_those_of_the_training(tmp_path: Path) -> None:
 
 
 def test_sentences_that_were_held_out_for_dev_are_not_training_data(tmp_path: Path) -> None:
-    from tagger.config_loading import load_config
+    from tagger.config.loading import load_config
     from tagger.training.corpora import load_corpora
 
     (tmp_path / "train").write_text("".join(f"P{i}\tB-PER\nsaw\tO\nL{i % 7}\tB-LOC\n\n" for i in range(40)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import run_tagger
 
-from tagger.config import DataConfig
+from tagger.config.keys import DataConfig
 from tagger.formats.document import Document, DocumentSpan
 from tagger.formats.tokenizing import tokenized
 from tagger.text.tokenizer import is_installed, load_tokenizer

@@ -11,7 +11,7 @@ from helpers import ROOT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.corpus.lines import files_of
 from tagger.errors import DataError
 from tagger.init import recipe

@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 from small_models import in_tensorflow, random_sentences, save_small_model, small_model
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
 from tagger.corpus.lines import open_corpus

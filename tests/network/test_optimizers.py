@@ -10,7 +10,7 @@ tf = pytest.importorskip("tensorflow")
 
 from small_models import small_network  # noqa: E402
 
-from tagger.config import TrainingConfig  # noqa: E402
+from tagger.config.keys import TrainingConfig  # noqa: E402
 from tagger.inputs.batching import make_batch  # noqa: E402
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer  # noqa: E402
 from tagger.network.trainer import Trainer  # noqa: E402

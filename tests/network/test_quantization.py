@@ -20,7 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from small_models import graph_inputs, random_sentences, save_small_model, small_model
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.errors import ConfigError, DeviceError, ModelError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.batching import pad

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_models import small_network
 
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.errors import TaggerError
 from tagger.inputs.batching import Batch
 from tagger.inputs.training_set import TrainingSet, WordDropout

@@ -14,7 +14,8 @@ pytest.importorskip("tensorflow")
 from helpers import run_tagger
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
+from tagger.config.pretraining import pretraining_config_of
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.pretrained import Pretrained
@@ -24,7 +25,6 @@ from tagger.network.devices import Device
 from tagger.prediction.onnx_session import load_predictor
 from tagger.pretraining import text_file
 from tagger.pretraining.pretrain import PretrainingOutcome, Report, pretrain
-from tagger.pretraining_config import pretraining_config_of
 from tagger.training.checkpoints import Checkpoints
 from tagger.training.parts import initial_network
 from tagger.training.preparation import Prepared, prepare

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tag_pairs import random_pair
 
-from tagger.config import DataConfig
+from tagger.config.keys import DataConfig
 from tagger.corpus.schemes import convert, spans_from_tags
 from tagger.errors import DataError
 from tagger.runs.corrections import corrections_of, write_corrected

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from watcher import Heard
 
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.errors import ConfigError
 from tagger.evaluation.scores import evaluate
 from tagger.prediction.onnx_session import load_predictor

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from watcher import Heard
 
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.corpus.dataset import held_out
 from tagger.errors import ConfigError, DataError
 from tagger.evaluation.scores import evaluate

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.config import DataConfig
+from tagger.config.keys import DataConfig
 from tagger.corpus.dataset import Corpus
 from tagger.errors import DataError
 from tagger.runs.folds import _balanced, divide

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config
-from tagger.config_loading import load_config, with_model_dir
+from tagger.config.keys import Config
+from tagger.config.loading import load_config, with_model_dir
 from tagger.errors import ConfigError, ModelError
 from tagger.runs.job import Job
 from tagger.runs.plan import RunsDirectory, plan_of

@@ -17,8 +17,8 @@ import pytest
 from helpers import ROOT
 from watcher import Heard
 
-from tagger.config import Config, DataConfig
-from tagger.config_loading import with_model_dir
+from tagger.config.keys import Config, DataConfig
+from tagger.config.loading import with_model_dir
 from tagger.errors import ConfigError, TaggerError
 from tagger.runs.job import Job, JobResult
 from tagger.runs.messages import Ended, Epoch, Failed, Message, Started, Steps, Told, from_line, to_line

@@ -18,8 +18,8 @@ pytest.importorskip("tensorflow")
 from small_models import save_small_model
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.evaluation.scores import evaluate
 from tagger.model_dir.manifest import dump_manifest

@@ -13,8 +13,8 @@ pytest.importorskip("tensorflow")
 from helpers import run_tagger
 from watcher import Heard
 
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.errors import TaggerError
 from tagger.model_dir.files import MANIFEST
 from tagger.model_dir.store import load_model, read_weights

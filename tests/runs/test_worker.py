@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from tagger.config import Config, DataConfig
-from tagger.config_loading import with_model_dir
+from tagger.config.keys import Config, DataConfig
+from tagger.config.loading import with_model_dir
 from tagger.runs.job import Job
 from tagger.runs.messages import Ended, Failed, Message, Started, from_line
 from tagger.runs.plan import data_checksums

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import run_tagger
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.corpus.dataset import Corpus
 from tagger.errors import ConfigError, DataError
 from tagger.training.corpora import load_corpora

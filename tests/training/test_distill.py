@@ -17,8 +17,8 @@ tf = pytest.importorskip("tensorflow")
 from helpers import run_tagger  # noqa: E402
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
-from tagger.config import Config  # noqa: E402
-from tagger.config_loading import load_config  # noqa: E402
+from tagger.config.keys import Config  # noqa: E402
+from tagger.config.loading import load_config  # noqa: E402
 from tagger.corpus.dataset import Piece  # noqa: E402
 from tagger.errors import ConfigError, DataError, ModelError  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402

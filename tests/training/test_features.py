@@ -80,7 +80,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     """Return a function that trains a small model with settings; the working directory has lists and clusters."""
     pytest.importorskip("tensorflow")
     from tagger.cli.progress import TrainingProgress
-    from tagger.config_loading import load_config
+    from tagger.config.loading import load_config
     from tagger.training.train import train
 
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tagger.config import Config
+from tagger.config.keys import Config
 from tagger.errors import ConfigError, TaggerError
 from tagger.training.history import Outcome
 from tagger.training.listener import Listeners, Log, Silent

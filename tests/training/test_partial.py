@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.errors import ConfigError, DataError
 
 tf = pytest.importorskip("tensorflow")

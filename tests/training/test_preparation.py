@@ -17,7 +17,7 @@ from stored_model import rewrite_manifest
 pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.corpora import well_formed

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import stored_model
 
-from tagger.config import Config
-from tagger.config_loading import load_config
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
 from tagger.errors import ModelError
 from tagger.training.replacing import Place, Replacing, Standing, standing_in
 

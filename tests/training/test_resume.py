@@ -16,7 +16,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
-from tagger.config_loading import load_config  # noqa: E402
+from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagger.config_loading import load_config
+from tagger.config.loading import load_config
 from tagger.errors import DataError, TaggerError
 from tagger.model_dir.store import Model, Weights, load_model, read_weights, save_model
 from tagger.training.preparation import Prepared, prepare

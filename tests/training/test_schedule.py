@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.config import TrainingConfig
+from tagger.config.keys import TrainingConfig
 from tagger.training.schedule import Schedule, schedule_of
 
 

@@ -11,7 +11,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
-from tagger.config_loading import load_config  # noqa: E402
+from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.evaluate import gold_files  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402

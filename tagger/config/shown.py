@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.config import Config
-from tagger.config_file import parse_setting, read_yaml, yaml_value
-from tagger.config_loading import load_config
-from tagger.config_meanings import MEANINGS, stands_for
+from tagger.config.file import parse_setting, read_yaml, yaml_value
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
+from tagger.config.meanings import MEANINGS, stands_for
 from tagger.model_dir.pretrained import SETTINGS
 from tagger.wording import cell
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tagger.config import Config
-from tagger.config_meanings import MEANINGS
+from tagger.config.keys import Config
+from tagger.config.meanings import MEANINGS
 from tagger.inputs.clusters import MOST_BITS
 from tagger.inputs.computed import MOST_LISTS
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from helpers import ROOT, run_tagger
 
-from tagger.config import Config
-from tagger.config_loading import config_keys
-from tagger.config_meanings import MEANINGS
-from tagger.config_schema import config_schema
+from tagger.config.keys import Config
+from tagger.config.loading import config_keys
+from tagger.config.meanings import MEANINGS
+from tagger.config.schema import config_schema
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install '.[dev]'")
 

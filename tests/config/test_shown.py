@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, run_tagger
 
-from tagger.config_loading import config_keys, load_config
-from tagger.config_meanings import stands_for
-from tagger.config_shown import origins_of
+from tagger.config.loading import config_keys, load_config
+from tagger.config.meanings import stands_for
+from tagger.config.shown import origins_of
 
 TEXT = """\
 data:

@@ -11,9 +11,9 @@ import pydantic
 import yaml
 
 from tagger.architecture import Decoder
-from tagger.config import Config
-from tagger.config_file import config_error, parse_setting, put_setting, read_yaml, where_set
-from tagger.config_paths import PATH_KEYS, absolute, check_path, files_found, make_absolute
+from tagger.config.file import config_error, parse_setting, put_setting, read_yaml, where_set
+from tagger.config.keys import Config
+from tagger.config.paths import PATH_KEYS, absolute, check_path, files_found, make_absolute
 from tagger.corpus.labels import read_names
 from tagger.errors import ConfigError
 

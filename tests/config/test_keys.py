@@ -13,10 +13,10 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tagger.config import Config
-from tagger.config_file import is_config, parse_setting, yaml_value
-from tagger.config_loading import config_keys, dump_config, load_config, with_model_dir
-from tagger.config_paths import PATH_KEYS
+from tagger.config.file import is_config, parse_setting, yaml_value
+from tagger.config.keys import Config
+from tagger.config.loading import config_keys, dump_config, load_config, with_model_dir
+from tagger.config.paths import PATH_KEYS
 from tagger.errors import ConfigError
 from tagger.text.tokenizer import is_installed
 
@@ -222,7 +222,7 @@ def test_defaults_match_the_contract() -> None:
                    checkpoint_minutes: 10, log: []}
         """
     )
-    from tagger.config import Config
+    from tagger.config.keys import Config
 
     values = Config.model_validate({"data": {"train": "x"}}).model_dump()
     del values["data"]["train"]

@@ -70,12 +70,16 @@ def share_of(sentences: Sequence[str], share: float, seed: int) -> list[str]:
 
 
 def train_and_score(kind: str, settings: dict[str, str], *, share: float = 1.0, seed: int) -> dict[str, Any]:
-    """Train with one thread on a share of the labels; see `one_run.measure` for the result.
+    """Train on a share of the labels of a corpus; see `train_on`."""
+    parts = sentences_of(kind)
+    return train_on(parts._replace(train=share_of(parts.train, share, seed)), settings, seed=seed)
+
+
+def train_on(parts: Sentences, settings: dict[str, str], *, seed: int) -> dict[str, Any]:
+    """Train with one thread on some sentences; see `one_run.measure` for the result.
 
     The epoch is chosen on dev. The score on test is in the result too, but nothing should be chosen by it.
     """
-    parts = sentences_of(kind)
-    parts = parts._replace(train=share_of(parts.train, share, seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part, sentences in parts._asdict().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,8 @@ def distill(
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     models.require_input(*unlabelled)
-    config_file, config = given_config(files, settings, (lambda text: None) if quiet else console.say)
+    say = (lambda text: None) if quiet else console.say
+    config_file, config = given_config(files, settings, say)
     from tagger.config.loading import with_model_dir
     from tagger.training.teachers import Lesson, load_teachers
 
@@ -119,7 +120,7 @@ def distill(
     loaded.check_apart(Path(str(config.output.model_dir)))
     pieces: list[Piece] = []
     for path in unlabelled:
-        found = list(_sentences(path, loaded.members[0].model, read_as, language))
+        found = list(_sentences(path, loaded.members[0].model, read_as, language, say))
         if not found:
             raise DataError("found no sentence, expected text to learn on; check the file, and --from", path=path)
         pieces += found
@@ -152,11 +153,14 @@ def _kept_seeds(config: Config) -> Sequence[Path]:
     return found
 
 
-def _sentences(path: str, teacher: Model[Any], read_as: str | None, language: str | None) -> Iterator[Piece]:
+def _sentences(
+    path: str, teacher: Model[Any], read_as: str | None, language: str | None, say: Callable[[str], None]
+) -> Iterator[Piece]:
     """Yield the sentences of a file of any format that `tagger predict` reads.
 
     Args:
         teacher: one of the teachers, whose training file says how to read CoNLL.
+        say: called with what of the file is not used.
     """
     from tagger.corpus.conll import read_sentences
     from tagger.corpus.dataset import Piece
@@ -185,7 +189,7 @@ def _sentences(path: str, teacher: Model[Any], read_as: str | None, language: st
             if words:
                 yield Piece([words], [], document.place.line, name)
     for line in source.not_kept.lines():
-        console.say(line)
+        say(line)
 
 
 def _warn(text: str) -> None:

@@ -51,6 +51,8 @@ def raw_settings(
     from tagger.formats.document import ReadOptions
     from tagger.formats.raw_sentences import RawSettings
 
+    if raw.count("-") > 1:
+        raise click.UsageError("RAW: found - (standard input) twice, expected it once; delete one")
     for path in raw:
         require_corpus(path, model="name raw text", config="name raw text", argument="RAW")
     if tokenized and read_as not in (None, _TEXT):

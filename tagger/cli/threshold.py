@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
 @click.option(
     "--precision",
     type=Finite(min=0, max=1, min_open=True),
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     help="Share of the kept spans that is to be right.",
 )
 @click.option("--save", is_flag=True, help="Store the thresholds with the model, for tagger predict.")
+@click.option("--remove", is_flag=True, help="Remove the thresholds that are stored with the model. Takes no FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @engine_options
 @layout_options
 def threshold(
-    file: str,
+    file: str | None,
     precision: float,
     save: bool,
+    remove: bool,
     as_json: bool,
     model_dir: str | None,
     device: str,
@@ -47,6 +49,17 @@ def threshold(
     FILE is a gold file that the model was not trained on. For each entity type, prints the lowest probability from
     which on the predicted spans have the precision, and the recall that this costs.
     """
+    if remove:
+        if file is not None or save:
+            other = "--save" if file is None else "a FILE"
+            raise click.UsageError(f"--remove: found it with {other}, expected one of the two; delete the other")
+        from tagger.model_dir.store import save_thresholds
+
+        save_thresholds(models.model_path(model_dir), {})
+        console.say("the model has no thresholds now: tagger predict shows all spans")
+        return
+    if file is None:
+        raise click.UsageError("FILE: found none, expected a gold file; name one that the model was not trained on")
     models.require_input(file)
     predictor = models.load_predictor(model_dir, device, threads)
     layout = chosen_layout(predictor.model.manifest, **layout_options)

@@ -9,11 +9,12 @@ from tagger.config.keys import Config
 from tagger.corpus.lines import files_of
 from tagger.machine import available_cores, available_memory
 
-# A process with TensorFlow, and what the sentences of a corpus and their arrays take for each byte of its files, by
-# measurement (docs/decisions/0009-many-trainings.md).
+# A process with TensorFlow, and what the sentences of a corpus and their arrays, or lists and clusters, take for each
+# byte of their files, by measurement (docs/decisions/0009-many-trainings.md).
 _PROCESS = 950_000_000
 _PER_BYTE = 40
 _PER_VECTOR_BYTE = 10
+_PACKAGED_CLUSTERS = 200_000_000  # what reading the clusters of spacy-lookups-data takes at its peak
 _GPU = Path("/dev/nvidiactl")
 
 
@@ -68,8 +69,11 @@ def expected_memory(config: Config) -> int:
     data = sum(
         _size(path) for files in (config.data.train, config.data.dev, config.data.test) for path in _paths(files)
     )
+    features = config.features
+    data += sum(_size(path) for path in (*features.lists.values(), features.clusters) if path is not None)
+    packaged = _PACKAGED_CLUSTERS if features.cluster_language is not None else 0
     vectors = _size(config.embeddings.path) if config.embeddings.path is not None else 0
-    return _PROCESS + _PER_BYTE * data + _PER_VECTOR_BYTE * vectors
+    return _PROCESS + _PER_BYTE * data + _PER_VECTOR_BYTE * vectors + packaged
 
 
 def _paths(files: object) -> list[str]:

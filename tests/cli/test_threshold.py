@@ -61,6 +61,30 @@ def test_thresholds_are_stored_with_a_model_that_stays_valid(tmp_path: Path) -> 
     assert dataclasses.replace(after, thresholds={}) == before
 
 
+def test_stored_thresholds_are_removed(tmp_path: Path) -> None:
+    directory = save_small_model(tmp_path / "model")
+    before = load_model(directory, lambda *_: None).manifest
+    save_thresholds(directory, {"": 0.5, "PER": None})
+    result = run_tagger("threshold", "--remove", "--model", directory)
+    assert (result.exit_code, result.output) == (0, b"")
+    assert result.errors.splitlines()[-1] == "the model has no thresholds now: tagger predict shows all spans"
+    assert load_model(directory, lambda *_: None).manifest == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--remove", "gold.conll"], "--remove: found it with a FILE, expected one of the two; delete the other"),
+        (["--remove", "--save"], "--remove: found it with --save, expected one of the two; delete the other"),
+        ([], "FILE: found none, expected a gold file; name one that the model was not trained on"),
+    ],
+)
+def test_thresholds_are_found_in_a_file_or_removed(arguments: list[str], message: str) -> None:
+    result = run_tagger("threshold", *arguments)
+    assert (result.exit_code, result.output) == (2, b"")
+    assert message in result.errors
+
+
 def test_models_of_plain_tags_have_no_spans(tmp_path: Path) -> None:
     path = tmp_path / "gold.conll"
     path.write_text(GOLD)

@@ -95,3 +95,9 @@ def test_errors_name_the_options_and_leave_no_file() -> None:
     assert run_tagger("vectors", "", "-o", "v.npy").first_error.startswith("error: RAW: found an empty name")
     assert run_tagger("vectors", "missing", "-o", "v.npy").first_error.startswith("error: missing: no such file")
     assert sorted(path.name for path in Path().iterdir()) == ["a.conll", "b.conll", "latin.txt"]
+
+
+def test_standard_input_is_read_once() -> None:
+    result = run_tagger("vectors", "-", "-", "-o", "v.npy")
+    assert result.exit_code == 2
+    assert "RAW: found - (standard input) twice, expected it once; delete one" in result.errors

@@ -17,7 +17,7 @@ import pytest
 from helpers import ROOT
 from watcher import Heard
 
-from tagger.config.keys import Config, DataConfig
+from tagger.config.keys import Config, DataConfig, FeaturesConfig
 from tagger.config.loading import with_model_dir
 from tagger.errors import ConfigError, TaggerError
 from tagger.runs.job import Job, JobResult
@@ -198,6 +198,21 @@ def test_cores_and_memory_are_shared_out(tmp_path: Path, n_jobs, at_once, cores,
         config, n_jobs, at_once=at_once, device="cpu", cores=cores, memory=memory * need + 1, gpu=tmp_path / "none"
     )
     assert (found.n_at_once, found.threads) == expected
+
+
+def test_lists_and_clusters_take_memory(tmp_path: Path) -> None:
+    for name in ("train", "list", "clusters"):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+    data = DataConfig(train=str(tmp_path / "train"))
+
+    def more(**features: object) -> int:
+        return expected_memory(Config(data=data, features=FeaturesConfig(**features))) - expected_memory(
+            Config(data=data)
+        )
+
+    assert more(lists={"city": str(tmp_path / "list")}) == 40_000
+    assert more(clusters=str(tmp_path / "clusters")) == 40_000
+    assert more(cluster_language="en") == 200_000_000
 
 
 def test_trainings_on_a_gpu_follow_each_other(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class Tagger:
             from tagger.prediction.entities import EntityFinder
 
             self._finder = EntityFinder(self._predictor)
-        found = self._finder.find(listed, language=language, min_probability=min_probability)
+        found = self._finder.find(self._finder.documents(listed, language), min_probability=min_probability)
         return found[0] if isinstance(texts, str) else found
 
     def tag_frame(

@@ -397,6 +397,9 @@ def test_documented_python_runs(in_clone: Path, capsys: pytest.CaptureFixture[st
     assert list(names["tagged"].columns) == ["sentence", "token", "tag", "score"]
     exec(next(pages), names)
     assert [type(found) for found in names["texts"]["entities"]] == [list, list]
+    importlib.import_module("tagger.integrations.spacy_factory")  # the entry point, as this may be a clone
+    exec(next(pages), names)
+    assert {str(entity) for entity in names["doc"].ents} == set(names["scores"])
     exec(next(pages), names)
     assert "models/nothing" in capsys.readouterr().out
     assert next(pages, None) is None

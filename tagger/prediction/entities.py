@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict
 
 from tagger.corpus.schemes import NO_SCHEME
@@ -42,6 +42,10 @@ class EntityFinder:
     Args:
         predictor: the predictor that tags the sentences.
 
+    Attributes:
+        model_language: the language that the model was trained for, or None if its config names none.
+        is_plain: whether the model predicts plain tags, so that each token has an entry.
+
     Raises:
         DataError: the model reads feature columns, which texts do not have.
     """
@@ -54,29 +58,34 @@ class EntityFinder:
                 " that reads tokens only, as a text has no such columns; give Tagger.tag the tokens with their features"
             )
         self._predictor = predictor
-        self._language = manifest.language or DEFAULT_LANGUAGE
+        self.model_language = manifest.language
         self._thresholds = Thresholds.of_model(manifest) or Thresholds()
-        self._is_plain = manifest.notation.scheme == NO_SCHEME
+        self.is_plain = manifest.notation.scheme == NO_SCHEME
         self._tokenizers: dict[str, Tokenizer] = {}
         self._lock = threading.Lock()  # a tokenizer counts on having one user at a time
 
-    def find(
-        self, texts: Sequence[str], *, language: str | None = None, min_probability: float | None = None
-    ) -> list[list[Entity]]:
-        """Return the entities of each text, in order.
+    def documents(self, texts: Iterable[str], language: str | None = None) -> list[Document]:
+        """Return texts as documents with sentences and tokens.
 
         Args:
             texts: the texts.
-            language: the language of the texts, as in `en`; None for that of the model, or English.
-            min_probability: the lowest score of an entity; None for the thresholds of the model, if it has any.
+            language: their language, as in `en`; None for that of the model, or English.
 
         Raises:
             DataError: there is no tokenizer for the language, or the extra `text` is not installed.
         """
-        thresholds = self._thresholds if min_probability is None else Thresholds(general=min_probability)
         with self._lock:
-            tokenizer = self._tokenizer(language or self._language)
-            documents = [tokenized(Document(text=text), tokenizer) for text in texts]
+            tokenizer = self._tokenizer(language or self.model_language or DEFAULT_LANGUAGE)
+            return [tokenized(Document(text=text), tokenizer) for text in texts]
+
+    def find(self, documents: Sequence[Document], *, min_probability: float | None = None) -> list[list[Entity]]:
+        """Return the entities of each document, in order.
+
+        Args:
+            documents: documents with sentences.
+            min_probability: the lowest score of an entity; None for the thresholds of the model, if it has any.
+        """
+        thresholds = self._thresholds if min_probability is None else Thresholds(general=min_probability)
         rows = [
             [document.covered(token) for token in tokens]
             for document in documents
@@ -100,7 +109,7 @@ class EntityFinder:
 
     def _parts(self, tokens: Tokens, tagged: TaggedSentence, found: Found) -> Iterator[tuple[str, int, int, float]]:
         placed, spans = found.place(tagged, tokens)
-        if self._is_plain:
+        if self.is_plain:
             for token, probability in zip(placed, tagged.probabilities, strict=True):
                 yield str(token.tag), token.start, token.end, probability
         for span in spans:

@@ -401,6 +401,10 @@ def test_documented_python_runs(in_clone: Path, capsys: pytest.CaptureFixture[st
     exec(next(pages), names)
     assert {str(entity) for entity in names["doc"].ents} == set(names["scores"])
     exec(next(pages), names)
+    assert len(names["scores"]) == 2
+    assert [len(tags) for tags in names["tags"]] == [3]
+    assert Path("models/ida/manifest.json").exists()
+    exec(next(pages), names)
     assert "models/nothing" in capsys.readouterr().out
     assert next(pages, None) is None
     (served,) = blocks(page("serving"), "python")

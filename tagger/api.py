@@ -177,6 +177,8 @@ class Tagger:
         """
         if min_probability is not None and not 0 <= min_probability <= 1:
             raise ValueError(f"min_probability: found {min_probability!r}, expected a number from 0 to 1, or None")
+        if isinstance(texts, bytes | Mapping):
+            raise TypeError(f"texts: found a {type(texts).__name__}, expected a text or a list of texts")
         listed = [texts] if isinstance(texts, str) else list(texts)
         for i, text in enumerate(listed):
             if not isinstance(text, str):

@@ -477,6 +477,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[parquet]",
         ".[report]",
         ".[serve,text]",
+        ".[sklearn]",
         ".[spacy]",
         ".[tensorboard]",
         ".[text]",

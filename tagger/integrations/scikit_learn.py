@@ -28,7 +28,8 @@ try:
     from sklearn.utils.validation import check_is_fitted
 except ImportError:
     raise TaggerError(
-        "TaggerClassifier: found no scikit-learn, expected it; pip install 'twobranch-tagger[sklearn]'"
+        "TaggerClassifier: found no scikit-learn, expected it as a base; run pip install '.[sklearn]' in a clone of"
+        " tagger"
     ) from None
 
 if TYPE_CHECKING:

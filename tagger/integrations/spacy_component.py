@@ -35,22 +35,20 @@ class TaggerComponent:
     Args:
         language: the language of the pipeline.
         name: the name of the component in its pipeline.
-        model: the model directory. It is loaded at once if it exists; otherwise for the first text, because a pipeline
-            that was saved brings its own copy.
+        model: the model directory. It is loaded for the first text, because a pipeline that was saved has a copy of its
+            own and is loaded where this directory may be missing, or hold another model.
         tokens: `spacy` to tag spaCy's tokens; `model` to cut the text as `tagger predict` does, and to align entities
             with spaCy's tokens by their characters.
         alignment: what becomes of an entity that does not begin or end at the edge of one of spaCy's tokens: `expand`
             and `contract` take the tokens that are partly and wholly in it, `strict` leaves it out.
         overwrite: whether an entity takes the place of those that the text has before and that it overlaps; otherwise
             these stay, and it is only part of the group.
-        spans_key: the name of the group in `Doc.spans`, whose `attrs["scores"]` are the scores.
+        spans_key: the name of the group in `Doc.spans`, whose `attrs["scores"]` are the scores; None for `name`.
         min_probability: the lowest score of an entity, or None for the thresholds that the model has.
         threads: the number of batches that are computed side by side, or None for all cores.
 
     Raises:
         ConfigError: a setting is not one of these values.
-        ModelError: the model cannot be loaded.
-        DataError: it reads feature columns, which texts do not have.
     """
 
     def __init__(
@@ -62,7 +60,7 @@ class TaggerComponent:
         tokens: str,
         alignment: str,
         overwrite: bool,
-        spans_key: str,
+        spans_key: str | None,
         min_probability: float | None,
         threads: int | None,
     ) -> None:
@@ -75,12 +73,10 @@ class TaggerComponent:
             raise ConfigError(f"{name}: threads: found {threads}, expected a whole number from 1")
         self.name, self._language, self._model = name, language, Path(model).absolute()
         self._tokens, self._alignment, self._overwrite = tokens, alignment, overwrite
-        self._spans_key, self._min_probability, self._threads = spans_key, min_probability, threads
+        self._spans_key, self._min_probability, self._threads = spans_key or name, min_probability, threads
         self._packed: PackedModel | None = None  # takes the place of the directory
         self._finder: EntityFinder | None = None
         self._warned = set[str]()
-        if self._model.exists():
-            self._loaded()
 
     def __call__(self, doc: Doc) -> Doc:
         """Find the entities of one text."""
@@ -102,6 +98,12 @@ class TaggerComponent:
     # --- The model --------------------------------------------------------------------------------------------------
 
     def _loaded(self) -> EntityFinder:
+        """Return the loaded model.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            DataError: it reads feature columns, which texts do not have.
+        """
         if self._finder is None:
             if self._packed is not None:
                 predictor = load_packed(self._packed, threads=self._threads)

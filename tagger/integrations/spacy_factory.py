@@ -13,7 +13,8 @@ try:
     from spacy.language import Language
 except ImportError:
     raise TaggerError(
-        "twobranch_tagger: found no spaCy, expected it to run a pipeline; pip install 'twobranch-tagger[spacy]'"
+        "twobranch_tagger: found no spaCy, expected it to run a pipeline; run pip install '.[spacy]' in a clone of"
+        " tagger"
     ) from None
 
 NAME = "twobranch_tagger"  # `tagger` is one of spaCy's own
@@ -26,7 +27,7 @@ def make_component(
     tokens: str,
     alignment: str,
     overwrite: bool,
-    spans_key: str,
+    spans_key: str | None,
     min_probability: float | None,
     threads: int | None,
 ) -> Any:
@@ -44,7 +45,7 @@ Language.factory(
     func=make_component,
     assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
     default_config={
-        "tokens": "spacy", "alignment": "expand", "overwrite": False, "spans_key": NAME, "min_probability": None,
+        "tokens": "spacy", "alignment": "expand", "overwrite": False, "spans_key": None, "min_probability": None,
         "threads": None,
     },
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},

@@ -29,7 +29,7 @@ from tagger.integrations.packed import pack
 from tagger.integrations.scikit_learn import _KEYS, TaggerClassifier
 
 # scikit-learn's checks of parameters, cloning, tags and unfitted estimators. All others fit an array of numbers, [samples,
-# features], which are no sentences; what they say about `fit` is tested below, with sentences.
+# features], which are not sentences; what they say about `fit` is tested below, with sentences.
 CHECKS = [
     "check_do_not_raise_errors_in_init_or_set_params", "check_estimator_cloneable",
     "check_estimator_repr", "check_estimator_tags_renamed", "check_estimators_unfitted", "check_get_params_invariance",
@@ -181,7 +181,8 @@ def test_without_scikit_learn_one_error_names_the_extra(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == (
-        "TaggerClassifier: found no scikit-learn, expected it; pip install 'twobranch-tagger[sklearn]'\n"
+        "TaggerClassifier: found no scikit-learn, expected it as a base; run pip install '.[sklearn]' in a clone of"
+        " tagger\n"
     )
 
 

@@ -105,7 +105,7 @@ if __name__ == "__main__":
     nlp = spacy.blank("en")
     nlp.add_pipe("twobranch_tagger", config={{"model": {str(model)!r}}})
     texts = [{TEXT!r}] * 40
-    list(nlp.pipe(texts))  # the threads of the parent have begun
+    list(nlp.pipe(texts))  # loads the model, and starts the threads of this process
     for doc in nlp.pipe(texts, n_process=2, batch_size=5):
         print([(e.text, e.label_) for e in doc.ents], doc.spans["twobranch_tagger"].attrs["scores"][:1])
 """
@@ -183,6 +183,14 @@ def test_the_group_and_the_lowest_score_can_be_chosen(model: Path) -> None:
     assert len(group(pipeline(model, spans_key="found", min_probability=0.0)(TEXT), "found")) == len(ENTITIES)
 
 
+def test_two_models_have_two_groups(model: Path) -> None:
+    nlp = pipeline(model)
+    nlp.add_pipe("twobranch_tagger", name="second", config={"model": str(model), "min_probability": 1.0})
+    doc = nlp(TEXT)
+    assert (len(group(doc)), group(doc, "second")) == (len(ENTITIES), [])
+    assert entities(doc) == ENTITIES
+
+
 def test_scores_survive_in_a_docbin(model: Path) -> None:
     nlp = pipeline(model)
     doc = nlp(TEXT)
@@ -199,6 +207,7 @@ def test_a_saved_pipeline_has_a_copy_of_the_model(model: Path, tmp_path: Path) -
     nlp.to_disk(tmp_path / "pipeline")
     content = nlp.to_bytes()
     shutil.rmtree(there)
+    there.mkdir()  # something else
     loaded = spacy.load(tmp_path / "pipeline")
     assert group(loaded(TEXT)) == expected
     loaded.to_disk(tmp_path / "pipeline")  # over itself
@@ -237,6 +246,9 @@ def test_plain_tags_are_those_of_the_tokens(monkeypatch: pytest.MonkeyPatch, tmp
     doc[0].tag_ = "X"
     assert nlp(doc)[0].tag_ == "X"
     assert pipeline(tmp_path, overwrite=True)(doc)[0].tag_ == "B-ORG"
+    whole = pipeline(tmp_path, tokens="model")
+    with pytest.warns(UserWarning, match=r"the token 'EU' \(B-ORG\) is not a token of spaCy, so its tag is left out"):
+        assert [token.tag_ for token in whole(Doc(whole.vocab, words=["EU!", "met"]))] == ["", "O"]
     assert nlp.evaluate([Example(nlp.make_doc("EU  met Peter"), nlp("EU  met Peter"))])["tag_acc"] == 1.0
 
 
@@ -253,8 +265,8 @@ def test_what_is_wrong_is_said_when_the_component_is_added_or_first_used(
         pipeline(model, threads=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"found no manifest\.json, expected one"):
-        pipeline(tmp_path / "empty")
-    missing = pipeline(tmp_path / "nothing")  # a saved pipeline may bring its own
+        pipeline(tmp_path / "empty")("Bonn")
+    missing = pipeline(tmp_path / "nothing")
     with pytest.raises(ModelError, match="nothing: no such model directory"):
         missing("Bonn")
     with pytest.raises(ModelError, match=r"packed model: found the file '\.\./x', expected the files of a model"):
@@ -263,7 +275,7 @@ def test_what_is_wrong_is_said_when_the_component_is_added_or_first_used(
     predictor = stub_predictor(stub_manifest(layout=layout))
     monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: predictor)
     with pytest.raises(DataError, match="found one that reads the feature columns pos"):
-        pipeline(tmp_path)
+        pipeline(tmp_path)("Bonn")
 
 
 def test_spacy_finds_the_component_by_its_entry_point_and_loads_it_only_then(model: Path, tmp_path: Path) -> None:
@@ -296,5 +308,6 @@ def test_without_spacy_one_error_names_the_extra(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == (
-        "twobranch_tagger: found no spaCy, expected it to run a pipeline; pip install 'twobranch-tagger[spacy]'\n"
+        "twobranch_tagger: found no spaCy, expected it to run a pipeline; run pip install '.[spacy]' in a clone of"
+        " tagger\n"
     )

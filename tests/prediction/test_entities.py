@@ -57,6 +57,8 @@ def test_plain_tags_are_those_of_the_tokens() -> None:
 def test_offsets_count_characters_and_not_bytes() -> None:
     (entity,) = Tagger(stub_predictor()).entities("🙂 é EU")
     assert (entity["start"], entity["end"], entity["word"]) == (4, 6, "EU")
+    (entity,) = Tagger(stub_predictor()).entities("\ud800 EU")  # half of a surrogate pair
+    assert (entity["start"], entity["end"]) == (2, 4)
 
 
 def test_wrong_arguments_are_errors() -> None:
@@ -65,6 +67,8 @@ def test_wrong_arguments_are_errors() -> None:
         tagger.entities(["a", float("nan")])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"text 0: found \['a'\] of type list, expected str"):
         tagger.entities([["a"]])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="texts: found a bytes, expected a text or a list of texts"):
+        tagger.entities(b"a")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"min_probability: found 1\.5, expected a number from 0 to 1"):
         tagger.entities("a", min_probability=1.5)
     with pytest.raises(DataError, match="found 'english', expected one of"):

@@ -50,6 +50,7 @@ _KEYS: Mapping[str, str] = {
     "seed": "training.seed",
     "threads": "training.threads",
 }
+_DEVICES = ("auto", "cpu", "gpu", "gpus")
 _OWN = frozenset((*SETTINGS, "data.train", "data.dev", "data.test", "data.format", "output.model_dir"))
 
 
@@ -159,7 +160,8 @@ class TaggerClassifier(BaseEstimator):
         """
         predicted, gold = self.predict(X), checked_rows(y, "y")
         check_together(predicted, gold)
-        trained = self._loaded().model.manifest.notation
+        manifest = self._loaded().model.manifest
+        trained = manifest.notation
         try:
             own = notation_of_other(gold, trained)
         except BadTag as bad:
@@ -168,8 +170,9 @@ class TaggerClassifier(BaseEstimator):
                 f"y[{i}][{j}]: found the tag {bad.tag!r}, expected one of the scheme {trained.describe()}, as in the"
                 " training; fix it"
             ) from None
+        labelled, _ = manifest.labels.apply([list(map(own.canonical, tags)) for tags in gold], own.scheme)
         return evaluate(
-            [list(map(own.canonical, tags)) for tags in gold],
+            labelled,
             [list(map(trained.canonical, tags)) for tags in predicted],
             trained.scheme,
             own.scheme,
@@ -213,6 +216,8 @@ class TaggerClassifier(BaseEstimator):
         return predictor
 
     def _config(self, file: Path, model_dir: Path) -> Config:
+        if self.device not in _DEVICES:
+            raise ConfigError(f"device: found {self.device!r}, expected one of {', '.join(_DEVICES)}")
         values: dict[str, Any] = {}
         chosen = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
         given = dict(self.settings or {})

@@ -85,7 +85,8 @@ class TrainingFile:
             path.write_text("".join(lines), "utf-8", newline="\n")
         except UnicodeEncodeError as error:
             raise DataError(f"X, y: found {error.object[error.start]!r}, which is not a character; fix it") from None
-        self._check_read()
+        with self.errors_named():
+            self._check_read()
 
     def _check_read(self) -> None:
         """Raise DataError if reading the file gives anything but what was written."""
@@ -94,10 +95,13 @@ class TrainingFile:
         with open_corpus(self._path) as stream:
             sentences = [found for found in read_sentences(stream, layout, path=self._path, gold=True) if found.tokens]
         found = iter([pair for one in sentences for pair in (*zip(one.tokens, one.tags, strict=True), ("", ""))])
-        for place, line in zip(self._places, self._path.read_text("utf-8").split("\n"), strict=False):
+        for (i, j), line in zip(self._places, self._path.read_text("utf-8").split("\n"), strict=False):
             token, _, tag = line.partition("\t")
             if next(found, None) != (token, tag):
-                raise _impossible(f"X[{place[0]}][{place[1]}]", f"{token} {tag}")
+                raise DataError(
+                    f"X[{i}][{j}]: found {token!r:.60} with the tag {tag!r:.60}, which is read as something else in a"
+                    " file, such as a header, a boundary or a prefix of all tokens; replace it"
+                )
 
     @contextlib.contextmanager
     def errors_named(self) -> Iterator[None]:
@@ -114,7 +118,8 @@ class TrainingFile:
             i, j = self._places[min(max(int(line[1]), 1), len(self._places)) - 1]
             return f"X[{i}][{j}]"
 
-        return re.sub(rf"{re.escape(str(self._path))}:([0-9]+)", place, text).replace(str(self._path), "X, y")
+        found = re.sub(rf"(?:{re.escape(str(self._path))}:|^line (?=[0-9]+:))([0-9]+)", place, text)
+        return found.replace(str(self._path), "X, y")
 
 
 def _impossible(place: str, text: str) -> DataError:

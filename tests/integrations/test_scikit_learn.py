@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from served_model import write_model
+from stub_model import stub_manifest, stub_predictor
 
 from tagger import Tagger
+from tagger.corpus.labels import Labels
+from tagger.corpus.notation import Notation
 from tagger.errors import ConfigError, DataError, ModelError
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install '.[sklearn]'")
@@ -79,6 +82,23 @@ def test_gold_tags_may_have_another_notation_but_must_fit_one(model: Path) -> No
         estimator.score(X, [["O"] * 4, ["O"], ["O"] * 2])
 
 
+def of_stub_model(**changes: Any) -> TaggerClassifier:
+    estimator = TaggerClassifier()
+    estimator.model_, estimator._predictor = {}, stub_predictor(stub_manifest(**changes))
+    return estimator
+
+
+def test_plain_tags_are_scored_by_accuracy() -> None:
+    plain = of_stub_model(notation=Notation(scheme="none"), scheme="none")
+    assert plain.score([["EU", "met"], ["Peter"]], [["B-ORG", "O"], ["NNP"]]) == pytest.approx(2 / 3)
+    assert plain.evaluate([["EU"]], [["B-ORG"]]).overall is None
+
+
+def test_gold_labels_are_renamed_as_in_the_training() -> None:
+    renaming = of_stub_model(labels=Labels(map={"PERSON": "PER"}))
+    assert renaming.score([["EU", "Peter"]], [["B-ORG", "B-PERSON"]]) == 1.0
+
+
 def test_a_pickled_model_is_complete_and_a_clone_has_none(model: Path, tmp_path: Path) -> None:
     estimator = fitted(model)
     expected = estimator.predict(X)
@@ -123,6 +143,7 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
     ("parameters", "message"),
     [
         ({"units": 0}, r"TaggerClassifier: model\.units: found 0, expected at least 1"),
+        ({"device": "CPU"}, r"device: found 'CPU', expected one of auto, cpu, gpu, gpus"),
         ({"settings": {"model.unit": 3}}, r"TaggerClassifier: model\.unit: .*did you mean .*units"),
         ({"settings": {"data.train": "x"}}, r"settings: found data\.train, expected a key that does not follow from X"),
         ({"units": 3, "settings": {"model.units": 4}}, r"settings: found model\.units and also the parameter units"),

@@ -33,12 +33,25 @@ def test_training_reads_exactly_the_sentences(tmp_path: Path) -> None:
     assert corpus.tags == [tags for tags in Y if tags]
 
 
-@pytest.mark.parametrize("token", ["", "a\tb", "a\nb", "a\rb", "-DOCSTART-", "\ufeffa"])
+@pytest.mark.parametrize("token", ["", "a\tb", "a\nb", "a\rb"])
 def test_a_token_that_a_file_cannot_hold_is_an_error_with_its_place(tmp_path: Path, token: str) -> None:
     with pytest.raises(
         DataError, match=r"X\[1\]\[1\]: found .*, expected text that a line of a token, a TAB and a tag"
     ):
         written(tmp_path, [["a"], ["b", token, "c"], ["d"]])
+
+
+@pytest.mark.parametrize("token", ["-DOCSTART-", "\ufeffa"])
+def test_a_token_that_is_read_as_something_else_is_an_error_with_its_place(tmp_path: Path, token: str) -> None:
+    with pytest.raises(DataError, match=r"X\[1\]\[1\]: found .* with the tag 'O', which is read as something else"):
+        written(tmp_path, [["a"], ["b", token, "c"], ["d"]])
+
+
+def test_tokens_that_look_like_a_header_or_a_prefix_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"X\[0\]\[0\]: found 'token' with the tag 'tag', which is read as something"):
+        written(tmp_path, [["token", "a"], ["b"]], [["tag", "N"], ["N"]])
+    with pytest.raises(DataError, match=r"X\[0\]\[0\]: found 'en:a' with the tag 'O', .* a prefix of all tokens"):
+        written(tmp_path, [["en:a", "en:b"], ["en:c"]] * 20, [["O", "B-X"], ["O"]] * 20)
 
 
 def test_a_tag_that_a_file_cannot_hold_is_an_error_with_its_place(tmp_path: Path) -> None:
@@ -60,6 +73,7 @@ def test_messages_name_the_tokens_instead_of_lines(tmp_path: Path) -> None:
     assert file.named(f"{path}:2: odd") == "X[0][1]: odd"
     assert file.named(f"{path}:4: odd, as {path}:3 and {path}:9999") == "X[2][0]: odd, as X[0][2] and X[3][2]"
     assert file.named(f"{path}: odd") == "X, y: odd"
+    assert [file.named("line 5: odd"), file.named("in line 5: odd")] == ["X[2][1]: odd", "in line 5: odd"]
     with pytest.raises(ConfigError, match=r"^X\[0\]\[0\]: odd\n  X, y$"), file.errors_named():
         raise ConfigError(f"{path}:1: odd", detail=[str(path)])
 

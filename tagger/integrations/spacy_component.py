@@ -225,15 +225,13 @@ def _document(doc: Doc) -> Document:
     If no component has set sentences, they end after `.`, `!` and `?`, as spaCy's sentencizer ends them, and at empty
     lines. The text itself gets no sentences from this.
     """
-    if doc.has_annotation("SENT_START"):
-        starts = [bool(token.is_sent_start) for token in doc]
-    else:
-        starts = list(_sentencizer().predict([doc])[0])
+    has_sentences = doc.has_annotation("SENT_START")
+    starts = [token.is_sent_start for token in doc] if has_sentences else _sentencizer().predict([doc])[0]
     sentences, begins = list[list[DocumentToken]](), True
     for token, starts_here in zip(doc, starts, strict=True):
-        begins = begins or starts_here
+        begins = begins or bool(starts_here)  # spaCy's are True, False or None
         if not token.text or token.text.isspace():
-            begins = begins or (token.text.count("\n") > 1 and not doc.has_annotation("SENT_START"))
+            begins = begins or (not has_sentences and token.text.count("\n") > 1)
             continue
         if begins:
             sentences.append([])

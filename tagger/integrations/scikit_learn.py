@@ -222,7 +222,9 @@ class TaggerClassifier(BaseEstimator):
         chosen = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
         given = dict(self.settings or {})
         for key in given:
-            if key in _OWN:
+            if not isinstance(key, str) or "." not in key:
+                raise ConfigError(f"settings: found {key!r}, expected keys of the config such as model.casing")
+            if any(f"{key}.".startswith(f"{own}.") for own in _OWN):
                 raise ConfigError(f"settings: found {key}, expected a key that does not follow from X, y and dev")
             if key in chosen:
                 name = next(name for name, other in _KEYS.items() if other == key)

@@ -146,6 +146,11 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
         ({"device": "CPU"}, r"device: found 'CPU', expected one of auto, cpu, gpu, gpus"),
         ({"settings": {"model.unit": 3}}, r"TaggerClassifier: model\.unit: .*did you mean .*units"),
         ({"settings": {"data.train": "x"}}, r"settings: found data\.train, expected a key that does not follow from X"),
+        ({"settings": {"data.columns.pos": 2}}, r"settings: found data\.columns\.pos, expected a key that does not"),
+        (
+            {"settings": {"model": {"casing": False}}},
+            r"settings: found 'model', expected keys of the config such as mo",
+        ),
         ({"units": 3, "settings": {"model.units": 4}}, r"settings: found model\.units and also the parameter units"),
     ],
 )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
+from tagger.frames import sentences_of_frame, with_columns
 from tagger.prediction.n_best import Alternative
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor, TaggedSentence
 from tagger.prediction.scored_spans import ScoredSpan, scored_spans
 from tagger.prediction.stream import N_UNDERWAY, READ_AHEAD_SENTENCES, tag_groups
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tagger.prediction.entities import Entity, EntityFinder
 
 __all__ = ["Alternative", "Prediction", "ScoredSpan", "Tagger", "Token"]
 
@@ -54,6 +60,7 @@ class Tagger:
         self._predictor = predictor
         self._features = predictor.model.manifest.layout.feature_names
         self._has_spans = predictor.model.manifest.notation.scheme != NO_SCHEME
+        self._finder: EntityFinder | None = None
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], *, threads: int | None = None, device: str = "cpu") -> Tagger:
@@ -139,6 +146,89 @@ class Tagger:
         if type(read_ahead) is not int or read_ahead < 1:
             raise ValueError(f"read_ahead: found {read_ahead!r}, expected a whole number from 1")
         return self._stream(sentences, read_ahead)
+
+    @overload  # a string is also an iterable of strings, but the first signature comes first
+    def entities(  # type: ignore[overload-overlap]
+        self, texts: str, *, language: str | None = ..., min_probability: float | None = ...
+    ) -> list[Entity]: ...
+    @overload
+    def entities(
+        self, texts: Iterable[str], *, language: str | None = ..., min_probability: float | None = ...
+    ) -> list[list[Entity]]: ...
+    def entities(
+        self, texts: str | Iterable[str], *, language: str | None = None, min_probability: float | None = None
+    ) -> list[Entity] | list[list[Entity]]:
+        """Find the entities of raw texts: a list for one text, and a list of lists for several ones.
+
+        Each entity is a dictionary with the keys of a token-classification pipeline of Hugging Face: `entity_group`,
+        `score`, `word`, `start` and `end`. The texts are cut into sentences and tokens as `tagger predict` cuts them.
+
+        Args:
+            texts: a text, or several ones.
+            language: the language of the texts, as in `en`; None for that of the model, or English.
+            min_probability: the lowest score of an entity, from 0 to 1; None for the thresholds that `tagger threshold
+                --save` stored with the model, if there are any.
+
+        Raises:
+            TypeError: a text is not a string.
+            ValueError: `min_probability` is not a number from 0 to 1.
+            tagger.errors.DataError: the model reads feature columns, the language is unknown, or the extra `text` is
+                not installed.
+        """
+        if min_probability is not None and not 0 <= min_probability <= 1:
+            raise ValueError(f"min_probability: found {min_probability!r}, expected a number from 0 to 1, or None")
+        if isinstance(texts, bytes | Mapping):
+            raise TypeError(f"texts: found a {type(texts).__name__}, expected a text or a list of texts")
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        for i, text in enumerate(listed):
+            if not isinstance(text, str):
+                raise TypeError(f"text {i}: found {text!r:.60} of type {type(text).__name__}, expected str")
+        if self._finder is None:
+            from tagger.prediction.entities import EntityFinder
+
+            self._finder = EntityFinder(self._predictor)
+        found = self._finder.find(self._finder.documents(listed, language), min_probability=min_probability)
+        return found[0] if isinstance(texts, str) else found
+
+    def tag_frame(
+        self,
+        frame: pd.DataFrame,
+        *,
+        token: Hashable = "token",
+        sentence: Hashable | list[Any] = "sentence",
+        tag: Hashable = "tag",
+        score: Hashable | None = "score",
+    ) -> pd.DataFrame:
+        """Tag a pandas DataFrame with one token a row; return a copy with a column of tags and one of scores.
+
+        The rows, their order, the index and all other columns stay as they are. A sentence is a run of consecutive rows
+        with equal values in the column `sentence`. A model that reads `features` reads them from the columns of these
+        names.
+
+        Args:
+            frame: the tokens.
+            token: the column of the tokens.
+            sentence: the column that tells sentences apart, or a list of columns that do so together.
+            tag: the name of the column of tags that is added.
+            score: the name of the column of their probabilities that is added; None for none.
+
+        Raises:
+            TypeError: `frame` is not a DataFrame, or a token is not text.
+            ValueError: a column is missing, or one of the new ones is there already; a value is missing; or a sentence
+                is continued after another one.
+        """
+        if tag == score:
+            raise ValueError(f"score: found the name {score!r}, which is also that of tag=, expected another one")
+        together = sentence if isinstance(sentence, list) else [sentence]
+        rows = sentences_of_frame(frame, [token, *self._features], together)
+        sentences = rows if self._features else [[text for (text,) in row] for row in rows]
+        predictions = self.tag(sentences)
+        columns: dict[Hashable, tuple[list[Any], str]] = {
+            tag: ([one for row in predictions for one in row.tags], "str")
+        }
+        if score is not None:
+            columns[score] = ([one for row in predictions for one in row.scores], "float64")
+        return with_columns(frame, columns)
 
     def _stream(self, sentences: Iterable[Sequence[Token]], read_ahead: int) -> Iterator[Prediction]:
         columns = (self._columns(tokens, i) for i, tokens in enumerate(sentences))

@@ -44,6 +44,7 @@ DOCUMENTS = [
 # One epoch of a small network is enough to show that a documented command works.
 TRAINING = ("train", "pretrain", "distill", "crossval", "suspects", "curve")
 WITHOUT_OUTPUT = ("train", "pretrain", "distill", "export", "convert", "vectors", "init", "report", "next", "suspects")
+ENTITY = {"entity_group", "score", "word", "start", "end"}
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
 
 
@@ -385,13 +386,27 @@ def test_documented_python_runs(in_clone: Path, capsys: pytest.CaptureFixture[st
     names: dict[str, Any] = {"sentences": [["a"], ["b", "c"]]}
     exec(example, names)
     assert len(names["prediction"].tags) == 5
-    first, stream, failing = blocks(page("python"), "python")
-    exec(first, names)
+    pages = iter(blocks(page("python"), "python"))
+    exec(next(pages), names)
     assert len(names["prediction"].scores) == 5
-    exec(stream, names)
+    exec(next(pages), names)
     assert len(names["prediction"].tags) == 2
-    exec(failing, names)
+    exec(next(pages), names)
+    assert set(names.get("entity", ENTITY)) == ENTITY
+    exec(next(pages), names)
+    assert list(names["tagged"].columns) == ["sentence", "token", "tag", "score"]
+    exec(next(pages), names)
+    assert [type(found) for found in names["texts"]["entities"]] == [list, list]
+    importlib.import_module("tagger.integrations.spacy_factory")  # the entry point, as this may be a clone
+    exec(next(pages), names)
+    assert {str(entity) for entity in names["doc"].ents} == set(names["scores"])
+    exec(next(pages), names)
+    assert len(names["scores"]) == 2
+    assert [len(tags) for tags in names["tags"]] == [3]
+    assert Path("models/ida/manifest.json").exists()
+    exec(next(pages), names)
     assert "models/nothing" in capsys.readouterr().out
+    assert next(pages, None) is None
     (served,) = blocks(page("serving"), "python")
     Path("network.onnx").unlink(missing_ok=True)
     assert run_tagger("export", "network.onnx").exit_code == 0
@@ -462,6 +477,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[parquet]",
         ".[report]",
         ".[serve,text]",
+        ".[sklearn]",
         ".[spacy]",
         ".[tensorboard]",
         ".[text]",

@@ -17,7 +17,7 @@ CHAIN = (
     {"inputs", "machine"},
     {"architecture", "atomic", "corpus"},
     {"text"},
-    {"vectors", "lexicons", "model_dir", "formats"},
+    {"vectors", "lexicons", "model_dir", "formats", "frames"},
     {"config"},
     {"check"},
     {"prediction"},
@@ -25,7 +25,7 @@ CHAIN = (
     {"report", "server"},
     {"network"},
     {"training"},
-    {"init", "pretraining", "runs"},
+    {"init", "pretraining", "runs", "integrations"},
     {"cli"},
 )
 LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}
@@ -42,7 +42,7 @@ CONFINED = {
     "seqeval": {"evaluation"},
     "scipy": {"evaluation"},
     "pyarrow": {"formats"},
-    "spacy": {"formats", "text"},
+    "spacy": {"formats", "text", "integrations"},
     "sentencex": {"text"},
     "icu4py": {"text"},
     "jinja2": {"report"},
@@ -57,6 +57,8 @@ CONFINED = {
     "prometheus_client": {"server"},
     "tensorboard": {"training"},
     "mlflow": {"training"},
+    "pandas": {"frames", "api"},  # for its types alone
+    "sklearn": {"integrations"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Parts of tagger that plug into other libraries."""

@@ -1,0 +1,100 @@
+"""Sentences from memory as a file that training reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagger.corpus.dataset import load_training
+from tagger.corpus.layout import Layout
+from tagger.errors import ConfigError, DataError
+from tagger.integrations.training_file import TrainingFile, check_together, checked_rows
+
+LAYOUT = Layout(columns={"token": 0, "tag": 1}, delimiter="tab")
+X = [
+    ["EU", "met"],
+    [],
+    ["a b", "#", "# c", "\u3000", "\u00a0", " d ", "👩\u200d👧", "a\ufeff"],
+    ["-DOCSTART", "\u2028"],
+]
+Y = [["B-ORG", "O"], [], ["O", "O", "O", "O", "O", "B-X", "O", "O"], ["O", "O"]]
+
+
+def written(path: Path, sentences: list[list[str]], tags: list[list[str]] | None = None) -> TrainingFile:
+    return TrainingFile(path / "train.conll", sentences, tags or [["O"] * len(tokens) for tokens in sentences])
+
+
+def test_training_reads_exactly_the_sentences(tmp_path: Path) -> None:
+    written(tmp_path, X, Y)
+    corpus, *_ = load_training(str(tmp_path / "train.conll"), LAYOUT, "auto")
+    assert [sentence.tokens for sentence in corpus.sentences] == [tokens for tokens in X if tokens]
+    assert corpus.tags == [tags for tags in Y if tags]
+
+
+@pytest.mark.parametrize("token", ["", "a\tb", "a\nb", "a\rb"])
+def test_a_token_that_a_file_cannot_hold_is_an_error_with_its_place(tmp_path: Path, token: str) -> None:
+    with pytest.raises(
+        DataError, match=r"X\[1\]\[1\]: found .*, expected text that a line of a token, a TAB and a tag"
+    ):
+        written(tmp_path, [["a"], ["b", token, "c"], ["d"]])
+
+
+@pytest.mark.parametrize("token", ["-DOCSTART-", "\ufeffa"])
+def test_a_token_that_is_read_as_something_else_is_an_error_with_its_place(tmp_path: Path, token: str) -> None:
+    with pytest.raises(DataError, match=r"X\[1\]\[1\]: found .* with the tag 'O', which is read as something else"):
+        written(tmp_path, [["a"], ["b", token, "c"], ["d"]])
+
+
+def test_tokens_that_look_like_a_header_or_a_prefix_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"X\[0\]\[0\]: found 'token' with the tag 'tag', which is read as something"):
+        written(tmp_path, [["token", "a"], ["b"]], [["tag", "N"], ["N"]])
+    with pytest.raises(DataError, match=r"X\[0\]\[0\]: found 'en:a' with the tag 'O', .* a prefix of all tokens"):
+        written(tmp_path, [["en:a", "en:b"], ["en:c"]] * 20, [["O", "B-X"], ["O"]] * 20)
+
+
+def test_a_tag_that_a_file_cannot_hold_is_an_error_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"y\[0\]\[1\]: found ''"):
+        written(tmp_path, [["a", "b"]], [["O", ""]])
+    with pytest.raises(DataError, match=r"found '\\ud800', which is not a character"):
+        written(tmp_path, [["\ud800"]])
+
+
+def test_no_tokens_at_all_are_an_error(tmp_path: Path) -> None:
+    for none in ([], [[], []]):
+        with pytest.raises(DataError, match="X: found no tokens, expected sentences to learn from"):
+            written(tmp_path, none)
+
+
+def test_messages_name_the_tokens_instead_of_lines(tmp_path: Path) -> None:
+    file = written(tmp_path, X, Y)
+    path = tmp_path / "train.conll"
+    assert file.named(f"{path}:2: odd") == "X[0][1]: odd"
+    assert file.named(f"{path}:4: odd, as {path}:3 and {path}:9999") == "X[2][0]: odd, as X[0][2] and X[3][2]"
+    assert file.named(f"{path}: odd") == "X, y: odd"
+    assert [file.named("line 5: odd"), file.named("in line 5: odd")] == ["X[2][1]: odd", "in line 5: odd"]
+    with pytest.raises(ConfigError, match=r"^X\[0\]\[0\]: odd\n  X, y$"), file.errors_named():
+        raise ConfigError(f"{path}:1: odd", detail=[str(path)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("EU met", "X: found a str, expected a list of sentences"),
+        (5, "X: found a int, expected a list of sentences"),
+        ([["a"], "EU"], r"X\[1\]: found 'EU', expected a list of tokens"),
+        ([["a", 5]], r"X\[0\]\[1\]: found 5 of type int, expected str"),
+        ([["a"], [None]], r"X\[1\]\[0\]: found None of type NoneType, expected str"),
+    ],
+)
+def test_what_is_not_sentences_is_an_error_with_its_place(rows: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        checked_rows(rows, "X")
+
+
+def test_tokens_and_tags_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="y: found 1 sentence, expected 2, as many as X has"):
+        check_together([["a"], ["b"]], [["O"]])
+    with pytest.raises(ValueError, match=r"y\[1\]: found 0 tags, expected 1, as many as X\[1\] has tokens"):
+        check_together([["a"], ["b"]], [["O"], []])

@@ -1,11 +1,11 @@
 """Measure small ingredients before anything is built for them, on shares of the labels of three corpora.
 
-    pip install tokenizers
     python scripts/results/ingredients.py --runs docs/ingredients.jsonl            # takes hours; stop it at any time
     python scripts/results/ingredients.py --runs docs/ingredients.jsonl --table    # the table
 
 Each row is the defaults with one change. Nothing new is needed to measure them: what the network would read is written
-into the corpora as columns, or around their sentences as tokens that are not annotated.
+into the corpora as columns, or around their sentences as tokens that are not annotated. The script needs the package
+`tokenizers`.
 
     context 16   the 16 tokens before and after a sentence in its file (not for tweets, which do not follow each other)
     shapes       the shapes of the tokens before and after, as two columns

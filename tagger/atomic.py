@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -15,7 +16,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from tagger import filesystem
 from tagger.errors import ModelError
+from tagger.filesystem import open_itself, patiently
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -88,7 +91,7 @@ def replace_directory(fresh: Path, target: Path) -> None:
     if target.exists():
         _exchange(fresh, target)
     else:
-        fresh.rename(target)
+        patiently(lambda: fresh.rename(target))
     _sync_directory(target.parent)
 
 
@@ -104,7 +107,7 @@ def _keep(replaced: Path, target: Path) -> None:
     if previous.exists():
         _exchange(replaced, previous)
     else:
-        replaced.rename(previous)
+        patiently(lambda: replaced.rename(previous))
     _sync_directory(target.parent)
 
 
@@ -183,7 +186,7 @@ def remove_leftovers(target: Path, *, marker: str) -> None:
         found = [(path, match[1]) for path in target.parent.iterdir() if (match := leftover.fullmatch(path.name))]
         for path, _ in found:
             if path.suffix == ".old" and not target.exists():
-                path.rename(target)  # killed between two renames: this is the model
+                patiently(functools.partial(path.rename, target))  # killed between two renames: this is the model
         for path, kept in found:
             if kept is not None and f".{_identity(path, marker)}" == kept:
                 _keep(path, target)  # killed after the exchange
@@ -196,7 +199,10 @@ def remove_leftovers(target: Path, *, marker: str) -> None:
 def explain_not_writable(target: Path, error: OSError) -> ModelError:
     """Return the error that says why a directory cannot be written, and what to do."""
     remedies = {errno.ENOSPC: "free some space", errno.ENAMETOOLONG: "shorten its name"}
-    remedy = remedies.get(error.errno or 0, "check its permissions")
+    usual = "check its permissions"
+    if filesystem.LOCKS_OPEN_FILES:
+        usual += " and close the programs that have it open"
+    remedy = remedies.get(error.errno or 0, usual)
     return ModelError(f"{target}: cannot be written: {error.strerror}; {remedy}, or choose another place with --model")
 
 
@@ -220,10 +226,19 @@ def write_blocks_atomically(path: Path, blocks: Iterable[bytes | memoryview]) ->
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         _write_synced(fresh, blocks)
-        fresh.replace(path)
-        _sync_directory(path.parent)
+        replace_file(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def replace_file(fresh: Path, path: Path) -> None:
+    """Replace a file with another one beside it, in one step.
+
+    Raises:
+        OSError: the file cannot be replaced.
+    """
+    patiently(lambda: fresh.replace(path))
+    _sync_directory(path.parent)
 
 
 def replace_together(files: Mapping[Path, Iterable[bytes | memoryview]]) -> None:
@@ -235,25 +250,29 @@ def replace_together(files: Mapping[Path, Iterable[bytes | memoryview]]) -> None
         OSError: a file cannot be written. If none has been replaced yet, all are as they were.
     """
     fresh = {path: path.with_name(f".{path.name}.{os.getpid()}.new") for path in files}
-    first = next(iter(files))
+    first, *others = files
+    old = fresh[first].with_suffix(".old")
     try:
         for path, parts in files.items():
             _write_synced(fresh[path], parts)
-        first.unlink(missing_ok=True)
-        for path in reversed(list(files)):
-            fresh[path].replace(path)
-            _sync_directory(path.parent)
+        n_replaced = 0
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                patiently(lambda: first.replace(old))
+            for path in [*reversed(others), first]:
+                replace_file(fresh[path], path)
+                n_replaced += 1
+        except OSError:
+            if not n_replaced and old.exists():  # the file may be locked, because somebody has it open
+                old.replace(first)
+            raise
     finally:
-        for path in fresh.values():
+        for path in (*fresh.values(), old):
             path.unlink(missing_ok=True)
 
 
 def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    def opener(name: str, flags: int) -> int:
-        # A link or a pipe that waits under this name is an error; it is neither followed nor waited for.
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-
-    with open(path, "wb", opener=opener) as file:
+    with open(path, "wb", opener=open_itself) as file:
         for part in parts:
             file.write(part)
         file.flush()
@@ -270,19 +289,21 @@ def _sync_directory(path: Path) -> None:
 
 
 def _exchange(fresh: Path, target: Path) -> None:
-    """Swap two directories in one step if the system supports it; otherwise with renames.
-
-    Linux supports it.
-    """
-    if not _renameat2_exchange(fresh, target):
-        old = fresh.with_suffix(".old")
-        target.rename(old)
-        fresh.rename(target)
-        old.rename(fresh)
+    """Swap two directories in one step if the system supports it, as Linux does; otherwise with renames."""
+    if _renameat2_exchange(fresh, target):
+        return
+    old = fresh.with_suffix(".old")
+    patiently(lambda: target.rename(old))
+    try:
+        patiently(lambda: fresh.rename(target))
+    except OSError:
+        patiently(lambda: old.rename(target))
+        raise
+    patiently(lambda: old.rename(fresh))
 
 
 def _renameat2_exchange(a: Path, b: Path) -> bool:
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    renameat2 = _renameat2()
     if renameat2 is None:
         return False
     if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
@@ -291,3 +312,11 @@ def _renameat2_exchange(a: Path, b: Path) -> bool:
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # an old kernel, or a file system that does not support it
         return False
     raise OSError(code, os.strerror(code), str(b))
+
+
+def _renameat2() -> Callable[..., int] | None:
+    """Return the function of the C library, or None on a system that has none."""
+    try:
+        return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    except (TypeError, OSError):  # Windows has no library without a name
+        return None

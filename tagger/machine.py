@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import os
@@ -15,8 +16,8 @@ _MEMINFO = Path("/proc/meminfo")
 
 # The words with which libraries say that they got no memory; their errors have no common class.
 _NO_MEMORY = re.compile(
-    r"bad_alloc|(cannot|can't|unable to|failed to|could not) allocate|OOM when allocating|out of memory"
-    r"|failed to map segment|can't start new thread",
+    r"bad[_ ]alloc|(cannot|can't|unable to|failed to|could not) allocate|OOM when allocating|out of memory"
+    r"|failed to map segment|can't start new thread|paging file is too small|not enough memory",
     re.IGNORECASE,
 )
 
@@ -52,7 +53,7 @@ def available_memory(*, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int
         meminfo: the file in which Linux describes the memory of the machine.
         cgroup: the directory in which Linux describes the control group of the container.
     """
-    bounds = []
+    bounds = _windows_memory()
     with contextlib.suppress(OSError, ValueError):
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
         if found:
@@ -69,6 +70,26 @@ def available_memory(*, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int
             cached = re.findall(r"^(?:in)?active_file (\d+)$", (cgroup / stat).read_text("ascii"), re.MULTILINE)
             bounds.append(max(0, most - taken + sum(map(int, cached))))
     return min(bounds, default=None)
+
+
+def _windows_memory() -> list[int]:
+    """Return the bytes of memory that are free, or an empty list on other systems."""
+    if sys.platform != "win32":
+        return []
+    status = (ctypes.c_uint64 * 8)(64)  # MEMORYSTATUSEX: its size, then at 16 bytes the physical memory that is free
+    return [status[2]] if ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status)) else []
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has had, or 0 if that is unknown."""
+    if sys.platform == "win32":
+        counters = (ctypes.c_uint64 * 9)(72)  # PROCESS_MEMORY_COUNTERS: its size, then at 8 bytes the peak
+        this_process = ctypes.c_void_p(-1)
+        found = ctypes.WinDLL("kernel32").K32GetProcessMemoryInfo(this_process, ctypes.byref(counters), 72)
+        return counters[1] if found else 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

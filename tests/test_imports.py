@@ -14,8 +14,8 @@ from helpers import ROOT
 CHAIN = (
     {"wording"},
     {"errors"},
-    {"inputs", "machine"},
-    {"architecture", "atomic", "corpus"},
+    {"inputs", "machine", "filesystem"},
+    {"architecture", "atomic", "locks", "corpus"},
     {"text"},
     {"vectors", "lexicons", "model_dir", "formats", "frames"},
     {"config"},

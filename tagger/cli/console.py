@@ -11,6 +11,7 @@ import stat
 import sys
 import textwrap
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, NoReturn
@@ -47,7 +48,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
+        if hasattr(os, "set_blocking"):  # without it, on Windows, a writer may wait
+            os.set_blocking(self._writer, False)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, lambda _number, _frame: None)
         self._descriptor_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -151,13 +153,17 @@ def flush() -> None:
 
 
 def _not_written(error: OSError) -> Exception:
-    if isinstance(error, BrokenPipeError):
+    # On Windows, the number of the error is EINVAL.
+    if isinstance(error, BrokenPipeError) or (error.errno == errno.EINVAL and _is_pipe(sys.stdout)):
         return _ReaderGoneError("its reader has closed the pipe")
     return TaggerError(f"standard output: {error.strerror}; free some space or choose another place")
 
 
 def _wait_for_reader() -> None:
-    select.select([], [sys.stdout], [])
+    try:
+        select.select([], [sys.stdout], [])
+    except (OSError, ValueError):  # it cannot be waited for
+        time.sleep(0.01)
 
 
 def say(text: str, *details: str) -> None:
@@ -245,6 +251,13 @@ def _regular_file(stream: IO[str] | None) -> os.stat_result | None:
     except (OSError, ValueError):  # a stream without a descriptor
         return None
     return found if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+def _is_pipe(stream: IO[str]) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def prepare_process() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
 from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
+from tagger.filesystem import relative_path
 from tagger.wording import as_text, duration
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def crossval(
     text = json.dumps(found.to_json()) + "\n" if as_json else _table(found)
     console.write(text.encode())
     seconds = sum(result.seconds for result in found.results)
-    console.say(f"the trainings took {duration(seconds)} in all; the models are in {os.path.relpath(directory)}")
-    console.say(f"the predictions are in {os.path.relpath(found.predictions)}")
+    console.say(f"the trainings took {duration(seconds)} in all; the models are in {relative_path(directory)}")
+    console.say(f"the predictions are in {relative_path(found.predictions)}")
 
 
 def _table(found: CrossValidation) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
 from tagger.cli.runs import directory_for, leave_if_stopped, runs_options, warn_of_logs
 from tagger.errors import TaggerError
+from tagger.filesystem import relative_path
 from tagger.wording import as_text, duration
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def curve(
     if target is not None:
         console.say(f"the curve is in {output}")
     seconds = sum(result.seconds for result in found.results)
-    console.say(f"the trainings took {duration(seconds)} in all; they are in {os.path.relpath(directory)}")
+    console.say(f"the trainings took {duration(seconds)} in all; they are in {relative_path(directory)}")
 
 
 def _percentages(text: str) -> list[int]:

@@ -18,6 +18,7 @@ import click
 
 from tagger.cli.completion import complete_key
 from tagger.errors import DataError, ModelError, TaggerError
+from tagger.filesystem import open_itself
 from tagger.wording import with_options
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def named_or_last_model(given: str | None) -> Path:
 
 def _read_pointer() -> Path:
     """Return the path in the pointer, which is never waited for: it could be a pipe, a device or a link elsewhere."""
-    descriptor = os.open(POINTER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = open_itself(POINTER, os.O_RDONLY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ModelError(f"{POINTER}: is not a file, expected one with the path of a model; {_NO_POINTER}")

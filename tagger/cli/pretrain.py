@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from tagger.cli import console
 from tagger.cli.options import require_packages, set_option, with_own_options
 from tagger.cli.raw import raw_options, raw_settings
+from tagger.filesystem import relative_path
 from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def pretrain(
     if outcome.stopped:
         console.say("to continue the pretraining, give the same command with --resume")
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
-    place = os.path.relpath(output)
+    place = relative_path(output)
     if not quiet:
         console.say(f"it took {duration(time.monotonic() - start)}; the result is in {place}")
         console.say(f"next: tagger train CONFIG --set model.pretrained={as_argument(place)}")

@@ -14,6 +14,7 @@ from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
 from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
 from tagger.errors import TaggerError
+from tagger.filesystem import relative_path
 from tagger.wording import counted
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _to_json(found: OutOfFold, ranking: list[Suspect]) -> dict[str, Any]:
         "sentences": len(corpus),
         "suspects": [
             {
-                "file": os.path.relpath(corpus.sentences[one.sentence].path),
+                "file": relative_path(corpus.sentences[one.sentence].path),
                 "line": corpus.sentences[one.sentence].line_number(one.place.start),
                 "kind": one.place.kind,
                 "probability": one.probability,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from tagger.cli.init import given_config
 from tagger.cli.options import require_packages, set_option
 from tagger.cli.runs import jobs_option
 from tagger.errors import TaggerError
+from tagger.filesystem import relative_path
 from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def follow(
         # If only another worker was asked to stop, this one does not have an exit code of its own.
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     if outcome.model_dir is not None:
-        place = os.path.relpath(outcome.model_dir)
+        place = relative_path(outcome.model_dir)
         _remember_model(place)
         if quiet:
             _show_test_score(test)

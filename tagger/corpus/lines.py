@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import os
 import select
+import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -243,11 +245,18 @@ def read_line_blocks(
 
 
 def _is_ready(stream: IO[bytes], seconds: float | None) -> bool:
-    """Return whether the stream has something to read, or ends, within `seconds`; None waits without limit."""
+    """Return whether the stream has something to read, or ends, within `seconds`; None waits without limit.
+
+    Of a pipe or a terminal that cannot be asked, as on Windows, every moment counts as a pause.
+    """
     try:
-        return bool(select.select([stream.fileno()], [], [], seconds)[0])
-    except (OSError, ValueError, AttributeError):  # there is no descriptor, or it cannot be polled
+        descriptor = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # there is none
         return True
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    except (OSError, ValueError):
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def read_lines(stream: IO[bytes], *, path: str | Path = "<stream>", max_bytes: int | None = None) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from tagger.corpus.schemes import NO_SCHEME, UNKNOWN, spans_from_tags
 from tagger.errors import DataError
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.evaluation.significance import Comparison, compare, span_counts
+from tagger.filesystem import relative_path
 from tagger.formats.convert import Settings
 from tagger.formats.reading import CONVERTED, reading, settings_of
 from tagger.model_dir.store import Model
@@ -55,7 +55,7 @@ def gold_files(model: Model[object], given: str | None) -> list[str]:
 
 def _configured(model: Model[object]) -> list[str]:
     """Return the config's test files, as messages and tables show them, whether they are there or not."""
-    return [os.path.relpath((model.directory / path).resolve()) for path in files_of(model.manifest.test or [])]
+    return [relative_path((model.directory / path).resolve()) for path in files_of(model.manifest.test or [])]
 
 
 def evaluate_file(

@@ -42,7 +42,10 @@ _KINDS = {
     "#": "notes",
 }
 # A name of a document that is a path below the folder, and that every system can write.
-_NAME = re.compile(r"(?!\.)[\w .()+,@-]{1,100}(?<![. ])(?:/(?!\.)[\w .()+,@-]{1,100}(?<![. ])){0,8}")
+# Windows writes to a device instead of a file if the first part of its name is one of these.
+_DEVICE = r"(?i:con|prn|aux|nul|com\d|lpt\d) *(?![^./])"
+_PART = rf"(?!\.|{_DEVICE})[\w .()+,@-]{{1,100}}(?<![. ])"
+_NAME = re.compile(rf"{_PART}(?:/{_PART}){{0,8}}")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Document]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tagger.atomic import replace_directory, write_blocks_atomically
+from tagger.atomic import replace_directory, replace_file, write_blocks_atomically
 from tagger.errors import DataError
 from tagger.formats.document import Document, Format, WriteOptions
 
@@ -102,7 +102,7 @@ def _write_beside(path: Path, written: Format, write: Callable[[Path], None]) ->
         if written.folder:
             replace_directory(fresh, path)
         else:
-            fresh.replace(path)
+            replace_file(fresh, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.config.paths import PATH_KEYS
+from tagger.filesystem import relative_path
 from tagger.init.proposal import Proposal
 from tagger.wording import visible
 
@@ -51,9 +52,9 @@ def relative_to(folder: Path, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     base = os.path.abspath(folder)  # noqa: PTH100 (keeps links, as reading the config does)
-    if os.path.commonpath([base, value]) == os.path.sep:
+    if Path(base).drive != Path(value).drive or os.path.commonpath([base, value]) == Path(base).anchor:
         return value
-    path = os.path.relpath(value, base)
+    path = relative_path(value, base)
     return f"./{path}" if path.startswith("~") else path
 
 

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
 
 from tagger.errors import ModelError
+from tagger.filesystem import open_directory
 from tagger.machine import available_memory
 from tagger.model_dir.manifest import FORMAT_VERSION, is_unaltered
 
@@ -63,7 +63,11 @@ def read_directory(directory: Path, read: Callable[[ModelFiles], T]) -> T:
 
 
 class ModelFiles:
-    """A reader of one directory through one descriptor, so that its files cannot come from two models."""
+    """A reader of one directory.
+
+    All files come from one model: they are read through one descriptor, or where the system has none for directories,
+    a file of another model differs from the manifest, and the reader starts over.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -71,7 +75,7 @@ class ModelFiles:
 
     def __enter__(self) -> Self:
         try:
-            self._descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+            self._opened = open_directory(self.directory)
         except NotADirectoryError:
             raise ModelError(f"{self.directory}: is a file, expected a model directory; name the directory") from None
         except FileNotFoundError:
@@ -87,28 +91,28 @@ class ModelFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        self._opened.close()
 
     def path(self, name: str) -> Path:
         """Return the path of a file, for messages."""
         return self.directory / name
 
-    def descriptor_path(self, name: str) -> str:
+    def path_for_libraries(self, name: str) -> str:
         """Return a path for libraries that open files by name.
 
-        On systems with /proc/self/fd, the path goes through the descriptor. On others, the directory may be replaced in
-        the meantime, and the caller must call `check_not_replaced` afterwards.
+        On Linux, the path leads through the descriptor of the directory. On other systems, the directory may be
+        replaced in the meantime, and the caller must call `check_not_replaced` afterwards.
         """
-        if sys.platform == "linux" and Path("/proc/self/fd").exists():
-            return f"/proc/self/fd/{self._descriptor}/{name}"
-        return str(self.path(name))
+        return self._opened.path_of(name) or str(self.path(name))
 
     def check_not_replaced(self) -> None:
         """Make the reader start over if another model has taken the place of this one."""
         try:
-            replaced = not os.path.samestat(os.fstat(self._descriptor), self.directory.stat())
+            replaced = not self._opened.is_in_place()
         except FileNotFoundError:
             replaced = self._being_replaced()
+        except OSError:
+            return  # whoever opens the directory again learns why
         if replaced:
             raise _ReplacedError
 
@@ -119,15 +123,14 @@ class ModelFiles:
         return any(directory.parent.glob(f".{directory.name}.*.old")) or directory.exists()
 
     def _read(self, name: str, read: Callable[[BinaryIO], T]) -> T:
-        def opener(path: str, flags: int) -> int:
-            # O_NONBLOCK: opening a pipe of that name would wait forever.
-            return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._descriptor)
-
         try:
-            with open(name, "rb", opener=opener) as file:
+            with open(name, "rb", opener=self._opened.open) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise ModelError(f"{self.path(name)}: is not a file; copy the whole directory with its files")
                 return read(file)
+        except ModelError:
+            self.check_not_replaced()  # it may be a file of the model that has taken the place of this one
+            raise
         except FileNotFoundError:
             self.check_not_replaced()
             what = "this is not a model directory" if name == MANIFEST else "the model is incomplete"
@@ -135,6 +138,7 @@ class ModelFiles:
                 f"{self.directory}: found no {name}, expected one: {what}; copy the whole directory, or train again"
             ) from None
         except OSError as error:
+            self.check_not_replaced()  # a file that is being replaced may be locked
             reason = "is a link, expected a file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
             raise ModelError(f"{self.path(name)}: {reason}; copy the whole directory with its files") from None
 

@@ -10,7 +10,6 @@ likeliest sequence (both decoders are in Bishop 2006, section 13.2).
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,6 +21,7 @@ from tagger.architecture import Decoder
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.corpus.transitions import Transitions
 from tagger.errors import ModelError
+from tagger.filesystem import relative_path
 from tagger.inputs.batching import batches_by_length
 from tagger.inputs.encoder import Columns
 from tagger.inputs.vocabulary import Ids
@@ -61,9 +61,9 @@ def check_agree(models: Sequence[Model[object]], option: str) -> None:
         option: the option that names the models, for the message.
     """
     first = models[0]
-    ours = os.path.relpath(first.directory)
+    ours = relative_path(first.directory)
     for other in models[1:]:
-        theirs = os.path.relpath(other.directory)
+        theirs = relative_path(other.directory)
         if first.manifest.scheme != other.manifest.scheme:
             raise ModelError(
                 f"{option}: {ours} has learned tags in {_scheme(first)} and {theirs} tags in {_scheme(other)}, expected"

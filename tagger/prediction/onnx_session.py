@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from tagger import filesystem
 from tagger.architecture import CRF_OUTPUTS, NetworkSpec
 from tagger.corpus.transitions import Transitions
 from tagger.errors import DeviceError, ModelError
@@ -21,7 +22,7 @@ from tagger.inputs.characters import WordForms
 from tagger.inputs.encoder import FIRST_FEATURE, FORM, TOKEN, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores, available_memory, raise_if_out_of_memory
-from tagger.model_dir.files import EMBEDDINGS, GRAPH, ModelFiles
+from tagger.model_dir.files import EMBEDDINGS, GRAPH, STORED, ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import check_embedding_size, description, load_model
 from tagger.prediction.decoding import Logits
@@ -43,7 +44,8 @@ class OnnxSession:
 
     Args:
         graph: the content of a graph that has been checked.
-        folder: the folder of its embedding, which is mapped into memory instead of read.
+        embedding: the folder of its embedding, which is mapped into memory instead of read; or the embedding itself,
+            [V, E], where a file that is mapped could not be replaced.
         forms: the graph of the table of forms and the table itself, which `graph` then has as an input; None if the
             network reads no forms.
         device: `cpu` or `gpu`.
@@ -57,7 +59,7 @@ class OnnxSession:
     def __init__(
         self,
         graph: bytes,
-        folder: str,
+        embedding: str | npt.NDArray[np.floating],
         *,
         forms: tuple[bytes, FormTable] | None = None,
         device: str = "cpu",
@@ -71,12 +73,12 @@ class OnnxSession:
             available_memory  # returns how many bytes of memory are free, or None if that is unknown
         )
         providers = _providers(device)
-        self._session = _open(graph, folder, providers)
+        self._session = _open(graph, embedding, providers)
         self._inputs = [graph_input.name for graph_input in self._session.get_inputs()]
         self._forms: onnxruntime.InferenceSession | None = None
         if forms is not None:
             content, self._table = forms
-            self._forms = _open(content, folder, ["CPUExecutionProvider"])
+            self._forms = _open(content, None, ["CPUExecutionProvider"])
             self._form_inputs = [graph_input.name for graph_input in self._forms.get_inputs()]
         if device == "gpu" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(
@@ -205,15 +207,20 @@ class OnnxSession:
             )
 
 
-def _open(graph: bytes, folder: str, providers: list[Any]) -> onnxruntime.InferenceSession:
+def _open(
+    graph: bytes, embedding: str | npt.NDArray[np.floating] | None, providers: list[Any]
+) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # One core per batch and several batches at a time are up to twice as fast as one batch on all cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors need not be logged, because they are raised
     # A pattern of memory would be kept for each shape of a batch; it does not make prediction faster.
     options.enable_mem_pattern = False
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    if isinstance(embedding, str):
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", embedding)
     try:
+        if isinstance(embedding, np.ndarray):
+            options.add_external_initializers(["embedding"], [onnxruntime.OrtValue.ortvalue_from_numpy(embedding)])
         return onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exceptions have no common base class
         raise_if_out_of_memory(error)
@@ -244,7 +251,7 @@ def open_session(
     """
     sizes = encoder.sizes(len(tags))
     expected = check_embedding_size(files, manifest, encoder)
-    files.verify(EMBEDDINGS)
+    embedding = _embedding(files, manifest)
     structure = structure_of(manifest.network, sizes, quantized=manifest.quantization is not None)
     if device == "gpu" and manifest.quantization is not None:
         raise DeviceError(
@@ -263,8 +270,7 @@ def open_session(
             f"{files.path(GRAPH)}: is not the network that the manifest describes: {error}; train again"
         ) from None
     try:
-        folder = files.descriptor_path("")
-        engine = OnnxSession(graph, folder, forms=forms, device=device, shown=files.path(GRAPH))
+        engine = OnnxSession(graph, embedding, forms=forms, device=device, shown=files.path(GRAPH))
     except ModelError as error:
         files.check_not_replaced()
         raise ModelError(f"{files.path(GRAPH)}: {error.message}; train again") from None
@@ -275,6 +281,15 @@ def open_session(
         engine.transitions = engine.read_transitions(encoder)
     files.check_not_replaced()
     return engine
+
+
+def _embedding(files: ModelFiles, manifest: Manifest) -> str | npt.NDArray[np.floating]:
+    """Verify the embedding and return its folder, or the embedding itself where a mapped file could not be replaced."""
+    if not filesystem.LOCKS_OPEN_FILES:
+        files.verify(EMBEDDINGS)
+        return files.path_for_libraries("")
+    numbers = np.frombuffer(files.verified(EMBEDDINGS), STORED[manifest.embedding_dtype])
+    return numbers.reshape(-1, manifest.network.embedding_dim)
 
 
 def _providers(device: str) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from tagger.corpus.dataset import Corpus
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import ConfigError
 from tagger.evaluation.scores import Evaluation, evaluate
+from tagger.filesystem import relative_path
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import TaggedSentence
 from tagger.runs.folds import By, Folds, divide
@@ -134,7 +134,7 @@ class CrossValidation:
             "mean": {name: mean for name, (mean, _) in self.means().items()},
             "deviation": {name: deviation for name, (_, deviation) in self.means().items()},
             "pooled": self.pooled.to_json(),
-            "predictions": os.path.relpath(self.predictions),
+            "predictions": relative_path(self.predictions),
         }
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tagger import __version__
 from tagger.atomic import write_atomically
 from tagger.config.keys import Config
 from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.locks import FileLock
 from tagger.runs.job import Job
 from tagger.runs.orphans import wait_for_orphan
 from tagger.runs.resources import Resources
@@ -116,37 +115,28 @@ class RunsDirectory:
         try:
             yield
         finally:
-            with lock, contextlib.suppress(OSError):
-                if [path.name for path in self.path.iterdir()] == [_LOCK]:  # the command failed before it began
-                    (self.path / _LOCK).unlink()
+            has_failed = False  # before it began
+            with contextlib.suppress(OSError):
+                has_failed = [path.name for path in self.path.iterdir()] == [_LOCK]
+            lock.release(remove=has_failed)
+            if has_failed:
+                with contextlib.suppress(OSError):
                     for path in made:
                         path.rmdir()
 
-    def _hold(self) -> BinaryIO:
-        """Take the lock; take it again if the command that held it has removed its file in the meantime."""
-        while True:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                # Unbuffered, so that a full disk is an error here and not when the file is closed.
-                lock = (self.path / _LOCK).open("ab", buffering=0)
-            except OSError as error:
-                raise ModelError(
-                    f"{self.path}: cannot be written: {error.strerror}; choose another place with {self._option}"
-                ) from None
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise ModelError(
-                    f"{self.path}: another command is training there, expected none; wait for it, or choose another"
-                    f" place with {self._option}"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(lock.fileno()), (self.path / _LOCK).stat()):
-                    return lock
-            lock.close()
+    def _hold(self) -> FileLock:
+        try:
+            lock = FileLock.take(self.path / _LOCK)
+        except OSError as error:
+            raise ModelError(
+                f"{self.path}: cannot be written: {error.strerror}; choose another place with {self._option}"
+            ) from None
+        if lock is None:
+            raise ModelError(
+                f"{self.path}: another command is training there, expected none; wait for it, or choose another"
+                f" place with {self._option}"
+            )
+        return lock
 
     def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> bool:
         """Store the plan, or compare it with the one that is there; return whether trainings are continued.

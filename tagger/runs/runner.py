@@ -66,7 +66,9 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=self._file,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-            start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which decides
+            # Ctrl-C in a terminal reaches the parent only, which decides; the second is for Windows.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the process has no pipes")
@@ -112,7 +114,7 @@ class _Process:
         remedy = (
             "the system ends the process that takes the most memory when there is too little; give the same command"
             " with --resume and a lower --jobs"
-            if code == -signal.SIGKILL
+            if code < 0 and signal.Signals(-code).name == "SIGKILL"
             else "see its log, then give the same command with --resume"
         )
         lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tagger.atomic import check_replaceable
 from tagger.errors import ModelError
+from tagger.filesystem import relative_path
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
 from tagger.runs.job import checksum_of_model
 from tagger.training.checkpoints import Checkpoints
@@ -74,7 +74,7 @@ def check_kept(
             f" were finished without the option; to have them too, delete {checkpoints.directory} and train all again"
         )
     ours = {kept_directory(model_dir, seed) for seed in seeds}
-    if others := [os.path.relpath(path) for path in kept_seeds(model_dir) if path not in ours]:
+    if others := [relative_path(path) for path in kept_seeds(model_dir) if path not in ours]:
         warn(
             f"--keep-seeds: found models of another training: {listed(others)}; tagger distill would learn from them"
             " too, so delete them, or name the teachers with --teachers"

@@ -10,7 +10,6 @@ import codecs
 import csv
 import dataclasses
 import io
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tagger.corpus.notation import Notation
 from tagger.corpus.schemes import spans_from_tags, tags_from_spans
 from tagger.errors import DataError
 from tagger.evaluation.error_table import escaped
+from tagger.filesystem import relative_path
 from tagger.runs.suspects import Suspect
 
 COLUMNS = ("verdict", "rank", "probability", "kind", "file", "line", "tokens", "gold", "predicted", "sentence")
@@ -93,7 +93,7 @@ def table_of(suspects: Iterable[Suspect], corpus: Corpus, notation: Notation) ->
 
 def shown_file(path: str) -> str:
     """Return a training file as the table names it: relative to the working directory."""
-    return os.path.relpath(path)
+    return relative_path(path)
 
 
 def name_in_table(path: str) -> str:

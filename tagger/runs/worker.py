@@ -9,7 +9,6 @@ it, goes to standard error.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tagger.errors import DataError, TaggerError
+from tagger.machine import peak_memory
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.messages import Ended, Failed, Message, Started, to_line
 from tagger.runs.orphans import wait_for_orphan
@@ -130,12 +130,6 @@ def _require_same_data(job: Job) -> None:
                 f"{key}: has changed since the command began (found {found}, expected {expected}); change it back and"
                 " give the same command with --resume, or start over with --force"
             )
-
-
-def peak_memory() -> int:
-    """Return the most bytes of memory that this process has had."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

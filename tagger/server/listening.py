@@ -24,8 +24,13 @@ def listeners(settings: Settings) -> list[socket.socket]:
     the workers share one.
 
     Raises:
-        DataError: the address cannot be listened on.
+        DataError: the address cannot be listened on, or the system does not let processes share it.
     """
+    if settings.workers > 1 and sys.platform == "win32":
+        raise DataError(
+            f"--workers: found {settings.workers}, expected 1: processes cannot share a port on Windows; leave the"
+            " option out: one process uses all cores, or as many as --threads says"
+        )
     family, address = _resolved(settings)
     shares = settings.workers > 1 and sys.platform == "linux"
     probe = _bound(settings, family, address)  # fails if another process listens, which SO_REUSEPORT would share with
@@ -56,8 +61,11 @@ def _bound(
 ) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shares:
+        if sys.platform == "win32":  # there, SO_REUSEADDR would share the port with any other process
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares and sys.platform == "linux":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
     except OSError as error:

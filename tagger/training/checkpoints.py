@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import functools
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +25,7 @@ import safetensors.numpy
 
 from tagger.atomic import explain_not_writable, remove_leftovers, write_atomically
 from tagger.errors import ModelError
+from tagger.locks import FileLock
 from tagger.model_dir.files import MANIFEST
 
 _LOCK = "lock"
@@ -118,7 +117,7 @@ class Checkpoints:
 
     def __init__(self, model_dir: Path) -> None:
         self._given = model_dir
-        self._lock: BinaryIO | None = None
+        self._lock: FileLock | None = None
 
     @functools.cached_property
     def model_dir(self) -> Path:
@@ -147,11 +146,16 @@ class Checkpoints:
             yield
         finally:
             if self._lock is not None:
+                is_empty = False
                 with contextlib.suppress(ModelError):
-                    if self._is_held() and not self._paths():  # leave no empty directory behind
+                    is_empty = self._lock.is_held() and not self._paths()
+                    if is_empty:
                         self.remove()
-                self._lock.close()
+                self._lock.release(remove=is_empty)
                 self._lock = None
+                if is_empty:  # leave no empty directory behind
+                    with contextlib.suppress(OSError):
+                        self.directory.rmdir()
 
     def _check_place(self) -> None:
         """Refuse a directory that holds anything but states, because a training deletes what is in there."""
@@ -167,34 +171,20 @@ class Checkpoints:
 
         Take it again if the directory with the lock file has been deleted in the meantime.
         """
-        while not self._is_held():
-            try:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                # Unbuffered, so that a full disk is an error here and not when the file is closed.
-                lock = (self.directory / _LOCK).open("ab", buffering=0)
-            except OSError as error:
-                raise self._explain(error) from None
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise InUseError(
-                    f"{self.model_dir}: another training is writing this model, expected none; wait for it, or"
-                    " choose another place with --model"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-            if self._lock is not None:
-                self._lock.close()
-            self._lock = lock
-
-    def _is_held(self) -> bool:
-        if self._lock is None:
-            return False
+        if self._lock is not None and self._lock.is_held():
+            return
         try:
-            return os.path.samestat(os.fstat(self._lock.fileno()), (self.directory / _LOCK).stat())
-        except OSError:
-            return False
+            lock = FileLock.take(self.directory / _LOCK)
+        except OSError as error:
+            raise self._explain(error) from None
+        if lock is None:
+            raise InUseError(
+                f"{self.model_dir}: another training is writing this model, expected none; wait for it, or"
+                " choose another place with --model"
+            )
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = lock
 
     def _explain(self, error: OSError) -> ModelError:
         if error.errno in (errno.EEXIST, errno.ENOTDIR):

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from tagger.evaluation.errors import Confusion
 from tagger.evaluation.quantization import QuantizationLoss
 from tagger.evaluation.scores import Evaluation
+from tagger.filesystem import relative_path
 from tagger.model_dir.manifest import Calibration
 from tagger.network.trainer import EpochLoss
 
@@ -163,12 +163,12 @@ class Outcome:
         why = "the last" if score is None else f"dev {100 * score:.2f}"
         if self.not_replaced:
             return [
-                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
+                f"the model in {relative_path(self.model_dir)} is still the one from before this training, whose best"
                 f" epoch so far is {self.best.epoch} ({why})"
             ]
-        lines = [f"model of epoch {self.best.epoch} ({why}) is in {os.path.relpath(self.model_dir)}"]
+        lines = [f"model of epoch {self.best.epoch} ({why}) is in {relative_path(self.model_dir)}"]
         if self.previous is not None:
-            lines.append(f"the model that it replaced is in {os.path.relpath(self.previous)}")
+            lines.append(f"the model that it replaced is in {relative_path(self.previous)}")
         if self.quantization_loss is not None:
             lines.append(f"8-bit weights: on dev, {self.quantization_loss}")
         if self.calibration is not None:

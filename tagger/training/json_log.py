@@ -13,6 +13,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
+from tagger.filesystem import relative_path
 from tagger.training.facts import Beginning
 from tagger.training.history import EpochResult, Outcome, patience_left
 from tagger.training.listener import Log
@@ -114,7 +115,7 @@ class JsonLog(Log):
             test=test and test.to_json(),
             confusions=[dataclasses.asdict(found) for found in (best.confusions if best else ())],
             seconds=round(time.monotonic() - self._since, 3),
-            model=os.path.relpath(self._model_dir) if is_there else None,
+            model=relative_path(self._model_dir) if is_there else None,
         )
         self._beginning = None
 
@@ -129,7 +130,7 @@ class JsonLog(Log):
                 "stopped": outcome.stopped,
                 "runs": runs,
                 "best_seed": best and best.seed,
-                "model": os.path.relpath(outcome.model_dir) if best and not outcome.not_replaced else None,
+                "model": relative_path(outcome.model_dir) if best and not outcome.not_replaced else None,
             }
         )
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
+from tagger.filesystem import relative_path
 from tagger.training.facts import Beginning
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.listener import Log
@@ -104,7 +105,7 @@ class MlflowLog(Log):
     def places(self) -> list[str]:
         if mlflow.is_tracking_uri_set():
             return [f"MLflow has the training at {self._uri}"]
-        place = as_argument(f"sqlite:///{os.path.relpath(self._file)}")
+        place = as_argument(f"sqlite:///{relative_path(self._file)}")
         return [f"to see it in MLflow: mlflow ui --backend-store-uri {place}"]
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tagger.atomic import previous_of
 from tagger.config.keys import Config
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.filesystem import relative_path
 from tagger.inputs.computed import FeatureSpec
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary
@@ -107,7 +107,7 @@ def rules_of(init: InitFrom, model_dir: Path, rules: Replacing | None) -> Replac
         return rules
     if not rules.keep_previous:
         raise ConfigError(
-            f"--no-keep-previous: found it with {OPTION} {os.path.relpath(init.directory)}, which the training"
+            f"--no-keep-previous: found it with {OPTION} {relative_path(init.directory)}, which the training"
             " replaces, expected the model to be kept, because --resume needs it; leave the option out"
         )
     return dataclasses.replace(rules, force=True)  # whoever continues a model wants to replace it
@@ -171,7 +171,7 @@ def check_fits(old: OldModel, manifest: Manifest, vectors_dim: int | None, train
     """
     problems = list(_misfits(old.model.manifest, manifest, vectors_dim))
     if problems:
-        name = os.path.relpath(old.model.directory)
+        name = relative_path(old.model.directory)
         raise ConfigError(f"{OPTION} {name}: {problems[0]}", detail=problems[1:])
     folded = {_folded(known): known for known in sorted(old.types)}
     for name, place in train_types.items():

@@ -18,6 +18,7 @@ from tagger.corpus.partial import Targets
 from tagger.corpus.schemes import NO_SCHEME, UNKNOWN
 from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
+from tagger.filesystem import relative_path
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.training_set import TrainingSet
 from tagger.inputs.vocabulary import (
@@ -195,7 +196,7 @@ def _tags_of(piece: Piece, manifest: Manifest) -> Iterator[str]:
 
 
 def _describe_lesson(lesson: Lesson, unlabelled: Sequence[Piece]) -> str:
-    names = [os.path.relpath(member.model.directory) for member in lesson.teachers.members]
+    names = [relative_path(member.model.directory) for member in lesson.teachers.members]
     teachers = f"{counted(len(names), 'teacher')} ({listed(names)})"
     if not unlabelled:
         return f"distilling {teachers}, on the training sentences"

@@ -14,6 +14,7 @@ from tagger.atomic import previous_of
 from tagger.config.file import read_yaml
 from tagger.config.keys import Config
 from tagger.errors import ConfigError, ModelError
+from tagger.filesystem import relative_path
 from tagger.model_dir.files import CONFIG, MANIFEST, ModelFiles
 from tagger.model_dir.store import check_place, publish_model
 
@@ -89,7 +90,7 @@ def origin_of(config: Config, config_file: Path | None) -> dict[str, str]:
 
     def relative(path: str | Path) -> str:
         # A manifest holds text only; backslashreplace: a path may be any bytes.
-        return os.fsencode(os.path.relpath(os.path.abspath(path), directory)).decode("utf-8", "backslashreplace")  # noqa: PTH100 (keeps links)
+        return os.fsencode(relative_path(os.path.abspath(path), directory)).decode("utf-8", "backslashreplace")  # noqa: PTH100 (keeps links)
 
     found = {} if config_file is None else {"config": relative(config_file)}
     for key in ("train", "dev"):
@@ -233,7 +234,7 @@ def _check_origin(before: Mapping[str, str], now: Mapping[str, str], directory: 
     """Raise ModelError if a model comes from another config or from other data than the one that would replace it."""
 
     def shown(origin: Mapping[str, str], key: str) -> str:
-        return ", ".join(os.path.relpath(os.path.realpath(directory) + f"/{path}") for path in origin[key].split("\n"))
+        return ", ".join(relative_path(Path(os.path.realpath(directory), path)) for path in origin[key].split("\n"))
 
     if "config" in before and "config" in now and before["config"] != now["config"]:
         raise ModelError(

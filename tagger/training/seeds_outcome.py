@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tagger.evaluation.scores import Evaluation
+from tagger.filesystem import relative_path
 from tagger.training.history import NO_MODEL
 
 
@@ -76,12 +76,12 @@ class SeedsOutcome:
         if self.not_replaced:
             return [
                 *summarize(self.runs),
-                f"the model in {os.path.relpath(self.model_dir)} is still the one from before this training, whose best"
+                f"the model in {relative_path(self.model_dir)} is still the one from before this training, whose best"
                 f" seed so far is {self.best.seed} (dev {100 * self.best.dev:.2f})",
             ]
         whole = "" if self.best in self.runs else ", which was not finished,"
-        dev, place = f"dev {100 * self.best.dev:.2f}", os.path.relpath(self.model_dir)
-        kept = [] if self.previous is None else [f"the model that it replaced is in {os.path.relpath(self.previous)}"]
+        dev, place = f"dev {100 * self.best.dev:.2f}", relative_path(self.model_dir)
+        kept = [] if self.previous is None else [f"the model that it replaced is in {relative_path(self.previous)}"]
         return [*summarize(self.runs), f"model of seed {self.best.seed} ({dev}){whole} is in {place}", *kept]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tagger.config.keys import Config
+from tagger.filesystem import relative_path
 from tagger.model_dir.manifest import Manifest
 from tagger.training.schedule import Schedule
 
@@ -41,7 +42,7 @@ def stored_config(config: Config, schedule: Schedule, manifest: Manifest, direct
 def relative_to(directory: str, paths: T) -> T:
     """Return one path, or several, relative to a directory; anything else stays as it is."""
     if isinstance(paths, str):
-        return os.path.relpath(paths, directory)  # type: ignore[return-value]
+        return relative_path(paths, directory)  # type: ignore[return-value]
     if isinstance(paths, dict):
-        return {name: os.path.relpath(path, directory) for name, path in paths.items()}  # type: ignore[return-value]
-    return [os.path.relpath(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]
+        return {name: relative_path(path, directory) for name, path in paths.items()}  # type: ignore[return-value]
+    return [relative_path(path, directory) for path in paths] if isinstance(paths, list) else paths  # type: ignore[return-value]

@@ -7,7 +7,6 @@ computed once, before the training.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tagger.corpus.dataset import Corpus, Piece
 from tagger.corpus.partial import Allowed, SoftTargets, is_possible
 from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.filesystem import relative_path
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.vocabulary import Ids, TagVocabulary
 from tagger.machine import available_cores, available_memory
@@ -83,7 +83,7 @@ class Teachers:
             ConfigError: the student has another scheme or other feature columns.
             DataError: the training data have other tags.
         """
-        name = os.path.relpath(self.members[0].model.directory)
+        name = relative_path(self.members[0].model.directory)
         ours, theirs = manifest.scheme, self.manifest.scheme
         if ours != theirs:
             remedy = f"set model.scheme to {theirs}" if NO_SCHEME not in (ours, theirs) else "use data of one kind"
@@ -116,7 +116,7 @@ class Teachers:
         known = frozenset(self.tags.tags)
         for piece, tags in zip(pieces, allowed, strict=True):
             if not is_possible([known if one is None else one & known for one in tags], self.manifest.scheme):
-                name = os.path.relpath(self.members[0].model.directory)
+                name = relative_path(self.members[0].model.directory)
                 raise DataError(
                     "found a sentence whose annotation agrees with no legal sequence of the tags that the teacher"
                     f" {name} knows, expected one; complete its tags, or train the teachers on these data",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tensorboard.summary import Writer
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
+from tagger.filesystem import relative_path
 from tagger.training.facts import Beginning
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.listener import Log
@@ -71,7 +71,7 @@ class TensorBoardLog(Log):
         self.close()
 
     def places(self) -> list[str]:
-        return [f"to see the curves: tensorboard --logdir {as_argument(os.path.relpath(self._directory))}"]
+        return [f"to see the curves: tensorboard --logdir {as_argument(relative_path(self._directory))}"]
 
     def close(self) -> None:
         if self._writer is not None:

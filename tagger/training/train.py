@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from tagger.config.keys import Config
 from tagger.errors import ConfigError, DeviceError, ModelError
+from tagger.filesystem import relative_path
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
 from tagger.network.bilstm import Kernel
@@ -153,7 +153,7 @@ def _begun_with(old: OldModel, config: Config, listener: Listener) -> Config:
     """Return the config with the settings that the old model decides; say which they are."""
     config, taken = with_settings_of(old, config)
     shown = f"; as in it: {', '.join(taken)}" if taken else ""
-    listener.note(f"beginning with the weights of {os.path.relpath(old.model.directory)}{shown}")
+    listener.note(f"beginning with the weights of {relative_path(old.model.directory)}{shown}")
     return config
 
 
@@ -166,7 +166,7 @@ def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | No
         )
     config, taken = with_pretrained_settings(pretrained, config)
     shown = f"; as in it: {', '.join(taken)}" if taken else ""
-    listener.note(f"beginning with {os.path.relpath(str(config.model.pretrained))}{shown}")
+    listener.note(f"beginning with {relative_path(str(config.model.pretrained))}{shown}")
     return config
 
 

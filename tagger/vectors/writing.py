@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from tagger.atomic import replace_together
 from tagger.errors import DataError
+from tagger.locks import FileLock
 from tagger.vectors.table import VOCABULARY_SUFFIXES, Vectors
 
 SUFFIX = ".npy"
@@ -28,34 +27,23 @@ def reserved(out: str, sources: Sequence[str], *, force: bool) -> Iterator[Path]
         DataError: as `check_place`, or another command is writing there, or the folder cannot be written to.
     """
     path = check_place(out, sources, force=force)
-    lock_file = path.with_name(f".{path.name}.lock")
-    with _locked(lock_file, out):
-        try:
-            yield check_place(out, sources, force=force)  # another command may have just finished
-        finally:
-            lock_file.unlink(missing_ok=True)
+    lock = _locked(path.with_name(f".{path.name}.lock"), out)
+    try:
+        yield check_place(out, sources, force=force)  # another command may have just finished
+    finally:
+        lock.release(remove=True)
 
 
-def _locked(file: Path, out: str) -> BinaryIO:
-    """Lock a file; do so again if the command that held the lock has removed the file in the meantime."""
-    while True:
-        try:
-            lock = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666), "rb")
-        except OSError as error:
-            raise _not_written(out, error.strerror or str(error)) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise DataError(
-                f"{out}: another command is writing vectors there, expected none; wait for it, or choose another -o"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(lock.fileno()), file.stat()):
-                return lock
-        lock.close()
+def _locked(file: Path, out: str) -> FileLock:
+    try:
+        lock = FileLock.take(file)
+    except OSError as error:
+        raise _not_written(out, error.strerror or str(error)) from None
+    if lock is None:
+        raise DataError(
+            f"{out}: another command is writing vectors there, expected none; wait for it, or choose another -o"
+        )
+    return lock
 
 
 def check_place(out: str, sources: Sequence[str], *, force: bool) -> Path:

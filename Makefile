@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # process, because the documented commands in tests/test_docs.py need the commands before them.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs build sbom clean
+.PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs man build sbom clean
 
 demo: $(VENV)/installed
 	$(BIN)/tagger train configs/sample.yaml
@@ -45,6 +45,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -53,6 +54,10 @@ format: $(VENV)/installed-dev
 # Build the website in site/; fails for a broken link or anchor.
 docs: $(DOCS_VENV)/installed
 	$(DOCS_VENV)/bin/zensical build --clean --strict
+
+# Write the man pages, which the wheel has too: man -l dist/man/man1/tagger.1
+man: $(VENV)/installed
+	$(BIN)/python scripts/make_man_pages.py dist/man/man1
 
 # Build the archives twice and compare them.
 build: $(VENV)/installed-dev

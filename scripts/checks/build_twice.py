@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,11 +42,20 @@ def build(folder: Path, age: int) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "dist").iterdir())}
 
 
+def check_man_pages(wheel: Path) -> None:
+    """Require a page for `tagger` and for a command of a command."""
+    names = zipfile.ZipFile(wheel).namelist()
+    for page in ("tagger.1", "tagger-config-show.1"):
+        if not any(name.endswith(f".data/data/share/man/man1/{page}") for name in names):
+            sys.exit(f"{wheel.name}: found no man page {page}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         first, second = build(Path(one), 0), build(Path(two), 12345)
         for name, digest in first.items():
             print(f"{digest}  {name}")
+        check_man_pages(next(Path(one, "dist").glob("*.whl")))
         if first != second:
             sys.exit(f"two builds differ: {first} and {second}")
         shutil.rmtree(ROOT / "dist", ignore_errors=True)

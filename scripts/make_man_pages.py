@@ -32,13 +32,14 @@ _EXIT_CODES = {
 def pages() -> dict[str, str]:
     """Return the content of each page by the name of its file."""
     found = {}
-    for context in contexts(click.Context(cli, info_name="tagger")):
+    for context in contexts():
         found[f"{name_of(context)}.1"] = page(context)
     return found
 
 
-def contexts(context: click.Context) -> Iterator[click.Context]:
-    """Yield the context of a command, and those of all commands below it."""
+def contexts(context: click.Context | None = None) -> Iterator[click.Context]:
+    """Yield the context of a command, by default of `tagger`, and those of all commands below it."""
+    context = context or click.Context(cli, info_name="tagger", **cli.context_settings)
     yield context
     if isinstance(context.command, click.Group):
         for name, command in context.command.commands.items():
@@ -60,7 +61,11 @@ def page(context: click.Context) -> str:
     lines += [".SH NAME", f"{text(name)} \\- {text(command.get_short_help_str(1000).rstrip('.'))}"]
     lines += [".SH SYNOPSIS", f"\\fB{text(context.command_path)}\\fR {text(usage)}"]
     lines += [".SH DESCRIPTION", *paragraphs(command.help or "")]
-    options = [record for option in command.get_params(context) if (record := option.get_help_record(context))]
+    options = [
+        record
+        for option in command.get_params(context)
+        if isinstance(option, click.Option) and (record := option.get_help_record(context))
+    ]
     lines += [".SH OPTIONS", *(line for record in options for line in described(*record))]
     below = list(contexts(context))[1:]
     if isinstance(command, click.Group):

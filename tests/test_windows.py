@@ -95,6 +95,26 @@ def test_each_sentence_is_answered_before_the_next_one_is_written(model: Path) -
 
 
 @pytest.mark.tensorflow
+def test_training_and_writing_leave_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_bytes(CORPUS)
+    config = "data: {train: train.conll, dev: train.conll}\ntraining: {epochs: 1, threads: 1}\noutput: {model_dir: m}\n"
+    (tmp_path / "c.yaml").write_text(config)
+    done = on_windows("train", "c.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".tagger-model").read_bytes() == b"m\n"
+    assert "train: ../train.conll" in (tmp_path / "m/config.yaml").read_text("utf-8")
+    tagged = on_windows("predict", "train.conll", cwd=tmp_path).stdout
+    assert [line.rsplit(b"\t" if b"\t" in line else b" ", 1)[0] for line in tagged.split(b"\n") if line] == [
+        line.rstrip(b"\r") for line in CORPUS.split(b"\n") if line
+    ]
+    for _ in range(2):
+        done = on_windows("convert", "train.conll", "brat", "--to", "brat", "--force", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"train.conll", "c.yaml", "m", "m.training", ".tagger-model", "brat"}
+
+
+@pytest.mark.tensorflow
 def test_a_model_in_use_can_be_replaced(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from small_models import save_small_model
 

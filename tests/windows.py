@@ -14,6 +14,7 @@ import mmap
 import os
 import pkgutil
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -114,13 +115,20 @@ def _select(read: list[Any], write: list[Any], errors: list[Any], timeout: float
     return _real_select(read, write, errors, timeout)
 
 
+def _set_wakeup_fd(descriptor: int, *, warn_on_full_buffer: bool = True) -> int:
+    if descriptor >= 0:
+        _set_blocking(descriptor, False)  # the real system insists on it
+    return _real_set_wakeup_fd(descriptor, warn_on_full_buffer=warn_on_full_buffer)
+
+
 _real_select, _real_open = select.select, os.open
+_set_blocking, _real_set_wakeup_fd = os.set_blocking, signal.set_wakeup_fd
 
 
 def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
     if dir_fd is not None:
         raise NotImplementedError("dir_fd unavailable on this platform")
-    if Path(path).is_dir():
+    if Path(path).is_dir() and flags & os.O_TMPFILE != os.O_TMPFILE:  # Python's own way to have a temporary file
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
     return _real_open(path, flags, mode)
 
@@ -144,8 +152,9 @@ def become() -> None:
     for owner, name in ((socket, "SO_REUSEPORT"), (socket, "AF_UNIX"), (mmap, "MADV_DONTNEED")):
         delattr(owner, name)
     socket.SO_EXCLUSIVEADDRUSE = socket.SO_KEEPALIVE  # type: ignore[attr-defined] # some option that can be set
-    os.open, select.select = _open, _select
+    os.open, select.select, signal.set_wakeup_fd = _open, _select, _set_wakeup_fd
     os.supports_dir_fd.clear()
+    shutil._use_fd_functions = False  # type: ignore[attr-defined]
     ctypes.WinDLL = _kernel32  # type: ignore[attr-defined]
     sys.platform = "win32"
 

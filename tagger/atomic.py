@@ -262,7 +262,7 @@ def replace_together(files: Mapping[Path, Iterable[bytes | memoryview]]) -> None
             for path in [*reversed(others), first]:
                 replace_file(fresh[path], path)
                 n_replaced += 1
-        except OSError:
+        except BaseException:
             if not n_replaced and old.exists():  # the file may be locked, because somebody has it open
                 old.replace(first)
             raise

@@ -127,11 +127,15 @@ def _weights() -> None:
 
 
 def _links() -> None:
-    os.O_NOFOLLOW = 0
+    from tagger import filesystem
+
+    filesystem._NO_LINKS = os.O_CLOEXEC  # a flag that lets links through
 
 
 def _pipes() -> None:
-    os.O_NONBLOCK = 0
+    from tagger import filesystem
+
+    filesystem._NO_WAITING = 0
 
 
 def _sizes() -> None:

@@ -6,6 +6,7 @@ but those of `tagger.network`. Third-party libraries keep what they need of the 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -26,7 +27,7 @@ from typing import Any
 import pytest
 
 _LIBRARIES = (
-    "asyncio", "multiprocessing.connection", "tempfile", "uuid", "webbrowser", "numpy", "numpy.testing", "onnxruntime",
+    "multiprocessing.connection", "tempfile", "uuid", "webbrowser", "numpy", "numpy.testing", "onnxruntime",
     "click", "click.shell_completion", "rich.console", "rich.live", "rich.progress", "rich.progress_bar", "rich.text",
     "rich.table", "yaml", "pydantic", "safetensors.numpy", "scipy.stats", "seqeval.metrics", "seqeval.scheme",
     "starlette.applications", "uvicorn", "httptools", "prometheus_client", "altair", "jinja2", "gensim",
@@ -149,13 +150,14 @@ def become() -> None:
     for name in [name for name in dir(signal) if name.startswith(("SIG", "pthread_"))]:
         if name not in ("SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM", "SIG_DFL", "SIG_IGN"):
             delattr(signal, name)
-    for owner, name in ((socket, "SO_REUSEPORT"), (socket, "AF_UNIX"), (mmap, "MADV_DONTNEED")):
+    for owner, name in ((socket, "SO_REUSEPORT"), (mmap, "MADV_DONTNEED")):
         delattr(owner, name)
     socket.SO_EXCLUSIVEADDRUSE = socket.SO_KEEPALIVE  # type: ignore[attr-defined] # some option that can be set
     os.open, select.select, signal.set_wakeup_fd = _open, _select, _set_wakeup_fd
     os.supports_dir_fd.clear()
     shutil._use_fd_functions = False  # type: ignore[attr-defined]
     ctypes.WinDLL = _kernel32  # type: ignore[attr-defined]
+    asyncio.ProactorEventLoop = asyncio.SelectorEventLoop  # type: ignore[attr-defined]
     sys.platform = "win32"
 
 

@@ -134,11 +134,11 @@ def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
     return _real_open(path, flags, mode)
 
 
-def become() -> None:
-    """Take away from this process what Windows does not have."""
+def become(*libraries: str) -> None:
+    """Take away from this process what Windows does not have, after importing libraries on the real system."""
     import ctypes
 
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, *libraries):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     sys.modules["msvcrt"] = _Msvcrt("msvcrt")
@@ -166,7 +166,11 @@ def _import_all() -> None:
 
     for module in pkgutil.walk_packages(tagger.__path__, "tagger.", onerror=lambda name: None):
         if not module.name.startswith("tagger.network") and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if error.name in _MODULES or str(error.name).startswith("tagger"):
+                    raise  # anything else is a library that is not installed
     from tagger.machine import available_memory, peak_memory
 
     found = sorted(name for name in sys.modules if name.startswith("tagger."))
@@ -175,10 +179,11 @@ def _import_all() -> None:
 
 def main() -> None:
     """Do as the arguments say."""
-    become()
     if sys.argv[1:] == ["--import-all"]:
+        become("spacy", "spacy.pipeline", "spacy.scorer", "sklearn.base", "pandas")
         _import_all()
         return
+    become()
     with pytest.MonkeyPatch.context() as patch:
         lock_open_files(patch)
         from tagger.cli import commands

@@ -36,21 +36,13 @@ from tagger.cli.options import (
     layout_options,
     require_packages,
 )
-from tagger.cli.predict import (
-    OUTPUT_FORMATS,
-    check_model,
-    check_n_best,
-    chosen_source,
-    chosen_thresholds,
-    stored_thresholds,
-    write_conll_stream,
-    write_documents,
-)
+from tagger.cli.predict import OUTPUT_FORMATS, Source
 from tagger.cli.pretrain import pretrain
 from tagger.cli.report import report
 from tagger.cli.serve import serve
 from tagger.cli.suggestions import Commands
 from tagger.cli.suspects import suspects
+from tagger.cli.tagging import Wanted, tag_input
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
 from tagger.cli.vectors import vectors
@@ -139,43 +131,27 @@ def predict(
     FILE is CoNLL, raw text, or anything else that tagger convert reads. CoNLL is written back line by line, with the
     tag as one more column; other files, or another --format, show the entities.
     """
-    from tagger.corpus.lines import open_corpus, shown_name
-    from tagger.prediction.stream import tag_conll, tag_file
-
     models.require_input(file)
     predictor = models.load_predictor(model_dir, device, threads)
-    manifest = predictor.model.manifest
-    source = chosen_source(
-        file, manifest, is_text=is_text, read_as=read_as, language=language, offsets=offsets, **layout_options
+    wanted = Wanted(
+        is_text=is_text,
+        read_as=read_as,
+        language=language,
+        offsets=offsets,
+        scores=scores,
+        span_scores=span_scores,
+        format_=format_,
+        min_probability=min_probability,
+        n_best=n_best or 0,
+        **layout_options,
     )
-    format_ = format_ or source.default_format(manifest)
-    thresholds = chosen_thresholds(
-        format_, min_probability, scores=scores or span_scores, is_stream=source.format_ is None
-    )
-    stored = stored_thresholds(manifest, format_)
-    check_n_best(n_best or 0, format_, scores=scores or span_scores, is_stream=source.format_ is None)
-    check_model(predictor, format_, thresholds, span_scores=span_scores)
-    thresholds = thresholds or stored
-    if file == "-" and sys.stdin is not None and sys.stdin.isatty():
-        line_buffered = True
-        console.say(source.prompt)
-    if source.format_ is not None:
-        write_documents(predictor, source, format_, thresholds, n_best=n_best or 0, line_buffered=line_buffered)
-        return
-    layout = chosen_layout(manifest, **layout_options)
-    with open_corpus(file) as stream:
-        how: dict[str, Any] = {"path": shown_name(file), "line_buffered": line_buffered, "warn": models.warn}
-        if format_ != "conll":
-            groups = tag_file(predictor, stream, layout, probabilities=True, spans=True, n_best=n_best or 0, **how)
-            write_conll_stream(
-                predictor, groups, format_, thresholds, n_best=n_best or 0, path=how["path"], warn=models.warn
-            )
-            return
-        for block in tag_conll(
-            predictor, stream, layout, scores=scores, span_scores=span_scores, n_best=n_best or 0, **how
-        ):
-            console.write(block)
-            console.flush()
+    at_terminal = file == "-" and sys.stdin is not None and sys.stdin.isatty()
+
+    def begin(source: Source) -> None:
+        if at_terminal:
+            console.say(source.prompt)
+
+    tag_input(predictor, file, wanted, console, line_buffered=line_buffered or at_terminal, begin=begin)
 
 
 @cli.command()

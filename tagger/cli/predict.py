@@ -1,9 +1,8 @@
-"""The input and the output of `tagger predict` in other forms than CoNLL, and its options."""
+"""The options of `tagger predict`, and its input in other forms than CoNLL."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,21 +11,19 @@ import click
 
 from tagger.cli import console
 from tagger.cli.options import with_own_options
-from tagger.corpus.lines import shown_name
-from tagger.corpus.schemes import NO_SCHEME, SCHEMES, split_tag
+from tagger.corpus.schemes import NO_SCHEME, split_tag
 from tagger.errors import DataError
-from tagger.wording import counted, listed
+from tagger.wording import listed
 
 if TYPE_CHECKING:
-    from tagger.formats.document import Document, Format, Offsets, ReadOptions
+    from tagger.formats.document import Document, Format, ReadOptions
     from tagger.formats.reports import Reports
     from tagger.model_dir.manifest import Manifest
     from tagger.prediction.documents import Thresholds
     from tagger.prediction.predictor import Predictor
-    from tagger.prediction.stream import Tagged
 
 # The name in --format → the module in tagger.formats
-_MODULES = {
+FORMAT_MODULES = {
     "conll": "conll",
     "conllu": "conllu",
     "jsonl": "jsonl",
@@ -35,7 +32,7 @@ _MODULES = {
     "html": "html",
     "text": "marked",
 }
-OUTPUT_FORMATS = tuple(_MODULES)
+OUTPUT_FORMATS = tuple(FORMAT_MODULES)
 _DEFAULTS = {"conllu": "conllu", "text": "text"}  # format of the input → format of the output; jsonl for the others
 _AS_TRAINED = ("delimiter", "encoding", "offsets")  # settings for other formats that are those of the training files
 _WITH_PLAIN_TAGS = ("conll", "conllu", "jsonl")
@@ -175,6 +172,8 @@ class Source:
 def chosen_source(
     path: str,
     manifest: Manifest,
+    say: Callable[[str], None] = console.say,
+    /,
     *,
     is_text: bool,
     read_as: str | None,
@@ -189,6 +188,7 @@ def chosen_source(
     training files, if those were not CoNLL either.
 
     Args:
+        say: shows a message.
         given: `delimiter`, `encoding` and `offsets`.
 
     Raises:
@@ -199,13 +199,13 @@ def chosen_source(
         raise click.UsageError(f"--text: found --from {read_as} too, expected one of them; leave one out")
     if language == "":
         raise click.UsageError("--language: found an empty name, expected a language such as en; leave the option out")
-    format_ = _format_of(path, "text" if is_text else read_as)
+    format_ = _format_of(path, "text" if is_text else read_as, say)
     if format_ is not None and _is_as_trained(format_, manifest):
         format_ = None
     from tagger.formats.document import ReadOptions
     from tagger.formats.reports import Reports
 
-    not_kept = Reports(console.say)
+    not_kept = Reports(say)
     if format_ is None:
         for name, value in (("language", language), ("offsets", given["offsets"])):
             if value is not None:
@@ -224,12 +224,12 @@ def chosen_source(
     options = ReadOptions(
         **read,
         report=not_kept.add,
-        note=lambda text: console.say(with_own_options(f"note: {text}")),
+        note=lambda text: say(with_own_options(f"note: {text}")),
     )
     return Source(path=path, format_=format_, options=options, language=language, not_kept=not_kept)
 
 
-def _format_of(path: str, name: str | None) -> Format | None:
+def _format_of(path: str, name: str | None, say: Callable[[str], None]) -> Format | None:
     """Return the format of an input, or None for CoNLL."""
     if name is None and (path == "-" or not Path(path).exists()):
         return None  # opening a file that does not exist says so
@@ -247,7 +247,7 @@ def _format_of(path: str, name: str | None) -> Format | None:
         except DataError:
             return None
         if format_.name != "conll":
-            console.say(f"reading {path} as {format_.name} {why}")
+            say(f"reading {path} as {format_.name} {why}")
     return None if format_.name == "conll" else format_
 
 
@@ -256,11 +256,13 @@ def _is_as_trained(format_: Format, manifest: Manifest) -> bool:
     return format_.name == "conllu" and manifest.layout.index_column is not None
 
 
-def tokenizer_of(source: Source, manifest: Manifest) -> Callable[[Document], Document]:
+def tokenizer_of(
+    source: Source, manifest: Manifest, say: Callable[[str], None] = console.say
+) -> Callable[[Document], Document]:
     """Return a function that cuts a document into tokens; the tokenizer is named when it is first used."""
     from tagger.formats.tokenizing import tokenizing
 
-    return tokenizing(source.language or manifest.language, lambda text: console.say(with_own_options(text)))
+    return tokenizing(source.language or manifest.language, lambda text: say(with_own_options(text)))
 
 
 def with_tokens(documents: Iterable[Document], cut: Callable[[Document], Document]) -> Iterator[Document]:
@@ -271,104 +273,3 @@ def with_tokens(documents: Iterable[Document], cut: Callable[[Document], Documen
     """
     for document in documents:
         yield cut(document) if document.sentences is None else document
-
-
-def write_conll_stream(
-    predictor: Predictor,
-    groups: Iterable[list[Tagged]],
-    format_: str,
-    thresholds: Thresholds | None,
-    *,
-    n_best: int,
-    path: str,
-    warn: Callable[[str], None],
-) -> None:
-    """Write the documents of a tagged CoNLL stream to standard output as they end.
-
-    The sentences before an error are written, and then the error is raised.
-    """
-    from tagger.prediction.documents import Found, TaggedDocuments, Thresholds
-
-    found = Found(predictor, thresholds or Thresholds())
-    documents = TaggedDocuments(path, found, n_best=n_best > 0)
-    _write(predictor, (documents.add(group) for group in groups), documents.end, format_)
-    if documents.n_empty:
-        warn(f"{path}: {counted(documents.n_empty, 'empty token')} left out; --format conll keeps the lines")
-    if thresholds is not None:
-        console.say(found.left_out_text())
-
-
-def write_documents(
-    predictor: Predictor,
-    source: Source,
-    format_: str,
-    thresholds: Thresholds | None,
-    *,
-    n_best: int,
-    line_buffered: bool,
-) -> None:
-    """Tag the documents of an input, and write them to standard output.
-
-    The documents before an error are written, and then the error is raised.
-    """
-    from tagger.prediction.document_tagging import DocumentTagger
-    from tagger.prediction.documents import Found, Thresholds
-
-    assert source.format_ is not None  # noqa: S101 (the caller's choice)
-    found = Found(predictor, thresholds or Thresholds())
-    tagger = DocumentTagger(predictor, found, n_best=n_best)
-    documents = source.format_.read(Path(source.path), source.options)
-    groups = tagger.tag(
-        with_tokens(documents, tokenizer_of(source, predictor.model.manifest)), line_buffered=line_buffered
-    )
-    _write(predictor, groups, lambda: (), format_, offsets=source.options.offsets)
-    for line in source.not_kept.lines():
-        console.say(line)
-    if tagger.n_replaced:
-        console.say(
-            f"note: {shown_name(source.path)}: {counted(tagger.n_replaced, 'span')} of the input replaced by the"
-            " model's"
-        )
-    if thresholds is not None:
-        console.say(found.left_out_text())
-
-
-def _write(
-    predictor: Predictor,
-    groups: Iterable[Iterable[Document]],
-    end: Callable[[], Iterable[Document]],
-    format_: str,
-    offsets: Offsets = "characters",
-) -> None:
-    """Write groups of documents and those at the `end`, also after an error, which is raised afterwards."""
-    from tagger.formats.document import WriteOptions
-
-    failures: list[Exception] = []
-
-    def documents() -> Iterator[Document]:
-        try:
-            for group in groups:
-                yield from group
-                console.flush()  # all that was yielded has been written
-        except Exception as error:  # any error, because it is raised again
-            failures.append(error)
-        yield from end()
-
-    blocks = _format(format_).blocks
-    assert blocks is not None  # noqa: S101 (all of these formats have it)
-    scheme = predictor.model.manifest.notation.scheme
-    # What a format cannot hold is not reported: it was chosen for what it holds.
-    options = WriteOptions(offsets=offsets, predicted=True)
-    if scheme in SCHEMES:
-        options = dataclasses.replace(options, scheme=scheme)
-    for block in blocks(documents(), options):
-        console.write(block)
-    console.flush()
-    if failures:
-        raise failures[0]
-
-
-def _format(name: str) -> Format:
-    """Return a format; only its own module is imported, so that the command starts quickly."""
-    format_: Format = importlib.import_module(f"tagger.formats.{_MODULES[name]}").FORMAT
-    return format_

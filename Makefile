@@ -27,9 +27,9 @@ models/sample:
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# All tests that need neither TensorFlow nor a package index: about a minute.
+# All tests that need neither TensorFlow, nor Ray, nor a package index: about a minute.
 quick: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow and not index'
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow and not index and not ray'
 
 # Show the lines that no test runs, in the code that reads files and decides what to accept; fails below 95 %.
 coverage: $(VENV)/installed-dev

@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from tagger import filesystem
 from tagger.errors import ModelError
@@ -223,9 +224,26 @@ def write_blocks_atomically(path: Path, blocks: Iterable[bytes | memoryview]) ->
     Raises:
         OSError: the file cannot be written.
     """
+    with writing_atomically(path) as file:
+        for block in blocks:
+            file.write(block)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, which replaces another one in one step at the end of the `with` block.
+
+    An exception that is raised in the block leaves the other file as it was.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write_synced(fresh, blocks)
+        with open(fresh, "wb", opener=open_itself) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         replace_file(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

@@ -38,6 +38,7 @@ from tagger.cli.options import (
 )
 from tagger.cli.predict import OUTPUT_FORMATS, Source
 from tagger.cli.pretrain import pretrain
+from tagger.cli.ray_option import folders_for_ray, ray_option, refuse_without_ray
 from tagger.cli.report import report
 from tagger.cli.serve import serve
 from tagger.cli.suggestions import Commands
@@ -76,6 +77,7 @@ cli.add_command(curve)
 
 @cli.command()
 @click.argument("file", type=click.Path(), default="-")
+@click.argument("out_dir", type=click.Path(), required=False)
 @click.option("--text", "is_text", is_flag=True, help="FILE is raw text, as --from text says too.")
 @click.option("--from", "read_as", metavar="FORMAT", help="Format of FILE. Default: that which it looks like.")
 @click.option("--language", help="Language of text without tokens. Default: that of the training data.")
@@ -107,10 +109,15 @@ cli.add_command(curve)
     help="Write the N likeliest sequences of each sentence: as columns, or with their probabilities in jsonl.",
 )
 @click.option("--line-buffered", is_flag=True, help="Tag each sentence as soon as it is read.")
+@ray_option
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="With --ray: processes that tag. Default: one a core."
+)
 @engine_options
 @layout_options
 def predict(
     file: str,
+    out_dir: str | None,
     is_text: bool,
     read_as: str | None,
     language: str | None,
@@ -121,6 +128,8 @@ def predict(
     min_probability: str | None,
     n_best: int | None,
     line_buffered: bool,
+    ray: str | None,
+    workers: int | None,
     model_dir: str | None,
     device: str,
     threads: int | None,
@@ -130,9 +139,9 @@ def predict(
 
     FILE is CoNLL, raw text, or anything else that tagger convert reads. CoNLL is written back line by line, with the
     tag as one more column; other files, or another --format, show the entities.
+
+    With --ray, FILE and OUT_DIR are folders: each file in the first one becomes a file in the second one.
     """
-    models.require_input(file)
-    predictor = models.load_predictor(model_dir, device, threads)
     wanted = Wanted(
         is_text=is_text,
         read_as=read_as,
@@ -145,6 +154,17 @@ def predict(
         n_best=n_best or 0,
         **layout_options,
     )
+    if ray is None:
+        refuse_without_ray(out_dir, workers)
+    else:
+        alone = {"--line-buffered": line_buffered, "--threads": threads is not None, "--device gpu": device != "cpu"}
+        source, target = folders_for_ray(file, out_dir, alone)
+        from tagger.cli.predict_folder import predict_folder
+
+        predict_folder(ray, source, target, model_dir, wanted, workers)
+        return
+    models.require_input(file)
+    predictor = models.load_predictor(model_dir, device, threads)
     at_terminal = file == "-" and sys.stdin is not None and sys.stdin.isatty()
 
     def begin(source: Source) -> None:

@@ -139,7 +139,7 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def naming_options(**arguments: Any) -> None:
-        with _keys_as_options():
+        with keys_as_options():
             command(**arguments)
 
     return _with_options(
@@ -236,7 +236,8 @@ def with_own_options(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _keys_as_options() -> Iterator[None]:
+def keys_as_options() -> Iterator[None]:
+    """Make errors name the options of the running command instead of keys of the config."""
     try:
         yield
     except TaggerError as error:

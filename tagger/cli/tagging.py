@@ -90,6 +90,11 @@ class Wanted:
         )
 
 
+def output_format(wanted: Wanted, source: Source, manifest: Manifest) -> str:
+    """Return the name of the format that is written."""
+    return wanted.format_ or source.default_format(manifest)
+
+
 def tag_input(
     predictor: Predictor,
     path: str,
@@ -115,7 +120,7 @@ def tag_input(
     manifest = predictor.model.manifest
     source = wanted.source(path, manifest, out.say)
     is_stream, has_scores = source.format_ is None, wanted.scores or wanted.span_scores
-    format_ = wanted.format_ or source.default_format(manifest)
+    format_ = output_format(wanted, source, manifest)
     thresholds = chosen_thresholds(format_, wanted.min_probability, scores=has_scores, is_stream=is_stream)
     stored = stored_thresholds(manifest, format_)
     check_n_best(wanted.n_best, format_, scores=has_scores, is_stream=is_stream)

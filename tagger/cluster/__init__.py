@@ -1,0 +1,1 @@
+"""Tagging and training on the machines of a Ray cluster."""

@@ -1,0 +1,108 @@
+"""The inputs in a folder, and the places of their outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from tagger.errors import DataError
+from tagger.wording import counted, listed
+
+_TEXT, _ANNOTATIONS, _BRAT_SETTINGS = ".txt", ".ann", "annotation.conf"
+_HALF_WRITTEN = re.compile(r"\..+\.\d+\.new")
+
+Stamp = list[list[int]]  # size and time of change (ns) of each file of an input
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a folder holds.
+
+    Attributes:
+        stamps: the path of each input below the folder → its stamp, in the order of the paths.
+        left_out: what is in the folder and is not an input, in words.
+    """
+
+    stamps: dict[str, Stamp]
+    left_out: list[str]
+
+
+def inputs_of(folder: Path) -> Inputs:
+    """Return the files in a folder and in the folders in it.
+
+    A text with a file of brat's annotations beside it belongs to that file. Names that begin with a dot are left out.
+
+    Raises:
+        DataError: the folder cannot be read, or holds no file.
+    """
+    stamps, hidden, others = dict[str, Stamp](), 0, list[str]()
+    for place, is_hidden in _entries(folder):
+        if is_hidden:
+            hidden += 1
+            continue
+        found = place.stat() if place.exists() else None
+        if found is None or not stat.S_ISREG(found.st_mode):
+            others.append(place.name)
+            continue
+        beside = {_TEXT: _ANNOTATIONS, _ANNOTATIONS: _TEXT}.get(place.suffix)
+        other = place.with_suffix(beside) if beside is not None else None
+        has_other = other is not None and other.is_file()
+        if (has_other and place.suffix == _TEXT) or place.name == _BRAT_SETTINGS:
+            continue
+        stamp = [[found.st_size, found.st_mtime_ns]]
+        if has_other and other is not None:
+            stamp.append([other.stat().st_size, other.stat().st_mtime_ns])
+        stamps[place.relative_to(folder).as_posix()] = stamp
+    if not stamps:
+        raise DataError("holds no files, expected some to tag; check the folder", path=folder)
+    left_out = [f"{counted(hidden, 'name')} that begin with a dot"] if hidden else []
+    if others:
+        left_out.append(f"{listed(sorted(others)[:3])}{' …' * (len(others) > 3)}: links to folders, pipes and the like")
+    return Inputs(dict(sorted(stamps.items())), left_out)
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield what is in a folder and in those in it but for folders, and whether it is hidden."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot be read: {error.strerror}; check its permissions", path=error.filename)
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        for name in [*files, *links, *(name for name in folders if name.startswith(".") and name not in links)]:
+            yield Path(place, name), name.startswith(".")
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def stamp_of(path: Path, n_files: int) -> Stamp:
+    """Return the stamp that an input of one or two files has now."""
+    paths = [path, path.with_suffix(_TEXT)][:n_files]
+    return [[found.st_size, found.st_mtime_ns] for found in map(os.stat, paths)]
+
+
+def check_places(source: Path, target: Path) -> None:
+    """Raise DataError if the outputs would be inputs, or the other way round."""
+    if not source.is_dir():
+        what = "a file" if source.exists() else "nothing"
+        raise DataError(f"found {what}, expected a folder of files to tag; name a folder", path=source)
+    inside, outside = source.resolve(), target.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise DataError(
+            f"found it in, around or at the folder of the inputs, {source}, expected a place beside it; choose another"
+            " folder for the outputs",
+            path=target,
+        )
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what workers that died were writing."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if _HALF_WRITTEN.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    Path(place, name).unlink()

@@ -1,0 +1,148 @@
+"""The record in a folder of outputs: what they were made with, and which inputs are done.
+
+`.tagger-predict.jsonl` has a line about the model and the options, and then one for each input that is done. A line is
+written once its output is in place, so an input without one is tagged again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tagger.cluster.folder import Stamp
+from tagger.errors import DataError
+
+RECORD = ".tagger-predict.jsonl"
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An input that is done.
+
+    Attributes:
+        input: its path below the folder of the inputs.
+        stamp: what it was like when it was read.
+        output: the path of its output below the folder of the outputs.
+        size: the bytes of the output.
+    """
+
+    input: str
+    stamp: Stamp
+    output: str
+    size: int
+
+
+class Record:
+    """The open record of a folder, which no other command may have open."""
+
+    def __init__(self, folder: Path, file: IO[str], done: dict[str, Entry]) -> None:
+        self._folder, self._file, self.done = folder, file, done
+
+    def is_done(self, name: str, stamp: Stamp) -> bool:
+        """Return whether the output of an input is there and the input is as it was."""
+        entry = self.done.get(name)
+        if entry is None or entry.stamp != stamp:
+            return False
+        with contextlib.suppress(OSError):
+            return (self._folder / entry.output).stat().st_size == entry.size
+        return False
+
+    def add(self, entry: Entry) -> None:
+        """Note that an input is done.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        self.done[entry.input] = entry
+        self._file.write(json.dumps(dataclasses.asdict(entry)) + "\n")
+        self._file.flush()
+
+
+@contextlib.contextmanager
+def open_record(folder: Path, made_with: Mapping[str, Any]) -> Iterator[Record]:
+    """Open the record of a folder of outputs, or begin one, for the time of a `with` block.
+
+    Args:
+        folder: the folder, which is made if it is not there.
+        made_with: what decides the outputs, in words → value.
+
+    Raises:
+        DataError: the folder holds something else, outputs that were made otherwise, or another command writes there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_new = not (folder / RECORD).exists()
+        if is_new:
+            _require_empty(folder)
+        descriptor = os.open(folder / RECORD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}; choose another folder", path=folder) from None
+    with os.fdopen(descriptor, "r+", encoding="utf-8", newline="\n") as file:
+        _lock(file, folder)
+        yield Record(folder, file, _read(file, folder, made_with))
+
+
+def _require_empty(folder: Path) -> None:
+    foreign = next((entry.name for entry in sorted(folder.iterdir())), None)
+    if foreign is not None:
+        raise DataError(
+            f"holds {foreign}, which no tagger predict --ray has written, expected a new or an empty folder; choose"
+            " another",
+            path=folder,
+        )
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(
+            "another command is writing there, expected none; wait for it, or choose another folder", path=folder
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+
+
+def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str, Entry]:
+    """Read what is done, and leave the file where the next line belongs."""
+    header = {"record": _VERSION, **made_with}
+    text = file.read()
+    end = text.rfind("\n") + 1  # the last line may be cut, if the machine stopped
+    lines = text[:end].splitlines()
+    done: dict[str, Entry] = {}
+    try:
+        if lines:
+            _require_same(json.loads(lines[0]), header, folder)
+        for line in lines[1:]:
+            entry = Entry(**json.loads(line))
+            done[entry.input] = entry
+    except (ValueError, TypeError, AttributeError):
+        raise DataError(
+            f"found the damaged record {RECORD}, expected what an earlier command has done; remove the folder, or"
+            " choose another",
+            path=folder,
+        ) from None
+    file.seek(len(text[:end].encode()))
+    file.truncate()
+    if not lines:
+        file.write(json.dumps(header) + "\n")
+        file.flush()
+    return done
+
+
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if differing:
+        raise DataError(
+            f"found outputs that were made with another {differing[0]}, expected the same one, because a folder is"
+            " continued; remove the folder, or choose another",
+            path=folder,
+            detail=[f"{name}: found {before.get(name)}, expected {now.get(name)}" for name in differing],
+        )

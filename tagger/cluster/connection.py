@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from tagger.machine import available_cores
 LOCAL = "local"
 # Ray's smallest store is 75 MB. What goes through it here are paths and messages: files are read where they are needed.
 _STORE_BYTES = 80_000_000
+_PATIENCE = 10  # seconds
 _SILENT: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
 
 
@@ -77,13 +79,21 @@ def _connect(address: str, cores: int) -> None:
         )
         return
     try:
+        _knock(address)
         ray.init(address, **_SILENT)
     except Exception as error:  # of many kinds: ConnectionError, ValueError, RuntimeError, RpcError, …
-        first = str(error).partition("\n")[0] or type(error).__name__
+        first = str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
         raise TaggerError(
             f"--ray {address}: the cluster cannot be reached: {first}; expected `local`, or the address of a cluster"
             " that this machine is part of (ray start --address=HOST:PORT)"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens at an address; Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
 @contextlib.contextmanager

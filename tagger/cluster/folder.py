@@ -60,7 +60,7 @@ def inputs_of(folder: Path) -> Inputs:
         stamps[place.relative_to(folder).as_posix()] = stamp
     if not stamps:
         raise DataError("holds no files, expected some to tag; check the folder", path=folder)
-    left_out = [f"{counted(hidden, 'name')} that begin with a dot"] if hidden else []
+    left_out = [f"{counted(hidden, 'name')} with a dot in front"] if hidden else []
     if others:
         left_out.append(f"{listed(sorted(others)[:3])}{' …' * (len(others) > 3)}: links to folders, pipes and the like")
     return Inputs(dict(sorted(stamps.items())), left_out)

@@ -10,7 +10,7 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
+from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, machines_of, runs_options, warn_of_logs
 from tagger.filesystem import relative_path
 from tagger.wording import as_text, duration
 
@@ -25,6 +25,7 @@ def crossval(
     files: tuple[str, ...],
     settings: tuple[str, ...],
     jobs: int | None,
+    ray: str | None,
     device: str,
     resume: bool,
     force: bool,
@@ -48,8 +49,10 @@ def crossval(
     from tagger.runs.crossval import CrossSettings, cross_validate
 
     directory = directory_for(config, "crossval", runs)
-    wanted = CrossSettings(k=k, by=by, directory=directory, at_once=jobs, device=device, resume=resume, force=force)
-    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress:
+    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress, machines_of(ray) as machines:
+        wanted = CrossSettings(
+            k=k, by=by, directory=directory, at_once=jobs, device=device, resume=resume, force=force, machines=machines
+        )
         found = cross_validate(
             config, wanted, progress, note=progress.note, warn=progress.warn, should_stop=stop.requested
         )

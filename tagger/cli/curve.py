@@ -11,7 +11,7 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, leave_if_stopped, runs_options, warn_of_logs
+from tagger.cli.runs import directory_for, leave_if_stopped, machines_of, runs_options, warn_of_logs
 from tagger.errors import TaggerError
 from tagger.filesystem import relative_path
 from tagger.wording import as_text, duration
@@ -40,6 +40,7 @@ def curve(
     files: tuple[str, ...],
     settings: tuple[str, ...],
     jobs: int | None,
+    ray: str | None,
     device: str,
     resume: bool,
     force: bool,
@@ -63,11 +64,11 @@ def curve(
     from tagger.runs.curve import CurveSettings, learning_curve
 
     directory = directory_for(config, "curve", runs)
-    wanted = CurveSettings(
-        directory=directory, shares=_percentages(shares), repeats=repeats, at_once=jobs, device=device, resume=resume,
-        force=force,
-    )  # fmt: skip
-    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress:
+    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress, machines_of(ray) as machines:
+        wanted = CurveSettings(
+            directory=directory, shares=_percentages(shares), repeats=repeats, at_once=jobs, device=device,
+            resume=resume, force=force, machines=machines,
+        )  # fmt: skip
         found = learning_curve(
             config, wanted, progress, note=progress.note, warn=progress.warn, should_stop=stop.requested
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ import click
 
 from tagger.cli import console, models
 from tagger.cli.options import set_option
+from tagger.cli.ray_option import ray_option
 from tagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from tagger.config.keys import Config
+    from tagger.runs.runner import Machines
 
 jobs_option = click.option(
     "--jobs",
@@ -23,12 +26,33 @@ jobs_option = click.option(
 )
 
 
+@contextlib.contextmanager
+def machines_of(ray: str | None) -> Iterator[Machines]:
+    """Give the machines that --ray names, or this one, for the time of a `with` block.
+
+    Raises:
+        TaggerError: Ray is not installed, or the cluster cannot be reached.
+    """
+    if ray is None:
+        from tagger.runs.runner import ThisMachine
+
+        yield ThisMachine()
+        return
+    from tagger.cluster.connection import connected
+
+    with connected(ray):
+        from tagger.cluster.trainings import RayMachines
+
+        yield RayMachines()
+
+
 def runs_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments and options of a command that trains many times."""
     options: list[Callable[..., Callable[..., None]]] = [
         click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="CONFIG|FILE [FILE]..."),
         set_option,
         jobs_option,
+        ray_option,
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "gpu"]),

@@ -12,7 +12,7 @@ import click
 from tagger.cli import console, models
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages
-from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, runs_options, warn_of_logs
+from tagger.cli.runs import directory_for, folds_options, leave_if_stopped, machines_of, runs_options, warn_of_logs
 from tagger.errors import TaggerError
 from tagger.filesystem import relative_path
 from tagger.wording import counted
@@ -35,6 +35,7 @@ def suspects(
     files: tuple[str, ...],
     settings: tuple[str, ...],
     jobs: int | None,
+    ray: str | None,
     device: str,
     resume: bool,
     force: bool,
@@ -77,8 +78,10 @@ def suspects(
     if page is not None:
         require_packages("jinja2")
     directory = directory_for(config, "crossval", runs)
-    wanted = CrossSettings(k=k, by=by, directory=directory, at_once=jobs, device=device, resume=resume, force=force)
-    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress:
+    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress, machines_of(ray) as machines:
+        wanted = CrossSettings(
+            k=k, by=by, directory=directory, at_once=jobs, device=device, resume=resume, force=force, machines=machines
+        )
         found = _found(config, wanted, progress, stop)
     leave_if_stopped(stop, found)
     if found is None:

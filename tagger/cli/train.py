@@ -16,7 +16,8 @@ import click
 from tagger.cli import console, models
 from tagger.cli.init import given_config
 from tagger.cli.options import require_packages, set_option
-from tagger.cli.runs import jobs_option
+from tagger.cli.ray_option import ray_option
+from tagger.cli.runs import jobs_option, machines_of
 from tagger.errors import TaggerError
 from tagger.filesystem import relative_path
 from tagger.wording import as_argument, duration
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tagger.config.keys import Config
     from tagger.evaluation.scores import Evaluation
     from tagger.runs.resources import Resources
+    from tagger.runs.runner import Machines
+    from tagger.runs.seeds_run import SideBySide
     from tagger.training.history import Outcome
     from tagger.training.listener import Listener, Listeners
     from tagger.training.old_model import InitFrom
@@ -102,6 +105,7 @@ class Run:
     help="With --seeds: keep the model of each seed as DIR.seed-N, for tagger distill and eval.",
 )
 @jobs_option
+@ray_option
 @resume_option
 @click.option(
     "--epochs-more",
@@ -123,6 +127,7 @@ def train(
     replay: str | None,
     keep_seeds: bool,
     jobs: int | None,
+    ray: str | None,
     resume: bool,
     epochs_more: int | None,
     force: bool,
@@ -146,6 +151,10 @@ def train(
         raise click.UsageError("--replay: found it without --init-from, expected both; name the model to begin with")
     if jobs is not None and seeds is None:
         raise click.UsageError("--jobs: found no --seeds, expected it too: one training has no others beside it")
+    if ray is not None and (seeds or 1) == 1:
+        raise click.UsageError("--ray: found no --seeds, expected several: a single training runs on this machine")
+    if ray is not None and device == "gpus":
+        raise click.UsageError("--device: found gpus with --ray, expected auto, cpu or gpu: each training has one")
     if keep_seeds and seeds is None:
         raise click.UsageError("--keep-seeds: found no --seeds, expected it too: one training has only one model")
     start = time.monotonic()
@@ -162,10 +171,11 @@ def train(
         config,
         config_file,
         run,
-        lambda resources, progress: _trainer(seeds, epochs_more, resources, progress, init, keep_seeds=keep_seeds),
+        lambda at_once: _trainer(seeds, epochs_more, at_once, init, keep_seeds=keep_seeds),
         start=start,
         seeds=seeds,
         jobs=jobs,
+        ray=ray,
         epochs_more=epochs_more,
     )
 
@@ -174,27 +184,29 @@ def follow(
     config: Config,
     config_file: Path | None,
     run: Run,
-    trainer_of: Callable[[Resources | None, object], Callable[..., Outcome | SeedsOutcome]],
+    trainer_of: Callable[[SideBySide | None], Callable[..., Outcome | SeedsOutcome]],
     *,
     start: float,
     seeds: int | None = None,
     jobs: int | None = None,
+    ray: str | None = None,
     epochs_more: int | None = None,
 ) -> None:
     """Run a training, show it while it runs, and show its result.
 
     Args:
         config_file: the file of the config, if it has one.
-        trainer_of: returns the function that trains, from the resources of several seeds at once and the display.
+        trainer_of: returns the function that trains, from how several seeds are trained at once.
         start: the time at which the command began, of `time.monotonic`.
     """
     quiet, log_json = run.quiet, run.log_json
-    with console.StopRequest() as stop:
+    with console.StopRequest() as stop, machines_of(ray) as machines:
         from tagger.cli.runs_progress import RunsProgress
+        from tagger.runs.seeds_run import SideBySide
         from tagger.training.listener import Told
         from tagger.training.replacing import Replacing
 
-        resources = _resources(config, seeds, jobs, run.device, log_json)
+        resources = _resources(config, seeds, jobs, run.device, log_json, machines, is_ray=ray is not None)
         if resources is not None:
             config = config.model_copy(
                 update={"training": config.training.model_copy(update={"threads": resources.threads})}
@@ -204,10 +216,13 @@ def follow(
         display = _display(stop.begin, seeds, resources, quiet=quiet, live=not mixed)
         with display as progress:
             shown = Told(progress.note, progress.warn) if isinstance(progress, RunsProgress) else progress
+            at_once = None
+            if resources is not None and isinstance(progress, RunsProgress):
+                at_once = SideBySide(resources, progress, machines)
             listeners = _listeners(shown, config, log_json, continues=run.resume or epochs_more is not None)
             with contextlib.closing(listeners):
                 progress.note("reading the data")
-                outcome = trainer_of(resources, progress)(
+                outcome = trainer_of(at_once)(
                     config,
                     listener=listeners,
                     device=run.device,
@@ -238,23 +253,31 @@ def follow(
 
 
 def _resources(
-    config: Config, seeds: int | None, jobs: int | None, device: str, log_json: str | None
+    config: Config,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+    log_json: str | None,
+    machines: Machines,
+    *,
+    is_ray: bool,
 ) -> Resources | None:
     """Return what seeds that are trained at once may use; None if they are trained one after the other."""
     from tagger.network.distributed import read_task
-    from tagger.runs.resources import share_out
 
     if seeds is None or seeds == 1 or len(read_task().workers) > 1:
         return None
     logs = ["--log-json"] * (log_json is not None) + ["training.log"] * bool(config.training.log)
     if logs:
+        if is_ray:
+            raise click.UsageError(f"--ray: found {logs[0]} too, which follows one training; leave one of them out")
         if jobs is not None and jobs > 1:
             raise click.UsageError(
                 f"--jobs: found {jobs} with {logs[0]}, expected 1: a log follows one training; leave one of them out"
             )
         return None
-    resources = share_out(config, seeds, at_once=jobs, device=device)
-    return resources if resources.n_at_once > 1 else None
+    resources = machines.share_out(config, seeds, at_once=jobs, device=device)
+    return resources if resources.n_at_once > 1 or is_ray else None
 
 
 def _display(
@@ -278,22 +301,16 @@ def _init_of(init_from: str | None, replay: str | None) -> InitFrom | None:
 def _trainer(
     seeds: int | None,
     epochs_more: int | None,
-    resources: Resources | None,
-    progress: object,
+    at_once: SideBySide | None,
     init: InitFrom | None,
     *,
     keep_seeds: bool,
 ) -> Callable[..., Outcome | SeedsOutcome]:
     """Return the function that trains once, or once with each seed."""
-    from tagger.cli.runs_progress import RunsProgress
     from tagger.runs.seeds import train_seeds
-    from tagger.runs.seeds_run import SideBySide
     from tagger.training.train import train as train_one
 
     if seeds is not None:
-        at_once = None
-        if resources is not None and isinstance(progress, RunsProgress):
-            at_once = SideBySide(resources, progress)
         return functools.partial(train_seeds, n=seeds, init=init, side_by_side=at_once, keep_seeds=keep_seeds)
     return functools.partial(train_one, epochs_more=epochs_more, init=init)
 

@@ -22,8 +22,7 @@ from tagger.prediction.predictor import TaggedSentence
 from tagger.runs.folds import By, Folds, divide
 from tagger.runs.job import Job, JobResult
 from tagger.runs.plan import RunsDirectory, plan_of
-from tagger.runs.resources import share_out
-from tagger.runs.runner import Watcher, run_all
+from tagger.runs.runner import Machines, ThisMachine, Watcher, run_all
 from tagger.training.corpora import Corpora, Tell, load_training_data
 from tagger.training.rows import Rows
 from tagger.wording import counted
@@ -44,6 +43,7 @@ class CrossSettings:
         device: the device, as `tagger train --device` names it.
         resume: continue what was interrupted.
         force: start over where trainings have been.
+        machines: where the trainings run.
     """
 
     k: int
@@ -53,6 +53,7 @@ class CrossSettings:
     device: str = "auto"
     resume: bool = False
     force: bool = False
+    machines: Machines = dataclasses.field(default_factory=ThisMachine)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,10 +197,10 @@ def out_of_fold(
     note(f"{folds.k} folds of {counted(folds.n_units, folds.by)}, drawn by seed {config.training.seed}")
     jobs = _jobs(config, settings, folds)
     plan = plan_of("crossval", config, jobs, **{"-k": settings.k, "--by": folds.by})
-    resources = share_out(config, settings.k, at_once=settings.at_once, device=settings.device)
+    resources = settings.machines.share_out(config, settings.k, at_once=settings.at_once, device=settings.device)
     resources = directory.begin_with(plan, resources, config, resume=settings.resume, force=settings.force)
     jobs = [job.ready(resources.threads, plan["data"]) for job in jobs]
-    results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop)
+    results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop, machines=settings.machines)
     if len(results) < len(jobs):
         return None
     return _tag_folds(found, folds, jobs, results)

@@ -17,8 +17,7 @@ from tagger.errors import ConfigError, DataError
 from tagger.evaluation.learning_curve import Estimate, LearningCurve, Point, fit
 from tagger.runs.job import Job, JobResult
 from tagger.runs.plan import RunsDirectory, plan_of
-from tagger.runs.resources import share_out
-from tagger.runs.runner import Watcher, run_all
+from tagger.runs.runner import Machines, ThisMachine, Watcher, run_all
 from tagger.training.corpora import Tell, load_training_data
 from tagger.training.rows import Rows
 from tagger.wording import counted
@@ -35,7 +34,7 @@ class CurveSettings:
         directory: the place of its models and results.
         shares: the shares of the training data, in percent.
         repeats: the number of trainings on each share, each with sentences and a seed of its own.
-        at_once, device, resume, force: as in `runs.crossval.CrossSettings`.
+        at_once, device, resume, force, machines: as in `runs.crossval.CrossSettings`.
     """
 
     directory: Path
@@ -45,6 +44,7 @@ class CurveSettings:
     device: str = "auto"
     resume: bool = False
     force: bool = False
+    machines: Machines = dataclasses.field(default_factory=ThisMachine)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +133,12 @@ def learning_curve(
     with directory.lock():
         jobs, sizes = _jobs(config, settings, shares, note, warn)
         plan = plan_of("curve", config, jobs, **{"--shares": list(shares), "--repeats": settings.repeats})
-        resources = share_out(config, len(jobs), at_once=settings.at_once, device=settings.device)
+        resources = settings.machines.share_out(config, len(jobs), at_once=settings.at_once, device=settings.device)
         resources = directory.begin_with(plan, resources, config, resume=settings.resume, force=settings.force)
         jobs = [job.ready(resources.threads, plan["data"]) for job in jobs]
-        results = run_all(jobs, settings.directory, resources, watcher, should_stop=should_stop)
+        results = run_all(
+            jobs, settings.directory, resources, watcher, should_stop=should_stop, machines=settings.machines
+        )
     if len(results) < len(jobs):
         return None
     return _curve(results, [sizes[job.name] for job in jobs])

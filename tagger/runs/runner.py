@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tagger.atomic import write_atomically
+from tagger.config.keys import Config
 from tagger.errors import ConfigError, TaggerError
 from tagger.machine import available_memory
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.messages import Ended, Failed, Message, Told, from_line
-from tagger.runs.resources import Resources
+from tagger.runs.resources import Resources, share_out
 
 # -P: a folder of the user that is called tagger must not be imported.
 WORKER = (sys.executable, "-P", "-m", "tagger.runs.worker")
@@ -45,27 +46,71 @@ class Watcher(Protocol):
         """Report that a training is finished."""
 
 
+Heard = queue.Queue[tuple[str, Message | None]]
+
+
+class Training(Protocol):
+    """A training that runs somewhere; its messages come through a queue, and None when there are no more.
+
+    Attributes:
+        job: its job.
+        ended: whether it has sent its last message, which the one who reads the queue notes here.
+    """
+
+    job: Job
+    ended: bool
+
+    def stop(self) -> None:
+        """Ask it to stop after its next step."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def close(self) -> None:
+        """Wait for its end."""
+
+    def write_log(self, message: Told) -> None:
+        """Keep a note or a warning."""
+
+    def error(self) -> TaggerError:
+        """Return the error for a training that ended without a result."""
+
+
+class Machines(Protocol):
+    """The place where trainings run: this machine, or the machines of a cluster."""
+
+    def share_out(self, config: Config, n_jobs: int, *, at_once: int | None, device: str) -> Resources:
+        """Divide what is there among trainings, as `resources.share_out` does."""
+
+    def free_memory(self) -> int | None:
+        """Return the bytes of memory that one more training could have; None if that is unknown."""
+
+    def start(self, job: Job, log: Path, heard: Heard) -> Training:
+        """Start a training.
+
+        Args:
+            log: the file that receives whatever else it prints.
+            heard: receives the name with each message, and with None when there are no more.
+        """
+
+
 class _Process:
-    """The process of a training; its messages come through a queue.
+    """The process of a training on this machine, a `Training`.
 
     Args:
-        log: the file that receives whatever else it prints.
-        heard: receives the name with each message, and with None when there are no more.
+        job, log, heard: as in `Machines.start`.
         worker: its command.
     """
 
-    def __init__(
-        self, job: Job, log: Path, heard: queue.Queue[tuple[str, Message | None]], worker: Sequence[str]
-    ) -> None:
+    def __init__(self, job: Job, log: Path, heard: Heard, worker: Sequence[str]) -> None:
         self.job, self.ended, self._log = job, False, log
         self._file = log.open("ab", buffering=0)  # so that closing it cannot fail on a full disk
-        path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(_PACKAGE_ROOT)]
         self._process = subprocess.Popen(
             worker,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._file,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            env=worker_environment(),
             # Ctrl-C in a terminal reaches the parent only, which decides; the second is for Windows.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -78,7 +123,7 @@ class _Process:
             self._in.flush()
         threading.Thread(target=self._read, args=(heard,), daemon=True).start()
 
-    def _read(self, heard: queue.Queue[tuple[str, Message | None]]) -> None:
+    def _read(self, heard: Heard) -> None:
         for line in self._out:
             with contextlib.suppress(ValueError):  # the last line of a process that was killed may be cut
                 heard.put((self.job.name, from_line(line.decode())))
@@ -109,19 +154,49 @@ class _Process:
 
     def error(self) -> TaggerError:
         """Return the error for a process that ended without a result."""
-        code = self._process.returncode
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        remedy = (
-            "the system ends the process that takes the most memory when there is too little; give the same command"
-            " with --resume and a lower --jobs"
-            if code < 0 and signal.Signals(-code).name == "SIGKILL"
-            else "see its log, then give the same command with --resume"
-        )
-        lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
-        return TaggerError(
-            f"{self.job.name}: the process ended with {how}, expected a result: {remedy}",
-            detail=[f"{self._log}: {line}" for line in lines],
-        )
+        return error_of_end(self.job.name, self._process.returncode, self._log)
+
+
+def error_of_end(name: str, code: int, log: Path) -> TaggerError:
+    """Return the error for the process of a training that ended without a result, with the end of its log."""
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    remedy = (
+        "the system ends the process that takes the most memory when there is too little; give the same command"
+        " with --resume and a lower --jobs"
+        if how == "signal SIGKILL"
+        else "see its log, then give the same command with --resume"
+    )
+    lines = log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    return TaggerError(
+        f"{name}: the process ended with {how}, expected a result: {remedy}",
+        detail=[f"{log}: {line}" for line in lines],
+    )
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment of a process that trains, which finds this tagger."""
+    path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(_PACKAGE_ROOT)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+class ThisMachine:
+    """This machine, as `Machines`: each training is a process.
+
+    Args:
+        worker: the command of a process that trains, as `runs.worker` does.
+    """
+
+    def __init__(self, worker: Sequence[str] = WORKER) -> None:
+        self._worker = worker
+
+    def share_out(self, config: Config, n_jobs: int, *, at_once: int | None, device: str) -> Resources:
+        return share_out(config, n_jobs, at_once=at_once, device=device)
+
+    def free_memory(self) -> int | None:
+        return available_memory()
+
+    def start(self, job: Job, log: Path, heard: Heard) -> Training:
+        return _Process(job, log, heard, self._worker)
 
 
 def run_all(
@@ -133,6 +208,7 @@ def run_all(
     should_stop: Callable[[], bool] = lambda: False,
     on_result: Callable[[JobResult], None] = lambda result: None,
     worker: Sequence[str] = WORKER,
+    machines: Machines | None = None,
 ) -> list[JobResult]:
     """Run trainings, and return their results in the order of the jobs; fewer if it was stopped.
 
@@ -141,6 +217,7 @@ def run_all(
         should_stop: asked several times a second; the trainings then stop after a step.
         on_result: called with each result once it is on disk.
         worker: the command of a process that trains, as `runs.worker` does.
+        machines: where they run; None for processes of this machine.
 
     Raises:
         TaggerError: a training failed; the others are stopped first, and can be continued.
@@ -151,7 +228,8 @@ def run_all(
     for result in done.values():
         on_result(result)
     waiting = [job for job in jobs if job.name not in done]
-    pool = Pool(resources, watcher, lambda job: directory / f"{job.name}.log", worker, option="--runs")
+    machines = machines or ThisMachine(worker)
+    pool = Pool(resources, watcher, lambda job: directory / f"{job.name}.log", option="--runs", machines=machines)
     with contextlib.closing(pool):
         for result in pool.results(waiting, should_stop):
             write_atomically(directory / f"{result.name}.json", json.dumps(result.to_json()).encode() + b"\n")
@@ -190,6 +268,7 @@ class Pool:
         log_of: returns the file for whatever a training prints.
         worker: the command of a process that trains.
         option: the option that says where the models are, for messages.
+        machines: where they run; None for processes of this machine.
     """
 
     def __init__(
@@ -200,11 +279,13 @@ class Pool:
         worker: Sequence[str] = WORKER,
         *,
         option: str = "--model",
+        machines: Machines | None = None,
     ) -> None:
-        self._resources, self._watcher, self._log_of, self._worker = resources, watcher, log_of, worker
+        self._resources, self._watcher, self._log_of = resources, watcher, log_of
+        self._machines: Machines = machines or ThisMachine(worker)
         self._option = option
-        self._running: dict[str, _Process] = {}
-        self._heard: queue.Queue[tuple[str, Message | None]] = queue.Queue()
+        self._running: dict[str, Training] = {}
+        self._heard: Heard = queue.Queue()
         self._need = resources.memory
         self._error: TaggerError | None = None
 
@@ -233,12 +314,12 @@ class Pool:
     def _has_room(self) -> bool:
         if not self._running:
             return True
-        free = available_memory()
+        free = self._machines.free_memory()
         return len(self._running) < self._resources.n_at_once and (free is None or free >= self._need)
 
     def _start(self, job: Job) -> None:
         job.model_dir.parent.mkdir(parents=True, exist_ok=True)
-        self._running[job.name] = _Process(job, self._log_of(job), self._heard, self._worker)
+        self._running[job.name] = self._machines.start(job, self._log_of(job), self._heard)
 
     def _take(self, name: str, message: Message | None) -> JobResult | None:
         process = self._running[name]

@@ -18,7 +18,7 @@ from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
 from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.resources import Resources
-from tagger.runs.runner import WORKER, Pool, Watcher
+from tagger.runs.runner import WORKER, Machines, Pool, ThisMachine, Watcher
 from tagger.runs.seed_directories import kept_directory, log_of, remove_seed
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
@@ -31,10 +31,15 @@ from tagger.training.train import train
 
 @dataclasses.dataclass(frozen=True)
 class SideBySide:
-    """Seeds that are trained at once: what they may use, and who is told about them."""
+    """Seeds that are trained at once: what they may use, who is told about them, and where they run.
+
+    Attributes:
+        machines: None for processes of this machine.
+    """
 
     resources: Resources
     watcher: Watcher
+    machines: Machines | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,7 +155,8 @@ class SeedsRun:
         jobs = {f"seed {seed}": self._job(seed) for seed in seeds}
         done = [JobResult(f"seed {run.seed}", run.epoch, run.epoch, run.on_dev, run.model) for run in self._runs]
         watcher.begin([f"seed {seed}" for seed in self._seeds], done, resources)
-        pool = Pool(resources, watcher, lambda job: log_of(job.model_dir), self._parts.worker)
+        machines = self._side_by_side.machines or ThisMachine(self._parts.worker)
+        pool = Pool(resources, watcher, lambda job: log_of(job.model_dir), machines=machines)
         stopped = False
         with contextlib.closing(pool):
             try:

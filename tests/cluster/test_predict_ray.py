@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run_tagger
+from helpers import run_tagger
 
 pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
 
+from ray_clusters import ENVIRONMENT, HERE, PATIENCE, Cluster, two_nodes, wait_for
 from small_models import random_sentences, save_small_model  # (needs TensorFlow, which a skip shall not load)
 
 pytestmark = [pytest.mark.ray, pytest.mark.tensorflow]
-HERE = Path(__file__).parent
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(ROOT),
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32),
-}
-N_FILES, PATIENCE = 60, 120
-
-
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    address: str
-    second_raylet: int
-    process: subprocess.Popen[bytes]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with subprocess.Popen(
-        [sys.executable, HERE / "two_nodes.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        address, raylet = process.stdout.readline().decode().split()
-        yield Cluster(address, int(raylet), process)
-        process.stdin.close()
+N_FILES = 60
+cluster = pytest.fixture(two_nodes, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +86,6 @@ def n_done(folder: Path) -> int:
     with contextlib.suppress(FileNotFoundError):
         return (folder / ".tagger-predict.jsonl").read_bytes().count(b"\n") - 1
     return 0
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes] | None = None) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        assert process is None or process.poll() is None
-        time.sleep(0.005)
 
 
 def workers_below(pid: int) -> list[int]:

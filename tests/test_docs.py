@@ -35,7 +35,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 # In reading order, because the commands on a page may use files that commands on earlier pages have made.
 PAGES = [
     "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "label-less", "results", "benchmarks", "how-it-works",
-    "model-directory", "architecture", "serving", "several-machines", "coming-from",
+    "model-directory", "architecture", "serving", "several-machines", "scale", "coming-from",
 ]  # fmt: skip
 DOCUMENTS = [
     ROOT / "README.md", *(DOCS / f"{page}.md" for page in PAGES), *sorted((DOCS / "decisions").iterdir()),
@@ -104,7 +104,12 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
         if ">" in stage:
             target = Path(stage.pop(stage.index(">") + 1))
             stage.remove(">")
-        if stage[0] == "tagger":
+        if "--ray" in stage:
+            pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
+            # In a process of its own, as Ray is not for a process that has run TensorFlow and other tests.
+            subprocess.run([sys.executable, "-m", *stage], check=True)
+            output = b""
+        elif stage[0] == "tagger":
             if "vectors.npy" in command:
                 pytest.importorskip("gensim", reason="gensim is not installed: pip install '.[vectors]'")
             if stage[1] == "threshold":  # the models of the other commands find no spans at all

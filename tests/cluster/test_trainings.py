@@ -112,5 +112,8 @@ def test_folds_on_a_cluster_are_those_of_one_machine(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         fold = tmp_path / name / "fold-1"
-        found[name] = [(tmp_path / name / "predictions.conll").read_bytes(), (fold / "weights.safetensors").read_bytes()]
+        found[name] = [
+            (tmp_path / name / "predictions.conll").read_bytes(),
+            (fold / "weights.safetensors").read_bytes(),
+        ]
     assert found["here"] == found["ray"]

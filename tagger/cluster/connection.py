@@ -45,6 +45,8 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
     Raises:
         TaggerError: Ray is not installed, or the cluster cannot be reached.
     """
+    if not address:
+        raise TaggerError("--ray: found an empty address, expected `local` or that of a cluster; name one")
     require_ray()
     _set_environment(address)
     import ray

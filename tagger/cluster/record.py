@@ -118,7 +118,7 @@ def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str
     lines = text[:end].splitlines()
     done: dict[str, Entry] = {}
     try:
-        if lines:
+        if len(lines) > 1:  # otherwise nothing was made with anything
             _require_same(json.loads(lines[0]), header, folder)
         for line in lines[1:]:
             entry = Entry(**json.loads(line))
@@ -129,9 +129,9 @@ def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str
             " choose another",
             path=folder,
         ) from None
-    file.seek(len(text[:end].encode()))
+    file.seek(len(text[:end].encode()) if done else 0)
     file.truncate()
-    if not lines:
+    if not done:
         file.write(json.dumps(header) + "\n")
         file.flush()
     return done

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
+        start_new_session=True,
     )
 
 
@@ -162,7 +164,10 @@ def test_an_interrupted_command_ends_ray_and_is_continued(
     process = start("local", inputs, out, "--model", model, "--workers", "1")
     wait_for(lambda: n_done(out) >= 1, process)
     (worker,) = workers_below(process.pid)
-    process.send_signal(number)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as Ctrl-C in a terminal does
+    else:
+        process.send_signal(number)
     found, errors = finish(process)
     assert found == code, errors
     wait_for(lambda: not Path(f"/proc/{worker}").exists())
@@ -194,6 +199,25 @@ def test_a_lost_node_loses_nothing_and_a_model_goes_where_it_is_not(
     assert code == 0, errors
     assert outputs(out) == expected
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("tagger-model-*"))
+
+
+def test_a_command_that_is_stopped_while_ray_starts_has_the_usual_exit_code(
+    inputs: Path, model: Path, tmp_path: Path
+) -> None:
+    process = start("local", inputs, tmp_path / "out", "--model", model)
+    wait_for(lambda: (tmp_path / "out/.tagger-predict.jsonl").exists(), process)
+    time.sleep(1.5)  # Ray takes about three seconds
+    process.terminate()
+    assert finish(process)[0] == 143
+
+
+def test_a_command_that_is_killed_takes_its_cluster_with_it(inputs: Path, model: Path, tmp_path: Path) -> None:
+    process = start("local", inputs, tmp_path / "out", "--model", model, "--workers", "1")
+    wait_for(lambda: workers_below(process.pid), process)
+    (worker,) = workers_below(process.pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())
 
 
 def test_a_cluster_that_is_not_there_is_an_error(inputs: Path, model: Path, tmp_path: Path) -> None:

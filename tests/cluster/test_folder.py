@@ -1,0 +1,155 @@
+"""What a folder's inputs are, and what the record of its outputs says; no Ray is needed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from helpers import run_tagger
+from stored_model import save
+
+from tagger.cluster.folder import check_places, inputs_of, remove_half_written
+from tagger.cluster.record import RECORD, Entry, open_record
+from tagger.errors import DataError
+
+WITH = {"--format": "jsonl", "model": "abc"}
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("x\n")
+
+
+def test_inputs_are_the_files_below_a_folder_with_their_sizes_and_times(tmp_path: Path) -> None:
+    touch(tmp_path, "b.conll", "a/c d.tsv", "a/é", ".git/x", ".hidden", "brat/1.txt", "brat/1.ann", "brat/2.txt")
+    touch(tmp_path, "brat/annotation.conf")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "alias").symlink_to(tmp_path / "b.conll")
+    found = inputs_of(tmp_path)
+    assert list(found.stamps) == ["a/c d.tsv", "a/é", "alias", "b.conll", "brat/1.ann", "brat/2.txt"]
+    assert found.stamps["b.conll"] == [[2, (tmp_path / "b.conll").stat().st_mtime_ns]]
+    assert [size for size, _ in found.stamps["brat/1.ann"]] == [2, 2]
+    assert found.left_out == ["2 names with a dot in front", "link and pipe: links to folders, pipes and the like"]
+
+
+def test_a_folder_without_files_and_places_in_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(DataError, match=r"/in: holds no files, expected some to tag"):
+        inputs_of(tmp_path / "in")
+    touch(tmp_path, "in/a")
+    (tmp_path / "same").symlink_to(tmp_path / "in")
+    for target in ("in", "in/out", "same", "."):
+        with pytest.raises(DataError, match="expected a place beside it"):
+            check_places(tmp_path / "in", tmp_path / target)
+    check_places(tmp_path / "in", tmp_path / "in2")
+    with pytest.raises(DataError, match="found a file, expected a folder"):
+        check_places(tmp_path / "in/a", tmp_path / "out")
+    with pytest.raises(DataError, match="found nothing, expected a folder"):
+        check_places(tmp_path / "missing", tmp_path / "out")
+
+
+def test_only_what_a_worker_was_writing_is_removed(tmp_path: Path) -> None:
+    touch(tmp_path, ".a.conll.123.new", "sub/.b.45.new", "c.new", ".d.new", ".e.x.new")
+    remove_half_written(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".d.new", ".e.x.new", "c.new"]
+
+
+def test_an_input_is_done_if_it_and_its_output_are_as_they_were(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_record(out, WITH) as record:
+        touch(out, "a", "\udcff")
+        record.add(Entry("a", [[5, 7]], "a", 2))
+        record.add(Entry("\udcff", [[5, 7]], "\udcff", 2))
+    with (out / RECORD).open("ab") as file:
+        file.write(b'{"input": "cut')
+    with open_record(out, WITH) as record:
+        assert record.is_done("a", [[5, 7]])
+        assert record.is_done("\udcff", [[5, 7]])
+        assert not record.is_done("a", [[5, 8]])
+        assert not record.is_done("cut", [[5, 7]])
+        record.add(Entry("b", [[1, 1]], "b", 2))
+    with open_record(out, WITH) as record:
+        assert set(record.done) == {"a", "\udcff", "b"}
+        assert not record.is_done("b", [[1, 1]]), "its output is not there"
+        (out / "a").write_text("longer")
+        assert not record.is_done("a", [[5, 7]])
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    touch(out, "letter.txt")
+    with (
+        pytest.raises(DataError, match=r"holds letter.txt, which no tagger predict --ray has written"),
+        open_record(out, WITH),
+    ):
+        pass
+    new, other = tmp_path / "new", {**WITH, "model": "xyz"}
+    with (
+        open_record(new, WITH),
+        pytest.raises(DataError, match="another command is writing there"),
+        open_record(new, WITH),
+    ):
+        pass
+    with open_record(new, other) as record:  # nothing was made with anything
+        record.add(Entry("a", [[5, 7]], "a", 2))
+    with (
+        pytest.raises(DataError, match="made with another model, expected the same one") as caught,
+        open_record(new, WITH),
+    ):
+        pass
+    assert caught.value.detail == ("model: found xyz, expected abc",)
+    with pytest.raises(DataError, match="made with another --format"), open_record(new, {"model": "xyz"}):
+        pass
+    header = json.dumps({"record": 1, **WITH})
+    for lines in ("[]\n1\n", "{\n}\n", f"{header}\n{{}}\n", f"{header}\n[1]\n", f'{header}\n{{"input": 1}}\n'):
+        (new / RECORD).write_text(lines)
+        with pytest.raises(DataError, match="found the damaged record"), open_record(new, WITH):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "b"], "OUT_DIR: found b without --ray, expected one FILE"),
+        (["a", "--workers", "2"], "--workers: found it without --ray"),
+        (["a", "--ray", "local"], "--ray: found no two folders"),
+        (["a", "b", "--ray", "local", "--threads", "2"], "--threads: found it with --ray, .*; use --workers"),
+        (["a", "b", "--ray", "local", "--line-buffered"], "--line-buffered: found it with --ray"),
+        (["a", "b", "--ray", "local", "--device", "gpu"], "--device gpu: found it with --ray"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(arguments: list[str], message: str) -> None:
+    result = run_tagger("predict", *arguments)
+    assert result.exit_code == 2
+    assert re.search(message, result.first_error)
+
+
+def test_without_the_extra_one_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run_tagger("predict", "--ray", "local", "a", "b")
+    assert result.exit_code == 1
+    assert result.first_error == (
+        "error: --ray: found no ray, expected it to be installed; run pip install '.[ray]' in a clone of tagger"
+    )
+
+
+def test_two_inputs_with_one_output_and_options_that_do_not_fit_are_errors(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
+    save(tmp_path / "model")
+    touch(tmp_path / "in", "a.conll")
+    (tmp_path / "in/a.conll.gz").write_bytes(gzip.compress(b"x\n"))
+    result = run_tagger("predict", "--ray", "local", tmp_path / "in", tmp_path / "out", "--model", tmp_path / "model")
+    assert result.exit_code == 1
+    assert "a.conll and a.conll.gz would both become a.conll, expected a place for each" in result.first_error
+    (tmp_path / "in/a.conll.gz").unlink()
+    arguments = (tmp_path / "in", tmp_path / "out", "--model", tmp_path / "model", "--offsets", "bytes")
+    result = run_tagger("predict", "--ray", "local", *arguments)
+    assert result.exit_code == 1
+    assert "in/a.conll: --offsets: found CoNLL, expected text or another format" in result.first_error

@@ -1,7 +1,7 @@
 """Measure `tagger predict --ray local`: what starting costs, and how many tokens a second 1 and 2 workers tag.
 
     python scripts/bench/bench_ray.py CORPUS --model DIR
-    python scripts/bench/bench_ray.py CORPUS --model DIR --files 40 400 --workers 1 2 --json ray.json
+    python scripts/bench/bench_ray.py CORPUS --model DIR --files 40 400 --workers 1 2 --json docs/scale.json
 
 The sentences of CORPUS are dealt out to files, few and many. For each number of workers, the whole command is timed
 (`seconds`), and from the first output to the last (`tokens_per_second`), which leaves out starting Ray and loading the

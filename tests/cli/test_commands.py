@@ -460,7 +460,7 @@ def test_a_signal_stops_the_training_and_keeps_the_best_epoch(
 def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
     code = (
         "import sys; from tagger.cli import commands; commands.run(sys.argv[1:]);"
-        " print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml', 'seqeval', 'rich'} & set(sys.modules)))"
+        " print(sorted({'tensorflow', 'numpy', 'pydantic', 'yaml', 'seqeval', 'rich', 'ray'} & set(sys.modules)))"
     )
     for arguments in (["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["eval", "--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True, text=True)
@@ -471,7 +471,7 @@ def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
 def test_reading_and_scoring_need_no_tensorflow() -> None:
     code = (
         "import sys; import tagger.prediction.predictor, tagger.model_dir.store, tagger.evaluation.evaluate,"
-        " tagger.cli.reports; print(sorted({'tensorflow', 'keras', 'pydantic', 'yaml'} & set(sys.modules)))"
+        " tagger.cli.reports; print(sorted({'tensorflow', 'keras', 'pydantic', 'yaml', 'ray'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "[]\n"

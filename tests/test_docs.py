@@ -480,6 +480,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[gpu]",
         ".[mlflow]",
         ".[parquet]",
+        ".[ray]",
         ".[report]",
         ".[serve,text]",
         ".[sklearn]",

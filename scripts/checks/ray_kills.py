@@ -149,7 +149,7 @@ def compare(work: Path, model: Path) -> list[str]:
         if not place.is_file() or place.read_bytes() != expected:
             wrong.append(str(name))
     found = {path.relative_to(work / "out") for path in (work / "out").rglob("*") if path.is_file()}
-    return wrong + sorted(map(str, found - {*names, Path(RECORD)}))
+    return wrong + sorted(map(str, found - {*names, Path(RECORD), Path(".tagger-predict.lock")}))
 
 
 def plain(path: Path, model: Path) -> bytes:

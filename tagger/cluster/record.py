@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,11 @@ from typing import IO, Any
 
 from tagger.cluster.folder import Stamp
 from tagger.errors import DataError
+from tagger.filesystem import open_itself
+from tagger.locks import FileLock
 
 RECORD = ".tagger-predict.jsonl"
+_LOCK = ".tagger-predict.lock"
 _VERSION = 1
 
 
@@ -76,38 +78,48 @@ def open_record(folder: Path, made_with: Mapping[str, Any]) -> Iterator[Record]:
     Raises:
         DataError: the folder holds something else, outputs that were made otherwise, or another command writes there.
     """
+    lock = _hold(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_new = not (folder / RECORD).exists()
-        if is_new:
-            _require_empty(folder)
-        descriptor = os.open(folder / RECORD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        with _open(folder) as file:
+            yield Record(folder, file, _read(file, folder, made_with))
+    finally:
+        lock.release(remove=True)
+
+
+def _hold(folder: Path) -> FileLock:
+    try:
+        lock = FileLock.take(folder / _LOCK)
     except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}; choose another folder", path=folder) from None
-    with os.fdopen(descriptor, "r+", encoding="utf-8", newline="\n") as file:
-        _lock(file, folder)
-        yield Record(folder, file, _read(file, folder, made_with))
+        raise _not_written(folder, error) from None
+    if lock is None:
+        raise DataError(
+            "another command is writing there, expected none; wait for it, or choose another folder", path=folder
+        )
+    return lock
+
+
+def _open(folder: Path) -> IO[str]:
+    try:
+        if not (folder / RECORD).exists():
+            _require_empty(folder)
+        descriptor = open_itself(folder / RECORD, os.O_RDWR | os.O_CREAT)
+        return os.fdopen(descriptor, "r+", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise _not_written(folder, error) from None
+
+
+def _not_written(folder: Path, error: OSError) -> DataError:
+    return DataError(f"cannot be written: {error.strerror}; choose another folder", path=folder)
 
 
 def _require_empty(folder: Path) -> None:
-    foreign = next((entry.name for entry in sorted(folder.iterdir())), None)
+    foreign = next((entry.name for entry in sorted(folder.iterdir()) if entry.name != _LOCK), None)
     if foreign is not None:
         raise DataError(
             f"holds {foreign}, which no tagger predict --ray has written, expected a new or an empty folder; choose"
             " another",
             path=folder,
         )
-
-
-def _lock(file: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError(
-            "another command is writing there, expected none; wait for it, or choose another folder", path=folder
-        ) from None
-    except OSError:
-        pass  # a file system without locks
 
 
 def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str, Entry]:

@@ -64,7 +64,7 @@ def expected(inputs: Path, model: Path) -> dict[str, bytes]:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names(folder) if name != ".tagger-predict.jsonl"}
+    return {name: (folder / name).read_bytes() for name in names(folder) if not name.startswith(".tagger-predict.")}
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:

@@ -180,7 +180,7 @@ def _import_all() -> None:
 def main() -> None:
     """Do as the arguments say."""
     if sys.argv[1:] == ["--import-all"]:
-        become("spacy", "spacy.pipeline", "spacy.scorer", "sklearn.base", "pandas")
+        become("spacy", "spacy.pipeline", "spacy.scorer", "sklearn.base", "pandas", "ray")
         _import_all()
         return
     become()

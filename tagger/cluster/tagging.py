@@ -17,6 +17,7 @@ from tagger.cluster.model_copy import ModelCopy, model_copy
 from tagger.cluster.record import RECORD, Entry, Record, open_record
 from tagger.errors import DataError, TaggerError
 from tagger.prediction.predictor import Predictor
+from tagger.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +172,10 @@ def tag_folder(settings: FolderSettings, watcher: Watcher) -> int:
     checksum = model_copy(settings.model, in_store=False).checksum
     with open_record(settings.target, {**settings.made_with, "model": checksum}) as record:
         remove_half_written(settings.target)
+        gone = sorted(set(record.done) - set(inputs.stamps))
+        if gone:
+            n = counted(len(gone), "output")
+            watcher.note(f"note: {settings.target}: {n} of inputs that are gone, such as {gone[0]}; they stay")
         plan = _Plan(settings, inputs, record)
         for name, error in plan.failed.items():
             watcher.failed(name, error)

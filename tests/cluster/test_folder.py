@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from helpers import run_tagger
@@ -14,6 +16,7 @@ from stored_model import save
 
 from tagger.cluster.folder import check_places, inputs_of, remove_half_written
 from tagger.cluster.record import RECORD, Entry, open_record
+from tagger.cluster.tagging import FolderSettings, Watcher, tag_folder
 from tagger.errors import DataError
 
 WITH = {"--format": "jsonl", "model": "abc"}
@@ -153,3 +156,32 @@ def test_two_inputs_with_one_output_and_options_that_do_not_fit_are_errors(tmp_p
     result = run_tagger("predict", "--ray", "local", *arguments)
     assert result.exit_code == 1
     assert "in/a.conll: --offsets: found CoNLL, expected text or another format" in result.first_error
+
+
+def test_a_folder_that_is_done_needs_no_cluster_and_names_outputs_of_inputs_that_are_gone(tmp_path: Path) -> None:
+    class Heard(Watcher):
+        notes: ClassVar[list[str]] = []
+        begun: ClassVar[list[tuple[int, int, int]]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+        def begin(self, n: int, n_done: int, n_workers: int) -> None:
+            self.begun.append((n, n_done, n_workers))
+
+    save(tmp_path / "model")
+    touch(tmp_path / "in", "a")
+    stamps = inputs_of(tmp_path / "in").stamps
+    settings = FolderSettings(
+        address="nowhere", source=tmp_path / "in", target=tmp_path / "out", model=tmp_path / "model", made_with={},
+        tag=lambda *_: None, name_of=lambda path: path.name,
+    )  # fmt: skip
+    checksum = hashlib.sha256((tmp_path / "model/manifest.json").read_bytes()).hexdigest()
+    with open_record(tmp_path / "out", {"model": checksum}) as record:
+        touch(tmp_path / "out", "a", "b", ".b.12.new")
+        record.add(Entry("a", stamps["a"], "a", 2))
+        record.add(Entry("b", [[1, 1]], "b", 2))
+    assert tag_folder(settings, Heard()) == 0
+    assert Heard.begun == [(1, 1, 0)]
+    assert Heard.notes == [f"note: {tmp_path / 'out'}: 1 output of inputs that are gone, such as b; they stay"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [RECORD, "a", "b"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tagger.corpus.conll import Sentence
 from tagger.corpus.schemes import NO_SCHEME
-from tagger.frames import sentences_of_frame, with_columns
+from tagger.frames import check_frame, check_new, sentences_of_frame, with_columns
 from tagger.prediction.n_best import Alternative
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor, TaggedSentence
@@ -172,20 +172,20 @@ class Tagger:
         Raises:
             TypeError: a text is not a string.
             ValueError: `min_probability` is not a number from 0 to 1.
-            tagger.errors.DataError: the model reads feature columns, the language is unknown, or the extra `text` is
-                not installed.
+            tagger.errors.DataError: the model reads feature columns, or predicts plain tags, which `min_probability`
+                does not go with; the language is unknown; or the extra `text` is not installed.
         """
-        if min_probability is not None and not 0 <= min_probability <= 1:
+        from tagger.prediction.entities import EntityFinder, is_probability
+
+        if min_probability is not None and not is_probability(min_probability):
             raise ValueError(f"min_probability: found {min_probability!r}, expected a number from 0 to 1, or None")
-        if isinstance(texts, bytes | Mapping):
+        if isinstance(texts, bytes | bytearray | Mapping | AbstractSet) or not isinstance(texts, Iterable):
             raise TypeError(f"texts: found a {type(texts).__name__}, expected a text or a list of texts")
         listed = [texts] if isinstance(texts, str) else list(texts)
         for i, text in enumerate(listed):
             if not isinstance(text, str):
                 raise TypeError(f"text {i}: found {text!r:.60} of type {type(text).__name__}, expected str")
         if self._finder is None:
-            from tagger.prediction.entities import EntityFinder
-
             self._finder = EntityFinder(self._predictor)
         found = self._finder.find(self._finder.documents(listed, language), min_probability=min_probability)
         return found[0] if isinstance(texts, str) else found
@@ -213,12 +213,16 @@ class Tagger:
             score: the name of the column of their probabilities that is added; None for none.
 
         Raises:
-            TypeError: `frame` is not a DataFrame, or a token is not text.
+            TypeError: `frame` is not a DataFrame, a token is not text, or a list is given as the name of a column.
             ValueError: a column is missing, or one of the new ones is there already; a value is missing; or a sentence
                 is continued after another one.
         """
+        check_frame(frame)
+        if tag is None:
+            raise ValueError("tag: found None, expected the name of the column of tags; only score= can be None")
         if tag == score:
             raise ValueError(f"score: found the name {score!r}, which is also that of tag=, expected another one")
+        check_new(frame, [tag] if score is None else [tag, score])  # before the tagging, which may take long
         together = sentence if isinstance(sentence, list) else [sentence]
         rows = sentences_of_frame(frame, [token, *self._features], together)
         sentences = rows if self._features else [[text for (text,) in row] for row in rows]

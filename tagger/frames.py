@@ -10,12 +10,19 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tagger.wording import listed
+from tagger.wording import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Column = Hashable
+
+
+def check_frame(frame: object) -> None:
+    """Raise TypeError unless this is a DataFrame."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(frame, pandas.DataFrame):
+        raise TypeError(f"frame: found a {type(frame).__name__}, expected a pandas DataFrame")
 
 
 def sentences_of_frame(
@@ -32,12 +39,9 @@ def sentences_of_frame(
         The sentences in order, each a list of its rows, of which each has the values of the columns `tokens`.
 
     Raises:
-        TypeError: this is not a DataFrame, or a token is not text.
+        TypeError: a token is not text.
         ValueError: a column is missing or there twice, a value is missing, or a sentence continues after another one.
     """
-    pandas = sys.modules.get("pandas")
-    if pandas is None or not isinstance(frame, pandas.DataFrame):
-        raise TypeError(f"frame: found a {type(frame).__name__}, expected a pandas DataFrame")
     if not sentence:
         raise ValueError("sentence: found no column, expected at least one that tells sentences apart")
     texts = [_texts(frame, column) for column in tokens]
@@ -59,18 +63,18 @@ def sentences_of_frame(
     return sentences
 
 
-def with_columns(frame: pd.DataFrame, columns: Mapping[Column, tuple[list[Any], str]]) -> pd.DataFrame:
-    """Return a copy of a frame with further columns, each given as its values, one a row, and its dtype.
-
-    Raises:
-        ValueError: the frame has such a column.
-    """
-    for name in columns:
-        if name in frame.columns:
+def check_new(frame: pd.DataFrame, names: Sequence[Column]) -> None:
+    """Raise ValueError if a frame already has one of the columns that are to be added."""
+    for name in names:
+        if _hashable(name) in frame.columns:
             raise ValueError(
                 f"column {name!r}: found it in the frame, expected a new name, so that nothing is lost; drop the"
                 " column, or choose another name with tag= or score="
             )
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[Column, tuple[list[Any], str]]) -> pd.DataFrame:
+    """Return a copy of a frame with new columns, each given as its values, one a row, and its dtype."""
     pandas = sys.modules["pandas"]
     changed = frame.copy()
     for name, (values, dtype) in columns.items():
@@ -80,14 +84,14 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[Column, tuple[list[Any], 
 
 def _values(frame: pd.DataFrame, column: Column) -> list[Any]:
     """Return the values of a column, of which none may be missing."""
-    if column not in frame.columns:
-        raise ValueError(
-            f"column {column!r}: found none in the frame, expected one of {listed([repr(c) for c in frame.columns])};"
-            " name it with token= or sentence="
-        )
+    if _hashable(column) not in frame.columns:
+        raise ValueError(_no_column(frame, column))
     found = frame[column]
     if found.ndim != 1:
-        raise ValueError(f"column {column!r}: found it {found.shape[1]} times, expected it once; rename one")
+        what = "name it by all of its levels, as in ('a', 'b')" if frame.columns.nlevels > 1 else "rename the others"
+        raise ValueError(
+            f"column {column!r}: found {counted(found.shape[1], 'column')} of this name, expected a single one; {what}"
+        )
     missing = found.isna().to_numpy()
     if missing.any():
         raise ValueError(
@@ -95,6 +99,29 @@ def _values(frame: pd.DataFrame, column: Column) -> list[Any]:
             " the row, or fill it, as with ffill() if only the first row of each sentence has a value"
         )
     return list(found)
+
+
+def _hashable(column: Column) -> Column:
+    try:
+        hash(column)
+    except TypeError:
+        raise TypeError(
+            f"found the {type(column).__name__} {column!r:.60}, expected the name of one column; only sentence= takes a"
+            " list of names"
+        ) from None
+    return column
+
+
+def _no_column(frame: pd.DataFrame, column: Column) -> str:
+    """Return what is wrong with the name of a column that a frame lacks."""
+    if column in frame.index.names:
+        return (
+            f"column {column!r}: found it in the index, expected a column; make it one, as with"
+            f" frame.reset_index({column!r})"
+        )
+    names = [repr(name) for name in frame.columns]
+    expected = f"one of {listed(names)}" if names else "columns of tokens and sentences"
+    return f"column {column!r}: found none in the frame, expected {expected}; name it with token= or sentence="
 
 
 def _texts(frame: pd.DataFrame, column: Column) -> list[str]:

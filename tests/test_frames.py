@@ -113,5 +113,29 @@ def test_wrong_types_and_names_are_errors() -> None:
     with pytest.raises(ValueError, match="score: found the name 'x', which is also that of tag="):
         tagger.tag_frame(a_frame(), tag="x", score="x")
     twice = pd.concat([a_frame(), a_frame()[["token"]]], axis=1)
-    with pytest.raises(ValueError, match="column 'token': found it 2 times, expected it once"):
+    with pytest.raises(ValueError, match=r"column 'token': found 2 columns of this name, .* rename the others"):
         tagger.tag_frame(twice)
+    with pytest.raises(
+        ValueError, match=r"'token': found 2 columns of this name, .* all of its levels, as in \('a', 'b'\)"
+    ):
+        tagger.tag_frame(pd.concat({"token": a_frame()}, axis=1))
+    with pytest.raises(
+        ValueError, match=r"column 'sentence': found it in the index, .*frame\.reset_index\('sentence'\)"
+    ):
+        tagger.tag_frame(a_frame().set_index("sentence"))
+    with pytest.raises(ValueError, match="column 'token': found none in the frame, expected columns of tokens and sen"):
+        tagger.tag_frame(pd.DataFrame())
+    with pytest.raises(TypeError, match=r"found the list \['token'\], expected the name of one column; only sentence="):
+        tagger.tag_frame(a_frame(), token=["token"])
+    with pytest.raises(TypeError, match=r"found the list \['x'\], expected the name of one column"):
+        tagger.tag_frame(a_frame(), tag=["x"])
+    with pytest.raises(ValueError, match="tag: found None, expected the name of the column of tags"):
+        tagger.tag_frame(a_frame(), tag=None)
+
+
+def test_a_column_that_is_there_is_an_error_before_the_tagging() -> None:
+    tagger = a_tagger()
+    tagger.tag = lambda sentences: pytest.fail("all sentences are tagged for nothing")  # type: ignore[method-assign,assign]
+    with pytest.raises(ValueError, match="column 'score': found it in the frame, expected a new name"):
+        tagger.tag_frame(a_frame(score=0.5))
+    assert "tag" in a_tagger().tag_frame(a_frame(score=0.5), score=None).columns

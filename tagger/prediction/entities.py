@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict
@@ -34,6 +35,11 @@ class Entity(TypedDict):
     word: str
     start: int
     end: int
+
+
+def is_probability(value: object) -> bool:
+    """Return whether a value is a number from 0 to 1; True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 class EntityFinder:
@@ -84,7 +90,15 @@ class EntityFinder:
         Args:
             documents: documents with sentences.
             min_probability: the lowest score of an entity; None for the thresholds of the model, if it has any.
+
+        Raises:
+            DataError: a lowest score is given, but the model predicts plain tags.
         """
+        if min_probability is not None and self.is_plain:
+            raise DataError(
+                "min_probability: found a model that predicts plain tags, expected one that predicts spans; leave it"
+                " out"
+            )
         thresholds = self._thresholds if min_probability is None else Thresholds(general=min_probability)
         rows = [
             [document.covered(token) for token in tokens]

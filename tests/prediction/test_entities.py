@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from stub_model import P_CHOSEN, span_probability, stub_manifest, stub_predictor
 
@@ -42,6 +43,7 @@ def test_entities_that_are_not_probable_are_left_out() -> None:
     assert [one["entity_group"] for one in tagger.entities(TEXT)] == ["ORG"]
     assert [one["entity_group"] for one in tagger.entities(TEXT, min_probability=0)] == ["ORG", "PER", "PER"]
     assert tagger.entities(TEXT, min_probability=1) == []
+    assert tagger.entities(TEXT, min_probability=np.float32(0.5))  # type: ignore[arg-type]
 
 
 def test_plain_tags_are_those_of_the_tokens() -> None:
@@ -71,6 +73,15 @@ def test_wrong_arguments_are_errors() -> None:
         tagger.entities(b"a")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"min_probability: found 1\.5, expected a number from 0 to 1"):
         tagger.entities("a", min_probability=1.5)
+    for found, wrong in (("NoneType", None), ("int", 5), ("bytearray", bytearray(b"a")), ("set", {"a"})):
+        with pytest.raises(TypeError, match=f"texts: found a {found}, expected a text or a list of texts"):
+            tagger.entities(wrong)  # type: ignore[call-overload]
+    for number in ("0.5", True, float("nan"), [0.5]):
+        with pytest.raises(ValueError, match=r"min_probability: found .*, expected a number from 0 to 1"):
+            tagger.entities("a", min_probability=number)  # type: ignore[arg-type]
+    plain = Tagger(stub_predictor(stub_manifest(notation=Notation(scheme="none"), scheme="none")))
+    with pytest.raises(DataError, match=r"min_probability: found a model that predicts plain tags, .* leave it out"):
+        plain.entities("a", min_probability=0.5)
     with pytest.raises(DataError, match="found 'english', expected one of"):
         tagger.entities("a", language="english")
     features = Tagger(stub_predictor(stub_manifest(layout=Layout(columns={"token": 0, "pos": 1, "tag": -1}))))

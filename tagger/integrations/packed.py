@@ -45,4 +45,8 @@ def load_packed(files: PackedModel, *, threads: int | None = None) -> Predictor:
     with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
         for name, content in files.items():
             Path(folder, name).write_bytes(content)
-        return load_predictor(Path(folder), threads=threads)
+        try:
+            return load_predictor(Path(folder), threads=threads)
+        except ModelError as error:  # the directory is nothing that the user knows
+            named = [text.replace(folder, "packed model") for text in (error.message, *error.detail)]
+            raise ModelError(named[0], detail=named[1:]) from None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from tagger.api import Tagger
 from tagger.atomic import publish_directory
@@ -21,6 +23,7 @@ from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.integrations.packed import load_packed, pack
 from tagger.integrations.training_file import SETTINGS, TrainingFile, check_together, checked_rows
 from tagger.model_dir.store import check_place
+from tagger.prediction.entities import is_probability
 from tagger.prediction.predictor import Predictor
 
 try:
@@ -51,6 +54,7 @@ _KEYS: Mapping[str, str] = {
     "threads": "training.threads",
 }
 _DEVICES = ("auto", "cpu", "gpu", "gpus")
+_LOGS = "training.log"
 _OWN = frozenset((*SETTINGS, "data.train", "data.dev", "data.test", "data.format", "output.model_dir"))
 
 
@@ -66,7 +70,8 @@ class TaggerClassifier(BaseEstimator):
         units, layers, embedding_dim, dropout, characters, decoder: those of the section `model`.
         dev: the share of the sentences that is held out to choose the best epoch; None to keep the last one.
         device: `auto`, `cpu`, `gpu` or `gpus`.
-        settings: further keys of the config with their values, as in `{"model.casing": False}`.
+        settings: further keys of the config with their values, as in `{"model.casing": False}`; `training.log` is not
+            one of them.
 
     Attributes:
         classes_: the tags that the model can predict, as `y` spells them.
@@ -131,7 +136,7 @@ class TaggerClassifier(BaseEstimator):
                 outcome = train(config, _listener(written), device=self.device)
             self.model_ = pack(model_dir)
         self.n_iter_ = len(outcome.history)
-        self._predictor: Predictor | None = load_packed(self.model_, threads=self.threads)
+        self._predictor: Predictor | None = load_packed(self.model_, threads=_plain(self.threads))
         self.classes_ = self._predictor.spelled_tags
         return self
 
@@ -212,27 +217,59 @@ class TaggerClassifier(BaseEstimator):
         check_is_fitted(self, "model_")
         predictor: Predictor | None = getattr(self, "_predictor", None)
         if predictor is None:
-            predictor = self._predictor = load_packed(self.model_, threads=self.threads)
+            predictor = self._predictor = load_packed(self.model_, threads=_plain(self.threads))
         return predictor
 
     def _config(self, file: Path, model_dir: Path) -> Config:
         if self.device not in _DEVICES:
             raise ConfigError(f"device: found {self.device!r}, expected one of {', '.join(_DEVICES)}")
-        values: dict[str, Any] = {}
+        if self.dev is not None and not (is_probability(self.dev) and 0 < self.dev < 1):
+            raise ConfigError(
+                f"dev: found {self.dev!r:.60}, expected the share of the sentences to hold out, above 0 and below 1, or"
+                " None"
+            )
         chosen = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
-        given = dict(self.settings or {})
-        for key in given:
-            if not isinstance(key, str) or "." not in key:
-                raise ConfigError(f"settings: found {key!r}, expected keys of the config such as model.casing")
-            if any(f"{key}.".startswith(f"{own}.") for own in _OWN):
-                raise ConfigError(f"settings: found {key}, expected a key that does not follow from X, y and dev")
-            if key in chosen:
-                name = next(name for name, other in _KEYS.items() if other == key)
-                raise ConfigError(f"settings: found {key} and also the parameter {name}, expected one of them")
         own = {**SETTINGS, "data.train": str(file), "data.dev": self.dev}
-        for key, value in {**own, **chosen, **given}.items():
-            put_setting(values, key, value, f"{key}={value!r}")
+        values: dict[str, Any] = {}
+        for key, value in {**own, **chosen, **_checked_settings(self.settings, chosen)}.items():
+            put_setting(values, key, _plain(value), f"{key}={value!r}")
         return with_model_dir(config_of(values, path=Path("TaggerClassifier")), model_dir)
+
+
+def _checked_settings(settings: object, chosen: Collection[str]) -> Mapping[str, Any]:
+    """Return the parameter `settings`, in which no key may have a value already.
+
+    Args:
+        settings: the parameter.
+        chosen: the keys that other parameters have set.
+
+    Raises:
+        ConfigError: it is not a dictionary of keys that may be set.
+    """
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(
+            f"settings: found {settings!r:.60}, expected a dictionary of keys of the config with their values, as in"
+            " {'model.casing': False}"
+        )
+    for key in settings or ():
+        if not isinstance(key, str) or "." not in key:
+            raise ConfigError(f"settings: found {key!r}, expected keys of the config such as model.casing")
+        if any(f"{key}.".startswith(f"{own}.") for own in _OWN):
+            raise ConfigError(f"settings: found {key}, expected a key that does not follow from X, y and dev")
+        if key == _LOGS:
+            raise ConfigError(
+                f"settings: found {key}, whose files would be lost, as the estimator trains in a temporary directory;"
+                " take it out, or use tagger train"
+            )
+        if key in chosen:
+            name = next(name for name, other in _KEYS.items() if other == key)
+            raise ConfigError(f"settings: found {key} and also the parameter {name}, expected one of them")
+    return settings or {}
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy, such as a grid or a distribution gives, as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _listener(written: TrainingFile) -> Told:

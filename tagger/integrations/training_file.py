@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,46 @@ Rows = list[list[str]]
 # How training must read the file: nothing but the columns is left to be found.
 SETTINGS = {"data.columns": {"token": 0, "tag": 1}, "data.delimiter": "tab", "data.comments": "none"}
 _IMPOSSIBLE = re.compile("[\t\n\r]")
+# What messages about a file say and advise, and what the user of an estimator understands and can do instead.
+_ADVICE = [
+    (re.compile(pattern), advice)
+    for pattern, advice in (
+        (r"set data\.dev to a file with entities, or to null\b", "set dev to None"),
+        (r"; set data\.dev(?=$|;)", ", or set dev to None"),
+        (r"set data\.columns\.tag to the column of the tags, or label", "label"),
+        (r"set data\.columns\.tag to the column of the tags", "check that y has the tags of the tokens"),
+        (r"if they are not the words, set data\.columns\.token to their column", "check that X has the words"),
+        (
+            r"set data\.columns\.token to (?:their column|the column of the words)"
+            r"(?:, such as \d+|, or set data\.delimiter \(.*?\))?",
+            "check that X has the words",
+        ),
+        (r", or (?:set )?data\.columns\.tag to another column", ""),
+        (r"name the tag column with data\.columns, or set", "check that y has the tags of the tokens, or set"),
+        (r"the language and the columns are the same", "all sentences are in one language"),
+        (r"the tag column holds the tokens", "y has the tokens"),
+        (r"token in column 0, tag in column 1; read as:", "read as:"),
+        (r"(tokens(?: among [\d,]+)?) in column 0\b", r"\1"),
+        (r"; separate them, with one kind of delimiter on all lines", "; separate them"),
+        (
+            r" and no blank line, expected a blank line after each sentence; add them where sentences end",
+            ", expected more than one; divide it where sentences end",
+        ),
+        (
+            r"the file has no blank line, and (.*); put a blank line after each sentence",
+            r"\1; divide it where sentences end",
+        ),
+        (
+            r": a blank line follows each token line; keep only the blank lines between sentences",
+            "; a sentence is a list of all of its tokens",
+        ),
+        (r" from train\.conll\b", ""),
+        (r"(?<=^X, y: )line \d+: ", ""),
+        (r" \(tagger check lists them\)|; tagger check lists them", ""),
+        (r"\bset ((?:data|model)\.\w+) to true\b", r"set \1 in settings to True"),
+        (r"\bset ((?:data|model)\.\w+)(?! in settings)\b", r"set \1 in settings"),
+    )
+]
 
 
 def checked_rows(rows: Any, name: str) -> Rows:
@@ -30,17 +71,23 @@ def checked_rows(rows: Any, name: str) -> Rows:
     Raises:
         TypeError: a sentence is not a list, or what it holds is not text.
     """
-    if isinstance(rows, str | bytes) or not hasattr(rows, "__iter__"):
+    if not _is_sequence(rows):
         raise TypeError(f"{name}: found a {type(rows).__name__}, expected a list of sentences")
     checked = []
     for i, row in enumerate(rows):
-        if isinstance(row, str | bytes) or not hasattr(row, "__iter__"):
+        if not _is_sequence(row):
             raise TypeError(f"{name}[{i}]: found {row!r:.60}, expected a list of {'tokens' if name == 'X' else 'tags'}")
         checked.append(list(row))
         for j, text in enumerate(checked[-1]):
             if not isinstance(text, str):
                 raise TypeError(f"{name}[{i}][{j}]: found {text!r:.60} of type {type(text).__name__}, expected str")
     return checked
+
+
+def _is_sequence(rows: Any) -> bool:
+    """Return whether this can be iterated over in an order that means something, and is not text."""
+    is_scalar = getattr(rows, "shape", None) == ()  # an array without dimensions
+    return isinstance(rows, Iterable) and not is_scalar and not isinstance(rows, str | bytes | Mapping | AbstractSet)
 
 
 def check_together(sentences: Rows, tags: Rows) -> None:
@@ -119,7 +166,10 @@ class TrainingFile:
             return f"X[{i}][{j}]"
 
         found = re.sub(rf"(?:{re.escape(str(self._path))}:|^line (?=[0-9]+:))([0-9]+)", place, text)
-        return found.replace(str(self._path), "X, y")
+        found = found.replace(str(self._path), "X, y")
+        for pattern, advice in _ADVICE:
+            found = pattern.sub(advice, found)
+        return found
 
 
 def _impossible(place: str, text: str) -> DataError:

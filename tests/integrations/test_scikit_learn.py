@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from served_model import write_model
@@ -24,7 +25,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip instal
 
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
 from sklearn.utils import estimator_checks
 
 from tagger.config.keys import Config
@@ -139,6 +140,28 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
     assert (more.data.dev, more.model.casing, more.training.clip_norm) == (None, False, None)
 
 
+def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    settings = {"model.casing": np.bool_(False), "model.character_dim": np.int32(9)}
+    estimator = TaggerClassifier(
+        units=np.int64(7), threads=np.int64(1), learning_rate=np.float32(0.25), dev=np.float32(0.25), settings=settings  # type: ignore[arg-type]
+    )  # fmt: skip
+    config = estimator._config(tmp_path / "train.conll", tmp_path / "model")
+    assert (config.model.units, config.model.casing, config.model.character_dim) == (7, False, 9)
+    assert (config.training.learning_rate, config.data.dev) == (0.25, 0.25)
+    assert list(ParameterGrid({"units": np.arange(1, 3)})) == [{"units": 1}, {"units": 2}]
+    assert type(ParameterGrid({"units": np.arange(1, 3)})[0]["units"]) is np.int64, "a grid gives numbers of NumPy"
+
+
+def test_an_altered_model_is_an_error_that_names_no_temporary_directory(model: Path) -> None:
+    estimator = fitted(model)
+    estimator.model_ = {**estimator.model_, "tokens.txt": b"x"}
+    with pytest.raises(ModelError, match=r"^packed model/tokens\.txt: its checksum does not match"):
+        estimator.predict(X)
+    estimator.model_ = {}
+    with pytest.raises(ModelError, match=r"^packed model: found no manifest\.json, expected one"):
+        estimator.predict(X)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -151,6 +174,11 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
             {"settings": {"model": {"casing": False}}},
             r"settings: found 'model', expected keys of the config such as mo",
         ),
+        ({"settings": ["model.casing"]}, r"settings: found \['model\.casing'\], expected a dictionary of keys of the"),
+        ({"settings": {"training.log": ["tensorboard"]}}, r"settings: found training\.log, whose files would be lost"),
+        ({"dev": "dev.conll"}, r"dev: found 'dev\.conll', expected the share of the sentences to hold out"),
+        ({"dev": True}, "dev: found True, expected the share of the sentences"),
+        ({"dev": 1}, "dev: found 1, expected the share of the sentences to hold out, above 0 and below 1, or None"),
         ({"units": 3, "settings": {"model.units": 4}}, r"settings: found model\.units and also the parameter units"),
     ],
 )

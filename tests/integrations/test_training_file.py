@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tagger.corpus.dataset import load_training
 from tagger.corpus.layout import Layout
 from tagger.errors import ConfigError, DataError
-from tagger.integrations.training_file import TrainingFile, check_together, checked_rows
+from tagger.integrations.training_file import Rows, TrainingFile, check_together, checked_rows
+from tagger.training.corpora import load_corpora
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install '.[sklearn]'")
+
+from tagger.integrations.scikit_learn import TaggerClassifier
 
 LAYOUT = Layout(columns={"token": 0, "tag": 1}, delimiter="tab")
 X = [
@@ -78,6 +85,54 @@ def test_messages_name_the_tokens_instead_of_lines(tmp_path: Path) -> None:
         raise ConfigError(f"{path}:1: odd", detail=[str(path)])
 
 
+WORDS = [[f"w{5 * i + j}" for j in range(5)] for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "tags", "advice"),
+    [
+        (WORDS[:1], [["B-X", "O", "O", "O", "O"]], "found one sentence, expected at least two .*, or set dev to None"),
+        (WORDS[:2], [["B-X", "O", "O", "O", "O"], ["O"] * 5], "set dev to None to train on all sentences without"),
+        (
+            WORDS,
+            [["O"] * 5] * 60,
+            "found only the tag O, expected several; label some entities; set data.trust in setti",
+        ),
+        (
+            WORDS,
+            [["1", "2", "3", "4", "0"]] * 60,
+            "set data.names in settings to the names in their order .*; set data",
+        ),
+        (WORDS, WORDS, "; check that y has the tags of the tokens; set data.trust in settings to True to train anyway"),
+        (WORDS, [["0.5"] * 5] * 60, "expected a tag for each token; check that y has the tags of the tokens; set data"),
+        ([["w"] * 5] * 500, [["B-X"] + ["O"] * 4] * 500, "among 2,500 .* at least 100; check that X has the words; if"),
+        (
+            [["0", "1", "2"]] * 60,
+            [["B-X", "O", "O"]] * 60,
+            "expected words; check that X has the words; set data.trust",
+        ),
+        (WORDS, [["O", "PER", "O", "O", "LOC"]] * 60, "set data.scheme in settings to IO "),
+        (WORDS, [["O", "B-X|B-Y", "O", "O", "O"]] * 60, "set data.several_tags in settings to first"),
+    ],
+)
+def test_messages_advise_what_the_user_of_an_estimator_can_do(
+    tmp_path: Path, sentences: Rows, tags: Rows, advice: str
+) -> None:
+    file, told = written(tmp_path, sentences, tags), list[str]()
+    data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
+    with pytest.raises(DataError, match=advice) as caught, file.errors_named():
+        load_corpora(data, 1, told.append, told.append)
+    for text in (*map(file.named, told), str(caught.value)):
+        assert not re.search(r"column|\bfile\b|\bline\b|train\.conll|null|data\.dev|tagger check", text), text
+
+
+def test_warnings_speak_of_sentences_and_not_of_lines(tmp_path: Path) -> None:
+    file, told = written(tmp_path, [["a"]] * 30, [["B-X"], ["O"]] * 15), list[str]()
+    data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
+    load_corpora(data, 1, told.append, told.append)
+    assert "X, y: all 30 sentences have one token; a sentence is a list of all of its tokens" in map(file.named, told)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -86,6 +141,9 @@ def test_messages_name_the_tokens_instead_of_lines(tmp_path: Path) -> None:
         ([["a"], "EU"], r"X\[1\]: found 'EU', expected a list of tokens"),
         ([["a", 5]], r"X\[0\]\[1\]: found 5 of type int, expected str"),
         ([["a"], [None]], r"X\[1\]\[0\]: found None of type NoneType, expected str"),
+        ({"a": ["b"]}, "X: found a dict, expected a list of sentences"),
+        ([["a"], {"b", "c"}], r"X\[1\]: found \{.*\}, expected a list of tokens"),
+        (np.array("a"), "X: found a ndarray, expected a list of sentences"),
     ],
 )
 def test_what_is_not_sentences_is_an_error_with_its_place(rows: Any, message: str) -> None:

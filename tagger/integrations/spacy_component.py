@@ -15,11 +15,11 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.util import minibatch
 
 from tagger.atomic import check_replaceable, publish_directory
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.formats.document import Document, DocumentToken
 from tagger.integrations.packed import PackedModel, load_packed, pack
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
-from tagger.prediction.entities import Entity, EntityFinder
+from tagger.prediction.entities import Entity, EntityFinder, is_probability
 from tagger.prediction.onnx_session import load_predictor
 from tagger.wording import abridged, visible
 
@@ -41,8 +41,8 @@ class TaggerComponent:
             with spaCy's tokens by their characters.
         alignment: what becomes of an entity that does not begin or end at the edge of one of spaCy's tokens: `expand`
             and `contract` take the tokens that are partly and wholly in it, `strict` leaves it out.
-        overwrite: whether an entity takes the place of those that the text has before and that it overlaps; otherwise
-            these stay, and it is only part of the group.
+        overwrite: whether an entity takes the place of those that the text has before and that it overlaps, and of
+            tokens that are blocked; otherwise these stay, and it is only part of the group.
         spans_key: the name of the group in `Doc.spans`, whose `attrs["scores"]` are the scores; None for `name`.
         min_probability: the lowest score of an entity, or None for the thresholds that the model has.
         threads: the number of batches that are computed side by side, or None for all cores.
@@ -67,16 +67,23 @@ class TaggerComponent:
         for key, value, allowed in (("tokens", tokens, _TOKENS), ("alignment", alignment, _ALIGNMENTS)):
             if value not in allowed:
                 raise ConfigError(f"{name}: {key}: found {value!r}, expected one of {', '.join(allowed)}")
-        if min_probability is not None and not 0 <= min_probability <= 1:
-            raise ConfigError(f"{name}: min_probability: found {min_probability}, expected a number from 0 to 1")
-        if threads is not None and threads < 1:
-            raise ConfigError(f"{name}: threads: found {threads}, expected a whole number from 1")
+        if not model:
+            raise ConfigError(f"{name}: model: found an empty path, expected that of a model directory")
+        # spaCy's check of a config also lets texts through that look like numbers.
+        if min_probability is not None and not is_probability(min_probability):
+            raise ConfigError(f"{name}: min_probability: found {min_probability!r}, expected a number from 0 to 1")
+        if threads is not None and (type(threads) is not int or threads < 1):
+            raise ConfigError(f"{name}: threads: found {threads!r}, expected a whole number from 1")
         self.name, self._language, self._model = name, language, Path(model).absolute()
         self._tokens, self._alignment, self._overwrite = tokens, alignment, overwrite
         self._spans_key, self._min_probability, self._threads = spans_key or name, min_probability, threads
         self._packed: PackedModel | None = None  # takes the place of the directory
         self._finder: EntityFinder | None = None
         self._warned = set[str]()
+
+    def initialize(self, get_examples: Any = None, *, nlp: Any = None) -> None:
+        """Load the model, so that `nlp.initialize` says what is wrong with it; there is nothing to train."""
+        self._loaded()
 
     def __call__(self, doc: Doc) -> Doc:
         """Find the entities of one text."""
@@ -105,11 +112,14 @@ class TaggerComponent:
             DataError: it reads feature columns, which texts do not have.
         """
         if self._finder is None:
-            if self._packed is not None:
-                predictor = load_packed(self._packed, threads=self._threads)
-            else:
-                predictor = load_predictor(self._model, threads=self._threads)
-            self._finder = EntityFinder(predictor)
+            try:
+                if self._packed is not None:
+                    predictor = load_packed(self._packed, threads=self._threads)
+                else:
+                    predictor = load_predictor(self._model, threads=self._threads)
+                self._finder = EntityFinder(predictor)
+            except TaggerError as error:  # it may come long after the model was named, and from one of several models
+                raise type(error)(f"{self.name}: {error.message}", detail=error.detail) from None
         return self._finder
 
     def _files(self) -> PackedModel:
@@ -130,7 +140,11 @@ class TaggerComponent:
         publish_directory(target, self._files())
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
-        """Load the model that `to_disk` has copied."""
+        """Load the model that `to_disk` has copied.
+
+        Raises:
+            ModelError: it is missing, or was altered.
+        """
         self._model, self._packed, self._finder = Path(path).absolute() / _MODEL, None, None
         self._loaded()
         return self
@@ -140,8 +154,20 @@ class TaggerComponent:
         return bytes(srsly.msgpack_dumps(dict(self._files())))
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
-        """Load the model that `to_bytes` has returned; it stays in memory."""
-        self._packed, self._finder = srsly.msgpack_loads(data), None
+        """Load the model that `to_bytes` has returned; it stays in memory.
+
+        Raises:
+            ModelError: these are other bytes.
+        """
+        try:
+            packed = srsly.msgpack_loads(data)
+        except Exception:  # msgpack raises errors of many types for what it cannot read
+            packed = None
+        if not isinstance(packed, dict) or not all(isinstance(content, bytes) for content in packed.values()):
+            raise ModelError(
+                f"{self.name}: found other bytes, expected those that to_bytes has returned; save it again"
+            )
+        self._packed, self._finder = packed, None
         self._loaded()
         return self
 
@@ -175,10 +201,17 @@ class TaggerComponent:
             spans.append(span)
             scores.append(entity["score"])
         doc.spans[self._spans_key] = SpanGroup(doc, name=self._spans_key, attrs={"scores": scores}, spans=spans)
-        doc.set_ents(self._without_overlaps(doc, spans))
+        blocked = [] if self._overwrite else _blocked(doc)
+        doc.set_ents(self._without_overlaps(doc, spans, blocked), blocked=blocked)
 
-    def _without_overlaps(self, doc: Doc, spans: Sequence[Span]) -> list[Span]:
-        """Return the entities of a text: those that it had and those that were found, none of which overlap."""
+    def _without_overlaps(self, doc: Doc, spans: Sequence[Span], blocked: Sequence[Span]) -> list[Span]:
+        """Return the entities of a text: those that it had and those that were found, none of which overlap.
+
+        Args:
+            doc: the text, with the entities that it had.
+            spans: the entities that were found.
+            blocked: where there can be none.
+        """
         found = _disjoint(spans)
         if len(found) < len(spans):
             lost = next(span for span in spans if all(span is not one for one in found))  # equal spans are two
@@ -187,7 +220,9 @@ class TaggerComponent:
                 f"the entity {visible(abridged(lost.text))!r} ({lost.label_}) overlaps another one in spaCy's tokens,"
                 f" so it is only part of doc.spans[{self._spans_key!r}]",
             )
-        return _disjoint([*found, *doc.ents] if self._overwrite else [*doc.ents, *found])
+        if self._overwrite:
+            return _disjoint([*found, *doc.ents])
+        return _disjoint([*blocked, *doc.ents, *found])[len(blocked) :]
 
     def _set_tags(self, doc: Doc, found: Sequence[Entity]) -> None:
         for entity in found:
@@ -213,6 +248,11 @@ def _disjoint(spans: Iterable[Span]) -> list[Span]:
             taken.update(places)
             kept.append(span)
     return kept
+
+
+def _blocked(doc: Doc) -> list[Span]:
+    """Return the tokens of which an earlier component has said that they are in no entity, as spans."""
+    return [doc[token.i : token.i + 1] for token in doc if token.ent_iob_ == "B" and not token.ent_type]
 
 
 def _shown(entity: Entity) -> str:

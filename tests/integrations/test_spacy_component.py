@@ -139,6 +139,27 @@ def test_entities_that_the_text_has_stay_unless_they_are_overwritten(model: Path
     assert entities(nlp(nlp(TEXT))) == ENTITIES
 
 
+def test_blocked_tokens_stay_without_entities_unless_they_are_overwritten(model: Path) -> None:
+    def tagged(**config: Any) -> Any:
+        nlp = pipeline(model, **config)
+        doc = nlp.make_doc("Hanna Berg met Peter in Bonn")
+        doc.set_ents([], blocked=[doc[1:2], doc[3:4]], default="unmodified")
+        return nlp(doc)
+
+    kept = tagged()
+    assert entities(kept) == [("Bonn", "LOC")]
+    assert [text for text, *_ in group(kept)] == ["Hanna Berg", "Peter", "Bonn"]
+    assert [(token.ent_iob_, token.ent_type_) for token in kept][:4] == [("O", ""), ("B", ""), ("O", ""), ("B", "")]
+    assert entities(tagged(overwrite=True)) == [("Hanna Berg", "PER"), ("Peter", "PER"), ("Bonn", "LOC")]
+
+
+def test_ids_of_entities_that_the_text_has_stay(model: Path) -> None:
+    nlp = pipeline(model)
+    doc = nlp.make_doc("Peter met Bonn")
+    doc.ents = [Span(doc, 0, 1, label="OLD", kb_id="Q1", span_id="p")]
+    assert [(e.label_, e.kb_id_, e.ent_id_) for e in nlp(doc).ents] == [("OLD", "Q1", "p"), ("LOC", "", "")]
+
+
 def test_the_tokens_of_the_model_are_aligned_by_characters(model: Path) -> None:
     pytest.importorskip("sentencex", reason="no tokenizer is installed: pip install '.[text]'")
 
@@ -246,6 +267,8 @@ def test_plain_tags_are_those_of_the_tokens(monkeypatch: pytest.MonkeyPatch, tmp
     doc[0].tag_ = "X"
     assert nlp(doc)[0].tag_ == "X"
     assert pipeline(tmp_path, overwrite=True)(doc)[0].tag_ == "B-ORG"
+    with pytest.raises(DataError, match="min_probability: found a model that predicts plain tags"):
+        pipeline(tmp_path, min_probability=0.5)("EU")
     whole = pipeline(tmp_path, tokens="model")
     with pytest.warns(UserWarning, match=r"the token 'EU' \(B-ORG\) is not a token of spaCy, so its tag is left out"):
         assert [token.tag_ for token in whole(Doc(whole.vocab, words=["EU!", "met"]))] == ["", "O"]
@@ -263,14 +286,26 @@ def test_what_is_wrong_is_said_when_the_component_is_added_or_first_used(
         pipeline(model, min_probability=1.5)
     with pytest.raises(ConfigError, match="threads: found 0, expected a whole number from 1"):
         pipeline(model, threads=0)
+    with pytest.raises(ConfigError, match="threads: found '2', expected a whole number from 1"):
+        pipeline(model, threads="2")
+    with pytest.raises(ConfigError, match=r"min_probability: found '0\.5', expected a number from 0 to 1"):
+        pipeline(model, min_probability="0.5")
+    with pytest.raises(ConfigError, match="twobranch_tagger: model: found an empty path"):
+        pipeline("")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"found no manifest\.json, expected one"):
+    with pytest.raises(ModelError, match=r"^twobranch_tagger: .*found no manifest\.json, expected one"):
         pipeline(tmp_path / "empty")("Bonn")
     missing = pipeline(tmp_path / "nothing")
-    with pytest.raises(ModelError, match="nothing: no such model directory"):
+    pipeline(model).initialize()
+    with pytest.raises(ModelError, match=r"^twobranch_tagger: .*nothing: no such model directory"):
         missing("Bonn")
+    with pytest.raises(ModelError, match=r"^twobranch_tagger: .*nothing: no such model directory"):
+        missing.initialize()
     with pytest.raises(ModelError, match=r"packed model: found the file '\.\./x', expected the files of a model"):
         missing.get_pipe("twobranch_tagger").from_bytes(spacy.util.srsly.msgpack_dumps({"../x": b""}))
+    for content in (b"", b"other", *map(spacy.util.srsly.msgpack_dumps, ([1], {"manifest.json": "text"}))):
+        with pytest.raises(ModelError, match="twobranch_tagger: found other bytes, expected those that to_bytes has"):
+            missing.get_pipe("twobranch_tagger").from_bytes(content)
     layout = Layout(columns={"token": 0, "pos": 1, "tag": -1})
     predictor = stub_predictor(stub_manifest(layout=layout))
     monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: predictor)

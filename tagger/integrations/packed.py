@@ -24,6 +24,15 @@ def pack(directory: Path) -> PackedModel:
     return read_directory(directory, _read)
 
 
+def checksum(directory: Path) -> str:
+    """Return the checksum of the manifest of a model directory, which two models share only if they are the same.
+
+    Raises:
+        ModelError: the directory is missing, or its manifest was altered.
+    """
+    return read_directory(directory, lambda files: str(files.manifest().get("sha256")))
+
+
 def _read(files: ModelFiles) -> PackedModel:
     values = files.manifest()
     names = MODEL_FILES & set(values.get("files", {}))

@@ -17,7 +17,7 @@ from spacy.util import minibatch
 from tagger.atomic import check_replaceable, publish_directory
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.formats.document import Document, DocumentToken
-from tagger.integrations.packed import PackedModel, load_packed, pack
+from tagger.integrations.packed import PackedModel, checksum, load_packed, pack
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
 from tagger.prediction.entities import Entity, EntityFinder, is_probability
 from tagger.prediction.onnx_session import load_predictor
@@ -79,6 +79,7 @@ class TaggerComponent:
         self._spans_key, self._min_probability, self._threads = spans_key or name, min_probability, threads
         self._packed: PackedModel | None = None  # takes the place of the directory
         self._finder: EntityFinder | None = None
+        self._checksum = ""  # of the model in the directory, once it is loaded
         self._warned = set[str]()
 
     def initialize(self, get_examples: Any = None, *, nlp: Any = None) -> None:
@@ -116,6 +117,7 @@ class TaggerComponent:
                 if self._packed is not None:
                     predictor = load_packed(self._packed, threads=self._threads)
                 else:
+                    self._checksum = checksum(self._model)
                     predictor = load_predictor(self._model, threads=self._threads)
                 self._finder = EntityFinder(predictor)
             except TaggerError as error:  # it may come long after the model was named, and from one of several models
@@ -123,7 +125,14 @@ class TaggerComponent:
         return self._finder
 
     def _files(self) -> PackedModel:
-        return self._packed if self._packed is not None else pack(self._model)
+        if self._packed is not None:
+            return self._packed
+        if self._finder is not None and self._checksum != checksum(self._model):
+            raise ModelError(
+                f"{self.name}: found another model in {self._model} than the one that was loaded from it, expected the"
+                " same, so that the saved pipeline has it; add the component again"
+            )
+        return pack(self._model)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the loaded model, which cannot be pickled; the directory is read again."""
@@ -133,7 +142,7 @@ class TaggerComponent:
         """Copy the model into a directory, so that the saved pipeline is complete.
 
         Raises:
-            ModelError: the model cannot be read, or the directory cannot be written.
+            ModelError: the model cannot be read or is not the one that was loaded, or the directory cannot be written.
         """
         target = Path(path, _MODEL)
         check_replaceable(target, MODEL_FILES, marker=MANIFEST)

@@ -45,6 +45,12 @@ def pipeline(model: Path | str, **config: Any) -> Any:
     return nlp
 
 
+def load_stub(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Make the component load a stub, whatever the directory holds."""
+    monkeypatch.setattr(spacy_component, "checksum", lambda _: "")
+    monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: stub_predictor(stub_manifest(**changes)))
+
+
 def entities(doc: Any) -> list[tuple[str, str]]:
     return [(span.text, span.label_) for span in doc.ents]
 
@@ -247,6 +253,23 @@ def test_a_saved_pipeline_has_a_copy_of_the_model(model: Path, tmp_path: Path) -
         loaded.to_disk(tmp_path / "again")
 
 
+def test_a_model_that_was_replaced_after_it_was_loaded_is_not_saved_in_its_place(model: Path, tmp_path: Path) -> None:
+    there = tmp_path / "model"
+    shutil.copytree(model, there)
+    nlp = pipeline(there)
+    nlp("Bonn")
+    shutil.rmtree(there)
+    write_model(there, "PERSON")
+    for save in (nlp.to_bytes, lambda: nlp.to_disk(tmp_path / "pipeline")):
+        with pytest.raises(
+            ModelError, match=r"^twobranch_tagger: found another model in .*model than the one that was"
+        ):
+            save()
+    fresh = pipeline(there)
+    fresh.to_disk(tmp_path / "pipeline")
+    assert entities(spacy.load(tmp_path / "pipeline")("Peter")) == [("Peter", "PERSON")]
+
+
 def test_evaluate_scores_the_entities(model: Path) -> None:
     nlp = pipeline(model)
     right, wrong = nlp(TEXT), nlp.make_doc("Bonn left")
@@ -258,8 +281,7 @@ def test_evaluate_scores_the_entities(model: Path) -> None:
 
 
 def test_plain_tags_are_those_of_the_tokens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plain = stub_manifest(notation=Notation(scheme="none"), scheme="none")
-    monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: stub_predictor(plain))
+    load_stub(monkeypatch, notation=Notation(scheme="none"), scheme="none")
     nlp = pipeline(tmp_path)
     doc = nlp("EU  met Peter")
     assert [token.tag_ for token in doc] == ["B-ORG", "", "O", "B-PER"]
@@ -274,8 +296,7 @@ def test_plain_tags_are_those_of_the_tokens(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_plain_tags_need_a_token_of_spacy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("sentencex", reason="no tokenizer is installed: pip install '.[text]'")
-    plain = stub_manifest(notation=Notation(scheme="none"), scheme="none")
-    monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: stub_predictor(plain))
+    load_stub(monkeypatch, notation=Notation(scheme="none"), scheme="none")
     whole = pipeline(tmp_path, tokens="model")
     with pytest.warns(UserWarning, match=r"the token 'EU' \(B-ORG\) is not a token of spaCy, so its tag is left out"):
         assert [token.tag_ for token in whole(Doc(whole.vocab, words=["EU!", "met"]))] == ["", "O"]
@@ -316,9 +337,7 @@ def test_what_is_wrong_is_said_when_the_component_is_added_or_first_used(
     for content in (b"", b"other", *map(spacy.util.srsly.msgpack_dumps, ([1], {"manifest.json": "text"}))):
         with pytest.raises(ModelError, match="twobranch_tagger: found other bytes, expected those that to_bytes has"):
             missing.get_pipe("twobranch_tagger").from_bytes(content)
-    layout = Layout(columns={"token": 0, "pos": 1, "tag": -1})
-    predictor = stub_predictor(stub_manifest(layout=layout))
-    monkeypatch.setattr(spacy_component, "load_predictor", lambda *_, **__: predictor)
+    load_stub(monkeypatch, layout=Layout(columns={"token": 0, "pos": 1, "tag": -1}))
     with pytest.raises(DataError, match="found one that reads the feature columns pos"):
         pipeline(tmp_path)("Bonn")
 

@@ -26,7 +26,7 @@ CHAIN = (
     {"network"},
     {"training"},
     {"init", "pretraining", "runs", "integrations"},
-    {"cluster"},
+    {"cluster", "sweep"},
     {"cli"},
 )
 LEVELS = {room: level for level, rooms in enumerate(CHAIN) for room in rooms}
@@ -60,7 +60,7 @@ CONFINED = {
     "mlflow": {"training"},
     "pandas": {"frames", "api"},  # for its types alone
     "sklearn": {"integrations"},
-    "ray": {"cluster"},
+    {"cluster", "sweep"},
 }
 
 

@@ -43,6 +43,7 @@ from tagger.cli.report import report
 from tagger.cli.serve import serve
 from tagger.cli.suggestions import Commands
 from tagger.cli.suspects import suspects
+from tagger.cli.sweep import sweep
 from tagger.cli.tagging import Wanted, tag_input
 from tagger.cli.threshold import threshold
 from tagger.cli.train import train
@@ -73,6 +74,7 @@ cli.add_command(report)
 cli.add_command(crossval)
 cli.add_command(suspects)
 cli.add_command(curve)
+cli.add_command(sweep)
 
 
 @cli.command()

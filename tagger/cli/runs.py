@@ -92,10 +92,10 @@ def folds_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def directory_for(config: Config, suffix: str, given: str | None) -> Path:
+def directory_for(config: Config, suffix: str, given: str | None, *, option: str = "--runs") -> Path:
     """Return the directory of many trainings: the given one, or one beside the model's."""
     if given == "":
-        raise ConfigError("--runs: found an empty name, expected a directory; name one, or leave the option out")
+        raise ConfigError(f"{option}: found an empty name, expected a directory; name one, or leave the option out")
     return Path(given) if given is not None else Path(f"{config.output.model_dir}.{suffix}")
 
 

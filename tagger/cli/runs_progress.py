@@ -123,6 +123,13 @@ class RunsProgress:
             f" {result.epochs}{score}; {duration(result.seconds)}, {result.memory / 1e9:.1f} GB"
         )
 
+    def give_up(self, name: str, why: str) -> None:
+        """Show that a training has ended without a result of its own."""
+        underway = self._running.pop(name, _Underway())
+        self._n_done += 1
+        self._worked += 1 - underway.begun_at
+        self.note(f"{name} ({self._n_done} of {len(self._names)}): {why}")
+
     def seconds_left(self) -> float | None:
         """Return the seconds left if all trainings use all their epochs, or None while the speed is unknown."""
         worked = self._worked + sum(one.part - one.begun_at for one in self._running.values())

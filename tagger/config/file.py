@@ -47,11 +47,14 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path, sections: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, int]]:
+def read_yaml(
+    path: Path, sections: Collection[str] = (), *, content: str = "sections such as data: and model:"
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Read a YAML file.
 
     Args:
         sections: the sections that a config may have. A file with none of them may be something else than a config.
+        content: the content that is expected, for messages.
 
     Returns:
         Its values, and the line (from 1) of every key, written `section.key`.
@@ -74,7 +77,7 @@ def read_yaml(path: Path, sections: Collection[str] = ()) -> tuple[dict[str, Any
     lines: dict[str, int] = {}
     mistaken = None if path.suffix in (".yaml", ".yml") else _kind_of_text(text)
     try:
-        values, lines = _parse(path, text)
+        values, lines = _parse(path, text, content)
     except ConfigError:
         if mistaken is None:
             raise
@@ -109,7 +112,7 @@ def is_config(path: Path, sections: Collection[str]) -> bool:
         return False
 
 
-def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
+def _parse(path: Path, text: str, content: str) -> tuple[dict[str, Any], dict[str, int]]:
     if len(text) > _LARGEST:
         raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
     lines: dict[str, int] = {}
@@ -138,7 +141,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
         problem = getattr(error, "problem", None) or shortened(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{where}: not valid YAML: {problem}; fix the line") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {kind_of(values)}, expected sections such as data: and model:")
+        raise ConfigError(f"{path}: found {kind_of(values)}, expected {content}")
     return values, lines
 
 
@@ -300,7 +303,7 @@ def config_error(
             location = ["data", "train"]  # the only key without a default
         key = ".".join(location[:2])
         if key not in problems or "expected" not in problems[key]:
-            problems[key] = _describe(problem, location, schema)
+            problems[key] = describe_problem(problem, location, schema)
     messages = []
     for key, text in problems.items():
         messages.append(f"{where_set(key, path, lines, origins)}: {key}: {text}")
@@ -326,7 +329,8 @@ _SHAPES = {
 }
 
 
-def _describe(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
+def describe_problem(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
+    """Return what is wrong with a value, as pydantic found it: `found …, expected …`."""
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
         section = schema.model_fields.get(location[0])

@@ -198,6 +198,32 @@ def learning_curve(
     return _svg(chart, label)
 
 
+def importances(shares: Mapping[str, float], what: str) -> str:
+    """Return a chart of what keys of a config mattered.
+
+    Args:
+        shares: the share of each key in the variance of the scores, as a fraction.
+        what: the name of the score.
+    """
+    import altair as alt
+
+    values = [
+        {"row": f"{i}", "value": 100 * share, "text": f"{100 * share:.1f}"} for i, share in enumerate(shares.values())
+    ]
+    base = alt.Chart(_data(values), width=_WIDTH, height=alt.Step(_STEP)).encode(
+        y=_rows(list(shares)),
+        x=alt.X(
+            "value:Q",
+            title=f"share of the variance of {what} in percent",
+            scale=alt.Scale(domain=[0, 100]),
+            axis=alt.Axis(tickCount=5),
+        ),
+    )
+    numbers = base.mark_text(align="left", dx=4).encode(text="text:N")
+    label = f"what mattered for {what}: " + ", ".join(f"{key} {100 * share:.1f} %" for key, share in shares.items())
+    return _svg(base.mark_bar(color=_FIRST, height=14) + numbers, label)
+
+
 STANDALONE = b"<!-- Written by tagger. -->\n"  # a file that begins so may be replaced
 
 

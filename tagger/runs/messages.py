@@ -23,11 +23,13 @@ class Started:
         epochs: the most epochs that it has.
         epochs_done: those that were done before.
         best: the best score so far.
+        scores: the score on dev of each epoch that was done before.
     """
 
     epochs: int
     epochs_done: int
     best: float | None
+    scores: list[float | None] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)

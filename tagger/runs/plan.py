@@ -98,10 +98,21 @@ class RunsDirectory:
         path: the directory; it is made if it is not there.
         option: the option that names it, for messages.
         results: the names of the files that the command makes of the results of all trainings.
+        trainings: a pattern of the names of trainings that are not in the plan, because they follow from others.
+        resume: the option that says that trainings are continued, for messages.
     """
 
-    def __init__(self, path: Path, option: str = "--runs", *, results: Sequence[str] = ()) -> None:
-        self.path, self._option, self._results = path, option, results
+    def __init__(
+        self,
+        path: Path,
+        option: str = "--runs",
+        *,
+        results: Sequence[str] = (),
+        trainings: re.Pattern[str] | None = None,
+        resume: str = "--resume",
+    ) -> None:
+        self.path, self._option, self._results, self._resume = path, option, results, resume
+        self._trainings = trainings
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -210,7 +221,9 @@ class RunsDirectory:
         for key in ("settings", "data", "runs"):
             found += differences(before.get(key, {}), now[key])
         if found:
-            raise ConfigError(f"--resume: {found[0]}; change it back, or start over with --force", detail=found[1:])
+            raise ConfigError(
+                f"{self._resume}: {found[0]}; change it back, or start over with --force", detail=found[1:]
+            )
 
     def _require_empty(self) -> None:
         others = sorted(path.name for path in self.path.iterdir() if path.name != _LOCK)
@@ -226,19 +239,36 @@ class RunsDirectory:
         The results go first: after an interruption the earlier plan is still there, and what it lacks is trained again.
         """
         names = [name for name in before.get("runs", {}) if _NAME.fullmatch(name)]
+        if before and self._trainings is not None:
+            stems = {path.name.removesuffix(path.suffix) for path in self.path.iterdir()}
+            names += [name for name in sorted(stems - set(names)) if self._trainings.fullmatch(name)]
         for name in names:
-            if (self.path / f"{name}.training").is_dir():
-                try:
-                    wait_for_orphan(self.path / name)
-                except InUseError:
-                    raise
-                except ModelError:
-                    pass  # the directory is not one of a training
+            wait_to_remove(self.path / name)
         for name in self._results if before else ():
             (self.path / name).unlink(missing_ok=True)
         for suffix in (".json", ".log"):
             for name in names:
                 (self.path / f"{name}{suffix}").unlink(missing_ok=True)
         for name in names:
-            for suffix in ("", ".training", ".previous"):
-                shutil.rmtree(self.path / f"{name}{suffix}", ignore_errors=True)
+            remove_training(self.path / name)
+
+
+def wait_to_remove(model_dir: Path) -> None:
+    """Wait until no training whose parent was killed writes a model.
+
+    Raises:
+        InUseError: one still does after some time.
+    """
+    if model_dir.with_name(f"{model_dir.name}.training").is_dir():
+        try:
+            wait_for_orphan(model_dir)
+        except InUseError:
+            raise
+        except ModelError:
+            pass  # the directory is not one of a training
+
+
+def remove_training(model_dir: Path) -> None:
+    """Remove the model of a training, and its states."""
+    for suffix in ("", ".training", ".previous"):
+        shutil.rmtree(model_dir.with_name(f"{model_dir.name}{suffix}"), ignore_errors=True)

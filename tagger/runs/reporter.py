@@ -32,9 +32,10 @@ class Reporter(Silent):
         self._send(messages.Told(text, is_warning=True))
 
     def begin(self, beginning: Beginning) -> None:
-        scores = [result.dev_score for result in beginning.history if result.best]
-        self._best = scores[-1] if scores else None
-        self._send(messages.Started(beginning.epochs, len(beginning.history), self._best))
+        best = [result.dev_score for result in beginning.history if result.best]
+        self._best = best[-1] if best else None
+        scores = [result.dev_score for result in beginning.history]
+        self._send(messages.Started(beginning.epochs, len(scores), self._best, scores))
 
     def start_epoch(self, start: EpochStart) -> None:
         self._n_steps = max(1, start.n_steps)

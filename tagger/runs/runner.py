@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -269,6 +269,7 @@ class Pool:
         worker: the command of a process that trains.
         option: the option that says where the models are, for messages.
         machines: where they run; None for processes of this machine.
+        tolerate: called with a training that failed and its error; whether the others continue nevertheless.
     """
 
     def __init__(
@@ -280,29 +281,35 @@ class Pool:
         *,
         option: str = "--model",
         machines: Machines | None = None,
+        tolerate: Callable[[Job, TaggerError], bool] = lambda job, error: False,
     ) -> None:
         self._resources, self._watcher, self._log_of = resources, watcher, log_of
         self._machines: Machines = machines or ThisMachine(worker)
-        self._option = option
+        self._option, self._tolerate = option, tolerate
         self._running: dict[str, Training] = {}
         self._heard: Heard = queue.Queue()
         self._need = resources.memory
         self._error: TaggerError | None = None
 
-    def results(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Iterator[JobResult]:
+    def results(self, jobs: Iterable[Job], should_stop: Callable[[], bool]) -> Iterator[JobResult]:
         """Run jobs and yield their results as they come; those that are stopped have none.
+
+        Args:
+            jobs: the jobs; the next one is asked for when there is room for it.
 
         Raises:
             TaggerError: a training failed; it is raised when the others have stopped.
         """
-        waiting, stopping = list(jobs), False
-        while self._running or (waiting and not stopping):
+        waiting, stopping = iter(jobs), False
+        while True:
             if not stopping and (self._error is not None or should_stop()):
                 stopping = True
                 for process in self._running.values():
                     process.stop()
-            while waiting and not stopping and self._has_room():
-                self._start(waiting.pop(0))
+            while not stopping and self._has_room() and (job := next(waiting, None)) is not None:
+                self._start(job)
+            if not self._running:
+                break
             with contextlib.suppress(queue.Empty):
                 result = self._take(*self._heard.get(timeout=_TICK))
                 if result is not None:
@@ -310,6 +317,14 @@ class Pool:
                     yield result
         if self._error is not None:
             raise self._error
+
+    def stop(self, name: str) -> None:
+        """Ask one training to stop after its next step; it has no result, unless it is at its end."""
+        self._running[name].stop()
+
+    def is_running(self, name: str) -> bool:
+        """Return whether the process of a training has not ended yet."""
+        return name in self._running
 
     def _has_room(self) -> bool:
         if not self._running:
@@ -326,8 +341,8 @@ class Pool:
         if message is None:
             process.close()
             del self._running[name]
-            if not process.ended and self._error is None:
-                self._error = process.error()
+            if not process.ended:
+                self._fail(process.job, process.error())
             return None
         if isinstance(message, Told):
             process.write_log(message)
@@ -336,11 +351,15 @@ class Pool:
             process.ended = True
             # A training knows only its own place, which is not what the user has named here.
             text = message.message.replace("with --model", f"with {self._option}")
-            self._error = self._error or TaggerError(f"{name}: {text}", detail=message.detail)
+            self._fail(process.job, TaggerError(f"{name}: {text}", detail=message.detail))
         if isinstance(message, Ended):
             process.ended = True
             return None if message.result is None else JobResult.from_json(message.result)
         return None
+
+    def _fail(self, job: Job, error: TaggerError) -> None:
+        if self._error is None and not self._tolerate(job, error):
+            self._error = error
 
     def close(self) -> None:
         """End all processes at once; after the end of `results` there are none."""

@@ -1,0 +1,71 @@
+"""The settings of a sweep, and what must be the same for it to be continued."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tagger.config.keys import Config
+from tagger.config.paths import PATH_KEYS
+from tagger.errors import ConfigError
+from tagger.runs.plan import file_checksum, plan_of
+from tagger.sweep.space import Choices, Space
+from tagger.sweep.study import Sampler
+from tagger.training.corpora import Tell
+from tagger.wording import counted
+
+TRIALS = 20  # unless the user says how many
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """The settings of a sweep.
+
+    Attributes:
+        directory: the place of the trials.
+        trials: the number of trials in all; None for `TRIALS` or, with a grid, for all combinations.
+        minutes: after this time no further trial begins; None for no limit.
+        sampler: how values are chosen.
+        seed: the seed of the choice; None for that of the config.
+        prune: whether trials that fall behind are stopped.
+        at_once, device, force: as in `runs.crossval.CrossSettings`.
+    """
+
+    directory: Path
+    trials: int | None = None
+    minutes: float | None = None
+    sampler: Sampler = "tpe"
+    seed: int | None = None
+    prune: bool = True
+    at_once: int | None = None
+    device: str = "auto"
+    force: bool = False
+
+
+def settled(space: Space, settings: SweepSettings, config: Config, note: Tell) -> SweepSettings:
+    """Return the settings with what they leave open."""
+    size, sampler, trials = space.size, settings.sampler, settings.trials
+    if sampler == "grid" and size is None:
+        raise ConfigError(
+            f"{space.where(str(space.endless()))}: {space.endless()}: found a range without a step, expected values"
+            " that can be listed for --sampler grid; add a step, or leave out --sampler"
+        )
+    if size is not None and sampler != "grid" and size <= (trials or TRIALS):
+        note(f"the space has {counted(size, 'combination')}, so each is tried once, as with --sampler grid")
+        sampler = "grid"
+    if sampler == "grid":
+        trials = min(trials or size or 1, size or 1)
+    seed = config.training.seed if settings.seed is None else settings.seed
+    return dataclasses.replace(settings, sampler=sampler, trials=trials or TRIALS, seed=seed)
+
+
+def sweep_plan(config: Config, space: Space, settings: SweepSettings) -> dict[str, Any]:
+    """Return what must be the same for a sweep to be continued."""
+    chosen = {f"the values of {key}": str(found) for key, found in space.keys.items()}
+    for key, found in space.keys.items():
+        if key in PATH_KEYS and isinstance(found, Choices):
+            paths = [value for value in found.values if isinstance(value, str)]
+            chosen |= {f"{key} {path}": file_checksum(Path(path)) for path in paths}
+    options = {"--sampler": settings.sampler, "--seed": settings.seed, "--no-prune": not settings.prune}
+    return plan_of("sweep", config, [], **chosen, **options)

@@ -1,0 +1,63 @@
+"""A sweep: trainings with values that Optuna chooses, of which those that fall behind on dev are stopped early."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from tagger.config.keys import Config
+from tagger.errors import ConfigError
+from tagger.runs.plan import RunsDirectory
+from tagger.runs.resources import share_out
+from tagger.runs.runner import WORKER
+from tagger.sweep.outcome import Outcome
+from tagger.sweep.run import BEST, SweepRun, Watcher
+from tagger.sweep.settings import SweepSettings, settled, sweep_plan
+from tagger.sweep.space import Space
+from tagger.sweep.study import STUDY, Study
+from tagger.training.corpora import Tell
+
+CHART = "importance.svg"
+_FILES = (STUDY, f"{STUDY}-journal", BEST, CHART)
+_TRAININGS = re.compile(r"trial-\d+")
+
+
+def sweep(
+    config: Config,
+    space: Space,
+    settings: SweepSettings,
+    watcher: Watcher,
+    *,
+    note: Tell,
+    should_stop: Callable[[], bool] = lambda: False,
+    worker: Sequence[str] = WORKER,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome | None:
+    """Search a space for the values that score best on dev; return None if it was stopped.
+
+    What was done before in the same directory is continued. The test set is not read.
+
+    Raises:
+        TaggerError: the config has no dev set, something else is in the directory, or no training finishes.
+    """
+    if config.data.dev is None:
+        raise ConfigError("data.dev: found null, expected a dev set, which trials are compared on; set data.dev")
+    searched = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
+    settings = settled(space, settings, searched, note)
+    directory = RunsDirectory(
+        settings.directory, "--study", results=_FILES, trainings=_TRAININGS, resume=f"--study {settings.directory}"
+    )
+    with directory.lock():
+        resources = share_out(searched, settings.trials or 1, at_once=settings.at_once, device=settings.device)
+        plan = sweep_plan(searched, space, settings)
+        resources = directory.begin_with(plan, resources, searched, resume=True, force=settings.force)
+        first = space.of(searched)
+        if first is None and settings.sampler != "grid":
+            note("the values of the config are not in the space, so no trial has them")
+        study = Study(settings.directory / STUDY, space, settings.sampler, settings.seed or 0, first)
+        with contextlib.closing(study):
+            run = SweepRun(config, searched, space, settings, study, watcher, resources, clock)
+            stopped = run.run(should_stop, worker)
+            return None if stopped else run.outcome()

@@ -42,7 +42,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
-TRAINING = ("train", "pretrain", "distill", "crossval", "suspects", "curve")
+TRAINING = ("train", "pretrain", "distill", "crossval", "suspects", "curve", "sweep")
 WITHOUT_OUTPUT = ("train", "pretrain", "distill", "export", "convert", "vectors", "init", "report", "next", "suspects")
 ENTITY = {"entity_group", "score", "word", "start", "end"}
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
@@ -112,6 +112,8 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
         elif stage[0] == "tagger":
             if "vectors.npy" in command:
                 pytest.importorskip("gensim", reason="gensim is not installed: pip install '.[vectors]'")
+            if stage[1] == "sweep":
+                pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[sweep]'")
             if stage[1] == "threshold":  # the models of the other commands find no spans at all
                 assert run_tagger("train", "configs/sample.yaml", "--set", "training.epochs=1").exit_code == 0
             # Vectors have a size of their own.
@@ -467,7 +469,9 @@ def test_documented_installation_matches_the_makefile() -> None:
 
 def documented_installations() -> list[str]:
     """Return the arguments of `pip install` in code blocks, in running text and in comments."""
-    texts = [path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py")]]
+    texts = [
+        path.read_text("utf-8") for path in [*DOCUMENTS, *ROOT.glob("configs/**/*.yaml"), *ROOT.glob("scripts/**/*.py")]
+    ]
     return sorted({found for text in texts for found in re.findall(r"pip install(?: --no-deps)? '?([^\s'`\"]+)", text)})
 
 
@@ -485,6 +489,7 @@ def test_every_documented_installation_is_from_a_clone() -> None:
         ".[serve,text]",
         ".[sklearn]",
         ".[spacy]",
+        ".[sweep]",
         ".[tensorboard]",
         ".[text]",
         ".[vectors]",
@@ -494,7 +499,12 @@ def test_every_documented_installation_is_from_a_clone() -> None:
 
 def test_nothing_tells_users_to_install_the_package_from_an_index() -> None:
     name = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
-    for path in [*DOCUMENTS, *ROOT.glob("configs/*"), *ROOT.glob("scripts/**/*.py"), *ROOT.glob("tagger/**/*.py")]:
+    for path in [
+        *DOCUMENTS,
+        *ROOT.glob("configs/**/*.yaml"),
+        *ROOT.glob("scripts/**/*.py"),
+        *ROOT.glob("tagger/**/*.py"),
+    ]:
         assert not re.search(rf"install\b[^\n]*{name}", path.read_text("utf-8")), path
 
 
@@ -541,7 +551,7 @@ def test_every_command_and_option_is_documented() -> None:
         for parameter in command.params:
             for option in parameter.opts:
                 if option.startswith("-"):
-                    assert re.search(rf"[\[|]{option}\b", synopsis), (name, option)
+                    assert re.search(rf"[\[| ]{option}\b", synopsis), (name, option)
                 else:
                     assert option.upper().removesuffix("S") in synopsis, (name, option)
         assert set(re.findall(r"--[a-z-]+", synopsis)) <= {

@@ -60,7 +60,9 @@ CONFINED = {
     "mlflow": {"training"},
     "pandas": {"frames", "api"},  # for its types alone
     "sklearn": {"integrations"},
-    {"cluster", "sweep"},
+    "ray": {"cluster"},
+    "optuna": {"sweep"},
+    "sqlalchemy": {"sweep", "training"},
 }
 
 

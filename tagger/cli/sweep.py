@@ -142,16 +142,12 @@ def _advice(outcome: Outcome, chart: str) -> list[str]:
     n = sum(one.state in ("finished", "pruned") for one in outcome.trials)
     seconds = sum(one.seconds for one in outcome.trials)
     best = os.path.relpath(outcome.best_config)
-    lines = (
-        [f"the trials took {duration(seconds)} in all", chart]
-        if chart
-        else [f"the trials took {duration(seconds)} in all"]
-    )
+    lines = [f"the trials took {duration(seconds)} in all", *filter(None, [chart])]
     if outcome.n_open:
-        lines.append(f"{counted(outcome.n_open, 'trial')} more to come; the same command continues with them")
+        lines.append(f"{counted(outcome.n_open, 'trial')} more to come: give the same command again")
     return [
         *lines,
-        f"the best of {counted(n, 'score')} on the same dev set is an optimistic one; the test set was not read",
+        f"the best of {counted(n, 'dev score')} is optimistic; the test set was not read",
         f"the best config is {best}",
         f"next: tagger train {as_argument(best)} --seeds 5, then tagger eval on the test set",
     ]

@@ -222,7 +222,7 @@ def run_all(
     Raises:
         TaggerError: a training failed; the others are stopped first, and can be continued.
     """
-    _refuse_cluster(os.environ)
+    refuse_cluster(os.environ)
     done = {job.name: result for job in jobs if (result := stored_result(job, directory)) is not None}
     watcher.begin([job.name for job in jobs], list(done.values()), resources)
     for result in done.values():
@@ -239,7 +239,7 @@ def run_all(
     return [done[job.name] for job in jobs if job.name in done]
 
 
-def _refuse_cluster(environment: Mapping[str, str]) -> None:
+def refuse_cluster(environment: Mapping[str, str]) -> None:
     """Raise ConfigError if TF_CONFIG names several workers: each training would wait for processes of its own there."""
     try:
         n = sum(map(len, json.loads(environment.get("TF_CONFIG") or "{}").get("cluster", {}).values()))

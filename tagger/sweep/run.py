@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from tagger.atomic import write_atomically
+from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import with_model_dir
 from tagger.errors import ConfigError, TaggerError
@@ -23,6 +24,7 @@ from tagger.sweep.outcome import Outcome
 from tagger.sweep.settings import SweepSettings
 from tagger.sweep.space import Space
 from tagger.sweep.study import Study, Trial, ranked, trial_name
+from tagger.training.corpora import Tell
 from tagger.wording import listed
 
 BEST = "best.yaml"
@@ -53,10 +55,12 @@ class SweepRun:
         study: Study,
         watcher: Watcher,
         resources: Resources,
+        note: Tell,
         clock: Callable[[], float],
     ) -> None:
         self._config, self._searched, self._space, self._settings = config, searched, space, settings
         self._study, self._watcher, self._resources, self._clock = study, watcher, resources, clock
+        self._note = note
         self._since = clock()
         self._n = settings.trials or 0
         self._numbers: dict[str, int] = {}
@@ -138,6 +142,7 @@ class SweepRun:
             self._study.fail(number, error.message, 0.0)
             self._watcher.give_up(name, f"failed: {error.message}")
             return None
+        self._note(f"{name}: {', '.join(f'{key} {yaml_value(value)}' for key, value in values.items())}")
         own = with_model_dir(own, self._settings.directory / name)
         job = Job(name, own, None, self._settings.device)
         return job.ready(self._resources.threads, data_checksums(own))
@@ -149,8 +154,10 @@ class SweepRun:
 
     def hear(self, name: str, message: Message) -> None:
         """Store the scores that a training reports, and stop it if it has fallen behind."""
-        self._watcher.hear(name, message)
         number = self._numbers[name]
+        if number in self._stopped:
+            return  # it still says what it did until it stopped
+        self._watcher.hear(name, message)
         if isinstance(message, Started):
             self._epochs[number] = message.epochs
             known = self._study.reported(number)
@@ -159,7 +166,7 @@ class SweepRun:
                     self._report(number, epoch, score)
             if known and known[-1] >= message.epochs_done:
                 self._judge(number, known[-1])  # an interruption may have come between the report and this
-        elif isinstance(message, Epoch) and message.score is not None and number not in self._stopped:
+        elif isinstance(message, Epoch) and message.score is not None:
             self._report(number, message.epoch, message.score)
 
     def finish(self, result: JobResult) -> None:
@@ -249,7 +256,7 @@ class SweepRun:
                 detail=failed[1:],
             )
         raise TaggerError(
-            f"--minutes: found {self._settings.minutes:g}, in which no trial began, expected more; raise it"
+            f"--minutes: found {self._settings.minutes or 0:g}, in which no trial was finished, expected more; raise it"
         )
 
     def _best(self) -> Trial | None:

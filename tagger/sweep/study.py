@@ -34,6 +34,7 @@ FIRST_STOPPED = 5  # the first epoch after which a trial may be stopped
 TO_COMPARE = 3  # finished trials that a trial is compared with, at least
 _TO_WEIGH = 4  # finished trials from which it is told what mattered, at least
 _NAME = "sweep"
+_DAMAGED = (RuntimeError, ValueError, LookupError)  # another schema, or values that no sweep has written
 _RESULT, _ERROR, _SECONDS = "result", "error", "seconds"
 
 
@@ -119,7 +120,7 @@ class Study:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 yield
-        except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError, RuntimeError, AssertionError) as error:
+        except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError, *_DAMAGED) as error:
             reason = str(error.__cause__ or error).partition("\n")[0]
             raise ModelError(
                 f"{self._path}: cannot be read or written: {reason}; free some space or check its permissions and give"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from tagger.config.keys import Config
 from tagger.errors import ConfigError
 from tagger.runs.plan import RunsDirectory
 from tagger.runs.resources import share_out
-from tagger.runs.runner import WORKER
+from tagger.runs.runner import WORKER, refuse_cluster
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.run import BEST, SweepRun, Watcher
 from tagger.sweep.settings import SweepSettings, settled, sweep_plan
@@ -42,6 +43,7 @@ def sweep(
     Raises:
         TaggerError: the config has no dev set, something else is in the directory, or no training finishes.
     """
+    refuse_cluster(os.environ)
     if config.data.dev is None:
         raise ConfigError("data.dev: found null, expected a dev set, which trials are compared on; set data.dev")
     searched = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
@@ -58,6 +60,6 @@ def sweep(
             note("the values of the config are not in the space, so no trial has them")
         study = Study(settings.directory / STUDY, space, settings.sampler, settings.seed or 0, first)
         with contextlib.closing(study):
-            run = SweepRun(config, searched, space, settings, study, watcher, resources, clock)
+            run = SweepRun(config, searched, space, settings, study, watcher, resources, note, clock)
             stopped = run.run(should_stop, worker)
             return None if stopped else run.outcome()

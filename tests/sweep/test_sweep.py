@@ -20,6 +20,7 @@ pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[sw
 
 from tagger.config.loading import load_config
 from tagger.errors import ConfigError, ModelError, TaggerError
+from tagger.runs.messages import Epoch
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.settings import SweepSettings
 from tagger.sweep.space import read_space
@@ -326,7 +327,7 @@ def test_after_the_given_minutes_no_trial_begins() -> None:
     assert 1 <= len(outcome.trials) < 8
     assert outcome.n_open == 8 - len(outcome.trials)
     assert all(one.state == "finished" for one in outcome.trials)
-    with pytest.raises(TaggerError, match=r"^--minutes: found 0.1, in which no trial began"):
+    with pytest.raises(TaggerError, match=r"^--minutes: found 0.1, in which no trial was finished"):
         search(minutes=0.1, clock=lambda: float(next(times)), directory=Path("none"))
 
 
@@ -357,3 +358,18 @@ def test_a_sweep_needs_a_dev_set() -> None:
     with pytest.raises(ConfigError, match=r"^data.dev: found null, expected a dev set"):
         search()
     assert not Path("out").exists()
+
+
+def test_what_a_stopped_trial_still_says_is_not_shown() -> None:
+    watcher = Watching()
+    Path("s.yaml").write_text("model.units: [200, 160, 180, 20]\n")
+    assert search(watcher, sampler="grid") is not None
+    assert watcher.given_up == {"trial-4": "stopped after epoch 5, because it has fallen behind"}
+    epochs = [message.epoch for name, message in watcher.messages if name == "trial-4" and isinstance(message, Epoch)]
+    assert epochs == [1, 2, 3, 4, 5]
+
+
+def test_several_workers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}))
+    with pytest.raises(ConfigError, match=r"^TF_CONFIG: found several"):
+        search()

@@ -21,7 +21,7 @@ from tagger.runs.resources import Resources
 from tagger.runs.runner import Pool
 from tagger.sweep.best import best_config
 from tagger.sweep.outcome import Outcome
-from tagger.sweep.settings import SweepSettings
+from tagger.sweep.settings import SweepSettings, n_trials
 from tagger.sweep.space import Space
 from tagger.sweep.study import Study, Trial, ranked, trial_name
 from tagger.training.corpora import Tell
@@ -62,7 +62,7 @@ class SweepRun:
         self._study, self._watcher, self._resources, self._clock = study, watcher, resources, clock
         self._note = note
         self._since = clock()
-        self._n = settings.trials or 0
+        self._n = n_trials(space, settings, study.sampler)
         self._numbers: dict[str, int] = {}
         self._begun: dict[int, float] = {}  # when a trial began in this command
         self._epochs: dict[int, int] = {}  # the most that it has
@@ -298,7 +298,7 @@ class SweepRun:
             self._study.importances(),
             self._settings.directory / BEST,
             n_open=max(0, self._n - len(trials)) + sum(one.state == "unfinished" for one in trials),
-            first=1 if self._settings.sampler != "grid" and self._space.of(self._searched) is not None else None,
+            first=1 if self._study.sampler != "grid" and self._space.of(self._searched) is not None else None,
         )
 
 

@@ -43,21 +43,29 @@ class SweepSettings:
     force: bool = False
 
 
-def settled(space: Space, settings: SweepSettings, config: Config, note: Tell) -> SweepSettings:
-    """Return the settings with what they leave open."""
-    size, sampler, trials = space.size, settings.sampler, settings.trials
-    if sampler == "grid" and size is None:
+def first_sampler(space: Space, settings: SweepSettings, note: Tell) -> Sampler:
+    """Return how a sweep that begins chooses its values: if they are few, it tries all combinations.
+
+    Raises:
+        ConfigError: a grid is asked for, and there is no end of the values.
+    """
+    size = space.size
+    if settings.sampler == "grid" and size is None:
         raise ConfigError(
             f"{space.where(str(space.endless()))}: {space.endless()}: found a range without a step, expected values"
             " that can be listed for --sampler grid; add a step, or leave out --sampler"
         )
-    if size is not None and sampler != "grid" and size <= (trials or TRIALS):
-        note(f"the space has {counted(size, 'combination')}, so each is tried once, as with --sampler grid")
-        sampler = "grid"
-    if sampler == "grid":
-        trials = min(trials or size or 1, size or 1)
-    seed = config.training.seed if settings.seed is None else settings.seed
-    return dataclasses.replace(settings, sampler=sampler, trials=trials or TRIALS, seed=seed)
+    if size is None or settings.sampler == "grid" or size > (settings.trials or TRIALS):
+        return settings.sampler
+    note(f"the space has {counted(size, 'combination')}, so each is tried once, as with --sampler grid")
+    return "grid"
+
+
+def n_trials(space: Space, settings: SweepSettings, sampler: Sampler) -> int:
+    """Return the number of trials in all."""
+    if sampler == "grid" and space.size is not None:
+        return min(settings.trials or space.size, space.size)
+    return settings.trials or TRIALS
 
 
 def sweep_plan(config: Config, space: Space, settings: SweepSettings) -> dict[str, Any]:

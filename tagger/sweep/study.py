@@ -35,7 +35,7 @@ TO_COMPARE = 3  # finished trials that a trial is compared with, at least
 _TO_WEIGH = 4  # finished trials from which it is told what mattered, at least
 _NAME = "sweep"
 _DAMAGED = (RuntimeError, ValueError, LookupError)  # another schema, or values that no sweep has written
-_RESULT, _ERROR, _SECONDS = "result", "error", "seconds"
+_RESULT, _ERROR, _SECONDS, _SAMPLER = "result", "error", "seconds", "sampler"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +85,12 @@ class Study:
     Args:
         path: the SQLite file; it is made if it is not there.
         space: the values that keys may have.
-        sampler: how values are chosen.
+        sampler: how values are chosen, if the file is new; otherwise that of the trials so far is kept.
         seed: the seed of the draws.
         first: the values of the first trial, as Optuna knows them; None leaves it to the sampler.
+
+    Attributes:
+        sampler: how values are chosen.
 
     Raises:
         ModelError: the file cannot be read or written, here and in all methods.
@@ -96,7 +99,7 @@ class Study:
     def __init__(
         self, path: Path, space: Space, sampler: Sampler, seed: int, first: Mapping[str, Any] | None = None
     ) -> None:
-        self._path, self._space, self._sampler, self._seed, self._first = path, space, sampler, seed, first
+        self._path, self._space, self._seed, self._first = path, space, seed, first
         self._distributions = {key: _distribution(one) for key, one in space.keys.items()}
         self._open: dict[int, optuna.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -109,6 +112,9 @@ class Study:
                     n_startup_trials=TO_COMPARE, n_warmup_steps=FIRST_STOPPED, n_min_trials=TO_COMPARE
                 ),
             )  # fmt: skip
+            if _SAMPLER not in self._study.user_attrs:
+                self._study.set_user_attr(_SAMPLER, sampler)
+            self.sampler: Sampler = self._study.user_attrs[_SAMPLER]
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60, check_same_thread=False)
@@ -181,12 +187,12 @@ class Study:
 
     def _sampler_of(self, index: int) -> optuna.samplers.BaseSampler:
         """Return the sampler of a trial by its index from 0."""
-        if self._sampler == "grid":
+        if self.sampler == "grid":
             return _fixed(self._space.at(index % (self._space.size or 1)))
         if index == 0 and self._first is not None:
             return _fixed(self._first)
         seed = int(np.random.SeedSequence([self._seed, index]).generate_state(1)[0])
-        if self._sampler == "random":
+        if self.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         # Trials that run side by side are taken for bad ones, so that others are not drawn beside them.
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)

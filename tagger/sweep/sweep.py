@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from tagger.runs.resources import share_out
 from tagger.runs.runner import WORKER, refuse_cluster
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.run import BEST, SweepRun, Watcher
-from tagger.sweep.settings import SweepSettings, settled, sweep_plan
+from tagger.sweep.settings import SweepSettings, first_sampler, n_trials, sweep_plan
 from tagger.sweep.space import Space
 from tagger.sweep.study import STUDY, Study
 from tagger.training.corpora import Tell
@@ -47,19 +48,22 @@ def sweep(
     if config.data.dev is None:
         raise ConfigError("data.dev: found null, expected a dev set, which trials are compared on; set data.dev")
     searched = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
-    settings = settled(space, settings, searched, note)
+    settings = dataclasses.replace(settings, seed=searched.training.seed if settings.seed is None else settings.seed)
+    sampler = first_sampler(space, settings, note)
     directory = RunsDirectory(
         settings.directory, "--study", results=_FILES, trainings=_TRAININGS, resume=f"--study {settings.directory}"
     )
     with directory.lock():
-        resources = share_out(searched, settings.trials or 1, at_once=settings.at_once, device=settings.device)
+        resources = share_out(
+            searched, n_trials(space, settings, sampler), at_once=settings.at_once, device=settings.device
+        )
         plan = sweep_plan(searched, space, settings)
         resources = directory.begin_with(plan, resources, searched, resume=True, force=settings.force)
         first = space.of(searched)
-        if first is None and settings.sampler != "grid":
-            note("the values of the config are not in the space, so no trial has them")
-        study = Study(settings.directory / STUDY, space, settings.sampler, settings.seed or 0, first)
+        study = Study(settings.directory / STUDY, space, sampler, settings.seed or 0, first)
         with contextlib.closing(study):
+            if first is None and study.sampler != "grid":
+                note("the values of the config are not in the space, so no trial has them")
             run = SweepRun(config, searched, space, settings, study, watcher, resources, note, clock)
             stopped = run.run(should_stop, worker)
             return None if stopped else run.outcome()

@@ -373,3 +373,17 @@ def test_several_workers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}))
     with pytest.raises(ConfigError, match=r"^TF_CONFIG: found several"):
         search()
+
+
+def test_a_sweep_of_a_small_space_can_be_extended_until_all_was_tried() -> None:
+    Path("s.yaml").write_text("model.units: {low: 1, high: 6}\n")
+    outcome = search(trials=3, prune=False)
+    assert outcome is not None
+    assert outcome.first is None
+    extended = search(trials=8, prune=False)  # a new sweep would have been a grid
+    assert extended is not None
+    assert len(extended.trials) == 8
+    assert {(one.number, one.values["model.units"]) for one in outcome.trials} < {
+        (one.number, one.values["model.units"]) for one in extended.trials
+    }
+    assert len(starts()) == len({one.values["model.units"] for one in extended.trials})

@@ -94,7 +94,9 @@ class Range:
         """Return a value as Optuna knows it; None if it is not in the range."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             return None
-        return int(value) if self.whole else float(value) if self.value(value) == value else None
+        if self.whole:
+            return int(value) if (value - self.low) % (self.step or 1) == 0 else None
+        return float(value) if self.value(value) == value else None
 
     @property
     def n(self) -> int | None:

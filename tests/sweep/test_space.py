@@ -117,6 +117,9 @@ def test_the_values_of_a_config_are_found_in_the_space() -> None:
     }
     for other in ("model.dropout=0.25", "model.dropout=0.7", "model.decoder=softmax"):
         assert space.of(load_config("c.yaml", [other])) is None, other
+    space = space_of("model.units: {low: 50, high: 250, step: 50}\n")
+    assert space.of(config) == {"model.units": 150}
+    assert space.of(load_config("c.yaml", ["model.units=160"])) is None
 
 
 def test_paths_are_relative_to_the_space() -> None:

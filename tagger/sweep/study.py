@@ -191,7 +191,7 @@ class Study:
             return _fixed(self._space.at(index % (self._space.size or 1)))
         if index == 0 and self._first is not None:
             return _fixed(self._first)
-        seed = int(np.random.SeedSequence([self._seed, index]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence(self._seed, spawn_key=(index,)).generate_state(1)[0])
         if self.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         # Trials that run side by side are taken for bad ones, so that others are not drawn beside them.

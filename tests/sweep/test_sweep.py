@@ -124,7 +124,6 @@ def test_the_best_trial_is_found_and_those_that_fall_behind_are_stopped(whole: W
     assert outcome.importances is not None
     assert list(outcome.importances) == ["model.units", "model.dropout"]
     assert sum(outcome.importances.values()) == pytest.approx(1)
-    assert outcome.importances["model.units"] > 0.8
     # No training knows of a test set, and the best config does.
     assert {line.split()[3] for line in whole.starts} == {"None"}
     Path("out").mkdir()

@@ -12,7 +12,7 @@ from tagger.atomic import write_atomically
 from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import with_model_dir
-from tagger.errors import ConfigError, TaggerError
+from tagger.errors import ConfigError, DataError, TaggerError
 from tagger.runs import runner
 from tagger.runs.job import Job, JobResult
 from tagger.runs.messages import Epoch, Message, Started
@@ -67,7 +67,7 @@ class SweepRun:
         self._begun: dict[int, float] = {}  # when a trial began in this command
         self._epochs: dict[int, int] = {}  # the most that it has
         self._stopped = set[int]()
-        self._failures: list[tuple[int, str]] = []  # in a row, of the same kind
+        self._failures: list[tuple[int, TaggerError]] = []  # in a row, of the same kind
         self._pool: Pool | None = None
 
     def run(self, should_stop: Callable[[], bool], worker: Sequence[str]) -> bool:
@@ -137,15 +137,14 @@ class SweepRun:
                 self._watcher.give_up(name, f"has the values of {other.name}, and so its score")
                 return None
         try:
-            own = self._space.apply(self._searched, values)
-        except ConfigError as error:
+            own = with_model_dir(self._space.apply(self._searched, values), self._settings.directory / name)
+            checksums = data_checksums(own)
+        except (ConfigError, DataError) as error:
             self._study.fail(number, error.message, 0.0)
             self._watcher.give_up(name, f"failed: {error.message}")
             return None
         self._note(f"{name}: {', '.join(f'{key} {yaml_value(value)}' for key, value in values.items())}")
-        own = with_model_dir(own, self._settings.directory / name)
-        job = Job(name, own, None, self._settings.device)
-        return job.ready(self._resources.threads, data_checksums(own))
+        return Job(name, own, None, self._settings.device).ready(self._resources.threads, checksums)
 
     # What the runner reports.
 
@@ -209,9 +208,9 @@ class SweepRun:
         if number in self._stopped:
             return True
         self._watcher.give_up(job.name, f"failed: {text}")
-        if self._failures and _kind_of(self._failures[-1][1]) != _kind_of(text):
+        if self._failures and _kind_of(self._failures[-1][1].message) != _kind_of(text):
             self._settle()
-        self._failures.append((number, text))
+        self._failures.append((number, TaggerError(text, detail=error.detail)))
         return len(self._failures) < _MOST_FAILURES
 
     def _settle(self) -> None:
@@ -220,19 +219,26 @@ class SweepRun:
         Until then they count as unfinished: if all fail alike, the cause is not in their values, and they are repeated
         once it is gone.
         """
-        for number, text in self._failures:
-            self._study.fail(number, text, self._seconds(number))
+        for number, error in self._failures:
+            self._study.fail(number, error.message, self._seconds(number))
         self._failures = []
 
     def _explained(self, error: TaggerError) -> TaggerError:
         """Return the error that ends the sweep."""
-        if not self._failures:
+        if len(self._failures) < _MOST_FAILURES:
             return error
+        return self._alike()
+
+    def _alike(self) -> TaggerError:
+        """Return the error that says how the last trials failed."""
         names = listed([trial_name(number) for number, _ in self._failures])
+        number, error = self._failures[-1]
+        each_time = "the same error each time" if len(self._failures) > 1 else "an error"
         return TaggerError(
-            f"{names}: found the same error each time, expected that only some values fail: {self._failures[-1][1]}",
+            f"{names}: found {each_time}, expected that only some values fail: {error.message}",
             detail=[
-                f"the log of the last one is {self._settings.directory / trial_name(self._failures[-1][0])}.log",
+                *error.detail,
+                f"the log of the last one is {self._settings.directory / trial_name(number)}.log",
                 "once the cause is gone, give the same command again: it repeats these trials",
             ],
         )
@@ -248,7 +254,7 @@ class SweepRun:
             self._settle()
             return
         if self._failures:
-            raise self._explained(TaggerError(self._failures[-1][1]))
+            raise self._alike()
         failed = [f"{one.name}: {one.error}" for one in trials if one.state == "failed"]
         if failed:
             raise TaggerError(

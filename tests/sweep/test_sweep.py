@@ -18,9 +18,11 @@ from watcher import Heard
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[sweep]'")
 
+from tagger.config.keys import Config
 from tagger.config.loading import load_config
-from tagger.errors import ConfigError, ModelError, TaggerError
+from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.runs.messages import Epoch
+from tagger.sweep import run
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.settings import SweepSettings
 from tagger.sweep.space import read_space
@@ -290,6 +292,7 @@ def test_the_same_error_three_times_ends_the_sweep_and_is_repeated_once_mended()
         TaggerError, match=r"^trial-1, trial-2 and trial-3: found the same error each time, .*: the loss of"
     ) as caught:
         search(sampler="grid")
+    assert caught.value.detail[0] == "look there"
     assert "once the cause is gone, give the same command again: it repeats these trials" in caught.value.detail
     assert len(starts()) == 3
     Path("mended").touch()
@@ -386,3 +389,41 @@ def test_a_sweep_of_a_small_space_can_be_extended_until_all_was_tried() -> None:
         (one.number, one.values["model.units"]) for one in extended.trials
     }
     assert len(starts()) == len({one.values["model.units"] for one in extended.trials})
+
+
+def test_one_failure_does_not_hide_another_error() -> None:
+    Path("s.yaml").write_text("model.layers: [3, 1]\nmodel.units: [20, 40]\n")
+
+    class Failing(Watching):
+        def give_up(self, name: str, why: str) -> None:
+            if self.given_up:
+                raise ModelError("the disk is full")
+            super().give_up(name, why)
+
+    with pytest.raises(ModelError, match=r"^the disk is full"):
+        search(Failing(), sampler="grid")
+    Path("s.yaml").write_text("model.layers: [3]\n")
+    with pytest.raises(TaggerError, match=r"^trial-1: found an error, expected that only some values fail: the loss"):
+        search(sampler="grid", directory=Path("one"))
+
+
+def test_a_file_that_cannot_be_read_is_a_trial_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("v.txt").write_text("a 1 2\n")
+    Path("s.yaml").write_text("embeddings.path: [null, v.txt]\nmodel.units: [10, 20]\n")
+    real = run.data_checksums
+
+    def checksums(config: Config) -> dict[str, str]:
+        if config.embeddings.path is not None:
+            raise DataError("v.txt: cannot be read")
+        return real(config)
+
+    monkeypatch.setattr(run, "data_checksums", checksums)
+    outcome = search(sampler="grid")
+    assert outcome is not None
+    assert [(one.number, one.error) for one in outcome.trials] == [
+        (2, ""),
+        (1, ""),
+        (3, "v.txt: cannot be read"),
+        (4, "v.txt: cannot be read"),
+    ]
+    assert len(starts()) == 2

@@ -12,8 +12,9 @@ import click
 from tagger.cli import console
 from tagger.cli.init import given_config
 from tagger.cli.options import Finite, require_packages
-from tagger.cli.runs import directory_for, runs_options, warn_of_logs
+from tagger.cli.runs import directory_for, machines_of, runs_options, warn_of_logs
 from tagger.errors import ConfigError, DataError, TaggerError
+from tagger.filesystem import relative_path
 from tagger.wording import as_argument, as_text, counted, duration
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def sweep(
     files: tuple[str, ...],
     settings: tuple[str, ...],
     jobs: int | None,
+    ray: str | None,
     device: str,
     resume: bool,
     force: bool,
@@ -80,11 +82,11 @@ def sweep(
         )
     found = read_space(Path(space))
     directory = directory_for(config, "sweep", study, option="--study")
-    wanted = SweepSettings(
-        directory=directory, trials=trials, minutes=minutes, sampler=sampler, seed=seed, prune=not no_prune,
-        at_once=jobs, device=device, force=force,
-    )  # fmt: skip
-    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress:
+    with console.StopRequest() as stop, RunsProgress(stop.begin, quiet=quiet) as progress, machines_of(ray) as machines:
+        wanted = SweepSettings(
+            directory=directory, trials=trials, minutes=minutes, sampler=sampler, seed=seed, prune=not no_prune,
+            at_once=jobs, device=device, force=force, machines=machines,
+        )  # fmt: skip
         outcome = search(config, found, wanted, progress, note=progress.note, should_stop=stop.requested)
     if outcome is None:
         console.say("stopped; to continue, give the same command again")
@@ -141,7 +143,7 @@ def _advice(outcome: Outcome, chart: str) -> list[str]:
     """Return what to know and what to do next."""
     n = sum(one.state in ("finished", "pruned") for one in outcome.trials)
     seconds = sum(one.seconds for one in outcome.trials)
-    best = os.path.relpath(outcome.best_config)
+    best = relative_path(outcome.best_config)
     lines = [f"the trials took {duration(seconds)} in all", *filter(None, [chart])]
     if outcome.n_open:
         lines.append(f"{counted(outcome.n_open, 'trial')} more to come: give the same command again")
@@ -170,4 +172,4 @@ def _draw(outcome: Outcome, directory: Path) -> str:
         write_atomically(path, standalone(importances(outcome.importances, f"dev {outcome.what}")).encode())
     except OSError as error:
         return f"{path}: cannot be written: {error.strerror}; the table has its numbers"
-    return f"the chart of what mattered is {os.path.relpath(path)}"
+    return f"the chart of what mattered is {relative_path(path)}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.config.paths import PATH_KEYS
+from tagger.filesystem import relative_path
 from tagger.sweep.space import Space
 from tagger.sweep.study import Trial
 from tagger.wording import visible
@@ -53,5 +53,5 @@ def _relative(folder: Path, value: Any) -> Any:
         return [_relative(folder, one) for one in value]
     if not isinstance(value, str):
         return value
-    path = os.path.relpath(value, folder)
+    path = relative_path(value, folder)
     return f"./{path}" if path.startswith("~") else path

@@ -70,7 +70,7 @@ class SweepRun:
         self._failures: list[tuple[int, TaggerError]] = []  # in a row, of the same kind
         self._pool: Pool | None = None
 
-    def run(self, should_stop: Callable[[], bool], worker: Sequence[str]) -> bool:
+    def run(self, should_stop: Callable[[], bool]) -> bool:
         """Run trials until there are enough; return whether they were stopped before."""
         before = self._study.trials()
         for trial in before:
@@ -78,7 +78,7 @@ class SweepRun:
         self._tidy()
         names = [trial_name(number) for number in range(1, max(self._n, len(before)) + 1)]
         self._watcher.begin(names, self._done(before), self._resources)
-        self._pool = self._local_pool(worker)
+        self._pool = self._new_pool()
         stopped = False
 
         def asked() -> bool:
@@ -97,11 +97,10 @@ class SweepRun:
         self._tidy()
         return stopped
 
-    def _local_pool(self, worker: Sequence[str]) -> Pool:
-        """Return the runner on the cores of this machine."""
+    def _new_pool(self) -> Pool:
         return Pool(
-            self._resources, self, lambda job: self._settings.directory / f"{job.name}.log", worker, option="--study",
-            tolerate=self._fail,
+            self._resources, self, lambda job: self._settings.directory / f"{job.name}.log", option="--study",
+            machines=self._settings.machines, tolerate=self._fail,
         )  # fmt: skip
 
     def _done(self, trials: Sequence[Trial]) -> list[JobResult]:

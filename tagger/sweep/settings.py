@@ -10,6 +10,7 @@ from tagger.config.keys import Config
 from tagger.config.paths import PATH_KEYS
 from tagger.errors import ConfigError
 from tagger.runs.plan import file_checksum, plan_of
+from tagger.runs.runner import Machines, ThisMachine
 from tagger.sweep.space import Choices, Space
 from tagger.sweep.study import Sampler
 from tagger.training.corpora import Tell
@@ -29,7 +30,7 @@ class SweepSettings:
         sampler: how values are chosen.
         seed: the seed of the choice; None for that of the config.
         prune: whether trials that fall behind are stopped.
-        at_once, device, force: as in `runs.crossval.CrossSettings`.
+        at_once, device, force, machines: as in `runs.crossval.CrossSettings`.
     """
 
     directory: Path
@@ -41,6 +42,7 @@ class SweepSettings:
     at_once: int | None = None
     device: str = "auto"
     force: bool = False
+    machines: Machines = dataclasses.field(default_factory=ThisMachine)
 
 
 def first_sampler(space: Space, settings: SweepSettings, note: Tell) -> Sampler:

@@ -7,13 +7,12 @@ import dataclasses
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tagger.config.keys import Config
 from tagger.errors import ConfigError
 from tagger.runs.plan import RunsDirectory
-from tagger.runs.resources import share_out
-from tagger.runs.runner import WORKER, refuse_cluster
+from tagger.runs.runner import refuse_cluster
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.run import BEST, SweepRun, Watcher
 from tagger.sweep.settings import SweepSettings, first_sampler, n_trials, sweep_plan
@@ -34,7 +33,6 @@ def sweep(
     *,
     note: Tell,
     should_stop: Callable[[], bool] = lambda: False,
-    worker: Sequence[str] = WORKER,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome | None:
     """Search a space for the values that score best on dev; return None if it was stopped.
@@ -54,9 +52,8 @@ def sweep(
         settings.directory, "--study", results=_FILES, trainings=_TRAININGS, resume=f"--study {settings.directory}"
     )
     with directory.lock():
-        resources = share_out(
-            searched, n_trials(space, settings, sampler), at_once=settings.at_once, device=settings.device
-        )
+        n = n_trials(space, settings, sampler)
+        resources = settings.machines.share_out(searched, n, at_once=settings.at_once, device=settings.device)
         plan = sweep_plan(searched, space, settings)
         resources = directory.begin_with(plan, resources, searched, resume=True, force=settings.force)
         first = space.of(searched)
@@ -65,5 +62,5 @@ def sweep(
             if first is None and study.sampler != "grid":
                 note("the values of the config are not in the space, so no trial has them")
             run = SweepRun(config, searched, space, settings, study, watcher, resources, note, clock)
-            stopped = run.run(should_stop, worker)
+            stopped = run.run(should_stop)
             return None if stopped else run.outcome()

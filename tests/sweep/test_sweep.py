@@ -22,6 +22,7 @@ from tagger.config.keys import Config
 from tagger.config.loading import load_config
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.runs.messages import Epoch
+from tagger.runs.runner import ThisMachine
 from tagger.sweep import run
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.settings import SweepSettings
@@ -58,10 +59,12 @@ def folder(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def search(watcher: Watching | None = None, *, config: str = "c.yaml", **options: Any) -> Outcome | None:
     more = {name: options.pop(name) for name in ("should_stop", "clock", "note") if name in options}
-    settings = SweepSettings(**{"directory": Path("out"), "trials": 8, "at_once": 1, **options})
+    settings = SweepSettings(
+        **{"directory": Path("out"), "trials": 8, "at_once": 1, "machines": ThisMachine(WORKER), **options}
+    )
     found = watcher or Watching()
     more = {"note": lambda text: None, **more}
-    return sweep(load_config(config), read_space(Path("s.yaml")), settings, found, worker=WORKER, **more)
+    return sweep(load_config(config), read_space(Path("s.yaml")), settings, found, **more)
 
 
 def shown(outcome: Outcome | None) -> list[tuple[Any, ...]]:

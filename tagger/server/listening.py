@@ -14,6 +14,7 @@ from tagger.server.settings import Settings
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program of the Berkeley packet filter: return 0 bytes
+BACKLOG = 1024  # connections that wait until they are accepted
 _ACCEPT_QUEUE = 24  # the place of tcpi_unacked in struct tcp_info; of a socket that listens, the connections that wait
 
 
@@ -68,6 +69,7 @@ def _bound(
         if shares and sys.platform == "linux":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)  # two processes may bind the same address as long as neither listens
     except OSError as error:
         listener.close()
         raise DataError(

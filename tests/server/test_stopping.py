@@ -157,3 +157,14 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_a_port_is_taken_before_the_model_is_loaded(tmp_path: Path) -> None:
+    """Two processes can bind the same port as long as neither listens; the second one must not fail later."""
+    from tagger.errors import DataError
+    from tagger.server.listening import listeners
+    from tagger.server.settings import Settings
+
+    (first,) = listeners(Settings(models={"m": tmp_path}, port=0))
+    with first, pytest.raises(DataError, match=r"^--port: found \d+, which 127.0.0.1 cannot be listened on with:"):
+        listeners(Settings(models={"m": tmp_path}, port=first.getsockname()[1]))

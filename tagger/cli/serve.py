@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -116,7 +117,14 @@ def _serve_here(settings: Settings, listener: socket.socket, started: Any) -> No
         from tagger.server.process import prepare
 
         server = prepare(settings, console.say, started)
-    server.run([listener])
+    code = 0
+    try:
+        server.run([listener])
+    except KeyboardInterrupt:
+        code = console.INTERRUPTED
+    except SystemExit as end:
+        code = console.TERMINATED if end.code == console.TERMINATED else 1
+    os._exit(code)  # a thread that still works on a request that was given up would hold the process
 
 
 def _serve_with_workers(settings: Settings, sockets: list[socket.socket], started: Any) -> None:

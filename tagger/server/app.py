@@ -156,7 +156,8 @@ class Service:
     async def _job(self, request: TagRequest, loaded: Loaded) -> Job:
         if all(item.text is None for item in request.items):
             return prepare(request, loaded)
-        job = await asyncio.get_running_loop().run_in_executor(self._texts, prepare, request, loaded)
+        async with asyncio.timeout(self._settings.limits.request_seconds):
+            job = await asyncio.get_running_loop().run_in_executor(self._texts, prepare, request, loaded)
         if job.n_tokens > self._settings.limits.tokens:
             raise too_many_tokens(job.n_tokens, self._settings.limits)
         return job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from tagger.server.refusals import Receive, RefusedError, Scope, closing
+from tagger.server.refusals import ClientGoneError, Receive, RefusedError, Scope, closing
 from tagger.server.settings import Limits
 
 _READ_AWAY = 16  # times the limit, so that a client with a body too large has sent it and reads the answer
@@ -40,13 +40,14 @@ async def read_body(receive: Receive, limits: Limits) -> bytes:
     """Read a body.
 
     Raises:
-        RefusedError: it is too large (413), or its client has gone or been sent away before the end (400).
+        RefusedError: it is too large (413).
+        ClientGoneError: its client has gone or been sent away before the end.
     """
     parts, size, more = list[bytes](), 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise closing(HTTPStatus.BAD_REQUEST, "found an incomplete body")  # nobody reads it any more
+            raise ClientGoneError
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size <= limits.body:

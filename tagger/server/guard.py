@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from tagger.server.refusals import Receive, RefusedError, Scope, Send, closing
+from tagger.server.refusals import ClientGoneError, Receive, RefusedError, Scope, Send, closing
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?")
@@ -83,6 +83,8 @@ class Guard:
         try:
             self._check(scope)
             await self._app(scope, receive, send_guarded)
+        except ClientGoneError:
+            pass
         except RefusedError as refusal:
             await refusal(scope, receive, send_guarded)
         except Exception:  # any error: it belongs into the log, and not to the client

@@ -14,7 +14,7 @@ import uvicorn
 
 from tagger.server.app import Service, build
 from tagger.server.connections import LimitedConnection, expire_connections, silence_uvicorn
-from tagger.server.listening import drop_new, n_waiting
+from tagger.server.listening import BACKLOG, drop_new, n_waiting
 from tagger.server.settings import Limits, Settings
 
 _TAKE_SECONDS = 0.05  # in which what the system has accepted reaches this process
@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
             server.close()
         while self._busy() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        self.config.timeout_graceful_shutdown = max(1, round(deadline - time.monotonic()))  # what is left of it
         await super().shutdown(sockets)
         self._expiring.cancel()
 
@@ -83,7 +84,7 @@ def prepare(settings: Settings, log: Callable[[str], None], started: Callable[[]
     config = uvicorn.Config(
         build(settings, service, log),
         interface="asgi3",
-        http=_connection(settings.limits),
+        http=_connection(settings.limits, service.metrics.observe_answer),
         ws="none",
         loop="uvloop" if importlib.util.find_spec("uvloop") is not None and sys.platform != "win32" else "asyncio",
         lifespan="on",
@@ -91,13 +92,13 @@ def prepare(settings: Settings, log: Callable[[str], None], started: Callable[[]
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=1024,
+        backlog=BACKLOG,
         timeout_keep_alive=settings.limits.idle_seconds,
         timeout_graceful_shutdown=settings.limits.grace_seconds,
     )
     return Server(config, service, started)
 
 
-def _connection(limits: Limits) -> type[LimitedConnection]:
+def _connection(limits: Limits, observe: Callable[[str, int], None]) -> type[LimitedConnection]:
     """Return connections with these limits; uvicorn makes them without asking for any."""
-    return type("Connection", (LimitedConnection,), {"limits": limits})
+    return type("Connection", (LimitedConnection,), {"limits": limits, "observe": staticmethod(observe)})

@@ -36,6 +36,10 @@ class RefusedError(Exception):
         await answer(send, self.status, self.body, headers=self.headers)
 
 
+class ClientGoneError(Exception):
+    """A client that has gone, or was sent away, before the end of its request: nobody reads an answer."""
+
+
 def closing(status: HTTPStatus, message: str) -> RefusedError:
     """Return a refusal that ends the connection, because the rest of the request is not read."""
     return RefusedError(status, message, ((b"connection", b"close"),))

@@ -47,6 +47,7 @@ def main() -> None:
         say(FAILED, error.message, *error.detail)
         sys.exit(1)
     server.run([socket.socket(fileno=job["listener"])])
+    os._exit(0)  # a thread that still works on a request that was given up would hold the process
 
 
 def stop_at_end(server: Server) -> None:

@@ -38,6 +38,14 @@ def status_and_rest(connection: socket.socket) -> tuple[int | None, bytes]:
     return (int(data[9:12]) if data else None), data
 
 
+def answer_of(connection: socket.socket) -> bytes:
+    """Read one answer, whose head and body may come separately."""
+    data = b""
+    while not data.endswith(b"}\n"):
+        data += connection.recv(1 << 16)
+    return data
+
+
 def sent(served: Served, data: bytes) -> tuple[int | None, bytes]:
     connection = served.connect()
     connection.sendall(data)
@@ -90,7 +98,7 @@ def test_a_slow_second_head_ends(limited: Served) -> None:
     assert sent(limited, HEAD + end + HEAD)[0] == 200
     connection = limited.connect()
     connection.sendall(HEAD + end)
-    assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    assert answer_of(connection).startswith(b"HTTP/1.1 200 ")
     connection.sendall(HEAD)
     assert status_and_rest(connection)[0] == 408
 
@@ -166,6 +174,71 @@ def test_what_is_not_http_is_refused(limited: Served, data: bytes) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["status"] == status
 
 
+END = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n"
+
+
+def test_what_comes_after_a_body_is_no_header(limited: Served) -> None:
+    status, answer = sent(limited, HEAD + b"Connection: close\r\n" + CHUNKED + b"Host: evil.example\r\n\r\n")
+    assert (status, b"PER" in answer) == (200, True)
+
+
+def test_what_comes_after_a_body_is_not_collected(model: Path) -> None:
+    with worker(model) as served:
+        connection = served.connect()
+        connection.sendall(HEAD + CHUNKED + b"X: ")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(200):
+                connection.sendall(b"x" * (1 << 16))
+        connection.close()
+
+
+def test_the_answer_to_a_bad_request_does_not_come_before_earlier_answers(limited: Served) -> None:
+    status, answer = sent(limited, HEAD + END + b"BAD\r\n\r\n")
+    assert (status, b"PER" in answer, answer.count(b"HTTP/1.1 ")) == (200, True, 1)
+    assert b"connection: close" in answer
+    status, answer = sent(limited, HEAD + END + HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert [int(line[9:12]) for line in answer.splitlines() if line.startswith(b"HTTP/1.1 ")] == [200, 400]
+
+
+def test_an_offer_of_another_protocol_is_ignored(limited: Served) -> None:
+    """Java's client sends one with each request, unless it is told not to."""
+    offer = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    _, answer = sent(limited, offer + END + offer + CHUNKED + b"\r\n" + get + HEAD + b"Connection: close\r\n" + END)
+    assert answer.count(b"HTTP/1.1 200 ") == 4
+    assert answer.count(b'"PER"') == 3
+    assert b"HTTP/1.1 4" not in answer
+    connection = limited.connect()
+    for part in (offer, END[:-10], END[-10:]):
+        connection.sendall(part)
+        time.sleep(0.1)
+    assert answer_of(connection).startswith(b"HTTP/1.1 200 ")
+    connection.sendall(get * 5000)
+    connection.close()
+    assert limited.post(BODY).status == 200
+
+
+def test_answers_that_the_application_does_not_give_are_counted(limited: Served) -> None:
+    def counted() -> dict[str, int]:
+        lines = limited.ask("GET", "/metrics").body.decode().splitlines()
+        found = [line.removeprefix("tagger_answers_total") for line in lines if line.startswith("tagger_answers_total")]
+        return {name: int(float(value)) for name, value in map(str.split, found)}
+
+    before = counted()
+    assert sent(limited, HEAD + b"X: %s\r\n" % (b"x" * 2500) + END)[0] == 431
+    assert sent(limited, b"BAD\r\n\r\n")[0] == 400
+    assert sent(limited, HEAD + b"Content-Length: 100\r\n\r\n{")[0] == 408
+    after = counted()
+    changed = {name: n - before.get(name, 0) for name, n in after.items() if n != before.get(name, 0)}
+    assert changed == {
+        '{endpoint="/metrics",status="200"}': 1,
+        '{endpoint="/v1/tag",status="431"}': 1,
+        '{endpoint="other",status="400"}': 1,
+        '{endpoint="/v1/tag",status="408"}': 1,
+    }
+
+
 def test_connections_are_limited(limited: Served) -> None:
     held = [limited.connect() for _ in range(45)]
     try:
@@ -210,6 +283,18 @@ def test_requests_that_wait_too_long_are_given_up(model: Path) -> None:
         deadline = time.monotonic() + 30
         while served.post(BODY).status != 200:  # what is being tagged cannot be stopped
             assert time.monotonic() < deadline
+
+
+def test_a_text_that_takes_too_long_to_cut_is_given_up_and_does_not_hold_the_process(model: Path) -> None:
+    pytest.importorskip("spacy", reason="the extra text is not installed")
+    with worker(model, request_seconds=1.0, grace_seconds=1) as served:
+        since = time.monotonic()
+        found = served.tag({"text": "'" * 300_000})  # the tokenizer takes half a minute
+        assert (found.status, "retry-after" in found.headers) == (503, True)
+        assert time.monotonic() - since < 10
+        assert served.process.stdin is not None
+        served.process.stdin.close()
+        assert served.process.wait(15) == 0
 
 
 def test_the_table_is_mapped(model: Path) -> None:

@@ -100,7 +100,7 @@ class Service:
                 except Exception as error:  # any error, because the server goes on with the model that it has
                     self.metrics.observe_reload(name, "failed")
                     text = str(error) if isinstance(error, TaggerError) else repr(error)
-                    self._log(f"warning: the new model {name} is not used; the one before it stays: {text}")
+                    self._log(f"warning: model {name}: the one in memory stays: {text}")
                 else:
                     self.metrics.observe_reload(name, "ok")
                     self._log(f"model {name}: now version {slot.loaded.version[:12]}")

@@ -20,7 +20,8 @@ from tagger.prediction.predictor import Predictor
 from tagger.text.tokenizer import DEFAULT_LANGUAGE, Tokenizer, is_installed, load_tokenizer
 
 _TRIES = 5  # to load a model that is replaced meanwhile
-Signature = tuple[int, ...]
+_LOOKS = 2  # without a directory, until that is a warning: between two renames there is none for a moment
+Signature = dict[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,8 @@ class ModelSlot:
     def __init__(self, name: str, directory: Path, threads: int, check: Callable[[Loaded], None]) -> None:
         self.name = name
         self._directory, self._threads, self._check = directory, threads, check
-        self._signature: Signature | None = None
+        self._signature: Signature = {}
+        self._is_broken, self._n_missing = False, 0
         self._loaded: Loaded | None = None
 
     @property
@@ -103,32 +105,40 @@ class ModelSlot:
         Raises:
             TaggerError: it cannot be loaded; the one before it stays in service.
         """
-        self._signature = self._signed()
+        self._signature, self._is_broken = self._signed(), True
         loaded = Loaded.of(*_load(self._directory, self._threads))
         self._check(loaded)
-        self._loaded = loaded
+        self._loaded, self._is_broken = loaded, False
 
     def refresh(self) -> bool:
         """Put the model in the directory into service if it is another one; return whether it is.
 
         Raises:
-            TaggerError: it cannot be loaded; the one before it stays, and this one is not tried again.
+            TaggerError: it cannot be loaded, and is not tried again before a file in it changes; or there is no model
+                any more, which is said once. The one before it stays.
         """
         signature = self._signed()
-        # Between two renames, or after somebody has deleted it, there is no directory: the model in memory stays.
-        if signature is None or signature == self._signature:
+        if MANIFEST not in signature:
+            self._n_missing += 1
+            if self._n_missing == _LOOKS:
+                raise TaggerError(f"{self._directory}: found no model, expected one; put one there, or stop the server")
+            return False
+        self._n_missing = 0
+        # Somebody may still be copying files into the directory of a model that could not be loaded.
+        names = signature.keys() | self._signature.keys() if self._is_broken else {MANIFEST}
+        if all(signature.get(name) == self._signature.get(name) for name in names):
             return False
         before = self._loaded
         self.load()
         return before is None or before.version != self.loaded.version
 
-    def _signed(self) -> Signature | None:
-        """Return what changes when the directory is exchanged or its manifest is replaced."""
+    def _signed(self) -> Signature:
+        """Return what changes when the directory is exchanged or its files are replaced, for each file."""
         try:
-            found = os.stat(self._directory / MANIFEST)  # noqa: PTH116 (without the checks of a Path)
+            found = {entry.name: entry.stat() for entry in os.scandir(self._directory)}
         except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+            return {}
+        return {name: (one.st_dev, one.st_ino, one.st_mtime_ns, one.st_size) for name, one in found.items()}
 
 
 def _load(directory: Path, threads: int) -> tuple[Predictor, str]:

@@ -106,11 +106,16 @@ def named_models(directories: list[Path]) -> dict[str, Path]:
     """Return model directories by the name that requests use: the last part of the path.
 
     Raises:
-        DataError: two of them have the same name.
+        DataError: two of them have the same name, or one has a name that cannot be written as text.
     """
     found: dict[str, Path] = {}
     for path in directories:
-        name = path.name or path.resolve().name
+        name = path.resolve().name if path.name in ("", "..") else path.name
+        if not name or not name.isprintable():
+            raise DataError(
+                f"--model: found {str(path)!r}, expected a directory whose name clients can write; rename it, or name a"
+                " link to it"
+            )
         if name in found:
             raise DataError(
                 f"--model: found {found[name]} and {path}, which would both be named {name}, expected directories with"

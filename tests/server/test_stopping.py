@@ -99,7 +99,7 @@ def test_a_broken_model_is_not_taken_and_the_next_good_one_is(tmp_path: Path) ->
         for path in other.iterdir():
             (tmp_path / "broken" / path.name).write_bytes(path.read_bytes()[:-1] + b"x")
         exchange(target, tmp_path / "broken")
-        served.wait_for("warning: the new model live is not used")
+        served.wait_for("warning: model live: the one in memory stays: ")
         assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
         assert (
             'tagger_model_reloads_total{model="live",result="failed"} 1' in served.ask("GET", "/metrics").body.decode()
@@ -107,6 +107,34 @@ def test_a_broken_model_is_not_taken_and_the_next_good_one_is(tmp_path: Path) ->
         exchange(target, other)
         _wait_for_version(served, json.loads((other / "manifest.json").read_text())["sha256"])
         assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "NAME"
+
+
+def test_a_model_that_is_copied_file_by_file_is_taken_once_it_is_whole(tmp_path: Path) -> None:
+    target, good, other = tmp_path / "live", write_model(tmp_path / "a"), write_model(tmp_path / "b", "NAME")
+    exchange(target, good)
+    with serving("--model", target) as served:
+        for path in target.iterdir():
+            path.unlink()
+        served.wait_for("warning: model live: the one in memory stays: ")
+        assert "found no model, expected one" in served.log[-1]
+        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
+        files = sorted(other.iterdir(), key=lambda path: path.name == "model.onnx")
+        for path in files[:-1]:  # the manifest among them, the network not
+            (target / path.name).write_bytes(path.read_bytes())
+        time.sleep(1.2)
+        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
+        (target / files[-1].name).write_bytes(files[-1].read_bytes())
+        _wait_for_version(served, json.loads((other / "manifest.json").read_text())["sha256"])
+        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "NAME"
+
+
+@pytest.mark.parametrize("name", ["m\udcff", "a\nb", "/"])
+def test_names_that_no_client_can_write_are_refused(name: str) -> None:
+    from tagger.errors import DataError
+    from tagger.server.settings import named_models
+
+    with pytest.raises(DataError, match=r"^--model: found .*, expected a directory whose name clients can write"):
+        named_models([Path(name)])
 
 
 def _wait_for_version(served: Served, version: str) -> None:

@@ -81,6 +81,23 @@ def test_who_types_sees_the_entities(page: Chromium, served: Served) -> None:
     assert page.complaints() == []
 
 
+def test_an_answer_that_comes_after_the_text_is_gone_is_not_shown(page: Chromium) -> None:
+    record = {"text": "Bonn", "scheme": "IOB2", "sentences": [], "spans": [{"start": 0, "end": 4, "type": "LOC"}]}
+    page.run(
+        f"""window.fetch = () => Promise.resolve({{ok: true, status: 200, json: () => new Promise((resolve) => {{
+        window.arrive = () => resolve({{documents: [{json.dumps(record)}]}}); }})}}); 0"""
+    )
+    type_(page, "Bonn")
+    until(page, "typeof window.arrive", "function")
+    clear = "const one = document.getElementById('input'); one.value = ''; one.dispatchEvent(new Event('input'));"
+    page.run(f"(() => {{ {clear} }})()")
+    time.sleep(0.5)
+    page.run("window.arrive(); 0")
+    time.sleep(0.2)
+    assert page.run(f"{MARKS}.length") == 0
+    assert page.run("document.getElementById('status').textContent") == ""
+
+
 def test_it_asks_nobody_else(page: Chromium) -> None:
     page.run("fetch('http://localhost:9/').catch(() => 'refused')")
     complaints = page.complaints()

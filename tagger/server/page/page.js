@@ -89,6 +89,8 @@ const show = () => {
 
 const update = async () => {
   running?.abort();
+  running = null; // its answer may have come already, and must not be shown any more
+  clearTimeout(timer);
   const request = requestOf(input.value);
   if (!input.value.trim() || !request.documents.length) {
     records = [];

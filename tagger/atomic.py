@@ -282,7 +282,7 @@ def replace_together(files: Mapping[Path, Iterable[bytes | memoryview]]) -> None
                 n_replaced += 1
         except BaseException:
             if not n_replaced and old.exists():  # the file may be locked, because somebody has it open
-                old.replace(first)
+                patiently(lambda: old.replace(first))
             raise
     finally:
         for path in (*fresh.values(), old):

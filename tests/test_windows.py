@@ -178,6 +178,29 @@ def test_vectors_that_somebody_reads_stay_whole(tmp_path: Path, which: str, monk
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_scanner_that_opens_the_old_file_for_a_moment_does_not_lose_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"old a")
+    second.write_bytes(b"old b")
+    replace, n_restored = os.replace, 0
+
+    def scanned(source: Path, target: Path) -> None:
+        nonlocal n_restored
+        n_restored += str(source).endswith(".old")
+        if Path(target) == second or (str(source).endswith(".old") and n_restored == 1):
+            raise PermissionError(13, "The process cannot access the file")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", scanned)
+    monkeypatch.setattr(filesystem, "LOCKS_OPEN_FILES", True)
+    monkeypatch.setattr(filesystem, "_PATIENCE", 0.1)
+    with pytest.raises(PermissionError):
+        atomic.replace_together({first: [b"new a"], second: [b"new b"]})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old a", "b": b"old b"}
+
+
 def test_several_processes_cannot_serve(tmp_path: Path) -> None:
     from tagger.server.listening import listeners
     from tagger.server.settings import Settings

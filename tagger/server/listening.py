@@ -42,6 +42,15 @@ def listeners(settings: Settings) -> list[socket.socket]:
     return [_bound(settings, family, (host, port, *rest), shares=True) for _ in range(settings.workers)]
 
 
+def join(settings: Settings, listener: socket.socket) -> socket.socket:
+    """Return a socket that shares the address of another one, and gets connections as soon as somebody listens on it.
+
+    Raises:
+        DataError: the address cannot be shared.
+    """
+    return _bound(settings, listener.family, listener.getsockname(), shares=True, listens=False)
+
+
 def _resolved(settings: Settings) -> tuple[socket.AddressFamily, tuple[object, ...]]:
     try:
         found = socket.getaddrinfo(
@@ -58,7 +67,12 @@ def _resolved(settings: Settings) -> tuple[socket.AddressFamily, tuple[object, .
 
 
 def _bound(
-    settings: Settings, family: socket.AddressFamily, address: tuple[object, ...], *, shares: bool = False
+    settings: Settings,
+    family: socket.AddressFamily,
+    address: tuple[object, ...],
+    *,
+    shares: bool = False,
+    listens: bool = True,
 ) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -69,7 +83,8 @@ def _bound(
         if shares and sys.platform == "linux":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)  # two processes may bind the same address as long as neither listens
+        if listens:
+            listener.listen(BACKLOG)  # two processes may bind the same address as long as neither listens
     except OSError as error:
         listener.close()
         raise DataError(

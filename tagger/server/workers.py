@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tagger.errors import TaggerError
-from tagger.server.listening import drop_new
+from tagger.server.listening import drop_new, join
 from tagger.server.metrics import SHARED_FOLDER, forget_process
 from tagger.server.settings import Settings
 from tagger.server.worker import READY
@@ -26,12 +26,21 @@ _LONGEST_PAUSE = 30.0  # seconds until a worker that dies again and again is sta
 
 @dataclasses.dataclass
 class _Worker:
-    """A worker and its restarts."""
+    """A worker and its restarts.
+
+    Attributes:
+        process: its process.
+        listener: its socket.
+        since: when it was started, as `time.monotonic` gives it.
+        pause: the seconds between its end and its next start.
+        again_at: when it is started again, if it has ended.
+    """
 
     process: subprocess.Popen[str]
     listener: socket.socket
     since: float
     pause: float = 0.5
+    again_at: float | None = None
 
 
 def supervise(
@@ -64,8 +73,12 @@ def supervise(
         started()
         while not stop.wait(_LOOK_SECONDS):
             for i, worker in enumerate(workers):
-                if worker.process.poll() is not None:
-                    workers[i] = _restarted(worker, settings, log, stop)
+                if worker.process.poll() is None:
+                    continue
+                if worker.again_at is None:
+                    _note_end(worker, settings, [one for one in workers if one.process.poll() is None], log)
+                elif time.monotonic() >= worker.again_at:
+                    workers[i] = _restarted(worker, settings)
 
 
 @contextlib.contextmanager
@@ -105,22 +118,30 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
         raise TaggerError(lines[0], detail=lines[1:])
 
 
-def _restarted(worker: _Worker, settings: Settings, log: Callable[[str], None], stop: threading.Event) -> _Worker:
-    """Start a worker again, after a pause that grows while workers die soon."""
-    code = worker.process.returncode
+def _note_end(worker: _Worker, settings: Settings, running: list[_Worker], log: Callable[[str], None]) -> None:
+    """Decide when to start a worker again: after a pause that grows while workers die soon."""
     forget_process(worker.process.pid)
     assert worker.process.stdout is not None  # noqa: S101 (asked for in _started)
     for line in worker.process.stdout:  # a worker that was started again says there why it cannot serve
         word, *lines = json.loads(line)
         if word != READY:
             log(f"error: {lines[0]}")
-    lived = time.monotonic() - worker.since
-    pause = 0.5 if lived > _LONGEST_PAUSE else worker.pause
-    log(f"warning: a worker ended with the exit code {code}; it is started again in {pause:g} seconds")
-    if stop.wait(pause):
-        return worker
+            if running and running[0].listener is not worker.listener:
+                # Connections would wait in its queue for as long as it cannot serve; now the others get them.
+                worker.listener.close()
+                worker.listener = join(settings, running[0].listener)
+    if time.monotonic() - worker.since > _LONGEST_PAUSE:
+        worker.pause = 0.5
+    worker.again_at = time.monotonic() + worker.pause
+    log(
+        f"warning: a worker ended with the exit code {worker.process.returncode}; it is started again in"
+        f" {worker.pause:g} seconds"
+    )
+
+
+def _restarted(worker: _Worker, settings: Settings) -> _Worker:
     process = _started(settings, worker.listener)
-    return _Worker(process, worker.listener, time.monotonic(), min(_LONGEST_PAUSE, 2 * pause))
+    return _Worker(process, worker.listener, time.monotonic(), min(_LONGEST_PAUSE, 2 * worker.pause))
 
 
 def _stop(workers: list[_Worker], grace_seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -173,6 +174,28 @@ def test_workers_share_the_work_and_one_that_dies_is_started_again(model: Path) 
         while any(Path(f"/proc/{pid}").exists() and not _is_zombie(pid) for pid in pids):
             assert time.monotonic() < deadline + 30, "workers outlive their parent"
             time.sleep(0.05)
+
+
+def test_a_worker_that_cannot_be_started_again_leaves_its_clients_to_the_others(tmp_path: Path) -> None:
+    model, away = write_model(tmp_path / "model"), tmp_path / "away"
+    with serving("--model", model, "--workers", "2") as served:
+        first, second = children_of(served.process.pid)
+        model.rename(away)
+        os.kill(first, signal.SIGKILL)
+        served.wait_for("error: ")
+        time.sleep(0.3)
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        away.rename(model)
+        deadline = time.monotonic() + 40
+        while len(children_of(served.process.pid)) < 2 or served.log[-1].startswith("error: "):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.kill(second, signal.SIGKILL)
+        assert [served.tag({"tokens": SENTENCE}).status for _ in range(10)] == [200] * 10
+        assert served.stop() == 143
 
 
 def _seconds_of(pid: int) -> float:

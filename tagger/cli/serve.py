@@ -113,6 +113,8 @@ def _require_libraries() -> None:
 
 
 def _serve_here(settings: Settings, listener: socket.socket, started: Any) -> None:
+    # The library would count in the files of another program that has set this, as gunicorn does.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     with console.leaving_at_once():
         from tagger.server.process import prepare
 

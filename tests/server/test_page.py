@@ -169,6 +169,21 @@ def test_text_is_only_text_and_characters_of_two_units_count_once(page: Chromium
     assert page.run("document.querySelector('#result p').firstChild.textContent") == "<img/src=x/onerror=window.hit=1> "
 
 
+def test_names_of_types_and_models_are_only_text(browser: Chromium, tmp_path: Path) -> None:
+    hostile = "<img/src=x/onerror=document.title='taken'>"
+    model = write_model(tmp_path / "<b>bold&amp;", hostile)
+    with serving("--model", model) as served:
+        browser.open(f"http://127.0.0.1:{served.port}/")
+        until(browser, "document.getElementById('model').options.length", 1)
+        assert browser.run("document.getElementById('model').options[0].text") == "<b>bold&amp;"
+        choose(browser, "kind", "tokens")
+        browser.run("document.getElementById('input').focus()")
+        type_(browser, "Peter")
+        until(browser, SHOWN, [["Peter", hostile]])
+        assert browser.run("document.querySelectorAll('#types img, #result img, b b').length") == 0
+        assert browser.run("document.title") == "tagger"
+
+
 def test_what_is_refused_is_said(page: Chromium) -> None:
     page.run("document.getElementById('input').value = 'x '.repeat(60000)")
     page.run("document.getElementById('input').dispatchEvent(new Event('input'))")

@@ -219,3 +219,10 @@ def test_a_port_is_taken_before_the_model_is_loaded(tmp_path: Path) -> None:
     (first,) = listeners(Settings(models={"m": tmp_path}, port=0))
     with first, pytest.raises(DataError, match=r"^--port: found \d+, which 127.0.0.1 cannot be listened on with:"):
         listeners(Settings(models={"m": tmp_path}, port=first.getsockname()[1]))
+
+
+def test_the_metrics_are_not_those_of_another_program(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
+    with serving("--model", model) as served:
+        served.tag({"tokens": SENTENCE})
+        assert b'tagger_sentences_total{model="model"} 1.0' in served.ask("GET", "/metrics").body

@@ -11,8 +11,10 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tagger.errors import TaggerError
@@ -22,6 +24,9 @@ LOCAL = "local"
 # Ray's smallest store is 75 MB. What goes through it here are paths and messages: files are read where they are needed.
 _STORE_BYTES = 80_000_000
 _PATIENCE = 10  # seconds
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of HTTP/2, RFC 9113, 3.4
+_SETTINGS = b"\4"  # the kind of the first frame that a server sends
+_LONGEST = 23  # bytes of a directory; up to 84 are added, and the path of a socket has 107 at most
 _SILENT: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
 
 
@@ -54,10 +59,13 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     # Ray prints what happens to workers on standard output, whatever its options are.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _own_directory(address) as directory:
         try:
             with _own_handlers():
-                _connect(address, cores or available_cores())
+                if directory is None:
+                    _connect(address)
+                else:
+                    _begin(cores or available_cores(), directory)
             yield max(1, int(ray.cluster_resources().get("CPU", 1)))
         finally:
             with _uninterrupted():
@@ -67,20 +75,49 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
 def _set_environment(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send them to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns about a future version
-    if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
-        # Ray listens on every address of the machine. A secret of this process keeps everyone else out.
+    if address == LOCAL:
+        # Without clusters of several machines, all that Ray starts listens on 127.0.0.1 only, on Linux, too.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # A secret of this process keeps other users of this machine out.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def _connect(address: str, cores: int) -> None:
+@contextlib.contextmanager
+def _own_directory(address: str) -> Iterator[Path | None]:
+    """Give a directory for the logs and sockets of a local cluster, which Ray would never remove."""
+    if address != LOCAL:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(
+        prefix="tagger-ray-", dir=_short_directory(), ignore_cleanup_errors=True
+    ) as directory:
+        yield Path(directory)
+
+
+def _short_directory() -> str:
+    """Return the directory for temporary files, or /tmp if the path of a socket in it would be too long."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return usual if sys.platform == "win32" or len(os.fsencode(usual)) <= _LONGEST else "/tmp"
+
+
+def _begin(cores: int, directory: Path) -> None:
     import ray
 
-    if address == LOCAL:
-        ray.init(
-            "local", num_cpus=cores, num_gpus=0, object_store_memory=_STORE_BYTES, include_dashboard=False, **_SILENT
-        )
-        return
+    ray.init(
+        LOCAL,
+        num_cpus=cores,
+        num_gpus=0,
+        object_store_memory=_STORE_BYTES,
+        include_dashboard=False,
+        _temp_dir=str(directory),
+        **_SILENT,
+    )
+
+
+def _connect(address: str) -> None:
+    import ray
+
     try:
         _knock(address)
         ray.init(address, **_SILENT)
@@ -93,10 +130,19 @@ def _connect(address: str, cores: int) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError if nobody listens at an address; Ray would try for minutes."""
+    """Raise OSError or ValueError unless a server that may be Ray's listens there; Ray itself would try for minutes."""
+    if "/" in address:
+        raise ValueError("found a URL")
     host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    if not colon or not port.isdecimal():
+        return  # Ray refuses it, or looks for the address itself
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").casefold() in ("1", "true"):
+            return
+        connection.sendall(_GREETING)
+        answer = connection.recv(9)
+        if answer[3:4] != _SETTINGS:
+            raise ValueError(f"found a server of another kind, which answers {answer!r}")
 
 
 @contextlib.contextmanager

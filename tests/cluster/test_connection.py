@@ -1,0 +1,92 @@
+"""The connection with a cluster: what a local one leaves to the network and on the disk, and addresses of something else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagger.cluster import connection
+from tagger.errors import TaggerError
+
+pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
+
+from ray_clusters import ENVIRONMENT, HERE, PATIENCE
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are found in /proc")
+def test_a_local_cluster_listens_on_this_machine_only_and_leaves_nothing_behind() -> None:
+    environment = {**ENVIRONMENT, "RAY_ADDRESS": "192.0.2.1:6379", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+    with tempfile.TemporaryDirectory(prefix="longer-than-a-socket-allows-") as directory:
+        done = subprocess.run(
+            [sys.executable, HERE / "listening.py"],
+            env={**environment, "TMPDIR": directory},
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+    found = json.loads(done.stdout)
+    assert found["commands"] >= 3
+    assert set(found["addresses"]) == {"127.0.0.1"}
+    assert not Path(found["directory"]).exists()
+    assert not Path(found["directory"]).parent.exists()
+    assert Path(found["directory"]).parent.parent == Path("/tmp")
+
+
+@pytest.fixture
+def answer() -> list[bytes]:
+    return []
+
+
+@pytest.fixture
+def address(answer: list[bytes]) -> Iterator[str]:
+    """The address of a server that sends one answer, or nothing."""
+
+    def serve() -> None:
+        with server.accept()[0] as peer, contextlib.suppress(ConnectionError):
+            if answer:
+                peer.sendall(answer[0])
+            while peer.recv(100):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_server_of_another_kind_is_refused_at_once(address: str, answer: list[bytes]) -> None:
+    answer.append(b"SSH-2.0-OpenSSH_9.6\r\n")
+    with (
+        pytest.raises(TaggerError, match=r"cannot be reached: found a server of another kind, which answers b'SSH-2.0"),
+        connection.connected(address),
+    ):
+        pass
+
+
+def test_a_server_that_is_silent_is_refused_soon(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_PATIENCE", 0.2)
+    with (
+        pytest.raises(TaggerError, match=r"127.0.0.1:\d+: the cluster cannot be reached: timed out; expected `local`"),
+        connection.connected(address),
+    ):
+        pass
+
+
+def test_the_address_of_a_client_is_refused() -> None:
+    with (
+        pytest.raises(TaggerError, match=r"--ray ray://h:10001: the cluster cannot be reached: found a URL; expected"),
+        connection.connected("ray://h:10001"),
+    ):
+        pass

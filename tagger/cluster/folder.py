@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from tagger.errors import DataError
 from tagger.wording import counted, listed
 
 _TEXT, _ANNOTATIONS, _BRAT_SETTINGS = ".txt", ".ann", "annotation.conf"
-_HALF_WRITTEN = re.compile(r"\..+\.\d+\.new")
+_HALF_WRITTEN = re.compile(r"\..+\.\d+\.new", re.DOTALL)  # the name of a file may have lines
 
 Stamp = list[list[int]]  # size and time of change (ns) of each file of an input
 
@@ -45,25 +46,36 @@ def inputs_of(folder: Path) -> Inputs:
         if is_hidden:
             hidden += 1
             continue
-        found = place.stat() if place.exists() else None
+        found = _stat(place)
         if found is None or not stat.S_ISREG(found.st_mode):
             others.append(place.name)
             continue
         beside = {_TEXT: _ANNOTATIONS, _ANNOTATIONS: _TEXT}.get(place.suffix)
-        other = place.with_suffix(beside) if beside is not None else None
-        has_other = other is not None and other.is_file()
+        other = _stat(place.with_suffix(beside)) if beside is not None else None
+        has_other = other is not None and stat.S_ISREG(other.st_mode)
         if (has_other and place.suffix == _TEXT) or place.name == _BRAT_SETTINGS:
             continue
         stamp = [[found.st_size, found.st_mtime_ns]]
         if has_other and other is not None:
-            stamp.append([other.stat().st_size, other.stat().st_mtime_ns])
+            stamp.append([other.st_size, other.st_mtime_ns])
         stamps[place.relative_to(folder).as_posix()] = stamp
     if not stamps:
         raise DataError("holds no files, expected some to tag; check the folder", path=folder)
     left_out = [f"{counted(hidden, 'name')} with a dot in front"] if hidden else []
     if others:
-        left_out.append(f"{listed(sorted(others)[:3])}{' …' * (len(others) > 3)}: links to folders, pipes and the like")
+        shown = f"{listed(sorted(others)[:3])}{' …' * (len(others) > 3)}"
+        left_out.append(f"{shown}: links to folders or to nothing, pipes and the like")
     return Inputs(dict(sorted(stamps.items())), left_out)
+
+
+def _stat(place: Path) -> os.stat_result | None:
+    """Return what the system says about a file; None if it is gone, or a link to nothing or to itself."""
+    try:
+        return place.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise DataError(f"cannot be read: {error.strerror}; check its permissions", path=place) from None
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
@@ -96,6 +108,17 @@ def check_places(source: Path, target: Path) -> None:
             f"found it in, around or at the folder of the inputs, {source}, expected a place beside it; choose another"
             " folder for the outputs",
             path=target,
+        )
+
+
+def check_place(target: Path, folder: Path) -> None:
+    """Raise DataError if an output cannot have its place in a folder, because another one is in the way."""
+    above = next((place for place in target.parents if place.is_relative_to(folder) and place.is_file()), None)
+    if above is not None or target.is_dir():
+        found = f"the file {above}" if above is not None else f"a folder at {target}"
+        raise DataError(
+            f"found {found} in the way of its output, expected none; remove it if its inputs are gone, or choose"
+            " another folder for the outputs"
         )
 
 

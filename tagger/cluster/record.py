@@ -33,12 +33,21 @@ class Entry:
         stamp: what it was like when it was read.
         output: the path of its output below the folder of the outputs.
         size: the bytes of the output.
+
+    Raises:
+        ValueError: a value is of another kind.
     """
 
     input: str
     stamp: Stamp
     output: str
     size: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.input, str) and isinstance(self.output, str) and isinstance(self.size, int)):
+            raise ValueError("found a path or a size of another kind")
+        if not (isinstance(self.stamp, list) and all(isinstance(one, list) for one in self.stamp)):
+            raise ValueError("found a stamp of another kind")
 
 
 class Record:
@@ -124,12 +133,12 @@ def _require_empty(folder: Path) -> None:
 
 def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str, Entry]:
     """Read what is done, and leave the file where the next line belongs."""
-    header = {"record": _VERSION, **made_with}
-    text = file.read()
-    end = text.rfind("\n") + 1  # the last line may be cut, if the machine stopped
-    lines = text[:end].splitlines()
+    header = {"version of the record": _VERSION, **made_with}
     done: dict[str, Entry] = {}
     try:
+        text = file.read()
+        end = text.rfind("\n") + 1  # the last line may be cut, if the machine stopped
+        lines = text[:end].splitlines()
         if len(lines) > 1:  # otherwise nothing was made with anything
             _require_same(json.loads(lines[0]), header, folder)
         for line in lines[1:]:

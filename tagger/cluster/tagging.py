@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import tagger
 from tagger.atomic import writing_atomically
 from tagger.cluster.connection import LOCAL, connected
-from tagger.cluster.folder import Inputs, Stamp, check_places, inputs_of, remove_half_written, stamp_of
+from tagger.cluster.folder import Inputs, Stamp, check_place, check_places, inputs_of, remove_half_written, stamp_of
 from tagger.cluster.model_copy import ModelCopy, model_copy
 from tagger.cluster.record import RECORD, Entry, Record, open_record
 from tagger.errors import DataError, TaggerError
@@ -110,11 +110,17 @@ class FileTagger:
         return lambda unit: self._tag(predictor, unit)
 
     def _tag(self, predictor: Predictor, unit: Unit) -> Tagged:
-        stamp = stamp_of(unit.source, unit.n_files)  # before it is read: a later change will be noticed
+        stamp = stamp_of(unit.source, unit.n_files)
         unit.target.parent.mkdir(parents=True, exist_ok=True)
         with writing_atomically(unit.target) as file:
             out = FileOutput(file)
             self.tag(predictor, str(unit.source), out)
+            if stamp_of(unit.source, unit.n_files) != stamp:
+                raise DataError(
+                    "has changed while it was read, expected a file that stays as it is; give the same command again"
+                    " when it is complete",
+                    path=unit.source,
+                )
         return Tagged(stamp, out.size, out.notes)
 
 
@@ -208,6 +214,7 @@ class _Plan:
             else:
                 try:
                     output = str(Path(name).with_name(settings.name_of(source / name)))
+                    check_place(target / output, target)
                 except TaggerError as error:
                     self.failed[name] = error
                     continue
@@ -218,8 +225,6 @@ class _Plan:
                     " each; rename one of them, or move it to another folder"
                 )
             names[output] = name
-        for unit in self.units:
-            unit.target.unlink(missing_ok=True)  # what an earlier version of the input became
 
 
 def _tag_units(settings: FolderSettings, plan: _Plan, record: Record, watcher: Watcher) -> int:
@@ -232,6 +237,8 @@ def _tag_units(settings: FolderSettings, plan: _Plan, record: Record, watcher: W
         model = model_copy(settings.model, in_store=settings.address != LOCAL)
         work = FileTagger(model, settings.tag, settings.target.absolute())
         watcher.begin(plan.n_done + len(plan.units) + len(plan.failed), plan.n_done, n)
+        for unit in plan.units:
+            unit.target.unlink(missing_ok=True)  # what an earlier version of the input became
         workers: Workers[Unit, Tagged] = Workers(work, n, watcher.note)
         with contextlib.closing(workers.results(plan.units)) as results:
             for unit, found in results:

@@ -14,9 +14,10 @@ import pytest
 from helpers import run_tagger
 from stored_model import save
 
-from tagger.cluster.folder import check_places, inputs_of, remove_half_written
+from tagger.cluster.folder import check_place, check_places, inputs_of, remove_half_written
+from tagger.cluster.model_copy import ModelCopy
 from tagger.cluster.record import RECORD, Entry, open_record
-from tagger.cluster.tagging import FolderSettings, Watcher, tag_folder
+from tagger.cluster.tagging import FileOutput, FileTagger, FolderSettings, Unit, Watcher, tag_folder
 from tagger.errors import DataError
 
 WITH = {"--format": "jsonl", "model": "abc"}
@@ -35,11 +36,16 @@ def test_inputs_are_the_files_below_a_folder_with_their_sizes_and_times(tmp_path
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "a")
     (tmp_path / "alias").symlink_to(tmp_path / "b.conll")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "missing").symlink_to(tmp_path / "nothing")
     found = inputs_of(tmp_path)
     assert list(found.stamps) == ["a/c d.tsv", "a/é", "alias", "b.conll", "brat/1.ann", "brat/2.txt"]
     assert found.stamps["b.conll"] == [[2, (tmp_path / "b.conll").stat().st_mtime_ns]]
     assert [size for size, _ in found.stamps["brat/1.ann"]] == [2, 2]
-    assert found.left_out == ["2 names with a dot in front", "link and pipe: links to folders, pipes and the like"]
+    assert found.left_out == [
+        "2 names with a dot in front",
+        "link, loop and missing …: links to folders or to nothing, pipes and the like",
+    ]
 
 
 def test_a_folder_without_files_and_places_in_each_other_are_refused(tmp_path: Path) -> None:
@@ -59,7 +65,7 @@ def test_a_folder_without_files_and_places_in_each_other_are_refused(tmp_path: P
 
 
 def test_only_what_a_worker_was_writing_is_removed(tmp_path: Path) -> None:
-    touch(tmp_path, ".a.conll.123.new", "sub/.b.45.new", "c.new", ".d.new", ".e.x.new")
+    touch(tmp_path, ".a.conll.123.new", "sub/.b.45.new", ".two\nlines.6.new", "c.new", ".d.new", ".e.x.new")
     remove_half_written(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".d.new", ".e.x.new", "c.new"]
 
@@ -110,7 +116,22 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert caught.value.detail == ("model: found xyz, expected abc",)
     with pytest.raises(DataError, match="made with another --format"), open_record(new, {"model": "xyz"}):
         pass
-    header = json.dumps({"record": 1, **WITH})
+    header = json.dumps({"version of the record": 1, **WITH})
+    (new / RECORD).write_text(f"{header.replace(': 1', ': 2')}\n{{}}\n")
+    with pytest.raises(DataError, match="with another version of the record, expected"), open_record(new, WITH):
+        pass
+    (new / RECORD).write_bytes(b"\xff\xfe\n{}\n")
+    with pytest.raises(DataError, match="found the damaged record"), open_record(new, WITH):
+        pass
+    for line in (
+        '{"input": 1, "stamp": [[5, 7]], "output": "a", "size": 2}',
+        '{"input": "a", "stamp": [[5, 7]], "output": 1, "size": 2}',
+        '{"input": "a", "stamp": [[5, 7]], "output": "a", "size": "2"}',
+        '{"input": "a", "stamp": [5, 7], "output": "a", "size": 2}',
+    ):
+        (new / RECORD).write_text(f"{header}\n{line}\n")
+        with pytest.raises(DataError, match="found the damaged record"), open_record(new, WITH):
+            pass
     for lines in ("[]\n1\n", "{\n}\n", f"{header}\n{{}}\n", f"{header}\n[1]\n", f'{header}\n{{"input": 1}}\n'):
         (new / RECORD).write_text(lines)
         with pytest.raises(DataError, match="found the damaged record"), open_record(new, WITH):
@@ -156,6 +177,30 @@ def test_two_inputs_with_one_output_and_options_that_do_not_fit_are_errors(tmp_p
     result = run_tagger("predict", "--ray", "local", *arguments)
     assert result.exit_code == 1
     assert "in/a.conll: --offsets: found CoNLL, expected text or another format" in result.first_error
+
+
+def test_an_input_that_changes_while_it_is_read_gets_no_output(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a", f"out/{RECORD}")
+    unit = Unit("a", tmp_path / "in/a", tmp_path / "out/a", 1)
+
+    def tag(predictor: object, path: str, out: FileOutput) -> None:
+        out.write(b"half of it")
+        with Path(path).open("a") as file:
+            file.write("and more\n")
+
+    tagger = FileTagger(ModelCopy(save(tmp_path / "model"), ""), tag, tmp_path / "out")
+    with pytest.raises(DataError, match=r"in/a: has changed while it was read, expected a file that stays as it is"):
+        tagger._tag(None, unit)  # type: ignore[arg-type]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [RECORD]
+
+
+def test_outputs_in_the_way_are_errors_of_their_inputs(tmp_path: Path) -> None:
+    touch(tmp_path, "a", "b/c")
+    for name, found in (("a/d", f"the file {tmp_path / 'a'}"), ("b", f"a folder at {tmp_path / 'b'}")):
+        with pytest.raises(DataError, match=re.escape(f"found {found} in the way of its output, expected none")):
+            check_place(tmp_path / name, tmp_path)
+    for name in ("a", "b/c", "b/d/e", "new"):
+        check_place(tmp_path / name, tmp_path)
 
 
 def test_a_folder_that_is_done_needs_no_cluster_and_names_outputs_of_inputs_that_are_gone(tmp_path: Path) -> None:

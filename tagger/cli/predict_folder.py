@@ -27,7 +27,7 @@ from tagger.cli.tagging import Wanted, output_format, tag_input
 from tagger.cluster.connection import require_ray
 from tagger.cluster.tagging import FileOutput, FolderSettings, Watcher, tag_folder
 from tagger.errors import DataError, TaggerError
-from tagger.wording import counted, duration
+from tagger.wording import counted, duration, visible
 
 if TYPE_CHECKING:
     from tagger.model_dir.manifest import Manifest
@@ -171,8 +171,9 @@ class _Progress(Watcher):
 
     def done(self, name: str, notes: Sequence[str]) -> None:
         self._n_done += 1
+        name = visible(name)
         for text in notes:
-            shown = self._with_source(text)
+            shown = visible(self._with_source(text))
             kind = re.sub(r"\d+", "0", shown.replace(name, ""))
             self._kinds[kind] += 1
             if self._kinds[kind] <= _SHOWN:
@@ -185,7 +186,7 @@ class _Progress(Watcher):
         self._n_failed += 1
         if self._n_failed <= _MOST_ERRORS:
             message, *detail = map(self._with_source, (error.message, *error.detail))
-            text = message if name in message else f"{self._source / name}: {message}"
+            text = message if visible(name) in message else f"{self._source / name}: {message}"
             self._console.print(console.laid_out(f"error: {text}", *detail), soft_wrap=True)
 
     def end(self) -> None:
@@ -197,7 +198,8 @@ class _Progress(Watcher):
         self.note(f"{counted(self._n_done, 'file')} tagged in {duration(self._clock() - self._since)}")
 
     def _with_source(self, text: str) -> str:
-        return text.replace(f"{self._source.absolute()}{os.sep}", f"{self._source}{os.sep}")
+        shown, absolute = f"{self._source}{os.sep}", f"{self._source.absolute()}{os.sep}"
+        return text.replace(absolute, shown).replace(visible(absolute), visible(shown))
 
     def _state(self) -> str:
         speed = self._n_done / max(1e-9, self._clock() - self._since)

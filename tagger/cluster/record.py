@@ -11,8 +11,9 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tagger.cluster.folder import Stamp
 from tagger.errors import DataError
@@ -53,7 +54,7 @@ class Entry:
 class Record:
     """The open record of a folder, which no other command may have open."""
 
-    def __init__(self, folder: Path, file: IO[str], done: dict[str, Entry]) -> None:
+    def __init__(self, folder: Path, file: FileIO, done: dict[str, Entry]) -> None:
         self._folder, self._file, self.done = folder, file, done
 
     def is_done(self, name: str, stamp: Stamp) -> bool:
@@ -69,11 +70,10 @@ class Record:
         """Note that an input is done.
 
         Raises:
-            OSError: the record cannot be written.
+            DataError: the record cannot be written.
         """
         self.done[entry.input] = entry
-        self._file.write(json.dumps(dataclasses.asdict(entry)) + "\n")
-        self._file.flush()
+        _write_line(self._file, self._folder, dataclasses.asdict(entry))
 
 
 @contextlib.contextmanager
@@ -107,12 +107,12 @@ def _hold(folder: Path) -> FileLock:
     return lock
 
 
-def _open(folder: Path) -> IO[str]:
+def _open(folder: Path) -> FileIO:
     try:
         if not (folder / RECORD).exists():
             _require_empty(folder)
-        descriptor = open_itself(folder / RECORD, os.O_RDWR | os.O_CREAT)
-        return os.fdopen(descriptor, "r+", encoding="utf-8", newline="\n")
+        # Unbuffered, so that a full disk is an error here and not when the file is closed.
+        return FileIO(open_itself(folder / RECORD, os.O_RDWR | os.O_CREAT), "r+b")
     except OSError as error:
         raise _not_written(folder, error) from None
 
@@ -131,14 +131,14 @@ def _require_empty(folder: Path) -> None:
         )
 
 
-def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str, Entry]:
+def _read(file: FileIO, folder: Path, made_with: Mapping[str, Any]) -> dict[str, Entry]:
     """Read what is done, and leave the file where the next line belongs."""
     header = {"version of the record": _VERSION, **made_with}
     done: dict[str, Entry] = {}
     try:
-        text = file.read()
-        end = text.rfind("\n") + 1  # the last line may be cut, if the machine stopped
-        lines = text[:end].splitlines()
+        content = file.read()
+        end = content.rfind(b"\n") + 1  # the last line may be cut, if the machine stopped
+        lines = content[:end].decode().splitlines()
         if len(lines) > 1:  # otherwise nothing was made with anything
             _require_same(json.loads(lines[0]), header, folder)
         for line in lines[1:]:
@@ -150,12 +150,20 @@ def _read(file: IO[str], folder: Path, made_with: Mapping[str, Any]) -> dict[str
             " choose another",
             path=folder,
         ) from None
-    file.seek(len(text[:end].encode()) if done else 0)
+    file.seek(end if done else 0)
     file.truncate()
     if not done:
-        file.write(json.dumps(header) + "\n")
-        file.flush()
+        _write_line(file, folder, header)
     return done
+
+
+def _write_line(file: FileIO, folder: Path, value: Mapping[str, Any]) -> None:
+    rest = json.dumps(value).encode() + b"\n"
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise _not_written(folder, error) from None
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -152,7 +152,9 @@ def _explained(error: ray.exceptions.RayTaskError, what: str) -> TaggerError:
     if isinstance(cause, TaggerError):
         return cause
     if isinstance(cause, OSError):
-        return TaggerError(f"{what}: {cause.filename or 'a file'} cannot be read or written: {cause.strerror or cause}")
+        # Writing does not tell the name of the file.
+        which = "it, or its output," if cause.filename is None else cause.filename
+        return TaggerError(f"{what}: {which} cannot be read or written: {cause.strerror or cause}")
     lines = str(error).splitlines()
     return TaggerError(f"{what}: found an error of tagger, expected none; report it: {lines[-1]}", detail=lines[-10:])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ def make() -> Callable[[str], str]:
             raise DataError("is odd, expected something even; change it", path=item, line=3)
         if item == "fails":
             raise ValueError("never mind")
+        if item == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if item == "unreadable":
             Path("/nowhere").read_bytes()
         return item.upper()
@@ -34,7 +37,7 @@ def make() -> Callable[[str], str]:
 
 def main() -> None:
     with connected(sys.argv[1]):
-        items = ["kills", "kills once", "refused", "fails", "unreadable", *"abcdef"]
+        items = ["kills", "kills once", "refused", "fails", "unreadable", "full", *"abcdef"]
         workers: Workers[str, str] = Workers(make, 2)
         found = {
             item: f"{type(result).__name__}: {result.message}" if isinstance(result, TaggerError) else result

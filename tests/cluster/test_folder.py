@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import resource
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +16,7 @@ import pytest
 from helpers import run_tagger
 from stored_model import save
 
+from tagger.cli.predict_folder import _Progress
 from tagger.cluster.folder import check_place, check_places, inputs_of, remove_half_written
 from tagger.cluster.model_copy import ModelCopy
 from tagger.cluster.record import RECORD, Entry, open_record
@@ -89,6 +92,26 @@ def test_an_input_is_done_if_it_and_its_output_are_as_they_were(tmp_path: Path) 
         assert not record.is_done("b", [[1, 1]]), "its output is not there"
         (out / "a").write_text("longer")
         assert not record.is_done("a", [[5, 7]])
+
+
+def test_a_record_that_cannot_be_written_is_an_error_that_names_its_folder(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)  # which stands for a full disk
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    out, message = tmp_path / "out", r"/out: cannot be written: File too large; choose another folder"
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        with pytest.raises(DataError, match=message), open_record(out, WITH):
+            pass
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+        with pytest.raises(DataError, match=message), open_record(out, WITH) as record:
+            for number in range(10):
+                record.add(Entry(str(number), [[5, 7]], str(number), 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    n = (out / RECORD).read_bytes().count(b"\n") - 1
+    with open_record(out, WITH) as record:
+        assert list(record.done) == [str(number) for number in range(n)]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -201,6 +224,20 @@ def test_outputs_in_the_way_are_errors_of_their_inputs(tmp_path: Path) -> None:
             check_place(tmp_path / name, tmp_path)
     for name in ("a", "b/c", "b/d/e", "new"):
         check_place(tmp_path / name, tmp_path)
+
+
+def test_messages_name_a_file_once_whatever_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "two\nlines\udcff.conll"
+    with _Progress(Path("in")) as progress:
+        progress.begin(2, 0, 1)
+        progress.failed(name, DataError("is odd", path=tmp_path / "in" / name))
+        progress.done(name, [f"warning: {tmp_path / 'in' / name}: is odd"])
+    assert capsys.readouterr().err == (
+        "2 files; 1 worker\nerror: in/two\\x0alines\\xff.conll: is odd\nwarning: in/two\\x0alines\\xff.conll: is odd\n"
+    )
 
 
 def test_a_folder_that_is_done_needs_no_cluster_and_names_outputs_of_inputs_that_are_gone(tmp_path: Path) -> None:

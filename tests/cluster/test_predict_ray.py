@@ -152,6 +152,9 @@ def test_items_that_end_badly_are_reported_and_the_others_are_done(cluster: Clus
     assert found.pop("unreadable") == (
         "TaggerError: unreadable: /nowhere cannot be read or written: No such file or directory"
     )
+    assert found.pop("full") == (
+        "TaggerError: full: it, or its output, cannot be read or written: No space left on device"
+    )
     assert not found
     assert done.stderr == b""
 

@@ -11,12 +11,12 @@ import secrets
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tagger.cluster.own_directory import own_directory
 from tagger.errors import TaggerError
 from tagger.machine import available_cores
 
@@ -26,7 +26,6 @@ _STORE_BYTES = 80_000_000
 _PATIENCE = 10  # seconds
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of HTTP/2, RFC 9113, 3.4
 _SETTINGS = b"\4"  # the kind of the first frame that a server sends
-_LONGEST = 23  # bytes of a directory; up to 84 are added, and the path of a socket has 107 at most
 _SILENT: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
 
 
@@ -59,7 +58,7 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     # Ray prints what happens to workers on standard output, whatever its options are.
-    with contextlib.redirect_stdout(io.StringIO()), _own_directory(address) as directory:
+    with contextlib.redirect_stdout(io.StringIO()), _directory_of(address) as directory:
         try:
             with _own_handlers():
                 if directory is None:
@@ -83,22 +82,8 @@ def _set_environment(address: str) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-@contextlib.contextmanager
-def _own_directory(address: str) -> Iterator[Path | None]:
-    """Give a directory for the logs and sockets of a local cluster, which Ray would never remove."""
-    if address != LOCAL:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(
-        prefix="tagger-ray-", dir=_short_directory(), ignore_cleanup_errors=True
-    ) as directory:
-        yield Path(directory)
-
-
-def _short_directory() -> str:
-    """Return the directory for temporary files, or /tmp if the path of a socket in it would be too long."""
-    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    return usual if sys.platform == "win32" or len(os.fsencode(usual)) <= _LONGEST else "/tmp"
+def _directory_of(address: str) -> contextlib.AbstractContextManager[Path | None]:
+    return own_directory() if address == LOCAL else contextlib.nullcontext()
 
 
 def _begin(cores: int, directory: Path) -> None:

@@ -45,8 +45,11 @@ def main() -> None:
                 with contextlib.suppress(OSError):
                     found.append(listening.get(str(place.readlink()).removeprefix("socket:[").removesuffix("]")))
         directory = ray._private.worker._global_node.get_session_dir_path()
+        mode = Path(directory).parents[1].stat().st_mode & 0o777
     addresses = sorted({one for one in found if one is not None})
-    sys.stdout.write(json.dumps({"addresses": addresses, "commands": len(processes), "directory": directory}))
+    sys.stdout.write(
+        json.dumps({"addresses": addresses, "commands": len(processes), "directory": directory, "mode": mode})
+    )
 
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tagger.cluster import connection
+from tagger.cluster import own_directory as own_directory_module
 from tagger.errors import TaggerError
 
 pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")
@@ -38,9 +40,29 @@ def test_a_local_cluster_listens_on_this_machine_only_and_leaves_nothing_behind(
     found = json.loads(done.stdout)
     assert found["commands"] >= 3
     assert set(found["addresses"]) == {"127.0.0.1"}
-    assert not Path(found["directory"]).exists()
-    assert not Path(found["directory"]).parent.exists()
-    assert Path(found["directory"]).parent.parent == Path("/tmp")
+    top = Path(found["directory"]).parents[1]
+    assert top.parent == Path("/tmp")
+    assert found["mode"] == 0o700
+    assert not top.exists()
+
+
+def test_directories_of_processes_that_were_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(own_directory_module, "_LONGEST", 1000)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    for name in ("tagger-ray-killed", "tagger-ray-young", "tagger-ray-not-ours", "other"):
+        (tmp_path / name / "r").mkdir(parents=True)
+        if name != "tagger-ray-not-ours":
+            (tmp_path / name / "lock").touch()
+    with own_directory_module.own_directory() as first:
+        for place in (*tmp_path.iterdir(), first.parent):
+            if place.name != "tagger-ray-young":
+                os.utime(place, (1, 1))
+        with own_directory_module.own_directory() as second:
+            found = sorted(path.name for path in tmp_path.iterdir())
+            names = ["other", "tagger-ray-not-ours", "tagger-ray-young", first.parent.name, second.parent.name]
+            assert found == sorted(names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "tagger-ray-not-ours", "tagger-ray-young"]
 
 
 @pytest.fixture

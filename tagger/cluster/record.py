@@ -56,11 +56,12 @@ class Record:
 
     def __init__(self, folder: Path, file: FileIO, done: dict[str, Entry]) -> None:
         self._folder, self._file, self.done = folder, file, done
+        self._input_of = {entry.output: entry.input for entry in done.values()}  # the last one that became it
 
     def is_done(self, name: str, stamp: Stamp) -> bool:
         """Return whether the output of an input is there and the input is as it was."""
         entry = self.done.get(name)
-        if entry is None or entry.stamp != stamp:
+        if entry is None or entry.stamp != stamp or self._input_of[entry.output] != name:
             return False
         with contextlib.suppress(OSError):
             return (self._folder / entry.output).stat().st_size == entry.size
@@ -73,6 +74,7 @@ class Record:
             DataError: the record cannot be written.
         """
         self.done[entry.input] = entry
+        self._input_of[entry.output] = entry.input
         _write_line(self._file, self._folder, dataclasses.asdict(entry))
 
 
@@ -143,6 +145,7 @@ def _read(file: FileIO, folder: Path, made_with: Mapping[str, Any]) -> dict[str,
             _require_same(json.loads(lines[0]), header, folder)
         for line in lines[1:]:
             entry = Entry(**json.loads(line))
+            done.pop(entry.input, None)  # the order is that of the lines
             done[entry.input] = entry
     except (ValueError, TypeError, AttributeError):
         raise DataError(

@@ -80,12 +80,13 @@ class FileTagger:
     Attributes:
         model: the model.
         tag: tags an input.
-        target: the folder of the outputs.
+        source, target: the folders of the inputs and of the outputs.
         version: the version of tagger that the command has.
     """
 
     model: ModelCopy
     tag: TagFile
+    source: Path
     target: Path
     version: str = tagger.__version__
 
@@ -93,19 +94,20 @@ class FileTagger:
         """Load the model.
 
         Raises:
-            TaggerError: this machine has another version, or does not see the folder.
+            TaggerError: this machine has another version, or does not see the folders.
         """
         if tagger.__version__ != self.version:
             raise TaggerError(
                 f"--ray: found tagger {tagger.__version__} on {platform.node()}, expected {self.version} as on this"
                 " machine; install the same version on all machines"
             )
-        if not (self.target / RECORD).is_file():
-            raise DataError(
-                f"cannot be seen from {platform.node()}, expected a folder that all machines share; mount it there"
-                " under the same path",
-                path=self.target,
-            )
+        for folder, is_there in ((self.source, self.source.is_dir()), (self.target, (self.target / RECORD).is_file())):
+            if not is_there:
+                raise DataError(
+                    f"cannot be seen from {platform.node()}, expected a folder that all machines share; mount it there"
+                    " under the same path",
+                    path=folder,
+                )
         predictor = self.model.load()
         return lambda unit: self._tag(predictor, unit)
 
@@ -235,7 +237,7 @@ def _tag_units(settings: FolderSettings, plan: _Plan, record: Record, watcher: W
 
         n = min(n_needed, settings.workers or cores)
         model = model_copy(settings.model, in_store=settings.address != LOCAL)
-        work = FileTagger(model, settings.tag, settings.target.absolute())
+        work = FileTagger(model, settings.tag, settings.source.absolute(), settings.target.absolute())
         watcher.begin(plan.n_done + len(plan.units) + len(plan.failed), plan.n_done, n)
         for unit in plan.units:
             unit.target.unlink(missing_ok=True)  # what an earlier version of the input became

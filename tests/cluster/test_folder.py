@@ -94,6 +94,32 @@ def test_an_input_is_done_if_it_and_its_output_are_as_they_were(tmp_path: Path) 
         assert not record.is_done("a", [[5, 7]])
 
 
+def test_an_output_belongs_to_the_last_input_that_became_it(tmp_path: Path) -> None:
+    with open_record(tmp_path, WITH) as record:
+        touch(tmp_path, "a")
+        record.add(Entry("a", [[5, 7]], "a", 2))
+        record.add(Entry("a.gz", [[5, 7]], "a", 2))
+        assert not record.is_done("a", [[5, 7]])
+    with open_record(tmp_path, WITH) as record:
+        assert not record.is_done("a", [[5, 7]])
+        assert record.is_done("a.gz", [[5, 7]])
+        record.add(Entry("a", [[5, 7]], "a", 2))
+    with open_record(tmp_path, WITH) as record:
+        assert record.is_done("a", [[5, 7]])
+        assert not record.is_done("a.gz", [[5, 7]])
+
+
+def test_a_machine_must_see_both_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a", f"out/{RECORD}")
+    model = ModelCopy(tmp_path / "model", "")
+    for source, target, missing in (("no", "out", "no"), ("in", "none", "none")):
+        tagger = FileTagger(model, lambda *_: None, tmp_path / source, tmp_path / target)
+        with pytest.raises(
+            DataError, match=rf"/{missing}: cannot be seen from .*, expected a folder that all machines"
+        ):
+            tagger()
+
+
 def test_a_record_that_cannot_be_written_is_an_error_that_names_its_folder(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)  # which stands for a full disk
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -211,7 +237,7 @@ def test_an_input_that_changes_while_it_is_read_gets_no_output(tmp_path: Path) -
         with Path(path).open("a") as file:
             file.write("and more\n")
 
-    tagger = FileTagger(ModelCopy(save(tmp_path / "model"), ""), tag, tmp_path / "out")
+    tagger = FileTagger(ModelCopy(save(tmp_path / "model"), ""), tag, tmp_path / "in", tmp_path / "out")
     with pytest.raises(DataError, match=r"in/a: has changed while it was read, expected a file that stays as it is"):
         tagger._tag(None, unit)  # type: ignore[arg-type]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [RECORD]

@@ -23,6 +23,7 @@ from tagger.machine import available_cores
 LOCAL = "local"
 # Ray's smallest store is 75 MB. What goes through it here are paths and messages: files are read where they are needed.
 _STORE_BYTES = 80_000_000
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 10  # seconds
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of HTTP/2, RFC 9113, 3.4
 _SETTINGS = b"\4"  # the kind of the first frame that a server sends
@@ -60,7 +61,8 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
     # Ray prints what happens to workers on standard output, whatever its options are.
     with contextlib.redirect_stdout(io.StringIO()), _directory_of(address) as directory:
         try:
-            with _own_handlers():
+            # Workers look for modules in the folder that is current here, where a user may have one called tagger.
+            with _own_handlers(), contextlib.chdir(_PACKAGE_ROOT):
                 if directory is None:
                     _connect(address)
                 else:
@@ -110,7 +112,8 @@ def _connect(address: str) -> None:
         first = str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
         raise TaggerError(
             f"--ray {address}: the cluster cannot be reached: {first}; expected `local`, or the address of a cluster"
-            " that this machine is part of (ray start --address=HOST:PORT)"
+            " that this machine is part of (ray start --address=HOST:PORT), and the cluster's token, if it has one"
+            " (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"
         ) from None
 
 

@@ -223,6 +223,22 @@ def test_a_command_that_is_killed_takes_its_cluster_with_it(inputs: Path, model:
     wait_for(lambda: not Path(f"/proc/{worker}").exists())
 
 
+def test_workers_do_not_import_what_is_in_the_folder_of_the_user(model: Path, tmp_path: Path) -> None:
+    for name in ("tagger/__init__.py", "numpy.py", "in/a.conll"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('imported')\n" if name.endswith(".py") else "w1\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tagger", "predict", "--ray", "local", "in", "out", "--model", model],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "out/a.conll").read_bytes().startswith(b"w1\t")
+
+
 def test_a_cluster_that_is_not_there_is_an_error(inputs: Path, model: Path, tmp_path: Path) -> None:
     code, errors = finish(start("127.0.0.1:1", inputs, tmp_path / "out", "--model", model))
     assert code == 1

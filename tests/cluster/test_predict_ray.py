@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import importlib.util
 import json
 import os
 import re
@@ -41,6 +43,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.write_bytes("\n\n".join("\n".join(sentence) for sentence in sentences).encode() + b"\r\n" * (i % 2))
     (folder / "d.jsonl").write_text('{"tokens": ["w1", "w2"], "id": "7"}\n{"tokens": ["w3"]}\n')
     (folder / "brackets.slashed").write_text("w1/B-X w2/O\nw3/O\n")
+    (folder / "packed.conll.gz").write_bytes(gzip.compress(b"w1\nw2\n\nw3\n"))
+    (folder / "table.csv").write_text("sentence,token\n1,w1\n1,w2\n2,w3\n")
+    (folder / "u.conllu").write_text("".join(f"{i}\tw{i}" + "\t_" * 8 + "\n" for i in (1, 2)) + "\n")
+    if importlib.util.find_spec("pyarrow") is not None:
+        assert run_tagger("convert", folder / "d.jsonl", folder / "table.parquet").exit_code == 0
+    if importlib.util.find_spec("spacy") is not None:  # which cuts texts into tokens
+        (folder / "brat").mkdir()
+        (folder / "brat/1.txt").write_text("w1 w2. w3\n")
+        (folder / "brat/1.ann").write_text("T1\tX 0 2\tw1\n")
     return folder
 
 
@@ -49,7 +60,7 @@ def names(folder: Path) -> list[str]:
 
 
 def output_of(name: str) -> str:
-    return f"{name}.jsonl" if name.endswith(".slashed") else name
+    return f"{name}.jsonl" if name.endswith((".slashed", ".parquet", ".ann", ".csv")) else name.removesuffix(".gz")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +68,8 @@ def expected(inputs: Path, model: Path) -> dict[str, bytes]:
     """The outputs of plain `predict`."""
     found = {}
     for name in names(inputs):
+        if name == "brat/1.txt":  # it belongs to 1.ann
+            continue
         result = run_tagger("predict", inputs / name, "--model", model)
         assert result.exit_code == 0, result.errors
         found[output_of(name)] = result.output
@@ -112,14 +125,14 @@ def test_two_nodes_give_the_bytes_of_plain_predict_and_what_is_done_is_not_done_
     arguments = (cluster.address, inputs, out, "--model", model)
     code, errors = finish(start(*arguments))
     assert code == 0, errors
-    assert f"{N_FILES + 2} files; 2 workers" in errors
+    assert f"{len(expected)} files; 2 workers" in errors
     assert outputs(out) == expected
     before = {name: (out / name).stat().st_mtime_ns for name in expected}
     (out / "d.jsonl").unlink()
     os.utime(inputs / "part 0/0.conll", (1, 1))
     code, errors = finish(start(*arguments))
     assert code == 0
-    assert f"{N_FILES + 2} files, {N_FILES} of them tagged before" in errors
+    assert f"{len(expected)} files, {len(expected) - 2} of them tagged before" in errors
     assert outputs(out) == expected
     after = {name: (out / name).stat().st_mtime_ns for name in expected}
     assert {name for name in after if after[name] != before[name]} == {"d.jsonl", "part 0/0.conll"}

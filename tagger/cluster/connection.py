@@ -91,15 +91,21 @@ def _directory_of(address: str) -> contextlib.AbstractContextManager[Path | None
 def _begin(cores: int, directory: Path) -> None:
     import ray
 
-    ray.init(
-        LOCAL,
-        num_cpus=cores,
-        num_gpus=0,
-        object_store_memory=_STORE_BYTES,
-        include_dashboard=False,
-        _temp_dir=str(directory),
-        **_SILENT,
-    )
+    try:
+        ray.init(
+            LOCAL,
+            num_cpus=cores,
+            num_gpus=0,
+            object_store_memory=_STORE_BYTES,
+            include_dashboard=False,
+            _temp_dir=str(directory),
+            **_SILENT,
+        )
+    except Exception as error:  # of many kinds, as below
+        raise TaggerError(
+            f"--ray local: Ray cannot start: {_first_line(error)}; expected it to start processes on this machine;"
+            f" check its memory, the space in {directory.parents[1]}, and the variables RAY_*"
+        ) from None
 
 
 def _connect(address: str) -> None:
@@ -109,12 +115,15 @@ def _connect(address: str) -> None:
         _knock(address)
         ray.init(address, **_SILENT)
     except Exception as error:  # of many kinds: ConnectionError, ValueError, RuntimeError, RpcError, …
-        first = str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
         raise TaggerError(
-            f"--ray {address}: the cluster cannot be reached: {first}; expected `local`, or the address of a cluster"
-            " that this machine is part of (ray start --address=HOST:PORT), and the cluster's token, if it has one"
+            f"--ray {address}: the cluster cannot be reached: {_first_line(error)}; expected `local`, or the address"
+            " of a cluster that this machine is part of (ray start --address=HOST:PORT), and its token, if it has one"
             " (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"
         ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
 
 
 def _knock(address: str) -> None:

@@ -112,3 +112,19 @@ def test_the_address_of_a_client_is_refused() -> None:
         connection.connected("ray://h:10001"),
     ):
         pass
+
+
+def test_a_local_cluster_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("The node timed out during startup.\nLogs are somewhere.")
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("ray.init", fail)
+    with (
+        pytest.raises(
+            TaggerError, match=r"^--ray local: Ray cannot start: The node timed out during startup; expected"
+        ),
+        connection.connected("local"),
+    ):
+        pass

@@ -59,7 +59,7 @@ def connected(address: str, *, cores: int | None = None) -> Iterator[int]:
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     # Ray prints what happens to workers on standard output, whatever its options are.
-    with contextlib.redirect_stdout(io.StringIO()), _directory_of(address) as directory:
+    with contextlib.redirect_stdout(io.StringIO()), _directory_of(address) as directory, _usual_exit():
         try:
             # Workers look for modules in the folder that is current here, where a user may have one called tagger.
             with _own_handlers(), contextlib.chdir(_PACKAGE_ROOT):
@@ -151,14 +151,21 @@ def _own_handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except SystemExit:
-        handler = before[signal.SIGTERM]
-        if callable(handler):
-            handler(signal.SIGTERM, None)
-        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _usual_exit() -> Iterator[None]:
+    """Exit as SIGTERM does elsewhere; Ray makes exit code 1 of what its handler raises while Ray waits."""
+    try:
+        yield
+    except SystemExit:
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler):
+            handler(signal.SIGTERM, None)
+        raise
 
 
 @contextlib.contextmanager

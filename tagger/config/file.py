@@ -17,6 +17,7 @@ from tagger.errors import ConfigError, shortened
 _LARGEST = 1 << 17  # most characters in a config, and most values
 _SAMPLE, _SAMPLE_LINES = 1 << 14, 50  # characters and lines from which it is guessed what a file is
 _SPECIAL = "a pipe or a device"
+_CONFIG = "a config"
 _PLAIN = re.compile(r"[\w./][\w./-]*", re.ASCII)  # text that needs no quotes unless YAML takes it for something else
 _KEY = re.compile(r"\s*[\w.-]+\s*:(\s|$)")
 # The errors of PyYAML's constructors when a tag does not fit its value: !!int "", !!bool x, !!timestamp x, …
@@ -48,13 +49,17 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(
-    path: Path, sections: Collection[str] = (), *, content: str = "sections such as data: and model:"
+    path: Path,
+    sections: Collection[str] = (),
+    *,
+    what: str = _CONFIG,
+    content: str = "sections such as data: and model:",
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """Read a YAML file.
 
     Args:
         sections: the sections that a config may have. A file with none of them may be something else than a config.
-        content: the content that is expected, for messages.
+        what, content: the kind of file and the content that are expected, for messages.
 
     Returns:
         Its values, and the line (from 1) of every key, written `section.key`.
@@ -64,25 +69,29 @@ def read_yaml(
     """
     try:
         if not path.is_file() and path.exists():
-            raise _not_a_config(path, "a directory" if path.is_dir() else _SPECIAL)
+            raise _mistaken(path, "a directory" if path.is_dir() else _SPECIAL, what)
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
+        if what != _CONFIG:
+            raise _mistaken(path, "no file", what) from None
         raise ConfigError(f"{path}: no such config file; check the path") from None
     except (OSError, UnicodeError) as error:
         if isinstance(error, UnicodeDecodeError) and error.object.startswith(b"\x1f\x8b"):
-            raise _not_a_config(path, "a compressed file") from None
+            raise _mistaken(path, "a compressed file", what) from None
         raise ConfigError(f"{path}: cannot be read: {error}; expected a YAML file in UTF-8") from None
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     mistaken = None if path.suffix in (".yaml", ".yml") else _kind_of_text(text)
+    if what != _CONFIG and mistaken == "JSON":  # which is YAML
+        mistaken = None
     try:
-        values, lines = _parse(path, text, content)
+        values, lines = _parse(path, text, what, content)
     except ConfigError:
         if mistaken is None:
             raise
     if mistaken is not None and not set(sections) & set(values):
-        raise _not_a_config(path, mistaken)
+        raise _mistaken(path, mistaken, what)
     return values, lines
 
 
@@ -112,9 +121,9 @@ def is_config(path: Path, sections: Collection[str]) -> bool:
         return False
 
 
-def _parse(path: Path, text: str, content: str) -> tuple[dict[str, Any], dict[str, int]]:
+def _parse(path: Path, text: str, what: str, content: str) -> tuple[dict[str, Any], dict[str, int]]:
     if len(text) > _LARGEST:
-        raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected a config; check the path")
+        raise ConfigError(f"{path}: found more than {_LARGEST} characters, expected {what}; check the path")
     lines: dict[str, int] = {}
     try:
         loader = _Loader(text)
@@ -145,8 +154,10 @@ def _parse(path: Path, text: str, content: str) -> tuple[dict[str, Any], dict[st
     return values, lines
 
 
-def _not_a_config(path: Path, found: str) -> ConfigError:
+def _mistaken(path: Path, found: str, what: str) -> ConfigError:
     """Return the error for a path that leads to something else, most likely to a corpus, and what to do with it."""
+    if what != _CONFIG:
+        return ConfigError(f"{path}: found {found}, expected {what}, which is a YAML file; check the path")
     if (path / "manifest.json").is_file():
         return ConfigError(
             f"{path}: found a model directory, expected a config, which is a YAML file; name the config that it was"

@@ -28,7 +28,6 @@ from tagger.vectors.table import VOCABULARY_SUFFIXES
 _PLAN, _LOCK = "plan.json", "lock"
 _FORMAT = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9.%-]*")  # of a job
-_HALF_WRITTEN = re.compile(rf"\.{re.escape(_PLAN)}\.\d+\.new")
 _PATHS = ("train", "dev", "test")
 
 
@@ -178,8 +177,9 @@ class RunsDirectory:
         return False
 
     def _half_written(self) -> list[str]:
-        """Return the names that a plan had in commands that were killed while they wrote it."""
-        return [path.name for path in self.path.iterdir() if _HALF_WRITTEN.fullmatch(path.name)]
+        """Return the names that a plan or results had in commands that were killed while they wrote them."""
+        names = "|".join(map(re.escape, [_PLAN, *self._results]))
+        return [path.name for path in self.path.iterdir() if re.fullmatch(rf"\.({names})\.\d+\.new", path.name)]
 
     def begin_with(
         self, plan: Mapping[str, Any], resources: Resources, config: Config, *, resume: bool, force: bool

@@ -23,11 +23,12 @@ from tagger.sweep.best import best_config
 from tagger.sweep.outcome import Outcome
 from tagger.sweep.settings import SweepSettings, n_trials
 from tagger.sweep.space import Space
-from tagger.sweep.study import Study, Trial, ranked, trial_name
+from tagger.sweep.study import STUDY, Study, Trial, ranked, trial_name
 from tagger.training.corpora import Tell
 from tagger.wording import listed
 
 BEST = "best.yaml"
+TRAININGS = re.compile(r"trial-\d+")
 _MOST_FAILURES = 3  # in a row and with the same error
 
 
@@ -67,7 +68,7 @@ class SweepRun:
         self._begun: dict[int, float] = {}  # when a trial began in this command
         self._epochs: dict[int, int] = {}  # the most that it has
         self._stopped = set[int]()
-        self._failures: list[tuple[int, TaggerError]] = []  # in a row, of the same kind
+        self._failures: list[tuple[int, TaggerError, float]] = []  # in a row, of the same kind, with their seconds
         self._pool: Pool | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -75,6 +76,7 @@ class SweepRun:
         before = self._study.trials()
         for trial in before:
             wait_to_remove(self._settings.directory / trial.name)
+        self._remove_unknown(len(before))
         self._tidy()
         names = [trial_name(number) for number in range(1, max(self._n, len(before)) + 1)]
         self._watcher.begin(names, self._done(before), self._resources)
@@ -96,6 +98,15 @@ class SweepRun:
             self._end()
         self._tidy()
         return stopped
+
+    def _remove_unknown(self, n: int) -> None:
+        """Remove the trainings of a study that was deleted, of which only the first `n` trials are known."""
+        found = {path.name.partition(".")[0] for path in self._settings.directory.glob("trial-*") if path.is_dir()}
+        unknown = sorted(found - {trial_name(number) for number in range(1, n + 1)})
+        for name in filter(TRAININGS.fullmatch, unknown):
+            self._note(f"{name}: {STUDY} does not know this training, so it is removed")
+            wait_to_remove(self._settings.directory / name)
+            remove_training(self._settings.directory / name)
 
     def _new_pool(self) -> Pool:
         return Pool(
@@ -130,7 +141,9 @@ class SweepRun:
         name, values = trial_name(number), self._study.values(number)
         self._numbers[name], self._begun[number] = number, self._clock()
         for other in self._study.trials():
-            if other.state == "finished" and other.values == values and other.result is not None:
+            # A later trial that is finished has the model, so an earlier one must not be taken for the best.
+            is_known = other.state == "finished" and other.number < number
+            if is_known and other.values == values and other.result is not None:
                 result = dataclasses.replace(other.result, name=name)
                 self._study.finish(number, float(other.score or 0), result, 0.0)
                 self._watcher.give_up(name, f"has the values of {other.name}, and so its score")
@@ -209,7 +222,7 @@ class SweepRun:
         self._watcher.give_up(job.name, f"failed: {text}")
         if self._failures and _kind_of(self._failures[-1][1].message) != _kind_of(text):
             self._settle()
-        self._failures.append((number, TaggerError(text, detail=error.detail)))
+        self._failures.append((number, TaggerError(text, detail=error.detail), self._seconds(number)))
         return len(self._failures) < _MOST_FAILURES
 
     def _settle(self) -> None:
@@ -218,8 +231,8 @@ class SweepRun:
         Until then they count as unfinished: if all fail alike, the cause is not in their values, and they are repeated
         once it is gone.
         """
-        for number, error in self._failures:
-            self._study.fail(number, error.message, self._seconds(number))
+        for number, error, seconds in self._failures:
+            self._study.fail(number, error.message, seconds)
         self._failures = []
 
     def _explained(self, error: TaggerError) -> TaggerError:
@@ -230,8 +243,8 @@ class SweepRun:
 
     def _alike(self) -> TaggerError:
         """Return the error that says how the last trials failed."""
-        names = listed([trial_name(number) for number, _ in self._failures])
-        number, error = self._failures[-1]
+        names = listed([trial_name(number) for number, *_ in self._failures])
+        number, error, _ = self._failures[-1]
         each_time = "the same error each time" if len(self._failures) > 1 else "an error"
         return TaggerError(
             f"{names}: found {each_time}, expected that only some values fail: {error.message}",
@@ -258,7 +271,7 @@ class SweepRun:
         if failed:
             raise TaggerError(
                 f"--study {self._settings.directory}: found no trial that is finished, expected one: {failed[0]}",
-                detail=failed[1:],
+                detail=[*failed[1:], "to try other values, start over with --force, or raise --trials"],
             )
         raise TaggerError(
             f"--minutes: found {self._settings.minutes or 0:g}, in which no trial was finished, expected more; raise it"

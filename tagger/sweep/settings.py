@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tagger.config.keys import Config
-from tagger.config.paths import PATH_KEYS
 from tagger.errors import ConfigError
 from tagger.runs.plan import file_checksum, plan_of
 from tagger.runs.runner import Machines, ThisMachine
-from tagger.sweep.space import Choices, Space
+from tagger.sweep.space import Choices, Space, files_in
 from tagger.sweep.study import Sampler
-from tagger.training.corpora import Tell
-from tagger.wording import counted
+from tagger.vectors.table import VOCABULARY_SUFFIXES
 
 TRIALS = 20  # unless the user says how many
 
@@ -45,7 +43,7 @@ class SweepSettings:
     machines: Machines = dataclasses.field(default_factory=ThisMachine)
 
 
-def first_sampler(space: Space, settings: SweepSettings, note: Tell) -> Sampler:
+def first_sampler(space: Space, settings: SweepSettings) -> Sampler:
     """Return how a sweep that begins chooses its values: if they are few, it tries all combinations.
 
     Raises:
@@ -59,7 +57,6 @@ def first_sampler(space: Space, settings: SweepSettings, note: Tell) -> Sampler:
         )
     if size is None or settings.sampler == "grid" or size > (settings.trials or TRIALS):
         return settings.sampler
-    note(f"the space has {counted(size, 'combination')}, so each is tried once, as with --sampler grid")
     return "grid"
 
 
@@ -74,8 +71,11 @@ def sweep_plan(config: Config, space: Space, settings: SweepSettings) -> dict[st
     """Return what must be the same for a sweep to be continued."""
     chosen = {f"the values of {key}": str(found) for key, found in space.keys.items()}
     for key, found in space.keys.items():
-        if key in PATH_KEYS and isinstance(found, Choices):
-            paths = [value for value in found.values if isinstance(value, str)]
-            chosen |= {f"{key} {path}": file_checksum(Path(path)) for path in paths}
+        if isinstance(found, Choices):
+            files = [Path(file) for value in found.values for file in files_in(key, value)]
+            # Vectors in .npy have their tokens in a file beside them.
+            beside = [file.with_suffix(end) for file in files if file.suffix == ".npy" for end in VOCABULARY_SUFFIXES]
+            chosen |= {f"{key} {file}": file_checksum(file) for file in [*files, *beside]}
     options = {"--sampler": settings.sampler, "--seed": settings.seed, "--no-prune": not settings.prune}
-    return plan_of("sweep", config, [], **chosen, **options)
+    # A grid counts combinations in this order.
+    return plan_of("sweep", config, [], **chosen, **options, **{"the keys in their order": ", ".join(space.keys)})

@@ -13,11 +13,14 @@ from typing import Any
 from tagger.config.file import kind_of, read_yaml, yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import config_keys
+from tagger.config.paths import PATH_KEYS
 from tagger.config.values import number_type, problem_of, resolved, with_values
 from tagger.errors import ConfigError, shortened
 
+_MOST_STEPS = 1_000_000
 _DIGITS = 4  # significant digits of a number that is drawn without a step
 _RANGE = ("low", "high", "step", "log")
+_WHAT = "the values that a sweep tries"
 _CONTENT = "keys with the values to try, such as model.units: [100, 150, 200]"
 _EXAMPLE = "a list of values such as [100, 150], or a range such as {low: 0.2, high: 0.6}"
 # Keys that are not searched, and why.
@@ -49,8 +52,7 @@ class Choices:
 
     def drawn(self, value: Any) -> Any:
         """Return the name of a value; None if it is not among them."""
-        name = yaml_value(value)
-        return name if name in self.names else None
+        return next((name for name, one in zip(self.names, self.values, strict=True) if _same(one, value)), None)
 
     @property
     def n(self) -> int:
@@ -101,13 +103,17 @@ class Range:
     @property
     def n(self) -> int | None:
         """The number of values; None if there is no end of them."""
-        if self.step is None:
+        if self._distance is None:
             return None
-        return int((Decimal(str(self.high)) - Decimal(str(self.low))) / Decimal(str(self.step))) + 1
+        return int((Decimal(str(self.high)) - Decimal(str(self.low))) / Decimal(str(self._distance))) + 1
 
     def point(self, i: int) -> Any:
-        """Return a value by its place in the range, which has steps."""
-        return self.value(Decimal(str(self.low)) + i * Decimal(str(self.step)))
+        """Return a value by its place in the range, which has steps or whole numbers."""
+        return self.value(Decimal(str(self.low)) + i * Decimal(str(self._distance)))
+
+    @property
+    def _distance(self) -> float | None:
+        return 1 if self.step is None and self.whole else self.step
 
     def __str__(self) -> str:
         step = f", in steps of {yaml_value(self.step)}" if self.step not in (None, 1 if self.whole else None) else ""
@@ -183,7 +189,7 @@ def read_space(path: Path) -> Space:
         ConfigError: the file cannot be read, a key is not one of a config, or a value is not one of its key; the
             message names the file, line and key.
     """
-    values, lines = read_yaml(path, content=_CONTENT)
+    values, lines = read_yaml(path, what=_WHAT, content=_CONTENT)
     space = Space(path, {key: _read_key(path, lines, key, found) for key, found in _by_key(values)}, lines)
     if not space.keys:
         raise ConfigError(f"{path}: found no keys, expected {_CONTENT}")
@@ -227,11 +233,27 @@ def _choices(where: str, key: str, values: list[Any]) -> Choices:
         problem = problem_of(key, value)
         if problem is not None:
             raise ConfigError(f"{where}: {problem}")
+        missing = next((file for file in files_in(key, value) if not Path(file).exists()), None)
+        if missing is not None:
+            raise ConfigError(f"{where}: found no file {missing}, expected one that is there; check the path")
     names = tuple(yaml_value(value) for value in values)
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    twice = next((name for i, name in enumerate(names) if any(_same(values[i], one) for one in values[:i])), None)
     if twice is not None:
         raise ConfigError(f"{where}: found {shortened(twice)} twice, expected each value once; delete one")
     return Choices(tuple(values), names)
+
+
+def files_in(key: str, value: Any) -> list[str]:
+    """Return the files that a value of a key names."""
+    if key not in PATH_KEYS:
+        return []
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, str)]
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two values are the same one of a key: 0 and 0.0 are, 0 and false are not."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _range(where: str, key: str, found: Mapping[Any, Any]) -> Range:
@@ -252,13 +274,17 @@ def _range(where: str, key: str, found: Mapping[Any, Any]) -> Range:
         if problem is not None:
             raise ConfigError(f"{where}: {name}: {problem}")
     low, high = found["low"], found["high"]
-    if low >= high:
+    if low == high:
+        raise ConfigError(
+            f"{where}: found {low} as low and as high, expected low below high; for one value, write [{low}]"
+        )
+    if low > high:
         raise ConfigError(f"{where}: found low {low} and high {high}, expected low below high; exchange them")
     return _checked_range(where, Range(low, high, _step(where, found, kind), _log(where, found), kind is int))
 
 
 def _step(where: str, found: Mapping[Any, Any], kind: type) -> float | None:
-    step = found.get("step", 1 if kind is int and not found.get("log") else None)
+    step = found.get("step")
     if step is None:
         return None
     if isinstance(step, bool) or not isinstance(step, int if kind is int else int | float) or not 0 < step < math.inf:
@@ -280,7 +306,17 @@ def _log(where: str, found: Mapping[Any, Any]) -> bool:
 
 def _checked_range(where: str, found: Range) -> Range:
     if found.step is not None:
-        steps = (Decimal(str(found.high)) - Decimal(str(found.low))) / Decimal(str(found.step))
+        width = Decimal(str(found.high)) - Decimal(str(found.low))
+        if Decimal(str(found.step)) > width:
+            raise ConfigError(
+                f"{where}: step: found {found.step}, expected at most {width}, the distance of low and high; lower it"
+            )
+        steps = width / Decimal(str(found.step))
+        if steps > _MOST_STEPS:
+            raise ConfigError(
+                f"{where}: step: found {found.step}, expected at most {_MOST_STEPS} steps from low to high; raise it,"
+                " or leave it out"
+            )
         if steps != int(steps):
             last = found.value(found.low + int(steps) * found.step)
             raise ConfigError(

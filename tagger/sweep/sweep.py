@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import time
 from collections.abc import Callable
 
@@ -14,15 +13,15 @@ from tagger.errors import ConfigError
 from tagger.runs.plan import RunsDirectory
 from tagger.runs.runner import refuse_cluster
 from tagger.sweep.outcome import Outcome
-from tagger.sweep.run import BEST, SweepRun, Watcher
+from tagger.sweep.run import BEST, TRAININGS, SweepRun, Watcher
 from tagger.sweep.settings import SweepSettings, first_sampler, n_trials, sweep_plan
 from tagger.sweep.space import Space
 from tagger.sweep.study import STUDY, Study
 from tagger.training.corpora import Tell
+from tagger.wording import counted
 
 CHART = "importance.svg"
 _FILES = (STUDY, f"{STUDY}-journal", BEST, CHART)
-_TRAININGS = re.compile(r"trial-\d+")
 
 
 def sweep(
@@ -47,9 +46,9 @@ def sweep(
         raise ConfigError("data.dev: found null, expected a dev set, which trials are compared on; set data.dev")
     searched = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
     settings = dataclasses.replace(settings, seed=searched.training.seed if settings.seed is None else settings.seed)
-    sampler = first_sampler(space, settings, note)
+    sampler = first_sampler(space, settings)
     directory = RunsDirectory(
-        settings.directory, "--study", results=_FILES, trainings=_TRAININGS, resume=f"--study {settings.directory}"
+        settings.directory, "--study", results=_FILES, trainings=TRAININGS, resume=f"--study {settings.directory}"
     )
     with directory.lock():
         n = n_trials(space, settings, sampler)
@@ -59,6 +58,9 @@ def sweep(
         first = space.of(searched)
         study = Study(settings.directory / STUDY, space, sampler, settings.seed or 0, first)
         with contextlib.closing(study):
+            if study.sampler == "grid" != settings.sampler:
+                combinations = counted(space.size or 0, "combination")
+                note(f"the space has {combinations}, so each is tried once, as with --sampler grid")
             if first is None and study.sampler != "grid":
                 note("the values of the config are not in the space, so no trial has them")
             run = SweepRun(config, searched, space, settings, study, watcher, resources, note, clock)

@@ -30,7 +30,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CASES: list[tuple[list[str], int, str]] = [
     (["c.yaml"], 2, "Missing option '--space'"),
     (["c.yaml", "--space", "none"], 1, "--space: found no file none, expected one with keys and the values to try"),
-    (["c.yaml", "--space", "."], 1, ".: found a directory, expected a config, which is a YAML file"),
+    (["c.yaml", "--space", "."], 1, ".: found a directory, expected the values that a sweep tries, which is a YAML file"),
+    (["c.yaml", "--space", "train"], 1, "train: found the lines of a corpus, expected the values that a sweep tries"),
     (["c.yaml", "--space", "c.yaml"], 1, "c.yaml:1: data.train: found it in the space, expected keys that change what"),
     (["c.yaml", "--space", "bad.yaml"], 1, "bad.yaml:2: model.dropuot: is not a known key; did you mean model.dropout?"),
     (["c.yaml", "--space", "s.yaml", "--study", ""], 1, "--study: found an empty name, expected a directory"),

@@ -52,6 +52,10 @@ MISTAKES = [
     ("model.dropout: {low: 0.2, high: x}", "s.yaml:1: model.dropout: high: found text ('x'), expected a number"),
     ("training.patience: {low: 2, high: auto}", "s.yaml:1: training.patience: high: found text ('auto'), expected a number"),
     ("training.epochs: {low: null, high: 5}", "s.yaml:1: training.epochs: low: found nothing, expected a number"),
+    ("model.dropout: [0, 0.2, 0.0]", "s.yaml:1: model.dropout: found 0.0 twice, expected each value once"),
+    ("model.units: {low: 5, high: 5}", "s.yaml:1: model.units: found 5 as low and as high, expected low below high; for one value, write [5]"),
+    ("model.dropout: {low: 0.1, high: 0.3, step: 0.5}", "s.yaml:1: model.dropout: step: found 0.5, expected at most 0.2, the"),
+    ("model.dropout: {low: 0.1, high: 0.35, step: 1.0e-320}", "s.yaml:1: model.dropout: step: found 1e-320, expected at most 1000000 steps"),
     ("model.units: {low: 9, high: 5}", "s.yaml:1: model.units: found low 9 and high 5, expected low below high"),
     ("model.units: {low: 1, high: 5, step: 0.5}", "s.yaml:1: model.units: step: found 0.5, expected a whole number above 0"),
     ("model.dropout: {low: 0, high: 0.5, step: 0}", "s.yaml:1: model.dropout: step: found 0, expected a number above 0"),
@@ -59,6 +63,8 @@ MISTAKES = [
     ("model.dropout: {low: 0, high: 0.5, log: true}", "s.yaml:1: model.dropout: low: found 0 with log, expected more than 0"),
     ("model.units: {low: 1, high: 5, log: 3}", "s.yaml:1: model.units: log: found 3, expected true or false"),
     ("model.units: {low: 1, high: 5, log: true, step: 2}", "s.yaml:1: model.units: found log with step, expected one"),
+    ("embeddings.path: [null, none.txt]", "none.txt, expected one that is there; check the path"),
+    ("features.lists: [{}, {a: none.txt}]", "s.yaml:1: features.lists: found no file "),
     ("data.dev: [0.1, 0.2]", "s.yaml:1: data.dev: found it in the space, expected keys that change what is learned: scores on"),
     ("training.seed: [1, 2]", "s.yaml:1: training.seed: found it in the space, expected keys that change what is learned: a lucky"),
     ("output.model_dir: [a]", "s.yaml:1: output.model_dir: found it in the space"),
@@ -75,6 +81,20 @@ def test_each_mistake_is_named(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         space_of(f"{text}\n" if text else "")
     assert message in caught.value.message
+
+
+def test_json_is_yaml() -> None:
+    Path("s.json").write_text('{"model.units": [5, 7]}\n')
+    assert read_space(Path("s.json")).size == 2
+    Path("s.json").write_text('{"model.units": [5, 7}\n')
+    with pytest.raises(ConfigError, match=r"^s.json:1: not valid YAML"):
+        read_space(Path("s.json"))
+
+
+@pytest.mark.parametrize("more", ["", ", log: true", ", step: null"])
+def test_whole_numbers_can_be_listed(more: str) -> None:
+    space = space_of(f"model.units: {{low: 3, high: 6{more}}}\n")
+    assert [space.values(space.at(i))["model.units"] for i in range(space.size or 0)] == [3, 4, 5, 6]
 
 
 def test_a_combination_by_its_number_is_that_of_the_product() -> None:
@@ -117,6 +137,8 @@ def test_the_values_of_a_config_are_found_in_the_space() -> None:
     }
     for other in ("model.dropout=0.25", "model.dropout=0.7", "model.decoder=softmax"):
         assert space.of(load_config("c.yaml", [other])) is None, other
+    space = space_of("model.dropout: [0, 0.2]\n")
+    assert space.of(load_config("c.yaml", ["model.dropout=0"])) == {"model.dropout": "0"}
     space = space_of("model.units: {low: 50, high: 250, step: 50}\n")
     assert space.of(config) == {"model.units": 150}
     assert space.of(load_config("c.yaml", ["model.units=160"])) is None
@@ -124,6 +146,7 @@ def test_the_values_of_a_config_are_found_in_the_space() -> None:
 
 def test_paths_are_relative_to_the_space() -> None:
     Path("in").mkdir()
+    Path("in/v.txt").write_text("a 1\n")
     Path("in/s.yaml").write_text("embeddings.path: [null, v.txt]\n")
     Path("c.yaml").write_text("data: {train: train}\nmodel: {units: 7}\n")
     space = read_space(Path("in/s.yaml"))

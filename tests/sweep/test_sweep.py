@@ -219,6 +219,7 @@ def test_a_stopped_sweep_goes_on_and_a_finished_one_is_shown_or_extended(whole: 
         (lambda: Path("s.yaml").write_text(UNITS.replace("150", "160")), r"the values of model.units: found \[20, 40"),
         (lambda: Path("c.yaml").write_text("data: {train: train, dev: 0.2}\nmodel: {units: 100}\n"), r"model.dropout: found 0.5, expected 0.3"),
         (lambda: Path("train").write_text("b O\n\n" * 20), r"data.train: found SHA-256"),
+        (lambda: Path("s.yaml").write_text("".join(reversed(UNITS.splitlines(keepends=True)))), r"the keys in their order: found model.dropout, model.units, expected model.units"),
         (lambda: {"seed": 5}, r"--seed: found 5, expected 1"),
         (lambda: {"sampler": "random"}, r"--sampler: found random, expected tpe"),
         (lambda: {"prune": False}, r"--no-prune: found true, expected false"),
@@ -385,13 +386,15 @@ def test_a_sweep_of_a_small_space_can_be_extended_until_all_was_tried() -> None:
     outcome = search(trials=3, prune=False)
     assert outcome is not None
     assert outcome.first is None
-    extended = search(trials=8, prune=False)  # a new sweep would have been a grid
+    notes: list[str] = []
+    extended = search(trials=8, prune=False, note=notes.append)  # a new sweep would have been a grid
     assert extended is not None
     assert len(extended.trials) == 8
     assert {(one.number, one.values["model.units"]) for one in outcome.trials} < {
         (one.number, one.values["model.units"]) for one in extended.trials
     }
     assert len(starts()) == len({one.values["model.units"] for one in extended.trials})
+    assert not any("each is tried once" in text for text in notes)
 
 
 def test_one_failure_does_not_hide_another_error() -> None:
@@ -430,3 +433,48 @@ def test_a_file_that_cannot_be_read_is_a_trial_that_fails(monkeypatch: pytest.Mo
         (4, "v.txt: cannot be read"),
     ]
     assert len(starts()) == 2
+
+
+@pytest.mark.parametrize(("values", "changed"), [
+    ("features.lists: [{}, {a: list.txt}]", "list.txt"),
+    ("embeddings.path: [v.npy]", "v.txt"),
+])  # fmt: skip
+def test_a_file_of_a_value_that_has_changed_is_an_error(values: str, changed: str) -> None:
+    for name in ("list.txt", "v.npy", "v.txt"):
+        Path(name).write_text("a\n")
+    Path("s.yaml").write_text(f"{values}\n")
+    search(trials=2)
+    Path(changed).write_text("b\n")
+    with pytest.raises(ConfigError, match=rf"^--study out: .*{changed}: found SHA-256"):
+        search(trials=2)
+
+
+def test_a_deleted_study_begins_anew_without_the_trainings_of_the_old_one() -> None:
+    search(trials=2, prune=False)
+    n = len(starts())
+    Path("out/study.sqlite").unlink()
+    Path("out/trial-9.training").mkdir()
+    Path("out/trial-mine").mkdir()
+    notes: list[str] = []
+    outcome = search(trials=2, prune=False, note=notes.append)
+    assert outcome is not None
+    assert [line.split()[:2] for line in starts()[n:]] == [["trial-1", "0"], ["trial-2", "0"]]
+    assert f"{outcome.best.name}: study.sqlite does not know this training, so it is removed" in notes
+    assert Path("out/trial-mine").is_dir()
+    assert not Path("out/trial-9.training").exists()
+
+
+def test_what_a_kill_left_half_written_is_removed() -> None:
+    search(trials=1)
+    for name in ("best.yaml", "importance.svg", "plan.json", "mine"):
+        Path(f"out/.{name}.123.new").touch()
+    search(trials=1)
+    assert [path.name for path in Path("out").glob(".*.new")] == [".mine.123.new"]
+
+
+def test_a_trial_that_fails_took_the_time_until_it_failed() -> None:
+    Path("s.yaml").write_text("model.layers: [3, 1]\n")
+    ticks = iter(range(1_000_000))
+    outcome = search(sampler="grid", clock=lambda: float(next(ticks)))
+    assert outcome is not None
+    assert (outcome.trials[1].state, outcome.trials[1].seconds) == ("failed", 1.0)

@@ -14,7 +14,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import optuna
@@ -34,7 +34,7 @@ FIRST_STOPPED = 5  # the first epoch after which a trial may be stopped
 TO_COMPARE = 3  # finished trials that a trial is compared with, at least
 _TO_WEIGH = 4  # finished trials from which it is told what mattered, at least
 _NAME = "sweep"
-_DAMAGED = (RuntimeError, ValueError, LookupError)  # another schema, or values that no sweep has written
+_DAMAGED = (RuntimeError, ValueError, LookupError, TypeError)  # another schema, or values that no sweep has written
 _RESULT, _ERROR, _SECONDS, _SAMPLER = "result", "error", "seconds", "sampler"
 
 
@@ -115,6 +115,8 @@ class Study:
             if _SAMPLER not in self._study.user_attrs:
                 self._study.set_user_attr(_SAMPLER, sampler)
             self.sampler: Sampler = self._study.user_attrs[_SAMPLER]
+            if self.sampler not in get_args(Sampler):
+                raise ValueError(f"found the sampler {self.sampler}")
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60, check_same_thread=False)
@@ -126,7 +128,13 @@ class Study:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 yield
-        except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError, *_DAMAGED) as error:
+        except _DAMAGED as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelError(
+                f"{self._path}: is damaged, or written by something else than this sweep and this version of Optuna:"
+                f" {reason}; put a copy in its place, or start over with --force"
+            ) from None
+        except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError) as error:
             reason = str(error.__cause__ or error).partition("\n")[0]
             raise ModelError(
                 f"{self._path}: cannot be read or written: {reason}; free some space or check its permissions and give"
@@ -149,15 +157,18 @@ class Study:
         result = JobResult.from_json(json.loads(attributes[_RESULT])) if _RESULT in attributes else None
         scores = found.intermediate_values
         whole = len(found.params) == len(self._space.keys)
+        is_finished = found.state.name == "COMPLETE"
+        if (is_finished and found.values is None) or (found.state.is_finished() and not whole):
+            raise ValueError(f"trial {found.number + 1} has no score, or not all values")
         return Trial(
             found.number + 1,
             states.get(found.state.name, "unfinished"),
             self._space.values(found.params) if whole else {},
-            found.value if found.state.name == "COMPLETE" else max(scores.values(), default=None),
+            found.value if is_finished else max(scores.values(), default=None),
             result.epochs if result is not None else max(scores, default=0),
-            attributes.get(_SECONDS, 0.0),
+            float(attributes.get(_SECONDS, 0.0)),
             result,
-            attributes.get(_ERROR, ""),
+            str(attributes.get(_ERROR, "")),
         )
 
     def begin(self) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[sweep]'")
 
+from tagger.errors import ModelError
 from tagger.runs.job import JobResult
 from tagger.sweep.space import Space, read_space
 from tagger.sweep.study import Study
@@ -68,3 +70,29 @@ def test_values_that_an_interruption_kept_from_being_drawn_are_drawn_later(space
     with contextlib.closing(Study(Path("cut"), space, "tpe", 5)) as study:
         assert [one.number for one in study.trials() if one.state == "unfinished"] == [number]
         assert study.values(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("UPDATE trial_user_attributes SET value_json = '\"5\"' WHERE key = 'result'", "'int' object"),
+        ("UPDATE trial_user_attributes SET value_json = '7' WHERE key = 'result'", "the JSON object must be"),
+        ("UPDATE trial_user_attributes SET value_json = '\"x\"' WHERE key = 'seconds'", "could not convert string"),
+        ("UPDATE study_user_attributes SET value_json = '\"x\"'", "found the sampler x"),
+        ("UPDATE trial_params SET param_value = 9 WHERE param_name = 'model.decoder'", "tuple index out of range"),
+        ("DELETE FROM trial_params WHERE param_name = 'model.units'", "trial 1 has no score, or not all values"),
+        ("DELETE FROM trial_values", "trial 1 has no score, or not all values"),
+        ("UPDATE alembic_version SET version_num = 'v0.9.0.a'", "The runtime optuna version"),
+    ],
+)
+def test_what_no_sweep_has_written_is_an_error(space: Space, change: str, reason: str) -> None:
+    with contextlib.closing(Study(Path("s"), space, "random", 1)) as study:
+        number = study.begin()
+        study.values(number)
+        study.finish(number, 0.5, RESULT, 1.0)
+    with contextlib.closing(sqlite3.connect("s")) as connection:
+        connection.execute(change)
+        connection.commit()
+    message = rf"^s: is damaged, .*: {reason}.*; put a copy in its place, or start over"
+    with pytest.raises(ModelError, match=message), contextlib.closing(Study(Path("s"), space, "random", 1)) as study:
+        study.trials()

@@ -9,7 +9,7 @@ from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.config.paths import PATH_KEYS
 from tagger.filesystem import relative_path
-from tagger.sweep.space import Space
+from tagger.sweep.space import Choices, Range, Space
 from tagger.sweep.study import Trial
 from tagger.wording import visible
 
@@ -40,10 +40,16 @@ def _row(key: str, value: Any, space: Space, folder: Path) -> str:
         value = _relative(folder, value)
     text = f"  {key.partition('.')[2]}: {yaml_value(value)}"
     if key in space.keys:
-        return f"{text}  # found among {space.keys[key]}"
+        return f"{text}  # found among {_shown(key, space.keys[key], folder)}"
     if key == "training.threads":
         return f"{text}  # as in the sweep; another number changes the last bits"
     return text
+
+
+def _shown(key: str, among: Choices | Range, folder: Path) -> str:
+    if key not in PATH_KEYS or isinstance(among, Range):
+        return str(among)
+    return yaml_value([_relative(folder, value) for value in among.values])
 
 
 def _relative(folder: Path, value: Any) -> Any:

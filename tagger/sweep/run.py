@@ -216,7 +216,7 @@ class SweepRun:
 
     def _fail(self, job: Job, error: TaggerError) -> bool:
         """Note that a training failed; return whether the sweep goes on."""
-        number, text = self._numbers[job.name], error.message.removeprefix(f"{job.name}: ")
+        number, text = self._numbers[job.name], _without_resume(error.message.removeprefix(f"{job.name}: "))
         if number in self._stopped:
             return True
         self._watcher.give_up(job.name, f"failed: {text}")
@@ -318,6 +318,12 @@ class SweepRun:
             n_open=max(0, self._n - len(trials)) + sum(one.state == "unfinished" for one in trials),
             first=1 if self._study.sampler != "grid" and self._space.of(self._searched) is not None else None,
         )
+
+
+def _without_resume(message: str) -> str:
+    """Return an error of a training without the advice to continue it: a trial that has failed is not repeated."""
+    message = message.replace("give the same command with --resume and a lower --jobs", "a lower --jobs leaves more")
+    return message.replace(", then give the same command with --resume", "")
 
 
 def _kind_of(message: str) -> str:

@@ -309,7 +309,14 @@ def test_a_process_that_dies_is_a_trial_that_fails() -> None:
     Path("s.yaml").write_text("model.layers: [1, 4]\n")
     outcome = search(sampler="grid")
     assert outcome is not None
-    assert outcome.trials[1].error.startswith("the process ended with signal SIGKILL")
+    assert outcome.trials[1].error == (
+        "the process ended with signal SIGKILL, expected a result: the system ends the process that takes the most memory"
+        " when there is too little; a lower --jobs leaves more"
+    )
+    Path("s.yaml").write_text("model.layers: [5, 1]\n")
+    outcome = search(sampler="grid", directory=Path("other"))
+    assert outcome is not None
+    assert outcome.trials[1].error == "the process ended with exit code 3, expected a result: see its log"
 
 
 def test_values_that_do_not_go_together_cost_no_training() -> None:
@@ -444,6 +451,9 @@ def test_a_file_of_a_value_that_has_changed_is_an_error(values: str, changed: st
         Path(name).write_text("a\n")
     Path("s.yaml").write_text(f"{values}\n")
     search(trials=2)
+    best = Path("out/best.yaml").read_text()
+    assert f"../{values.rpartition(' ')[2].strip('[]}')}" in best.partition("# found among ")[2]
+    assert str(Path.cwd()) not in best
     Path(changed).write_text("b\n")
     with pytest.raises(ConfigError, match=rf"^--study out: .*{changed}: found SHA-256"):
         search(trials=2)

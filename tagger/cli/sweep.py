@@ -76,6 +76,8 @@ def sweep(
     from tagger.sweep.space import read_space
     from tagger.sweep.sweep import sweep as search
 
+    if not space:
+        raise ConfigError("--space: found an empty name, expected a file with keys and the values to try; name one")
     if not os.path.lexists(space):
         raise ConfigError(
             f"--space: found no file {space}, expected one with keys and the values to try; check the path"
@@ -133,10 +135,8 @@ def _table(outcome: Outcome) -> str:
 
 
 def _remark(trial: Trial, outcome: Outcome) -> str:
-    if trial.state == "finished":
-        return "the config" if trial.number == outcome.first else ""
-    what = {"pruned": "stopped early", "unfinished": "not finished", "failed": f"failed: {trial.error}"}
-    return what[trial.state]
+    what = {"finished": "", "pruned": "stopped early", "unfinished": "not finished", "failed": f"failed: {trial.error}"}
+    return ", ".join(filter(None, ["the config" if trial.number == outcome.first else "", what[trial.state]]))
 
 
 def _advice(outcome: Outcome, chart: str) -> list[str]:

@@ -309,6 +309,8 @@ class SweepRun:
         """Return what came of the trials."""
         self._write_best()
         trials = self._study.trials()
+        drawn = self._space.of(self._searched)
+        given = None if drawn is None else self._space.values(drawn)
         found = {one.result.dev.has_spans for one in trials if one.result is not None and one.result.dev is not None}
         return Outcome(
             ranked(trials),
@@ -316,7 +318,7 @@ class SweepRun:
             self._study.importances(),
             self._settings.directory / BEST,
             n_open=max(0, self._n - len(trials)) + sum(one.state == "unfinished" for one in trials),
-            first=1 if self._study.sampler != "grid" and self._space.of(self._searched) is not None else None,
+            first=next((one.number for one in trials if given is not None and one.values == given), None),
         )
 
 

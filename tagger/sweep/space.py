@@ -20,7 +20,7 @@ from tagger.errors import ConfigError, shortened
 _MOST_STEPS = 1_000_000
 _DIGITS = 4  # significant digits of a number that is drawn without a step
 _RANGE = ("low", "high", "step", "log")
-_WHAT = "the values that a sweep tries"
+_WHAT = "a space of values"
 _CONTENT = "keys with the values to try, such as model.units: [100, 150, 200]"
 _EXAMPLE = "a list of values such as [100, 150], or a range such as {low: 0.2, high: 0.6}"
 # Keys that are not searched, and why.

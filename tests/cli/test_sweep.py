@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -30,8 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CASES: list[tuple[list[str], int, str]] = [
     (["c.yaml"], 2, "Missing option '--space'"),
     (["c.yaml", "--space", "none"], 1, "--space: found no file none, expected one with keys and the values to try"),
-    (["c.yaml", "--space", "."], 1, ".: found a directory, expected the values that a sweep tries, which is a YAML file"),
-    (["c.yaml", "--space", "train"], 1, "train: found the lines of a corpus, expected the values that a sweep tries"),
+    (["c.yaml", "--space", ""], 1, "--space: found an empty name, expected a file with keys and the values to try; name"),
+    (["c.yaml", "--space", "."], 1, ".: found a directory, expected a space of values, which is a YAML file"),
+    (["c.yaml", "--space", "train"], 1, "train: found the lines of a corpus, expected a space of values"),
     (["c.yaml", "--space", "c.yaml"], 1, "c.yaml:1: data.train: found it in the space, expected keys that change what"),
     (["c.yaml", "--space", "bad.yaml"], 1, "bad.yaml:2: model.dropuot: is not a known key; did you mean model.dropout?"),
     (["c.yaml", "--space", "s.yaml", "--study", ""], 1, "--study: found an empty name, expected a directory"),
@@ -103,6 +105,8 @@ def test_the_table_has_the_best_first_and_says_what_mattered() -> None:
         " 75.0 %  model.units",
         " 25.0 %  model.decoder",
     ]
+    stopped = command._table(dataclasses.replace(outcome(), first=3))
+    assert "softmax  the config, stopped early\n" in stopped
     (first, *_, last) = json.loads(json.dumps(outcome().to_json()))["trials"]
     assert first == {
         "trial": 2, "state": "finished", "dev": 0.9012, "epoch": 4, "epochs": 9, "seconds": 125.0,

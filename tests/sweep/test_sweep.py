@@ -253,6 +253,12 @@ def test_a_grid_tries_each_combination_once_and_a_small_space_is_one() -> None:
         found = sorted(tuple(one.values.values()) for one in outcome.trials)
         assert found == [(20, 0.2), (20, 0.3), (20, 0.4), (40, 0.2), (40, 0.3), (40, 0.4)]
     assert "the space has 6 combinations, so each is tried once, as with --sampler grid" in notes
+    Path("s.yaml").write_text("model.units: [20, 100]\nmodel.dropout: {low: 0.2, high: 0.4, step: 0.1}\n")
+    assert outcome.first is None
+    for n, first in ((5, 5), (3, None)):
+        outcome = search(sampler="grid", trials=n, directory=Path(f"first-{n}"))
+        assert outcome is not None
+        assert outcome.first == first
     Path("s.yaml").write_text(UNITS)
     with pytest.raises(
         ConfigError, match=r"^s.yaml:2: model.dropout: found a range without a step, .* for --sampler grid"

@@ -40,7 +40,7 @@ state = job.model_dir.with_name(f"{job.model_dir.name}.training") / "epochs"
 state.parent.mkdir(parents=True, exist_ok=True)
 done = int(state.read_text()) if state.exists() else 0
 with Path(os.environ["STARTED"]).open("a", encoding="utf-8") as started:
-    started.write(f"{job.name} {done} {job.config.training.threads} {job.config.data.test}\n")
+    started.write(f"{job.name} {done} {job.config.training.threads} {job.config.data.test} {os.getpid()}\n")
 if job.config.model.layers == 3 and not Path("mended").exists():
     send(Failed(f"the loss of step {len(job.name)} is not finite", ["look there"]))
     sys.exit()

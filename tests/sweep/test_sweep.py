@@ -494,3 +494,25 @@ def test_a_trial_that_fails_took_the_time_until_it_failed() -> None:
     outcome = search(sampler="grid", clock=lambda: float(next(ticks)))
     assert outcome is not None
     assert (outcome.trials[1].state, outcome.trials[1].seconds) == ("failed", 1.0)
+
+
+def test_of_two_at_once_those_that_are_stopped_leave_no_process_and_no_directory() -> None:
+    Path("s.yaml").write_text("model.units: [200, 180, 160, 20, 10, 100, 30]\n")
+    outcome = search(sampler="grid", at_once=2)
+    assert outcome is not None
+    assert outcome.best.number == 1
+    assert sum(one.state == "pruned" for one in outcome.trials) >= 2
+    assert {path.name for path in Path("out").iterdir() if path.is_dir()} == {"trial-1", "trial-1.training"}
+    for line in starts():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(line.split()[4]), 0)
+
+
+def test_two_sweeps_in_one_place_are_refused() -> None:
+    class Second(Watching):
+        def begin(self, *arguments: Any) -> None:
+            super().begin(*arguments)
+            with pytest.raises(ModelError, match=r"^out: another command is training there, expected none; .* --study"):
+                search(force=True)
+
+    assert search(Second(), trials=1) is not None

@@ -69,6 +69,7 @@ class SweepRun:
         self._epochs: dict[int, int] = {}  # the most that it has
         self._stopped = set[int]()
         self._failures: list[tuple[int, TaggerError, float]] = []  # in a row, of the same kind, with their seconds
+        self._failed_before: dict[int, str] = {}  # the errors of trials that are repeated
         self._pool: Pool | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -77,6 +78,7 @@ class SweepRun:
         for trial in before:
             wait_to_remove(self._settings.directory / trial.name)
         self._remove_unknown(len(before))
+        self._failed_before = {one.number: one.error for one in before if one.state == "unfinished" and one.error}
         self._tidy()
         names = [trial_name(number) for number in range(1, max(self._n, len(before)) + 1)]
         self._watcher.begin(names, self._done(before), self._resources)
@@ -220,6 +222,9 @@ class SweepRun:
         if number in self._stopped:
             return True
         self._watcher.give_up(job.name, f"failed: {text}")
+        if _kind_of(self._failed_before.get(number, "")) == _kind_of(text) and self._best() is not None:
+            self._study.fail(number, text, self._seconds(number))
+            return True
         if self._failures and _kind_of(self._failures[-1][1].message) != _kind_of(text):
             self._settle()
         self._failures.append((number, TaggerError(text, detail=error.detail), self._seconds(number)))
@@ -228,8 +233,9 @@ class SweepRun:
     def _settle(self) -> None:
         """Store the failures so far as what came of their trials, since others do not fail in the same way.
 
-        Until then they count as unfinished: if all fail alike, the cause is not in their values, and they are repeated
-        once it is gone.
+        Until then they count as unfinished: if all fail alike, the cause may not be in their values, and they are
+        repeated. If others have finished, those that fail again in the same way have failed, so that a sweep that has
+        come so far does not stop at them forever.
         """
         for number, error, seconds in self._failures:
             self._study.fail(number, error.message, seconds)
@@ -242,16 +248,19 @@ class SweepRun:
         return self._alike()
 
     def _alike(self) -> TaggerError:
-        """Return the error that says how the last trials failed."""
+        """Return the error that says how the last trials failed, and note it for the command that repeats them."""
+        for number, error, _ in self._failures:
+            self._study.note_failure(number, error.message)
         names = listed([trial_name(number) for number, *_ in self._failures])
         number, error, _ = self._failures[-1]
+        again = "" if self._best() is None else ", and gives up those that end with the same error"
         each_time = "the same error each time" if len(self._failures) > 1 else "an error"
         return TaggerError(
             f"{names}: found {each_time}, expected that only some values fail: {error.message}",
             detail=[
                 *error.detail,
                 f"the log of the last one is {self._settings.directory / trial_name(number)}.log",
-                "once the cause is gone, give the same command again: it repeats these trials",
+                f"once the cause is gone, give the same command again: it repeats these trials{again}",
             ],
         )
 

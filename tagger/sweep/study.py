@@ -50,7 +50,7 @@ class Trial:
         epochs: the number of epochs that it had.
         seconds: how long it took.
         result: the result of its training, if it is finished.
-        error: why it failed.
+        error: why it failed, or failed before if it is to be repeated.
     """
 
     number: int
@@ -232,6 +232,7 @@ class Study:
         """Store the result of a trial."""
         with self._guarded():
             trial = self._trial(number)
+            trial.set_user_attr(_ERROR, "")  # it may have failed before
             trial.set_user_attr(_RESULT, json.dumps(result.to_json()))
             trial.set_user_attr(_SECONDS, seconds)
             self._study.tell(number - 1, score)
@@ -239,7 +240,9 @@ class Study:
     def prune(self, number: int, seconds: float) -> None:
         """Note that a trial was stopped."""
         with self._guarded():
-            self._trial(number).set_user_attr(_SECONDS, seconds)
+            trial = self._trial(number)
+            trial.set_user_attr(_ERROR, "")
+            trial.set_user_attr(_SECONDS, seconds)
             self._study.tell(number - 1, state=TrialState.PRUNED)
 
     def fail(self, number: int, error: str, seconds: float) -> None:
@@ -249,6 +252,11 @@ class Study:
             trial.set_user_attr(_ERROR, error)
             trial.set_user_attr(_SECONDS, seconds)
             self._study.tell(number - 1, state=TrialState.FAIL)
+
+    def note_failure(self, number: int, error: str) -> None:
+        """Store why a trial failed that is to be repeated."""
+        with self._guarded():
+            self._trial(number).set_user_attr(_ERROR, error)
 
     def importances(self) -> dict[str, float] | None:
         """Return the share of each key in the variance of the scores, the largest first; None if too little is known.

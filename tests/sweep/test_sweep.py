@@ -303,12 +303,34 @@ def test_the_same_error_three_times_ends_the_sweep_and_is_repeated_once_mended()
     ) as caught:
         search(sampler="grid")
     assert caught.value.detail[0] == "look there"
-    assert "once the cause is gone, give the same command again: it repeats these trials" in caught.value.detail
+    assert caught.value.detail[-1].startswith("once the cause is gone, give the same command again: it repeats these")
     assert len(starts()) == 3
     Path("mended").touch()
     outcome = search(sampler="grid")
     assert outcome is not None
-    assert [one.score for one in outcome.trials if one.state == "finished"] == [0.4, 0.3, 0.2, 0.1]
+    assert [(one.state, one.score, one.error) for one in outcome.trials] == [
+        ("finished", score, "") for score in (0.4, 0.3, 0.2, 0.1)
+    ]
+
+
+def test_trials_that_fail_alike_in_two_commands_have_failed_if_others_have_not() -> None:
+    Path("s.yaml").write_text("model.layers: [1, 3, 2]\nmodel.units: [20, 40, 60]\n")
+    with pytest.raises(TaggerError, match=r"^trial-4, trial-5 and trial-6: found the same error each time") as caught:
+        search(sampler="grid", trials=9, prune=False)
+    assert caught.value.detail[-1].endswith("repeats these trials, and gives up those that end with the same error")
+    outcome = search(sampler="grid", trials=9, prune=False)
+    assert outcome is not None
+    assert sorted((one.number, one.state) for one in outcome.trials if one.error) == [
+        (4, "failed"),
+        (5, "failed"),
+        (6, "failed"),
+    ]
+    assert sum(one.state == "finished" for one in outcome.trials) == 6
+    assert len(starts()) == 6 + 6
+    Path("s.yaml").write_text("model.layers: [3]\n")
+    for _ in range(3):  # nothing is lost that is to be kept, and the cause may be the machine
+        with pytest.raises(TaggerError, match=r"^trial-1: found an error"):
+            search(sampler="grid", directory=Path("none"))
 
 
 def test_a_process_that_dies_is_a_trial_that_fails() -> None:

@@ -287,6 +287,14 @@ def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, co
     assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "clusters", 1)
 
 
+@pytest.mark.tensorflow
+def test_the_documented_runs_of_recipes_skip_finished_runs(in_clone: Path, corpora: Path) -> None:
+    quick = [f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1")]
+    removed = '"kind": "wnut17", "row": "before", "seed": 1'
+    run = run_again(in_clone, corpora, "recipes.py", removed, *quick, "--rows", "wnut17 before seed 1")
+    assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "before", 1)
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -300,6 +308,7 @@ def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, co
         "raw_vectors.py",
         "distill.py",
         "lexicons.py",
+        "recipes.py",
     ],
 )
 def test_the_results_tables_match_the_runs(script: str) -> None:
@@ -526,7 +535,7 @@ def test_the_requirements_of_prediction_are_requirements_of_the_package() -> Non
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|lexicons|distill))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/train_two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|lexicons|distill|recipes))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []
 
 

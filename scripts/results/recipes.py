@@ -11,6 +11,7 @@ mean rank of each row: on each corpus, the rows are ranked by their mean dev F1.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,8 +54,8 @@ def plan() -> Iterator[dict[str, Any]]:
             yield from ({"kind": kind, "row": row, "seed": seed} for kind in KINDS)
 
 
-def one(key: dict[str, Any]) -> dict[str, Any]:
-    settings = BEFORE | ROWS[key["row"]]
+def one(key: dict[str, Any], more: list[str]) -> dict[str, Any]:
+    settings = BEFORE | ROWS[key["row"]] | dict(setting.split("=", 1) for setting in more)
     return {"settings": settings} | train_and_score(key["kind"], settings, seed=key["seed"])
 
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
     parser.add_argument("--rows", default="", help="only runs with this text in `kind row seed N`")
+    parser.add_argument("--set", dest="more", action="append", default=[], help="on top of every run's settings")
     parser.add_argument("--jobs", type=int, default=1, help="parallel runs, each on one core")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no run after this number of minutes")
     arguments = parser.parse_args()
@@ -96,7 +98,8 @@ def main() -> None:
         print(table(load(arguments.runs)), end="")
         return
     wanted = [key for key in plan() if arguments.rows in f"{key['kind']} {key['row']} seed {key['seed']}"]
-    run_missing(arguments.runs.resolve(), wanted, one, jobs=arguments.jobs, minutes=arguments.minutes)
+    train = functools.partial(one, more=arguments.more)
+    run_missing(arguments.runs.resolve(), wanted, train, jobs=arguments.jobs, minutes=arguments.minutes)
 
 
 if __name__ == "__main__":

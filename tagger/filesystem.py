@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -122,12 +123,12 @@ class _NamedDirectory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identity = self._found()
-        if not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
     def _found(self) -> tuple[int, int, int]:
-        # The time, too: a new directory may get the number of one that has been removed.
         found = self._path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._path))
+        # The time, too: a new directory may get the number of one that has been removed.
         return found.st_dev, found.st_ino, found.st_mtime_ns
 
     def open(self, name: str, flags: int) -> int:

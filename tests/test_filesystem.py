@@ -53,6 +53,21 @@ def test_what_is_not_a_directory_cannot_be_opened(tmp_path: Path) -> None:
         open_directory(tmp_path / "missing")
 
 
+def test_a_directory_that_is_replaced_while_it_is_opened_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "_HAS_DIRECTORY_DESCRIPTORS", False)
+    stat, looks = Path.stat, []
+
+    def look(path: Path, **options: bool) -> os.stat_result:
+        looks.append(path)
+        return stat(path if len(looks) == 1 else tmp_path / "missing", **options)
+
+    monkeypatch.setattr(Path, "stat", look)
+    open_directory(tmp_path)
+    assert looks == [tmp_path]
+
+
 @pytest.mark.usefixtures("has_descriptors")
 def test_a_link_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")

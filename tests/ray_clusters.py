@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,9 +34,14 @@ class Cluster:
 
 def two_nodes() -> Iterator[Cluster]:
     """Give a cluster of two nodes with a core each."""
-    with subprocess.Popen(
-        [sys.executable, HERE / "two_nodes.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
-    ) as process:
+    # Ray's second node leaves files in the folder that is current.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, HERE / "two_nodes.py"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd=folder,
+        ) as process,
+    ):  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         address, raylet = process.stdout.readline().decode().split()

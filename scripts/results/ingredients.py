@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kinds import Sentences, load, run_missing, sentences_of, share_of, train_on
+from kinds import Sentences, load, run_missing, sentences_of, share_of, train_on, with_text
 from one_run import spread
 
 SEEDS = (1, 2, 3)
@@ -155,9 +155,7 @@ def main() -> None:
     if arguments.table:
         print(table(load(arguments.runs)), end="")
         return
-    wanted = [
-        run for run in plan() if arguments.rows in f"{run['kind']} {run['share']} seed {run['seed']} {run['row']}"
-    ]
+    wanted = with_text(plan(), arguments.rows)
     run_missing(arguments.runs.resolve(), wanted, one, jobs=1, minutes=arguments.minutes)
 
 

@@ -91,6 +91,11 @@ def train_on(parts: Sentences, settings: dict[str, str], *, seed: int) -> dict[s
         return measure(config, given, folder, quiet=True)
 
 
+def with_text(runs: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Return the runs that have a text in `kind share seed S row`, as in `wnut17 0.3 seed 1`."""
+    return [run for run in runs if text in f"{run['kind']} {run['share']} seed {run['seed']} {run['row']}"]
+
+
 def run_missing(
     path: Path,
     wanted: Iterable[dict[str, Any]],

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kinds import CORPORA, load, run_missing, train_and_score
+from kinds import CORPORA, load, run_missing, train_and_score, with_text
 from one_run import spread
 
 SEEDS = (1, 2, 3)
@@ -127,9 +127,7 @@ def main() -> None:
     if arguments.table:
         print(table(load(arguments.runs)), end="")
         return
-    wanted = [
-        run for run in plan() if arguments.rows in f"{run['kind']} {run['share']} seed {run['seed']} {run['row']}"
-    ]
+    wanted = with_text(plan(), arguments.rows)
     train = functools.partial(one, more=arguments.more)
     run_missing(arguments.runs.resolve(), wanted, train, jobs=arguments.jobs, minutes=arguments.minutes)
 

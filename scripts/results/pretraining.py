@@ -7,6 +7,7 @@ WORK keeps the pretrained directories, which hold the words of corpora that are 
 train from them; dev decides which epoch is kept, and the table shows F1 on dev. Runs that are in the file are skipped.
 
     none      no pretraining
+    lower     no pretraining, but tokens are looked up in lower case and with digits as 0, as the rows below do
     tuned     all weights are trained on
     frozen    everything that was pretrained stays as it is below a new second block
     carried   as `tuned`, but the states of the language models go over the ends of sentences
@@ -29,9 +30,11 @@ from one_run import TAGGER, spread
 SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("wnut17", 1.0), ("conll2000", 0.3), ("wnut17", 0.3), ("conll2000", 1.0))
 FROZEN = {"training.freeze": "[embedding, characters, casing, block_1]"}
-# row → the settings of the pretraining, and those of the training
-ROWS: dict[str, tuple[dict[str, str], dict[str, str]] | None] = {
-    "none": None,
+NORMALIZED = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
+# row → the settings of the pretraining, if there is one, and those of the training
+ROWS: dict[str, tuple[dict[str, str] | None, dict[str, str]]] = {
+    "none": (None, {}),
+    "lower": (None, NORMALIZED),
     "tuned": ({}, {}),
     "frozen": ({}, FROZEN),
     "carried": ({"training.reset_states": "false"}, {}),
@@ -95,11 +98,11 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
 
     def one(key: dict[str, Any]) -> dict[str, Any]:
-        settings, chosen = {}, ROWS[key["row"]]
+        of_pretraining, settings = ROWS[key["row"]]
         facts = {}
-        if chosen is not None:
-            directory = pretrained(chosen[0], arguments.work.resolve(), arguments.lines, arguments.epochs)
-            settings = {"model.pretrained": str(directory), **chosen[1]}
+        if of_pretraining is not None:
+            directory = pretrained(of_pretraining, arguments.work.resolve(), arguments.lines, arguments.epochs)
+            settings = {"model.pretrained": str(directory), **settings}
             facts = {"lines": arguments.lines, "pretraining_epochs": arguments.epochs}
         return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
 

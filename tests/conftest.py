@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import settings
 settings.register_profile("tagger", deadline=None, derandomize=True, database=None)
 settings.load_profile("tagger")
 
+_SLOW = ("tensorflow", "ray", "index")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -34,3 +36,11 @@ def browser() -> Iterator[Chromium]:
         pytest.skip("found no chromium; install it to test the page")
     with chromium() as browser:
         yield browser
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no process is left with a long one at the end."""
+    slow = {item.path for item in items if any(map(item.get_closest_marker, _SLOW))}
+    n_tests = collections.Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -n_tests[item.path]))

@@ -1,0 +1,42 @@
+"""The documents, and the commands and examples in them; for the tests of the documentation."""
+
+from __future__ import annotations
+
+import re
+
+from helpers import ROOT
+
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text("utf-8")
+# In reading order, because the commands on a page may use files that commands on earlier pages have made.
+PAGES = [
+    "index", "tutorial", "file-format", "config", "commands", "python", "recipes", "label-less", "results", "benchmarks", "how-it-works",
+    "model-directory", "architecture", "serving", "several-machines", "scale", "coming-from",
+]  # fmt: skip
+DOCUMENTS = [
+    ROOT / "README.md", *(DOCS / f"{page}.md" for page in PAGES), *sorted((DOCS / "decisions").iterdir()),
+    ROOT / "CONTRIBUTING.md",
+]  # fmt: skip
+# One epoch of a small network is enough to show that a documented command works.
+QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
+
+
+def commands() -> list[str]:
+    """Return the distinct lines of all `sh` blocks and of the `$ ` prompts in `console` blocks (terminal sessions)."""
+    found: list[str] = []
+    for path in DOCUMENTS:
+        for language, block in re.findall(
+            r"^```(sh|console)\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            lines = [line for line in block.splitlines() if line.strip()]
+            found += lines if language == "sh" else [line[2:] for line in lines if line.startswith("$ ")]
+    return list(dict.fromkeys(found))

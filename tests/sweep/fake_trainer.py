@@ -1,8 +1,8 @@
 """A process that stands in for `tagger.runs.worker`: the score of each epoch is a function of the config.
 
-After e of 8 epochs the score is units / 200 · e / 8. `model.layers: 3` fails, 4 is killed, and 5 dies. Each epoch
-takes $EPOCH_SECONDS. What was done is kept beside the model, so that a training continues. Each start is a line of
-$STARTED.
+It has $EPOCHS epochs, and after e of 8 the score is units / 200 · e / 8. `model.layers: 3` fails, 4 is killed, and 5
+dies. With $HOLD=`trial-2 3`, the third epoch of trial-2 goes on until its parent is gone. What was done is kept beside
+the model, so that a training continues. Each start is a line of $STARTED.
 
 It imports nothing of tagger, because that would take half a second for each trial. So it writes the lines of
 `runs.messages` itself; the parent ignores a line that is not a message, and then the tests miss it.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-EPOCHS = 8
+EPOCHS = int(os.environ["EPOCHS"])
 
 
 def send(kind: str, **values: object) -> None:
@@ -57,7 +57,8 @@ if layers == 5:
 scores = [min(1.0, config["model"]["units"] / 200) * epoch / EPOCHS for epoch in range(1, EPOCHS + 1)]
 send("Started", epochs=EPOCHS, epochs_done=done, best=None, scores=scores[:done])
 for epoch in range(done + 1, EPOCHS + 1):
-    if stop.wait(float(os.environ.get("EPOCH_SECONDS", "0.02"))):
+    is_held = os.environ.get("HOLD") == f"{name} {epoch}"
+    if stop.wait(60 if is_held else 0.02):
         send("Ended", result=None)
         time.sleep(0.05)
         os._exit(0)

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests"]
 if sys.argv[3] == "windows":
     import windows
-    windows.become()
+    windows.become(())
 from tagger.locks import FileLock
 lock = FileLock.take(Path(sys.argv[1]))
 print("none" if lock is None else "taken", flush=True)

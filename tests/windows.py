@@ -20,17 +20,19 @@ import signal
 import socket
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
+if TYPE_CHECKING:
+    import pytest  # which takes longer than what test_locks.py does with this module
 
+_FOR_HELP = ("multiprocessing.connection", "tempfile", "uuid", "webbrowser", "click", "click.shell_completion")
 _LIBRARIES = (
-    "multiprocessing.connection", "tempfile", "uuid", "webbrowser", "numpy", "numpy.testing", "onnxruntime",
-    "click", "click.shell_completion", "rich.console", "rich.live", "rich.progress", "rich.progress_bar", "rich.text",
-    "rich.table", "yaml", "pydantic", "safetensors.numpy", "scipy.stats", "seqeval.metrics", "seqeval.scheme",
-    "starlette.applications", "uvicorn", "httptools", "prometheus_client", "altair", "jinja2", "gensim",
+    *_FOR_HELP, "numpy", "numpy.testing", "onnxruntime", "rich.console", "rich.live", "rich.progress",
+    "rich.progress_bar", "rich.text", "rich.table", "yaml", "pydantic", "safetensors.numpy", "scipy.stats",
+    "seqeval.metrics", "seqeval.scheme", "starlette.applications", "uvicorn", "httptools", "prometheus_client", "altair",
+    "jinja2", "gensim",
 )  # fmt: skip
 _OF_OS = (
     "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY", "O_CLOEXEC", "fork", "set_blocking", "sched_getaffinity", "fchmod",
@@ -134,11 +136,11 @@ def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
     return _real_open(path, flags, mode)
 
 
-def become(*libraries: str) -> None:
+def become(libraries: Sequence[str] = _LIBRARIES) -> None:
     """Take away from this process what Windows does not have, after importing libraries on the real system."""
     import ctypes
 
-    for name in (*_LIBRARIES, *libraries):
+    for name in libraries:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     sys.modules["msvcrt"] = _Msvcrt("msvcrt")
@@ -180,10 +182,12 @@ def _import_all() -> None:
 def main() -> None:
     """Do as the arguments say."""
     if sys.argv[1:] == ["--import-all"]:
-        become("spacy", "spacy.pipeline", "spacy.scorer", "sklearn.base", "pandas", "ray")
+        become((*_LIBRARIES, "spacy", "spacy.pipeline", "spacy.scorer", "sklearn.base", "pandas", "ray"))
         _import_all()
         return
-    become()
+    import pytest
+
+    become(_FOR_HELP if "--help" in sys.argv else _LIBRARIES)
     with pytest.MonkeyPatch.context() as patch:
         lock_open_files(patch)
         from tagger.cli import commands

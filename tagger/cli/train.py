@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tagger.runs.runner import Machines
     from tagger.runs.seeds_run import SideBySide
     from tagger.training.history import Outcome
+    from tagger.training.init_from import InitFrom
     from tagger.training.listener import Listener, Listeners
-    from tagger.training.old_model import InitFrom
     from tagger.training.seeds_outcome import SeedsOutcome
 
 
@@ -293,7 +293,7 @@ def _display(
 
 
 def _init_of(init_from: str | None, replay: str | None) -> InitFrom | None:
-    from tagger.training.old_model import InitFrom
+    from tagger.training.init_from import InitFrom
 
     return None if init_from is None else InitFrom(directory=Path(init_from), replay=replay)
 

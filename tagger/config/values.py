@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 
 from tagger.config.file import describe_problem, put_setting
 from tagger.config.keys import Config
-from tagger.config.loading import config_of, dump_config
+from tagger.config.loading import config_of
 from tagger.config.paths import make_absolute
 
 
@@ -76,7 +75,7 @@ def with_values(config: Config, values: Mapping[str, Any], *, path: Path, lines:
     Raises:
         ConfigError: the values do not go together, or not with the rest of the config.
     """
-    found = yaml.safe_load(dump_config(config, only_set=True))
+    found = config.model_dump(exclude_unset=True)
     for key, value in values.items():
         put_setting(found, key, value, f"{key}={value}")
     return config_of(found, path=path, lines=lines)

@@ -15,7 +15,7 @@ from tagger.config.keys import Config
 from tagger.config.loading import dump_config, parse_config
 from tagger.evaluation.scores import Evaluation
 from tagger.model_dir.files import MANIFEST
-from tagger.training.old_model import InitFrom
+from tagger.training.init_from import InitFrom
 from tagger.training.rows import Rows
 
 

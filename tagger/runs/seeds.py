@@ -23,8 +23,9 @@ from tagger.runs.plan import data_checksums, file_checksum
 from tagger.runs.seed_directories import check_kept
 from tagger.runs.seeds_run import SeedsParts, SeedsRun, SideBySide, best_of, publish_seed
 from tagger.training.checkpoints import Checkpoints, State, directory_of
+from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
-from tagger.training.old_model import OPTION, InitFrom, load_old_model, with_settings_of
+from tagger.training.old_model import OPTION, load_old_model, with_settings_of
 from tagger.training.replacing import Place, Replacing
 from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome

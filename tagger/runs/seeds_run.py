@@ -22,8 +22,8 @@ from tagger.runs.runner import WORKER, Machines, Pool, ThisMachine, Watcher
 from tagger.runs.seed_directories import kept_directory, log_of, remove_seed
 from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
+from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
-from tagger.training.old_model import InitFrom
 from tagger.training.replacing import Place, Replacing, standing_in
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 from tagger.training.train import train

@@ -173,12 +173,12 @@ class SweepRun:
         self._watcher.hear(name, message)
         if isinstance(message, Started):
             self._epochs[number] = message.epochs
-            known = self._study.reported(number)
+            last = max(self._study.reported(number), default=0)
             for epoch, score in enumerate(message.scores, start=1):
-                if score is not None and epoch not in known:
+                if score is not None:
                     self._report(number, epoch, score)
-            if known and known[-1] >= message.epochs_done:
-                self._judge(number, known[-1])  # an interruption may have come between the report and this
+            if last and last >= message.epochs_done:
+                self._judge(number, last)  # an interruption may have come between the report and this
         elif isinstance(message, Epoch) and message.score is not None:
             self._report(number, message.epoch, message.score)
 

@@ -102,6 +102,8 @@ class Study:
         self._path, self._space, self._seed, self._first = path, space, seed, first
         self._distributions = {key: _distribution(one) for key, one in space.keys.items()}
         self._open: dict[int, optuna.Trial] = {}
+        self._found: list[FrozenTrial] | None = None  # all trials, until the next change
+        self._epochs: dict[int, set[int]] = {}  # those of a trial whose scores are known
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self._guarded():
             # A URL could not hold every path.
@@ -141,6 +143,19 @@ class Study:
                 " the same command again, or start over with --force"
             ) from None
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """As `_guarded`, for what changes the trials, which are read again then."""
+        self._found = None
+        with self._guarded():
+            yield
+
+    def _all(self) -> list[FrozenTrial]:
+        """Return all trials by number. No other process changes the file, so they are read once after each change."""
+        if self._found is None:
+            self._found = self._study.get_trials(deepcopy=False)
+        return self._found
+
     def close(self) -> None:
         """Close the file."""
         self._storage.remove_session()
@@ -149,7 +164,7 @@ class Study:
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
         with self._guarded():
-            return [self._read(one) for one in self._study.get_trials(deepcopy=False)]
+            return [self._read(one) for one in self._all()]
 
     def _read(self, found: FrozenTrial) -> Trial:
         states: dict[str, State] = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
@@ -174,14 +189,16 @@ class Study:
     def begin(self) -> int:
         """Begin a trial, and return its number."""
         with self._guarded():
-            self._study.sampler = self._sampler_of(len(self._study.get_trials(deepcopy=False)))
+            n = len(self._all())
+        with self._changing():
+            self._study.sampler = self._sampler_of(n)
             trial = self._study.ask()
             self._open[trial.number + 1] = trial
             return trial.number + 1
 
     def values(self, number: int) -> dict[str, Any]:
         """Return the values of a trial that has begun; what an interruption kept from being drawn is drawn now."""
-        with self._guarded():
+        with self._changing():
             trial = self._trial(number)
             drawn = {}
             for key, distribution in self._distributions.items():
@@ -208,16 +225,19 @@ class Study:
         # Trials that run side by side are taken for bad ones, so that others are not drawn beside them.
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
-    def reported(self, number: int) -> list[int]:
+    def reported(self, number: int) -> set[int]:
         """Return the epochs of a trial whose scores are known."""
-        with self._guarded():
-            frozen = self._study.get_trials(deepcopy=False)[number - 1]
-            return sorted(frozen.intermediate_values)
+        if number not in self._epochs:
+            with self._guarded():
+                self._epochs[number] = set(self._all()[number - 1].intermediate_values)
+        return self._epochs[number]
 
     def report(self, number: int, epoch: int, score: float) -> None:
         """Store the score of an epoch."""
-        with self._guarded():
+        known = self.reported(number)
+        with self._changing():
             self._trial(number).report(score, epoch)
+        known.add(epoch)
 
     def should_prune(self, number: int) -> bool:
         """Return whether a trial is so bad after its last epoch that it is to be stopped.
@@ -225,12 +245,14 @@ class Study:
         So it is if its best score is below the median of the finished trials at that epoch (the median stopping rule
         of Golovin et al., Google Vizier, KDD 2017, with the scores of an epoch in place of their running means).
         """
+        if max(self.reported(number), default=0) < FIRST_STOPPED:
+            return False  # the pruner would say so too, once it had read all trials
         with self._guarded():
             return self._trial(number).should_prune()
 
     def finish(self, number: int, score: float, result: JobResult, seconds: float) -> None:
         """Store the result of a trial."""
-        with self._guarded():
+        with self._changing():
             trial = self._trial(number)
             trial.set_user_attr(_ERROR, "")  # it may have failed before
             trial.set_user_attr(_RESULT, json.dumps(result.to_json()))
@@ -239,7 +261,7 @@ class Study:
 
     def prune(self, number: int, seconds: float) -> None:
         """Note that a trial was stopped."""
-        with self._guarded():
+        with self._changing():
             trial = self._trial(number)
             trial.set_user_attr(_ERROR, "")
             trial.set_user_attr(_SECONDS, seconds)
@@ -247,7 +269,7 @@ class Study:
 
     def fail(self, number: int, error: str, seconds: float) -> None:
         """Note that a trial failed."""
-        with self._guarded():
+        with self._changing():
             trial = self._trial(number)
             trial.set_user_attr(_ERROR, error)
             trial.set_user_attr(_SECONDS, seconds)
@@ -255,7 +277,7 @@ class Study:
 
     def note_failure(self, number: int, error: str) -> None:
         """Store why a trial failed that is to be repeated."""
-        with self._guarded():
+        with self._changing():
             self._trial(number).set_user_attr(_ERROR, error)
 
     def importances(self) -> dict[str, float] | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagger.corpus.dataset import Corpus
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.evaluation.training_data import entities_of
 from tagger.evaluation.unseen import entity_of
-from tagger.network.summary import LayerFacts
 from tagger.training.history import EpochResult
+
+if TYPE_CHECKING:
+    from tagger.network.summary import LayerFacts  # imports TensorFlow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,14 +8,16 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagger.evaluation.errors import Confusion
 from tagger.evaluation.quantization import QuantizationLoss
 from tagger.evaluation.scores import Evaluation
 from tagger.filesystem import relative_path
 from tagger.model_dir.manifest import Calibration
-from tagger.network.trainer import EpochLoss
+
+if TYPE_CHECKING:
+    from tagger.network.trainer import EpochLoss  # imports TensorFlow
 
 NO_MODEL = "stopped before the first epoch was done: no model was written"
 
@@ -69,6 +71,8 @@ class EpochResult:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EpochResult:
         """Build a result from the values of `to_json`."""
+        from tagger.network.trainer import EpochLoss  # imports TensorFlow
+
         dev = None if values["dev"] is None else Evaluation.from_values(values["dev"])
         confusions = tuple(Confusion(**found) for found in values.get("confusions", ()))
         train = EpochLoss(**values["train"])

@@ -20,23 +20,11 @@ from tagger.model_dir.files import ModelFiles
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.store import Model, Weights, load_model, read_weights
 from tagger.prediction.onnx_session import OnnxSession, open_session
+from tagger.training.init_from import InitFrom
 from tagger.training.replacing import Replacing
 from tagger.wording import listed
 
 OPTION = "--init-from"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InitFrom:
-    """The request to begin a training with the weights of a model.
-
-    Attributes:
-        directory: the model.
-        replay: a file that is annotated with the types of that model, to train on as well; None for none.
-    """
-
-    directory: Path
-    replay: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

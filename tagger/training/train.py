@@ -23,9 +23,10 @@ from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import Outcome
+from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
 from tagger.training.memory import check_memory
-from tagger.training.old_model import InitFrom, OldModel, load_old_model, rules_of, with_settings_of
+from tagger.training.old_model import OldModel, load_old_model, rules_of, with_settings_of
 from tagger.training.parts import Parts
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained

@@ -21,8 +21,8 @@ from tagger.model_dir.store import load_model, read_weights
 from tagger.runs.resources import Resources
 from tagger.runs.seeds import train_seeds
 from tagger.runs.seeds_run import SeedsParts, SideBySide
+from tagger.training.init_from import InitFrom
 from tagger.training.listener import Silent
-from tagger.training.old_model import InitFrom
 from tagger.training.seeds_outcome import SeedsOutcome
 from tagger.training.train import train as train_one
 

@@ -18,13 +18,30 @@ from tagger.sweep.study import Study
 RESULT = JobResult("", 1, 1, None, "")
 
 
-@pytest.fixture
-def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Space:
-    monkeypatch.chdir(tmp_path)
-    Path("s.yaml").write_text(
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Space:
+    path = tmp_path_factory.mktemp("space") / "s.yaml"
+    path.write_text(
         "model.units: {low: 10, high: 100}\nmodel.decoder: [crf, softmax, constrained]\nmodel.dropout: {low: 0.1, high: 0.5}\n"
     )
-    return read_space(Path("s.yaml"))
+    return read_space(path)
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(space: Space, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a study with one trial, which is finished."""
+    path = tmp_path_factory.mktemp("finished") / "s"
+    with contextlib.closing(Study(path, space, "random", 1)) as study:
+        number = study.begin()
+        study.values(number)
+        study.finish(number, 0.5, RESULT, 1.0)
+        assert [one.state for one in study.trials()] == ["finished"]
+    return path.read_bytes()
 
 
 def test_what_the_score_depends_on_matters(space: Space) -> None:
@@ -33,7 +50,7 @@ def test_what_the_score_depends_on_matters(space: Space) -> None:
             number = study.begin()
             study.finish(number, study.values(number)["model.units"], RESULT, 1.0)
         assert study.importances() is None
-        for _ in range(37):
+        for _ in range(17):
             number = study.begin()
             values = study.values(number)
             bonus = 300 if values["model.decoder"] == "crf" else 0
@@ -85,11 +102,8 @@ def test_values_that_an_interruption_kept_from_being_drawn_are_drawn_later(space
         ("UPDATE alembic_version SET version_num = 'v0.9.0.a'", "The runtime optuna version"),
     ],
 )
-def test_what_no_sweep_has_written_is_an_error(space: Space, change: str, reason: str) -> None:
-    with contextlib.closing(Study(Path("s"), space, "random", 1)) as study:
-        number = study.begin()
-        study.values(number)
-        study.finish(number, 0.5, RESULT, 1.0)
+def test_what_no_sweep_has_written_is_an_error(space: Space, finished: bytes, change: str, reason: str) -> None:
+    Path("s").write_bytes(finished)
     with contextlib.closing(sqlite3.connect("s")) as connection:
         connection.execute(change)
         connection.commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,9 +45,10 @@ class Watching(Heard):
         self.given_up[name] = why
 
 
-def prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def prepare(folder: Path, monkeypatch: pytest.MonkeyPatch, epochs: int = 2) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("STARTED", str(folder / "started"))
+    monkeypatch.setenv("EPOCHS", str(epochs))
     Path("train").write_text("a O\n\n" * 20)
     Path("c.yaml").write_text("data: {train: train, dev: 0.2, test: not-there}\nmodel: {units: 100, dropout: 0.3}\n")
     Path("s.yaml").write_text(UNITS)
@@ -55,6 +57,12 @@ def prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def folder(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def eight_epochs(folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make trainings so long that they can be stopped, which they cannot be before the fifth epoch."""
+    monkeypatch.setenv("EPOCHS", "8")
 
 
 def search(watcher: Watching | None = None, *, config: str = "c.yaml", **options: Any) -> Outcome | None:
@@ -85,12 +93,34 @@ class Whole(NamedTuple):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     with pytest.MonkeyPatch.context() as patch:
-        prepare(tmp_path_factory.mktemp("whole"), patch)
+        prepare(tmp_path_factory.mktemp("whole"), patch, epochs=8)
         watcher = Watching()
         outcome = search(watcher)
         assert outcome is not None
         directories = [path.name for path in Path("out").iterdir() if path.is_dir() and path.suffix == ""]
         return Whole(outcome, watcher, Path("out/best.yaml").read_bytes(), starts(), directories)
+
+
+@pytest.fixture(scope="module")
+def folder_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(folder, patch)
+        search(trials=2)
+    shutil.copytree(folder / "out", folder / "kept", copy_function=shutil.copy2)
+    return folder
+
+
+@pytest.fixture
+def two(folder_of_two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the working directory one with a sweep of two trials in `out`, as `search(trials=2)` leaves it."""
+    prepare(folder_of_two, monkeypatch)
+    shutil.rmtree("out")
+    shutil.copytree("kept", "out", copy_function=shutil.copy2)
+
+
+def content(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def starts() -> list[str]:
@@ -140,13 +170,13 @@ def test_the_best_trial_is_found_and_those_that_fall_behind_are_stopped(whole: W
     assert str(best.training.threads) == whole.starts[0].split()[2]
 
 
-def test_the_same_seed_gives_the_same_trials_and_another_one_others(whole: Whole) -> None:
+def test_the_same_seed_gives_the_same_trials_and_another_one_others(whole: Whole, eight_epochs: None) -> None:
     first = sorted(shown(whole.outcome))
     assert sorted(shown(search(trials=5))) == first[:5]
     assert sorted(shown(search(trials=3, directory=Path("other"), seed=7)))[:2] != first[:2]
 
 
-def test_without_stopping_all_trials_come_to_their_end() -> None:
+def test_without_stopping_all_trials_come_to_their_end(eight_epochs: None) -> None:
     outcome = search(trials=6, prune=False, at_once=2)
     assert outcome is not None
     assert {(one.state, one.epochs) for one in outcome.trials} == {("finished", 8)}
@@ -159,44 +189,42 @@ SCRIPT = (
 )  # fmt: skip
 
 
-def run_and_kill(condition: Callable[[], bool]) -> None:
+def run_and_kill(number: int, epochs: int) -> None:
+    """Run the sweep, kill it once a trial has had so many epochs, and wait until its training has ended."""
     running = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]),
-            "EPOCH_SECONDS": "0.2",
+            "HOLD": f"trial-{number} {epochs + 1}",
         },
     )
-    until = time.monotonic() + 120
-    while not condition():
+    done, until = Path(f"out/trial-{number}.training/epochs"), time.monotonic() + 120
+    while not (done.exists() and done.read_text() == str(epochs)):
         assert running.poll() is None
         assert time.monotonic() < until
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
+    training = Path("/proc", starts()[-1].split()[4])
+    while training.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
-def test_a_sweep_that_is_killed_twice_goes_on_as_if_nothing_had_been(whole: Whole) -> None:
-    def epochs_of(number: int) -> int:
-        path = Path(f"out/trial-{number}.training/epochs")
-        text = path.read_text() if path.exists() else ""
-        return int(text or 0)
-
-    run_and_kill(lambda: epochs_of(2) >= 3)
-    time.sleep(0.5)  # the training whose parent was killed ends
-    run_and_kill(lambda: epochs_of(4) >= 2)
-    time.sleep(0.5)
+def test_a_sweep_that_is_killed_twice_goes_on_as_if_nothing_had_been(whole: Whole, eight_epochs: None) -> None:
+    run_and_kill(2, 3)
+    run_and_kill(4, 2)
     continued = search()
     begun = starts()
     assert begun[1].split()[:2] == ["trial-2", "0"]
     assert begun[2].split()[0] == "trial-2"
-    assert int(begun[2].split()[1]) >= 3, "the trial continues where it was"
+    assert begun[2].split()[1] == "3", "the trial continues where it was"
     assert shown(continued) == shown(whole.outcome)
     assert Path("out/best.yaml").read_bytes() == whole.best
 
 
-def test_a_stopped_sweep_goes_on_and_a_finished_one_is_shown_or_extended(whole: Whole) -> None:
+def test_a_stopped_sweep_goes_on_and_a_finished_one_is_shown_or_extended(whole: Whole, eight_epochs: None) -> None:
     watcher = Watching()
     assert search(watcher, should_stop=lambda: len(watcher.finished) == 2) is None
     n = len(starts())
@@ -225,16 +253,16 @@ def test_a_stopped_sweep_goes_on_and_a_finished_one_is_shown_or_extended(whole: 
         (lambda: {"prune": False}, r"--no-prune: found true, expected false"),
     ],
 )  # fmt: skip
-def test_another_sweep_in_the_same_place_is_refused(change: Callable[[], Any], message: str) -> None:
-    search(trials=2)
+def test_another_sweep_in_the_same_place_is_refused(two: None, change: Callable[[], Any], message: str) -> None:
+    before = content("out")
     options = change()
     options = options if isinstance(options, dict) else {}
     with pytest.raises(ConfigError, match=rf"^--study out: {message}.*; change it back, or start over with --force"):
         search(trials=2, **options)
+    assert content("out") == before
 
 
-def test_force_starts_over_and_leaves_other_files_alone() -> None:
-    search(trials=2)
+def test_force_starts_over_and_leaves_other_files_alone(two: None) -> None:
     Path("out/mine").write_text("x")
     Path("s.yaml").write_text("model.units: {low: 10, high: 19, step: 3}\n")
     outcome = search(trials=4, force=True)
@@ -373,14 +401,13 @@ def test_after_the_given_minutes_no_trial_begins() -> None:
 
 
 @pytest.mark.parametrize("content", [b"this is not SQLite" * 100, b"", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_study_is_an_error(content: bytes) -> None:
-    search(trials=1)
+def test_a_damaged_study_is_an_error(two: None, content: bytes) -> None:
     Path("out/study.sqlite").write_bytes(content)
     if not content:  # an empty file is an empty study
         assert search(trials=1) is not None
         return
     with pytest.raises(ModelError, match=r"out/study.sqlite: cannot be read or written: "):
-        search(trials=1)
+        search(trials=2)
     assert search(trials=1, force=True) is not None
 
 
@@ -401,7 +428,7 @@ def test_a_sweep_needs_a_dev_set() -> None:
     assert not Path("out").exists()
 
 
-def test_what_a_stopped_trial_still_says_is_not_shown() -> None:
+def test_what_a_stopped_trial_still_says_is_not_shown(eight_epochs: None) -> None:
     watcher = Watching()
     Path("s.yaml").write_text("model.units: [200, 160, 180, 20]\n")
     assert search(watcher, sampler="grid") is not None
@@ -502,11 +529,10 @@ def test_a_deleted_study_begins_anew_without_the_trainings_of_the_old_one() -> N
     assert not Path("out/trial-9.training").exists()
 
 
-def test_what_a_kill_left_half_written_is_removed() -> None:
-    search(trials=1)
+def test_what_a_kill_left_half_written_is_removed(two: None) -> None:
     for name in ("best.yaml", "importance.svg", "plan.json", "mine"):
         Path(f"out/.{name}.123.new").touch()
-    search(trials=1)
+    search(trials=2)
     assert [path.name for path in Path("out").glob(".*.new")] == [".mine.123.new"]
 
 
@@ -518,7 +544,7 @@ def test_a_trial_that_fails_took_the_time_until_it_failed() -> None:
     assert (outcome.trials[1].state, outcome.trials[1].seconds) == ("failed", 1.0)
 
 
-def test_of_two_at_once_those_that_are_stopped_leave_no_process_and_no_directory() -> None:
+def test_of_two_at_once_those_that_are_stopped_leave_no_process_and_no_directory(eight_epochs: None) -> None:
     Path("s.yaml").write_text("model.units: [200, 180, 160, 20, 10, 100, 30]\n")
     outcome = search(sampler="grid", at_once=2)
     assert outcome is not None

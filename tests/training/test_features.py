@@ -144,7 +144,7 @@ def test_a_training_resumes_with_the_same_lists_only(trained) -> None:
 @pytest.mark.tensorflow
 def test_a_new_model_has_the_lists_of_the_one_it_begins_with(trained) -> None:
     from tagger.errors import ConfigError
-    from tagger.training.old_model import InitFrom
+    from tagger.training.init_from import InitFrom
 
     old = InitFrom(directory=trained(*LISTS, "features.ignore_case=true", model="old"))
     files = {name: (old.directory / name).read_bytes() for name in ("lists.txt", "clusters.txt", "features.txt")}

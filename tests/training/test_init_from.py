@@ -26,8 +26,9 @@ from tagger.network.devices import Device  # noqa: E402
 from tagger.prediction.onnx_session import load_predictor  # noqa: E402
 from tagger.runs.seeds import train_seeds  # noqa: E402
 from tagger.training.history import Outcome  # noqa: E402
+from tagger.training.init_from import InitFrom  # noqa: E402
 from tagger.training.memory import check_memory  # noqa: E402
-from tagger.training.old_model import InitFrom, OldModel, load_old_model, with_settings_of  # noqa: E402
+from tagger.training.old_model import OldModel, load_old_model, with_settings_of  # noqa: E402
 from tagger.training.parts import initial_network  # noqa: E402
 from tagger.training.preparation import Prepared, prepare  # noqa: E402
 from tagger.training.train import train  # noqa: E402

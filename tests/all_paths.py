@@ -61,12 +61,12 @@ def all_paths(logits: np.ndarray, transitions: Transitions, *, strict: bool = Tr
     """
     n, n_tags = logits.shape
     paths = np.array(list(itertools.product(range(n_tags), repeat=n)))
-    scores = np.zeros(len(paths))
-    for i, path in enumerate(paths.tolist()):
-        parts = [float(logits[t, tag]) for t, tag in enumerate(path)]
-        parts += [float(transitions.start[path[0]]), float(transitions.end[path[-1]])]
-        parts += [float(transitions.transition[a, b]) for a, b in itertools.pairwise(path)]
-        scores[i] = -np.inf if strict and min(parts) <= ILLEGAL / 2 else sum(parts)
+    parts = [logits[np.arange(n), paths], transitions.transition[paths[:, :-1], paths[:, 1:]]]
+    parts += [transitions.start[paths[:, :1]], transitions.end[paths[:, -1:]]]
+    values = np.concatenate([part.astype(np.float64) for part in parts], axis=1)
+    scores = values.sum(axis=1)
+    if strict:
+        scores[values.min(axis=1) <= ILLEGAL / 2] = -np.inf
     return AllPaths(paths, scores, n_tags)
 
 

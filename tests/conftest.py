@@ -11,6 +11,11 @@ import pytest
 from chromium import Chromium, chromium, find_chromium
 from hypothesis import settings
 
+from tagger.machine import tune_interpreter
+
+# As the command does, before NumPy is imported: its threads would take the cores from each other and from other tests.
+tune_interpreter()
+
 # No deadline, because the first example of a test also pays for imports. The examples are the same in every run, so
 # that failures can be reproduced.
 settings.register_profile("tagger", deadline=None, derandomize=True, database=None)

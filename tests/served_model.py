@@ -1,4 +1,4 @@
-"""Write a small model whose tags are known: `python tests/served_model.py DIR [PERSON_TYPE]`.
+"""Write a small model whose tags are known: `python tests/served_model.py DIR PERSON_TYPE [LANGUAGE]`.
 
 Each token has the tag of `TAG_OF_TOKEN`, by itself; tokens that are not in it have O. The graph is the one that
 `tagger.network` exports, but TensorFlow, which would take seconds to load, has no part in it. An empty module stands in
@@ -7,22 +7,37 @@ for it, so this runs in a process of its own.
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
 TAG_OF_TOKEN = {"Hanna": "B-PER", "Berg": "I-PER", "Bonn": "B-LOC", "Peter": "B-PER", "Ärzte": "B-ORG", "😀": "B-LOC"}
+# spaCy is not imported for the texts of this language; its import and its rules take longer than all else that a server
+# does when it starts.
+LIGHT = "vi"
 _SURE = 6.0  # the logit of the tag of a token
 
 
-def write_model(directory: Path, person: str = "PER") -> Path:
-    """Write the model, with another name for the type PER if one is given."""
-    subprocess.run([sys.executable, __file__, str(directory), person], check=True)
+def write_model(directory: Path, person: str = "PER", language: str | None = None) -> Path:
+    """Write the model, with another name for the type PER if one is given, and the language of its texts."""
+    directory.mkdir(parents=True)
+    for name, content in _files(person, language).items():
+        (directory / name).write_bytes(content)
     return directory
 
 
-def _main(directory: Path, person: str) -> None:
+@functools.cache
+def _files(person: str, language: str | None) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder, "model")
+        subprocess.run([sys.executable, __file__, str(directory), person, *([language] if language else [])], check=True)
+        return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def _main(directory: Path, person: str, language: str | None = None) -> None:
     sys.modules["tensorflow"] = types.ModuleType("tensorflow")
     import numpy as np
 
@@ -61,6 +76,7 @@ def _main(directory: Path, person: str) -> None:
         notation=Notation(scheme="IOB2"),
         scheme="IOB2",
         normalization=Normalization(),
+        language=language,
         n_trained_tokens=None,
         embedding_dtype="float32",
         network=spec,
@@ -75,4 +91,4 @@ def _main(directory: Path, person: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2])
+    _main(Path(sys.argv[1]), *sys.argv[2:])

@@ -104,17 +104,17 @@ def fit(points: Sequence[Point]) -> LearningCurve:
     noise = noise_of(points)
     of_mean = np.array([math.hypot(noise / math.sqrt(len(point.scores)), _LEAST_NOISE) for point in points])
     rng, relative = np.random.default_rng(0), sizes / unit
-    fits = [_regression(relative**-c, means, of_mean) for c in _EXPONENTS]
+    centres, covariances, log_volumes, squares = _regressions(relative ** -_EXPONENTS[:, None], means, of_mean)
     # If no power law fits the points within their noise, they are less certain than their noise says.
-    misfit = min(squares for *_, squares in fits) / max(1, len(points) - 3)
+    misfit = float(squares.min()) / max(1, len(points) - 3)
     widened = max(1.0, misfit)
-    logs = np.array([log_volume - squares / (2 * widened) for _, _, log_volume, squares in fits])
+    logs = log_volumes - squares / (2 * widened)
     weights = np.exp(logs - logs.max())
     counts = rng.multinomial(_N_SAMPLES, weights / weights.sum())
     parts = []
-    for c, n, (centre, covariance, *_) in zip(_EXPONENTS, counts, fits, strict=True):
-        if n:
-            drawn = rng.multivariate_normal(centre, covariance * widened, n)
+    for c, n, centre, covariance in zip(_EXPONENTS, counts, centres, covariances, strict=True):
+        if n:  # the inverse of what X'X is needs no check
+            drawn = rng.multivariate_normal(centre, covariance * widened, n, check_valid="ignore")
             drawn = drawn[(drawn[:, 0] <= 1) & (drawn[:, 1] >= 0)]
             parts.append(np.column_stack([drawn, np.full(len(drawn), c)]))
     samples = np.concatenate(parts)
@@ -126,16 +126,22 @@ def fit(points: Sequence[Point]) -> LearningCurve:
     return LearningCurve(samples, unit, noise)
 
 
-def _regression(
+def _regressions(
     powers: npt.NDArray[np.float64], means: npt.NDArray[np.float64], noise: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float, float]:
-    """Return the regression of the means on 1 and -n^-c: its centre, covariance, log-volume and weighted squares."""
-    design = np.column_stack([np.ones_like(powers), -powers]) / noise[:, None]
-    information = design.T @ design
-    covariance = np.asarray(np.linalg.inv(information), np.float64)
-    centre = covariance @ (design.T @ (means / noise))
-    squares = float(((means / noise - design @ centre) ** 2).sum())
-    return centre, covariance, -0.5 * float(np.linalg.slogdet(information)[1]), squares
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return the regressions of the means on 1 and -n^-c for all c: centres, covariances, log-volumes, squares.
+
+    Args:
+        powers: [C, N], n^-c.
+        means, noise: [N].
+    """
+    designs = np.stack([np.ones_like(powers), -powers], axis=-1) / noise[:, None]
+    across = designs.transpose(0, 2, 1)
+    information = across @ designs
+    covariances = np.linalg.inv(information)
+    centres = (covariances @ (across @ (means / noise))[..., None])[..., 0]
+    squares = ((means / noise - (designs @ centres[..., None])[..., 0]) ** 2).sum(axis=1)
+    return centres, covariances, -0.5 * np.linalg.slogdet(information)[1], squares
 
 
 def noise_of(points: Sequence[Point]) -> float:

@@ -88,7 +88,7 @@ def _distance(gold: Span, predicted: Span) -> int:
 
 
 def _place(pair: Pair) -> tuple[int, int]:
-    return min((span.start, span.end) for span in pair if span is not None)
+    return min([(span.start, span.end) for span in pair if span is not None])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +169,10 @@ class SchemaScores:
 
 
 def _count(counts: dict[str, collections.Counter[str]], gold: list[Span], predicted: list[Span]) -> None:
+    paired = {is_correct: pairs(gold, predicted, is_correct) for is_correct in set(SCHEMAS.values())}
     for schema, is_correct in SCHEMAS.items():
         wrong = "partial" if schema == _HALF_RIGHT else "incorrect"
-        for of_gold, of_predicted in pairs(gold, predicted, is_correct):
+        for of_gold, of_predicted in paired[is_correct]:
             if of_predicted is None:
                 outcome = "missed"
             elif of_gold is None:

@@ -17,9 +17,8 @@ from tagger.errors import TaggerError
 from tagger.machine import tune_interpreter
 from tagger.server.process import Server, prepare
 from tagger.server.settings import Settings
+from tagger.server.workers import FAILED, READY
 from tagger.wording import abridged, visible
-
-READY, FAILED = "ready", "failed"
 
 
 def main() -> None:

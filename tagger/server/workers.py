@@ -18,8 +18,8 @@ from tagger.errors import TaggerError
 from tagger.server.listening import drop_new, join
 from tagger.server.metrics import SHARED_FOLDER, forget_process
 from tagger.server.settings import Settings
-from tagger.server.worker import READY
 
+READY, FAILED = "ready", "failed"  # the words of a worker; its module imports all that serves, which is of no use here
 _LOOK_SECONDS = 0.2  # between two looks at the workers
 _LONGEST_PAUSE = 30.0  # seconds until a worker that dies again and again is started again
 

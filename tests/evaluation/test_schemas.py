@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -32,8 +33,8 @@ def assert_equal(found: Any, expected: Any) -> None:
     for schema in SCHEMAS:
         ours, theirs = found[schema], expected[schema]
         assert [getattr(ours, name) for name in COUNTS] == [getattr(theirs, name) for name in COUNTS], schema
-        for name in ("precision", "recall", "f1"):
-            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), abs=1e-12), (schema, name)
+        for name in ("precision", "recall", "f1"):  # without `approx`, which takes longer than all the rest
+            assert abs(getattr(ours, name) - getattr(theirs, name)) <= 1e-12, (schema, name)
 
 
 def assert_as_nervaluate(gold: Tags, pred: Tags, types: list[str]) -> None:
@@ -103,9 +104,10 @@ def test_one_common_token_is_an_overlap_even_in_a_very_long_span() -> None:
 
 
 def test_a_long_sentence_takes_linear_time() -> None:
-    sentence = ["B-A", "I-A", "O"] * 40_000
+    sentence, since = ["B-A", "I-A", "O"] * 10_000, time.process_time()
     found = scores_of([sentence], [["O", *sentence[:-1]]]).overall
-    assert (found["strict"].incorrect, found["partial"].partial, found["ent_type"].correct) == (40_000,) * 3
+    assert (found["strict"].incorrect, found["partial"].partial, found["ent_type"].correct) == (10_000,) * 3
+    assert time.process_time() - since < 8, "half a minute if each span is compared with all spans before it"
 
 
 def test_each_span_has_at_most_one_partner_and_the_order_is_that_of_the_sentence() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -45,33 +46,35 @@ def ratio(n_correct: int, n_predicted: int, n_gold: int) -> tuple[float, float, 
     return precision, recall, f1
 
 
+# Strategies are built once, because building them takes far longer than drawing from them.
+@functools.cache
 def any_tag(prefixes: str, types: Sequence[str] = ("PER", "LOC", "art-film")) -> st.SearchStrategy[str]:
-    typed = st.builds("{}-{}".format, st.sampled_from(prefixes), st.sampled_from(types))
+    typed = st.sampled_from([f"{prefix}-{name}" for prefix in prefixes for name in types])
     return st.one_of(st.just("O"), typed, typed)
 
 
-@st.composite
-def pairs(draw: st.DrawFn, prefixes: str) -> tuple[Tags, Tags]:
+@functools.cache
+def pairs(prefixes: str) -> st.SearchStrategy[tuple[Tags, Tags]]:
     """Draw gold and predicted tags of a few sentences; they agree in most places and may be ill-formed."""
-    gold: Tags = []
-    predicted: Tags = []
-    for _ in range(draw(st.integers(1, 3))):
-        sentence = draw(st.lists(any_tag(prefixes), max_size=7))
-        gold.append(sentence)
-        predicted.append([draw(st.one_of(st.just(tag), st.just(tag), any_tag(prefixes))) for tag in sentence])
-    return gold, predicted
+    tag = any_tag(prefixes)
+    same = tag.map(lambda one: (one, one))
+    sentence = st.lists(st.one_of(same, same, st.tuples(tag, tag)), max_size=7)
+    return st.lists(sentence, min_size=1, max_size=3).map(_sides)
 
 
-@st.composite
-def well_formed_pairs(draw: st.DrawFn, schemes: Sequence[str] = tuple(SCHEMES)) -> tuple[str, Tags, Tags]:
+def _sides(sentences: list[list[tuple[str, str]]]) -> tuple[Tags, Tags]:
+    return [[gold for gold, _ in one] for one in sentences], [[predicted for _, predicted in one] for one in sentences]
+
+
+@functools.cache
+def well_formed_pairs(schemes: Sequence[str] = tuple(SCHEMES)) -> st.SearchStrategy[tuple[str, Tags, Tags]]:
     """Draw a scheme and well-formed gold and predicted tags, converted from IOB2 tags that may be ill-formed."""
-    scheme = draw(st.sampled_from(schemes))
-    gold, predicted = draw(pairs("BI"))
-    return (
-        scheme,
-        [tags_from_spans(spans_from_tags(s), len(s), scheme) for s in gold],
-        [tags_from_spans(spans_from_tags(s), len(s), scheme) for s in predicted],
-    )
+
+    def written(scheme: str, pair: tuple[Tags, Tags]) -> tuple[str, Tags, Tags]:
+        gold, predicted = ([tags_from_spans(spans_from_tags(s), len(s), scheme) for s in side] for side in pair)
+        return scheme, gold, predicted
+
+    return st.builds(written, st.sampled_from(schemes), pairs("BI"))
 
 
 def assert_as_seqscore(result: Evaluation, gold: Tags, predicted: Tags, encoding: str, repair: str | None) -> None:

@@ -31,6 +31,8 @@ from tagger.integrations import spacy_component, spacy_factory  # noqa: E402
 
 TEXT = "Hanna Berg lives in Bonn. Berg's friend Peter left \n\n Bonn"
 ENTITIES = [("Hanna Berg", "PER"), ("Bonn", "LOC"), ("Peter", "PER"), ("Bonn", "LOC")]
+METHODS = ["fork", "spawn"]
+BLANK = spacy.blank("en")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pipeline(model: Path | str, **config: Any) -> Any:
     assert spacy_factory.NAME == "twobranch_tagger", "spaCy knows the component by its entry point, or by this import"
-    nlp = spacy.blank("en")
+    # The rules of the tokenizer are built once, because they take ten times as long as the rest of an empty pipeline.
+    nlp = type(BLANK)(BLANK.vocab, create_tokenizer=lambda _: BLANK.tokenizer)
     nlp.add_pipe("twobranch_tagger", config={"model": str(model), **config})
     return nlp
 
@@ -102,28 +105,66 @@ def test_batches_give_the_same_entities(model: Path, batch_size: int) -> None:
     assert [(doc.text, context) for doc, context in nlp.pipe([("Bonn", 1)], as_tuples=True)] == [("Bonn", 1)]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_several_processes_give_the_same_entities(model: Path, method: str) -> None:
+@pytest.fixture(scope="module")
+def lines_of_processes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What a program of its own writes: about the component that it finds, and about the entities of two processes.
+
+    The package is not installed there; a stand-in has its entry points.
+    """
+    folder = tmp_path_factory.mktemp("program")
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["spacy_factories"]
+    distribution = folder / "stand_in-1.0.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: stand-in\nVersion: 1.0\n")
+    lines = [f"{name} = {value}" for name, value in points.items()]
+    (distribution / "entry_points.txt").write_text("\n".join(["[spacy_factories]", *lines, ""]))
     code = f"""
-import multiprocessing, spacy, tagger.integrations.spacy_factory
+import multiprocessing, sys, tagger.text.tokenizer
+tagger.text.tokenizer._import_spacy()  # without its command line, which takes half of the time
+import spacy
 if __name__ == "__main__":
-    multiprocessing.set_start_method({method!r})
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    heavy = ("onnxruntime", "tensorflow", "sentencex", "tagger.prediction")
+    print("before", [name for name in heavy if name in sys.modules])
     nlp = spacy.blank("en")
     nlp.add_pipe("twobranch_tagger", config={{"model": {str(model)!r}}})
+    print("after", "tensorflow" in sys.modules, nlp("In Bonn").ents[0].label_)
     texts = [{TEXT!r}] * 40
-    list(nlp.pipe(texts))  # loads the model, and starts the threads of this process
-    for doc in nlp.pipe(texts, n_process=2, batch_size=5):
-        print([(e.text, e.label_) for e in doc.ents], doc.spans["twobranch_tagger"].attrs["scores"][:1])
+    list(nlp.pipe(texts))  # starts the threads of this process
+    for method in {METHODS}:
+        multiprocessing.set_start_method(method, force=True)
+        for doc in nlp.pipe(texts, n_process=2, batch_size=5):
+            print(method, [(e.text, e.label_) for e in doc.ents], doc.spans["twobranch_tagger"].attrs["scores"][:1])
 """
-    script = model.parent / f"{method}.py"
+    script = folder / "program.py"
     script.write_text(code, "utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(script)],
-        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120, check=False, env=environment, cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        name, _, rest = line.partition(" ")
+        found.setdefault(name, []).append(rest)
+    return found
+
+
+def test_spacy_finds_the_component_by_its_entry_point_and_loads_it_only_then(
+    lines_of_processes: dict[str, list[str]],
+) -> None:
+    assert lines_of_processes["before"] == ["[]"]
+    assert lines_of_processes["after"] == ["False LOC"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_processes_give_the_same_entities(
+    model: Path, lines_of_processes: dict[str, list[str]], method: str
+) -> None:
     assert method in multiprocessing.get_all_start_methods()
-    lines = done.stdout.splitlines()
+    lines = lines_of_processes[method]
     assert len(lines) == 40
     assert set(lines) == {f"{ENTITIES} [{group(pipeline(model)(TEXT))[0][2]}]"}
 
@@ -340,27 +381,6 @@ def test_what_is_wrong_is_said_when_the_component_is_added_or_first_used(
     load_stub(monkeypatch, layout=Layout(columns={"token": 0, "pos": 1, "tag": -1}))
     with pytest.raises(DataError, match="found one that reads the feature columns pos"):
         pipeline(tmp_path)("Bonn")
-
-
-def test_spacy_finds_the_component_by_its_entry_point_and_loads_it_only_then(model: Path, tmp_path: Path) -> None:
-    points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["spacy_factories"]
-    distribution = tmp_path / "stand_in-1.0.dist-info"
-    distribution.mkdir()
-    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: stand-in\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in points.items()]
-    (distribution / "entry_points.txt").write_text("\n".join(["[spacy_factories]", *lines, ""]))
-    code = (
-        "import sys, spacy\nnlp = spacy.blank('en')\nnlp.add_pipe('sentencizer')\n"
-        "heavy = ('onnxruntime', 'tensorflow', 'sentencex')\n"
-        "assert not set(heavy) & set(sys.modules) and 'tagger.prediction' not in sys.modules\n"
-        f"nlp.add_pipe('twobranch_tagger', config={{'model': {str(model)!r}}})\n"
-        "assert 'tensorflow' not in sys.modules\nprint(nlp('In Bonn').ents[0].label_)"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
-    )
-    assert (done.stdout, done.returncode) == ("LOC\n", 0), done.stderr
 
 
 def test_without_spacy_one_error_names_the_extra(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_viterbi_adds_up_start_transition_and_end_scores(n_tags: int, lengths: l
 
     found = viterbi(scores, np.array(lengths, np.int32), constraints)
     for row, n in enumerate(lengths):
-        best = max(total(row, path) for path in itertools.product(range(n_tags), repeat=n))
+        best = all_paths(scores[row, :n], constraints).scores.max()
         assert total(row, tuple(found[row, :n].tolist())) == pytest.approx(best, abs=1e-4)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from chromium import Chromium
-from served_model import write_model
+from served_model import LIGHT, write_model
 from serving import Served, serving
 
 import tagger.server
@@ -26,8 +26,7 @@ LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    other = write_model(tmp_path_factory.mktemp("page") / "other", "NAME")
+def served(model: Path, other: Path) -> Iterator[Served]:
     with serving("--model", model, "--model", other) as served:
         yield served
 
@@ -171,7 +170,7 @@ def test_text_is_only_text_and_characters_of_two_units_count_once(page: Chromium
 
 def test_names_of_types_and_models_are_only_text(browser: Chromium, tmp_path: Path) -> None:
     hostile = "<img/src=x/onerror=document.title='taken'>"
-    model = write_model(tmp_path / "<b>bold&amp;", hostile)
+    model = write_model(tmp_path / "<b>bold&amp;", hostile, LIGHT)
     with serving("--model", model) as served:
         browser.open(f"http://127.0.0.1:{served.port}/")
         until(browser, "document.getElementById('model').options.length", 1)

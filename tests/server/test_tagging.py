@@ -5,19 +5,37 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from helpers import ROOT, run_tagger
-from served_model import TAG_OF_TOKEN, write_model
+from served_model import LIGHT, TAG_OF_TOKEN, write_model
 from serving import SENTENCE, Clients, Served, serving
 
 from tagger.text.tokenizer import is_installed
 
 needs_text = pytest.mark.skipif(not is_installed(), reason="the extra text is not installed")
 TEXTS = ["Hanna Berg left Bonn.", "", " \n", "😀 Peter\n\nÄrzte in Bonn? Peter!", "x\u2028Peter\r\nBonn"]
+
+
+@pytest.fixture(scope="module")
+def served(english: Path) -> Iterator[Served]:
+    with serving("--model", english) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def several(model: Path, other: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    """A server with three models, and the last one, which stores thresholds."""
+    from tagger.model_dir.store import save_thresholds
+
+    strict = write_model(tmp_path_factory.mktemp("served") / "strict", language=LIGHT)
+    save_thresholds(strict, {"PER": None, "": 0.5})
+    with serving("--model", model, "--model", other, "--model", strict) as served:
+        yield served, strict
 
 
 def predicted(model: Path, documents: list[dict[str, Any]], *options: str) -> list[bytes]:
@@ -34,14 +52,14 @@ def described(served: Served, name: str) -> dict[str, Any]:
     return {**whole, "$ref": f"#/components/schemas/{name}"}
 
 
-def test_tokens_are_tagged_as_predict_tags_them(served: Served, model: Path) -> None:
+def test_tokens_are_tagged_as_predict_tags_them(served: Served, english: Path) -> None:
     documents: list[dict[str, Any]] = [
         {"tokens": SENTENCE},
         {"id": "a", "tokens": ["Peter"]},
         {"id": 7, "tokens": ["x", "Ärzte", "😀", "a b", "\u3000"]},
         {"tokens": []},
     ]
-    expected = predicted(model, documents)
+    expected = predicted(english, documents)
     assert [served.tag(one).body for one in documents] == expected
     record = json.loads(expected[0])
     assert record["sentences"][0]["tags"] == ["B-PER", "I-PER", "O", "B-LOC", "O"]
@@ -49,45 +67,42 @@ def test_tokens_are_tagged_as_predict_tags_them(served: Served, model: Path) -> 
 
 
 @needs_text
-def test_text_is_tagged_as_predict_tags_it(served: Served, model: Path) -> None:
+def test_text_is_tagged_as_predict_tags_it(served: Served, english: Path) -> None:
     documents = [{"text": text} for text in TEXTS]
-    expected = predicted(model, documents)
+    expected = predicted(english, documents)
     assert [served.tag(one).body for one in documents] == expected
     assert len(json.loads(expected[0])["spans"]) == 2
 
 
 @needs_text
-def test_many_documents_are_answered_in_order(served: Served, model: Path) -> None:
+def test_many_documents_are_answered_in_order(served: Served, english: Path) -> None:
     documents = [{"id": i, "text": text} for i, text in enumerate(TEXTS)] + [{"id": "t", "tokens": SENTENCE}]
     found = served.tag({"documents": documents})
-    assert found.json["documents"] == [json.loads(line) for line in predicted(model, documents)]
+    assert found.json["documents"] == [json.loads(line) for line in predicted(english, documents)]
     assert served.tag({"documents": []}).json == {"documents": []}
     jsonschema.validate(found.json, described(served, "Records"))
 
 
-def test_scores_and_thresholds(served: Served, model: Path) -> None:
+def test_scores_and_thresholds(served: Served, english: Path) -> None:
     found = served.tag({"tokens": SENTENCE, "scores": True}).json
     scores = [0.9414] * 5
     assert found.pop("scores")[0] == pytest.approx(scores, abs=1e-4)
     assert found == served.tag({"tokens": SENTENCE}).json
     least = found["spans"][1]["probability"]
-    (line,) = predicted(model, [{"tokens": SENTENCE}], "--min-probability", str(least))
+    (line,) = predicted(english, [{"tokens": SENTENCE}], "--min-probability", str(least))
     kept = served.tag({"tokens": SENTENCE, "min_probability": least})
     assert kept.body == line
     assert len(kept.json["spans"]) == 1
     assert kept.json["sentences"][0]["tags"] == ["O", "O", "O", "B-LOC", "O"]
 
 
-def test_thresholds_that_the_model_stores_are_used(tmp_path: Path) -> None:
-    from tagger.model_dir.store import save_thresholds
-
-    model = write_model(tmp_path / "strict")
-    save_thresholds(model, {"PER": None, "": 0.5})
-    with serving("--model", model) as served:
-        found = served.tag({"tokens": SENTENCE})
-        assert [span["type"] for span in found.json["spans"]] == ["LOC"]
-        assert found.body == predicted(model, [{"tokens": SENTENCE}])[0]
-        assert len(served.tag({"tokens": SENTENCE, "min_probability": 0}).json["spans"]) == 2
+def test_thresholds_that_the_model_stores_are_used(several: tuple[Served, Path]) -> None:
+    served, strict = several
+    asked = {"tokens": SENTENCE, "model": "strict"}
+    found = served.tag(asked)
+    assert [span["type"] for span in found.json["spans"]] == ["LOC"]
+    assert found.body == predicted(strict, [{"tokens": SENTENCE}])[0]
+    assert len(served.tag({**asked, "min_probability": 0}).json["spans"]) == 2
 
 
 def test_answers_do_not_depend_on_what_is_tagged_together(served: Served) -> None:
@@ -112,23 +127,23 @@ def test_answers_do_not_depend_on_what_is_tagged_together(served: Served) -> Non
     assert total > count, "some requests were tagged together"
 
 
-def test_models_are_described_and_chosen_by_name(model: Path, tmp_path: Path) -> None:
-    other = write_model(tmp_path / "other", "NAME")
-    with serving("--model", model, "--model", other) as served:
-        found = served.ask("GET", "/v1/models").json
-        jsonschema.validate(found, described(served, "Models"))
-        assert found["default"] == "model"
-        assert [(one["name"], one["types"]) for one in found["models"]] == [
-            ("model", ["LOC", "ORG", "PER"]),
-            ("other", ["LOC", "NAME", "ORG"]),
-        ]
-        manifest = json.loads((other / "manifest.json").read_text())
-        assert found["models"][1]["version"] == manifest["sha256"]
-        assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
-        assert served.tag({"tokens": ["Peter"], "model": "other"}).json["spans"][0]["type"] == "NAME"
-        unknown = served.tag({"tokens": ["Peter"], "model": "third"})
-        assert unknown.status == 404
-        assert "'third'" in unknown.json["error"]["message"]
+def test_models_are_described_and_chosen_by_name(several: tuple[Served, Path], other: Path) -> None:
+    served, _ = several
+    found = served.ask("GET", "/v1/models").json
+    jsonschema.validate(found, described(served, "Models"))
+    assert found["default"] == "model"
+    assert [(one["name"], one["types"]) for one in found["models"]] == [
+        ("model", ["LOC", "ORG", "PER"]),
+        ("other", ["LOC", "NAME", "ORG"]),
+        ("strict", ["LOC", "ORG", "PER"]),
+    ]
+    manifest = json.loads((other / "manifest.json").read_text())
+    assert found["models"][1]["version"] == manifest["sha256"]
+    assert served.tag({"tokens": ["Peter"]}).json["spans"][0]["type"] == "PER"
+    assert served.tag({"tokens": ["Peter"], "model": "other"}).json["spans"][0]["type"] == "NAME"
+    unknown = served.tag({"tokens": ["Peter"], "model": "fourth"})
+    assert unknown.status == 404
+    assert "'fourth'" in unknown.json["error"]["message"]
 
 
 def test_every_answer_is_as_described(served: Served) -> None:

@@ -78,6 +78,15 @@ def test_a_text_is_cut_as_corpora_are(language: str, text: str, tokens: str) -> 
 
 
 @needs_libraries
+@pytest.mark.parametrize("language", ["en", "hu"])
+def test_the_rules_are_those_of_a_pipeline_of_spacy(language: str) -> None:
+    import spacy
+
+    text = "(\"He doesn't,\" kb. 5km/h... [U.S.] a.b@c.de http://d.e/f?g=1, x/y 3*4 $5.10 :-) e.g. 10% x.Y Az)"
+    assert cut(text, language) == [[token.text for token in spacy.blank(language)(text)]]
+
+
+@needs_libraries
 def test_sentences_are_found_and_abbreviations_do_not_end_them() -> None:
     assert [" ".join(sentence) for sentence in cut("Mr. Smith left. Did he? He did!")] == [
         "Mr. Smith left .", "Did he ?", "He did !",

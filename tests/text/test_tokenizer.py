@@ -123,6 +123,13 @@ def test_memory_does_not_grow_with_the_number_of_distinct_tokens(monkeypatch: py
 
 
 @needs_libraries
+def test_the_rules_of_a_language_are_built_once_for_all_files_of_a_folder() -> None:
+    rules = load_tokenizer("sv")._cut
+    assert load_tokenizer("sv")._cut is rules
+    assert load_tokenizer("da")._cut is not rules
+
+
+@needs_libraries
 @pytest.mark.parametrize(("found", "meant"), [("en-US", "en"), ("EN", "en"), ("hun", "hu"), ("xx1", "xx")])
 def test_an_unknown_language_is_an_error_that_lists_the_known_ones(found: str, meant: str) -> None:
     with pytest.raises(DataError) as raised:

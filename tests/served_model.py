@@ -33,7 +33,9 @@ def write_model(directory: Path, person: str = "PER", language: str | None = Non
 def _files(person: str, language: str | None) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, "model")
-        subprocess.run([sys.executable, __file__, str(directory), person, *([language] if language else [])], check=True)
+        subprocess.run(
+            [sys.executable, __file__, str(directory), person, *([language] if language else [])], check=True
+        )
         return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 

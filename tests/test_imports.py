@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,8 @@ CONFINED = {
 }
 
 
-def modules() -> dict[str, Path]:
+@functools.cache
+def modules() -> Mapping[str, Path]:
     """Return all modules by name, such as `corpus.lines`, except `__init__` and `__main__` of tagger itself."""
     package = ROOT / "tagger"
     names = {path: path.relative_to(package).with_suffix("").parts for path in package.rglob("*.py")}
@@ -77,16 +80,17 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imports(path: Path) -> set[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Return all modules that a file imports, including imports in functions and for type checkers."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: found a relative import"
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def own_imports(path: Path) -> set[str]:

@@ -52,6 +52,8 @@ from tagger.wording import with_options
 OPTIONS = {name: f"--{name}" for name in ("columns", "delimiter", "encoding", "scheme")}
 OPTIONS["unknown_tag"] = "--unknown-tag"
 _PERCENTILES = (50, 90, 99, 100)
+_LINE_ENDS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR", b"\r\r\n": "CRCRLF"}
+_DELIMITERS = {"\t": "TAB", " ": "space", None: "none"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,9 +201,9 @@ class _Bytes:
 
 def _scan_bytes(path: str, layout: Layout) -> _Bytes:
     comments = None if layout.comments is None else layout.comments.encode(layout.encoding)
-    ends: collections.Counter[str] = collections.Counter()
-    delimiters: collections.Counter[str] = collections.Counter()
-    problems, number, last = [], 0, b"\n"
+    n_ends: collections.Counter[bytes] = collections.Counter()
+    n_delimiters: collections.Counter[str | None] = collections.Counter()
+    problems, number, last = [], 0, b""
     mark = False
     with open_corpus(path) as stream:
         for lines in read_line_blocks(stream, path=path):
@@ -209,24 +211,24 @@ def _scan_bytes(path: str, layout: Layout) -> _Bytes:
             for line in lines:
                 number += 1
                 body = line.rstrip(b"\r\n")
-                if line == b"\r\n" and last.endswith(b"\r"):
-                    ends["CR"] -= 1
-                    ends["CRCRLF"] += 1  # a line end and a blank line, but one kind of line end
-                    last = line
+                before, last = last, line[len(body) :]
+                if not body and last == b"\r\n" and before == b"\r":
+                    n_ends[b"\r"] -= 1
+                    n_ends[b"\r\r\n"] += 1  # a line end and a blank line, but one kind of line end
                     continue
-                last = line
-                ends[{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR", b"": "none"}[last[len(body) :]]] += 1
+                n_ends[last] += 1
                 if body.strip(b" \t") and (comments is None or not body.startswith(comments)):
-                    delimiters[{"\t": "TAB", " ": "space", None: "none"}[own_delimiter(body)]] += 1
+                    n_delimiters[own_delimiter(body)] += 1
                 if b"\0" in body:
                     text = "the line contains a NUL byte; is this a text file?"
                     problems.append(Problem(number, WARNING, text, "nul-byte"))
-    final_newline = not ends.pop("none", 0)
-    ends = +ends
+    final_newline = not n_ends.pop(b"", 0)
+    ends = {_LINE_ENDS[end]: n for end, n in (+n_ends).items()}
+    delimiters = {_DELIMITERS[delimiter]: n for delimiter, n in n_delimiters.items()}
     if len(ends) > 1:
-        listed = ", ".join(f"{n} {name}" for name, n in ends.most_common())
+        listed = ", ".join(f"{n} {_LINE_ENDS[end]}" for end, n in (+n_ends).most_common())
         problems.append(Problem(0, WARNING, f"mixed line ends: {listed}", "line-ends"))
-    return _Bytes(dict(ends), dict(delimiters), mark, final_newline, problems)
+    return _Bytes(ends, delimiters, mark, final_newline, problems)
 
 
 def _detect_encoding(path: str, problems: list[Problem]) -> str:
@@ -353,18 +355,14 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _counts(sentences: Sequence[Sentence], tags: list[list[str]], notation: Notation) -> dict[str, Any]:
     lengths = [len(sentence.tokens) for sentence in sentences]
     percentiles = np.percentile(lengths, _PERCENTILES, method="inverted_cdf") if lengths else np.zeros(4)
+    spelled = {tag for sentence in sentences for tag in sentence.tags}
     return {
         "sentences": len(sentences),
         "tokens": sum(lengths),
         "distinct_tokens": len({token for sentence in sentences for token in sentence.tokens}),
         **counts_of_tags(tags, notation.scheme),
         "tags": len(
-            {
-                notation.canonical(tag)
-                for sentence in sentences
-                for tag in set(sentence.tags)
-                if is_certain(tag, notation) and tag != notation.unknown
-            }
+            {notation.canonical(tag) for tag in spelled if is_certain(tag, notation) and tag != notation.unknown}
         ),
         **({} if notation.unknown is None else {"not_annotated": sum(row.count(UNKNOWN) for row in tags)}),
         "lengths": {("max" if p == 100 else f"p{p}"): int(n) for p, n in zip(_PERCENTILES, percentiles, strict=True)},

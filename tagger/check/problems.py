@@ -69,10 +69,12 @@ def check_sequences(sentences: Sequence[Sentence], tags: list[list[str]], notati
         return []
     legal = legal_transitions(notation.scheme)
     problems = []
+    spelled = {tag for sentence in sentences for tag in sentence.tags}
+    known = {tag for tag in spelled if is_certain(tag, notation) and tag != notation.unknown}
     verdicts: dict[tuple[str, str], bool] = {}
     for sentence, sentence_tags in zip(sentences, tags, strict=True):
         padded = [OUTSIDE, *sentence_tags, OUTSIDE]
-        certain = [True, *(is_certain(tag, notation) and tag != notation.unknown for tag in sentence.tags), True]
+        certain = [True, *(tag in known for tag in sentence.tags), True]
         for i, pair in enumerate(itertools.pairwise(padded)):
             if not (certain[i] and certain[i + 1]):
                 continue  # the tag that belongs there is unknown

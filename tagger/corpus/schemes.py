@@ -27,7 +27,7 @@ class Span:
     end: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Scheme:
     """The prefixes for a span of one token, and for the first, inner and last tokens of a longer span.
 
@@ -42,7 +42,7 @@ class Scheme:
     after_same: str | None = None
     before_same: str | None = None
 
-    @property
+    @functools.cached_property
     def prefixes(self) -> frozenset[str]:
         return frozenset(prefix for prefix in dataclasses.astuple(self) if prefix is not None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _FIRST_LINES = 50
 _MOST_NUMBERED = 3  # the number of a token is looked for in the first columns only
 _LINES_OF_PROOF = 1000  # after so many lines, a column that does not number the tokens is given up
 _CONFORMING = 0.98  # the smallest share of lines that continue the count of an index column
+_without_blanks = operator.methodcaller("strip", BLANKS)
 
 
 @dataclasses.dataclass
@@ -86,7 +88,7 @@ def survey(path: str | Path, layout: Layout, prefix: str | None) -> Survey:
         DataError: a byte is not valid in the encoding.
     """
     found = Survey()
-    split = layout.splitter()
+    split, separator = layout.splitter(), layout.separator
     waiting: dict[int, list[list[str]]] = {}
     count, begins = _TokenCount(), True
     for number, line in decoded_lines(path, layout.encoding):
@@ -108,10 +110,12 @@ def survey(path: str | Path, layout: Layout, prefix: str | None) -> Survey:
             continue
         count.add(fields)
         found.first_fields = found.first_fields or fields
-        found.delimiters[layout.separator or ("\t" if "\t" in line else " " if len(fields) > 1 else "")] += 1
-        rows = waiting.setdefault(len(fields), [])
+        found.delimiters[separator or ("\t" if "\t" in line else " " if len(fields) > 1 else "")] += 1
+        if len(fields) not in found.shapes:
+            found.shapes[len(fields)] = Shape([collections.Counter() for _ in fields], number)
+            waiting[len(fields)] = []
+        rows = waiting[len(fields)]
         rows.append(fields)
-        found.shapes.setdefault(len(fields), Shape([collections.Counter() for _ in fields], number))
         if len(rows) == _ROWS_AT_ONCE:
             count_rows(found, rows)
             rows.clear()
@@ -129,10 +133,6 @@ def count_rows(found: Survey, rows: Sequence[Sequence[str]]) -> None:
         shape.n_lines += len(rows)
         for values, column in zip(shape.values, zip(*rows, strict=True), strict=True):
             values.update(map(_without_blanks, column))
-
-
-def _without_blanks(value: str) -> str:
-    return value.strip(BLANKS)
 
 
 class _TokenCount:

@@ -8,11 +8,13 @@ before a tokenizer is loaded. docs/decisions/0007-tokenizers.md says why these, 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import re
 import sys
+import threading
 import types
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -189,8 +191,9 @@ def _dictionary(language: str) -> Callable[[str], Tokens]:
     return cut
 
 
+@functools.lru_cache(maxsize=1)
 def _rules(language: str) -> Callable[[str], Tokens]:
-    """Return the rules of spaCy for a language."""
+    """Return the rules of spaCy for a language; those of the last one are kept, as most files of a folder have one."""
     _import_spacy()
     return _SpacyRules(language).cut
 
@@ -214,41 +217,36 @@ def _import_spacy() -> None:
 
 
 class _SpacyRules:
-    """spaCy's rules of a language, but for words with hyphens, which stay whole."""
+    """spaCy's rules of a language, but for words with hyphens, which stay whole; several threads may share them."""
 
     def __init__(self, language: str) -> None:
         self._language = language
         self._tokenizer = self._loaded()
+        self._lock = threading.Lock()  # spaCy's tokenizers are not made for several threads
 
     def _loaded(self) -> Any:
-        """Return what `spacy.blank(language).tokenizer` is, with other infixes.
+        """Return the tokenizer of spaCy, without a pipeline around it.
 
-        Only the rules are built. A whole pipeline takes twice as long, and again if its infixes are replaced then.
+        The infixes are those of the class, because spaCy reads all special cases again when they are changed later. The
+        vocabulary has no attributes, which take more time than the cutting: whether a word looks like a URL, its shape…
         """
-        from spacy.tokenizer import Tokenizer as Rules
-        from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex, get_lang_class
-        from spacy.vocab import create_vocab
+        from spacy.util import get_lang_class
+        from spacy.vocab import Vocab
 
-        found = get_lang_class(self._language).Defaults
-        infixes = [str(rule).replace(_ALL_DASHES, _DASHES) for rule in found.infixes or ()]
-        return Rules(
-            create_vocab(self._language, found),
-            rules=found.tokenizer_exceptions,
-            prefix_search=compile_prefix_regex(found.prefixes).search if found.prefixes else None,
-            suffix_search=compile_suffix_regex(found.suffixes).search if found.suffixes else None,
-            infix_finditer=compile_infix_regex(infixes).finditer if infixes else None,
-            token_match=found.token_match,
-            url_match=found.url_match,
-        )
+        base = get_lang_class(self._language)
+        infixes = [str(rule).replace(_ALL_DASHES, _DASHES) for rule in base.Defaults.infixes or ()]
+        defaults = type("Defaults", (base.Defaults,), {"infixes": infixes})
+        return type(base.__name__, (base,), {"Defaults": defaults})(vocab=Vocab()).tokenizer
 
     def cut(self, text: str) -> Tokens:
-        if len(self._tokenizer.vocab.strings) > _MOST_STRINGS:
-            self._tokenizer = self._loaded()
         tokens = Tokens()
-        for start, end in _pieces(text):
-            tokens += [
-                (start + token.idx, start + token.idx + len(token)) for token in self._tokenizer(text[start:end])
-            ]
+        with self._lock:
+            if len(self._tokenizer.vocab.strings) > _MOST_STRINGS:
+                self._tokenizer = self._loaded()
+            for start, end in _pieces(text):
+                tokens += [
+                    (start + token.idx, start + token.idx + len(token)) for token in self._tokenizer(text[start:end])
+                ]
         return tokens
 
 

@@ -82,7 +82,7 @@ def test_a_text_is_cut_as_corpora_are(language: str, text: str, tokens: str) -> 
 def test_the_rules_are_those_of_a_pipeline_of_spacy(language: str) -> None:
     import spacy
 
-    text = "(\"He doesn't,\" kb. 5km/h... [U.S.] a.b@c.de http://d.e/f?g=1, x/y 3*4 $5.10 :-) e.g. 10% x.Y Az)"
+    text = '("He doesn\'t," kb. 5km/h... [U.S.] a.b@c.de http://d.e/f?g=1, x/y 3*4 $5.10 :-) e.g. 10% x.Y Az)'
     assert cut(text, language) == [[token.text for token in spacy.blank(language)(text)]]
 
 
@@ -129,6 +129,13 @@ def test_memory_does_not_grow_with_the_number_of_distinct_tokens(monkeypatch: py
     monkeypatch.setattr(module, "_MOST_STRINGS", 1)
     own = load_tokenizer("en")
     assert [sum(len(sentence) for sentence in own.sentences("One, two.")) for _ in range(3)] == [4, 4, 4]
+
+
+@needs_libraries
+def test_the_rules_of_a_language_are_built_once_for_all_files_of_a_folder() -> None:
+    rules = load_tokenizer("sv")._cut
+    assert load_tokenizer("sv")._cut is rules
+    assert load_tokenizer("da")._cut is not rules
 
 
 @needs_libraries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import gc
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,16 @@ settings.load_profile("tagger")
 
 _SLOW = ("tensorflow", "ray", "index")
 _ROOT = Path(__file__).resolve().parent.parent
+_OWN_MARKS = re.compile(r"^pytestmark = (.+)$", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the modules that `-m "not … and not …"` deselects as a whole: they import TensorFlow or Ray at once."""
+    terms = config.getoption("markexpr").split(" and ")
+    if collection_path.suffix != ".py" or not all(re.fullmatch(r"not \w+", term) for term in terms):
+        return None
+    marks = " ".join(_OWN_MARKS.findall(collection_path.read_text("utf-8")))
+    return any(re.search(rf"pytest\.mark\.{term[4:]}\b", marks) for term in terms) or None
 
 
 def pytest_collection_finish() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import run_tagger
-from small_models import save_small_model
+from served_model import write_model
 from stub_model import (
     long_sentence,
     neighbourhood_predictor,
@@ -194,9 +194,13 @@ def test_help_is_at_most_80_columns_wide() -> None:
     assert max(map(len, result.output.decode().splitlines())) <= 80
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "model")
+
+
 @pytest.mark.parametrize("format_", ["jsonl", "spans", "html", "text"])
-def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(tmp_path: Path, format_: str) -> None:
-    model = save_small_model(tmp_path / "model")
+def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(model: Path, format_: str) -> None:
     command = [
         sys.executable,
         "-X",
@@ -217,7 +221,7 @@ def test_when_a_pipe_pauses_the_documents_that_have_ended_are_written(tmp_path: 
         while b"lonely" not in first and (block := process.stdout.readline()):
             first += block
             if format_ == "spans":
-                break  # an untrained model may find no spans, but there is a header
+                break  # there are no spans, but there is a header
         process.stdin.close()
         rest, errors = process.stdout.read(), process.stderr.read().decode()
     assert process.returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import run_tagger
-from small_models import save_small_model
+from stored_model import save
 from stub_model import span_probability, stub_manifest, stub_model
 
 from tagger.corpus.notation import Notation
@@ -52,7 +52,8 @@ def test_stored_thresholds_are_used_by_predict() -> None:
 
 
 def test_thresholds_are_stored_with_a_model_that_stays_valid(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "m")
+    directory = tmp_path / "m"
+    save(directory)
     before = load_model(directory, lambda *_: None).manifest
     save_thresholds(directory, {"": 0.5, "PER": None})
     save_thresholds(directory, {"": 0.25, "PER": None})
@@ -62,7 +63,8 @@ def test_thresholds_are_stored_with_a_model_that_stays_valid(tmp_path: Path) -> 
 
 
 def test_stored_thresholds_are_removed(tmp_path: Path) -> None:
-    directory = save_small_model(tmp_path / "model")
+    directory = tmp_path / "model"
+    save(directory)
     before = load_model(directory, lambda *_: None).manifest
     save_thresholds(directory, {"": 0.5, "PER": None})
     result = run_tagger("threshold", "--remove", "--model", directory)

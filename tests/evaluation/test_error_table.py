@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_models import save_small_model
+from stored_model import save
 
 from tagger.errors import DataError
 from tagger.evaluation.error_table import COLUMNS, check_target, error_table, escaped, write_error_table
@@ -112,7 +112,8 @@ def test_only_a_table_of_errors_is_replaced(tmp_path: Path) -> None:
 
 def test_nothing_is_written_into_a_model_directory(tmp_path: Path) -> None:
     """The next training would refuse to replace it."""
-    directory = save_small_model(tmp_path / "m")
+    directory = tmp_path / "m"
+    save(directory)
     (tmp_path / "link").symlink_to(directory / "e.tsv")
     for path in (directory / "e.tsv", tmp_path / "link"):
         message = (

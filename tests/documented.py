@@ -19,6 +19,10 @@ DOCUMENTS = [
 ]  # fmt: skip
 # One epoch of a small network is enough to show that a documented command works.
 QUICK = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.embedding_dim=8"]
+# For the scripts behind the results, which train on whole corpora.
+QUICK_RUN = [
+    f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1", "training.batch_size=64")
+]
 
 
 def page(name: str) -> str:

@@ -128,7 +128,7 @@ def fit(points: Sequence[Point]) -> LearningCurve:
 
 def _regressions(
     powers: npt.NDArray[np.float64], means: npt.NDArray[np.float64], noise: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], ...]:
+) -> tuple[npt.NDArray[np.floating], ...]:
     """Return the regressions of the means on 1 and -n^-c for all c: centres, covariances, log-volumes, squares.
 
     Args:

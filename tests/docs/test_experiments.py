@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import QUICK, commands
+from documented import QUICK, QUICK_RUN, commands
 from helpers import ROOT
 
 from tagger.config.loading import load_config
@@ -50,7 +50,7 @@ def test_a_measurement_resolves_relative_paths_and_refuses_malformed_settings(
 
 @pytest.mark.tensorflow
 def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
-    beside_corpora: Path, monkeypatch: pytest.MonkeyPatch
+    in_clone: Path, corpora_beside: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, speed, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
     committed = Path("docs/ablation.jsonl").read_text("utf-8")
@@ -84,7 +84,7 @@ def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
 
 
 @pytest.mark.tensorflow
-def test_the_documented_runs_on_small_data_skip_finished_runs(beside_corpora: Path) -> None:
+def test_the_documented_runs_on_small_data_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
     first = next(shlex.split(command)[1:] for command in commands() if "small_data.py" in command)
     committed = Path("docs/small-data.jsonl").read_text("utf-8").splitlines(keepends=True)
     kept = [line for line in committed if '"corpus": "wnut17", "size": 100, "row": "chosen", "seed": 1' not in line]
@@ -102,17 +102,19 @@ def test_the_documented_runs_on_small_data_skip_finished_runs(beside_corpora: Pa
 
 
 @pytest.mark.tensorflow
-def test_the_documented_runs_on_partial_labels_skip_finished_runs(beside_corpora: Path) -> None:
+def test_the_documented_runs_on_partial_labels_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
     first = next(shlex.split(command)[1:] for command in commands() if "partial_labels.py" in command)
     runs = Path("docs/partial-labels.jsonl")
     committed = runs.read_text("utf-8").splitlines(keepends=True)
     kept = [line for line in committed if '"corpus": "wnut17", "row": "?", "seed": 1' not in line]
     assert len(kept) == len(committed) - 1
     runs.write_text("".join(kept), "utf-8")
-    quick = ["--set", "model.units=8", "--set", "model.layers=1", "--set", "training.epochs=1"]
     for _ in range(2):  # the second time, the run is there
         done = subprocess.run(
-            [sys.executable, *first, *quick, "--rows", "wnut17 seed 1 ?"], capture_output=True, text=True, check=False
+            [sys.executable, *first, *QUICK_RUN, "--rows", "wnut17 seed 1 ?"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert len(runs.read_text("utf-8").splitlines()) == len(committed)
@@ -144,27 +146,27 @@ def run_again(script: str, removed: str, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.tensorflow
-def test_the_documented_runs_on_more_types_skip_finished_runs(beside_corpora: Path, tmp_path: Path) -> None:
-    quick = [f"--set={one}" for one in ("model.units=8", "training.epochs=1")] + [f"--work={tmp_path}"]
+def test_the_documented_runs_on_more_types_skip_finished_runs(
+    in_clone: Path, corpora_beside: None, tmp_path: Path
+) -> None:
+    quick = [*QUICK_RUN, f"--work={tmp_path}"]
     removed = '"corpus": "nerkor/5", "seed": 1, "row": "grown"'
     run = run_again("grow.py", removed, *quick, "--rows", "nerkor/5 seed 1 grown")
     assert (run["corpus"], run["row"], run["sentences"]) == ("nerkor/5", "grown", 5048)
 
 
 @pytest.mark.tensorflow
-def test_the_documented_runs_with_clusters_skip_finished_runs(beside_corpora: Path) -> None:
+def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
     pytest.importorskip("spacy_lookups_data")
-    quick = [f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1")]
     removed = '"wnut17", "share": 0.3, "row": "clusters", "seed": 1'
-    run = run_again("lexicons.py", removed, *quick, "--rows", "wnut17 0.3 seed 1 clusters")
+    run = run_again("lexicons.py", removed, *QUICK_RUN, "--rows", "wnut17 0.3 seed 1 clusters")
     assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "clusters", 1)
 
 
 @pytest.mark.tensorflow
-def test_the_documented_runs_of_recipes_skip_finished_runs(beside_corpora: Path) -> None:
-    quick = [f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1")]
+def test_the_documented_runs_of_recipes_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
     removed = '"kind": "wnut17", "row": "before", "seed": 1'
-    run = run_again("recipes.py", removed, *quick, "--rows", "wnut17 before seed 1")
+    run = run_again("recipes.py", removed, *QUICK_RUN, "--rows", "wnut17 before seed 1")
     assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "before", 1)
 
 

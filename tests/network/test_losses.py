@@ -83,7 +83,7 @@ class Case:
         crf = self.crf if decoder is Decoder.CRF else None
         weights = [weight.value for weight in self.crf.weights] if crf else []
 
-        @tf.function
+        @tf.function(autograph=False)
         def compute(logits: Any, ids: Any, lengths: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(logits)
@@ -110,14 +110,9 @@ class Case:
         n, n_tags = len(row), len(self.tags)
         of_token = self.weights[ids] if self.weights is not None else np.ones(n)
         paths = np.array(list(itertools.product(range(n_tags), repeat=n)))
-        legal = np.array([self._is_legal(path) for path in paths.tolist()])
+        legal = self._are_legal(paths)
         x = x if decoder is Decoder.CRF else tf.nn.log_softmax(x)
-        scores = tf.add_n([tf.gather(x[t], paths[:, t]) for t in range(n)])
-        if decoder is Decoder.CRF:
-            transition, start, end = weights
-            scores += tf.gather(start, paths[:, 0]) + tf.gather(end, paths[:, -1])
-            for t in range(1, n):
-                scores += tf.gather_nd(transition, paths[:, t - 1 : t + 1])
+        scores = scores_of(paths, x, weights if decoder is Decoder.CRF else None)
         may = np.array([self.allowed[ids[t]][paths[:, t]] for t in range(n)])  # [n, P]
         prefixes = np.logical_and.accumulate(may, axis=0)
         everything = legal if decoder is Decoder.CRF else np.ones(len(paths), bool)
@@ -126,8 +121,7 @@ class Case:
         for t in range(n):
             if decoder is Decoder.CONSTRAINED:
                 # A sequence counts while it is legal so far; at the end it must be legal as a whole.
-                so_far = np.array([self._is_legal(path[: t + 1], ends=t == n - 1) for path in paths.tolist()])
-                inside = prefixes[t] & so_far
+                inside = prefixes[t] & self._are_legal(paths[:, : t + 1], end=t == n - 1)
             else:
                 inside = prefixes[t] & (legal if decoder is Decoder.CRF else True)
             now = tf.reduce_logsumexp(scores[inside])
@@ -136,11 +130,25 @@ class Case:
         uniform = tf.add_n([-of_token[t] * tf.reduce_mean(x[t]) for t in range(n) if row[t] is not None])
         return (1 - smoothing) * total + smoothing * uniform
 
-    def _is_legal(self, path: list[int], *, ends: bool = True) -> bool:
+    def _are_legal(self, paths: np.ndarray, *, end: bool = True) -> np.ndarray:
+        """Return which paths [P, T] are legal, without a rule for their last tag if they do not end there: [P]."""
         if self.rules is None:
-            return True
-        parts = [self.rules.start[path[0]], *(self.rules.transition[a, b] for a, b in itertools.pairwise(path))]
-        return min(parts + [self.rules.end[path[-1]]] * ends) > ILLEGAL / 2
+            return np.ones(len(paths), bool)
+        parts = [self.rules.start[paths[:, 0]], self.rules.end[paths[:, -1]] * end]
+        parts += [self.rules.transition[a, b] for a, b in itertools.pairwise(paths.T)]
+        return np.min(parts, axis=0) > ILLEGAL / 2
+
+
+def scores_of(paths: np.ndarray, x: Any, weights: Any) -> Any:
+    """Return the sum of what is added up along each path [P, T]: of x [T, K], and of the weights of a CRF, if there are some: [P]."""
+    scores = tf.add_n([tf.gather(x[t], tags) for t, tags in enumerate(paths.T)])
+    if weights is None:
+        return scores
+    transition, start, end = weights
+    scores += tf.gather(start, paths[:, 0]) + tf.gather(end, paths[:, -1])
+    for t in range(1, paths.shape[1]):
+        scores += tf.gather_nd(transition, paths[:, t - 1 : t + 1])
+    return scores
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -269,8 +277,9 @@ def test_the_loss_with_a_teacher_and_its_gradients_equal_those_by_definition(dec
     with tf.GradientTape() as tape:
         tape.watch([x, *weights])
         soft = tf.constant(0.0, tf.float64)
+        every = [log_probabilities(case, decoder, x[: len(row), i], weights) for i, row in enumerate(rows)]
         for number, (t, i) in enumerate(taught):
-            log_p = tf.boolean_mask(log_probabilities(case, decoder, x[: len(rows[i]), i], weights)[t], may_be)
+            log_p = tf.boolean_mask(every[i][t], may_be)
             log_p = tf.maximum(log_p - tf.reduce_logsumexp(log_p), -100.0)  # the CRF may find a tag impossible
             q = teacher[number][may_be]
             soft += np.sum(q[q > 0] * np.log(q[q > 0])) - tf.reduce_sum(q * log_p)
@@ -282,7 +291,7 @@ def test_the_loss_with_a_teacher_and_its_gradients_equal_those_by_definition(dec
     )
     found = case.found(decoder)
     for ours, one, other in zip(found, hard, more, strict=True):
-        np.testing.assert_allclose(ours, one + np.array(other), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours, one + np.array(tf.convert_to_tensor(other)), rtol=1e-4, atol=1e-4)
     if annotated == "all" and decoder is not Decoder.CRF:  # the loss of Monaikul et al.
         log_softmax = np.array(tf.nn.log_softmax(x))
         expected = -sum(log_softmax[t, 0, case.tags.index(tag)] for t, tag in ((1, "B-a"), (2, "I-a")))
@@ -319,8 +328,9 @@ def test_the_loss_with_soft_targets_and_its_gradients_equal_those_by_definition(
         for i in labelled:
             n = len(rows[i])
             total += gold_weight * case._loss(decoder, 0.0, x[:n, i], weights, case.rows[i], case.ids[:n, i])
+        every = [log_probabilities(case, decoder, x[: len(row), i], weights) for i, row in enumerate(rows)]
         for q, (t, i) in zip(teachers, places, strict=True):
-            log_p = tf.maximum(log_probabilities(case, decoder, x[: len(rows[i]), i], weights)[t], -100.0)
+            log_p = tf.maximum(every[i][t], -100.0)
             divergence = np.sum(q[q > 0] * np.log(q[q > 0])) - tf.reduce_sum(q * log_p)
             says_nothing = i not in labelled or rows[i][t] is ANY
             total += (1.0 if says_nothing else 1.0 - gold_weight) * divergence
@@ -333,7 +343,7 @@ def test_the_loss_with_soft_targets_and_its_gradients_equal_those_by_definition(
     sets = case.allowed if annotated == "in part" else None
     case.targets = lambda: Targets(sets, None, case.rules, soft=soft)  # type: ignore[method-assign]
     for ours, theirs in zip(case.found(decoder), [total, *gradients], strict=True):
-        np.testing.assert_allclose(ours, np.array(theirs), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours, np.array(tf.convert_to_tensor(theirs)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -354,28 +364,13 @@ def log_probabilities(case: Case, decoder: Decoder, x: Any, weights: Any) -> Any
     """Return the log-probabilities [T, K] of the tags of a sentence; with a CRF, sums over all legal sequences."""
     if decoder is not Decoder.CRF:
         return tf.nn.log_softmax(x)
-    n = len(x)
-    paths = [path for path in itertools.product(range(len(case.tags)), repeat=n) if case._is_legal(list(path))]
-    transition, start, end = weights
-    scores = [
-        start[path[0]]
-        + end[path[-1]]
-        + sum(x[t, path[t]] for t in range(n))
-        + sum(transition[a, b] for a, b in itertools.pairwise(path))
-        for path in paths
-    ]
-    total = tf.reduce_logsumexp(tf.stack(scores))
-    lowest = tf.constant(-1e6, tf.float64)
-    return tf.stack(
-        [
-            tf.stack(
-                [
-                    tf.reduce_logsumexp(tf.stack(some)) - total
-                    if (some := [score for path, score in zip(paths, scores, strict=True) if path[t] == k])
-                    else lowest
-                    for k in range(len(case.tags))
-                ]
-            )
-            for t in range(n)
-        ]
-    )
+    paths = np.array(list(itertools.product(range(len(case.tags)), repeat=len(x))))
+    paths = paths[case._are_legal(paths)]
+    scores = scores_of(paths, x, weights)
+    total, lowest = tf.reduce_logsumexp(scores), tf.constant(-1e6, tf.float64)
+
+    def of_tag(t: int, tag: int) -> Any:
+        through = paths[:, t] == tag
+        return tf.reduce_logsumexp(scores[through]) - total if through.any() else lowest
+
+    return tf.stack([tf.stack([of_tag(t, tag) for tag in range(len(case.tags))]) for t in range(len(x))])

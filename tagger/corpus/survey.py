@@ -109,9 +109,11 @@ def survey(path: str | Path, layout: Layout, prefix: str | None) -> Survey:
         count.add(fields)
         found.first_fields = found.first_fields or fields
         found.delimiters[layout.separator or ("\t" if "\t" in line else " " if len(fields) > 1 else "")] += 1
-        rows = waiting.setdefault(len(fields), [])
+        if len(fields) not in found.shapes:
+            found.shapes[len(fields)] = Shape([collections.Counter() for _ in fields], number)
+            waiting[len(fields)] = []
+        rows = waiting[len(fields)]
         rows.append(fields)
-        found.shapes.setdefault(len(fields), Shape([collections.Counter() for _ in fields], number))
         if len(rows) == _ROWS_AT_ONCE:
             count_rows(found, rows)
             rows.clear()

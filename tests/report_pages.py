@@ -43,6 +43,7 @@ class Page(HTMLParser):
     """What is in a page.
 
     Attributes:
+        source: the bytes of the page.
         tables: the texts of the cells, [rows][columns], by the caption.
         items: the texts of the list items.
         elements: the name and the attributes of each element.
@@ -51,6 +52,7 @@ class Page(HTMLParser):
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
+        self.source = page
         self.tables: dict[str, list[list[str]]] = {}
         self.items: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from helpers import run_tagger
@@ -31,16 +33,49 @@ GOLD = (
 TRAIN = "EU\tB-ORG\nx\tO\n\nOslo\tB-LOC\nEU\tB-LOC\n\n"
 
 
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Predictor]]:
-    """The models `one` and `other`, which takes German for no entity and Oslo for a place, in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "gold").write_text(GOLD)
-    (tmp_path / "train").write_text(TRAIN)
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[dict[str, Predictor]]:
+    """Work in a folder with the models `one` and `other`, which takes German for no entity and Oslo for a place."""
+    (folder / "gold").write_text(GOLD)
+    (folder / "train").write_text(TRAIN)
     tokens = [{"German": "x", "Zürich": "Oslo"}.get(token, token) for token in TAG_OF_TOKEN]
-    found = {"one": stub_in(tmp_path / "one"), "other": stub_in(tmp_path / "other", tuple(tokens))}
-    with stub_models(lambda name: found[name or "one"]):
+    found = {"one": stub_in(folder / "one"), "other": stub_in(folder / "other", tuple(tokens))}
+    with pytest.MonkeyPatch.context() as patch, stub_models(lambda name: found[name or "one"]):
+        patch.chdir(folder)
         yield found
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Iterator[dict[str, Predictor]]:
+    with inside(tmp_path) as found:
+        yield found
+
+
+class Pages(NamedTuple):
+    """The pages that most tests look at, because drawing one takes half a second.
+
+    Attributes:
+        plain: that of the model `one`.
+        compared: that of `one` against `other`.
+    """
+
+    folder: Path
+    plain: Page
+    compared: Page
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    folder = tmp_path_factory.mktemp("pages")
+    with inside(folder):
+        return Pages(folder, report("gold"), report("gold", "--against", "other"))
+
+
+@pytest.fixture
+def pages(made: Pages) -> Iterator[Pages]:
+    """The pages, in the folder where they were made."""
+    with inside(made.folder):
+        yield made
 
 
 def report(*arguments: str) -> Page:
@@ -54,8 +89,8 @@ def percent(*fractions: float) -> list[str]:
     return [f"{100 * fraction:.2f}" for fraction in fractions]
 
 
-def test_the_scores_are_those_of_eval(models: object) -> None:
-    page = report("gold")
+def test_the_scores_are_those_of_eval(pages: Pages) -> None:
+    page = pages.plain
     found = json.loads(run_tagger("eval", "gold", "--json").output)
     schemas = json.loads(run_tagger("eval", "gold", "--json", "--metric", "nervaluate").output)["schemas"]
     types = page.table("Scores by type")
@@ -75,8 +110,8 @@ def test_the_scores_are_those_of_eval(models: object) -> None:
     assert f"{found['sentences']} sentences, {found['tokens']} tokens" in page.text
 
 
-def test_the_errors_are_those_of_eval(models: object) -> None:
-    page = report("gold")
+def test_the_errors_are_those_of_eval(pages: Pages) -> None:
+    page = pages.plain
     assert run_tagger("eval", "gold", "--errors", "e.tsv").exit_code == 0
     with Path("e.tsv").open(newline="") as file:
         errors = list(csv.DictReader(file, dialect="excel-tab"))
@@ -101,8 +136,8 @@ def test_the_errors_are_those_of_eval(models: object) -> None:
     )
 
 
-def test_the_matrix_has_each_entity_once(models: object) -> None:
-    page = report("gold")
+def test_the_matrix_has_each_entity_once(pages: Pages) -> None:
+    page = pages.plain
     matrix = page.table("Number of entities by")
     support = {name: int(row[-1]) for name, row in page.table("Scores by type").items() if name.isupper()}
     for name, n in support.items():
@@ -112,8 +147,8 @@ def test_the_matrix_has_each_entity_once(models: object) -> None:
     assert matrix["made up"] == ["0", "1", "0", "1", "–"]
 
 
-def test_parts_use_the_training_data(models: object) -> None:
-    page = report("gold")
+def test_parts_use_the_training_data(pages: Pages) -> None:
+    page = pages.plain
     unseen = json.loads(run_tagger("eval", "gold", "--json", "--unseen").output)["unseen"]
     parts = page.table("What the model has seen")
     for label, name in (("seen in the training data", "seen"), ("with unknown tokens", "unknown_tokens")):
@@ -134,8 +169,8 @@ def test_without_the_training_data_the_page_says_what_is_left_out(models: object
     assert run_tagger("report", "gold", "-o", "r.html", "--train", "nowhere").exit_code == 1
 
 
-def test_another_model_is_compared_as_compare_does(models: object) -> None:
-    page = report("gold", "--against", "other")
+def test_another_model_is_compared_as_compare_does(pages: Pages) -> None:
+    page = pages.compared
     found = json.loads(run_tagger("compare", "one", "other", "gold", "--json").output)
     assert f"p = {found['p_value']:.4f}" in page.text
     assert f"a difference of {100 * found['difference']:+.2f}" in page.text
@@ -148,8 +183,8 @@ def test_another_model_is_compared_as_compare_does(models: object) -> None:
     )
 
 
-def test_the_curves_and_the_calibration_have_their_numbers(models: object) -> None:
-    page = report("gold")
+def test_the_curves_and_the_calibration_have_their_numbers(pages: Pages) -> None:
+    page = pages.plain
     assert page.table("Epochs")["2"] == ["1", "1.25", "0.5", "1", "9"]
     bins = page.table("Predicted entities by their probability")
     assert sum(int(row[-1]) for name, row in bins.items() if name != "probability") == 13
@@ -157,15 +192,12 @@ def test_the_curves_and_the_calibration_have_their_numbers(models: object) -> No
     assert round(n_right, 1) == 7
 
 
-def test_two_reports_are_equal(models: object) -> None:
-    report("gold", "--against", "other")
-    first = Path("r.html").read_bytes()
-    report("gold", "--against", "other")
-    assert Path("r.html").read_bytes() == first
+def test_two_reports_are_equal(pages: Pages) -> None:
+    assert report("gold", "--against", "other").source == pages.compared.source
 
 
-def test_what_is_left_out_is_counted(models: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = report("gold").sentences()
+def test_what_is_left_out_is_counted(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = pages.plain.sentences()
     monkeypatch.setattr(build, "MOST_SENTENCES", 2)
     page = report("gold")
     assert page.sentences() == everything[:2]
@@ -201,7 +233,7 @@ def test_hostile_text_stays_text(models: dict[str, Predictor]) -> None:
         assert piece not in raw
 
 
-def test_only_a_report_is_replaced(models: object) -> None:
+def test_only_a_report_is_replaced(made: Pages, models: object) -> None:
     Path("r.html").write_text("<!doctype html>\n<p>mine\n")
     result = run_tagger("report", "gold", "-o", "r.html")
     assert (result.exit_code, result.output) == (1, b"")
@@ -210,8 +242,7 @@ def test_only_a_report_is_replaced(models: object) -> None:
         " report to replace; choose another"
     )
     assert Path("r.html").read_text().endswith("mine\n")
-    Path("r.html").unlink()
-    report("gold")
+    Path("r.html").write_bytes(made.compared.source)
     assert report("gold").sentences()
     assert run_tagger("report", "gold", "-o", "no/r.html").first_error.startswith("error: no/r.html: found no folder")
     assert run_tagger("report", "gold", "-o", "gold").first_error.startswith("error: gold: is there and is not a page")
@@ -230,8 +261,8 @@ def test_models_of_plain_tags_have_no_report(models: object) -> None:
     assert not Path("r.html").exists()
 
 
-def test_the_page_is_marked_up_for_screen_readers(models: object) -> None:
-    elements = report("gold", "--against", "other").elements
+def test_the_page_is_marked_up_for_screen_readers(pages: Pages) -> None:
+    elements = pages.compared.elements
     ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     for name, attributes in elements:

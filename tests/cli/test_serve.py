@@ -28,9 +28,13 @@ def test_without_the_libraries_the_error_says_how_to_install_them(monkeypatch: p
     )
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("served") / "model")
+
+
 @needs_libraries
-def test_errors_name_the_option(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "model")
+def test_errors_name_the_option(model: Path, tmp_path: Path) -> None:
     with_features = tmp_path / "features"
     save(with_features)
     with socket.socket() as taken:
@@ -53,8 +57,7 @@ def test_errors_name_the_option(tmp_path: Path) -> None:
 
 
 @needs_libraries
-def test_an_open_address_is_a_warning_that_says_what_it_means(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "model")
+def test_an_open_address_is_a_warning_that_says_what_it_means(model: Path) -> None:
     with serving("--model", model) as served:
         assert not any("warning" in line for line in served.log)
         listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]

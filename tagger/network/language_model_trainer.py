@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tagger.network import Tensor
 from tagger.network.block_lstm import LSTMState
+from tagger.network.graphs import compiled
 from tagger.network.language_model import BRANCHES, WINDOW_SIGNATURE, LanguageModels, WindowTensors, sampled_loss
 from tagger.network.optimizers import Optimizer
 
@@ -41,14 +42,9 @@ class LanguageModelTrainer:
         self._optimizer = Optimizer("adam", models.embedding.value, self._dense, clip_norm=_CLIP_NORM)
         zeros = tf.zeros([n_streams, models.spec.units])
         self._states = [LSTMState(*(tf.Variable(zeros, trainable=False) for _ in LSTMState._fields)) for _ in BRANCHES]
-        self._step = tf.function(
-            self._train_step, input_signature=[*WINDOW_SIGNATURE, tf.TensorSpec([], tf.float32)], autograph=False
-        ).get_concrete_function()
-        self._evaluate = tf.function(
-            self._exact_losses,
-            input_signature=[*WINDOW_SIGNATURE, *(tf.TensorSpec([None, models.spec.units]) for _ in range(4))],
-            autograph=False,
-        ).get_concrete_function()
+        self._step = compiled(self._train_step, [*WINDOW_SIGNATURE, tf.TensorSpec([], tf.float32)])
+        states = [tf.TensorSpec([None, models.spec.units]) for _ in range(4)]
+        self._evaluate = compiled(self._exact_losses, [*WINDOW_SIGNATURE, *states])
 
     def train_step(self, window: Iterable[npt.NDArray[np.int32]], learning_rate: float) -> float:
         """Take one step on a window.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from tagger.network.bilstm import (
 from tagger.network.crf import CRF
 from tagger.network.devices import device_errors_explained
 from tagger.network.embedding import TokenRepresentation
+from tagger.network.graphs import compiled
 from tagger.network.losses import TargetLoss
 from tagger.network.packing import PACKED_SIGNATURE, BatchTensors, join, pack, unpack
 from tagger.prediction.decoding import Logits
@@ -282,14 +284,16 @@ class NetworkLogits:
     """
 
     def __init__(self, network: TwoBranchTagger, *, device: str | None = None) -> None:
-        self._network = network
+        self._network, self._device = network, device
 
+    @functools.cached_property
+    def _compiled(self) -> Any:
         def logits(packed: Any, starts: Any) -> Any:
             batch = unpack(packed, starts, 0)
-            with tf.device(device):
-                return network(network.look_up(batch.distinct_ids), batch)
+            with tf.device(self._device):
+                return self._network(self._network.look_up(batch.distinct_ids), batch)
 
-        self._call = tf.function(logits, input_signature=PACKED_SIGNATURE, autograph=False)
+        return compiled(logits, PACKED_SIGNATURE)
 
     @property
     def transitions(self) -> Transitions | None:
@@ -300,7 +304,7 @@ class NetworkLogits:
         """Compute the logits [B, T, K] of encoded sentences, each of at least one token."""
         packed = pack(make_batch(sentences, forms=forms))
         with device_errors_explained():
-            return np.asarray(self._call(*join([packed])), np.float32).swapaxes(0, 1)
+            return np.asarray(self._compiled(*join([packed])), np.float32).swapaxes(0, 1)
 
 
 def open_network_logits(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> NetworkLogits:

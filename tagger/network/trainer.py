@@ -22,6 +22,7 @@ from tagger.errors import DeviceError, TaggerError
 from tagger.inputs.batching import Batch, prefetch
 from tagger.inputs.training_set import Purpose
 from tagger.network.distributed import Replicas
+from tagger.network.graphs import compiled
 from tagger.network.losses import TargetLoss
 from tagger.network.model import TwoBranchTagger
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer, rate_of
@@ -147,12 +148,10 @@ class Trainer:
         self._moves = None if frozen is None else tf.constant(~frozen, tf.float32)
         self._embedding_dtype = embedding_dtype
         self._scale = LossScale() if network.mixed_precision else None
-        self._steps = tf.function(self._train_steps, input_signature=PACKED_SIGNATURE, autograph=False)
 
     @functools.cached_property
     def _compiled(self) -> Any:
-        # The concrete function is called directly, because finding it by its signature costs half a millisecond a call.
-        return self._steps.get_concrete_function()
+        return compiled(self._train_steps, PACKED_SIGNATURE)
 
     def train_epoch(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from small_models import small_network
 
+from tagger.architecture import Decoder
 from tagger.config.keys import TrainingConfig
 from tagger.errors import TaggerError
 from tagger.inputs.batching import Batch
@@ -19,8 +22,9 @@ from tagger.inputs.training_set import TrainingSet, WordDropout
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
+from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.distributed import Replicas  # noqa: E402
-from tagger.network.model import sequence_loss  # noqa: E402
+from tagger.network.model import NetworkLogits, sequence_loss  # noqa: E402
 from tagger.network.optimizers import rate_of  # noqa: E402
 from tagger.network.packing import join, pack, unpack  # noqa: E402
 from tagger.network.trainer import Progress, Stopped, Trainer, call_groups, dropout_seed  # noqa: E402
@@ -174,7 +178,9 @@ def test_a_nan_loss_is_an_error_with_advice() -> None:
 
 
 def test_new_lengths_do_not_recompile_the_step() -> None:
-    trainer = a_trainer()
+    trainer, built = a_trainer(), []
+    build = trainer._train_steps
+    trainer._train_steps = lambda *arguments: built.append(1) or build(*arguments)  # type: ignore[method-assign]
 
     def of_length(n: int) -> Iterable[Batch]:
         ids = [np.full(n, 3, np.int32)] * 2
@@ -183,7 +189,21 @@ def test_new_lengths_do_not_recompile_the_step() -> None:
 
     for n in (3, 9, 27):
         trainer.train_epoch(of_length(n), 0)
-    assert trainer._steps.experimental_get_tracing_count() == 1
+    assert built == [1]
+
+
+def test_the_graphs_of_a_training_are_freed_with_it() -> None:
+    network = small_network(
+        n_tokens=V, n_tags=K, embedding_dim=4, units=4, layers=1, decoder=Decoder.CRF, kernel=Kernel.BLOCK
+    )
+    trainer, logits = Trainer(network, TrainingConfig()), NetworkLogits(network)
+    trainer.train_epoch(a_training_set().batches(0), 0)
+    logits([np.array([3, 4], np.int32)])
+    graphs = [weakref.ref(compiled.graph) for compiled in (trainer._compiled, logits._compiled)]
+    assert all(graph() is not None for graph in graphs)
+    del trainer, logits
+    gc.collect()
+    assert [graph() for graph in graphs] == [None, None]
 
 
 def test_no_two_steps_or_epochs_share_their_dropout_seed() -> None:

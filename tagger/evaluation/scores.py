@@ -8,7 +8,10 @@ that are well-formed in the scheme, before any repair.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
+import sys
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -157,8 +160,7 @@ def _evaluate_partial(gold_tags: _Tags, pred_tags: _Tags, scheme: str, gold_sche
 
 
 def _conlleval_scores(gold: _Tags, pred: _Tags) -> tuple[Score, dict[str, Score]]:
-    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
-
+    precision_recall_fscore_support = _seqeval("metrics.sequence_labeling").precision_recall_fscore_support
     names = sorted({span.type for tags in (*gold, *pred) for span in spans_from_tags(tags)})
     if not names:
         return Score(0.0, 0.0, 0.0), {}
@@ -170,9 +172,6 @@ def _conlleval_scores(gold: _Tags, pred: _Tags) -> tuple[Score, dict[str, Score]
 
 
 def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
-    from seqeval import scheme as seqeval_schemes
-    from seqeval.metrics.v1 import precision_recall_fscore_support
-
     if not gold:
         return Score(0.0, 0.0, 0.0)
     # seqeval strips hyphens from the ends of types here, which would merge A and A-. Use names without hyphens.
@@ -185,10 +184,29 @@ def _strict_score(gold: _Tags, pred: _Tags, scheme: str) -> Score:
     known, translate = _IN_SEQEVAL.get(scheme, (scheme, list))
     gold, pred = ([translate([safe(tag) for tag in tags]) for tags in side] for side in (gold, pred))
     with _quiet():
-        values = precision_recall_fscore_support(
-            gold, pred, average="micro", scheme=getattr(seqeval_schemes, known), zero_division=0
+        values = _seqeval("metrics.v1").precision_recall_fscore_support(
+            gold, pred, average="micro", scheme=getattr(_seqeval("scheme"), known), zero_division=0
         )
     return _score([*values[:3], 0])
+
+
+def _seqeval(name: str) -> Any:
+    """Import a module of seqeval without scikit-learn, whose import takes longer than all the rest of an evaluation.
+
+    seqeval takes the class of a warning from there, and nothing else. Stand-ins have that class meanwhile, so a later
+    `import sklearn` finds the real one.
+    """
+    if "seqeval" not in sys.modules and "sklearn" not in sys.modules:
+        stand_ins = {module: types.ModuleType(module) for module in ("sklearn", "sklearn.exceptions")}
+        stand_ins["sklearn.exceptions"].UndefinedMetricWarning = UserWarning  # type: ignore[attr-defined]
+        sys.modules.update(stand_ins)
+        try:
+            importlib.import_module("seqeval.metrics")
+        finally:
+            for module, stand_in in stand_ins.items():
+                if sys.modules.get(module) is stand_in:
+                    del sys.modules[module]
+    return importlib.import_module(f"seqeval.{name}")
 
 
 def _backwards(tags: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from tagger.formats.document import Document, DocumentSpan, DocumentToken, Forma
 from tagger.formats.json_fields import error_at
 from tagger.formats.losses import has_plain_tags, report_fields, report_losses, report_unfit
 from tagger.formats.tokens import in_tokens, sentences_of
+from tagger.text.tokenizer import import_spacy
 from tagger.wording import listed
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _ADDED = ("LEMMA", "POS", "MORPH", "DEP", "ENT_KB_ID")  # annotations that are n
 
 def _library() -> Any:
     try:
+        import_spacy()
         import spacy
         import spacy.tokens
         import spacy.vocab

@@ -194,14 +194,20 @@ def _dictionary(language: str) -> Callable[[str], Tokens]:
 @functools.lru_cache(maxsize=1)
 def _rules(language: str) -> Callable[[str], Tokens]:
     """Return the rules of spaCy for a language; those of the last one are kept, as most files of a folder have one."""
-    _import_spacy()
+    try:
+        import_spacy()
+    except ImportError:
+        raise _missing("spacy") from None
     return _SpacyRules(language).cut
 
 
-def _import_spacy() -> None:
+def import_spacy() -> None:
     """Import spaCy without its command line, whose libraries for downloads take a quarter of the time of the import.
 
     Empty modules stand in for it meanwhile, so a later `import spacy.cli` finds the real one.
+
+    Raises:
+        ImportError: spaCy is not installed.
     """
     if "spacy" in sys.modules:
         return
@@ -209,7 +215,7 @@ def _import_spacy() -> None:
     stand_ins["spacy.cli.info"].info = None  # type: ignore[attr-defined]
     sys.modules.update(stand_ins)
     try:
-        _library("spacy")
+        importlib.import_module("spacy")
     finally:
         for name, module in stand_ins.items():
             if sys.modules.get(name) is module:

@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -397,3 +399,14 @@ def test_scores_come_back_from_json() -> None:
     assert Evaluation.from_values(values) == found
     del values["left_out"]
     assert Evaluation.from_values(values) == dataclasses.replace(found, left_out=(0, 0))
+
+
+def test_scikit_learn_is_left_out_but_can_be_imported_later() -> None:
+    # A type without a gold span makes seqeval warn.
+    program = (
+        "import sys; from tagger.evaluation.scores import evaluate;"
+        "assert evaluate([['B-X', 'O']], [['B-X', 'B-Y']], 'IOB2').overall.precision == 0.5;"
+        "assert not any(name.split('.')[0] in ('sklearn', 'scipy', 'pandas') for name in sys.modules);"
+        "from sklearn.exceptions import UndefinedMetricWarning"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)

@@ -120,7 +120,7 @@ def lines_of_processes(model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     (distribution / "entry_points.txt").write_text("\n".join(["[spacy_factories]", *lines, ""]))
     code = f"""
 import multiprocessing, sys, tagger.text.tokenizer
-tagger.text.tokenizer._import_spacy()  # without its command line, which takes half of the time
+tagger.text.tokenizer.import_spacy()  # without its command line, which takes half of the time
 import spacy
 if __name__ == "__main__":
     nlp = spacy.blank("en")

@@ -160,6 +160,12 @@ def test_untyped_spans_are_reported_under_an_underscore() -> None:
     assert numbers(result.strict) == pytest.approx((1.0, 0.5, 2 / 3))
 
 
+def test_types_that_differ_by_a_hyphen_at_their_end_are_two() -> None:
+    result = evaluate(tags("B-A B-A-"), tags("B-A- B-A-"), "IOB2")
+    assert numbers(result.strict) == numbers(result.overall) == (0.5, 0.5, 0.5)
+    assert list(result.types) == ["A", "A-"]
+
+
 # --- Strict --------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +184,7 @@ def test_untyped_spans_are_reported_under_an_underscore() -> None:
         ("BILOU", "B-PER L-PER O U-LOC", "B-PER I-PER O U-LOC", (2, 2, 2), (1, 1, 2)),
         ("BILOU", "B-PER I-PER L-PER U-PER", "B-PER I-PER L-PER L-PER", (2, 2, 2), (1, 1, 2)),
         ("BIOS", "B-PER I-PER O S-LOC", "B-PER I-PER O B-LOC", (2, 2, 2), (1, 1, 2)),
+        ("BIOS", "B-PER I-PER I-PER", "B-PER I-PER O", (0, 1, 1), (0, 1, 1)),
         ("BIOE", "B-PER E-PER O B-LOC", "B-PER I-PER O B-LOC", (2, 2, 2), (1, 1, 2)),
         ("IOE2", "I-PER E-PER O E-LOC", "I-PER I-PER O E-LOC", (2, 2, 2), (1, 1, 2)),
         ("IOE1", "I-PER E-PER I-PER O I-LOC", "I-PER E-PER I-PER O E-LOC", (3, 3, 3), (2, 2, 3)),

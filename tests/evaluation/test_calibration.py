@@ -81,14 +81,12 @@ def corpus_drawn_from(predictor: Predictor, n: int, seed: int = 4) -> Corpus:
     assert rules is not None
     paths = np.array(list(product(range(len(TAGS)), repeat=3)))
     moves = rules.transition[paths[:, :-1], paths[:, 1:]].sum(axis=1) + rules.start[paths[:, 0]]
-    sentences, tags = [], []
-    for _ in range(n):
-        tokens = [f"w{i}" for i in rng.integers(0, 40, 3)]
-        (logits,) = predictor.logits([tokens])
+    sentences = [Sentence([f"w{i}" for i in row], [], [], [], [], 0) for row in rng.integers(0, 40, (n, 3))]
+    tags = []
+    for logits in predictor.logits([sentence.tokens for sentence in sentences]):
         scores = logits[np.arange(3), paths].sum(axis=1) + moves
         shares = np.exp(scores - scores.max())
         path = paths[rng.choice(len(paths), p=shares / shares.sum())]
-        sentences.append(Sentence(tokens, [], [], [], [], 0))
         tags.append([TAGS[i] for i in path])
     return Corpus("drawn", sentences, tags, Notation(scheme="IOB2"))
 

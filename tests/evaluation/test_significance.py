@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tagger.evaluation.scores import evaluate
 from tagger.evaluation.significance import Counts, compare, f1_of, span_counts
 
-TAGS = st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=6), min_size=1, max_size=8)
+TAG = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
+PAIRS = st.lists(st.lists(st.tuples(TAG, TAG), max_size=6), min_size=1, max_size=8)  # gold and predicted tags
 
 
 def f1(n_right: int, n_pred: int, n_gold: int) -> float:
@@ -29,10 +30,9 @@ def random_counts(n: int, seed: int, better_by: float = 0.0) -> tuple[Counts, Co
     return models[0], models[1]
 
 
-@given(gold=TAGS, data=st.data())
-def test_the_counts_yield_the_f1_of_seqeval(gold: list[list[str]], data: st.DataObject) -> None:
-    tag = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
-    pred = [data.draw(st.lists(tag, min_size=len(tags), max_size=len(tags))) for tags in gold]
+@given(PAIRS)
+def test_the_counts_yield_the_f1_of_seqeval(sentences: list[list[tuple[str, str]]]) -> None:
+    gold, pred = ([[pair[side] for pair in sentence] for sentence in sentences] for side in (0, 1))
     overall = evaluate(gold, pred, "IOB2").overall
     assert overall is not None
     assert float(f1_of(span_counts(gold, pred, "IOB2").sum(axis=0))) == pytest.approx(overall.f1)

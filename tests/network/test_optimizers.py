@@ -12,6 +12,7 @@ from small_models import small_network  # noqa: E402
 
 from tagger.config.keys import TrainingConfig  # noqa: E402
 from tagger.inputs.batching import make_batch  # noqa: E402
+from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.optimizers import LossScale, MovingAverage, Optimizer  # noqa: E402
 from tagger.network.trainer import Trainer  # noqa: E402
 
@@ -149,7 +150,7 @@ def test_a_moving_average_by_row_equals_one_over_every_step() -> None:
 
 
 def trained(**settings: object) -> Trainer:
-    network = small_network(n_tokens=20, n_tags=3, embedding_dim=4, units=3, seed=1)
+    network = small_network(n_tokens=20, n_tags=3, embedding_dim=4, units=3, kernel=Kernel.BLOCK, seed=1)
     trainer = Trainer(network, TrainingConfig(learning_rate=0.05, **{"ema": None, **settings}))
     rng = np.random.default_rng(1)
     batches = []

@@ -173,8 +173,8 @@ def test_a_training_whose_dev_score_still_rises_says_what_to_set(tiny_config, ca
 @pytest.mark.parametrize(
     ("settings", "found"),
     [
-        (("training.learning_rate=1e30",), r"weights up to \d\S+e\+30 at step 1"),
-        (("training.learning_rate=1e30", "data.dev=null", "model.decoder=crf"), r"weights up to \d\S+e\+30 at step 1"),
+        (("training.learning_rate=1e30",), r"weights up to \d\S*e\+30 at step 1"),
+        (("training.learning_rate=1e30", "data.dev=null", "model.decoder=crf"), r"weights up to \d\S*e\+30 at step 1"),
         (
             ("training.learning_rate=1e8", "training.optimizer=sgd", "training.clip_norm=null"),
             r"a loss of \S+ per token on dev at step 1",

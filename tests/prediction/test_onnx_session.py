@@ -347,7 +347,7 @@ def test_predict_and_eval_import_only_what_they_need(directory: Path, tmp_path: 
         f" print(code, sorted(set({heavy}) & set(sys.modules)), file=sys.stderr)"
     )
     (tmp_path / "x").write_text("w1 O\nw2 B-X\n")
-    for command, expected in (("predict", []), ("eval", ["seqeval", "sklearn"])):
+    for command, expected in (("predict", []), ("eval", ["seqeval"])):
         arguments = [sys.executable, "-c", code, command, str(tmp_path / "x"), "--model", str(directory)]
         done = subprocess.run(arguments, capture_output=True, text=True, check=True)
         assert done.stderr.splitlines() == [f"model: {directory}", f"0 {expected}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import run_tagger
-from served_model import write_model
+from served_model import LIGHT, write_model
 from serving import serving
 from stored_model import save
 
@@ -30,7 +30,7 @@ def test_without_the_libraries_the_error_says_how_to_install_them(monkeypatch: p
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("served") / "model")
+    return write_model(tmp_path_factory.mktemp("served") / "model", language=LIGHT)
 
 
 @needs_libraries

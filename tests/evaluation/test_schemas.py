@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import time
 from typing import Any
@@ -14,7 +15,8 @@ from tagger.corpus.schemes import Span, spans_from_tags
 from tagger.evaluation.schemas import SCHEMAS, SchemaScores, pairs, same_type
 
 Tags = list[list[str]]
-COUNTS = ("correct", "incorrect", "partial", "missed", "spurious", "possible", "actual")
+COUNTS = operator.attrgetter("correct", "incorrect", "partial", "missed", "spurious", "possible", "actual")
+RATES = operator.attrgetter("precision", "recall", "f1")
 
 
 def tags(*sentences: str) -> Tags:
@@ -32,9 +34,9 @@ def assert_equal(found: Any, expected: Any) -> None:
     assert list(found) == list(SCHEMAS)
     for schema in SCHEMAS:
         ours, theirs = found[schema], expected[schema]
-        assert [getattr(ours, name) for name in COUNTS] == [getattr(theirs, name) for name in COUNTS], schema
-        for name in ("precision", "recall", "f1"):  # without `approx`, which takes longer than all the rest
-            assert abs(getattr(ours, name) - getattr(theirs, name)) <= 1e-12, (schema, name)
+        assert COUNTS(ours) == COUNTS(theirs), schema
+        for one, other in zip(RATES(ours), RATES(theirs), strict=True):
+            assert abs(one - other) <= 1e-12, schema  # `approx` would take longer than all the rest
 
 
 def assert_as_nervaluate(gold: Tags, pred: Tags, types: list[str]) -> None:

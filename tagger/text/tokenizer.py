@@ -30,7 +30,7 @@ _WITH_DICTIONARY = frozenset(("bo", "ja", "km", "ko", "lo", "my", "th", "vi", "z
 _WITHOUT_BLANKS = _WITH_DICTIONARY - {"ko", "vi"}
 _EMPTY_LINE = re.compile(r"(?>\r\n|\r|\n)[ \t]*(?>\r\n|\r|\n)\s*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_FILLED = re.compile(r"\S+")
+_FILLED, _BLANKS = re.compile(r"\S+"), re.compile(r"\s+")
 # The time of spaCy's rules grows with the square of the signs at the edges of a word, and no word is so long.
 _LONGEST = 1000
 _MOST_SIGNS = 32  # brackets, emoji or quotes in a row that the rules get at once
@@ -38,6 +38,8 @@ _SIGNS = re.compile(rf"[^\w\s]{{{_MOST_SIGNS + 1},}}")
 # The rules cut off each of the former, and one or two of the latter; dots and dashes may be parts of longer tokens.
 _SINGLE, _SINGLE_CATEGORIES = frozenset("()[]{}?!,"), frozenset(("Ps", "Pe", "So"))
 _QUOTES, _QUOTE_CATEGORIES = frozenset("\"'"), frozenset(("Pi", "Pf"))
+# sentencex looks from each opening quote for the closing one, to the end of the text that it is given.
+_LONGEST_WINDOW = 10_000
 _MOST_STRINGS = 500_000  # spaCy remembers each distinct token; it starts over when there are so many
 # spaCy's rule cuts words at all of these; in the Penn Treebank, and nearly everywhere else, a hyphen is part of a word.
 _ALL_DASHES, _DASHES = "(?:-|–|—|--|---|——|~)", "(?:–|—|--|---|——)"
@@ -75,7 +77,16 @@ class Tokenizer:
             start = end
 
     def _edges(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield the sentences of a paragraph."""
+        """Yield the sentences of a paragraph; one that is longer than a window is cut, at a blank if there is one."""
+        while start < end:
+            last = _end_of_window(text, start, end)
+            found = list(self._parts(text, start, last))
+            if last < end and len(found) > 1:
+                last = found.pop()[0]  # it may go on in the next window
+            yield from found
+            start = last
+
+    def _parts(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         parts = self._split(text[start:end]) if not text[start:end].isspace() else []
         for part in parts:
             last = start + len(part)
@@ -95,6 +106,14 @@ class Tokenizer:
             yield from _filled(sentence, max(at, start), end, offset)
             at = max(at, end)
         yield from _filled(sentence, at, len(sentence), offset)
+
+
+def _end_of_window(text: str, start: int, end: int) -> int:
+    last = start + _LONGEST_WINDOW
+    if last >= end:
+        return end
+    blanks = _BLANKS.finditer(text, last - _LONGEST, last)
+    return max((match.end() for match in blanks), default=last)
 
 
 def _filled(text: str, start: int, end: int, offset: int) -> Iterator[tuple[int, int]]:

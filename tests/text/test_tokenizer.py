@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,27 @@ def test_sentences_are_found_and_abbreviations_do_not_end_them() -> None:
     assert [" ".join(sentence) for sentence in cut("Mr. Smith left. Did he? He did!")] == [
         "Mr. Smith left .", "Did he ?", "He did !",
     ]  # fmt: skip
+
+
+@needs_libraries
+def test_a_long_paragraph_has_the_sentences_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = ["Dr. Ann left.", "“Bob stayed!”", "The price rose to 3.5 million in the U.S. yesterday.", "Why?"]
+    text = " ".join(random.Random(1).choices(sentences, k=400))
+    expected = cut(text)
+    assert len(expected) == 400
+    for window in (1100, 2000, 5003):
+        monkeypatch.setattr(module, "_LONGEST_WINDOW", window)
+        assert cut(text) == expected
+    monkeypatch.setattr(module, "_LONGEST_WINDOW", 2000)
+    assert [len(sentence) for sentence in cut("one two " * 500)] == [500, 500], "cut between words, not within one"
+
+
+@needs_libraries
+@pytest.mark.parametrize("unclosed", ["“", "« a "])
+def test_opening_quotes_that_are_never_closed_take_linear_time(unclosed: str) -> None:
+    text, since = unclosed * (300_000 // len(unclosed)), time.process_time()
+    assert sum(len("".join(tokens)) for tokens in cut(text)) == len(text.replace(" ", ""))
+    assert time.process_time() - since < 6, "half a minute if each quote looks through all of the text"
 
 
 @needs_libraries

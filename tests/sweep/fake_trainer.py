@@ -1,8 +1,8 @@
 """A process that stands in for `tagger.runs.worker`: the score of each epoch is a function of the config.
 
 It has $EPOCHS epochs, and after e of 8 the score is units / 200 · e / 8. `model.layers: 3` fails, 4 is killed, and 5
-dies. With $HOLD=`trial-2 3`, the third epoch of trial-2 goes on until its parent is gone. What was done is kept beside
-the model, so that a training continues. Each start is a line of $STARTED.
+dies. With $HOLD=`trial-2 3`, the third epoch of trial-2 goes on until it is stopped. What was done is kept beside the
+model, so that a training continues. Each start is a line of $STARTED, and each trial that is stopped one of `stopped`.
 
 It imports nothing of tagger, because that would take half a second for each trial. So it writes the lines of
 `runs.messages` itself; the parent ignores a line that is not a message, and then the tests miss it.
@@ -59,6 +59,8 @@ send("Started", epochs=EPOCHS, epochs_done=done, best=None, scores=scores[:done]
 for epoch in range(done + 1, EPOCHS + 1):
     is_held = os.environ.get("HOLD") == f"{name} {epoch}"
     if stop.wait(60 if is_held else 0.02):
+        with Path("stopped").open("a", encoding="utf-8") as stopped:
+            stopped.write(f"{name}\n")
         send("Ended", result=None)
         time.sleep(0.05)
         os._exit(0)

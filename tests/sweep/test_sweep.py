@@ -428,13 +428,15 @@ def test_a_sweep_needs_a_dev_set() -> None:
     assert not Path("out").exists()
 
 
-def test_what_a_stopped_trial_still_says_is_not_shown(eight_epochs: None) -> None:
+def test_what_a_stopped_trial_still_says_is_not_shown(eight_epochs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLD", "trial-4 7")
     watcher = Watching()
     Path("s.yaml").write_text("model.units: [200, 160, 180, 20]\n")
     assert search(watcher, sampler="grid") is not None
     assert watcher.given_up == {"trial-4": "stopped after epoch 5, because it has fallen behind"}
     epochs = [message.epoch for name, message in watcher.messages if name == "trial-4" and isinstance(message, Epoch)]
     assert epochs == [1, 2, 3, 4, 5]
+    assert Path("stopped").read_text() == "trial-4\n"
 
 
 def test_several_workers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

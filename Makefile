@@ -28,7 +28,7 @@ models/sample:
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# All tests that need neither TensorFlow, nor Ray, nor a package index: about a minute.
+# All tests that need neither TensorFlow, nor Ray, nor a package index: two to three minutes on two cores.
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow and not index and not ray'
 

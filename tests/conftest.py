@@ -1,4 +1,4 @@
-"""What all tests share: the folder of the benchmark corpora, a browser, the Hypothesis profile, and garbage collection."""
+"""What all tests share: the corpora, a browser, the settings of Hypothesis, and the order of the files."""
 
 from __future__ import annotations
 

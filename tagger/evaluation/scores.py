@@ -18,6 +18,7 @@ from typing import Any
 
 from tagger.corpus.partial import without_unknown
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, convert, spans_from_tags
+from tagger.stand_ins import standing_in
 
 _Tags = Sequence[Sequence[str]]
 
@@ -199,13 +200,8 @@ def _seqeval(name: str) -> Any:
     if "seqeval" not in sys.modules and "sklearn" not in sys.modules:
         stand_ins = {module: types.ModuleType(module) for module in ("sklearn", "sklearn.exceptions")}
         stand_ins["sklearn.exceptions"].UndefinedMetricWarning = UserWarning  # type: ignore[attr-defined]
-        sys.modules.update(stand_ins)
-        try:
+        with standing_in(stand_ins):
             importlib.import_module("seqeval.metrics")
-        finally:
-            for module, stand_in in stand_ins.items():
-                if sys.modules.get(module) is stand_in:
-                    del sys.modules[module]
     return importlib.import_module(f"seqeval.{name}")
 
 

@@ -1,9 +1,10 @@
 """The network and its training. This is the only package that imports TensorFlow."""
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from tagger.stand_ins import standing_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,24 +37,12 @@ def muted_stderr() -> "Iterator[None]":
         os.close(sink)
 
 
-@contextmanager
-def _without(*packages: str) -> "Iterator[None]":
-    """Make packages that are not imported yet look as if they were not installed."""
-    hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
 _SHOW_ALL = "TF_CPP_MIN_LOG_LEVEL" in os.environ
 os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's ~/.keras/keras.json
 
 # Keras imports these two where they are installed, for wrappers and adapters that nobody uses here. They take a quarter
 # of the time that the import of TensorFlow takes.
-with muted_stderr(), _without("sklearn", "pandas"):
+with muted_stderr(), standing_in({"sklearn": None, "pandas": None}):
     if not _SHOW_ALL:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only; TensorFlow reads it once, during the import
     import tensorflow  # noqa: F401

@@ -25,7 +25,7 @@ _BETA_1, _BETA_2, _EPSILON, _MOMENTUM = 0.9, 0.999, 1e-7, 0.9
 # (gradient, slots) → (the change to add to the rows, the new slots)
 _Update = Callable[[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]
 # (learning rate, step from 1) → the update of every weight in this step. What depends on the step alone is computed
-# there once, and not for each weight: the graph is smaller by half, and so is the time that it takes to be built.
+# there once, and not for each weight: the graph of a training is smaller by a quarter, and is built sooner.
 _Rule = Callable[[Tensor, Tensor], _Update]
 Array = npt.NDArray[np.float32]
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.errors import DataError
+from tagger.stand_ins import standing_in
 
 DEFAULT_LANGUAGE = "en"
 Tokens = list[tuple[int, int]]
@@ -82,7 +83,7 @@ class Tokenizer:
             last = _end_of_window(text, start, end)
             found = list(self._parts(text, start, last))
             if last < end and len(found) > 1:
-                last = found.pop()[0]  # it may go on in the next window
+                last = found.pop()[0]  # the next window may continue it
             yield from found
             start = last
 
@@ -232,13 +233,8 @@ def import_spacy() -> None:
         return
     stand_ins = {name: types.ModuleType(name) for name in ("spacy.cli", "spacy.cli.info")}
     stand_ins["spacy.cli.info"].info = None  # type: ignore[attr-defined]
-    sys.modules.update(stand_ins)
-    try:
+    with standing_in(stand_ins):
         importlib.import_module("spacy")
-    finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
 
 
 class _SpacyRules:

@@ -1,4 +1,4 @@
-"""What the tests of the documentation share: a copy of a clone."""
+"""A copy of a clone, in which the tests of the documentation run commands."""
 
 from __future__ import annotations
 

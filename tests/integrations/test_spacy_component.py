@@ -107,7 +107,7 @@ def test_batches_give_the_same_entities(model: Path, batch_size: int) -> None:
 
 @pytest.fixture(scope="module")
 def lines_of_processes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What a program of its own writes: about the component that it finds, and about the entities of two processes.
+    """The lines of a program that uses the component: how it is found, and the entities that two processes find.
 
     The package is not installed there; a stand-in has its entry points.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -27,11 +28,16 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("script", [script for script in SCRIPTS if script not in SILENT])
-def test_a_script_starts(script: str) -> None:
-    done = run(script, "--help")
+def test_each_script_starts(tmp_path: Path) -> None:
+    scripts = [script for script in SCRIPTS if script not in SILENT]
+    done = run("tests/help_of_scripts.py", str(tmp_path), *scripts)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: ")
+    statuses = json.loads(done.stdout)
+    assert list(statuses) == scripts
+    for script, status in statuses.items():
+        shown = (tmp_path / script.replace("/", ".")).read_text("utf-8")
+        assert status == 0, f"{script}: {shown}"
+        assert shown.startswith("usage: "), f"{script}: {shown}"
 
 
 def test_the_fuzzer_of_inputs_runs_and_finds_nothing() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked_scripts import run_scripts
 from helpers import ROOT
 
 SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "scripts").rglob("*.py"))
@@ -30,12 +31,8 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def test_each_script_starts(tmp_path: Path) -> None:
     scripts = [script for script in SCRIPTS if script not in SILENT]
-    done = run("tests/help_of_scripts.py", str(tmp_path), *scripts)
-    assert done.returncode == 0, done.stderr
-    statuses = json.loads(done.stdout)
-    assert list(statuses) == scripts
-    for script, status in statuses.items():
-        shown = (tmp_path / script.replace("/", ".")).read_text("utf-8")
+    done = run_scripts([[script, "--help"] for script in scripts], tmp_path)
+    for script, (status, shown) in zip(scripts, done, strict=True):
         assert status == 0, f"{script}: {shown}"
         assert shown.startswith("usage: "), f"{script}: {shown}"
 

@@ -59,9 +59,9 @@ def pretrained(settings: dict[str, str], work: Path, n_lines: int, epochs: int) 
 
 def plan() -> Iterator[dict[str, Any]]:
     """Yield kind, share, row and seed of every run, the most important first."""
-    for seed in SEEDS:
-        for row in ROWS:
-            yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for kind, share in CELLS)
+    for kind, share in CELLS:
+        for seed in SEEDS:
+            yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in ROWS)
 
 
 def table(runs: list[dict[str, Any]]) -> str:

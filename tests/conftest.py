@@ -24,6 +24,7 @@ settings.register_profile("tagger", deadline=None, derandomize=True, database=No
 settings.load_profile("tagger")
 
 _SLOW = ("tensorflow", "ray", "index")
+_STARTS_PROCESSES = re.compile(r"^(import subprocess|from (serving|chromium) )", re.MULTILINE)
 _ROOT = Path(__file__).resolve().parent.parent
 _OWN_MARKS = re.compile(r"^pytestmark = (.+)$", re.MULTILINE)
 
@@ -66,7 +67,11 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests, so that no process is left with a long one at the end."""
+    """Begin with the files that take longest, so that no process is left with one of them at the end.
+
+    These are the files with slow tests, then those that start processes, then those with many tests.
+    """
     slow = {item.path for item in items if any(map(item.get_closest_marker, _SLOW))}
     n_tests = collections.Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in slow, -n_tests[item.path]))
+    starting = {path for path in n_tests if _STARTS_PROCESSES.search(path.read_text("utf-8"))}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in starting, -n_tests[item.path]))

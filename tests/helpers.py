@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -43,6 +44,15 @@ def run_tagger(*arguments: str | Path, stdin: bytes = b"") -> Result:
     assert isinstance(output, io.BytesIO)
     assert isinstance(errors, io.BytesIO)
     return Result(exit_code, output.getvalue(), errors.getvalue().decode())
+
+
+def needs(*libraries: str, extra: str) -> pytest.MarkDecorator:
+    """Return the mark of tests that are skipped without the libraries of an extra.
+
+    It imports none of them, because each process would then import all of them before its first test.
+    """
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"found no {', '.join(missing)}: pip install '.[{extra}]'")
 
 
 def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:

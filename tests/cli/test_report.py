@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import run_tagger
+from helpers import needs, run_tagger
 from report_pages import Page, stub_in
 from stub_model import TAG_OF_TOKEN, span_probability, stub_manifest, stub_models, stub_predictor
 
@@ -20,8 +20,7 @@ from tagger.corpus.notation import Notation
 from tagger.prediction.predictor import Predictor
 from tagger.report import build
 
-pytest.importorskip("altair")
-pytest.importorskip("vl_convert")
+pytestmark = needs("altair", "vl_convert", extra="report")
 
 # The model tags EU as ORG, German as MISC, Peter and Blackburn as PER, and nothing else.
 GOLD = (

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_tagger
+from helpers import needs, run_tagger
 
 from tagger.inputs.vocabulary import LOOKUPS
 from tagger.vectors.matching import match
 from tagger.vectors.table import read_vectors
 
-pytest.importorskip("gensim", reason="gensim is not installed: pip install '.[vectors]'")
+pytestmark = needs("gensim", extra="vectors")
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium
-from helpers import run_tagger
+from helpers import needs, run_tagger
 from report_pages import stub_in
 from stub_model import TAG_OF_TOKEN, stub_models
 
-pytest.importorskip("altair")
-pytest.importorskip("vl_convert")
+pytestmark = needs("altair", "vl_convert", extra="report")
 
 HOSTILE = "</script><img/src=http://localhost/x><script>window.hit=1</script>"
 # The model tags EU as ORG, German as MISC, Peter and Blackburn as PER, and nothing else.

@@ -7,6 +7,7 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
+from helpers import needs
 
 from tagger.errors import DataError
 from tagger.evaluation.calibration import Bin
@@ -15,8 +16,7 @@ from tagger.report import charts
 from tagger.report.history import Epoch
 from tagger.report.slices import Part
 
-pytest.importorskip("altair")
-pytest.importorskip("vl_convert")
+pytestmark = needs("altair", "vl_convert", extra="report")
 
 EPOCHS: list[Epoch] = [{"epoch": 1, "a": 2.0, "b": 1.0}, {"epoch": 2, "a": 1.0}]
 HOSTILE = "<script>alert(1)</script>\u202e\"'"

@@ -16,13 +16,14 @@ from typing import IO, Any
 
 import numpy as np
 import pytest
+from helpers import needs
 
 from tagger.errors import DataError, TaggerError
 from tagger.inputs.vocabulary import Normalization
 from tagger.vectors import learning
 from tagger.vectors.learning import LearningSettings, StoredText, learn_vectors, store
 
-gensim = pytest.importorskip("gensim", reason="gensim is not installed: pip install '.[vectors]'")
+pytestmark = needs("gensim", extra="vectors")
 
 
 class Recorder:
@@ -91,6 +92,8 @@ def test_the_rarest_tokens_are_forgotten_where_there_are_too_many(file: IO[str])
 def test_the_vectors_are_those_of_gensim_on_the_same_sentences(
     algorithm: Any, sg: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import gensim
+
     monkeypatch.setattr(learning, "_N_BUCKETS", 1000)
     sentences = animals(200)
     settings = LearningSettings(algorithm=algorithm, size=8, window=2, min_count=2, epochs=3, seed=5)
@@ -188,7 +191,7 @@ def test_vectors_that_the_memory_cannot_hold_are_an_error(monkeypatch: pytest.Mo
     def build(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(gensim.models.Word2Vec, "build_vocab_from_freq", build)
+    monkeypatch.setattr("gensim.models.Word2Vec.build_vocab_from_freq", build)
     with pytest.raises(DataError) as caught:
         learn_vectors([["a", "b"]] * 3, LearningSettings(size=7), Recorder())
     assert caught.value.message == (

@@ -170,7 +170,7 @@ class Tagger:
                 --save` stored with the model, if there are any.
 
         Raises:
-            TypeError: a text is not a string.
+            TypeError: a text or the language is not a string.
             ValueError: `min_probability` is not a number from 0 to 1.
             tagger.errors.DataError: the model reads feature columns, or predicts plain tags, which `min_probability`
                 does not go with; the language is unknown; or the extra `text` is not installed.
@@ -179,6 +179,8 @@ class Tagger:
 
         if min_probability is not None and not is_probability(min_probability):
             raise ValueError(f"min_probability: found {min_probability!r}, expected a number from 0 to 1, or None")
+        if language is not None and not isinstance(language, str):
+            raise TypeError(f"language: found {language!r:.60}, expected the code of a language, as in 'en', or None")
         if isinstance(texts, bytes | bytearray | Mapping | AbstractSet) or not isinstance(texts, Iterable):
             raise TypeError(f"texts: found a {type(texts).__name__}, expected a text or a list of texts")
         listed = [texts] if isinstance(texts, str) else list(texts)

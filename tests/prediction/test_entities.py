@@ -71,6 +71,8 @@ def test_wrong_arguments_are_errors() -> None:
         tagger.entities([["a"]])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="texts: found a bytes, expected a text or a list of texts"):
         tagger.entities(b"a")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="language: found 5, expected the code of a language, as in 'en', or None"):
+        tagger.entities("a", language=5)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"min_probability: found 1\.5, expected a number from 0 to 1"):
         tagger.entities("a", min_probability=1.5)
     for found, wrong in (("NoneType", None), ("int", 5), ("bytearray", bytearray(b"a")), ("set", {"a"})):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import QUICK, README, blocks, commands, page
+from documented import QUICK, QUICK_PRETRAINING, QUICK_WITH_VECTORS, README, blocks, commands, page
 from helpers import ROOT, run_tagger
 
 from tagger.config.loading import load_config
@@ -56,9 +56,7 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
                 ]
                 assert run_tagger("train", "configs/sample.yaml", *longer).exit_code == 0
                 Path("finds-spans").touch()
-            quick = QUICK[:4] if has_vectors(stage) else QUICK
-            quick = [*quick, *few_processes(stage)] if stage[1] in TRAINING else []
-            result = run_tagger(*stage[1:], *quick, stdin=stdin)
+            result = run_tagger(*stage[1:], *quickly(stage), stdin=stdin)
             assert result.exit_code == 0, result.errors
             output = result.output
             assert output or stage[1] in WITHOUT_OUTPUT
@@ -71,19 +69,25 @@ def test_documented_command_runs(in_clone: Path, command: str) -> None:
         stdin = output
 
 
-def has_vectors(command: list[str]) -> bool:
-    """Return whether a training reads vectors, which have a size of their own: `init` proposes those that it finds."""
+def quickly(command: list[str]) -> list[str]:
+    """Return options with which a command that trains takes little time."""
+    if command[1] not in TRAINING:
+        return []
+    # Vectors have a size of their own; `init` proposes those that it finds.
     configs = [Path(one) for one in command if one.endswith(".yaml")]
     texts = [path.read_text("utf-8") for path in configs if path.exists()]
-    return "embeddings.path=vectors.npy" in command or any("\nembeddings:" in text for text in texts)
+    has_vectors = "embeddings.path=vectors.npy" in command or any("\nembeddings:" in text for text in texts)
+    quick = QUICK_PRETRAINING if command[1] == "pretrain" else QUICK_WITH_VECTORS if has_vectors else QUICK
+    return [*quick, *few_processes(command)]
 
 
 def few_processes(command: list[str]) -> list[str]:
     """Return options with which a command starts fewer processes, each of which would load TensorFlow.
 
-    Two folds show that a command works, and so do seeds that are trained one after the other.
+    Two folds or trials show that a command works, and so do seeds that are trained one after the other.
     """
-    return ["--jobs", "1"] if "--seeds" in command else ["-k", "2"] if "-k" in command else []
+    fewer = {"--seeds": ["--jobs", "1"], "-k": ["-k", "2"], "--trials": ["--trials", "2"]}
+    return [word for option, words in fewer.items() if option in command for word in words]
 
 
 @pytest.mark.tensorflow

@@ -25,8 +25,12 @@ QUICK_WITH_VECTORS = [
 QUICK = [*QUICK_WITH_VECTORS, "--set=model.embedding_dim=8"]
 # For the scripts behind the results, which train on whole corpora.
 QUICK_RUN = [
-    f"--set={one}" for one in ("model.units=8", "model.layers=1", "training.epochs=1", "training.batch_size=64")
-]
+    f"--set={one}"
+    for one in (
+        "training.epochs=1", "training.batch_size=64", "training.optimizer=adam", "training.ema=null",
+        "model.units=8", "model.layers=1", "model.characters=none",
+    )
+]  # fmt: skip
 
 
 def page(name: str) -> str:

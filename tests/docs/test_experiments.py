@@ -55,7 +55,7 @@ def test_the_documented_ablation_runs_skips_finished_runs_and_makes_its_table(
 ) -> None:
     first, speed, table = (shlex.split(command)[1:] for command in commands() if "ablate" in command)
     committed = Path("docs/ablation.jsonl").read_text("utf-8")
-    quick = ["--set", "training.epochs=1", "--set", "model.units=8", "--set", "model.layers=1", "--most", "1"]
+    quick = [*QUICK_RUN, "--most", "1"]
     for more in ([], ["--minutes", "0"]):  # one run, then none because no time is left
         done = subprocess.run([sys.executable, *first, *quick, *more], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -91,7 +91,8 @@ def test_the_documented_runs_on_small_data_skip_finished_runs(in_clone: Path, co
     kept = [line for line in committed if '"corpus": "wnut17", "size": 100, "row": "chosen", "seed": 1' not in line]
     assert len(kept) == len(committed) - 1
     Path("docs/small-data.jsonl").write_text("".join(kept), "utf-8")
-    quick = ["--set", "model.units=8", "--set", "model.layers=1", "--set", "training.epochs=1", "--rows", "wnut17 100 "]
+    short = [one for one in QUICK_RUN if "batch_size" not in one]
+    quick = [*short, "--rows", "wnut17 100 "]
     for _ in range(2):  # the second time, all runs are there
         done = subprocess.run([sys.executable, *first, *quick], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

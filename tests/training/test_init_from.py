@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -41,11 +42,30 @@ SMALL = "{units: 4, embedding_dim: 4, character_dim: 3, character_units: 4, feat
 DATA = "columns: {token: 0, pos: 1, tag: 2}, trust: true"
 
 
+@pytest.fixture(scope="module")
+def with_old_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that returns a folder with the old data and a model, `old`, that has the given decoder."""
+
+    @functools.cache
+    def train_old(decoder: str) -> Path:
+        folder = tmp_path_factory.mktemp("with-old")
+        (folder / "old.conll").write_text(OLD)
+        (folder / "old.yaml").write_text(
+            f"data: {{train: old.conll, dev: old.conll, {DATA}}}\nmodel: {SMALL.replace('DECODER', decoder)}\n"
+            f"training: {{epochs: 3, batch_size: 2}}\noutput: {{model_dir: {folder}/old}}\n"
+        )
+        run(load_config(folder / "old.yaml"))
+        return folder
+
+    return train_old
+
+
 @pytest.fixture
-def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    """Return a loader of the config for the new data; the folder has an old model, `old`, with a CRF or without."""
+def configured(
+    with_old_model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Config]:
+    """Return a loader of the config for the new data, which also copies the old model into the folder."""
     monkeypatch.chdir(tmp_path)
-    Path("old.conll").write_text(OLD)
     Path("new.conll").write_text(NEW)
     Path("new.yaml").write_text(
         f"data: {{train: new.conll, dev: new.conll, {DATA}}}\ntraining: {{epochs: 2, batch_size: 2}}\n"
@@ -53,11 +73,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
     def load(*settings: str, decoder: str = "constrained") -> Config:
         if not Path("old").exists():
-            Path("old.yaml").write_text(
-                f"data: {{train: old.conll, dev: old.conll, {DATA}}}\nmodel: {SMALL.replace('DECODER', decoder)}\n"
-                "training: {epochs: 3, batch_size: 2}\noutput: {model_dir: old}\n"
-            )
-            run(load_config("old.yaml"))
+            shutil.copytree(with_old_model(decoder), tmp_path, dirs_exist_ok=True)
         return load_config("new.yaml", settings)
 
     return load

@@ -45,7 +45,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     (tmp_path / "dev").write_text(DEV)
     (tmp_path / "c.yaml").write_text(
         "data: {train: train, dev: dev, trust: true}\n"
-        "model: {units: 4, embedding_dim: 4, character_dim: 3, character_units: 4}\n"
+        "model: {units: 4, embedding_dim: 4, character_dim: 3, character_units: 4, layers: 1}\n"
         "training: {epochs: 2, batch_size: 2}\n"
     )
     monkeypatch.chdir(tmp_path)

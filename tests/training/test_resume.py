@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import json
 import shutil
@@ -16,6 +17,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tagger.cli.progress import TrainingProgress  # noqa: E402
+from tagger.config.keys import Config  # noqa: E402
 from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
@@ -41,6 +43,11 @@ vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
+# The network that is built in the shortest time, for what does not depend on the network.
+SMALL = (
+    "model.layers=1", "model.characters=none", "model.decoder=constrained", "training.optimizer=adam",
+    "training.ema=null", "training.clip_norm=null",
+)  # fmt: skip
 # The settings, and for each part of the training the number of the stop check that is the first to request a stop.
 VARIANTS = [
     ((), (3, 9, 1, 1000)),
@@ -50,8 +57,7 @@ VARIANTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def write_files(folder: Path) -> None:
     rng = np.random.default_rng(0)
 
     def corpus(n: int) -> str:
@@ -62,15 +68,40 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             lines.append("")
         return "\n".join(lines) + "\n"
 
-    (tmp_path / "train").write_text(corpus(50))
-    (tmp_path / "dev").write_text(corpus(10))
+    (folder / "train").write_text(corpus(50))
+    (folder / "dev").write_text(corpus(10))
     words = [f"w{i}" for i in range(60)]
-    (tmp_path / "vectors.txt").write_text(
+    (folder / "vectors.txt").write_text(
         "".join(" ".join([word, *(f"{x:.3f}" for x in rng.normal(size=6))]) + "\n" for word in words)
     )
-    (tmp_path / "c.yaml").write_text(CONFIG)
+    (folder / "c.yaml").write_text(CONFIG)
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     return lambda *settings: load_config("c.yaml", settings)
+
+
+@pytest.fixture
+def small(configured):
+    return lambda *settings: configured(*SMALL, *settings)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, object]]:
+    """Return a function that returns the content of the model of a training that never stopped."""
+
+    @functools.cache
+    def train_whole(*settings: str) -> dict[str, object]:
+        folder = tmp_path_factory.mktemp("whole")
+        write_files(folder)
+        with contextlib.chdir(folder):
+            train(load_config("c.yaml", [*settings, "output.model_dir=whole"]))
+            return content("whole")
+
+    return train_whole
 
 
 def stop_after(n: int) -> Callable[[], bool]:
@@ -109,10 +140,9 @@ def train(config, *, listener: type[TrainingProgress] = TrainingProgress, **opti
 
 @pytest.mark.parametrize(("settings", "stops"), VARIANTS)
 def test_a_training_that_is_stopped_anywhere_and_resumed_equals_one_that_never_stopped(
-    configured, settings: tuple[str, ...], stops: tuple[int, ...]
+    configured, uninterrupted, settings: tuple[str, ...], stops: tuple[int, ...]
 ) -> None:
-    train(configured(*settings, "output.model_dir=whole"))
-    expected = content("whole")
+    expected = uninterrupted(*settings)
     config = configured(*settings, "output.model_dir=parts")
     outcomes = []
     for n in stops:
@@ -158,9 +188,9 @@ def test_a_finished_training_continues_as_if_it_had_had_more_epochs_from_the_sta
     assert len(list(Path("parts.training").glob("state-*"))) == 1
 
 
-def test_epochs_can_be_added_only_where_that_makes_a_training_longer(configured) -> None:
+def test_epochs_can_be_added_only_where_that_makes_a_training_longer(small) -> None:
     gold, empty = [["B-X", "O"]], [["O", "O"]]
-    config = configured("output.model_dir=m", "training.epochs=9", "training.patience=1")
+    config = small("output.model_dir=m", "training.epochs=9", "training.patience=1")
     with pytest.raises(
         ConfigError, match=r"^--epochs-more: found no finished training in .*m\.training, expected one to"
     ):
@@ -174,15 +204,14 @@ def test_epochs_can_be_added_only_where_that_makes_a_training_longer(configured)
     ):
         train(config, epochs_more=1)
     assert (
-        len(train(configured("output.model_dir=m", "training.epochs=12", "training.patience=1"), resume=True).history)
-        == 2
+        len(train(small("output.model_dir=m", "training.epochs=12", "training.patience=1"), resume=True).history) == 2
     )
-    fewer = configured("output.model_dir=m", "training.epochs=1", "training.patience=1")
+    fewer = small("output.model_dir=m", "training.epochs=1", "training.patience=1")
     with pytest.raises(
         ConfigError, match=r"^--resume: training\.epochs: found 1, expected 9, as in the training so far"
     ):
         train(fewer, resume=True)
-    longer = configured("output.model_dir=m", "training.epochs=3", "training.patience=5")
+    longer = small("output.model_dir=m", "training.epochs=3", "training.patience=5")
     scores = iter([empty])
     assert [result.best for result in train(longer, resume=True, parts=parts).history] == [True, False, False]
     # The state of an older version holds no weights.
@@ -201,8 +230,7 @@ def test_epochs_can_be_added_only_where_that_makes_a_training_longer(configured)
         train(longer, epochs_more=1)
 
 
-def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> None:
-    train(configured("output.model_dir=whole"))
+def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured, uninterrupted) -> None:
     epoch, n_left = 0, 0
 
     class Counting(TrainingProgress):
@@ -232,7 +260,7 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured) -> 
     state = State.from_bytes(sorted(Path("parts.training").glob("state-*"))[-1].read_bytes())
     assert state.record["progress"]["steps"] == 25
     train(configured("output.model_dir=parts"), resume=True)
-    assert content("parts") == content("whole")
+    assert content("parts") == uninterrupted()
 
 
 def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None:
@@ -259,11 +287,15 @@ def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def interrupted(configured):
+def interrupted(small):
     """Stop a training in its second epoch, and return a function that loads its config."""
-    train(configured("output.model_dir=m"), should_stop=stop_after(30))
+    return interrupt(small)
+
+
+def interrupt(load: Callable[..., Config]) -> Callable[..., Config]:
+    train(load("output.model_dir=m"), should_stop=stop_after(30))
     assert len(list(Path("m.training").glob("state-*"))) == 2
-    return lambda *settings: configured("output.model_dir=m", *settings)
+    return lambda *settings: load("output.model_dir=m", *settings)
 
 
 def moved_end(text: str) -> str:
@@ -317,23 +349,19 @@ def test_an_interrupted_training_is_not_started_over_by_accident(interrupted) ->
     )
 
 
-def test_training_continues_from_the_state_before_a_damaged_one(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
-    older, newest = sorted(Path("m.training").glob("state-*"))
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes(content)
+def test_training_continues_from_the_state_before_a_damaged_one(
+    configured, uninterrupted, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupted = interrupt(configured)
+    _, newest = sorted(Path("m.training").glob("state-*"))
+    damaged = bytearray(newest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    newest.write_bytes(damaged)
     assert not train(interrupted(), resume=True).stopped
     errors = capfd.readouterr().err
     assert f"warning: {newest.absolute()}: its checksum does not match; trying the previous state" in errors
     assert "continuing in epoch 2, after 0 steps of it" in errors
-    whole = interrupted("output.model_dir=whole")
-    train(whole)
-    assert content_without_place("m") == content_without_place("whole")
-    del older
-
-
-def content_without_place(model: str) -> dict[str, object]:
-    return {name: value for name, value in content(model).items() if name != "manifest.json"}
+    assert content("m") == uninterrupted()
 
 
 def test_only_damaged_states_are_an_error(interrupted) -> None:
@@ -345,7 +373,7 @@ def test_only_damaged_states_are_an_error(interrupted) -> None:
         train(interrupted(), resume=True)
 
 
-def test_a_state_is_written_within_an_epoch_too(configured) -> None:
+def test_a_state_is_written_within_an_epoch_too(small) -> None:
     saved: list[tuple[int, int]] = []
 
     class Noted(Checkpoints):
@@ -354,14 +382,14 @@ def test_a_state_is_written_within_an_epoch_too(configured) -> None:
             super().save(state, **options)
 
     parts = Parts(checkpoints=Noted)
-    train(configured("training.epochs=1", "training.checkpoint_minutes=0.00001"), parts=parts)
+    train(small("training.epochs=1", "training.checkpoint_minutes=0.00001"), parts=parts)
     assert saved == [(0, 16), (0, 25), (1, 0), (1, 0)]
     saved.clear()
-    train(configured("training.epochs=1", "training.checkpoint_minutes=null"), parts=parts)
+    train(small("training.epochs=1", "training.checkpoint_minutes=null"), parts=parts)
     assert saved == [(1, 0), (1, 0)]
 
 
-def test_the_sentences_of_a_batch_whose_loss_is_not_finite_are_named(configured) -> None:
+def test_the_sentences_of_a_batch_whose_loss_is_not_finite_are_named(small) -> None:
     # One batch yields infinity because of a vector that only one sentence has.
     text = Path("train").read_text() + "huge N O\nw1 V O\n"
     Path("train").write_text(text)
@@ -370,13 +398,13 @@ def test_the_sentences_of_a_batch_whose_loss_is_not_finite_are_named(configured)
     with pytest.raises(
         TaggerError, match=r"epoch 1: found a loss of .* per token at step \d+: training diverged"
     ) as error:
-        train(configured(*settings))
+        train(small(*settings))
     line = len(text.splitlines()) - 1
     assert any(f"train:{line}: 2 tokens: huge w1" in detail for detail in error.value.detail), error.value.detail
 
 
-def test_two_trainings_cannot_write_one_model(configured) -> None:
-    config = configured("output.model_dir=m")
+def test_two_trainings_cannot_write_one_model(small) -> None:
+    config = small("output.model_dir=m")
     with Checkpoints(Path("m")).lock(), pytest.raises(ModelError) as error:
         train(config)
     assert error.value.message == (
@@ -450,8 +478,9 @@ def test_states_of_earlier_versions_recognize_their_data(
     }
 
 
-def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(configured) -> None:
-    config = configured("output.model_dir=m", "data.dev=null", "training.epochs=2")
+def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(small) -> None:
+    # With a moving average, the model is not what the trainer continues with.
+    config = small("output.model_dir=m", "data.dev=null", "training.epochs=2", "training.ema=0.8")
     train(config)
     expected = content("m")
     shutil.rmtree("m.training")
@@ -517,15 +546,15 @@ def test_a_malformed_state_is_an_error_without_a_traceback(interrupted) -> None:
         assert newest.exists(), what
 
 
-def test_a_training_that_cannot_start_keeps_the_finished_state_and_leaves_no_files(configured) -> None:
-    config = configured("output.model_dir=m", "training.epochs=1")
+def test_a_training_that_cannot_start_keeps_the_finished_state_and_leaves_no_files(small) -> None:
+    config = small("output.model_dir=m", "training.epochs=1")
     train(config)
     state = next(Path("m.training").glob("state-*")).read_bytes()
     with pytest.raises(TaggerError, match="nothere"):
-        train(configured("output.model_dir=m", "data.train=nothere"))
+        train(small("output.model_dir=m", "data.train=nothere"))
     assert next(Path("m.training").glob("state-*")).read_bytes() == state
     with pytest.raises(TaggerError, match="nothere"):
-        train(configured("output.model_dir=n", "data.train=nothere"))
+        train(small("output.model_dir=n", "data.train=nothere"))
     assert not list(Path().glob("n*"))
 
 
@@ -539,8 +568,8 @@ def test_a_resumed_training_keeps_its_number_of_threads(interrupted, capfd: pyte
     assert f"threads: {threads}\n" in Path("m/config.yaml").read_text()
 
 
-def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_lock(configured) -> None:
-    config, epochs = configured("output.model_dir=m", "training.epochs=2"), []
+def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_lock(small) -> None:
+    config, epochs = small("output.model_dir=m", "training.epochs=2"), []
 
     class Deleting(TrainingProgress):
         def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
@@ -560,9 +589,9 @@ def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_l
             train(config, listener=Taking)
 
 
-def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.CaptureFixture[str]) -> None:
+def test_seeds_continue_where_they_were_interrupted(small, capfd: pytest.CaptureFixture[str]) -> None:
     def train_both(model: str, *settings: str, n: int = 2, **options: object) -> SeedsOutcome:
-        config = configured(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", *settings)
+        config = small(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", "training.ema=0.8", *settings)
         with TrainingProgress() as progress:
             return train_seeds(config, n, progress, **options)
 
@@ -585,7 +614,7 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
     with pytest.raises(ConfigError, match=r"--resume: --seeds: found 3, expected 2, as in the training so far"):
         train_both("parts", n=3, resume=True)
     with pytest.raises(ConfigError, match=r"--resume: --seeds: found null, expected 2, as in the training so far"):
-        train(configured("output.model_dir=parts", "data.test=dev", "training.epochs=2"), resume=True)
+        train(small("output.model_dir=parts", "data.test=dev", "training.epochs=2", "training.ema=0.8"), resume=True)
     dev = Path("dev").read_bytes()
     Path("dev").write_bytes(dev + b"w1 V O\n")
     with pytest.raises(
@@ -611,13 +640,13 @@ def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.Ca
     assert capfd.readouterr().err.split("\n", 1)[0] == "this training is already finished; there is nothing left to do"
 
 
-def test_seeds_do_not_replace_foreign_files_even_if_they_appear_late(configured) -> None:
+def test_seeds_do_not_replace_foreign_files_even_if_they_appear_late(small) -> None:
     class Arriving(TrainingProgress):
         def end_epoch(self, result: EpochResult, patience_left: int | None) -> None:
             Path("m").mkdir()
             Path("m/thesis").write_text("precious")
 
-    config = configured("output.model_dir=m", "training.epochs=1")
+    config = small("output.model_dir=m", "training.epochs=1")
     with Arriving() as progress, pytest.raises(ModelError, match=r"m: holds thesis, which is not part of a mod"):
         train_seeds(config, 1, progress)
     assert Path("m/thesis").read_text() == "precious"
@@ -648,17 +677,17 @@ def test_a_checksum_of_workers_depends_on_data_and_settings_but_not_on_paths_and
     assert len({first, *others}) == 1 + len(others)
 
 
-def test_a_training_with_a_chosen_batch_size_continues_and_its_config_stores_the_number(configured) -> None:
+def test_a_training_with_a_chosen_batch_size_continues_and_its_config_stores_the_number(small) -> None:
     auto, epochs = ("training.batch_size=null",), ("training.epochs=2", "output.model_dir=parts")
-    train(configured(*auto, "training.epochs=2", "output.model_dir=whole"))
-    train(configured(*auto, *epochs), should_stop=stop_after(3))
+    train(small(*auto, "training.epochs=2", "output.model_dir=whole"))
+    train(small(*auto, *epochs), should_stop=stop_after(3))
     with pytest.raises(ConfigError) as error:
-        train(configured("training.batch_size=8", *epochs), resume=True)
+        train(small("training.batch_size=8", *epochs), resume=True)
     assert error.value.message.startswith(
         "--resume: training.batch_size: found 8, expected 4, as in the training so far; change it back"
     )
-    assert train(configured(*auto, *epochs), resume=True, should_stop=stop_after(3)).stopped
-    assert not train(configured("training.batch_size=4", *epochs), resume=True).stopped
+    assert train(small(*auto, *epochs), resume=True, should_stop=stop_after(3)).stopped
+    assert not train(small("training.batch_size=4", *epochs), resume=True).stopped
     assert content("parts") == content("whole")
     stored = load_config(Path("whole/config.yaml")).training
     assert (stored.batch_size, stored.epochs) == (4, 2)

@@ -39,6 +39,7 @@ pytestmark = pytest.mark.tensorflow
 OLD = "Ann nn B-PER\nLee nn E-PER\nsaw vb O\nBob nn S-PER\n\nshe pr O\nran vb O\n\nAnn nn S-PER\nsaw vb O\n\n"
 NEW = "Ann nn O\nsaw vb O\nRome np S-LOC\n\nBob nn O\nran vb O\nto to O\nNew np B-LOC\nYork np E-LOC\n\n"
 SMALL = "{units: 4, embedding_dim: 4, character_dim: 3, character_units: 4, feature_dim: 2, decoder: DECODER}"
+SIMPLE = ("training.optimizer=adam", "training.clip_norm=null")  # a graph that is built sooner
 DATA = "columns: {token: 0, pos: 1, tag: 2}, trust: true"
 
 
@@ -268,7 +269,7 @@ def test_outside_tokens_of_replayed_sentences_may_have_new_types(configured) -> 
 @pytest.mark.parametrize("decoder", ["constrained", "crf"])
 @pytest.mark.parametrize("replay", [None, "old.conll"])
 def test_a_grown_model_resumes_bit_for_bit(configured, decoder: str, replay: str | None) -> None:
-    config = configured("training.freeze=[characters]", decoder=decoder)
+    config = configured(*SIMPLE, "training.freeze=[characters]", decoder=decoder)
     run(config, init=init(replay=replay))
     expected = {path.name: path.read_bytes() for path in Path("models/new").iterdir() if path.suffix != ".csv"}
     shutil.rmtree("models")
@@ -276,7 +277,7 @@ def test_a_grown_model_resumes_bit_for_bit(configured, decoder: str, replay: str
     stopped = run(config, init=init(replay=replay), should_stop=lambda: next(steps, True))
     assert stopped.stopped
     with pytest.raises(ConfigError, match="--init-from: found null, expected"):
-        run(configured("model.units=4", "model.embedding_dim=4", "training.freeze=[characters]"), resume=True)
+        run(configured(*SIMPLE, "model.units=4", "model.embedding_dim=4", "training.freeze=[characters]"), resume=True)
     run(config, init=init(replay=replay), resume=True)
     found = {path.name: path.read_bytes() for path in Path("models/new").iterdir() if path.suffix != ".csv"}
     assert set(found) == set(expected)
@@ -306,7 +307,7 @@ def test_a_model_may_be_replaced_by_one_that_begins_with_it(configured) -> None:
 
 
 def test_seeds_begin_with_the_model_but_do_not_replace_it(configured) -> None:
-    config = configured()
+    config = configured(*SIMPLE)
     with TrainingProgress(quiet=True, n_trainings=2) as listener:
         outcome = train_seeds(config, 2, listener, init=init())
         assert len(outcome.runs) == 2
@@ -384,10 +385,9 @@ def test_without_a_config_the_decoder_is_that_of_the_model(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     text = "Ann S-PER\nsaw O\nthe O\nsea O\n\nBob S-PER\nran O\nand O\nsang O\n\n" * 10
     Path("names.conll").write_text(text)
-    files = ["names.conll", "--set", "data.trust=true", "--set", "data.dev=null", "--set", "training.epochs=1"]
-    small = [
-        part for key in ("units=4", "embedding_dim=4", "decoder=constrained") for part in ("--set", f"model.{key}")
-    ]
+    settings = ("data.trust=true", "data.dev=null", "training.epochs=1", *SIMPLE)
+    files = ["names.conll", *(f"--set={setting}" for setting in settings)]
+    small = [f"--set=model.{key}" for key in ("units=4", "embedding_dim=4", "layers=1", "decoder=constrained")]
     first = run_tagger("train", *files, *small, "--model", "first")
     assert first.exit_code == 0, first.errors
     second = run_tagger("train", *files, "--model", "second", "--init-from", "first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -32,25 +33,41 @@ pytestmark = pytest.mark.tensorflow
 
 TRAIN = "Ann B-PER\nLee E-PER\nsaw O\nBob S-PER\n\nshe O\nran O\n\nAnn S-PER\nsaw O\n\nRome S-LOC\nran O\n\n"
 RAW = [["Bob", "saw", "Rome"], ["Kim", "ran"], ["she", "saw", "Ann", "Lee"]]
-SMALL = "{units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, layers: 1, decoder: DECODER, dropout: 0.0, input_dropout: 0.0, token_dropout: 0.0}"
-SCHEDULE = "batch_size: 2, patience: null, ema: null, learning_rate: 0.02, decay: 0.0, threads: 1"
+CONFIG = """
+data: {train: train.conll, dev: null, trust: true}
+model: {units: 6, embedding_dim: 6, characters: none, layers: 1, decoder: DECODER, dropout: 0.0, input_dropout: 0.0, token_dropout: 0.0}
+vocabulary: {unk_probability: 0.0}
+training: {epochs: 3, batch_size: 2, patience: null, optimizer: adam, clip_norm: null, ema: null, learning_rate: 0.02, decay: 0.0, threads: 1}
+output: {model_dir: student}
+"""
+
+
+@pytest.fixture(scope="module")
+def with_teachers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that returns a folder with the teachers `t1` and `t2`, which have the given decoder."""
+
+    @functools.cache
+    def train_both(decoder: str) -> Path:
+        folder = tmp_path_factory.mktemp("teachers")
+        (folder / "train.conll").write_text(TRAIN)
+        (folder / "c.yaml").write_text(CONFIG.replace("DECODER", decoder))
+        for seed in (1, 2):
+            run(load_config(folder / "c.yaml", [f"output.model_dir={folder}/t{seed}", f"training.seed={seed}"]))
+        return folder
+
+    return train_both
 
 
 @pytest.fixture
-def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    """Return a loader of the config for a student; the folder has the teachers `t1` and `t2`."""
+def configured(
+    with_teachers: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Config]:
+    """Return a loader of the config for a student, which also copies the teachers into the folder."""
     monkeypatch.chdir(tmp_path)
-    Path("train.conll").write_text(TRAIN)
 
     def load(*settings: str, decoder: str = "constrained") -> Config:
-        Path("c.yaml").write_text(
-            "data: {train: train.conll, dev: null, trust: true}\n"
-            f"model: {SMALL.replace('DECODER', decoder)}\nvocabulary: {{unk_probability: 0.0}}\n"
-            f"training: {{epochs: 3, {SCHEDULE}}}\noutput: {{model_dir: student}}\n"
-        )
-        for seed in (1, 2):
-            if not Path(f"t{seed}").exists():
-                run(load_config("c.yaml", [f"output.model_dir=t{seed}", f"training.seed={seed}"]))
+        if not Path("t1").exists():
+            shutil.copytree(with_teachers(decoder), tmp_path, dirs_exist_ok=True)
         return load_config("c.yaml", settings)
 
     return load

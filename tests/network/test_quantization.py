@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -104,32 +106,51 @@ def test_temporary_files_that_cannot_be_written_are_an_error(tmp_path: Path, mon
 # --- In a model directory ---------------------------------------------------------------------------------------------
 
 
-def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Any:
+def write_files(folder: Path) -> None:
     rng = np.random.default_rng(1)
     lines = []
     for i in range(120):
         names = [f"N{rng.integers(9)}" if rng.random() < 0.4 else f"w{rng.integers(20)}" for _ in range(1 + i % 9)]
         lines += [f"{name} {'B-X' if name.startswith('N') else 'O'}" for name in names] + [""]
-    (tmp_path / "train").write_text("\n".join(lines) + "\n")
+    (folder / "train").write_text("\n".join(lines) + "\n")
     small = "{units: 8, embedding_dim: 8, layers: 1, character_units: 4}"
-    (tmp_path / "c.yaml").write_text(
-        f"data: {{train: train, dev: train, test: train}}\nmodel: {small}\ntraining: {{epochs: 4}}\n"
+    training = "{epochs: 4, optimizer: adam, clip_norm: null}"
+    (folder / "c.yaml").write_text(
+        f"data: {{train: train, dev: train, test: train}}\nmodel: {small}\ntraining: {training}\n"
     )
+
+
+def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Any:
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     return load_config("c.yaml", settings)
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    write_files(folder)
+    with contextlib.chdir(folder):
+        train(load_config("c.yaml"), TrainingProgress())
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model with 32-bit weights; the working directory has its training data and its config."""
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "models/c"
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-def test_a_training_quantizes_its_model_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = config_of(tmp_path, monkeypatch)
-    train(config, TrainingProgress())
-    plain = contents(tmp_path / "models/c")
-    outcome = train(config_of(tmp_path, monkeypatch, "output.quantize=int8"), TrainingProgress())
-    directory = tmp_path / "models/c"
-    made = contents(directory)
+def test_a_training_quantizes_its_model_at_the_end(trained: Path) -> None:
+    plain = contents(trained)
+    outcome = train(load_config("c.yaml", ["output.quantize=int8"]), TrainingProgress())
+    made = contents(trained)
     for name in ("weights.safetensors", "embeddings.bin", "tokens.txt", "tags.txt"):
         assert made[name] == plain[name], name
     assert made["model.onnx"] != plain["model.onnx"]
@@ -142,13 +163,13 @@ def test_a_training_quantizes_its_model_at_the_end(tmp_path: Path, monkeypatch: 
     }  # fmt: skip
     assert manifest["calibration"] is not None
     assert any(line.startswith("8-bit weights: on dev, F1 ") for line in outcome.summary())
-    operators = [node.op_type for node in onnx.load(directory / "model.onnx", load_external_data=False).graph.node]
+    operators = [node.op_type for node in onnx.load(trained / "model.onnx", load_external_data=False).graph.node]
     assert "DynamicQuantizeLSTM" in operators
-    scores = json.loads(run_tagger("eval", "train", "--json", "--model", directory).output)
+    scores = json.loads(run_tagger("eval", "train", "--json", "--model", trained).output)
     assert scores["f1"] == pytest.approx(loss.after.score)
     again = train(load_config("c.yaml", ["output.quantize=int8"]), TrainingProgress(), resume=True)
     assert again.model_dir is not None
-    assert contents(directory) == made, "a finished training is left as it is"
+    assert contents(trained) == made, "a finished training is left as it is"
 
 
 def test_the_same_file_gets_the_same_tags_again_and_with_any_number_of_threads(
@@ -223,40 +244,34 @@ def test_a_loss_above_the_limit_is_refused_and_can_be_allowed_without_training_a
 
 
 def test_a_finished_training_changes_the_weights_of_its_model_and_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    directory, quantized = tmp_path / "models/c", ("output.quantize=int8",)
-    train(config_of(tmp_path, monkeypatch), TrainingProgress())
-    plain = contents(directory)
+    plain, quantized = contents(trained), ("output.quantize=int8",)
     outcome = train(load_config("c.yaml", quantized), TrainingProgress(), resume=True)
     assert "found int8 for a model with 32-bit weights; writing the model again" in capsys.readouterr().err
     assert outcome.quantization_loss is not None
-    found = contents(directory)
-    save_thresholds(directory, {"X": 0.5})
+    found = contents(trained)
+    save_thresholds(trained, {"X": 0.5})
     train(load_config("c.yaml"), TrainingProgress(), resume=True)
-    assert contents(directory) == plain
+    assert contents(trained) == plain
     shown = capsys.readouterr().err
     assert "found null for a model with 8-bit weights; writing the model again" in shown
     assert "the thresholds of the model were chosen for other weights; run tagger threshold again" in shown
     train(load_config("c.yaml", quantized), TrainingProgress())  # from the start
-    at_once = contents(directory)
+    at_once = contents(trained)
     assert found["model.onnx"] == at_once["model.onnx"]
     of_both = [json.loads(one["manifest.json"]) for one in (found, at_once)]
     for key in ("quantization", "calibration", "dev"):
         assert of_both[0][key] == of_both[1][key], key
 
 
-def test_a_loss_above_the_limit_leaves_a_finished_model_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train(config_of(tmp_path, monkeypatch), TrainingProgress())
-    directory = tmp_path / "models/c"
-    before = contents(directory)
+def test_a_loss_above_the_limit_leaves_a_finished_model_as_it_is(trained: Path) -> None:
+    before = contents(trained)
     parts, config = Parts(evaluate=a_point_less([1] * 4)), load_config("c.yaml", ["output.quantize=int8"])
     with pytest.raises(ModelError) as error:
         train(config, TrainingProgress(), resume=True, parts=parts)
-    assert list(error.value.detail) == [f"the training has ended, and the model in {directory} has 32-bit weights"]
-    assert contents(directory) == before
+    assert list(error.value.detail) == [f"the training has ended, and the model in {trained} has 32-bit weights"]
+    assert contents(trained) == before
 
 
 def test_without_dev_the_loss_must_be_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,8 @@ def test_tags_that_differ_are_detected_even_if_the_logits_are_equal(tmp_path: Pa
 def test_a_model_that_fails_the_check_does_not_replace_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
     (tmp_path / "c.yaml").write_text(
-        "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2}\ntraining: {epochs: 1}\n"
+        "data: {train: train, dev: train}\nmodel: {units: 2, embedding_dim: 2, layers: 1, characters: none}\n"
+        "training: {epochs: 1, optimizer: adam, ema: null, clip_norm: null}\n"
     )
 
     def train_with(parts: Parts | None, *settings: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,24 @@ SENTENCES = ["anna B_PER\nsleeps O\n\n", "bob B_PER\nruns O\n\n", "# id 7\nrome 
 CORPUS = "-DOCSTART- O\n\n" + "".join(SENTENCES * 8) + "# the end\n"
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    monkeypatch.chdir(tmp_path)
-    Path("train").write_text(CORPUS)
-    Path("c.yaml").write_text(
-        "data: {train: train, dev: 0.2}\nmodel: {units: 8, layers: 1, embedding_dim: 8, decoder: softmax, dropout: 0,"
-        " characters: none}\ntraining: {epochs: 3, patience: null, batch_size: 4}\n"
-    )
-    return load_config("c.yaml")
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    with contextlib.chdir(tmp_path_factory.mktemp("crossval")):
+        Path("train").write_text(CORPUS)
+        Path("c.yaml").write_text(
+            "data: {train: train, dev: 0.2}\n"
+            "model: {units: 8, layers: 1, embedding_dim: 8, decoder: softmax, dropout: 0, characters: none}\n"
+            "training: {epochs: 3, patience: null, batch_size: 4, optimizer: adam, ema: null, clip_norm: null}\n"
+        )
+        yield load_config("c.yaml")
+
+
+@pytest.fixture(scope="module")
+def found(config: Config) -> CrossValidation:
+    """The cross-validation whose files are in `out`."""
+    found = validate(config)
+    assert found is not None
+    return found
 
 
 def validate(config: Config, **options: object) -> CrossValidation | None:
@@ -44,9 +54,7 @@ def validate(config: Config, **options: object) -> CrossValidation | None:
     return cross_validate(config, settings, Heard(), note=lambda text: None, warn=lambda text: None)
 
 
-def test_each_sentence_is_tagged_by_the_model_of_the_other_folds(config: Config) -> None:
-    found = validate(config)
-    assert found is not None
+def test_each_sentence_is_tagged_by_the_model_of_the_other_folds(config: Config, found: CrossValidation) -> None:
     assert found.by == "sentence"
     lines = Path("out/predictions.conll").read_text().splitlines()
     original = CORPUS.splitlines()
@@ -106,19 +114,16 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_command_is_continued_bit_for_bit(config: Config) -> None:
-    command = [sys.executable, "-m", "tagger", "crossval", "c.yaml", "-k", "2", "--runs", "out", "--jobs", "2"]
+def test_a_killed_command_is_continued_bit_for_bit(found: CrossValidation) -> None:
+    command = [sys.executable, "-m", "tagger", "crossval", "c.yaml", "-k", "2", "--runs", "killed", "--jobs", "2"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(lambda: list(Path("out").glob("fold-*.training/state-*")))
+    wait_for(lambda: list(Path("killed").glob("fold-*.training/state-*")))
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     ended = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)
-    whole = validate(config, directory=Path("whole"))
-    assert whole is not None
-    assert found["pooled"] == whole.pooled.to_json()
-    assert Path("out/predictions.conll").read_bytes() == Path("whole/predictions.conll").read_bytes()
+    assert json.loads(ended.stdout)["pooled"] == found.pooled.to_json()
+    assert Path("killed/predictions.conll").read_bytes() == Path("out/predictions.conll").read_bytes()
     for name in ("fold-1", "fold-2"):
-        weights = [Path(where, name, "weights.safetensors").read_bytes() for where in ("out", "whole")]
+        weights = [Path(where, name, "weights.safetensors").read_bytes() for where in ("killed", "out")]
         assert weights[0] == weights[1]

@@ -35,17 +35,17 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     Path("train").write_text("anna B-PER\nsleeps O\n\nrome B-LOC\nis O\n\n" * 6)
     Path("c.yaml").write_text(
         "data: {train: train, dev: train, test: train}\nmodel: {units: 4, layers: 1, embedding_dim: 4, characters: none}\n"
-        "training: {epochs: 2, batch_size: 4, threads: 1}\n"
+        "training: {epochs: 2, batch_size: 4, threads: 1, optimizer: adam, ema: null, clip_norm: null}\n"
     )
     return load_config("c.yaml")
 
 
-def train(config: Config, *, at_once: bool, model: str, **options: object) -> SeedsOutcome:
+def train(config: Config, *, at_once: bool, model: str, n: int = 3, **options: object) -> SeedsOutcome:
     config = config.model_copy(
         update={"output": config.output.model_copy(update={"model_dir": str(Path(model).resolve())})}
     )
     side_by_side = SideBySide(Resources(2, 1, 0), Heard()) if at_once else None
-    return train_seeds(config, 3, Silent(), device="cpu", side_by_side=side_by_side, **options)
+    return train_seeds(config, n, Silent(), device="cpu", side_by_side=side_by_side, **options)
 
 
 def origins(model: str) -> tuple[bytes, dict[str, object]]:
@@ -93,9 +93,9 @@ def test_an_error_in_a_seed_names_it_and_leaves_nothing_to_resume(config: Config
 def test_a_file_in_the_way_of_a_seed_is_named_with_the_seed(config: Config) -> None:
     Path(".d.seed-2.training").write_text("not a directory")
     with pytest.raises(TaggerError, match=r"^seed 2: .*\.d\.seed-2\.training: a file or a link is in the way"):
-        train(config, at_once=True, model="d")
+        train(config, at_once=True, model="d", n=2)
     Path(".d.seed-2.training").unlink()
-    assert len(train(config, at_once=True, model="d", resume=True).runs) == 3
+    assert len(train(config, at_once=True, model="d", n=2, resume=True).runs) == 2
 
 
 def check_usage(*arguments: str, text: str) -> None:
@@ -118,10 +118,11 @@ def test_seeds_at_once_begin_with_a_model_and_take_its_settings(config: Config) 
     )
     train_one(first, Silent(), device="cpu")
     Path("new.yaml").write_text(
-        "data: {train: train, dev: train}\ntraining: {epochs: 1, batch_size: 4, threads: 1, freeze: [embedding]}\n"
+        "data: {train: train, dev: train}\ntraining: {epochs: 1, batch_size: 4, threads: 1, freeze: [embedding],"
+        " optimizer: adam, ema: null, clip_norm: null}\n"
     )
     init = InitFrom(directory=Path("old"), replay=str(Path("train").resolve()))
-    train(load_config("new.yaml"), at_once=True, model="new", init=init)
+    train(load_config("new.yaml"), at_once=True, model="new", n=2, init=init)
     old, new = (load_model(Path(name), read_weights) for name in ("old", "new"))
     assert new.manifest.network.units == 4
     assert (new.network["embedding"] == old.network["embedding"]).all()

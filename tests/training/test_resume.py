@@ -286,16 +286,26 @@ def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None
     ]
 
 
+@pytest.fixture(scope="module")
+def interrupted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("interrupted")
+    write_files(folder)
+    with contextlib.chdir(folder):
+        interrupt(load_config("c.yaml", [*SMALL, "output.model_dir=m"]))
+    return folder
+
+
 @pytest.fixture
-def interrupted(small):
-    """Stop a training in its second epoch, and return a function that loads its config."""
-    return interrupt(small)
+def interrupted(interrupted_once: Path, small) -> Callable[..., Config]:
+    """Return a function that loads the config of a training that was stopped in its second epoch."""
+    shutil.copytree(interrupted_once, ".", dirs_exist_ok=True)
+    return lambda *settings: small("output.model_dir=m", *settings)
 
 
-def interrupt(load: Callable[..., Config]) -> Callable[..., Config]:
-    train(load("output.model_dir=m"), should_stop=stop_after(30))
+def interrupt(config: Config) -> None:
+    """Stop a training in its second epoch."""
+    train(config, should_stop=stop_after(30))
     assert len(list(Path("m.training").glob("state-*"))) == 2
-    return lambda *settings: load("output.model_dir=m", *settings)
 
 
 def moved_end(text: str) -> str:
@@ -352,12 +362,13 @@ def test_an_interrupted_training_is_not_started_over_by_accident(interrupted) ->
 def test_training_continues_from_the_state_before_a_damaged_one(
     configured, uninterrupted, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    interrupted = interrupt(configured)
+    config = configured("output.model_dir=m")
+    interrupt(config)
     _, newest = sorted(Path("m.training").glob("state-*"))
     damaged = bytearray(newest.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     newest.write_bytes(damaged)
-    assert not train(interrupted(), resume=True).stopped
+    assert not train(config, resume=True).stopped
     errors = capfd.readouterr().err
     assert f"warning: {newest.absolute()}: its checksum does not match; trying the previous state" in errors
     assert "continuing in epoch 2, after 0 steps of it" in errors

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, run_tagger
 from safetensors.numpy import load_file
 
 from tagger.errors import DeviceError
@@ -139,8 +139,8 @@ def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpu
     assert sorted(path.name for path in corpus.iterdir()) == [
         ".tagger-model", "config.yaml", "train.conll", "two", "two.training",
     ]  # fmt: skip
-    alone = [sys.executable, "-m", "tagger", "train", "config.yaml", *SETTINGS, "--model", "one"]
-    subprocess.run(alone, check=True, capture_output=True, cwd=corpus)
+    with contextlib.chdir(corpus):
+        assert run_tagger("train", "config.yaml", *SETTINGS, "--model", "one").exit_code == 0
     one, two = (load_file(corpus / name / "weights.safetensors") for name in ("one", "two"))
     np.testing.assert_allclose(losses(corpus / "two"), losses(corpus / "one"), atol=1e-4)
     assert losses(corpus / "two")[-1] < losses(corpus / "two")[0]

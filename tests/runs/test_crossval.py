@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import run_tagger
 from watcher import Heard
 
 from tagger.config.keys import Config
@@ -115,14 +116,14 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_killed_command_is_continued_bit_for_bit(found: CrossValidation) -> None:
-    command = [sys.executable, "-m", "tagger", "crossval", "c.yaml", "-k", "2", "--runs", "killed", "--jobs", "2"]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = ("crossval", "c.yaml", "-k", "2", "--runs", "killed", "--jobs", "2")
+    running = subprocess.Popen([sys.executable, "-m", "tagger", *command], stderr=subprocess.DEVNULL)
     wait_for(lambda: list(Path("killed").glob("fold-*.training/state-*")))
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
-    ended = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["pooled"] == found.pooled.to_json()
+    ended = run_tagger(*command, "--resume", "--json")
+    assert ended.exit_code == 0, ended.errors
+    assert json.loads(ended.output)["pooled"] == found.pooled.to_json()
     assert Path("killed/predictions.conll").read_bytes() == Path("out/predictions.conll").read_bytes()
     for name in ("fold-1", "fold-2"):
         weights = [Path(where, name, "weights.safetensors").read_bytes() for where in ("killed", "out")]

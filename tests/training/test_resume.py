@@ -48,6 +48,8 @@ SMALL = (
     "model.layers=1", "model.characters=none", "model.decoder=constrained", "training.optimizer=adam",
     "training.ema=null", "training.clip_norm=null",
 )  # fmt: skip
+# With a moving average, the model is not what the trainer continues with.
+AVERAGED = (*SMALL, "training.ema=0.8")
 # The settings, and for each part of the training the number of the stop check that is the first to request a stop.
 VARIANTS = [
     ((), (3, 9, 1, 1000)),
@@ -251,7 +253,7 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured, uni
     # After the last step of the third epoch the trainer asks once. The scoring of the dev set asks next.
     trainer_asks = iter([False])
     outcome = train(
-        configured("output.model_dir=parts"),
+        configured(*AVERAGED, "output.model_dir=parts"),
         listener=Counting,
         should_stop=lambda: epoch == 3 and n_left == 0 and next(trainer_asks, True),
         parts=Parts(evaluate=scored),
@@ -259,8 +261,8 @@ def test_a_stop_request_does_not_wait_for_the_end_of_scoring_dev(configured, uni
     assert (outcome.stopped, len(outcome.history)) == (True, 2)
     state = State.from_bytes(sorted(Path("parts.training").glob("state-*"))[-1].read_bytes())
     assert state.record["progress"]["steps"] == 25
-    train(configured("output.model_dir=parts"), resume=True)
-    assert content("parts") == uninterrupted()
+    train(configured(*AVERAGED, "output.model_dir=parts"), resume=True)
+    assert content("parts") == uninterrupted(*AVERAGED)
 
 
 def test_the_same_data_in_several_files_is_the_same_data(tmp_path: Path) -> None:
@@ -362,7 +364,7 @@ def test_an_interrupted_training_is_not_started_over_by_accident(interrupted) ->
 def test_training_continues_from_the_state_before_a_damaged_one(
     configured, uninterrupted, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = configured("output.model_dir=m")
+    config = configured(*AVERAGED, "output.model_dir=m")
     interrupt(config)
     _, newest = sorted(Path("m.training").glob("state-*"))
     damaged = bytearray(newest.read_bytes())
@@ -372,7 +374,7 @@ def test_training_continues_from_the_state_before_a_damaged_one(
     errors = capfd.readouterr().err
     assert f"warning: {newest.absolute()}: its checksum does not match; trying the previous state" in errors
     assert "continuing in epoch 2, after 0 steps of it" in errors
-    assert content("m") == uninterrupted()
+    assert content("m") == uninterrupted(*AVERAGED)
 
 
 def test_only_damaged_states_are_an_error(interrupted) -> None:
@@ -489,9 +491,8 @@ def test_states_of_earlier_versions_recognize_their_data(
     }
 
 
-def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(small) -> None:
-    # With a moving average, the model is not what the trainer continues with.
-    config = small("output.model_dir=m", "data.dev=null", "training.epochs=2", "training.ema=0.8")
+def test_a_model_that_is_missing_or_of_a_later_epoch_is_restored_from_the_state(configured) -> None:
+    config = configured(*AVERAGED, "output.model_dir=m", "data.dev=null", "training.epochs=2")
     train(config)
     expected = content("m")
     shutil.rmtree("m.training")
@@ -600,9 +601,9 @@ def test_a_deleted_state_directory_is_restored_unless_another_training_has_its_l
             train(config, listener=Taking)
 
 
-def test_seeds_continue_where_they_were_interrupted(small, capfd: pytest.CaptureFixture[str]) -> None:
+def test_seeds_continue_where_they_were_interrupted(configured, capfd: pytest.CaptureFixture[str]) -> None:
     def train_both(model: str, *settings: str, n: int = 2, **options: object) -> SeedsOutcome:
-        config = small(f"output.model_dir={model}", "data.test=dev", "training.epochs=2", "training.ema=0.8", *settings)
+        config = configured(*AVERAGED, f"output.model_dir={model}", "data.test=dev", "training.epochs=2", *settings)
         with TrainingProgress() as progress:
             return train_seeds(config, n, progress, **options)
 
@@ -625,7 +626,7 @@ def test_seeds_continue_where_they_were_interrupted(small, capfd: pytest.Capture
     with pytest.raises(ConfigError, match=r"--resume: --seeds: found 3, expected 2, as in the training so far"):
         train_both("parts", n=3, resume=True)
     with pytest.raises(ConfigError, match=r"--resume: --seeds: found null, expected 2, as in the training so far"):
-        train(small("output.model_dir=parts", "data.test=dev", "training.epochs=2", "training.ema=0.8"), resume=True)
+        train(configured(*AVERAGED, "output.model_dir=parts", "data.test=dev", "training.epochs=2"), resume=True)
     dev = Path("dev").read_bytes()
     Path("dev").write_bytes(dev + b"w1 V O\n")
     with pytest.raises(

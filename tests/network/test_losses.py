@@ -49,6 +49,7 @@ ANNOTATED = {
         [ANY, {"E-a"}],
         [ANY],
         [{"O"}, {"B-a"}, {"I-a"}, {"E-a"}, {"O"}],
+        [{"B-a"}, ANY],  # which must be E-a, as it is the last one
     ],
     "none": [[{"x"}, ANY, ANY, {"y"}], [{"y"}], [ANY, ANY, ANY], [ANY, {"x"}], [ANY], [{"x"}, {"y"}, {"y"}, {"x"}, {"x"}]],
 }  # fmt: skip

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,16 @@ def needs(*libraries: str, extra: str) -> pytest.MarkDecorator:
     """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     return pytest.mark.skipif(bool(missing), reason=f"found no {', '.join(missing)}: pip install '.[{extra}]'")
+
+
+def spans_of_seqeval(tags: list[Any]) -> list[tuple[str, int, int]]:
+    """Return the type, the first and the last token of each span that seqeval finds in one or more sentences of tags.
+
+    It is imported here, because scikit-learn comes with it, which takes a second.
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    return list(get_entities(tags))
 
 
 def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:

@@ -6,9 +6,9 @@ import gzip
 from pathlib import Path
 
 import pytest
+from helpers import spans_of_seqeval
 from hypothesis import given
 from hypothesis import strategies as st
-from seqeval.metrics.sequence_labeling import get_entities
 
 from tagger.corpus.conll import Sentence, read_sentences
 from tagger.corpus.dataset import (
@@ -536,7 +536,7 @@ def test_valid_messy_corpora_are_read(
     rows = [line for line in path.read_text(encoding).split("\n") if line.strip(" \t")]
     tags = [row.replace("\t", " ").split(" ")[-1] for row in rows]
     assert collections.Counter(tag for s in corpus.sentences for tag in s.tags) == collections.Counter(tags)
-    assert counts(corpus) == (n_sentences, n_tokens, len(get_entities(corpus.tags)))
+    assert counts(corpus) == (n_sentences, n_tokens, len(spans_of_seqeval(corpus.tags)))
 
 
 @pytest.mark.corpora
@@ -575,7 +575,7 @@ def test_swedish_without_its_broken_line_is_bare_io_with_0_as_the_outside_tag(co
         load(corpus_file, data)
     corpus, notation, notes = load(corpus_file, data, scheme="IO")
     assert (notation, notes) == (Notation(scheme="IO", outside="0", bare=True), [])
-    assert counts(corpus) == (6885, 113124, len(get_entities(corpus.tags)))
+    assert counts(corpus) == (6885, 113124, len(spans_of_seqeval(corpus.tags)))
     assert [tag for tags in corpus.tags for tag in map(notation.spell, tags)] == [
         line.replace("\t", " ").split(" ")[-1] for line in lines if line.strip(" \t")
     ]

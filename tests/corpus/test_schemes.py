@@ -5,9 +5,9 @@ import itertools
 import re
 
 import pytest
+from helpers import spans_of_seqeval
 from hypothesis import example, given
 from hypothesis import strategies as st
-from seqeval.metrics.sequence_labeling import get_entities
 from seqscore.encoding import get_encoding
 from seqscore.model import Mention
 from seqscore.model import Span as SeqscoreSpan
@@ -173,14 +173,14 @@ def test_io_merges_only_adjacent_spans_of_one_type(sentence: tuple[list[Span], i
 @given(any_tags("BIES"))
 @example(["E-PER", "I-PER", "E-PER", "E-PER", "S-PER", "I-PER", "E-LOC"])
 def test_any_iobes_tags_are_read_as_seqeval_reads_them(tags: list[str]) -> None:
-    expected = [Span(entity_type, start, last + 1) for entity_type, start, last in get_entities(tags)]
+    expected = [Span(entity_type, start, last + 1) for entity_type, start, last in spans_of_seqeval(tags)]
     assert spans_from_tags(tags) == expected
 
 
 @given(any_tags("BILU"))
 def test_bilou_tags_are_read_like_the_corresponding_iobes_tags(tags: list[str]) -> None:
     same = [tag.replace("L-", "E-").replace("U-", "S-") if tag[0] in "LU" else tag for tag in tags]
-    expected = [Span(entity_type, start, last + 1) for entity_type, start, last in get_entities(same)]
+    expected = [Span(entity_type, start, last + 1) for entity_type, start, last in spans_of_seqeval(same)]
     assert spans_from_tags(tags) == expected
 
 

@@ -8,29 +8,25 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, needs
 from served_model import write_model
 from stub_model import stub_manifest, stub_predictor
 
 from tagger import Tagger
+from tagger.config.keys import Config
 from tagger.corpus.labels import Labels
 from tagger.corpus.notation import Notation
 from tagger.errors import ConfigError, DataError, ModelError
-
-pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install '.[sklearn]'")
-
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
-from sklearn.utils import estimator_checks
-
-from tagger.config.keys import Config
 from tagger.integrations.packed import pack
-from tagger.integrations.scikit_learn import _KEYS, TaggerClassifier
+
+if TYPE_CHECKING:
+    from tagger.integrations.scikit_learn import TaggerClassifier
+
+pytestmark = needs("sklearn", extra="sklearn")
 
 # scikit-learn's checks of parameters, cloning, tags and unfitted estimators. All others fit an array of numbers, [samples,
 # features], which are not sentences; what they say about `fit` is tested below, with sentences.
@@ -48,16 +44,24 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "model")
 
 
+def classifier(**parameters: Any) -> TaggerClassifier:
+    from tagger.integrations.scikit_learn import TaggerClassifier
+
+    return TaggerClassifier(**parameters)
+
+
 def fitted(model: Path) -> TaggerClassifier:
     """Return an estimator as it is after a training that has given this model."""
-    estimator = TaggerClassifier(threads=1)
+    estimator = classifier(threads=1)
     estimator.model_ = pack(model)
     return estimator
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_of_scikit_learn_passes(name: str) -> None:
-    getattr(estimator_checks, name)("TaggerClassifier", TaggerClassifier())
+    from sklearn.utils import estimator_checks
+
+    getattr(estimator_checks, name)("TaggerClassifier", classifier())
 
 
 def test_the_model_predicts_and_scores(model: Path) -> None:
@@ -84,7 +88,7 @@ def test_gold_tags_may_have_another_notation_but_must_fit_one(model: Path) -> No
 
 
 def of_stub_model(**changes: Any) -> TaggerClassifier:
-    estimator = TaggerClassifier()
+    estimator = classifier()
     estimator.model_, estimator._predictor = {}, stub_predictor(stub_manifest(**changes))
     return estimator
 
@@ -101,6 +105,9 @@ def test_gold_labels_are_renamed_as_in_the_training() -> None:
 
 
 def test_a_pickled_model_is_complete_and_a_clone_has_none(model: Path, tmp_path: Path) -> None:
+    from sklearn.base import clone
+    from sklearn.exceptions import NotFittedError
+
     estimator = fitted(model)
     expected = estimator.predict(X)
     copy = pickle.loads(pickle.dumps(estimator))
@@ -118,11 +125,13 @@ def test_a_pickled_model_is_complete_and_a_clone_has_none(model: Path, tmp_path:
 
 
 def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: Path) -> None:
+    from tagger.integrations.scikit_learn import _KEYS
+
     file = tmp_path / "train.conll"
     file.touch()
 
     def config(**parameters: Any) -> Config:
-        return TaggerClassifier(**parameters)._config(file, tmp_path / "model")
+        return classifier(**parameters)._config(file, tmp_path / "model")
 
     default = Config.model_validate({"data": {"train": "x"}})
     plain = config()
@@ -132,7 +141,7 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
         "epochs": 3, "batch_size": 5, "learning_rate": 0.5, "units": 7, "layers": 1, "embedding_dim": 9, "dropout": 0.125,
         "characters": "none", "decoder": "crf", "seed": 11, "threads": 2,
     }  # fmt: skip
-    assert set(values) == set(_KEYS) == set(TaggerClassifier().get_params()) - {"dev", "device", "settings"}
+    assert set(values) == set(_KEYS) == set(classifier().get_params()) - {"dev", "device", "settings"}
     for name, value in values.items():
         section, key = _KEYS[name].split(".")
         assert getattr(getattr(config(**{name: value}), section), key) == value, name
@@ -141,8 +150,10 @@ def test_parameters_are_keys_of_the_config_and_none_is_their_default(tmp_path: P
 
 
 def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    from sklearn.model_selection import ParameterGrid
+
     settings = {"model.casing": np.bool_(False), "model.character_dim": np.int32(9)}
-    estimator = TaggerClassifier(
+    estimator = classifier(
         units=np.int64(7), threads=np.int64(1), learning_rate=np.float32(0.25), dev=np.float32(0.25), settings=settings  # type: ignore[arg-type]
     )  # fmt: skip
     config = estimator._config(tmp_path / "train.conll", tmp_path / "model")
@@ -184,17 +195,20 @@ def test_an_altered_model_is_an_error_that_names_no_temporary_directory(model: P
 )
 def test_a_wrong_parameter_is_an_error_of_fit(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        TaggerClassifier(**parameters).fit(X, [["O"] * len(tokens) for tokens in X])
+        classifier(**parameters).fit(X, [["O"] * len(tokens) for tokens in X])
 
 
 @pytest.mark.tensorflow
 def test_cross_validation_and_grid_search_train_real_models(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("tensorflow")
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+
     caplog.set_level(logging.INFO, "tagger")
     names = ["Hanna", "Peter", "Ole", "Ida"]
     sentences = [[name, verb, "Bonn", sign] for name in names for verb in ("left", "saw", "likes") for sign in ".!"]
     tags = [["B-PER", "O", "B-LOC", "O"]] * len(sentences)
-    small = TaggerClassifier(
+    small = classifier(
         epochs=3, units=8, layers=1, embedding_dim=8, characters="none", dropout=0.0, learning_rate=0.05, batch_size=4,
         threads=1, dev=None, settings={"model.input_dropout": 0.0, "model.token_dropout": 0.0, "training.ema": None},
     )  # fmt: skip

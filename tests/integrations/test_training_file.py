@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import needs
 
 from tagger.corpus.dataset import load_training
 from tagger.corpus.layout import Layout
@@ -15,9 +16,7 @@ from tagger.errors import ConfigError, DataError
 from tagger.integrations.training_file import Rows, TrainingFile, check_together, checked_rows
 from tagger.training.corpora import load_corpora
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install '.[sklearn]'")
-
-from tagger.integrations.scikit_learn import TaggerClassifier
+pytestmark = needs("sklearn", extra="sklearn")
 
 LAYOUT = Layout(columns={"token": 0, "tag": 1}, delimiter="tab")
 X = [
@@ -119,6 +118,8 @@ def test_messages_advise_what_the_user_of_an_estimator_can_do(
     tmp_path: Path, sentences: Rows, tags: Rows, advice: str
 ) -> None:
     file, told = written(tmp_path, sentences, tags), list[str]()
+    from tagger.integrations.scikit_learn import TaggerClassifier
+
     data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
     with pytest.raises(DataError, match=advice) as caught, file.errors_named():
         load_corpora(data, 1, told.append, told.append)
@@ -128,6 +129,8 @@ def test_messages_advise_what_the_user_of_an_estimator_can_do(
 
 def test_warnings_speak_of_sentences_and_not_of_lines(tmp_path: Path) -> None:
     file, told = written(tmp_path, [["a"]] * 30, [["B-X"], ["O"]] * 15), list[str]()
+    from tagger.integrations.scikit_learn import TaggerClassifier
+
     data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
     load_corpora(data, 1, told.append, told.append)
     assert "X, y: all 30 sentences have one token; a sentence is a list of all of its tokens" in map(file.named, told)

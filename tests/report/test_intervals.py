@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from tagger.evaluation.significance import f1_of
 from tagger.report.intervals import f1_intervals
@@ -19,6 +18,8 @@ def random_counts(n_sentences: int) -> np.ndarray:
 
 
 def test_intervals_are_those_of_scipy_up_to_the_noise_of_the_samples() -> None:
+    from scipy import stats
+
     counts = random_counts(300)
     found = f1_intervals(counts, 300, samples=8000)
     for column, (low, high) in enumerate(found):

@@ -6,10 +6,10 @@ LOWEST_VENV := .venv-lowest
 SBOM_VENV := .venv-sbom
 DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
-# One process more than there are cores, because many tests wait for other processes; but four at most, because each one
-# that imports TensorFlow takes a gigabyte. The tests of a file stay in one process, because the documented commands in
+# Two processes more than there are cores, because many tests wait for other processes; but four at most, because each
+# one that imports TensorFlow takes a gigabyte. The tests of a file stay in one process, because the documented commands in
 # tests/docs/test_commands.py need the commands before them. tests/conftest.py puts the files in order.
-PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(4, 2 + (os.cpu_count() or 1)))')
 SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs man build sbom clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,4 +31,19 @@ def _the_history_of_the_schema_is_loaded_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", load_once)
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _nothing_waits_for_the_disk() -> Iterator[None]:
+    """Let commits return at once: what a study has on the disk after a power cut is not tested."""
+    connect = sqlite3.connect
+
+    def connect_without_waiting(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", connect_without_waiting)
         yield

@@ -1,10 +1,11 @@
 """Measure what a first block that was pretrained on raw text is worth, with few labels and with all of them.
 
-    python scripts/results/pretraining.py --runs docs/pretraining.jsonl --work WORK  # takes hours; stop it at any time
-    python scripts/results/pretraining.py --runs docs/pretraining.jsonl --table      # the table
+    python scripts/results/pretraining.py --runs docs/pretraining.jsonl --jobs 2  # takes hours; stop it at any time
+    python scripts/results/pretraining.py --runs docs/pretraining.jsonl --table   # the table
 
-WORK keeps the pretrained directories, which hold the words of corpora that are not to be shared. Each row is one way to
-train from them; dev decides which epoch is kept, and the table shows F1 on dev. Runs that are in the file are skipped.
+The pretrained directories stay in models/pretraining, which is not to be shared: they hold words of corpora that are
+not. Each row is one way to train from them. Dev decides which epoch is kept, and the table shows F1 on dev and test.
+Runs that are in the file are skipped.
 
     none      no pretraining
     lower     no pretraining, but tokens are looked up in lower case and with digits as 0, as the rows below do
@@ -16,15 +17,17 @@ train from them; dev decides which epoch is kept, and the table shows F1 on dev.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import itertools
 import statistics
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kinds import CORPORA, load, run_missing, train_and_score
+from kinds import CORPORA, load, run_missing, train_and_score, with_text
 from one_run import TAGGER, spread
 
 SEEDS = (1, 2, 3)
@@ -39,18 +42,23 @@ ROWS: dict[str, tuple[dict[str, str] | None, dict[str, str]]] = {
     "frozen": ({}, FROZEN),
     "carried": ({"training.reset_states": "false"}, {}),
 }
+_ONE_AT_A_TIME = threading.Lock()
 
 
-def pretrained(settings: dict[str, str], work: Path, n_lines: int, epochs: int) -> Path:
-    """Return the directory that was pretrained with some settings on the first lines of the news and all tweets."""
-    name = "-".join([str(n_lines), str(epochs), *(f"{key}={value}" for key, value in sorted(settings.items()))])
-    directory = work / name
-    if not directory.exists():
-        texts = [work / f"news-{n_lines}.txt", CORPORA / "raw/tweets-en.txt.gz"]
-        if not texts[0].exists():
-            with gzip.open(CORPORA / "raw/news-en.txt.gz", "rt", encoding="utf-8") as news:
-                texts[0].write_text("".join(itertools.islice(news, n_lines)), "utf-8")
-        given = {"training.epochs": str(epochs), "training.threads": "1"} | settings
+def pretrained(settings: dict[str, str], arguments: argparse.Namespace) -> Path:
+    """Return the directory that was pretrained with some settings on the first lines of the news and of the tweets."""
+    work, counts = arguments.work.resolve(), (arguments.lines, arguments.tweets, arguments.epochs)
+    directory = work / "-".join([*map(str, counts), *(f"{key}={value}" for key, value in sorted(settings.items()))])
+    with _ONE_AT_A_TIME:
+        if directory.exists():
+            return directory
+        work.mkdir(parents=True, exist_ok=True)
+        texts = []
+        for name, n_lines in (("news", arguments.lines), ("tweets", arguments.tweets)):
+            texts.append(work / f"{name}-{n_lines}.txt")
+            with gzip.open(CORPORA / f"raw/{name}-en.txt.gz", "rt", encoding="utf-8") as lines:
+                texts[-1].write_text("".join(itertools.islice(lines, n_lines)), "utf-8")
+        given = {"training.epochs": str(arguments.epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
         command = [*TAGGER, "pretrain", *map(str, texts), "-o", str(directory), "--resume"]
         subprocess.run([*command, "--from", "text", "--lines", *options], check=True)
@@ -64,50 +72,56 @@ def plan() -> Iterator[dict[str, Any]]:
             yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in ROWS)
 
 
+def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    of_pretraining, settings = ROWS[key["row"]]
+    facts = {}
+    if of_pretraining is not None:
+        settings = {"model.pretrained": str(pretrained(of_pretraining, arguments)), **settings}
+        facts = {"lines": arguments.lines, "pretraining_epochs": arguments.epochs}
+    settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
+    return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
+
+
 def table(runs: list[dict[str, Any]]) -> str:
-    """Return dev F1 of each row, and its mean change against `none` with the same seeds."""
-    lines = ["| corpus | labels | row | seeds | F1 on dev | change |", "|---|---|---|---|---|---|"]
+    """Return F1 of each row on dev and test, and their mean changes against `none` with the same seeds."""
+    lines = ["| corpus | labels | row | seeds | dev | change | test | change |", "|---|---|---|---|---|---|---|---|"]
     for kind, share in CELLS:
         here = [run for run in runs if (run["kind"], run["share"]) == (kind, share)]
-        found = {row: {run["seed"]: run["dev"] for run in here if run["row"] == row} for row in ROWS}
+        found = {row: {run["seed"]: run for run in here if run["row"] == row} for row in ROWS}
         for row, by_seed in found.items():
-            if by_seed:
-                both = [seed for seed in by_seed if seed in found["none"]]
-                changes = [100 * (by_seed[seed] - found["none"][seed]) for seed in both]
-                change = f"{statistics.mean(changes):+.2f}" if changes and row != "none" else ""
-                cells = [kind, f"{round(100 * share)} %", row, str(len(by_seed)), spread(by_seed.values()), change]
-                lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            both = [seed for seed in by_seed if seed in found["none"]]
+            if not both:
+                continue
+            cells = [kind, f"{100 * share:.0f} %", row, str(len(both))]
+            for part in ("dev", "test"):
+                changes = [100 * (by_seed[seed][part] - found["none"][seed][part]) for seed in both]
+                cells += [
+                    spread(by_seed[seed][part] for seed in both),
+                    f"{statistics.mean(changes):+.2f}" if row != "none" else "",
+                ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--work", type=Path, help="the folder for pretrained directories")
-    parser.add_argument("--lines", type=int, default=100_000, help="lines of the news")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of the pretraining")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--minutes", type=float, default=1e9)
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
+    parser.add_argument("--work", type=Path, default=Path("models/pretraining"), help="the pretrained directories")
+    parser.add_argument("--lines", type=int, default=40_000, help="lines of the news")
+    parser.add_argument("--tweets", type=int, default=200_000, help="lines of the tweets, of which there are fewer")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs of the pretraining")
+    parser.add_argument("--table", action="store_true", help="print the table and train nothing")
+    parser.add_argument("--rows", default="", help="only runs with this text in `kind share seed S row`")
+    parser.add_argument("--set", dest="more", action="append", default=[], help="on top of every run's settings")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, of one thread each")
+    parser.add_argument("--minutes", type=float, default=600, help="start no run after this number of minutes")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table(load(arguments.runs)))
+        print(table(load(arguments.runs)), end="")
         return
-    if arguments.work is None:
-        parser.error("--work: found none, expected a folder outside the repository for the pretrained directories")
-    arguments.work.mkdir(parents=True, exist_ok=True)
-
-    def one(key: dict[str, Any]) -> dict[str, Any]:
-        of_pretraining, settings = ROWS[key["row"]]
-        facts = {}
-        if of_pretraining is not None:
-            directory = pretrained(of_pretraining, arguments.work.resolve(), arguments.lines, arguments.epochs)
-            settings = {"model.pretrained": str(directory), **settings}
-            facts = {"lines": arguments.lines, "pretraining_epochs": arguments.epochs}
-        return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
-
-    wanted = (key for key in plan() if key["row"] in arguments.rows)
-    run_missing(arguments.runs.resolve(), wanted, one, jobs=1, minutes=arguments.minutes)
+    wanted = with_text(plan(), arguments.rows)
+    train = functools.partial(one, arguments=arguments)
+    run_missing(arguments.runs.resolve(), wanted, train, jobs=arguments.jobs, minutes=arguments.minutes)
 
 
 if __name__ == "__main__":

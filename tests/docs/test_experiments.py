@@ -166,6 +166,17 @@ def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, co
 
 
 @pytest.mark.tensorflow
+def test_the_documented_runs_with_pretraining_skip_finished_runs(
+    in_clone: Path, corpora_beside: None, tmp_path: Path
+) -> None:
+    short = [f"--work={tmp_path}", "--lines=300", "--tweets=300"]
+    more = [one for one in QUICK_RUN if "characters" not in one and "units" not in one]  # as in the pretraining
+    removed = '"wnut17", "share": 1.0, "row": "tuned", "seed": 1'
+    run = run_again("pretraining.py", removed, *short, *more, "--rows", "wnut17 1.0 seed 1 tuned")
+    assert (run["kind"], run["row"], run["lines"], run["epoch"]) == ("wnut17", "tuned", 300, 1)
+
+
+@pytest.mark.tensorflow
 def test_the_documented_runs_of_recipes_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
     removed = '"kind": "wnut17", "row": "before", "seed": 1'
     run = run_again("recipes.py", removed, *QUICK_RUN, "--rows", "wnut17 before seed 1")
@@ -174,7 +185,7 @@ def test_the_documented_runs_of_recipes_skip_finished_runs(in_clone: Path, corpo
 
 def test_the_results_tables_match_the_runs(tmp_path: Path) -> None:
     scripts = ("ablate", "small_data", "partial_labels", "active_learning", "curves", "suspects", "grow",
-               "raw_vectors", "distill", "lexicons", "recipes")  # fmt: skip
+               "raw_vectors", "distill", "lexicons", "recipes", "pretraining")  # fmt: skip
     documented = [shlex.split(command)[1:] for command in commands() if "--table" in command]
     chosen = [next(words for words in documented if Path(words[0]).stem == script) for script in scripts]
     results = (ROOT / "docs/results.md").read_text("utf-8")

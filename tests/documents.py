@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ def make(*sentences: str, spans: Iterable[tuple[str, int, int]] = (), **more: ob
         rows.append(tuple(row))
     found = tuple(DocumentSpan(*span) for span in spans)
     return Document(text=text, spans=found, sentences=tuple(rows), **more)  # type: ignore[arg-type]
+
+
+def random_json(rng: random.Random, keys: Sequence[str], values: Sequence[Any], *, depth: int = 4) -> Any:
+    """Draw a JSON value: one of the values, or a list or an object of such. Hypothesis takes ten times as long."""
+    kind = rng.random()
+    if not depth or kind < 0.5:
+        return rng.choice(values)
+    inner = [random_json(rng, keys, values, depth=depth - 1) for _ in range(rng.randrange(4))]
+    return inner if kind < 0.7 else {rng.choice(keys): value for value in inner}
+
+
+def random_records(rng: random.Random, keys: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Draw a list of up to three JSON values, most of which are objects."""
+    return [
+        {rng.choice(keys): random_json(rng, keys, values) for _ in range(rng.randrange(7))}
+        if rng.random() < 0.8
+        else random_json(rng, keys, values)
+        for _ in range(rng.randrange(1, 4))
+    ]
 
 
 @st.composite

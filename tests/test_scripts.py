@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from forked_scripts import run_scripts
@@ -25,29 +24,44 @@ SILENT = {
 }  # fmt: skip
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+HELP = {script: [script, "--help"] for script in SCRIPTS if script not in SILENT}
+FORMATS = {"all": [], "webanno": ["--formats", "webanno-tsv"]}
+FUZZERS = {
+    "inputs": ["scripts/checks/fuzz_conll.py", "--inputs", "600", "--seed", "7"],
+    "models": ["scripts/checks/fuzz.py", "--inputs", "400", "--seed", "7"],
+    **{name: ["scripts/checks/fuzz_formats.py", "--rounds", "500", *more] for name, more in FORMATS.items()},
+    **{
+        f"lossy {name}": ["scripts/checks/fuzz_formats.py", "--rounds", "50", "--lose", *more]
+        for name, more in FORMATS.items()
+    },
+}
 
 
-def test_each_script_starts(tmp_path: Path) -> None:
-    scripts = [script for script in SCRIPTS if script not in SILENT]
-    done = run_scripts([[script, "--help"] for script in scripts], tmp_path)
-    for script, (status, shown) in zip(scripts, done, strict=True):
-        assert status == 0, f"{script}: {shown}"
-        assert shown.startswith("usage: "), f"{script}: {shown}"
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
+    """Return the exit status and the output of each command, by its name."""
+    commands = HELP | FUZZERS
+    return dict(zip(commands, run_scripts(list(commands.values()), tmp_path_factory.mktemp("done")), strict=True))
 
 
-def test_the_fuzzer_of_inputs_runs_and_finds_nothing() -> None:
-    done = run("scripts/checks/fuzz_conll.py", "--inputs", "600", "--seed", "7")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "600 inputs" in done.stdout
-    assert "command line: " in done.stdout
+@pytest.mark.parametrize("script", HELP)
+def test_a_script_starts(done: dict[str, tuple[int, str]], script: str) -> None:
+    status, output = done[script]
+    assert status == 0, output
+    assert output.startswith("usage: ")
 
 
-def test_the_fuzzer_of_models_runs_and_finds_nothing() -> None:
-    done = run("scripts/checks/fuzz.py", "--inputs", "400", "--seed", "7")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+def test_the_fuzzer_of_inputs_runs_and_finds_nothing(done: dict[str, tuple[int, str]]) -> None:
+    status, output = done["inputs"]
+    assert status == 0, output
+    assert "600 inputs" in output
+    assert "command line: " in output
+
+
+def test_the_fuzzer_of_models_runs_and_finds_nothing(done: dict[str, tuple[int, str]]) -> None:
+    status, output = done["models"]
+    assert status == 0, output
+    found = json.loads(output.splitlines()[-1])
     assert (found["inputs"], found["wrong"]) == (400, 0)
     kinds = (
         "configs",
@@ -63,19 +77,22 @@ def test_the_fuzzer_of_models_runs_and_finds_nothing() -> None:
     assert found["signed files read"] > 0
 
 
-@pytest.mark.parametrize("options", [[], ["--formats", "webanno-tsv"]])
-def test_the_fuzzer_of_formats_finds_nothing_and_notices_a_silent_loss(options: list[str]) -> None:
-    done = run("scripts/checks/fuzz_formats.py", "--rounds", "500", *options)
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("500 rounds, ")
-    assert done.stdout.endswith(" in files that were converted), 0 tracebacks, 0 silent losses\n")
-    lossy = run("scripts/checks/fuzz_formats.py", "--rounds", "50", "--lose", *options)
-    assert lossy.returncode == 1
-    assert "is lost; said:" in lossy.stdout
+@pytest.mark.parametrize("formats", FORMATS)
+def test_the_fuzzer_of_formats_finds_nothing_and_notices_a_silent_loss(
+    done: dict[str, tuple[int, str]], formats: str
+) -> None:
+    status, output = done[formats]
+    assert status == 0, output
+    assert output.startswith("500 rounds, ")
+    assert output.endswith(" in files that were converted), 0 tracebacks, 0 silent losses\n")
+    status, output = done[f"lossy {formats}"]
+    assert status == 1
+    assert "is lost; said:" in output
 
 
 @pytest.mark.parametrize("check", ["checksums", "graph", "weights", "links", "text", "bytes"])
 def test_a_fuzzer_notices_when_a_check_is_switched_off(check: str) -> None:
-    done = run("scripts/checks/switch_off.py", "--checks", check, "--inputs", "5000")
+    command = [sys.executable, "scripts/checks/switch_off.py", "--checks", check, "--inputs", "5000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{check}: noticed at input " in done.stdout

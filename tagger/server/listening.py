@@ -13,7 +13,17 @@ from tagger.errors import DataError
 from tagger.server.settings import Settings
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program of the Berkeley packet filter: return 0 bytes
+# A program of the Berkeley packet filter that drops the packets that ask for a connection. The last packet of a
+# handshake passes, because its client takes itself for connected.
+_DROP_SYN = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the flags of the TCP header
+        (0x45, 0, 1, 0x02),  # go to the line after the next one unless SYN is set
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # keep all bytes
+    )
+)
 BACKLOG = 1024  # connections that wait until they are accepted
 _ACCEPT_QUEUE = 24  # the place of tcpi_unacked in struct tcp_info; of a socket that listens, the connections that wait
 
@@ -117,9 +127,9 @@ def drop_new(listener: socket.socket) -> None:
     """
     if sys.platform != "linux":
         return
-    program = ctypes.create_string_buffer(_DROP_ALL, len(_DROP_ALL))
+    program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
     with contextlib.suppress(OSError):  # without it, only the connections of the last microseconds are lost
-        value = struct.pack("HL", len(_DROP_ALL) // 8, ctypes.addressof(program))
+        value = struct.pack("HL", len(_DROP_SYN) // 8, ctypes.addressof(program))
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
 
 

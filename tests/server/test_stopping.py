@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from served_model import LIGHT, write_model
 from serving import SENTENCE, Clients, Served, children_of, serving, worker
 
 from tagger.atomic import publish_directory
+from tagger.server.listening import drop_new
 
 BODY = json.dumps({"tokens": SENTENCE}).encode()
 
@@ -21,6 +23,25 @@ BODY = json.dumps({"tokens": SENTENCE}).encode()
 def exchange(target: Path, source: Path) -> None:
     """Put a copy of a model in the place of another one, in one step, as a training does."""
     publish_directory(target, {path.name: path.read_bytes() for path in source.iterdir()})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, new connections cannot be kept away")
+def test_new_connections_are_kept_away_and_those_that_have_begun_are_not() -> None:
+    with socket.socket() as listener, socket.socket() as begun, socket.socket() as new:
+        # The handshake of a client that takes itself for connected ends here with its first data.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(20)
+        begun.connect(listener.getsockname())
+        drop_new(listener)
+        new.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            new.connect(listener.getsockname())
+        begun.sendall(b"x")
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.recv(1) == b"x"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

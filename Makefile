@@ -29,7 +29,7 @@ models/sample:
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# All tests that need neither TensorFlow, nor Ray, nor a package index: two to three minutes on two cores.
+# All tests that need neither TensorFlow, nor Ray, nor a package index: two minutes on two cores.
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not tensorflow and not index and not ray'
 

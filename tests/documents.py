@@ -70,7 +70,7 @@ def random_records(rng: random.Random, keys: Sequence[str], values: Sequence[Any
         {rng.choice(keys): random_json(rng, keys, values) for _ in range(rng.randrange(7))}
         if rng.random() < 0.8
         else random_json(rng, keys, values)
-        for _ in range(rng.randrange(1, 4))
+        for _ in range(rng.randrange(4))
     ]
 
 

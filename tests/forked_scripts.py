@@ -1,4 +1,7 @@
-"""Run scripts that import much of the package quickly: each one in a fork of a process that has imported it."""
+"""Run scripts that import much of the package quickly: each one in a fork of a process that has imported it.
+
+Where there are no forks, each script runs in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import runpy
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +24,15 @@ def run_scripts(commands: Sequence[Sequence[str]], folder: Path) -> list[tuple[i
         commands: the paths of the scripts, from the root of the repository, each with its options.
         folder: an empty folder for what they write.
     """
+    if not hasattr(os, "fork"):
+        found = [
+            subprocess.run([sys.executable, *one], capture_output=True, text=True, check=False, cwd=ROOT)
+            for one in commands
+        ]
+        return [(one.returncode, one.stdout + one.stderr) for one in found]
     done = subprocess.run(
         [sys.executable, __file__, str(folder)], input=json.dumps(commands),
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True, text=True, check=True, cwd=ROOT, timeout=300,
     )  # fmt: skip
     return [
         (status, (folder / str(number)).read_text("utf-8")) for number, status in enumerate(json.loads(done.stdout))
@@ -41,8 +51,14 @@ def _run_in_fork(script: str, options: Sequence[str], output: Path) -> int:
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code)
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(status)  # at once: taking apart what the fork was given takes longer than the script
 
 

@@ -3,8 +3,8 @@
     python scripts/results/pretraining.py --runs docs/pretraining.jsonl --jobs 2  # takes hours; stop it at any time
     python scripts/results/pretraining.py --runs docs/pretraining.jsonl --table   # the table
 
-The pretrained directories stay in models/pretraining, which is not to be shared: they hold words of corpora that are
-not. Each row is one way to train from them. Dev decides which epoch is kept, and the table shows F1 on dev and test.
+The pretrained directories stay in models/pretraining. Do not share them: they hold words of corpora that must not be
+shared. Each row is one way to train from them. Dev decides which epoch is kept, and the table shows F1 on dev and test.
 Runs that are in the file are skipped.
 
     none      no pretraining
@@ -77,7 +77,7 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     facts = {}
     if of_pretraining is not None:
         settings = {"model.pretrained": str(pretrained(of_pretraining, arguments)), **settings}
-        facts = {"lines": arguments.lines, "pretraining_epochs": arguments.epochs}
+        facts = {"lines": arguments.lines, "tweets": arguments.tweets, "pretraining_epochs": arguments.epochs}
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
     return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
 
@@ -107,12 +107,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
     parser.add_argument("--work", type=Path, default=Path("models/pretraining"), help="the pretrained directories")
-    parser.add_argument("--lines", type=int, default=40_000, help="lines of the news")
+    parser.add_argument("--lines", type=int, default=40_000, help="lines of the news, speeches and other prose")
     parser.add_argument("--tweets", type=int, default=200_000, help="lines of the tweets, of which there are fewer")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of the pretraining")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
     parser.add_argument("--rows", default="", help="only runs with this text in `kind share seed S row`")
-    parser.add_argument("--set", dest="more", action="append", default=[], help="on top of every run's settings")
+    parser.add_argument(
+        "--set", dest="more", action="append", default=[], help="on top of the settings of every training from it"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, of one thread each")
     parser.add_argument("--minutes", type=float, default=600, help="start no run after this number of minutes")
     arguments = parser.parse_args()

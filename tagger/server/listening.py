@@ -19,7 +19,7 @@ _DROP_SYN = b"".join(
     struct.pack("HBBI", *instruction)
     for instruction in (
         (0x30, 0, 0, 13),  # load the flags of the TCP header
-        (0x45, 0, 1, 0x02),  # go to the line after the next one unless SYN is set
+        (0x45, 0, 1, 0x02),  # skip the next line if SYN is not set
         (0x06, 0, 0, 0),  # drop
         (0x06, 0, 0, 0xFFFFFFFF),  # keep all bytes
     )
@@ -120,10 +120,11 @@ def is_open(listener: socket.socket) -> bool:
 
 
 def drop_new(listener: socket.socket) -> None:
-    """Let no new connection into the queue of a socket, whichever processes share it; those in it stay.
+    """Let nobody begin a connection to a socket, whichever processes share it.
 
-    Closing a socket that listens resets the connections that nobody has accepted yet, so the queue must be empty and
-    stay empty before. Clients that connect meanwhile try again after a second, and are refused then.
+    Closing a socket that listens resets the connections that nobody has accepted yet, so its queue must be emptied
+    before. Connections in the queue stay, and those whose handshake has begun may still enter it for a moment. Clients
+    that connect meanwhile try again after a second, and are refused then.
     """
     if sys.platform != "linux":
         return

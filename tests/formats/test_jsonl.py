@@ -411,7 +411,24 @@ KEYS = [
     "relations",
     "x",
 ]
-VALUES = [None, True, False, *range(-2, 10), 10**30, 0.5, "", "a", "Ann left", "B-PER", "O", "IOB2"]
+VALUES = [
+    None,
+    True,
+    False,
+    *range(-2, 10),
+    10**30,
+    0.5,
+    "",
+    "a",
+    "Ann left",
+    "B-PER",
+    "O",
+    "IOB2",
+    ["Ann", "left"],
+    ["B-PER", "O"],
+    ["a"],
+    [0, 1],
+]
 
 
 def test_any_json_is_read_or_refused() -> None:

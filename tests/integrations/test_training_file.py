@@ -117,9 +117,9 @@ WORDS = [[f"w{5 * i + j}" for j in range(5)] for i in range(60)]
 def test_messages_advise_what_the_user_of_an_estimator_can_do(
     tmp_path: Path, sentences: Rows, tags: Rows, advice: str
 ) -> None:
-    file, told = written(tmp_path, sentences, tags), list[str]()
     from tagger.integrations.scikit_learn import TaggerClassifier
 
+    file, told = written(tmp_path, sentences, tags), list[str]()
     data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
     with pytest.raises(DataError, match=advice) as caught, file.errors_named():
         load_corpora(data, 1, told.append, told.append)
@@ -128,9 +128,9 @@ def test_messages_advise_what_the_user_of_an_estimator_can_do(
 
 
 def test_warnings_speak_of_sentences_and_not_of_lines(tmp_path: Path) -> None:
-    file, told = written(tmp_path, [["a"]] * 30, [["B-X"], ["O"]] * 15), list[str]()
     from tagger.integrations.scikit_learn import TaggerClassifier
 
+    file, told = written(tmp_path, [["a"]] * 30, [["B-X"], ["O"]] * 15), list[str]()
     data = TaggerClassifier()._config(tmp_path / "train.conll", tmp_path / "model").data
     load_corpora(data, 1, told.append, told.append)
     assert "X, y: all 30 sentences have one token; a sentence is a list of all of its tokens" in map(file.named, told)

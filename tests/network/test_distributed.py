@@ -164,7 +164,8 @@ def test_workers_with_different_data_are_refused(corpus: Path) -> None:
 def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     corpus: Path, number: signal.Signals, codes: list[int]
 ) -> None:
-    endless = ["--set=training.epochs=1000000", "--set=training.patience=null"]
+    # With a moving average, whose state must be the same in both workers too.
+    endless = ["--set=training.epochs=1000000", "--set=training.patience=null", "--set=training.ema=0.8"]
     first, second = workers = start_workers(corpus, endless, endless)
     wait_for_epoch(first, "2 ")
     first.send_signal(number)

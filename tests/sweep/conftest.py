@@ -35,7 +35,7 @@ def _the_history_of_the_schema_is_loaded_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _nothing_waits_for_the_disk() -> Iterator[None]:
+def _no_study_waits_for_the_disk() -> Iterator[None]:
     """Let commits return at once: what a study has on the disk after a power cut is not tested."""
     connect = sqlite3.connect
 

@@ -66,8 +66,7 @@ def configured(
     monkeypatch.chdir(tmp_path)
 
     def load(*settings: str, decoder: str = "constrained") -> Config:
-        if not Path("t1").exists():
-            shutil.copytree(with_teachers(decoder), tmp_path, dirs_exist_ok=True)
+        shutil.copytree(with_teachers(decoder), tmp_path, dirs_exist_ok=True)
         return load_config("c.yaml", settings)
 
     return load

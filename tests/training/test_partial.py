@@ -178,7 +178,7 @@ def test_manifests_of_whole_annotations_are_those_of_earlier_versions(configured
 
 
 def a_trainer(config: Config, prepared: Prepared, *, mixed_precision: bool = False, **settings: object) -> Trainer:
-    kernel = Kernel.PLAIN if mixed_precision else Kernel.BLOCK  # of a graph that is built twice as fast
+    kernel = Kernel.PLAIN if mixed_precision else Kernel.BLOCK  # whose graph is built twice as fast, in float32 only
     network = build_network(
         prepared.manifest, prepared.encoder, prepared.tags, kernel=kernel, mixed_precision=mixed_precision
     )

@@ -66,7 +66,8 @@ def configured(
     monkeypatch.chdir(tmp_path)
 
     def load(*settings: str, decoder: str = "constrained") -> Config:
-        shutil.copytree(with_teachers(decoder), tmp_path, dirs_exist_ok=True)
+        if not Path("t1").exists():
+            shutil.copytree(with_teachers(decoder), tmp_path, dirs_exist_ok=True)
         return load_config("c.yaml", settings)
 
     return load

@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 # Two processes more than there are cores, because many tests wait for other processes; but four at most, because each
 # one that imports TensorFlow takes a gigabyte. The tests of a file stay in one process, because the documented commands in
 # tests/docs/test_commands.py need the commands before them. tests/conftest.py puts the files in order.
-PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(4, 2 + (os.cpu_count() or 1)))')
-SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(4, 2 + (os.cpu_count() or 1)))')
+SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo predict-only test quick coverage mutation test-lowest lint format docs man build sbom clean
 

@@ -51,7 +51,7 @@ def pytest_collection_finish() -> None:
 def _nothing_waits_for_the_disk() -> Iterator[None]:
     """Let `os.fsync` return at once in this process: it matters after a power cut only, which no test can cause."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", os.fstat)  # which fails as well if there is no such file
+        patch.setattr(os, "fsync", os.fstat)  # like fsync, fstat fails for a file that is closed
         yield
 
 

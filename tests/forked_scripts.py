@@ -1,6 +1,6 @@
 """Run scripts that import much of the package quickly: each one in a fork of a process that has imported it.
 
-Where there are no forks, each script runs in a process of its own.
+On systems that cannot fork, it starts a new process for each script.
 """
 
 from __future__ import annotations

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 from tagger.cli import commands
+from tagger.evaluation.scores import _seqeval
 
 ROOT = Path(__file__).parents[1]
+# Settings with which the graph of a training is built in the shortest time, for what does not depend on the network.
+SHORT_GRAPH = (
+    "model.layers=1", "model.characters=none", "training.optimizer=adam", "training.ema=null", "training.clip_norm=null",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +57,13 @@ def needs(*libraries: str, extra: str) -> pytest.MarkDecorator:
 
     It imports none of them, because each process would then import all of them before its first test.
     """
-    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"found no {', '.join(missing)}: pip install '.[{extra}]'")
 
 
 def spans_of_seqeval(tags: list[Any]) -> list[tuple[str, int, int]]:
-    """Return the type, the first and the last token of each span that seqeval finds in one or more sentences of tags.
-
-    It is imported here, because scikit-learn comes with it, which takes a second.
-    """
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    return list(get_entities(tags))
+    """Return the type, the first and the last token of each span that seqeval finds in one or more sentences of tags."""
+    return list(_seqeval("metrics.sequence_labeling").get_entities(tags))
 
 
 def tag_files(directory: str, files: list[list[list[str]]]) -> list[list[list[str]]]:

@@ -26,7 +26,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kinds import CORPORA, load, run_missing, train_and_score, with_text
 from one_run import TAGGER, spread
@@ -35,33 +35,48 @@ SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("wnut17", 1.0), ("conll2000", 0.3), ("wnut17", 0.3), ("conll2000", 1.0))
 FROZEN = {"training.freeze": "[embedding, characters, casing, block_1]"}
 NORMALIZED = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
-# row → the settings of the pretraining, if there is one, and those of the training
-ROWS: dict[str, tuple[dict[str, str] | None, dict[str, str]]] = {
-    "none": (None, {}),
-    "lower": (None, NORMALIZED),
-    "tuned": ({}, {}),
-    "more": ({}, {}),
-    "frozen": ({}, FROZEN),
-    "carried": ({"training.reset_states": "false"}, {}),
+
+
+class Text(NamedTuple):
+    """The text of a pretraining: lines of prose and of tweets, and how often they are read."""
+
+    lines: int = 40_000
+    tweets: int = 200_000  # more than there are
+    epochs: int = 1
+
+
+class Row(NamedTuple):
+    """The settings of a training, those of the pretraining that it begins with, if there is one, and its text."""
+
+    training: dict[str, str]
+    pretraining: dict[str, str] | None = None
+    text: Text = Text()
+
+
+ROWS = {
+    "none": Row({}),
+    "lower": Row(NORMALIZED),
+    "tuned": Row({}, {}),
+    "more": Row({}, {}, Text(lines=100_000, epochs=3)),
+    "frozen": Row(FROZEN, {}),
+    "carried": Row({}, {"training.reset_states": "false"}),
 }
-MORE = {"lines": 100_000, "epochs": 3}
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def pretrained(settings: dict[str, str], arguments: argparse.Namespace) -> Path:
-    """Return the directory that was pretrained with some settings on the first lines of the news and of the tweets."""
-    work, counts = arguments.work.resolve(), (arguments.lines, arguments.tweets, arguments.epochs)
-    directory = work / "-".join([*map(str, counts), *(f"{key}={value}" for key, value in sorted(settings.items()))])
+def pretrained(settings: dict[str, str], text: Text, work: Path) -> Path:
+    """Return the directory that was pretrained with some settings on a text."""
+    directory = work / "-".join([*map(str, text), *(f"{key}={value}" for key, value in sorted(settings.items()))])
     with _ONE_AT_A_TIME:
         if directory.exists():
             return directory
         work.mkdir(parents=True, exist_ok=True)
         texts = []
-        for name, n_lines in (("news", arguments.lines), ("tweets", arguments.tweets)):
+        for name, n_lines in (("news", text.lines), ("tweets", text.tweets)):
             texts.append(work / f"{name}-{n_lines}.txt")
             with gzip.open(CORPORA / f"raw/{name}-en.txt.gz", "rt", encoding="utf-8") as lines:
                 texts[-1].write_text("".join(itertools.islice(lines, n_lines)), "utf-8")
-        given = {"training.epochs": str(arguments.epochs), "training.threads": "1"} | settings
+        given = {"training.epochs": str(text.epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
         command = [*TAGGER, "pretrain", *map(str, texts), "-o", str(directory), "--resume"]
         subprocess.run([*command, "--from", "text", "--lines", *options], check=True)
@@ -76,13 +91,13 @@ def plan() -> Iterator[dict[str, Any]]:
 
 
 def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    of_pretraining, settings = ROWS[key["row"]]
-    facts = {}
-    if key["row"] == "more":
-        arguments = argparse.Namespace(**vars(arguments) | MORE)
-    if of_pretraining is not None:
-        settings = {"model.pretrained": str(pretrained(of_pretraining, arguments)), **settings}
-        facts = {"lines": arguments.lines, "tweets": arguments.tweets, "pretraining_epochs": arguments.epochs}
+    row, facts = ROWS[key["row"]], {}
+    settings = row.training
+    if row.pretraining is not None:
+        text = row.text if arguments.lines is None else Text(lines=arguments.lines, tweets=arguments.lines)
+        directory = pretrained(row.pretraining, text, arguments.work.resolve())
+        settings = {"model.pretrained": str(directory), **settings}
+        facts = {"lines": text.lines, "tweets": text.tweets, "pretraining_epochs": text.epochs}
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
     return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
 
@@ -112,9 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="file of runs, one line of JSON each")
     parser.add_argument("--work", type=Path, default=Path("models/pretraining"), help="the pretrained directories")
-    parser.add_argument("--lines", type=int, default=40_000, help="lines of the news, speeches and other prose")
-    parser.add_argument("--tweets", type=int, default=200_000, help="lines of the tweets, of which there are fewer")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs of the pretraining")
+    parser.add_argument("--lines", type=int, help="read so many lines of prose and of tweets once, whatever the row")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
     parser.add_argument("--rows", default="", help="only runs with this text in `kind share seed S row`")
     parser.add_argument(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_tagger
+from helpers import SHORT_GRAPH, run_tagger
 
 from tagger.corpus.conll import read_sentences
 from tagger.corpus.layout import Layout
@@ -29,9 +29,8 @@ PLACES = ["Paris", "Turin", "Oslo", "New York", "San Marino"]
 SMALL = [
     f"--set={setting}"
     for setting in (
-        "model.units=16", "model.embedding_dim=16", "training.batch_size=4", "model.layers=1", "model.characters=none",
-        "model.casing=false", "model.token_dropout=0", "model.scheme=IOB2", "training.optimizer=adam", "training.ema=null",
-        "training.clip_norm=null",
+        *SHORT_GRAPH, "model.units=16", "model.embedding_dim=16", "training.batch_size=4", "model.casing=false",
+        "model.token_dropout=0", "model.scheme=IOB2",
     )
 ]  # fmt: skip
 

@@ -169,7 +169,7 @@ def test_the_documented_runs_with_clusters_skip_finished_runs(in_clone: Path, co
 def test_the_documented_runs_with_pretraining_skip_finished_runs(
     in_clone: Path, corpora_beside: None, tmp_path: Path
 ) -> None:
-    short = [f"--work={tmp_path}", "--lines=300", "--tweets=300"]
+    short = [f"--work={tmp_path}", "--lines=300"]
     more = [one for one in QUICK_RUN if "characters" not in one and "units" not in one]  # as in the pretraining
     removed = '"wnut17", "share": 1.0, "row": "tuned", "seed": 1'
     run = run_again("pretraining.py", removed, *short, *more, "--rows", "wnut17 1.0 seed 1 tuned")

@@ -391,44 +391,13 @@ def test_what_json_cannot_hold_is_an_error(tmp_path: Path, value: Any) -> None:
 
 
 KEYS = [
-    "text",
-    "tokens",
-    "label",
-    "labels",
-    "entities",
-    "spans",
-    "sentences",
-    "ner_tags",
-    "tags",
-    "scheme",
-    "id",
-    "answer",
-    "offsets",
-    "start",
-    "end",
-    "type",
-    "annotations",
-    "relations",
-    "x",
-]
+    "text", "tokens", "label", "labels", "entities", "spans", "sentences", "ner_tags", "tags", "scheme", "id",
+    "answer", "offsets", "start", "end", "type", "annotations", "relations", "x",
+]  # fmt: skip
 VALUES = [
-    None,
-    True,
-    False,
-    *range(-2, 10),
-    10**30,
-    0.5,
-    "",
-    "a",
-    "Ann left",
-    "B-PER",
-    "O",
-    "IOB2",
-    ["Ann", "left"],
-    ["B-PER", "O"],
-    ["a"],
-    [0, 1],
-]
+    None, True, False, *range(-2, 10), 10**30, 0.5, "", "a", "Ann left", "B-PER", "O", "IOB2", ["Ann", "left"],
+    ["B-PER", "O"], ["a"], [0, 1],
+]  # fmt: skip
 
 
 def test_any_json_is_read_or_refused() -> None:

@@ -230,21 +230,9 @@ def test_documents_come_back(made: list[Document], offsets: Any) -> None:
 
 
 KEYS = [
-    "data",
-    "text",
-    "annotations",
-    "result",
-    "value",
-    "start",
-    "end",
-    "labels",
-    "type",
-    "predictions",
-    "id",
-    "label",
-    "was_cancelled",
-    "score",
-]
+    "data", "text", "annotations", "result", "value", "start", "end", "labels", "type", "predictions", "id",
+    "label", "was_cancelled", "score",
+]  # fmt: skip
 VALUES = [None, True, False, *range(-2, 10), 10**30, 0.5, "", "a", "Ann left", "labels", "relation"]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ROOT, run_tagger
+from helpers import ROOT, SHORT_GRAPH, run_tagger
 from safetensors.numpy import load_file
 
 from tagger.errors import DeviceError
@@ -40,11 +40,7 @@ SETTINGS = [
     "--set=training.epochs=3", "--set=model.dropout=0.0", "--set=model.input_dropout=0.0", "--set=model.token_dropout=0.0", "--set=training.batch_size=4", "--set=model.units=8",
     "--set=model.embedding_dim=8", "--set=training.learning_rate=0.01", "--set=vocabulary.unk_probability=0.5",
 ]  # fmt: skip
-# Builds the network in the shortest time, for workers whose results do not matter.
-SMALL = [
-    "--set=model.layers=1", "--set=model.characters=none", "--set=training.optimizer=adam", "--set=training.ema=null",
-    "--set=training.clip_norm=null",
-]  # fmt: skip
+SMALL = [f"--set={setting}" for setting in SHORT_GRAPH]
 
 
 # --- Replicas in one process ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import SHORT_GRAPH
 
 from tagger.cli.progress import TrainingProgress
 from tagger.config.keys import Config
@@ -37,8 +38,6 @@ TRAIN = (
 )
 DEV = "May B-PER\n19 O\n\nRome ?\nof O\nRome B-LOC\n? ?\n\n"
 UNKNOWN_TAG = "data.unknown_tag='?'"
-# A training whose graph is built sooner.
-SMALL = ("model.characters=none", "training.optimizer=adam", "training.ema=null", "training.clip_norm=null")
 
 
 @pytest.fixture
@@ -157,7 +156,9 @@ def test_weights_are_finite_and_positive(configured, weight: str) -> None:
 def test_a_training_leaves_a_model_that_is_scored_on_what_is_known(
     configured, decoder: str, weights: tuple[str, ...]
 ) -> None:
-    train(configured(*SMALL, UNKNOWN_TAG, f"model.decoder={decoder}", "output.model_dir=m", *weights), device="cpu")
+    train(
+        configured(*SHORT_GRAPH, UNKNOWN_TAG, f"model.decoder={decoder}", "output.model_dir=m", *weights), device="cpu"
+    )
     predictor = load_predictor(Path("m"))
     found = evaluate_file(predictor, "dev", predictor.model.manifest.layout)
     assert (found.tokens, found.unknown) == (4, 2)
@@ -260,7 +261,7 @@ def test_states_of_earlier_versions_have_neither_setting(configured, tmp_path: P
 
 
 def test_a_training_that_is_interrupted_continues_bit_for_bit(configured) -> None:
-    settings = (*SMALL, UNKNOWN_TAG, "training.type_weights={PER: 2.0}", "model.decoder=crf", "training.epochs=3")
+    settings = (*SHORT_GRAPH, UNKNOWN_TAG, "training.type_weights={PER: 2.0}", "model.decoder=crf", "training.epochs=3")
     train(configured(*settings, "output.model_dir=whole"), device="cpu")
     config = configured(*settings, "output.model_dir=parts")
     asked = iter(range(1, 3))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import SHORT_GRAPH
 
 tf = pytest.importorskip("tensorflow")
 
@@ -43,11 +44,7 @@ vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
-# The network that is built in the shortest time, for what does not depend on the network.
-SMALL = (
-    "model.layers=1", "model.characters=none", "model.decoder=constrained", "training.optimizer=adam",
-    "training.ema=null", "training.clip_norm=null",
-)  # fmt: skip
+SMALL = (*SHORT_GRAPH, "model.decoder=constrained")
 # With a moving average, the model is not what the trainer continues with.
 AVERAGED = (*SMALL, "training.ema=0.8")
 # The settings, and for each part of the training the number of the stop check that is the first to request a stop.

@@ -11,6 +11,8 @@ Runs that are in the file are skipped.
     lower     no pretraining, but tokens are looked up in lower case and with digits as 0, as the rows below do
     tuned     all weights are trained on
     more      as `tuned`, but from 100,000 lines of prose, and the text is read three times
+    vectors   as `more`, but the embedding begins with GloVe vectors
+    fixed     as `vectors`, but the language models leave the vectors as they are; the training changes them
     frozen    everything that was pretrained stays as it is below a new second block
     carried   as `tuned`, but the states of the language models go over the ends of sentences
 """
@@ -34,6 +36,7 @@ from one_run import TAGGER, spread
 SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("wnut17", 1.0), ("conll2000", 0.3), ("wnut17", 0.3), ("conll2000", 1.0))
 FROZEN = {"training.freeze": "[embedding, characters, casing, block_1]"}
+GLOVE = {"embeddings.name": "glove-6b-50d"}
 NORMALIZED = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
 
 
@@ -43,6 +46,9 @@ class Text(NamedTuple):
     lines: int = 40_000
     tweets: int = 200_000  # more than there are
     epochs: int = 1
+
+
+MORE = Text(lines=100_000, epochs=3)
 
 
 class Row(NamedTuple):
@@ -57,7 +63,9 @@ ROWS = {
     "none": Row({}),
     "lower": Row(NORMALIZED),
     "tuned": Row({}, {}),
-    "more": Row({}, {}, Text(lines=100_000, epochs=3)),
+    "more": Row({}, {}, MORE),
+    "vectors": Row({}, GLOVE, MORE),
+    "fixed": Row({}, GLOVE | {"embeddings.trainable": "false"}, MORE),
     "frozen": Row(FROZEN, {}),
     "carried": Row({}, {"training.reset_states": "false"}),
 }

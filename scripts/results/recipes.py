@@ -26,6 +26,10 @@ BEFORE = {
     "training.learning_rate": "0.002", "model.layers": "2", "model.units": "150", "model.embedding_dim": "100",
 }  # fmt: skip
 LOWER = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
+WNUT17 = {
+    "model.decoder": "crf", "model.characters": "lstm",
+    "training.batch_size": "8", "training.learning_rate": "0.001",
+}  # fmt: skip
 ROWS: dict[str, dict[str, str]] = {
     "before": {},
     "lower case, digits": LOWER,
@@ -37,10 +41,14 @@ ROWS: dict[str, dict[str, str]] = {
     "250 units": {"model.units": "250"},
     "batches of 16": {"training.batch_size": "16"},
     "CRF": {"model.decoder": "crf"},
+    "LSTM over characters": {"model.characters": "lstm"},
+    "batches of 8, rate 0.001": {"training.batch_size": "8", "training.learning_rate": "0.001"},
+    "the recipe of wnut17.yaml": WNUT17,
     "lower case, digits, unknown 0.5": LOWER | {"vocabulary.unk_probability": "0.5"},
     "lower case, digits, CRF": LOWER | {"model.decoder": "crf"},
     "lower case, digits, batches of 16": LOWER | {"training.batch_size": "16"},
     "lower case, digits, rate 0.001": LOWER | {"training.learning_rate": "0.001"},
+    "lower case, digits, the recipe of wnut17.yaml": LOWER | WNUT17,
 }
 
 

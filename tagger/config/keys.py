@@ -165,14 +165,13 @@ class VocabularyConfig(_Section):
     character_dropout: _Rate = 0.0
 
 
-class EmbeddingsConfig(_Section):
-    """Pretrained vectors."""
+class VectorsConfig(_Section):
+    """Pretrained vectors to begin with."""
 
     path: str | None = None
     name: str | None = None
     trainable: bool = True
     max_rows: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    dtype: Literal["float32", "float16"] = "float32"
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -181,6 +180,12 @@ class EmbeddingsConfig(_Section):
         if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
             raise ValueError("found trainable or max_rows without path or name, expected one of them; add one")
         return self
+
+
+class EmbeddingsConfig(VectorsConfig):
+    """Pretrained vectors to begin with, and how the model stores its embedding."""
+
+    dtype: Literal["float32", "float16"] = "float32"
 
 
 class FeaturesConfig(_Section):

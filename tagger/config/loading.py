@@ -107,8 +107,8 @@ def _check_together(config: Config, where: Callable[[str], str]) -> None:
     if config.model.pretrained is not None and source is not None:
         key = f"embeddings.{source}"
         raise ConfigError(
-            f"{where(key)}: {key}: found it with model.pretrained, which has vectors of its"
-            " own, expected one of them; delete the other"
+            f"{where(key)}: {key}: found it with model.pretrained, which has vectors of its own, expected one of"
+            f" them; delete the other, or pretrain with these vectors: tagger pretrain --set {key}=…"
         )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"

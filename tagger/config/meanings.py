@@ -110,6 +110,7 @@ MEANINGS: dict[str, dict[str, str]] = {
 # The keys of `tagger pretrain`.
 PRETRAINING_KEYS: dict[str, tuple[str, ...]] = {
     "vocabulary": ("min_count", "max_size", "lowercase", "normalize_digits"),
+    "embeddings": ("path", "name", "trainable", "max_rows"),
     "model": ("embedding_dim", "characters", "character_dim", "character_units", "casing", "units"),
     "training": (
         "epochs", "streams", "steps", "samples", "learning_rate", "reset_states", "held_out", "seed", "threads",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tagger.architecture import CHARACTER_UNITS, SIZE, Characters, NetworkSpec
 from tagger.config.file import config_error, parse_setting, put_setting
+from tagger.config.keys import VectorsConfig
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]
@@ -70,6 +71,7 @@ class PretrainingConfig(_Section):
     """All settings of `tagger pretrain`."""
 
     vocabulary: PretrainingVocabularyConfig = PretrainingVocabularyConfig()
+    embeddings: VectorsConfig = VectorsConfig()
     model: PretrainingNetworkConfig = PretrainingNetworkConfig()
     training: PretrainingTrainingConfig = PretrainingTrainingConfig()
 

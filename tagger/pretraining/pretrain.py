@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tagger import __version__
-from tagger.architecture import NetworkSpec
+from tagger.architecture import SIZE, NetworkSpec
 from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
@@ -26,10 +26,12 @@ from tagger.network.devices import choose_device, device_errors_explained, make_
 from tagger.network.language_model import LanguageModels
 from tagger.network.language_model_trainer import LanguageModelTrainer, Perplexities
 from tagger.pretraining.described_text import describe
+from tagger.pretraining.initial_vectors import InitialVectors, described
 from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile, place_of, remove, tokenise
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
 from tagger.training.checkpoints import Checkpoints, State
+from tagger.vectors.table import Vectors, read_path_or_name
 from tagger.wording import counted
 
 _KIND, _FORMAT = "pretraining", 1  # of the states
@@ -123,7 +125,10 @@ def pretrain(
     checkpoints = Checkpoints(output)
     with _output_named(), checkpoints.lock(), device_errors_explained():
         state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        facts = {"settings": config.settings(), "text": describe(paths, reading)}
+        vectors = read_path_or_name(config.embeddings.path, config.embeddings.name)
+        config = _with_size_of(vectors, config)
+        told = describe(paths, reading)
+        facts = {"settings": config.settings(), "text": told, "vectors": described(vectors)}
         if state is not None:
             _check_same(state.record, facts, checkpoints.directory)
         elif output.exists():
@@ -136,12 +141,12 @@ def pretrain(
                     " --force to replace it"
                 )
         text = tokenise(
-            paths, reading, place_of(output), facts["text"],
+            paths, reading, place_of(output), told,
             say=listener.note, on_tokens=listener.tokens, should_stop=should_stop,
         )  # fmt: skip
         if text is None:
             return PretrainingOutcome(stopped=True, last=None)
-        outcome = _run(output, config, text, listener, checkpoints, facts, should_stop, state)
+        outcome = _run(output, config, text, vectors, listener, checkpoints, facts, should_stop, state)
     if not outcome.stopped and not keep_text:
         remove(place_of(output))
     return outcome
@@ -160,6 +165,7 @@ def _run(
     output: Path,
     config: PretrainingConfig,
     text: TextFile,
+    vectors: Vectors | None,
     listener: PretrainingListener,
     checkpoints: Checkpoints,
     facts: Mapping[str, Any],
@@ -170,10 +176,32 @@ def _run(
     threads = config.training.threads if state is None else state.record["threads"]
     device = choose_device("cpu", threads=threads)
     make_deterministic()
-    run = _Run(config, text, listener, checkpoints, facts, should_stop, threads=device.threads)
+    run = _Run(config, text, vectors, listener, checkpoints, facts, should_stop, threads=device.threads)
     if state is not None:
         run.restore(state)
     return run.run(output)
+
+
+def _with_size_of(vectors: Vectors | None, config: PretrainingConfig) -> PretrainingConfig:
+    """Return the config with the size of the vectors.
+
+    Raises:
+        ConfigError: the config sets another one, or they are too large.
+    """
+    if vectors is None:
+        return config
+    source = config.embeddings.name or config.embeddings.path
+    if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != vectors.dim:
+        raise ConfigError(
+            f"--set model.embedding_dim: found {config.model.embedding_dim}, expected {vectors.dim}, the size of the"
+            f" vectors from {source}; leave it out"
+        )
+    if not SIZE.allows(vectors.dim):
+        raise ConfigError(
+            f"--set embeddings: found vectors of {vectors.dim} numbers in {source}, expected at most {SIZE.most};"
+            " use other vectors"
+        )
+    return config.model_copy(update={"model": config.model.model_copy(update={"embedding_dim": vectors.dim})})
 
 
 def _state_to_begin_with(checkpoints: Checkpoints, listener: PretrainingListener, *, resume: bool) -> State | None:
@@ -205,13 +233,19 @@ def _is_result_of(output: Path, facts: Mapping[str, Any]) -> bool:
 
 def _decisive(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the result, as JSON values."""
-    free = ("training.threads", "training.checkpoint_minutes")
+    # The vectors themselves decide, not the place where they are.
+    free = ("training.threads", "training.checkpoint_minutes", "embeddings.path", "embeddings.name")
     return {**facts, "settings": {key: value for key, value in facts["settings"].items() if key not in free}}
 
 
 def _check_same(record: Mapping[str, Any], facts: Mapping[str, Any], where: Path) -> None:
     before, now = record["facts"], _decisive(facts)
     remedy = f"change it back, or delete {where} and pretrain again without --resume"
+    if before.get("vectors") != now["vectors"]:
+        raise ConfigError(
+            f"--resume: embeddings: found {now['vectors'] or 'no vectors'}, expected"
+            f" {before.get('vectors') or 'no vectors'}; {remedy}"
+        )
     for key, value in now["settings"].items():
         if before["settings"].get(key) != value:
             raise ConfigError(f"--resume: {key}: found {value}, expected {before['settings'].get(key)}; {remedy}")
@@ -228,6 +262,7 @@ class _Run:
         self,
         config: PretrainingConfig,
         text: TextFile,
+        vectors: Vectors | None,
         listener: PretrainingListener,
         checkpoints: Checkpoints,
         facts: Mapping[str, Any],
@@ -241,10 +276,15 @@ class _Run:
         normalization = Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits)
         settings = config.vocabulary
         self._vocabulary = build_text_vocabulary(
-            text, self._spec, normalization, min_count=settings.min_count, max_size=settings.max_size
-        )
+            text, self._spec, normalization, min_count=settings.min_count, max_size=settings.max_size,
+            known=() if vectors is None else vectors.rows,
+        )  # fmt: skip
+        self._initial: InitialVectors | None = None
+        if vectors is not None:
+            tokens = self._vocabulary.encoder.tokens
+            self._initial = InitialVectors.of(tokens, vectors, config.embeddings.max_rows)
         self._windows, self._held_out = _split(config, text, self._vocabulary)
-        self._trainer = _trainer(config, self._spec, self._vocabulary)
+        self._trainer = _trainer(config, self._spec, self._vocabulary, self._initial)
         self._at, self._losses, self._history = 0, list[float](), list[Report]()
         self._seconds, self._since = 0.0, time.monotonic()
         self._last_state = time.monotonic()
@@ -257,6 +297,9 @@ class _Run:
             f"text: {text.n_tokens:,} tokens, {len(text.forms):,} distinct; {len(vocabulary.encoder.tokens):,} ids"
             f" ({100 * unknown:.1f} % of the text is unknown)"
         )
+        if self._initial is not None:
+            for note in self._initial.notes():
+                self._listener.note(f"vectors: {note}")
         self._listener.note(
             f"{counted(self._n_steps, 'step')} of {self._windows.streams.n_tokens} tokens in each direction, in"
             f" {counted(self._config.training.epochs, 'epoch')}; CPU, {counted(self._threads, 'thread')}"
@@ -369,7 +412,11 @@ class _Run:
             "perplexity": {"forward": last.forward, "backward": last.backward},
         }
         versions = {"tagger": __version__, "python": platform.python_version(), **packages}
-        return Pretrained(self._vocabulary.encoder, self._spec, self._trainer.weights(), facts, versions)
+        encoder, weights = self._vocabulary.encoder, self._trainer.weights()
+        if self._initial is not None:
+            tokens, weights["embedding"] = self._initial.joined(weights["embedding"])
+            encoder = dataclasses.replace(encoder, tokens=tokens)
+        return Pretrained(encoder, self._spec, weights, facts, versions)
 
 
 def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary) -> tuple[Windows, Windows]:
@@ -393,11 +440,16 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
     return Windows(vocabulary, train, settings.samples), Windows(vocabulary, held_out, 1)
 
 
-def _trainer(config: PretrainingConfig, spec: NetworkSpec, vocabulary: TextVocabulary) -> LanguageModelTrainer:
-    settings = config.training
+def _trainer(
+    config: PretrainingConfig, spec: NetworkSpec, vocabulary: TextVocabulary, initial: InitialVectors | None
+) -> LanguageModelTrainer:
+    settings, fixed = config.training, None
     with on_cpu():
         models = LanguageModels(spec, vocabulary.sizes, resets=settings.reset_states, seed=settings.seed)
-        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams)
+        if initial is not None:
+            models.embedding.assign(initial.assigned_to(models.embedding.numpy()))
+            fixed = None if config.embeddings.trainable else initial.has_vector
+        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams, fixed)
 
 
 def _format_history(history: Sequence[Report]) -> str:

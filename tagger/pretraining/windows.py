@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -57,17 +57,24 @@ class TextVocabulary:
 
 
 def build_text_vocabulary(
-    text: TextFile, spec: NetworkSpec, normalization: Normalization, *, min_count: int, max_size: int | None
+    text: TextFile,
+    spec: NetworkSpec,
+    normalization: Normalization,
+    *,
+    min_count: int,
+    max_size: int | None,
+    known: Container[str] = (),
 ) -> TextVocabulary:
     """Build the vocabulary of the tokens that occur at least `min_count` times, at most the `max_size` most frequent.
 
-    A character is known if it occurs at least `min_count` times too.
+    A token in `known` needs to occur only once. A character is known if it occurs at least `min_count` times too.
     """
     counts: collections.Counter[str] = collections.Counter()
     by_form = text.counts[N_RESERVED:].tolist()
     for form, n in zip(text.forms, by_form, strict=True):
         counts[normalization(form)] += n
-    tokens = TokenVocabulary(tuple(token for token, n in counts.most_common(max_size) if n >= min_count), normalization)
+    kept = (token for token, n in counts.most_common(max_size) if n >= min_count or token in known)
+    tokens = TokenVocabulary(tuple(kept), normalization)
     characters = None
     if spec.characters != Characters.NONE:
         characters = _characters_of(text.forms, by_form, min_count)

@@ -40,7 +40,7 @@ from tagger.training.stored_config import relative_to
 from tagger.training.targets import gold_of
 from tagger.training.teachers import Lesson, cut_unlabelled
 from tagger.training.vocabularies import InitialVectors, build_encoder, source_of
-from tagger.vectors.table import Vectors, read_named_vectors, read_vectors
+from tagger.vectors.table import Vectors, read_path_or_name
 from tagger.wording import counted, listed
 
 
@@ -214,10 +214,7 @@ def _known(old: OldModel | None) -> Known | None:
 
 def _vectors(config: Config, old: OldModel | None, manifest: Manifest, train: Corpus) -> Vectors | None:
     """Return the pretrained vectors, if the config names some, after checking that everything fits the old model."""
-    settings = config.embeddings
-    vectors = None
-    if settings.path is not None or settings.name is not None:
-        vectors = read_vectors(settings.path) if settings.path is not None else read_named_vectors(str(settings.name))
+    vectors = read_path_or_name(config.embeddings.path, config.embeddings.name)
     if old is not None:
         new_types = {} if config.data.trust else _new_types(train, manifest.scheme, old)
         check_fits(old, manifest, None if vectors is None else vectors.dim, new_types)

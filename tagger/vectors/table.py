@@ -126,6 +126,13 @@ def read_named_vectors(name: str, max_rows: int | None = None) -> Vectors:
     return _join(tokens, folder / index, _map_array(folder / array), folder / array, max_rows)
 
 
+def read_path_or_name(path: str | None, name: str | None) -> Vectors | None:
+    """Read the vectors of a file (`read_vectors`) or of a package (`read_named_vectors`); None if neither is given."""
+    if path is not None:
+        return read_vectors(path)
+    return None if name is None else read_named_vectors(name)
+
+
 def installed_vectors() -> list[str]:
     """Return the names of the vectors whose packages are installed."""
     if importlib.util.find_spec("arro3") is None:

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip("tensorflow")
@@ -144,6 +145,90 @@ def test_too_little_text_is_an_error() -> None:
         Path("raw.txt").write_text(content)
         with pytest.raises(DataError, match=r"RAW: found [01] tokens, expected at least 2: .*, of which [01] are held"):
             run()
+
+
+def write_vectors(names: tuple[str, ...], *, seed: int = 3) -> npt.NDArray[np.float32]:
+    """Write vectors of 4 numbers as `v.npy`; return them."""
+    table = np.random.default_rng(seed).normal(size=(len(names), 4)).astype(np.float32)
+    np.save("v.npy", table)
+    Path("v.txt").write_text("".join(f"{name}\n" for name in names))
+    return table
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_the_embedding_begins_with_vectors_and_tokens_that_only_they_have_join_the_result(trainable: bool) -> None:
+    Path("raw.txt").write_text(Path("raw.txt").read_text() + "once other\n")
+    names = ("saw", "Ann", "ed", "sea", "once", "lee")
+    table = write_vectors(names)
+    settings = ("embeddings.path=v.npy", f"embeddings.trainable={str(trainable).lower()}", "training.epochs=1")
+    run(*settings)
+    found = Pretrained.read(Path("pre"))
+    tokens = found.encoder.tokens.tokens
+    assert set(tokens[:-2]) == {word.lower() for word in WORDS if word != "42"} | {"00", "once"}, (
+        "a token that occurs once is known if it has a vector; one without a vector is not"
+    )
+    assert tokens[-2:] == ("ed", "lee"), "`Ann` could never be looked up, since tokens are lower-cased"
+    rows = dict(zip(tokens, found.weights["embedding"][2:], strict=True))
+    vectors = dict(zip(names, table, strict=True))
+    for name in ("ed", "lee"):
+        np.testing.assert_array_equal(rows[name], vectors[name])
+    for name in ("saw", "sea", "once"):
+        assert np.array_equal(rows[name], vectors[name]) != trainable
+        assert np.abs(rows[name] - vectors[name]).max() < 0.5, "it began with the vector"
+    run(*settings, "training.epochs=2", output="longer")
+    longer = dict(zip(tokens, Pretrained.read(Path("longer")).weights["embedding"][2:], strict=True))
+    assert not np.array_equal(longer["bob"], rows["bob"]), "a token without a vector is trained either way"
+    assert np.array_equal(longer["saw"], rows["saw"]) != trainable
+    prepared, _ = prepared_of()
+    weights = initial_network(prepared, Device("CPU", Kernel.BLOCK)).weights_as_arrays()
+    (ed,) = prepared.encoder.tokens.encode(["Ed"])
+    np.testing.assert_array_equal(weights["embedding"][ed], vectors["ed"])
+
+
+def test_at_most_some_tokens_of_the_vectors_join() -> None:
+    write_vectors(("ed", "saw", "lee", "kim"))
+    run("embeddings.path=v.npy", "embeddings.max_rows=2", "training.epochs=1")
+    assert Pretrained.read(Path("pre")).encoder.tokens.tokens[-2:] == ("ed", "lee")
+
+
+def test_a_pretraining_with_vectors_continues_with_the_same_vectors_only() -> None:
+    names = ("saw", "sea", "ed")
+    write_vectors(names)
+    settings = ("embeddings.path=v.npy", "embeddings.trainable=false")
+    run(*settings, output="whole")
+    assert run(*settings, n_steps=3).stopped
+    with pytest.raises(ConfigError, match=r"--resume: embeddings\.trainable: found True, expected False; change it"):
+        run("embeddings.path=v.npy", resume=True)
+    with pytest.raises(ConfigError, match=r"--resume: embeddings: found no vectors, expected 3 vectors of size 4, "):
+        run(resume=True)
+    write_vectors(names, seed=4)
+    message = (
+        r"--resume: embeddings: found 3 vectors of size 4, SHA-256 \w+, expected 3 vectors of size 4, SHA-256 \w+;"
+    )
+    with pytest.raises(ConfigError, match=message):
+        run(*settings, resume=True)
+    write_vectors(names)
+    for suffix in (".npy", ".txt"):
+        Path(f"v{suffix}").rename(f"moved{suffix}")
+    settings = ("embeddings.path=moved.npy", "embeddings.trainable=false")
+    assert not run(*settings, resume=True).stopped
+    first, second = files_of("whole"), files_of("pre")
+    assert all(first[name] == second[name] for name in first if name != "manifest.json")
+    assert run(*settings, resume=True) == PretrainingOutcome(stopped=False, last=None)  # nothing left to do
+
+
+def test_the_size_of_the_vectors_is_that_of_the_embedding() -> None:
+    write_vectors(("saw", "sea"))
+    with pytest.raises(ConfigError) as caught:
+        run("embeddings.path=v.npy", "model.embedding_dim=5")
+    assert caught.value.message == (
+        "--set model.embedding_dim: found 5, expected 4, the size of the vectors from v.npy; leave it out"
+    )
+    with pytest.raises(ConfigError, match=r"embeddings: found both path and name, expected one of them"):
+        run("embeddings.path=v.npy", "embeddings.name=glove-6b-50d")
+    with pytest.raises(DataError, match=r"missing\.npy: no such file"):
+        run("embeddings.path=missing.npy")
+    assert not list(Path().glob("pre*")), "nothing was begun"
 
 
 def prepared_of(*settings: str) -> tuple[Prepared, Pretrained]:

@@ -33,7 +33,8 @@ class LanguageModelTrainer:
         models: the models to train.
         frequencies: [V], the share of each token id in the text.
         n_streams: B, the number of streams that are read at once.
-        fixed: [V], true at the ids whose rows of the embedding are not trained; None: all are trained.
+        trained: [V, E], 1 at the numbers of the embedding that are trained, and 0 at those that stay; None: all are
+            trained.
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class LanguageModelTrainer:
         models: LanguageModels,
         frequencies: npt.NDArray[np.float64],
         n_streams: int,
-        fixed: npt.NDArray[np.bool_] | None = None,
+        trained: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.models = models
-        self._fixed = None if fixed is None else tf.constant(fixed)
+        self._trained = None if trained is None else tf.constant(trained)
         self._log_frequencies = tf.constant(np.log(frequencies), tf.float32)
         self._dense = [weight.value for name, weight in models.named_weights().items() if name != "embedding"]
         self._optimizer = Optimizer("adam", models.embedding.value, self._dense, clip_norm=_CLIP_NORM)
@@ -102,8 +103,8 @@ class LanguageModelTrainer:
             loss = tf.add_n(losses) / n
         row_gradient, dense = tape.gradient(loss, (rows, self._dense))
         row_gradient = tf.convert_to_tensor(row_gradient)
-        if self._fixed is not None:
-            row_gradient *= 1.0 - tf.cast(tf.gather(self._fixed, window.distinct_ids), tf.float32)[:, None]
+        if self._trained is not None:
+            row_gradient *= tf.gather(self._trained, window.distinct_ids)
         tf.raw_ops.AssignVariableOp(resource=self._optimizer.learning_rate.handle, value=rate)
         self._optimizer.apply(window.distinct_ids, row_gradient, [tf.convert_to_tensor(one) for one in dense])
         for state, values in zip(self._states, after, strict=True):

@@ -1,7 +1,9 @@
 """Pretrained vectors that the embedding of the language models begins with.
 
 Tokens of the text begin with their vectors. Those that only the vectors have are no part of the language models; they
-join the result unchanged, so that a training knows them as well.
+join the result unchanged, so that a training knows them as well. If the embedding has more columns than the vectors,
+the vectors are the first ones; the others are learned, and a token that only the vectors have gets those of the unknown
+token there.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from tagger.inputs.vocabulary import TokenVocabulary
+from tagger.inputs.vocabulary import UNK_ID, TokenVocabulary
 from tagger.vectors.matching import Extension, extend_vocabulary
 from tagger.vectors.table import Vectors
 
@@ -22,7 +24,7 @@ class InitialVectors:
     """The vectors of the tokens of a text, and those of other tokens.
 
     Attributes:
-        vectors: [N, E], the vectors.
+        vectors: [N, D], the vectors.
         extension: the tokens of the text and after them those that only the vectors have, with their rows.
         n_ids: V, the number of ids that the language models know.
     """
@@ -51,15 +53,23 @@ class InitialVectors:
         ]
 
     def assigned_to(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return a copy of an embedding [V, E] with the vectors in place of the rows that have one."""
+        """Return a copy of an embedding [V, E ≥ D] with the vectors in the rows of tokens that have one."""
         rows = self.extension.rows[: self.n_ids]
         result = embedding.copy()
-        result[rows >= 0] = self.vectors.table[rows[rows >= 0]]
+        result[rows >= 0, : self.vectors.dim] = self.vectors.table[rows[rows >= 0]]
+        return result
+
+    def trained(self, n_columns: int) -> npt.NDArray[np.float32]:
+        """Return 1 at the numbers of an embedding [V, E] that are trained if the vectors are not, and 0 at theirs."""
+        result = np.ones((self.n_ids, n_columns), np.float32)
+        result[self.has_vector, : self.vectors.dim] = 0
         return result
 
     def joined(self, embedding: npt.NDArray[np.float32]) -> tuple[TokenVocabulary, npt.NDArray[np.float32]]:
         """Return the tokens of the text and the other ones, and the embedding [V and more, E] of all."""
-        others = np.asarray(self.vectors.table[self.extension.rows[self.n_ids :]], np.float32)
+        rows = self.extension.rows[self.n_ids :]
+        others = np.tile(embedding[UNK_ID], (len(rows), 1))
+        others[:, : self.vectors.dim] = self.vectors.table[rows]
         tokens = dataclasses.replace(self.extension.vocabulary, n_trained=None)
         return tokens, np.concatenate([embedding, others])
 

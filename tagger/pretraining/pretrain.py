@@ -183,24 +183,26 @@ def _run(
 
 
 def _with_size_of(vectors: Vectors | None, config: PretrainingConfig) -> PretrainingConfig:
-    """Return the config with the size of the vectors.
+    """Return the config with the size of the vectors, unless it sets a larger one.
 
     Raises:
-        ConfigError: the config sets another one, or they are too large.
+        ConfigError: it sets a smaller one, or the vectors are too large.
     """
     if vectors is None:
         return config
     source = config.embeddings.name or config.embeddings.path
-    if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != vectors.dim:
+    if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim < vectors.dim:
         raise ConfigError(
-            f"--set model.embedding_dim: found {config.model.embedding_dim}, expected {vectors.dim}, the size of the"
-            f" vectors from {source}; leave it out"
+            f"--set model.embedding_dim: found {config.model.embedding_dim}, expected at least {vectors.dim}, the size"
+            f" of the vectors from {source}; raise it, or leave it out"
         )
     if not SIZE.allows(vectors.dim):
         raise ConfigError(
             f"--set embeddings: found vectors of {vectors.dim} numbers in {source}, expected at most {SIZE.most};"
             " use other vectors"
         )
+    if "embedding_dim" in config.model.model_fields_set:
+        return config
     return config.model_copy(update={"model": config.model.model_copy(update={"embedding_dim": vectors.dim})})
 
 
@@ -443,13 +445,14 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
 def _trainer(
     config: PretrainingConfig, spec: NetworkSpec, vocabulary: TextVocabulary, initial: InitialVectors | None
 ) -> LanguageModelTrainer:
-    settings, fixed = config.training, None
+    settings, trained = config.training, None
     with on_cpu():
         models = LanguageModels(spec, vocabulary.sizes, resets=settings.reset_states, seed=settings.seed)
         if initial is not None:
             models.embedding.assign(initial.assigned_to(models.embedding.numpy()))
-            fixed = None if config.embeddings.trainable else initial.has_vector
-        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams, fixed)
+            if not config.embeddings.trainable:
+                trained = initial.trained(spec.embedding_dim)
+        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams, trained)
 
 
 def _format_history(history: Sequence[Report]) -> str:

@@ -185,6 +185,25 @@ def test_the_embedding_begins_with_vectors_and_tokens_that_only_they_have_join_t
     np.testing.assert_array_equal(weights["embedding"][ed], vectors["ed"])
 
 
+def test_columns_after_the_vectors_are_learned() -> None:
+    names = ("saw", "ed", "sea", "lee")
+    vectors = dict(zip(names, write_vectors(names), strict=True))
+    settings = ("embeddings.path=v.npy", "embeddings.trainable=false", "model.embedding_dim=6")
+    found = []
+    for n, output in (("1", "one"), ("2", "two")):
+        run(*settings, f"training.epochs={n}", output=output)
+        pretrained = Pretrained.read(Path(output))
+        rows = dict(zip(pretrained.encoder.tokens.tokens, pretrained.weights["embedding"][2:], strict=True))
+        for name in names:
+            np.testing.assert_array_equal(rows[name][:4], vectors[name])
+        for name in ("ed", "lee"):  # the text does not have them
+            np.testing.assert_array_equal(rows[name][4:], pretrained.weights["embedding"][1, 4:])
+        found.append(rows)
+    for name in ("saw", "sea"):
+        assert np.abs(found[0][name] - found[1][name])[4:].min() > 0
+    assert np.abs(found[0]["bob"] - found[1]["bob"]).min() > 0
+
+
 def test_at_most_some_tokens_of_the_vectors_join() -> None:
     write_vectors(("ed", "saw", "lee", "kim"))
     run("embeddings.path=v.npy", "embeddings.max_rows=2", "training.epochs=1")
@@ -208,7 +227,7 @@ def test_a_pretraining_with_vectors_continues_with_the_same_vectors_only() -> No
     with pytest.raises(ConfigError, match=message):
         run(*settings, resume=True)
     write_vectors(names)
-    for suffix in (".npy", ".txt"):
+    for suffix in (".npy", ".txt"):  # moving them changes nothing
         Path(f"v{suffix}").rename(f"moved{suffix}")
     settings = ("embeddings.path=moved.npy", "embeddings.trainable=false")
     assert not run(*settings, resume=True).stopped
@@ -220,9 +239,10 @@ def test_a_pretraining_with_vectors_continues_with_the_same_vectors_only() -> No
 def test_the_size_of_the_vectors_is_that_of_the_embedding() -> None:
     write_vectors(("saw", "sea"))
     with pytest.raises(ConfigError) as caught:
-        run("embeddings.path=v.npy", "model.embedding_dim=5")
+        run("embeddings.path=v.npy", "model.embedding_dim=3")
     assert caught.value.message == (
-        "--set model.embedding_dim: found 5, expected 4, the size of the vectors from v.npy; leave it out"
+        "--set model.embedding_dim: found 3, expected at least 4, the size of the vectors from v.npy; raise it, or leave"
+        " it out"
     )
     with pytest.raises(ConfigError, match=r"embeddings: found both path and name, expected one of them"):
         run("embeddings.path=v.npy", "embeddings.name=glove-6b-50d")

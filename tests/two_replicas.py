@@ -21,10 +21,16 @@ from tagger.corpus.partial import Targets
 from tagger.corpus.transitions import Transitions
 from tagger.inputs.batching import Batch, make_batch
 from tagger.inputs.encoder import Sizes
+from tagger.inputs.vocabulary import Normalization
 from tagger.network.bilstm import Kernel
 from tagger.network.distributed import Replicas, Task, connect
+from tagger.network.language_model import LanguageModels
+from tagger.network.language_model_trainer import LanguageModelTrainer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.trainer import Trainer
+from tagger.pretraining.streams import Streams
+from tagger.pretraining.text_file import TextFile
+from tagger.pretraining.windows import Windows, build_text_vocabulary
 
 V, K = 40, 5
 SPEC = NetworkSpec(embedding_dim=8, units=8)
@@ -63,6 +69,20 @@ def trained(replicas: Replicas, optimizer: str, targets: Targets | None = None) 
     return trainer, [trainer.train_epoch([batch], 0).loss for batch in made]
 
 
+def pretrained(replicas: Replicas) -> tuple[LanguageModelTrainer, list[float]]:
+    """Return language models that were trained on a text in five streams, and the loss of each window."""
+    rng = np.random.default_rng(5)
+    forms = tuple(f"{chr(97 + i % 7)}{i}" for i in range(20))
+    numbers = np.where(rng.random(400) < 0.2, 0, rng.integers(2, 22, 400)).astype(np.uint32)
+    text = TextFile(numbers, forms, np.bincount(numbers, minlength=22), {})
+    vocabulary = build_text_vocabulary(text, SPEC, Normalization(), min_count=1, max_size=None)
+    windows = Windows(vocabulary, Streams(numbers, 5, 6, 1), 10)
+    with replicas.scope():
+        models = LanguageModels(SPEC, vocabulary.sizes, seed=1)
+        trainer = LanguageModelTrainer(models, vocabulary.frequencies, 5, replicas=replicas)
+    return trainer, [trainer.train_step(window, 0.01).loss for window in windows.from_step(0, 0)]
+
+
 def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -92,6 +112,15 @@ def main() -> None:
         }
     (_, losses), (_, expected) = (trained(replicas, "sgd", TARGETS) for replicas in (two, Replicas()))
     found["partly annotated"] = {"losses": losses, "expected": expected}
+    (shared_models, losses), (single_models, expected) = (pretrained(replicas) for replicas in (two, Replicas()))
+    ours, theirs = shared_models.state(), single_models.state()
+    shared_models.check_replicas()
+    found["pretrained"] = {
+        "losses": losses,
+        "expected": expected,
+        "differ_by": {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours},
+        "streams": [np.flatnonzero(ours[name].any(axis=1)).tolist() for name in ours if name.startswith("state.")],
+    }
     rows = np.full((2, 8), 5, np.float32)
     with two.scope():
         shared.network.set_embedding_rows([(np.array([3, 30]), rows)])
@@ -103,6 +132,12 @@ def main() -> None:
         shared.train_epoch(batches()[:1], 0)
     except Exception as error:
         found["broken"] = f"{type(error).__name__}: {error}"
+    state = shared_models.replicas._strategy.experimental_local_results(shared_models._states[0][0])[1]
+    state.assign_add(tf.ones_like(state))
+    try:
+        shared_models.check_replicas()
+    except Exception as error:
+        found["pretrained"]["broken"] = f"{type(error).__name__}: {error}"
     json.dump(found, sys.stdout)
 
 

@@ -53,7 +53,7 @@ def tagger(spec: dict[str, Any], given: list[Any]) -> Iterator[float]:
     models = LanguageModels(NetworkSpec(embedding_dim=units, units=units), Sizes(n_ids, 0), seed=1)
     trainer = LanguageModelTrainer(models, np.full(n_ids, 1.0 / n_ids), spec["streams"])
     for window in itertools.cycle(given):
-        yield trainer.train_step(window, 0.001)
+        yield trainer.train_step(window, 0.001).loss
 
 
 def pytorch(spec: dict[str, Any], given: list[Any], *, sparse: bool) -> Iterator[float]:

@@ -49,23 +49,26 @@ def pretrain(
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     from tagger.config.pretraining import pretraining_config_of
+    from tagger.network.distributed import read_task
     from tagger.pretraining.pretrain import pretrain as run
 
     how = raw_settings(raw, **reading)
-    config = pretraining_config_of(settings)
+    config, is_chief = pretraining_config_of(settings), read_task().is_chief
     with console.StopRequest() as stop:
         outcome = run(
-            raw, Path(output), config, _Progress(stop.begin, quiet=quiet),
+            raw, Path(output), config, _Progress(stop.begin, quiet=quiet, is_chief=is_chief),
             reading=how, resume=resume, force=force, keep_text=keep_text, should_stop=stop.requested,
         )  # fmt: skip
-    if outcome.last is not None:
+    if outcome.last is not None and is_chief:
         last = outcome.last
         console.say(f"perplexity on held-out text: {last.forward:.1f} forward, {last.backward:.1f} backward")
     if outcome.stopped:
         console.say("to continue the pretraining, give the same command with --resume")
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     place = relative_path(output)
-    if not quiet:
+    if not is_chief:
+        console.say("the result is written by the chief worker")
+    elif not quiet:
         console.say(f"it took {duration(time.monotonic() - start)}; the result is in {place}")
         console.say(f"next: tagger train CONFIG --set model.pretrained={as_argument(place)}")
 
@@ -76,10 +79,11 @@ class _Progress:
     Args:
         on_begin: called after each step; the first call marks the beginning of the training.
         quiet: show nothing but warnings.
+        is_chief: show the progress; of several workers only the chief does, and the others show what they read.
     """
 
-    def __init__(self, on_begin: Callable[[], None], *, quiet: bool) -> None:
-        self._on_begin, self._quiet, self._n_tokens = on_begin, quiet, 0
+    def __init__(self, on_begin: Callable[[], None], *, quiet: bool, is_chief: bool = True) -> None:
+        self._on_begin, self._quiet, self._is_chief, self._n_tokens = on_begin, quiet, is_chief, 0
         self._last = time.monotonic()
 
     def note(self, text: str) -> None:
@@ -96,11 +100,13 @@ class _Progress:
 
     def step(self, step: int, n_steps: int, tokens_per_second: float) -> None:
         self._on_begin()
-        if self._is_time():
+        if self._is_chief and self._is_time():
             self.note(f"step {step:,} of {n_steps:,} · {tokens_per_second:,.0f} tokens/s")
 
     def report(self, report: Report) -> None:
         self._last = time.monotonic()
+        if not self._is_chief:
+            return
         self.note(
             f"step {report.step:,} of {report.n_steps:,} · loss {report.loss:.3f} · perplexity {report.forward:.1f}"
             f" forward, {report.backward:.1f} backward · {report.tokens_per_second:,.0f} tokens/s"

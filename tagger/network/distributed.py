@@ -19,7 +19,8 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,20 @@ class Replicas:
             n * self.total(float(part * part)) == self.total(float(part)) ** 2
             for part in (fingerprint & 0xFFFF, fingerprint >> 16)
         )
+
+    def check_equal(self, variables: Iterable[tf.Variable]) -> None:
+        """Raise DeviceError if variables differ between replicas, which nothing else would reveal."""
+        equal, crc = True, 0
+        for variable in variables:
+            first, *others = self.copies(variable)
+            equal = equal and all(np.array_equal(first, other) for other in others)
+            crc = zlib.crc32(first.tobytes(), crc)
+        # Every worker must take part in the comparison even if its own replicas differ, because the others wait for it.
+        if not self.are_same(crc) or not equal:
+            raise DeviceError(
+                "replicas: found weights that differ, expected weights that are equal bit for bit; use devices and"
+                " libraries of one kind, and report this"
+            )
 
     def copies(self, variable: tf.Variable) -> list[npt.NDArray[Any]]:
         """Return the values of a variable on each replica of this process."""

@@ -1,4 +1,9 @@
-"""The training step of the language models, and their perplexity on held-out text."""
+"""The training step of the language models, and their perplexity on held-out text.
+
+Several workers divide the streams of each window among them. Each looks up all distinct ids of the window, so the
+gradient of the embedding has the same rows on every replica and is summed like any other. The states of all streams
+are summed as well, so that every worker can save or continue the training.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ import tensorflow as tf
 
 from tagger.network import Tensor
 from tagger.network.block_lstm import LSTMState
+from tagger.network.distributed import Replicas
 from tagger.network.graphs import compiled
 from tagger.network.language_model import BRANCHES, WINDOW_SIGNATURE, LanguageModels, WindowTensors, sampled_loss
 from tagger.network.optimizers import Optimizer
@@ -26,8 +32,22 @@ class Perplexities(NamedTuple):
     backward: float
 
 
+class Step(NamedTuple):
+    """A step of the training.
+
+    Attributes:
+        loss: the loss per prediction: an estimate of the cross-entropy in nats.
+        is_last: whether a worker asked to stop.
+    """
+
+    loss: float
+    is_last: bool
+
+
 class LanguageModelTrainer:
     """The language models of a text, their optimizer (Adam), and the states that go from window to window.
+
+    Both the models and the trainer must be created in the scope of `replicas`.
 
     Args:
         models: the models to train.
@@ -35,6 +55,7 @@ class LanguageModelTrainer:
         n_streams: B, the number of streams that are read at once.
         trained: [V, E], 1 at the numbers of the embedding that are trained, and 0 at those that stay; None: all are
             trained.
+        replicas: the devices that train the models.
     """
 
     def __init__(
@@ -43,29 +64,31 @@ class LanguageModelTrainer:
         frequencies: npt.NDArray[np.float64],
         n_streams: int,
         trained: npt.NDArray[np.float32] | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
-        self.models = models
+        self.models, self.replicas = models, replicas or Replicas()
         self._trained = None if trained is None else tf.constant(trained)
         self._log_frequencies = tf.constant(np.log(frequencies), tf.float32)
         self._dense = [weight.value for name, weight in models.named_weights().items() if name != "embedding"]
         self._optimizer = Optimizer("adam", models.embedding.value, self._dense, clip_norm=_CLIP_NORM)
         zeros = tf.zeros([n_streams, models.spec.units])
         self._states = [LSTMState(*(tf.Variable(zeros, trainable=False) for _ in LSTMState._fields)) for _ in BRANCHES]
-        self._step = compiled(self._train_step, [*WINDOW_SIGNATURE, tf.TensorSpec([], tf.float32)])
+        number = tf.TensorSpec([], tf.float32)
+        self._step = compiled(self._train_steps, [*WINDOW_SIGNATURE, number, number])
         states = [tf.TensorSpec([None, models.spec.units]) for _ in range(4)]
         self._evaluate = compiled(self._exact_losses, [*WINDOW_SIGNATURE, *states])
 
-    def train_step(self, window: Iterable[npt.NDArray[np.int32]], learning_rate: float) -> float:
-        """Take one step on a window.
+    def train_step(self, window: Iterable[npt.NDArray[np.int32]], learning_rate: float, *, stop: bool = False) -> Step:
+        """Take one step on a window, of which each replica reads its share of the streams.
 
         Args:
-            window: the arrays of `WindowTensors`.
-
-        Returns:
-            The loss per prediction: an estimate of the cross-entropy in nats.
+            window: the arrays of `WindowTensors`, the same on all workers.
+            stop: whether this worker asks to stop.
         """
         arguments = [tf.constant(array, tf.int32) for array in window]
-        return float(self._step(*arguments, tf.constant(learning_rate, tf.float32)))
+        numbers = [tf.constant(number, tf.float32) for number in (learning_rate, stop)]
+        loss, n_stops = self._step(*arguments, *numbers).numpy()
+        return Step(float(loss), bool(n_stops))
 
     def reset_states(self) -> None:
         """Set the states to zeros, as at the beginning of a text."""
@@ -85,32 +108,50 @@ class LanguageModelTrainer:
             total, n = total + losses.numpy(), n + counts.numpy()
         return Perplexities(*(math.exp(min(value, 700.0)) for value in total / np.maximum(n, 1)))
 
-    def _train_step(self, *arguments: Tensor) -> Tensor:
-        *arrays, rate = arguments
-        window, models = WindowTensors(*arrays), self.models
+    def _train_steps(self, *arguments: Tensor) -> Tensor:
+        """Take one step on each replica; return [2]: the loss and the number of requests to stop."""
+        *arrays, rate, stop = arguments
+        window, first = WindowTensors(*arrays), self.replicas.local[0]
+        return self.replicas.run(lambda i: self._train_step(window, first + i, rate, stop))
+
+    def _train_step(self, window: WindowTensors, replica: Tensor, rate: Tensor, stop: Tensor) -> Tensor:
+        models, n_replicas = self.models, self.replicas.n
         rows = tf.gather(models.embedding.value, window.distinct_ids)
-        states = [LSTMState(*map(tf.identity, state)) for state in self._states]
+        states = [LSTMState(*(tf.identity(cell)[replica::n_replicas] for cell in state)) for state in self._states]
+        share = window._replace(
+            inputs=window.inputs[:, :, replica::n_replicas], targets=window.targets[:, :, replica::n_replicas]
+        )
+        scored, n = self._scored(share), tf.maximum(tf.reduce_sum(self._scored(window)), 1.0)  # n counts all shares
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            outputs, after = models(rows, window, states)
-            scored = self._scored(window)
-            n = tf.maximum(tf.reduce_sum(scored), 1.0)
+            outputs, after = models(rows, share, states)
             # Each branch has a loss of its own, so that both are computed side by side.
             losses = [
-                tf.reduce_sum(scored[i] * sampled_loss(output, rows, window.targets[i], window.samples))
+                tf.reduce_sum(scored[i] * sampled_loss(output, rows, share.targets[i], share.samples))
                 for i, output in enumerate(outputs)
             ]
             loss = tf.add_n(losses) / n
         row_gradient, dense = tape.gradient(loss, (rows, self._dense))
-        row_gradient = tf.convert_to_tensor(row_gradient)
+        loss -= tf.reduce_sum(scored * self._log_frequencies_of(share)) / n
+        gradients = [tf.convert_to_tensor(gradient) for gradient in (row_gradient, *dense)]
+        cells = [self._among_all_streams(cell, replica) for state in after for cell in state]
+        result, *sums = self.replicas.sum([tf.stack([loss, stop]), *gradients, *cells])
+        row_gradient, *dense = sums[: len(gradients)]
         if self._trained is not None:
             row_gradient *= tf.gather(self._trained, window.distinct_ids)
         tf.raw_ops.AssignVariableOp(resource=self._optimizer.learning_rate.handle, value=rate)
-        self._optimizer.apply(window.distinct_ids, row_gradient, [tf.convert_to_tensor(one) for one in dense])
-        for state, values in zip(self._states, after, strict=True):
-            for variable, value in zip(state, values, strict=True):
-                tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
-        return loss - tf.reduce_sum(scored * self._log_frequencies_of(window)) / n
+        self._optimizer.apply(window.distinct_ids, row_gradient, dense)
+        variables = [variable for state in self._states for variable in state]
+        for variable, value in zip(variables, sums[len(gradients) :], strict=True):
+            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+        return result
+
+    def _among_all_streams(self, cell: Tensor, replica: Tensor) -> Tensor:
+        """Return a state [B, H] that is that of a replica's share of the streams, and zero for the others."""
+        if self.replicas.n == 1:
+            return cell
+        shape = self._states[0][0].shape
+        return tf.scatter_nd(tf.range(replica, shape[0], self.replicas.n)[:, None], cell, shape)
 
     def _scored(self, window: WindowTensors) -> Tensor:
         """Return 1 where a prediction counts, [2, T, B]: nothing is known at a boundary that has reset the state."""
@@ -143,9 +184,14 @@ class LanguageModelTrainer:
         """Return whether all weights are finite."""
         return all(math.isfinite(weight.numpy().sum(dtype=np.float64)) for weight in self.models.trainable_variables)
 
+    def check_replicas(self) -> None:
+        """Raise DeviceError if what the next step depends on differs between replicas, which nothing else reveals."""
+        if self.replicas.n > 1:
+            self.replicas.check_equal(self._variables().values())
+
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that the next step depends on, in the form that `restore` takes."""
-        return {name: variable.numpy() for name, variable in self._variables().items()}
+        return {name: self.replicas.copies(variable)[0].copy() for name, variable in self._variables().items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Restore a state.

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ import tensorflow as tf
 from tagger.architecture import weights_of_parts
 from tagger.config.keys import TrainingConfig
 from tagger.corpus.partial import Targets
-from tagger.errors import DeviceError, TaggerError
+from tagger.errors import TaggerError
 from tagger.inputs.batching import Batch, prefetch
 from tagger.inputs.training_set import Purpose
 from tagger.network.distributed import Replicas
@@ -194,7 +193,7 @@ class Trainer:
                 raise Stopped
         self.check_weights(epoch, progress)
         if self._replicas.n > 1:
-            self._check_replicas()
+            self._replicas.check_equal(weight.value for weight in self.network.trainable_variables)
         return progress.loss()
 
     def check_weights(self, epoch: int, progress: Progress) -> None:
@@ -247,20 +246,6 @@ class Trainer:
             more_rows, more = self._average.variables()
             rows, others = rows | more_rows, others | more
         return rows, others | (self._scale.variables() if self._scale is not None else {})
-
-    def _check_replicas(self) -> None:
-        """Raise DeviceError if the weights of the replicas differ, which nothing else would reveal."""
-        equal, crc = True, 0
-        for weight in self.network.trainable_variables:
-            first, *others = self._replicas.copies(weight.value)
-            equal = equal and all(np.array_equal(first, other) for other in others)
-            crc = zlib.crc32(first.tobytes(), crc)
-        # Every worker must take part in the comparison even if its own replicas differ, because the others wait for it.
-        if not self._replicas.are_same(crc) or not equal:
-            raise DeviceError(
-                "replicas: found weights that differ, expected weights that are equal bit for bit; use devices and"
-                " libraries of one kind, and report this"
-            )
 
     def _calls(
         self, batches: Iterable[Batch], epoch: int, first: int, should_stop: Callable[[], bool]

@@ -6,9 +6,11 @@ import contextlib
 import csv
 import dataclasses
 import io
+import json
 import math
 import platform
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +19,13 @@ from typing import Any, Protocol
 from tagger import __version__
 from tagger.architecture import SIZE, NetworkSpec
 from tagger.config.pretraining import PretrainingConfig
-from tagger.errors import ConfigError, DataError, ModelError, TaggerError
+from tagger.errors import ConfigError, DataError, DeviceError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
 from tagger.inputs.batching import prefetch
 from tagger.inputs.vocabulary import Normalization
 from tagger.model_dir.pretrained import Pretrained, check_pretrained_place, publish_pretrained
 from tagger.network.devices import choose_device, device_errors_explained, make_deterministic, on_cpu
+from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.language_model import LanguageModels
 from tagger.network.language_model_trainer import LanguageModelTrainer, Perplexities
 from tagger.pretraining.described_text import describe
@@ -121,35 +124,86 @@ def pretrain(
     Raises:
         TaggerError: the text, the settings or the place is unusable, or training diverged.
     """
-    check_pretrained_place(output)
-    checkpoints = Checkpoints(output)
-    with _output_named(), checkpoints.lock(), device_errors_explained():
-        state = _state_to_begin_with(checkpoints, listener, resume=resume)
-        vectors = read_path_or_name(config.embeddings.path, config.embeddings.name)
-        config = _with_size_of(vectors, config)
-        told = describe(paths, reading)
-        facts = {"settings": config.settings(), "text": told, "vectors": described(vectors)}
-        if state is not None:
-            _check_same(state.record, facts, checkpoints.directory)
-        elif output.exists():
-            if resume and _is_result_of(output, facts):
-                listener.note("this pretraining is already finished; there is nothing left to do")
-                return PretrainingOutcome(stopped=False, last=None)
-            if not force:
-                raise ConfigError(
-                    f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass"
-                    " --force to replace it"
-                )
-        text = tokenise(
-            paths, reading, place_of(output), told,
-            say=listener.note, on_tokens=listener.tokens, should_stop=should_stop,
-        )  # fmt: skip
-        if text is None:
-            return PretrainingOutcome(stopped=True, last=None)
-        outcome = _run(output, config, text, vectors, listener, checkpoints, facts, should_stop, state)
+    task, checkpoints = read_task(), Checkpoints(output)
+    vectors = read_path_or_name(config.embeddings.path, config.embeddings.name)
+    config = _with_size_of(vectors, config)
+    told = describe(paths, reading)
+    facts = {"settings": config.settings(), "text": told, "vectors": described(vectors)}
+    place, state, text, is_finished = place_of(output, task.index), None, None, False
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_output_named())
+        if task.is_chief:
+            check_pretrained_place(output)
+            stack.enter_context(checkpoints.lock())
+            state = _state_to_begin_with(checkpoints, listener, resume=resume)
+            if state is not None:
+                _check_same(state.record, facts, checkpoints.directory)
+            else:
+                is_finished = _is_finished(output, facts, resume=resume, force=force)
+        if not is_finished:
+            text = tokenise(
+                paths, reading, place, told, say=listener.note, on_tokens=listener.tokens, should_stop=should_stop
+            )
+            if text is None:
+                return PretrainingOutcome(stopped=True, last=None)
+        # Another number of threads would round sums differently.
+        threads = config.training.threads if state is None else state.record["threads"]
+        device = choose_device("cpu", threads=threads)
+        make_deterministic()
+        if len(task.workers) > 1:
+            names = ", ".join(task.workers)
+            listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")
+            if not meet(task.workers, task.index, should_stop):
+                return PretrainingOutcome(stopped=True, last=None)
+        stack.enter_context(device_errors_explained(n_workers=len(task.workers)))
+        replicas = connect(task, 0)
+        if replicas.any(is_finished) or text is None:
+            listener.note("this pretraining is already finished; there is nothing left to do")
+            outcome = PretrainingOutcome(stopped=False, last=None)
+        else:
+            _check_workers(replicas, config, facts)
+            state = State.of_chief(state, replicas)
+            run = _Run(
+                config, text, vectors, listener, checkpoints, facts, should_stop, replicas, threads=device.threads
+            )
+            if state is not None:
+                run.restore(state)
+            outcome = run.run(output)
     if not outcome.stopped and not keep_text:
-        remove(place_of(output))
+        remove(place)
     return outcome
+
+
+def _is_finished(output: Path, facts: Mapping[str, Any], *, resume: bool, force: bool) -> bool:
+    """Return whether a pretraining to resume has ended already.
+
+    Raises:
+        ConfigError: there is a directory that may not be replaced.
+    """
+    if not output.exists():
+        return False
+    if resume and _is_result_of(output, facts):
+        return True
+    if not force:
+        raise ConfigError(
+            f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass --force to"
+            " replace it"
+        )
+    return False
+
+
+def _check_workers(replicas: Replicas, config: PretrainingConfig, facts: Mapping[str, Any]) -> None:
+    """Raise an error if another worker has another text or other settings, or if one would have nothing to do."""
+    if not replicas.are_same(zlib.crc32(json.dumps(_decisive(facts), sort_keys=True).encode())):
+        raise DeviceError(
+            f"TF_CONFIG: worker {replicas.task.index} and another have different texts or settings, expected the same;"
+            " give all of them the same files and --set"
+        )
+    if config.training.streams < replicas.n:
+        raise ConfigError(
+            f"--set training.streams: found {config.training.streams}, expected at least one for each of the"
+            f" {replicas.n} workers; set more"
+        )
 
 
 @contextlib.contextmanager
@@ -159,27 +213,6 @@ def _output_named() -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(error.message.replace("--model", "-o"), detail=error.detail) from None
-
-
-def _run(
-    output: Path,
-    config: PretrainingConfig,
-    text: TextFile,
-    vectors: Vectors | None,
-    listener: PretrainingListener,
-    checkpoints: Checkpoints,
-    facts: Mapping[str, Any],
-    should_stop: Callable[[], bool],
-    state: State | None,
-) -> PretrainingOutcome:
-    """Choose the device, with as many threads as the state was computed with, and train."""
-    threads = config.training.threads if state is None else state.record["threads"]
-    device = choose_device("cpu", threads=threads)
-    make_deterministic()
-    run = _Run(config, text, vectors, listener, checkpoints, facts, should_stop, threads=device.threads)
-    if state is not None:
-        run.restore(state)
-    return run.run(output)
 
 
 def _with_size_of(vectors: Vectors | None, config: PretrainingConfig) -> PretrainingConfig:
@@ -269,11 +302,12 @@ class _Run:
         checkpoints: Checkpoints,
         facts: Mapping[str, Any],
         should_stop: Callable[[], bool],
+        replicas: Replicas,
         *,
         threads: int,
     ) -> None:
         self._config, self._listener, self._checkpoints, self._facts = config, listener, checkpoints, facts
-        self._should_stop, self._threads, self._text = should_stop, threads, text
+        self._should_stop, self._replicas, self._threads, self._text = should_stop, replicas, threads, text
         self._spec = config.model.spec()
         normalization = Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits)
         settings = config.vocabulary
@@ -286,7 +320,7 @@ class _Run:
             tokens = self._vocabulary.encoder.tokens
             self._initial = InitialVectors.of(tokens, vectors, config.embeddings.max_rows)
         self._windows, self._held_out = _split(config, text, self._vocabulary)
-        self._trainer = _trainer(config, self._spec, self._vocabulary, self._initial)
+        self._trainer = _trainer(config, self._spec, self._vocabulary, self._initial, replicas)
         self._at, self._losses, self._history = 0, list[float](), list[Report]()
         self._seconds, self._since = 0.0, time.monotonic()
         self._last_state = time.monotonic()
@@ -299,6 +333,8 @@ class _Run:
             f"text: {text.n_tokens:,} tokens, {len(text.forms):,} distinct; {len(vocabulary.encoder.tokens):,} ids"
             f" ({100 * unknown:.1f} % of the text is unknown)"
         )
+        if self._replicas.n > 1:
+            self._listener.note(f"{self._replicas.n} workers; the streams of the text are divided among them")
         if self._initial is not None:
             for note in self._initial.notes():
                 self._listener.note(f"vectors: {note}")
@@ -337,8 +373,9 @@ class _Run:
         except _Stopped:
             self._save_state()
             return PretrainingOutcome(stopped=True, last=self._history[-1] if self._history else None)
-        publish_pretrained(output, self._result().files(_format_history(self._history)))
-        self._checkpoints.remove()
+        if self._replicas.task.is_chief:
+            publish_pretrained(output, self._result().files(_format_history(self._history)))
+            self._checkpoints.remove()
         return PretrainingOutcome(stopped=False, last=self._history[-1])
 
     def _train(self) -> None:
@@ -350,7 +387,8 @@ class _Run:
             if step == 0:
                 self._trainer.reset_states()
             for window in prefetch(self._windows.from_step(epoch, step)):
-                self._losses.append(self._trainer.train_step(window, self._rate()))
+                loss, is_last = self._trainer.train_step(window, self._rate(), stop=self._should_stop())
+                self._losses.append(loss)
                 self._at += 1
                 speed = (self._at - first) * n_tokens / (time.monotonic() - begin)
                 self._listener.step(self._at, self._n_steps, speed)
@@ -361,7 +399,8 @@ class _Run:
                     begin, first = time.monotonic(), self._at
                 if minutes is not None and time.monotonic() - self._last_state >= 60 * minutes:
                     self._save_state()
-                if self._should_stop():
+                # With several workers, all of them stop after the same step.
+                if is_last or (len(self._replicas.task.workers) == 1 and self._should_stop()):
                     raise _Stopped
 
     def _rate(self) -> float:
@@ -378,6 +417,7 @@ class _Run:
     def _report(self, epoch: int, speed: float) -> None:
         if not self._trainer.check_weights():
             raise self._diverged()
+        self._trainer.check_replicas()
         found = self._perplexities()
         loss, self._losses = math.fsum(self._losses) / len(self._losses), []
         self._history.append(Report(self._at, self._n_steps, epoch, loss, *found, speed, self._elapsed()))
@@ -391,6 +431,8 @@ class _Run:
         return self._seconds + time.monotonic() - self._since
 
     def _save_state(self) -> None:
+        if not self._replicas.task.is_chief:
+            return
         record = {
             "kind": _KIND,
             "format": _FORMAT,
@@ -443,16 +485,20 @@ def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary
 
 
 def _trainer(
-    config: PretrainingConfig, spec: NetworkSpec, vocabulary: TextVocabulary, initial: InitialVectors | None
+    config: PretrainingConfig,
+    spec: NetworkSpec,
+    vocabulary: TextVocabulary,
+    initial: InitialVectors | None,
+    replicas: Replicas,
 ) -> LanguageModelTrainer:
     settings, trained = config.training, None
-    with on_cpu():
+    with on_cpu() if replicas.n == 1 else replicas.scope():
         models = LanguageModels(spec, vocabulary.sizes, resets=settings.reset_states, seed=settings.seed)
         if initial is not None:
             models.embedding.assign(initial.assigned_to(models.embedding.numpy()))
             if not config.embeddings.trainable:
                 trained = initial.trained(spec.embedding_dim)
-        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams, trained)
+        return LanguageModelTrainer(models, vocabulary.frequencies, settings.streams, trained, replicas)
 
 
 def _format_history(history: Sequence[Report]) -> str:

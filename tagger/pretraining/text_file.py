@@ -54,10 +54,10 @@ class TextFile:
         return len(self.numbers) - int(self.counts[BOUNDARY])
 
 
-def place_of(output: Path) -> Path:
-    """Return the directory of the tokenised text beside an output directory."""
+def place_of(output: Path, worker: int = 0) -> Path:
+    """Return the directory of the tokenised text beside an output directory; each worker has one of its own."""
     target = output.resolve()
-    return target.with_name(f"{target.name}.text")
+    return target.with_name(f"{target.name}.text" + (f"-{worker}" if worker else ""))
 
 
 def tokenise(

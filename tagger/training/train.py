@@ -132,9 +132,7 @@ def train(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
                 " same; give all of them the same files, config and --set"
             )
-        if len(task.workers) > 1:
-            content = replicas.from_chief(state.to_bytes() if state is not None else b"")
-            state = State.from_bytes(content) if content else None
+        state = State.of_chief(state, replicas)
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,

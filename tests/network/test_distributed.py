@@ -40,7 +40,7 @@ SETTINGS = [
     "--set=training.epochs=3", "--set=model.dropout=0.0", "--set=model.input_dropout=0.0", "--set=model.token_dropout=0.0", "--set=training.batch_size=4", "--set=model.units=8",
     "--set=model.embedding_dim=8", "--set=training.learning_rate=0.01", "--set=vocabulary.unk_probability=0.5",
 ]  # fmt: skip
-SMALL = [f"--set={setting}" for setting in SHORT_GRAPH]
+TRAINING = ["train", "config.yaml", *SETTINGS, *(f"--set={setting}" for setting in SHORT_GRAPH)]
 
 
 # --- Replicas in one process ---------------------------------------------------------------------------------------
@@ -89,6 +89,18 @@ def test_two_replicas_have_the_losses_of_one_with_weights_and_tokens_without_ann
     assert len(set(found["losses"])) == 12
 
 
+def test_two_replicas_pretrain_as_one_does(two_replicas: dict[str, Any]) -> None:
+    found = two_replicas["pretrained"]
+    np.testing.assert_allclose(found["losses"], found["expected"], atol=1e-4)
+    assert len(set(found["losses"])) == 13
+    assert found["losses"][-1] < found["losses"][0] - 0.01
+    assert max(found["differ_by"].values()) < 1e-4
+    assert {"rows.0", "state.forward.output", "state.backward.cell"} <= set(found["differ_by"])
+    for streams in found["streams"]:  # the state of a stream at a boundary is zero
+        assert {stream % 2 for stream in streams} == {0, 1}, "each replica knows the states of the other's streams"
+    assert found["broken"].startswith("DeviceError: replicas: found weights that differ")
+
+
 def test_rows_of_the_embedding_are_set_on_every_replica(two_replicas: dict[str, Any]) -> None:
     assert two_replicas["set rows"] == [True, True]
 
@@ -102,10 +114,10 @@ def test_a_replica_with_different_weights_is_detected(two_replicas: dict[str, An
 # --- Two processes -------------------------------------------------------------------------------------------------
 
 
-def train_two_workers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def two_workers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(
-        [ROOT / "scripts/checks/train_two_workers.sh", "config.yaml", *arguments],
+        [ROOT / "scripts/checks/two_workers.sh", *arguments],
         capture_output=True, text=True, check=False, cwd=folder, timeout=200, env=environment,
     )  # fmt: skip
 
@@ -123,7 +135,7 @@ def losses(model: Path) -> list[float]:
 
 
 def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpus: Path) -> None:
-    done = train_two_workers(corpus, *SETTINGS, "--model", "two")
+    done = two_workers(corpus, "train", "config.yaml", *SETTINGS, "--model", "two")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "WARNING" not in done.stderr
@@ -144,9 +156,59 @@ def test_two_workers_train_the_same_model_as_one_and_only_the_chief_writes(corpu
         np.testing.assert_allclose(two[name], one[name], atol=1e-4)
 
 
+PRETRAINING = [
+    f"--set={setting}" for setting in (
+        "model.embedding_dim=4", "model.units=3", "model.characters=none", "training.streams=3", "training.steps=4",
+        "training.samples=8", "vocabulary.min_count=1", "training.held_out=0.1", "training.threads=1",
+    )
+]  # fmt: skip
+
+
+def test_two_workers_pretrain_the_same_directory_as_one_though_they_are_interrupted(corpus: Path) -> None:
+    pretrain = ["pretrain", "train.conll", *PRETRAINING, "--set=training.epochs=80", "--resume", "-o"]
+    first, second = workers = start_workers(corpus, [*pretrain, "two"], [*pretrain, "two"])
+    for line in first.stderr or ():
+        if line.startswith("step "):
+            break
+    second.send_signal(signal.SIGTERM)  # not the chief, which has to save
+    errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [130, 143], errors
+    assert not [line for line in errors[1].splitlines() if line.startswith(("step ", "perplexity "))]
+    assert sorted(path.name for path in corpus.glob("two*")) == ["two.text", "two.text-1", "two.training"]
+    done = two_workers(corpus, *pretrain, "two")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    begun = re.findall(r"worker (\d): continuing after ([\d,]+) of", done.stderr)
+    assert {worker for worker, _ in begun} == {"0", "1"}
+    assert len({step for _, step in begun} - {"0"}) == 1
+    assert "worker 0: 2 workers; the streams of the text are divided among them" in done.stderr
+    assert "worker 1: the result is written by the chief worker" in done.stderr
+    assert not list(corpus.glob("two.*")), "nothing is left beside it"
+    with contextlib.chdir(corpus):
+        assert run_tagger(*pretrain, "one").exit_code == 0
+    one, two = (load_file(corpus / name / "weights.safetensors") for name in ("one", "two"))
+    one["embedding"], two["embedding"] = (np.fromfile(corpus / n / "embeddings.bin", "<f4") for n in ("one", "two"))
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-3)
+    again = two_workers(corpus, *pretrain, "two")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("this pretraining is already finished; there is nothing left to do") == 2
+
+
+def test_workers_that_pretrain_on_different_texts_are_refused(corpus: Path) -> None:
+    (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
+    commands = [["pretrain", name, *PRETRAINING, "-o", "pre"] for name in ("train.conll", "other.conll")]
+    for i, worker in enumerate(start_workers(corpus, *commands)):
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 1
+        (line,) = (line for line in errors.splitlines() if line.startswith("error: "))
+        assert line.startswith(f"error: TF_CONFIG: worker {i} and another have different texts or settings, expected")
+
+
 def test_workers_with_different_data_are_refused(corpus: Path) -> None:
     (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
-    workers = start_workers(corpus, ["--set=data.train=train.conll"], ["--set=data.train=other.conll"])
+    files = ("train.conll", "other.conll")
+    workers = start_workers(corpus, *([*TRAINING, f"--set=data.train={name}"] for name in files))
     for i, worker in enumerate(workers):
         _, errors = worker.communicate(timeout=120)
         assert worker.returncode == 1
@@ -161,7 +223,7 @@ def test_when_one_worker_is_stopped_or_dies_the_other_ends_too(
     corpus: Path, number: signal.Signals, codes: list[int]
 ) -> None:
     # With a moving average, whose state must be the same in both workers too.
-    endless = ["--set=training.epochs=1000000", "--set=training.patience=null", "--set=training.ema=0.8"]
+    endless = [*TRAINING, "--set=training.epochs=1000000", "--set=training.patience=null", "--set=training.ema=0.8"]
     first, second = workers = start_workers(corpus, endless, endless)
     wait_for_epoch(first, "2 ")
     first.send_signal(number)
@@ -195,7 +257,7 @@ def start_workers(folder: Path, *arguments: list[str]) -> list[subprocess.Popen[
     workers = []
     for i, more in enumerate(arguments):
         config = f'{{"cluster": {{"worker": {addresses}}}, "task": {{"type": "worker", "index": {i}}}}}'
-        command = [sys.executable, "-m", "tagger", "train", "config.yaml", *SETTINGS, *SMALL, *more]
+        command = [sys.executable, "-m", "tagger", *more]
         environment = os.environ | {"TF_CONFIG": config}
         workers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment))
     return workers

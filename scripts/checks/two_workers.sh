@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Two workers on one machine train one model: each gets half of every batch.
+# Two workers on one machine train one model, or pretrain: each gets half of every batch.
 #
-#   scripts/checks/train_two_workers.sh CONFIG [options of tagger train]
+#   scripts/checks/two_workers.sh train CONFIG [options of tagger train]
+#   scripts/checks/two_workers.sh pretrain RAW -o DIR [options of tagger pretrain]
 #
 # On two machines, run the same command on each with its own TF_CONFIG: the same cluster, another index.
 set -euo pipefail
@@ -15,7 +16,7 @@ trap 'kill -INT "${pids[@]}" 2>/dev/null || true' INT TERM
 trap 'kill -KILL "${pids[@]}" 2>/dev/null || true' EXIT
 for index in 0 1; do
     TF_CONFIG="{\"cluster\": $cluster, \"task\": {\"type\": \"worker\", \"index\": $index}}" \
-        python -m tagger train "$@" 2> >(sed "s/^/worker $index: /" >&2) &
+        python -m tagger "$@" 2> >(sed "s/^/worker $index: /" >&2) &
     pids+=($!)
 done
 code=0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from one_run import measure, spread
 
-PATHS = ("data.train", "data.dev", "data.test", "embeddings.path")
+PATHS = ("data.train", "data.dev", "data.test", "embeddings.path", "model.pretrained")
 
 
 def main() -> None:

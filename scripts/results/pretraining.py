@@ -11,8 +11,10 @@ Runs that are in the file are skipped.
     lower     no pretraining, but tokens are looked up in lower case and with digits as 0, as the rows below do
     tuned     all weights are trained on
     more      as `tuned`, but from 100,000 lines of prose, and the text is read three times
+    own       from the corpus's own training sentences alone, read ten times; their labels are not used
     vectors   as `more`, but the embedding begins with GloVe vectors
-    fixed     as `vectors`, but the language models leave the vectors as they are; the training changes them
+    fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
+              them; the training changes all of them
     frozen    everything that was pretrained stays as it is below a new second block
     carried   as `tuned`, but the states of the language models go over the ends of sentences
 """
@@ -30,11 +32,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kinds import CORPORA, load, run_missing, train_and_score, with_text
+from kinds import CORPORA, load, run_missing, sentences_of, train_and_score, with_text
 from one_run import TAGGER, spread
 
 SEEDS = (1, 2, 3)
-CELLS = (("conll2000", 0.1), ("wnut17", 1.0), ("conll2000", 0.3), ("wnut17", 0.3), ("conll2000", 1.0))
+CELLS = (
+    ("conll2000", 0.1), ("wnut17", 1.0), ("chinese", 1.0), ("nerkor", 1.0), ("conll2000", 0.3), ("wnut17", 0.3),
+    ("conll2000", 1.0),
+)  # fmt: skip
 FROZEN = {"training.freeze": "[embedding, characters, casing, block_1]"}
 GLOVE = {"embeddings.name": "glove-6b-50d"}
 NORMALIZED = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
@@ -49,6 +54,10 @@ class Text(NamedTuple):
 
 
 MORE = Text(lines=100_000, epochs=3)
+OWN = Text(lines=0, tweets=0, epochs=10)  # the training sentences of the corpus
+SMALL = {"vocabulary.min_count": "2", "training.streams": "16", "training.held_out": "0.02"}
+FIXED = GLOVE | {"embeddings.trainable": "false", "model.embedding_dim": "150"}
+ENGLISH = ("conll2000", "wnut17")
 
 
 class Row(NamedTuple):
@@ -65,45 +74,62 @@ ROWS = {
     "tuned": Row({}, {}),
     "more": Row({}, {}, MORE),
     "vectors": Row({}, GLOVE, MORE),
-    "fixed": Row({}, GLOVE | {"embeddings.trainable": "false"}, MORE),
+    "fixed": Row({}, FIXED, MORE),
+    "own": Row({}, SMALL, OWN),
     "frozen": Row(FROZEN, {}),
     "carried": Row({}, {"training.reset_states": "false"}),
 }
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def pretrained(settings: dict[str, str], text: Text, work: Path) -> Path:
+def pretrained(settings: dict[str, str], text: Text, kind: str, work: Path) -> Path:
     """Return the directory that was pretrained with some settings on a text."""
-    directory = work / "-".join([*map(str, text), *(f"{key}={value}" for key, value in sorted(settings.items()))])
+    name = [kind] if text == OWN else [str(number) for number in text]
+    directory = work / "-".join([*name, *(f"{key}={value}" for key, value in sorted(settings.items()))])
     with _ONE_AT_A_TIME:
         if directory.exists():
             return directory
         work.mkdir(parents=True, exist_ok=True)
-        texts = []
-        for name, n_lines in (("news", text.lines), ("tweets", text.tweets)):
-            texts.append(work / f"{name}-{n_lines}.txt")
-            with gzip.open(CORPORA / f"raw/{name}-en.txt.gz", "rt", encoding="utf-8") as lines:
-                texts[-1].write_text("".join(itertools.islice(lines, n_lines)), "utf-8")
         given = {"training.epochs": str(text.epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
-        command = [*TAGGER, "pretrain", *map(str, texts), "-o", str(directory), "--resume"]
-        subprocess.run([*command, "--from", "text", "--lines", *options], check=True)
+        files = _own_text(kind, work) if text == OWN else _raw_text(text, work)
+        subprocess.run([*TAGGER, "pretrain", *files, "-o", str(directory), "--resume", *options], check=True)
     return directory
+
+
+def _own_text(kind: str, work: Path) -> list[str]:
+    path = work / f"{kind}.conll"
+    path.write_text("\n\n".join(sentences_of(kind).train) + "\n", "utf-8")
+    return [str(path)]
+
+
+def _raw_text(text: Text, work: Path) -> list[str]:
+    """Return the files of a raw text, and how to read them."""
+    paths = []
+    for name, n_lines in (("news", text.lines), ("tweets", text.tweets)):
+        paths.append(work / f"{name}-{n_lines}.txt")
+        with gzip.open(CORPORA / f"raw/{name}-en.txt.gz", "rt", encoding="utf-8") as lines:
+            paths[-1].write_text("".join(itertools.islice(lines, n_lines)), "utf-8")
+    return [*map(str, paths), "--from", "text", "--lines"]
 
 
 def plan() -> Iterator[dict[str, Any]]:
     """Yield kind, share, row and seed of every run, the most important first."""
     for kind, share in CELLS:
         for seed in SEEDS:
-            yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in ROWS)
+            # The raw text and the vectors are English.
+            rows = ROWS if kind in ENGLISH else ("none", "lower", "own")
+            yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in rows)
 
 
 def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     row, facts = ROWS[key["row"]], {}
     settings = row.training
     if row.pretraining is not None:
-        text = row.text if arguments.lines is None else Text(lines=arguments.lines, tweets=arguments.lines)
-        directory = pretrained(row.pretraining, text, arguments.work.resolve())
+        text = row.text
+        if arguments.lines is not None and text != OWN:
+            text = Text(lines=arguments.lines, tweets=arguments.lines)
+        directory = pretrained(row.pretraining, text, key["kind"], arguments.work.resolve())
         settings = {"model.pretrained": str(directory), **settings}
         facts = {"lines": text.lines, "tweets": text.tweets, "pretraining_epochs": text.epochs}
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)

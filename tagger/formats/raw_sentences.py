@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tagger.corpus.lines import shown_name
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.formats.document import Document, ReadOptions
 from tagger.formats.registry import guess_source, named
 from tagger.formats.standard_input import read_standard_input
@@ -71,7 +72,8 @@ def _documents(path: str, settings: RawSettings, say: Callable[[str], None]) -> 
     format_, why = (named(settings.source), "") if settings.source else guess_source(Path(path))
     name = shown_name(path)
     say(f"reading {name} as {format_.name}{f' {why}' if why else ''}")
-    read = dataclasses.replace(settings.read, note=lambda text: say(f"note: {name}: {text}"))
+    # Tags are not used, so they need not fit a scheme.
+    read = dataclasses.replace(settings.read, scheme=NO_SCHEME, note=lambda text: say(f"note: {name}: {text}"))
     return read_standard_input(format_, read) if path == "-" and format_.flat else format_.read(Path(path), read)
 
 

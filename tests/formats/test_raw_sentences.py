@@ -69,3 +69,16 @@ def test_raw_text_is_cut_and_a_line_is_a_text_of_its_own_if_that_is_wanted() -> 
     joined, said = read("raw.txt.gz", source="text")
     assert joined == [lines[0] + lines[1], *lines[2:]]
     assert said[1].endswith(", as no language is named; data.language names another")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tags.conll", "a\tO\nb\tV\n\nc\tB-X\nd\tO\n\n"),
+        ("tags.csv", "sentence,token,tag\n1,a,O\n1,b,V\n2,c,B-X\n2,d,O\n"),
+        ("tags.jsonl", '{"tokens": ["a", "b"], "tags": ["O", "V"]}\n{"tokens": ["c", "d"], "tags": ["B-X", "O"]}\n'),
+    ],
+)
+def test_tags_need_not_fit_a_scheme(name: str, content: str) -> None:
+    Path(name).write_text(content)
+    assert read(name)[0] == [["a", "b"], ["c", "d"]]

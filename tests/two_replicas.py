@@ -25,7 +25,7 @@ from tagger.inputs.vocabulary import Normalization
 from tagger.network.bilstm import Kernel
 from tagger.network.distributed import Replicas, Task, connect
 from tagger.network.language_model import LanguageModels
-from tagger.network.language_model_trainer import LanguageModelTrainer
+from tagger.network.language_model_trainer import FixedRows, LanguageModelTrainer
 from tagger.network.model import TwoBranchTagger
 from tagger.network.trainer import Trainer
 from tagger.pretraining.streams import Streams
@@ -69,7 +69,7 @@ def trained(replicas: Replicas, optimizer: str, targets: Targets | None = None) 
     return trainer, [trainer.train_epoch([batch], 0).loss for batch in made]
 
 
-def pretrained(replicas: Replicas) -> tuple[LanguageModelTrainer, list[float]]:
+def pretrained(replicas: Replicas, n_windows: int | None = None) -> tuple[LanguageModelTrainer, list[float]]:
     """Return language models that were trained on a text in five streams, and the loss of each window."""
     rng = np.random.default_rng(5)
     forms = tuple(f"{chr(97 + i % 7)}{i}" for i in range(20))
@@ -79,8 +79,9 @@ def pretrained(replicas: Replicas) -> tuple[LanguageModelTrainer, list[float]]:
     windows = Windows(vocabulary, Streams(numbers, 5, 6, 1), 10)
     with replicas.scope():
         models = LanguageModels(SPEC, vocabulary.sizes, seed=1)
-        trainer = LanguageModelTrainer(models, vocabulary.frequencies, 5, replicas=replicas)
-    return trainer, [trainer.train_step(window, 0.01).loss for window in windows.from_step(0, 0)]
+        fixed = FixedRows(np.arange(len(vocabulary.frequencies)) % 2 == 1, 3)
+        trainer = LanguageModelTrainer(models, vocabulary.frequencies, 5, fixed, replicas)
+    return trainer, [trainer.train_step(window, 0.01).loss for window in list(windows.from_step(0, 0))[:n_windows]]
 
 
 def main() -> None:
@@ -114,11 +115,14 @@ def main() -> None:
     found["partly annotated"] = {"losses": losses, "expected": expected}
     (shared_models, losses), (single_models, expected) = (pretrained(replicas) for replicas in (two, Replicas()))
     ours, theirs = shared_models.state(), single_models.state()
+    untrained = pretrained(Replicas(), n_windows=0)[0].state()
     shared_models.check_replicas()
     found["pretrained"] = {
         "losses": losses,
         "expected": expected,
         "differ_by": {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours},
+        "fixed": float(np.abs(ours["rows.0"] - untrained["rows.0"])[1::2, :3].max()),
+        "trained": float(np.abs(ours["rows.0"] - untrained["rows.0"])[3::2, 3:].max(1).min()),
         "streams": [np.flatnonzero(ours[name].any(axis=1)).tolist() for name in ours if name.startswith("state.")],
     }
     rows = np.full((2, 8), 5, np.float32)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two workers on one machine train one model, or pretrain: each gets half of every batch.
+# Two workers on one machine train one model, or pretrain: each gets half of every batch, or of the streams of the text.
 #
 #   scripts/checks/two_workers.sh train CONFIG [options of tagger train]
 #   scripts/checks/two_workers.sh pretrain RAW -o DIR [options of tagger pretrain]

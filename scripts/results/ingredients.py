@@ -10,6 +10,8 @@ into the corpora as columns, or around their sentences as tokens that are not an
     context 16   the 16 tokens before and after a sentence in its file (not for tweets, which do not follow each other)
     shapes       the shapes of the tokens before and after, as two columns
     pieces       the first and the last byte-pair piece of a token, learned from the training sentences, as two columns
+    IntNet       three layers of convolutions over characters that nothing is pooled between (train_intnet.py), with
+                 96 outputs; beside it, 96 outputs of the usual CNN
     warm-up      0.1, 0.4 and 0.7 of the learning rate in the first three epochs
     ema 0.9995   a moving average of the weights that is four times as long
     batches of 8, batches of 16
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from kinds import Sentences, load, run_missing, sentences_of, share_of, train_on, with_text
-from one_run import spread
+from one_run import INTNET_TRAINING, PLAIN_TRAINING, spread
 
 SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("nerkor", 0.1), ("wnut17", 0.3))
@@ -36,6 +38,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "context 16": {"data.unknown_tag": '"?"'},
     "shapes": {"data.columns": "{token: 0, before: 1, after: 2, tag: 3}"},
     "pieces": {"data.columns": "{token: 0, first: 1, last: 2, tag: 3}"},
+    "96 character units": {"model.character_units": "96"},
+    "IntNet": {"model.character_units": "96"},
     "warm-up": {"training.steps": "{1: 0.1, 2: 4, 3: 1.75, 4: 1.428571}"},
     "ema 0.9995": {"training.ema": "0.9995"},
     "batches of 8": {"training.batch_size": "8"},
@@ -122,7 +126,8 @@ def plan() -> Iterator[dict[str, Any]]:
 
 def one(key: dict[str, Any]) -> dict[str, Any]:
     parts = parts_of(key["row"], key["kind"], key["share"], key["seed"])
-    found = train_on(parts, SETTINGS[key["row"]], seed=key["seed"])
+    training = INTNET_TRAINING if key["row"] == "IntNet" else PLAIN_TRAINING
+    found = train_on(parts, SETTINGS[key["row"]], seed=key["seed"], training=training)
     return {name: found[name] for name in ("dev", "epoch", "minutes")}
 
 

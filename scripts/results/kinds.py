@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from one_run import measure
+from one_run import PLAIN_TRAINING, measure
 from small_data import load
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -75,7 +75,9 @@ def train_and_score(kind: str, settings: dict[str, str], *, share: float = 1.0, 
     return train_on(parts._replace(train=share_of(parts.train, share, seed)), settings, seed=seed)
 
 
-def train_on(parts: Sentences, settings: dict[str, str], *, seed: int) -> dict[str, Any]:
+def train_on(
+    parts: Sentences, settings: dict[str, str], *, seed: int, training: Sequence[str] = PLAIN_TRAINING
+) -> dict[str, Any]:
     """Train with one thread on some sentences; see `one_run.measure` for the result.
 
     The epoch is chosen on dev. The score on test is in the result too, but nothing should be chosen by it.
@@ -88,7 +90,7 @@ def train_on(parts: Sentences, settings: dict[str, str], *, seed: int) -> dict[s
         # Some tags of a share may be rare enough to look like a misread file.
         config.write_text("data: {train: train, dev: dev, test: test, columns: {token: 0, tag: 1}, trust: true}\n")
         given = {"training.seed": str(seed), "training.threads": "1"} | settings
-        return measure(config, given, folder, quiet=True)
+        return measure(config, given, folder, training=training, quiet=True)
 
 
 def with_text(runs: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:

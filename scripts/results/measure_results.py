@@ -14,7 +14,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from one_run import measure, spread
+from one_run import PLAIN_TRAINING, STOCK_TRAINING, measure, spread
 
 PATHS = ("data.train", "data.dev", "data.test", "embeddings.path", "model.pretrained")
 
@@ -31,7 +31,8 @@ def main() -> None:
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             given = settings | {"training.seed": str(seed)}
-            runs.append(measure(arguments.config.resolve(), given, Path(folder), stock=arguments.stock))
+            training = STOCK_TRAINING if arguments.stock else PLAIN_TRAINING
+            runs.append(measure(arguments.config.resolve(), given, Path(folder), training=training))
         print(json.dumps({"seed": seed} | runs[-1]), flush=True)
     seeds = " ".join(map(str, arguments.seeds))
     print(f"{arguments.config.name}, seeds {seeds}, in percent, mean ± standard deviation")

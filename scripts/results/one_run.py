@@ -8,21 +8,29 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 TAGGER = [sys.executable, "-m", "tagger"]
-STOCK_TRAINING = [sys.executable, str(Path(__file__).resolve().with_name("train_stock.py"))]
+PLAIN_TRAINING = [*TAGGER, "train"]
+STOCK_TRAINING, INTNET_TRAINING = (
+    [sys.executable, str(Path(__file__).resolve().with_name(name))] for name in ("train_stock.py", "train_intnet.py")
+)
 
 
 def measure(
-    config: Path, settings: dict[str, str], folder: Path, *, stock: bool = False, quiet: bool = False
+    config: Path,
+    settings: dict[str, str],
+    folder: Path,
+    *,
+    training: Sequence[str] = PLAIN_TRAINING,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Train `config` with `settings` on top, in `folder`, and score the test file once, at the end.
 
     Args:
-        stock: train with stock Keras LSTM layers.
+        training: the command that trains, such as `STOCK_TRAINING`.
         quiet: show the messages of the training only if it fails.
 
     Returns:
@@ -34,7 +42,7 @@ def measure(
     """
     model = folder / "model"
     overrides = [f"--set={key}={value}" for key, value in settings.items()]
-    train = [*(STOCK_TRAINING if stock else [*TAGGER, "train"]), str(config), f"--model={model}", *overrides]
+    train = [*training, str(config), f"--model={model}", *overrides]
     start = time.perf_counter()
     run(train, folder, stderr=subprocess.PIPE if quiet else None)
     minutes = (time.perf_counter() - start) / 60

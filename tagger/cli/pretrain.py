@@ -16,7 +16,7 @@ from tagger.filesystem import relative_path
 from tagger.wording import as_argument, duration
 
 if TYPE_CHECKING:
-    from tagger.pretraining.pretrain import Report
+    from tagger.pretraining.run import Report
 
 _SECONDS = 30.0  # between two lines about progress
 
@@ -61,16 +61,20 @@ def pretrain(
         )  # fmt: skip
     if outcome.last is not None and is_chief:
         last = outcome.last
-        console.say(f"perplexity on held-out text: {last.forward:.1f} forward, {last.backward:.1f} backward")
+        console.say(f"perplexity on held-out text: {_shown(last.forward)} forward, {_shown(last.backward)} backward")
     if outcome.stopped:
         console.say("to continue the pretraining, give the same command with --resume")
         click.get_current_context().exit(stop.exit_code or console.INTERRUPTED)
     place = relative_path(output)
-    if not is_chief:
+    if not is_chief and not quiet:
         console.say("the result is written by the chief worker")
     elif not quiet:
         console.say(f"it took {duration(time.monotonic() - start)}; the result is in {place}")
         console.say(f"next: tagger train CONFIG --set model.pretrained={as_argument(place)}")
+
+
+def _shown(perplexity: float) -> str:
+    return f"{perplexity:.1f}" if perplexity < 1e6 else f"{perplexity:.3g}"
 
 
 class _Progress:
@@ -108,8 +112,8 @@ class _Progress:
         if not self._is_chief:
             return
         self.note(
-            f"step {report.step:,} of {report.n_steps:,} · loss {report.loss:.3f} · perplexity {report.forward:.1f}"
-            f" forward, {report.backward:.1f} backward · {report.tokens_per_second:,.0f} tokens/s"
+            f"step {report.step:,} of {report.n_steps:,} · loss {report.loss:.3f} · perplexity {_shown(report.forward)}"
+            f" forward, {_shown(report.backward)} backward · {report.tokens_per_second:,.0f} tokens/s"
         )
 
     def _is_time(self) -> bool:

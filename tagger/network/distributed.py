@@ -179,7 +179,7 @@ class Replicas:
         for variable in variables:
             first, *others = self.copies(variable)
             equal = equal and all(np.array_equal(first, other) for other in others)
-            crc = zlib.crc32(first.tobytes(), crc)
+            crc = zlib.crc32(np.ascontiguousarray(first).data, crc)
         # Every worker must take part in the comparison even if its own replicas differ, because the others wait for it.
         if not self.are_same(crc) or not equal:
             raise DeviceError(

@@ -44,6 +44,23 @@ class Step(NamedTuple):
     is_last: bool
 
 
+class FixedRows(NamedTuple):
+    """The first columns of some rows of the embedding, which are not trained.
+
+    Attributes:
+        rows: [V], true at those rows.
+        n_columns: the number of columns.
+    """
+
+    rows: npt.NDArray[np.bool_]
+    n_columns: int
+
+    def of_trained(self, row_gradient: Tensor, ids: Tensor) -> Tensor:
+        """Return the gradient [n, E] of the rows of ids [n] with zeros where nothing is trained."""
+        is_fixed = tf.gather(tf.constant(self.rows), ids)[:, None] & (tf.range(row_gradient.shape[1]) < self.n_columns)
+        return tf.where(is_fixed, 0.0, row_gradient)
+
+
 class LanguageModelTrainer:
     """The language models of a text, their optimizer (Adam), and the states that go from window to window.
 
@@ -53,8 +70,7 @@ class LanguageModelTrainer:
         models: the models to train.
         frequencies: [V], the share of each token id in the text.
         n_streams: B, the number of streams that are read at once.
-        trained: [V, E], 1 at the numbers of the embedding that are trained, and 0 at those that stay; None: all are
-            trained.
+        fixed: the numbers of the embedding that are not trained; None: all are trained.
         replicas: the devices that train the models.
     """
 
@@ -63,11 +79,11 @@ class LanguageModelTrainer:
         models: LanguageModels,
         frequencies: npt.NDArray[np.float64],
         n_streams: int,
-        trained: npt.NDArray[np.float32] | None = None,
+        fixed: FixedRows | None = None,
         replicas: Replicas | None = None,
     ) -> None:
         self.models, self.replicas = models, replicas or Replicas()
-        self._trained = None if trained is None else tf.constant(trained)
+        self._fixed = fixed
         self._log_frequencies = tf.constant(np.log(frequencies), tf.float32)
         self._dense = [weight.value for name, weight in models.named_weights().items() if name != "embedding"]
         self._optimizer = Optimizer("adam", models.embedding.value, self._dense, clip_norm=_CLIP_NORM)
@@ -137,8 +153,8 @@ class LanguageModelTrainer:
         cells = [self._among_all_streams(cell, replica) for state in after for cell in state]
         result, *sums = self.replicas.sum([tf.stack([loss, stop]), *gradients, *cells])
         row_gradient, *dense = sums[: len(gradients)]
-        if self._trained is not None:
-            row_gradient *= tf.gather(self._trained, window.distinct_ids)
+        if self._fixed is not None:
+            row_gradient = self._fixed.of_trained(row_gradient, window.distinct_ids)
         tf.raw_ops.AssignVariableOp(resource=self._optimizer.learning_rate.handle, value=rate)
         self._optimizer.apply(window.distinct_ids, row_gradient, dense)
         variables = [variable for state in self._states for variable in state]
@@ -191,7 +207,7 @@ class LanguageModelTrainer:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that the next step depends on, in the form that `restore` takes."""
-        return {name: self.replicas.copies(variable)[0].copy() for name, variable in self._variables().items()}
+        return {name: self.replicas.copies(variable)[0] for name, variable in self._variables().items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Restore a state.

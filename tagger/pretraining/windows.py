@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -63,17 +63,18 @@ def build_text_vocabulary(
     *,
     min_count: int,
     max_size: int | None,
-    known: Container[str] = (),
+    is_known: Callable[[str], bool] = lambda token: False,
 ) -> TextVocabulary:
     """Build the vocabulary of the tokens that occur at least `min_count` times, at most the `max_size` most frequent.
 
-    A token in `known` needs to occur only once. A character is known if it occurs at least `min_count` times too.
+    A token for which `is_known` returns true needs to occur only once. A character is known if it occurs at least
+    `min_count` times too.
     """
     counts: collections.Counter[str] = collections.Counter()
     by_form = text.counts[N_RESERVED:].tolist()
     for form, n in zip(text.forms, by_form, strict=True):
         counts[normalization(form)] += n
-    kept = (token for token, n in counts.most_common(max_size) if n >= min_count or token in known)
+    kept = (token for token, n in counts.most_common(max_size) if n >= min_count or is_known(token))
     tokens = TokenVocabulary(tuple(kept), normalization)
     characters = None
     if spec.characters != Characters.NONE:

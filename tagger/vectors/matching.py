@@ -48,6 +48,11 @@ class Matches:
         return f"{n_found:,} of {n_tokens:,} {noun}{percent} have a vector{': ' * bool(ways)}{ways}"
 
 
+def has_vector(token: str, vectors: Vectors) -> bool:
+    """Return whether a token or a variant of it has a vector."""
+    return any(vectors.row(variant) != _NONE for _, variant in lookup_variants(token))
+
+
 def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
     """Find the vector of each token: that of the token itself, or of the first variant that has one.
 

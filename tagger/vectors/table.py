@@ -231,6 +231,12 @@ def _blocks(table: Floats) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(table), step))
 
 
+def blocks_of(table: Floats) -> Iterator[Floats]:
+    """Yield the rows of a table, some thousand at a time, so that a mapped table need not be in memory as a whole."""
+    for block in _blocks(table):
+        yield table[block]
+
+
 def _check_finite(table: Floats, path: Path) -> None:
     by_column = table.strides[0] < table.strides[1]  # the order in which the file can be read without jumping
     lines = table.T if by_column else table

@@ -96,6 +96,7 @@ def test_two_replicas_pretrain_as_one_does(two_replicas: dict[str, Any]) -> None
     assert found["losses"][-1] < found["losses"][0] - 0.01
     assert max(found["differ_by"].values()) < 1e-4
     assert {"rows.0", "state.forward.output", "state.backward.cell"} <= set(found["differ_by"])
+    assert found["fixed"] == 0 < found["trained"], "the first columns of some rows stay"
     for streams in found["streams"]:  # the state of a stream at a boundary is zero
         assert {stream % 2 for stream in streams} == {0, 1}, "each replica knows the states of the other's streams"
     assert found["broken"].startswith("DeviceError: replicas: found weights that differ")
@@ -197,12 +198,13 @@ def test_two_workers_pretrain_the_same_directory_as_one_though_they_are_interrup
 
 def test_workers_that_pretrain_on_different_texts_are_refused(corpus: Path) -> None:
     (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
-    commands = [["pretrain", name, *PRETRAINING, "-o", "pre"] for name in ("train.conll", "other.conll")]
+    names = ("train.conll", "other.conll")
+    commands = [["pretrain", name, *PRETRAINING, f"--set=training.seed={len(name)}", "-o", "pre"] for name in names]
     for i, worker in enumerate(start_workers(corpus, *commands)):
         _, errors = worker.communicate(timeout=120)
         assert worker.returncode == 1
         (line,) = (line for line in errors.splitlines() if line.startswith("error: "))
-        assert line.startswith(f"error: TF_CONFIG: worker {i} and another have different texts or settings, expected")
+        assert line.startswith(f"error: TF_CONFIG: worker {i} and another have different texts and settings, expected")
 
 
 def test_workers_with_different_data_are_refused(corpus: Path) -> None:

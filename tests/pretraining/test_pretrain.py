@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import random
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,7 @@ from helpers import run_tagger
 from tagger.cli.progress import TrainingProgress
 from tagger.config.loading import load_config
 from tagger.config.pretraining import pretraining_config_of
-from tagger.errors import ConfigError, DataError, ModelError
+from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.pretrained import Pretrained
 from tagger.model_dir.store import load_model, read_weights
@@ -25,12 +28,15 @@ from tagger.network.bilstm import Kernel
 from tagger.network.devices import Device
 from tagger.prediction.onnx_session import load_predictor
 from tagger.pretraining import text_file
-from tagger.pretraining.pretrain import PretrainingOutcome, Report, pretrain
+from tagger.pretraining.pretrain import pretrain
+from tagger.pretraining.run import PretrainingOutcome, Report
+from tagger.pretraining.vectors import described
 from tagger.training.checkpoints import Checkpoints
 from tagger.training.parts import initial_network
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained, with_settings_of
 from tagger.training.train import train
+from tagger.vectors.table import read_vectors
 
 pytestmark = pytest.mark.tensorflow
 
@@ -64,7 +70,7 @@ class Listener:
         self.reports.append(report)
 
     def stop(self) -> bool:
-        return self.left <= 0
+        return self.left <= 1  # in the last step
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +107,11 @@ def test_an_interrupted_pretraining_continues_bit_for_bit() -> None:
     assert not list(Path().glob("pre.*"))
     assert outcome.last is not None
     assert (outcome.last.forward, outcome.last.loss) == (whole.last.forward, whole.last.loss)
+    Path("pre.text").mkdir()  # as --keep-text leaves it
     assert run(resume=True) == PretrainingOutcome(stopped=False, last=None)  # nothing left to do
+    Path("pre.text").rmdir()
+    assert not {key for key in Pretrained.read(Path("pre")).facts["settings"] if "embeddings." in key}
+    assert "vectors" not in Pretrained.read(Path("pre")).facts, "as before pretraining could begin with vectors"
     with pytest.raises(ConfigError, match=r"pre: found a pretrained directory, expected a new one; .* --force"):
         run()
     assert not list(Path().glob("pre.*")), "neither cuts the text into tokens again"
@@ -204,6 +214,43 @@ def test_columns_after_the_vectors_are_learned() -> None:
     assert np.abs(found[0]["bob"] - found[1]["bob"]).min() > 0
 
 
+def test_a_token_that_occurs_once_is_known_if_a_variant_of_it_has_a_vector() -> None:
+    Path("raw.txt").write_text(Path("raw.txt").read_text() + "Once other\n")
+    write_vectors(("once", "saw"))
+    run("embeddings.path=v.npy", "vocabulary.lowercase=false", "training.epochs=1")
+    tokens = Pretrained.read(Path("pre")).encoder.tokens.tokens
+    assert tokens[-1] == "once", "the other token of the vectors"
+    assert "Once" in tokens[:-1]
+    assert "other" not in tokens
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tables_of_any_kind_are_described_by_their_numbers(dtype: str, order: Literal["C", "F"]) -> None:
+    table = np.random.default_rng(1).normal(size=(5, 3)).astype("float16")
+    Path("v.txt").write_text("a\nb\nc\nd\ne\n")
+    np.save("v.npy", table.astype(dtype, order=order))
+    wide = table if dtype == "float16" else table.astype(np.float32)
+    digest = hashlib.sha256(b"a\nb\nc\nd\ne\n" + wide.tobytes()).hexdigest()
+    assert described(read_vectors("v.npy")) == f"5 vectors of size 3, SHA-256 {digest}"
+
+
+def test_divergence_names_the_vectors_if_there_are_any() -> None:
+    Path("v.txt").write_text("saw\nsea\n")
+    np.save("v.npy", np.full((2, 4), 1e37, np.float32))
+    message = r"training diverged; lower training\.learning_rate, or scale the vectors, which hold numbers up to 1e\+37"
+    with pytest.raises(TaggerError, match=message):
+        run("embeddings.path=v.npy")
+
+
+def test_more_workers_than_streams_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = {"cluster": {"worker": ["a:1", "b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(ConfigError, match=r"training\.streams: found 2, expected at least one for each of the 3 worke"):
+        run()
+    assert not list(Path().glob("pre*"))
+
+
 def test_at_most_some_tokens_of_the_vectors_join() -> None:
     write_vectors(("ed", "saw", "lee", "kim"))
     run("embeddings.path=v.npy", "embeddings.max_rows=2", "training.epochs=1")
@@ -220,12 +267,13 @@ def test_a_pretraining_with_vectors_continues_with_the_same_vectors_only() -> No
         run("embeddings.path=v.npy", resume=True)
     with pytest.raises(ConfigError, match=r"--resume: embeddings: found no vectors, expected 3 vectors of size 4, "):
         run(resume=True)
-    write_vectors(names, seed=4)
     message = (
         r"--resume: embeddings: found 3 vectors of size 4, SHA-256 \w+, expected 3 vectors of size 4, SHA-256 \w+;"
     )
-    with pytest.raises(ConfigError, match=message):
-        run(*settings, resume=True)
+    for others, seed in ((names, 4), (("saw", "sea", "lee"), 3)):  # other vectors, and the same of other tokens
+        write_vectors(others, seed=seed)
+        with pytest.raises(ConfigError, match=message):
+            run(*settings, resume=True)
     write_vectors(names)
     for suffix in (".npy", ".txt"):  # moving them changes nothing
         Path(f"v{suffix}").rename(f"moved{suffix}")
@@ -248,6 +296,12 @@ def test_the_size_of_the_vectors_is_that_of_the_embedding() -> None:
         run("embeddings.path=v.npy", "embeddings.name=glove-6b-50d")
     with pytest.raises(DataError, match=r"missing\.npy: no such file"):
         run("embeddings.path=missing.npy")
+    np.save("v.npy", np.zeros((2, 9000), np.float32))
+    with pytest.raises(ConfigError) as caught:
+        run("embeddings.path=v.npy", "model.embedding_dim=5")
+    assert caught.value.message == (
+        "--set embeddings.path: found vectors of 9000 numbers in v.npy, expected at most 8192; use other vectors"
+    )
     assert not list(Path().glob("pre*")), "nothing was begun"
 
 

@@ -198,8 +198,10 @@ def test_two_workers_pretrain_the_same_directory_as_one_though_they_are_interrup
 
 def test_workers_that_pretrain_on_different_texts_are_refused(corpus: Path) -> None:
     (corpus / "other.conll").write_text(CONLL.replace("Oslo", "Bergen"))
-    names = ("train.conll", "other.conll")
-    commands = [["pretrain", name, *PRETRAINING, f"--set=training.seed={len(name)}", "-o", "pre"] for name in names]
+    differing = (("train.conll", "1"), ("other.conll", "2"))
+    commands = [
+        ["pretrain", name, *PRETRAINING, f"--set=training.seed={seed}", "-o", "pre"] for name, seed in differing
+    ]
     for i, worker in enumerate(start_workers(corpus, *commands)):
         _, errors = worker.communicate(timeout=120)
         assert worker.returncode == 1

@@ -50,6 +50,11 @@ def sentences_of(kind: str) -> Sentences:
     return Sentences(*(_read(f"chinese/zh_gsd-ud-{part}.iob2", token=1, tag=2) for part in parts))
 
 
+def rest_of_nerkor() -> list[str]:
+    """Return the sentences of NerKor that are neither for training nor for scores."""
+    return _read("nerkor/train.tsv.gz")[13_000:]
+
+
 def _read(name: str, *, separator: str = "\t", token: int = 0, tag: int = -1) -> list[str]:
     path = CORPORA / name
     if not path.exists():

@@ -12,6 +12,7 @@ Runs that are in the file are skipped.
     tuned     all weights are trained on
     more      as `tuned`, but from 100,000 lines of prose, and the text is read three times
     own       from the corpus's own training sentences alone, read ten times; their labels are not used
+    rest      from these and the 40,000 other sentences of NerKor, read three times, with case and digits as they are
     vectors   as `more`, but the embedding begins with GloVe vectors
     fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
               them; the training changes all of them
@@ -32,7 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kinds import CORPORA, load, run_missing, sentences_of, train_and_score, with_text
+from kinds import CORPORA, load, rest_of_nerkor, run_missing, sentences_of, train_and_score, with_text
 from one_run import TAGGER, spread
 
 SEEDS = (1, 2, 3)
@@ -55,6 +56,8 @@ class Text(NamedTuple):
 
 MORE = Text(lines=100_000, epochs=3)
 OWN = Text(lines=0, tweets=0, epochs=10)  # the training sentences of the corpus
+REST = Text(lines=0, tweets=0, epochs=3)  # and the rest of NerKor
+CASED = {"vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false"}
 SMALL = {"vocabulary.min_count": "2", "training.streams": "16", "training.held_out": "0.02"}
 FIXED = GLOVE | {"embeddings.trainable": "false", "model.embedding_dim": "150"}
 ENGLISH = ("conll2000", "wnut17")
@@ -76,6 +79,7 @@ ROWS = {
     "vectors": Row({}, GLOVE, MORE),
     "fixed": Row({}, FIXED, MORE),
     "own": Row({}, SMALL, OWN),
+    "rest": Row({}, CASED, REST),
     "frozen": Row(FROZEN, {}),
     "carried": Row({}, {"training.reset_states": "false"}),
 }
@@ -84,7 +88,8 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def pretrained(settings: dict[str, str], text: Text, kind: str, work: Path) -> Path:
     """Return the directory that was pretrained with some settings on a text."""
-    name = [kind] if text == OWN else [str(number) for number in text]
+    is_own = text in (OWN, REST)
+    name = [kind, str(text.epochs)] if is_own else [str(number) for number in text]
     directory = work / "-".join([*name, *(f"{key}={value}" for key, value in sorted(settings.items()))])
     with _ONE_AT_A_TIME:
         if directory.exists():
@@ -92,14 +97,16 @@ def pretrained(settings: dict[str, str], text: Text, kind: str, work: Path) -> P
         work.mkdir(parents=True, exist_ok=True)
         given = {"training.epochs": str(text.epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
-        files = _own_text(kind, work) if text == OWN else _raw_text(text, work)
+        files = _own_text(kind, text, work) if is_own else _raw_text(text, work)
         subprocess.run([*TAGGER, "pretrain", *files, "-o", str(directory), "--resume", *options], check=True)
     return directory
 
 
-def _own_text(kind: str, work: Path) -> list[str]:
-    path = work / f"{kind}.conll"
-    path.write_text("\n\n".join(sentences_of(kind).train) + "\n", "utf-8")
+def _own_text(kind: str, text: Text, work: Path) -> list[str]:
+    """Return the file of the training sentences of a corpus, and of more sentences of it if the text wants them."""
+    path = work / f"{kind}-{text.epochs}.conll"
+    sentences = sentences_of(kind).train + (rest_of_nerkor() if text == REST else [])
+    path.write_text("\n\n".join(sentences) + "\n", "utf-8")
     return [str(path)]
 
 
@@ -118,7 +125,8 @@ def plan() -> Iterator[dict[str, Any]]:
     for kind, share in CELLS:
         for seed in SEEDS:
             # The raw text and the vectors are English.
-            rows = ROWS if kind in ENGLISH else ("none", "lower", "own")
+            rows = [row for row in ROWS if kind == "nerkor" or row != "rest"]
+            rows = rows if kind in ENGLISH else [row for row in rows if row in ("none", "lower", "own", "rest")]
             yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in rows)
 
 
@@ -127,7 +135,7 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     settings = row.training
     if row.pretraining is not None:
         text = row.text
-        if arguments.lines is not None and text != OWN:
+        if arguments.lines is not None and text not in (OWN, REST):
             text = Text(lines=arguments.lines, tweets=arguments.lines)
         directory = pretrained(row.pretraining, text, key["kind"], arguments.work.resolve())
         settings = {"model.pretrained": str(directory), **settings}

@@ -22,10 +22,11 @@ from tagger.config.loading import load_config
 from tagger.config.pretraining import pretraining_config_of
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
-from tagger.model_dir.pretrained import Pretrained
+from tagger.model_dir.pretrained import SETTINGS, Pretrained
 from tagger.model_dir.store import load_model, read_weights
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import Device
+from tagger.prediction.onnx_graph import structure_of
 from tagger.prediction.onnx_session import load_predictor
 from tagger.pretraining import text_file
 from tagger.pretraining.pretrain import pretrain
@@ -361,6 +362,11 @@ def test_a_model_is_trained_from_a_pretrained_directory(frozen: bool) -> None:
     weights, old = load_model(Path("models/c"), read_weights).network, Pretrained.read(Path("pre")).weights
     for name in ("characters.kernel", "casing.embedding", "block_1.forward.recurrent_kernel", "block_1.backward.bias"):
         assert np.array_equal(weights[name], old[name]) == frozen
+    # The network has the graph of one of its size that was not pretrained, and so its speed.
+    sizes = [f"model.{name}={getattr(model.manifest.network, name)}" for name in SETTINGS]
+    other = load_config("c.yaml", ["model.pretrained=null", *sizes]).model.spec()
+    ours, same = (structure_of(spec, model.encoder.sizes(9)) for spec in (model.manifest.network, other))
+    assert (ours.nodes, ours.weights) == (same.nodes, same.weights)
 
 
 def test_settings_that_the_directory_decides_cannot_differ() -> None:

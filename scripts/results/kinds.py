@@ -74,10 +74,17 @@ def share_of(sentences: Sequence[str], share: float, seed: int) -> list[str]:
     return [sentences[i] for i in sorted(order[: round(share * len(sentences))])]
 
 
-def train_and_score(kind: str, settings: dict[str, str], *, share: float = 1.0, seed: int) -> dict[str, Any]:
+def train_and_score(
+    kind: str,
+    settings: dict[str, str],
+    *,
+    share: float = 1.0,
+    seed: int,
+    training: Sequence[str] = PLAIN_TRAINING,
+) -> dict[str, Any]:
     """Train on a share of the labels of a corpus; see `train_on`."""
     parts = sentences_of(kind)
-    return train_on(parts._replace(train=share_of(parts.train, share, seed)), settings, seed=seed)
+    return train_on(parts._replace(train=share_of(parts.train, share, seed)), settings, seed=seed, training=training)
 
 
 def train_on(

@@ -14,8 +14,9 @@ from typing import Any
 
 TAGGER = [sys.executable, "-m", "tagger"]
 PLAIN_TRAINING = [*TAGGER, "train"]
-STOCK_TRAINING, INTNET_TRAINING = (
-    [sys.executable, str(Path(__file__).resolve().with_name(name))] for name in ("train_stock.py", "train_intnet.py")
+STOCK_TRAINING, INTNET_TRAINING, GRADUAL_TRAINING = (
+    [sys.executable, str(Path(__file__).resolve().with_name(f"train_{name}.py"))]
+    for name in ("stock", "intnet", "gradually")
 )
 
 

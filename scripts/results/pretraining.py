@@ -16,8 +16,9 @@ Runs that are in the file are skipped.
     vectors   as `more`, but the embedding begins with GloVe vectors
     fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
               them; the training changes all of them
-    frozen    everything that was pretrained stays as it is below a new second block
-    carried   as `tuned`, but the states of the language models go over the ends of sentences
+    frozen    as `own`, but everything that was pretrained stays as it is below a new second block
+    gradual   as `own`, but everything that was pretrained stays as it is for the first five epochs
+    carried   as `own`, but the states of the language models go over the ends of sentences
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kinds import CORPORA, load, rest_of_nerkor, run_missing, sentences_of, train_and_score, with_text
-from one_run import TAGGER, spread
+from one_run import GRADUAL_TRAINING, PLAIN_TRAINING, TAGGER, spread
 
 SEEDS = (1, 2, 3)
 CELLS = (
@@ -60,7 +61,7 @@ REST = Text(lines=0, tweets=0, epochs=3)  # and the rest of NerKor
 CASED = {"vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false"}
 SMALL = {"vocabulary.min_count": "2", "training.streams": "16", "training.held_out": "0.02"}
 FIXED = GLOVE | {"embeddings.trainable": "false", "model.embedding_dim": "150"}
-ENGLISH = ("conll2000", "wnut17")
+ENGLISH, ENGLISH_ROWS = ("conll2000", "wnut17"), ("tuned", "more", "vectors", "fixed")
 
 
 class Row(NamedTuple):
@@ -80,8 +81,9 @@ ROWS = {
     "fixed": Row({}, FIXED, MORE),
     "own": Row({}, SMALL, OWN),
     "rest": Row({}, CASED, REST),
-    "frozen": Row(FROZEN, {}),
-    "carried": Row({}, {"training.reset_states": "false"}),
+    "frozen": Row(FROZEN, SMALL, OWN),
+    "gradual": Row({}, SMALL, OWN),
+    "carried": Row({}, SMALL | {"training.reset_states": "false"}, OWN),
 }
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -126,7 +128,7 @@ def plan() -> Iterator[dict[str, Any]]:
         for seed in SEEDS:
             # The raw text and the vectors are English.
             rows = [row for row in ROWS if kind == "nerkor" or row != "rest"]
-            rows = rows if kind in ENGLISH else [row for row in rows if row in ("none", "lower", "own", "rest")]
+            rows = rows if kind in ENGLISH else [row for row in rows if row not in ENGLISH_ROWS]
             yield from ({"kind": kind, "share": share, "row": row, "seed": seed} for row in rows)
 
 
@@ -141,7 +143,8 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
         settings = {"model.pretrained": str(directory), **settings}
         facts = {"lines": text.lines, "tweets": text.tweets, "pretraining_epochs": text.epochs}
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
-    return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"])
+    training = GRADUAL_TRAINING if key["row"] == "gradual" else PLAIN_TRAINING
+    return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"], training=training)
 
 
 def table(runs: list[dict[str, Any]]) -> str:

@@ -16,6 +16,9 @@ Runs that are in the file are skipped.
     vectors   as `more`, but the embedding begins with GloVe vectors
     fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
               them; the training changes all of them
+    recipe    as `fixed`, with a CRF, batches of 8 sentences, a rate of 0.001 and Brown clusters
+    kept      as `recipe`, but the embedding stays as it was pretrained
+    lists     as `recipe`, with the word lists of lexicons.py
     frozen    as `own`, but everything that was pretrained stays as it is below a new second block
     gradual   as `own`, but everything that was pretrained stays as it is for the first five epochs
     carried   as `own`, but the states of the language models go over the ends of sentences
@@ -34,6 +37,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lexicons
 from kinds import CORPORA, load, rest_of_nerkor, run_missing, sentences_of, train_and_score, with_text
 from one_run import GRADUAL_TRAINING, PLAIN_TRAINING, TAGGER, spread
 
@@ -61,7 +65,11 @@ REST = Text(lines=0, tweets=0, epochs=3)  # and the rest of NerKor
 CASED = {"vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false"}
 SMALL = {"vocabulary.min_count": "2", "training.streams": "16", "training.held_out": "0.02"}
 FIXED = GLOVE | {"embeddings.trainable": "false", "model.embedding_dim": "150"}
-ENGLISH, ENGLISH_ROWS = ("conll2000", "wnut17"), ("tuned", "more", "vectors", "fixed")
+RECIPE = {
+    "model.decoder": "crf", "training.batch_size": "8", "training.learning_rate": "0.001",
+    "features.cluster_language": "en",
+}  # fmt: skip
+ENGLISH, ENGLISH_ROWS = ("conll2000", "wnut17"), ("tuned", "more", "vectors", "fixed", "recipe", "kept", "lists")
 
 
 class Row(NamedTuple):
@@ -79,6 +87,9 @@ ROWS = {
     "more": Row({}, {}, MORE),
     "vectors": Row({}, GLOVE, MORE),
     "fixed": Row({}, FIXED, MORE),
+    "recipe": Row(RECIPE, FIXED, MORE),
+    "kept": Row(RECIPE | {"training.freeze": "[embedding]"}, FIXED, MORE),
+    "lists": Row(RECIPE, FIXED, MORE),
     "own": Row({}, SMALL, OWN),
     "rest": Row({}, CASED, REST),
     "frozen": Row(FROZEN, SMALL, OWN),
@@ -142,6 +153,10 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
         directory = pretrained(row.pretraining, text, key["kind"], arguments.work.resolve())
         settings = {"model.pretrained": str(directory), **settings}
         facts = {"lines": text.lines, "tweets": text.tweets, "pretraining_epochs": text.epochs}
+    if key["row"] == "lists":
+        folder = arguments.work.resolve() / "lists"
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = settings | lexicons.settings_of("both", folder)
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
     training = GRADUAL_TRAINING if key["row"] == "gradual" else PLAIN_TRAINING
     return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"], training=training)

@@ -33,7 +33,7 @@ import itertools
 import statistics
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,11 +73,12 @@ ENGLISH, ENGLISH_ROWS = ("conll2000", "wnut17"), ("tuned", "more", "vectors", "f
 
 
 class Row(NamedTuple):
-    """The settings of a training, those of the pretraining that it begins with, if there is one, and its text."""
+    """The settings of a training; those of the pretraining that it begins with, if any, and its text; the command."""
 
     training: dict[str, str]
     pretraining: dict[str, str] | None = None
     text: Text = Text()
+    command: Sequence[str] = PLAIN_TRAINING
 
 
 ROWS = {
@@ -93,7 +94,7 @@ ROWS = {
     "own": Row({}, SMALL, OWN),
     "rest": Row({}, CASED, REST),
     "frozen": Row(FROZEN, SMALL, OWN),
-    "gradual": Row({}, SMALL, OWN),
+    "gradual": Row({}, SMALL, OWN, GRADUAL_TRAINING),
     "carried": Row({}, SMALL | {"training.reset_states": "false"}, OWN),
 }
 _ONE_AT_A_TIME = threading.Lock()
@@ -158,8 +159,7 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         settings = settings | lexicons.settings_of("both", folder)
     settings = settings | dict(setting.split("=", 1) for setting in arguments.more)
-    training = GRADUAL_TRAINING if key["row"] == "gradual" else PLAIN_TRAINING
-    return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"], training=training)
+    return facts | train_and_score(key["kind"], settings, share=key["share"], seed=key["seed"], training=row.command)
 
 
 def table(runs: list[dict[str, Any]]) -> str:

@@ -65,8 +65,8 @@ def pretrain(
         if task.is_chief:
             stack.enter_context(checkpoints.lock())
             state = _state_to_begin_with(checkpoints, listener, resume=resume)
-            if state is None and output.exists() and not resume and not force:
-                raise _exists(output)
+            if state is None and not resume:
+                _refuse_existing(output, force=force)
         if config.embeddings.path or config.embeddings.name:
             listener.note(f"reading the vectors of {config.embeddings.path or config.embeddings.name}")
         vectors = read_path_or_name(config.embeddings.path, config.embeddings.name)
@@ -75,10 +75,10 @@ def pretrain(
         facts = _decisive(config, described_text, vectors)
         if state is not None:
             _check_same(state.record, facts, checkpoints.directory)
-        elif task.is_chief and output.exists():
-            is_finished = resume and _is_result_of(output, facts)
-            if not is_finished and not force:
-                raise _exists(output)
+        elif task.is_chief and resume:
+            is_finished = _is_result_of(output, facts)
+            if not is_finished:
+                _refuse_existing(output, force=force)
         if not is_finished:
             text = tokenise(
                 paths, reading, place, described_text,
@@ -86,8 +86,10 @@ def pretrain(
             )  # fmt: skip
             if text is None:
                 return PretrainingOutcome(stopped=True, last=None)
-        # Another number of threads would round sums differently.
-        device = choose_device("cpu", threads=config.training.threads if state is None else state.record["threads"])
+        threads = config.training.threads
+        if state is not None:
+            threads = state.record["threads"]  # another number would round sums differently
+        device = choose_device("cpu", threads=threads)
         make_deterministic()
         if len(task.workers) > 1:
             names = ", ".join(task.workers)
@@ -112,11 +114,13 @@ def pretrain(
     return outcome
 
 
-def _exists(output: Path) -> ConfigError:
-    return ConfigError(
-        f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass --force to replace"
-        " it"
-    )
+def _refuse_existing(output: Path, *, force: bool) -> None:
+    """Raise ConfigError if there is a directory that must not be replaced."""
+    if output.exists() and not force:
+        raise ConfigError(
+            f"{output}: found a pretrained directory, expected a new one; name another with -o, or pass --force to"
+            " replace it"
+        )
 
 
 def _check_workers(replicas: Replicas, facts: Mapping[str, Any]) -> None:

@@ -214,10 +214,10 @@ class Run:
         return self._config.training.learning_rate * rise * fall
 
     def _diverged(self) -> TaggerError:
-        return TaggerError(
-            f"step {self._at}: found a loss of {self._losses[-1]}: training diverged; lower training.learning_rate"
-            + ("" if self._vectors is None else f", or scale the vectors, which hold {self._vectors.describe_range()}")
-        )
+        remedy = "lower training.learning_rate"
+        if self._vectors is not None:
+            remedy += f", or scale the vectors, which hold {self._vectors.describe_range()}"
+        return TaggerError(f"step {self._at}: found a loss of {self._losses[-1]}: training diverged; {remedy}")
 
     def _report(self, epoch: int, speed: float) -> None:
         if not self._trainer.check_weights():

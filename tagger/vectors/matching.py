@@ -50,7 +50,16 @@ class Matches:
 
 def has_vector(token: str, vectors: Vectors) -> bool:
     """Return whether a token or a variant of it has a vector."""
-    return any(vectors.row(variant) != _NONE for _, variant in lookup_variants(token))
+    return _find(token, vectors)[0] != _NONE
+
+
+def _find(token: str, vectors: Vectors) -> tuple[int, int]:
+    """Return the row and the lookup of the first variant of a token that has a vector; both are -1 if none has."""
+    for lookup, variant in lookup_variants(token):
+        row = vectors.row(variant)
+        if row != _NONE:
+            return row, lookup
+    return _NONE, _NONE
 
 
 def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
@@ -61,11 +70,7 @@ def match(tokens: Sequence[str], vectors: Vectors) -> Matches:
     rows = np.full(len(tokens), _NONE, np.int64)
     lookups = np.full(len(tokens), _NONE, np.int8)
     for i, token in enumerate(tokens):
-        for lookup, variant in lookup_variants(token):
-            row = vectors.row(variant)
-            if row != _NONE:
-                rows[i], lookups[i] = row, lookup
-                break
+        rows[i], lookups[i] = _find(token, vectors)
     return Matches(rows, lookups)
 
 

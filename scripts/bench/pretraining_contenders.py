@@ -78,9 +78,8 @@ def pytorch(spec: dict[str, Any], given: list[Any], *, sparse: bool) -> Iterator
         inputs = ids[torch.from_numpy(window.id_rows.astype(np.int64))][
             torch.from_numpy(window.inputs.astype(np.int64))
         ]
-        ready.append(
-            (inputs, ids[torch.from_numpy(window.targets.astype(np.int64))], ids[window.samples.astype(np.int64)])
-        )
+        samples = np.repeat(window.samples, window.sample_counts).astype(np.int64)
+        ready.append((inputs, ids[torch.from_numpy(window.targets.astype(np.int64))], ids[samples]))
     for inputs, targets, samples in itertools.cycle(ready):
         outputs = []
         for i in range(2):

@@ -16,6 +16,7 @@ Runs that are in the file are skipped.
     vectors   as `more`, but the embedding begins with GloVe vectors
     fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
               them; the training changes all of them
+    both      as `fixed`, but the training sentences of the corpus are among the text, four times
     recipe    as `fixed`, with a CRF, batches of 8 sentences, a rate of 0.001 and Brown clusters
     kept      as `recipe`, but the embedding stays as it was pretrained
     lists     as `recipe`, with the word lists of lexicons.py
@@ -41,6 +42,8 @@ import lexicons
 from kinds import CORPORA, load, rest_of_nerkor, run_missing, sentences_of, train_and_score, with_text
 from one_run import GRADUAL_TRAINING, PLAIN_TRAINING, TAGGER, spread
 
+from tagger.formats.raw_sentences import RawSettings, raw_sentences
+
 SEEDS = (1, 2, 3)
 CELLS = (
     ("conll2000", 0.1), ("wnut17", 1.0), ("chinese", 1.0), ("nerkor", 1.0), ("conll2000", 0.3), ("wnut17", 0.3),
@@ -52,16 +55,21 @@ NORMALIZED = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "tr
 
 
 class Text(NamedTuple):
-    """The text of a pretraining: lines of prose and of tweets, and how often they are read."""
+    """The text of a pretraining: lines of prose and of tweets, and how often they are read.
+
+    `own` is how often the training sentences of the corpus are among them.
+    """
 
     lines: int = 40_000
     tweets: int = 200_000  # more than there are
     epochs: int = 1
+    own: int = 0
 
 
 MORE = Text(lines=100_000, epochs=3)
-OWN = Text(lines=0, tweets=0, epochs=10)  # the training sentences of the corpus
-REST = Text(lines=0, tweets=0, epochs=3)  # and the rest of NerKor
+BOTH = MORE._replace(own=4)
+OWN = Text(lines=0, tweets=0, epochs=10, own=1)
+REST = Text(lines=0, tweets=0, epochs=3, own=1)  # and the rest of NerKor
 CASED = {"vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false"}
 SMALL = {"vocabulary.min_count": "2", "training.streams": "16", "training.held_out": "0.02"}
 FIXED = GLOVE | {"embeddings.trainable": "false", "model.embedding_dim": "150"}
@@ -69,7 +77,8 @@ RECIPE = {
     "model.decoder": "crf", "training.batch_size": "8", "training.learning_rate": "0.001",
     "features.cluster_language": "en",
 }  # fmt: skip
-ENGLISH, ENGLISH_ROWS = ("conll2000", "wnut17"), ("tuned", "more", "vectors", "fixed", "recipe", "kept", "lists")
+ENGLISH = ("conll2000", "wnut17")
+ENGLISH_ROWS = ("tuned", "more", "vectors", "fixed", "both", "recipe", "kept", "lists")
 
 
 class Row(NamedTuple):
@@ -88,6 +97,7 @@ ROWS = {
     "more": Row({}, {}, MORE),
     "vectors": Row({}, GLOVE, MORE),
     "fixed": Row({}, FIXED, MORE),
+    "both": Row({}, FIXED, BOTH),
     "recipe": Row(RECIPE, FIXED, MORE),
     "kept": Row(RECIPE | {"training.freeze": "[embedding]"}, FIXED, MORE),
     "lists": Row(RECIPE, FIXED, MORE),
@@ -102,8 +112,8 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def pretrained(settings: dict[str, str], text: Text, kind: str, work: Path) -> Path:
     """Return the directory that was pretrained with some settings on a text."""
-    is_own = text in (OWN, REST)
-    name = [kind, str(text.epochs)] if is_own else [str(number) for number in text]
+    is_own = not text.lines
+    name = [kind, str(text.epochs)] if is_own else [*map(str, text[:3]), *([f"{kind}*{text.own}"] if text.own else [])]
     directory = work / "-".join([*name, *(f"{key}={value}" for key, value in sorted(settings.items()))])
     with _ONE_AT_A_TIME:
         if directory.exists():
@@ -111,7 +121,7 @@ def pretrained(settings: dict[str, str], text: Text, kind: str, work: Path) -> P
         work.mkdir(parents=True, exist_ok=True)
         given = {"training.epochs": str(text.epochs), "training.threads": "1"} | settings
         options = [f"--set={key}={value}" for key, value in given.items()]
-        files = _own_text(kind, text, work) if is_own else _raw_text(text, work)
+        files = _own_text(kind, text, work) if is_own else _raw_text(kind, text, work)
         subprocess.run([*TAGGER, "pretrain", *files, "-o", str(directory), "--resume", *options], check=True)
     return directory
 
@@ -124,14 +134,24 @@ def _own_text(kind: str, text: Text, work: Path) -> list[str]:
     return [str(path)]
 
 
-def _raw_text(text: Text, work: Path) -> list[str]:
+def _raw_text(kind: str, text: Text, work: Path) -> list[str]:
     """Return the files of a raw text, and how to read them."""
-    paths = []
+    paths: list[Path] = []
     for name, n_lines in (("news", text.lines), ("tweets", text.tweets)):
         paths.append(work / f"{name}-{n_lines}.txt")
         with gzip.open(CORPORA / f"raw/{name}-en.txt.gz", "rt", encoding="utf-8") as lines:
             paths[-1].write_text("".join(itertools.islice(lines, n_lines)), "utf-8")
-    return [*map(str, paths), "--from", "text", "--lines"]
+    reading = ["--from", "text", "--lines"]
+    if not text.own:
+        return [*map(str, paths), *reading]
+    # What is already cut into tokens must not be cut again, so all of it is.
+    whole = work / f"{kind}-{text.own}-and-{text.lines}.txt"
+    with whole.open("w", encoding="utf-8") as file:
+        for sentence in sentences_of(kind).train * text.own:
+            print(*(line.split("\t")[0] for line in sentence.split("\n")), file=file)
+        for tokens in raw_sentences([*map(str, paths)], RawSettings(source="text", lines=True), print):
+            print(*tokens, file=file)
+    return [str(whole), "--from", "text", "--tokenized"]
 
 
 def plan() -> Iterator[dict[str, Any]]:
@@ -149,8 +169,8 @@ def one(key: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     settings = row.training
     if row.pretraining is not None:
         text = row.text
-        if arguments.lines is not None and text not in (OWN, REST):
-            text = Text(lines=arguments.lines, tweets=arguments.lines)
+        if arguments.lines is not None and text.lines:
+            text = Text(lines=arguments.lines, tweets=arguments.lines, own=text.own)
         directory = pretrained(row.pretraining, text, key["kind"], arguments.work.resolve())
         settings = {"model.pretrained": str(directory), **settings}
         facts = {"lines": text.lines, "tweets": text.tweets, "pretraining_epochs": text.epochs}

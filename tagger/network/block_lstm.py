@@ -54,18 +54,25 @@ def block_lstm(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor
 
 
 def continued_block_lstm(
-    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, state: LSTMState
+    table: Tensor, rows: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, state: LSTMState
 ) -> tuple[Tensor, LSTMState]:
-    """Run an LSTM from the state that it had before x; return its output and its state after x.
+    """Run an LSTM over rows of a table from the state that it had before; return its output and its state after them.
 
-    No gradient goes through the states: backpropagation through time is truncated there (Williams & Peng 1990). The
-    other arguments are those of `block_lstm`.
+    No gradient goes through the states: backpropagation through time is truncated there (Williams & Peng 1990).
+
+    Args:
+        table: [N, D].
+        rows: [T, B], the row of each input. A row that occurs often costs less: gradients are added up before they
+            are multiplied with the weights.
+        kernel, recurrent_kernel, bias: those of `block_lstm`.
     """
-    h, cells = _operator(state)(x, kernel, recurrent_kernel, bias)
+    distinct, places = tf.unique(tf.reshape(rows, [-1]))
+    operator = _operator(state, tf.reshape(places, tf.shape(rows)))
+    h, cells = operator(tf.gather(table, distinct), kernel, recurrent_kernel, bias)
     return h, LSTMState(tf.stop_gradient(cells[-1]), tf.stop_gradient(h[-1]))
 
 
-def _operator(state: LSTMState | None) -> Callable[..., tuple[Tensor, Tensor]]:
+def _operator(state: LSTMState | None, rows: Tensor | None = None) -> Callable[..., tuple[Tensor, Tensor]]:
     """Return the function from the arguments of `block_lstm` to the output and the cells of all steps, [T, B, H] each.
 
     Its gradient is defined here, because the one that TensorFlow 2.21 registers for the operator
@@ -74,9 +81,11 @@ def _operator(state: LSTMState | None) -> Callable[..., tuple[Tensor, Tensor]]:
 
     Args:
         state: the state before the first step; None for zeros.
+        rows: [T, B], if the first argument is not x but a table, and these rows of it are x.
     """
 
-    def run(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
+    def run(table: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
+        x = table if rows is None else tf.gather(table, rows)
         units = recurrent_kernel.shape[0]
         zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
         no_peephole = tf.zeros([units], x.dtype)
@@ -99,10 +108,11 @@ def _operator(state: LSTMState | None) -> Callable[..., tuple[Tensor, Tensor]]:
                 found = tf.raw_ops.BlockLSTMGradV2(
                     **steps._asdict(), cs_grad=tf.zeros_like(steps.cs), h_grad=h_gradient, **shared
                 )
-                return found.x_grad, *tf.split(found.w_grad, [kernel.shape[0], units]), found.b_grad
+                of_table = _by_row(found.x_grad, rows, table)
+                return of_table, *tf.split(found.w_grad, [kernel.shape[0], units]), found.b_grad
 
             def looped() -> tuple[Tensor, ...]:
-                return _looped(x, kernel, recurrent_kernel, steps, h_gradient, state)
+                return _looped(table, rows, kernel, recurrent_kernel, steps, h_gradient, state)
 
             with tf.name_scope("lstm"):
                 most = _most_sentences_of_loop(kernel.shape[0], units)
@@ -127,18 +137,30 @@ def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
     return (n_inputs + units - 8000 // units) // 7
 
 
-def _looped(
-    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, steps: _Steps, h_gradient: Tensor, state: LSTMState | None
-) -> tuple[Tensor, ...]:
-    """Return the gradients of x, of both kernels and of the bias.
+def _by_row(array: Tensor, rows: Tensor | None, table: Tensor) -> Tensor:
+    """Return an array [T, B, X] with one row for each row of a table [N, D], the sum over its uses: [N, X]."""
+    if rows is None:
+        return array
+    return tf.math.unsorted_segment_sum(array, rows, tf.shape(table)[0])
 
-    Args:
-        state: the state before the first step; None for zeros.
+
+def _looped(
+    table: Tensor,
+    rows: Tensor | None,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    steps: _Steps,
+    h_gradient: Tensor,
+    state: LSTMState | None,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of the table (or of x, if it is x), of both kernels and of the bias.
+
+    The arguments are those of `_operator` and of its function.
     """
-    n_steps, n_sentences = tf.shape(x)[0], tf.shape(x)[1]
+    n_steps, n_sentences = tf.shape(h_gradient)[0], tf.shape(h_gradient)[1]
     n_inputs, units = kernel.shape[0], recurrent_kernel.shape[0]
     i, cs, f, o, ci, co, h = steps
-    zeros = tf.zeros([n_sentences, units], x.dtype)
+    zeros = tf.zeros([n_sentences, units], table.dtype)
     cs_before = tf.concat([zeros[None] if state is None else state.cell[None], cs[:-1]], 0)
     # All that does not depend on later steps is computed here, for all steps at once: the factors of the gradients.
     of_cell = o * (1 - co * co)
@@ -152,14 +174,14 @@ def _looped(
         gate = tf.concat([dc * to_i, dc * to_f, dc * to_ci, dh * to_o], 1)
         return t - 1, tf.matmul(gate, transposed), dc * f[t], gates.write(t, gate)
 
-    written = tf.TensorArray(x.dtype, n_steps, element_shape=[None, 4 * units])
+    written = tf.TensorArray(table.dtype, n_steps, element_shape=[None, 4 * units])
     *_, written = tf.while_loop(lambda t, *_: t >= 0, step, (n_steps - 1, zeros, zeros, written), parallel_iterations=1)
     by_step = written.stack()
-    gates = tf.reshape(by_step, [-1, 4 * units])  # [T·B, 4H]
-    x_gradient = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
-    kernel_gradient = tf.matmul(tf.reshape(x, [-1, n_inputs]), gates, transpose_a=True)
+    of_inputs = tf.reshape(_by_row(by_step, rows, table), [-1, 4 * units])
+    table_gradient = tf.reshape(tf.matmul(of_inputs, kernel, transpose_b=True), tf.shape(table))
+    kernel_gradient = tf.matmul(tf.reshape(table, [-1, n_inputs]), of_inputs, transpose_a=True)
     before, after = tf.reshape(h[:-1], [-1, units]), tf.reshape(by_step[1:], [-1, 4 * units])
     recurrent_gradient = tf.matmul(before, after, transpose_a=True)
     if state is not None:
         recurrent_gradient += tf.matmul(state.output, by_step[0], transpose_a=True)
-    return x_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(gates, 0)
+    return table_gradient, kernel_gradient, recurrent_gradient, tf.reduce_sum(of_inputs, 0)

@@ -36,7 +36,8 @@ class WindowTensors(NamedTuple):
         casing, characters, character_lengths: [D], [N] and [D], the forms.
         inputs: [2, T, B], the row in `id_rows` of each input, of the forward and the backward branch.
         targets: [2, T, B], the row in `distinct_ids` of the token that follows in reading order.
-        samples: [S], rows in `distinct_ids` of tokens that were drawn by their frequency.
+        samples: [S], rows in `distinct_ids` of the distinct tokens among those that were drawn by their frequency.
+        sample_counts: [S], how often each of them was drawn.
     """
 
     distinct_ids: Tensor
@@ -47,11 +48,12 @@ class WindowTensors(NamedTuple):
     inputs: Tensor
     targets: Tensor
     samples: Tensor
+    sample_counts: Tensor
 
 
 _LIST, _STEPS = tf.TensorSpec([None], tf.int32), tf.TensorSpec([2, None, None], tf.int32)
 # The arguments of a compiled function, in the order of `WindowTensors`.
-WINDOW_SIGNATURE = (_LIST, _LIST, _LIST, _LIST, _LIST, _STEPS, _STEPS, _LIST)
+WINDOW_SIGNATURE = (_LIST, _LIST, _LIST, _LIST, _LIST, _STEPS, _STEPS, _LIST, _LIST)
 
 
 class LanguageModels(keras.Model):
@@ -111,7 +113,7 @@ class LanguageModels(keras.Model):
             table = tf.concat([table, tf.repeat(is_boundary, self._n_columns, axis=1)], axis=1)
         outputs, after = [], []
         for i, (name, branch) in enumerate(self.block.branches.items()):
-            h, state = continued_block_lstm(tf.gather(table, window.inputs[i]), *self._kernels(branch.cell), states[i])
+            h, state = continued_block_lstm(table, window.inputs[i], *self._kernels(branch.cell), states[i])
             outputs.append(tf.tensordot(h, self.projections[name].kernel, 1) + self.projections[name].bias)
             after.append(state)
         return outputs, after
@@ -133,7 +135,7 @@ class LanguageModels(keras.Model):
         return named
 
 
-def sampled_loss(output: Tensor, rows: Tensor, targets: Tensor, samples: Tensor) -> Tensor:
+def sampled_loss(output: Tensor, rows: Tensor, targets: Tensor, samples: Tensor, sample_counts: Tensor) -> Tensor:
     """Return the losses [T, B] of a sampled softmax (Bengio & Senécal 2008), less the logarithms of frequencies.
 
     The probability of a token w is q(w)·exp(s(w)) / Z, with its frequency q and its product s with the output. Samples
@@ -144,28 +146,37 @@ def sampled_loss(output: Tensor, rows: Tensor, targets: Tensor, samples: Tensor)
         output: [T, B, E], the projected output of a branch.
         rows: [V', E], the embedding of the distinct ids.
         targets: [T, B], rows of the embedding.
-        samples: [S], rows of the embedding.
+        samples: [S], distinct rows of the embedding.
+        sample_counts: [S], how often each of them was drawn.
     """
     flat = tf.reshape(output, [-1, output.shape[-1]])  # [T·B, E]
     of_target = tf.reduce_sum(flat * tf.gather(rows, tf.reshape(targets, [-1])), axis=1)
-    of_samples = tf.matmul(flat, tf.gather(rows, samples), transpose_b=True)  # [T·B, S]
-    n = tf.cast(tf.shape(samples)[0] + 1, tf.float32)
-    losses = _log_sum_exp(of_target, of_samples) - of_target - tf.math.log(n)
+    counts = tf.cast(sample_counts, tf.float32)
+    total = _log_sum_exp(of_target, flat, tf.gather(rows, samples), counts)
+    losses = total - of_target - tf.math.log(1.0 + tf.reduce_sum(counts))
     return tf.reshape(losses, tf.shape(targets))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _log_sum_exp(of_target: Tensor, of_samples: Tensor) -> tuple[Tensor, Any]:
-    """Return the logarithm [N] of the sum of the exponentials of a score [N] and S more of them, [N, S].
+def _log_sum_exp(of_target: Tensor, output: Tensor, rows: Tensor, counts: Tensor) -> tuple[Tensor, Any]:
+    """Return the logarithm [N] of exp(`of_target`) [N] and the exponentials of all products of output and rows.
 
-    TensorFlow's own gradient computes all exponentials again.
+    TensorFlow's own gradient computes all exponentials again, and goes over them a second time to scale them.
+
+    Args:
+        output: [N, E].
+        rows: [S, E].
+        counts: [S], how often the exponentials of each row count.
     """
-    largest = tf.maximum(tf.reduce_max(of_samples, axis=1), of_target)
-    first, rest = tf.exp(of_target - largest), tf.exp(of_samples - largest[:, None])
-    total = first + tf.reduce_sum(rest, axis=1)
+    products = tf.matmul(output, rows, transpose_b=True)  # [N, S]
+    largest = tf.maximum(tf.reduce_max(products, axis=1), of_target)
+    first, rest = tf.exp(of_target - largest), tf.exp(products - largest[:, None])
+    total = first + tf.linalg.matvec(rest, counts)
 
-    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
         factor = upstream / total
-        return factor * first, factor[:, None] * rest
+        of_output = factor[:, None] * tf.matmul(rest, counts[:, None] * rows)
+        of_rows = counts[:, None] * tf.matmul(rest, factor[:, None] * output, transpose_a=True)
+        return factor * first, of_output, of_rows, tf.zeros_like(counts)
 
     return tf.math.log(total) + largest, gradient

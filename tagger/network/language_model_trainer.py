@@ -142,8 +142,9 @@ class LanguageModelTrainer:
             tape.watch(rows)
             outputs, after = models(rows, share, states)
             # Each branch has a loss of its own, so that both are computed side by side.
+            samples = share.samples, share.sample_counts
             losses = [
-                tf.reduce_sum(scored[i] * sampled_loss(output, rows, share.targets[i], share.samples))
+                tf.reduce_sum(scored[i] * sampled_loss(output, rows, share.targets[i], *samples))
                 for i, output in enumerate(outputs)
             ]
             loss = tf.add_n(losses) / n

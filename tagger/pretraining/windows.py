@@ -32,6 +32,7 @@ class WindowArrays(NamedTuple):
     inputs: Ids
     targets: Ids
     samples: Ids
+    sample_counts: Ids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Windows:
         """Return the window of a step of an epoch, both from 0."""
         generator = np.random.default_rng([self.streams.seed, epoch, step, _SAMPLES])
         places = np.searchsorted(self._ends, generator.random(self._n_samples), side="right")
-        samples = np.minimum(places, len(self._ends) - 1)
+        samples, sample_counts = np.unique(np.minimum(places, len(self._ends) - 1), return_counts=True)
         both = np.stack(self.streams.window(epoch, step))  # [2, T + 1, B]
         inputs, ids = both[:, :-1], self._vocabulary.ids
         # The boundary is added, because its form has to be there, and to be the first.
@@ -138,6 +139,7 @@ class Windows:
             rows[:-1].reshape(inputs.shape).astype(np.int32),
             targets.reshape(inputs.shape),
             drawn,
+            sample_counts.astype(np.int32),
         )
 
     def from_step(self, epoch: int, step: int) -> Iterator[WindowArrays]:

@@ -62,7 +62,7 @@ def test_each_sentence_is_read_as_the_first_block_of_a_tagger_reads_it() -> None
         batch = make_batch([rows], forms=encoded.forms)
         forms, nothing = batch.forms, np.zeros(0, np.int32)
         arrays = batch.distinct_ids, batch.id_rows, forms.casing, forms.characters, forms.lengths
-        tensors = WindowTensors(*map(tf.constant, (*arrays, nothing, nothing, nothing)))
+        tensors = WindowTensors(*map(tf.constant, (*arrays, *[nothing] * 4)))
         table = models.representation(tf.gather(models.embedding.value, batch.distinct_ids), tensors)
         x, y = (tf.gather(table, rows.T) for rows in (batch.token_rows, batch.reversed_rows))
         h = models.block(x, y, reversal(tf.constant(batch.lengths), x.shape[0])).numpy()[:, 0]
@@ -95,17 +95,17 @@ def test_without_resets_the_state_goes_over_a_boundary() -> None:
 def test_the_sampled_loss_and_its_gradient_are_those_of_the_formula() -> None:
     rng = np.random.default_rng(0)
     output, rows = tf.constant(rng.normal(size=(3, 2, 4)), tf.float32), tf.constant(rng.normal(size=(9, 4)), tf.float32)
-    targets, samples = rng.integers(0, 9, (3, 2)), rng.integers(0, 9, 5)
+    targets, samples, counts = rng.integers(0, 9, (3, 2)), np.array([7, 2, 3]), np.array([1, 3, 1])
     with tf.GradientTape() as tape:
         tape.watch([output, rows])
-        losses = sampled_loss(output, rows, tf.constant(targets), tf.constant(samples))
+        losses = sampled_loss(output, rows, tf.constant(targets), tf.constant(samples), tf.constant(counts))
         total = tf.reduce_sum(losses * tf.constant([[1.0, 2.0]] * 3))
     gradients = tape.gradient(total, [output, rows])
     with tf.GradientTape() as tape:
         tape.watch([output, rows])
         scores = tf.einsum("tbe,ve->tbv", output, rows)
         chosen = tf.gather(scores, targets[..., None], batch_dims=2)
-        every = tf.concat([chosen, tf.gather(scores, samples, axis=2)], 2)
+        every = tf.concat([chosen, tf.gather(scores, np.repeat(samples, counts), axis=2)], 2)
         expected = tf.reduce_logsumexp(every, 2) - tf.math.log(6.0) - chosen[..., 0]
         total = tf.reduce_sum(expected * tf.constant([[1.0, 2.0]] * 3))
     np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)

@@ -26,8 +26,9 @@ CHAIN = (
     {"evaluation", "api"},
     {"report", "server"},
     {"network"},
+    {"pretraining"},
     {"training"},
-    {"init", "pretraining", "runs", "integrations"},
+    {"init", "runs", "integrations"},
     {"cluster", "sweep"},
     {"cli"},
 )

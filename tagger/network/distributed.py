@@ -28,6 +28,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tagger.errors import DeviceError
+from tagger.model_dir.checkpoints import State
 from tagger.network import Tensor, muted_stderr
 from tagger.network.devices import device_errors_explained
 
@@ -156,6 +157,13 @@ class Replicas:
             numbers[: len(mine)] = np.frombuffer(mine, np.uint8)
             parts.append((self._total(tf.constant(numbers)).numpy() // len(self.local)).astype(np.uint8).tobytes())
         return b"".join(parts)[:n]
+
+    def state_of_chief(self, state: State | None) -> State | None:
+        """Return the chief's state on every worker."""
+        if len(self.task.workers) == 1:
+            return state
+        content = self.from_chief(state.to_bytes() if state is not None else b"")
+        return State.from_bytes(content) if content else None
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set on any worker.

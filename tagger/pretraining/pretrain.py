@@ -13,6 +13,7 @@ from tagger.architecture import SIZE
 from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DeviceError, ModelError
 from tagger.formats.raw_sentences import RawSettings
+from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.pretrained import Pretrained, check_pretrained_place
 from tagger.network.devices import choose_device, device_errors_explained, make_deterministic
 from tagger.network.distributed import Replicas, connect, meet, read_task
@@ -20,7 +21,6 @@ from tagger.pretraining.described_text import describe
 from tagger.pretraining.run import FORMAT, KIND, PretrainingListener, PretrainingOutcome, Run
 from tagger.pretraining.text_file import place_of, remove, tokenise
 from tagger.pretraining.vectors import described
-from tagger.training.checkpoints import Checkpoints, State
 from tagger.vectors.table import Vectors, read_path_or_name
 
 # What does not decide the result: of vectors, their place does not, but they themselves do.
@@ -103,7 +103,7 @@ def pretrain(
             return PretrainingOutcome(stopped=False, last=None)
         _check_workers(replicas, facts)
         run = Run(config, text, vectors, listener, checkpoints, facts, should_stop, replicas, threads=device.threads)
-        state = State.of_chief(state, replicas)
+        state = replicas.state_of_chief(state)
         if state is not None:
             run.restore(state)
             state = None  # frees its arrays, which take as much memory as the trainer's

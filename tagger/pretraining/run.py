@@ -19,6 +19,7 @@ from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DataError, TaggerError
 from tagger.inputs.batching import prefetch
 from tagger.inputs.vocabulary import Normalization
+from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.pretrained import Pretrained, publish_pretrained
 from tagger.network.devices import on_cpu
 from tagger.network.distributed import Replicas
@@ -28,7 +29,6 @@ from tagger.pretraining.streams import Streams
 from tagger.pretraining.text_file import TextFile
 from tagger.pretraining.vectors import KnownVectors
 from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocabulary
-from tagger.training.checkpoints import Checkpoints, State
 from tagger.vectors.matching import has_vector
 from tagger.vectors.table import Vectors
 from tagger.wording import counted

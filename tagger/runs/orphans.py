@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tagger.training.checkpoints import Checkpoints, InUseError
+from tagger.model_dir.checkpoints import Checkpoints, InUseError
 
 _PATIENCE = 120  # seconds until such a training must have stopped
 

@@ -18,10 +18,10 @@ from tagger.config.keys import Config
 from tagger.corpus.lines import files_of
 from tagger.errors import ConfigError, DataError, ModelError
 from tagger.locks import FileLock
+from tagger.model_dir.checkpoints import InUseError
 from tagger.runs.job import Job
 from tagger.runs.orphans import wait_for_orphan
 from tagger.runs.resources import Resources
-from tagger.training.checkpoints import InUseError
 from tagger.training.settings import differences, settings_of
 from tagger.vectors.table import VOCABULARY_SUFFIXES
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from tagger.atomic import check_replaceable
 from tagger.errors import ModelError
 from tagger.filesystem import relative_path
+from tagger.model_dir.checkpoints import Checkpoints
 from tagger.model_dir.files import MANIFEST, MODEL_FILES
 from tagger.runs.job import checksum_of_model
-from tagger.training.checkpoints import Checkpoints
 from tagger.training.seeds_outcome import SeedRun
 from tagger.wording import listed
 

@@ -16,13 +16,13 @@ from tagger import __version__
 from tagger.config.keys import Config
 from tagger.errors import ConfigError, ModelError
 from tagger.machine import available_cores
+from tagger.model_dir.checkpoints import Checkpoints, State, directory_of
 from tagger.network.distributed import read_task
 from tagger.prediction.onnx_session import load_predictor
 from tagger.runs.job import checksum_of_model
 from tagger.runs.plan import data_checksums, file_checksum
 from tagger.runs.seed_directories import check_kept
 from tagger.runs.seeds_run import SeedsParts, SeedsRun, SideBySide, best_of, publish_seed
-from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
 from tagger.training.old_model import OPTION, load_old_model, with_settings_of

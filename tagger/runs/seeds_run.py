@@ -13,6 +13,7 @@ from tagger.config.loading import with_model_dir
 from tagger.errors import ModelError, TaggerError
 from tagger.evaluation.evaluate import evaluate_file
 from tagger.evaluation.scores import Evaluation
+from tagger.model_dir.checkpoints import Checkpoints, State, directory_of
 from tagger.model_dir.store import publish_model
 from tagger.network.trainer import Stopped
 from tagger.prediction.onnx_session import load_predictor
@@ -20,7 +21,6 @@ from tagger.runs.job import Job, JobResult, checksum_of_model
 from tagger.runs.resources import Resources
 from tagger.runs.runner import WORKER, Machines, Pool, ThisMachine, Watcher
 from tagger.runs.seed_directories import kept_directory, log_of, remove_seed
-from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener

@@ -9,12 +9,12 @@ from pathlib import Path
 from tagger.evaluation.scores import Evaluation, evaluate
 from tagger.inputs.encoder import Columns
 from tagger.machine import available_memory
+from tagger.model_dir.checkpoints import Checkpoints
 from tagger.model_dir.store import Model, Weights
 from tagger.network.devices import Device, choose_device
 from tagger.network.model import TwoBranchTagger, build_network
 from tagger.network.onnx_export import check_equal, model_graph
 from tagger.prediction.predictor import Predictor
-from tagger.training.checkpoints import Checkpoints
 from tagger.training.growth import grown_weights
 from tagger.training.preparation import Prepared
 from tagger.training.pretrained import initial_weights

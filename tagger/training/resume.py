@@ -18,10 +18,10 @@ from tagger.errors import ConfigError
 from tagger.inputs.encoder import Encoder
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary
 from tagger.machine import available_cores
+from tagger.model_dir.checkpoints import Checkpoints, State, directory_of
 from tagger.model_dir.manifest import LATER_KEYS, Manifest
 from tagger.network.devices import Device
 from tagger.network.trainer import Progress, Trainer
-from tagger.training.checkpoints import Checkpoints, State, directory_of
 from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared

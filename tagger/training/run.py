@@ -22,6 +22,7 @@ from tagger.evaluation.errors import Confusion, commonest_confusions
 from tagger.evaluation.quantization import QuantizationLoss
 from tagger.evaluation.scores import Evaluation
 from tagger.inputs.vocabulary import Ids
+from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.manifest import Calibration, Manifest, Quantization
 from tagger.model_dir.store import Model, model_files
 from tagger.network.distributed import Replicas
@@ -31,7 +32,6 @@ from tagger.network.trainer import MOST_LOSS, DivergedError, Progress, Stopped, 
 from tagger.prediction.onnx_session import load_predictor
 from tagger.prediction.predictor import Predictor
 from tagger.prediction.stream import tag_stream
-from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.corpora import well_formed
 from tagger.training.facts import Beginning, EpochStart, Steps
 from tagger.training.history import (

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tagger.config.keys import Config
 from tagger.errors import ConfigError, DeviceError, ModelError
 from tagger.filesystem import relative_path
+from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
 from tagger.network.bilstm import Kernel
@@ -21,7 +22,6 @@ from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
-from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
@@ -132,7 +132,7 @@ def train(
                 f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
                 " same; give all of them the same files, config and --set"
             )
-        state = State.of_chief(state, replicas)
+        state = replicas.state_of_chief(state)
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,

@@ -22,6 +22,7 @@ from tagger.config.loading import load_config
 from tagger.config.pretraining import pretraining_config_of
 from tagger.errors import ConfigError, DataError, ModelError, TaggerError
 from tagger.formats.raw_sentences import RawSettings
+from tagger.model_dir.checkpoints import Checkpoints
 from tagger.model_dir.pretrained import SETTINGS, Pretrained
 from tagger.model_dir.store import load_model, read_weights
 from tagger.network.bilstm import Kernel
@@ -32,7 +33,6 @@ from tagger.pretraining import text_file
 from tagger.pretraining.pretrain import pretrain
 from tagger.pretraining.run import PretrainingOutcome, Report
 from tagger.pretraining.vectors import described
-from tagger.training.checkpoints import Checkpoints
 from tagger.training.parts import initial_network
 from tagger.training.preparation import Prepared, prepare
 from tagger.training.pretrained import load_pretrained, with_settings_of

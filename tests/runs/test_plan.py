@@ -12,10 +12,10 @@ import pytest
 from tagger.config.keys import Config
 from tagger.config.loading import load_config, with_model_dir
 from tagger.errors import ConfigError, ModelError
+from tagger.model_dir.checkpoints import Checkpoints
 from tagger.runs.job import Job
 from tagger.runs.plan import RunsDirectory, plan_of
 from tagger.runs.resources import Resources
-from tagger.training.checkpoints import Checkpoints
 from tagger.training.rows import Rows
 
 

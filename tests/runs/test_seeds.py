@@ -22,6 +22,7 @@ from tagger.config.keys import Config
 from tagger.config.loading import load_config
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.evaluation.scores import evaluate
+from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.manifest import dump_manifest
 from tagger.model_dir.store import check_place
 from tagger.network.trainer import EpochLoss
@@ -29,7 +30,6 @@ from tagger.prediction.onnx_session import load_predictor
 from tagger.runs.seed_directories import kept_seeds
 from tagger.runs.seeds import train_seeds
 from tagger.runs.seeds_run import SeedsOutcome, SeedsParts
-from tagger.training.checkpoints import Checkpoints, State
 from tagger.training.facts import EpochStart
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.listener import Listener

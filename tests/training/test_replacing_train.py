@@ -16,8 +16,8 @@ from tagger.cli.progress import TrainingProgress
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import evaluate
 from tagger.model_dir import store
+from tagger.model_dir.checkpoints import Checkpoints
 from tagger.training import replacing as replacing_module
-from tagger.training.checkpoints import Checkpoints
 from tagger.training.facts import EpochStart
 from tagger.training.history import Outcome
 from tagger.training.parts import Parts

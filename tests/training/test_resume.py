@@ -22,11 +22,11 @@ from tagger.config.keys import Config  # noqa: E402
 from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import ConfigError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.scores import Evaluation, evaluate  # noqa: E402
+from tagger.model_dir.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
 from tagger.runs.seeds import train_seeds  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
-from tagger.training.checkpoints import Checkpoints, State  # noqa: E402
 from tagger.training.facts import EpochStart, Steps  # noqa: E402
 from tagger.training.history import EpochResult, Outcome  # noqa: E402
 from tagger.training.parts import Parts  # noqa: E402

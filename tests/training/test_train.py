@@ -15,6 +15,7 @@ from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import DeviceError, ModelError, TaggerError  # noqa: E402
 from tagger.evaluation.evaluate import gold_files  # noqa: E402
 from tagger.evaluation.scores import evaluate  # noqa: E402
+from tagger.model_dir.checkpoints import Checkpoints  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network import devices, distributed, onnx_export  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
@@ -22,7 +23,6 @@ from tagger.network.trainer import Trainer  # noqa: E402
 from tagger.prediction.onnx_session import load_predictor  # noqa: E402
 from tagger.prediction.predictor import Predictor  # noqa: E402
 from tagger.training import train as train_module  # noqa: E402
-from tagger.training.checkpoints import Checkpoints  # noqa: E402
 from tagger.training.history import EpochResult  # noqa: E402
 from tagger.training.parts import Parts, initial_network  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402

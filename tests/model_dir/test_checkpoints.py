@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tagger.errors import ModelError
-from tagger.training.checkpoints import Checkpoints, State
+from tagger.model_dir.checkpoints import Checkpoints, State
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,6 @@ from tagger.atomic import explain_not_writable, remove_leftovers, write_atomical
 from tagger.errors import ModelError
 from tagger.locks import FileLock
 from tagger.model_dir.files import MANIFEST
-
-if TYPE_CHECKING:
-    from tagger.network.distributed import Replicas
 
 _LOCK = "lock"
 _STATE = re.compile(r"state-([0-9]+)\.safetensors")
@@ -52,14 +49,6 @@ class State:
 
     record: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
-
-    @classmethod
-    def of_chief(cls, state: State | None, replicas: Replicas) -> State | None:
-        """Return the chief's state on every worker."""
-        if len(replicas.task.workers) == 1:
-            return state
-        content = replicas.from_chief(state.to_bytes() if state is not None else b"")
-        return cls.from_bytes(content) if content else None
 
     def parts(self) -> list[bytes | memoryview]:
         """Return the content of the file in parts, without copying an array; the safetensors library copies each twice.

@@ -23,7 +23,8 @@ from one_run import spread
 SEEDS = (1, 2, 3)
 BEFORE = {
     "vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false", "vocabulary.unk_probability": "0.3",
-    "training.learning_rate": "0.002", "model.layers": "2", "model.units": "150", "model.embedding_dim": "100",
+    "training.pretraining_epochs": "0", "training.learning_rate": "0.002",
+    "model.layers": "2", "model.units": "150", "model.embedding_dim": "100",
 }  # fmt: skip
 LOWER = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
 WNUT17 = {
@@ -44,6 +45,9 @@ ROWS: dict[str, dict[str, str]] = {
     "LSTM over characters": {"model.characters": "lstm"},
     "batches of 8, rate 0.001": {"training.batch_size": "8", "training.learning_rate": "0.001"},
     "the recipe of wnut17.yaml": WNUT17,
+    "pretraining": {"training.pretraining_epochs": "10"},
+    "lower case, pretraining": {"vocabulary.lowercase": "true", "training.pretraining_epochs": "10"},
+    "lower case, digits, pretraining": LOWER | {"training.pretraining_epochs": "10"},
     "lower case, digits, unknown 0.5": LOWER | {"vocabulary.unk_probability": "0.5"},
     "lower case, digits, CRF": LOWER | {"model.decoder": "crf"},
     "lower case, digits, batches of 16": LOWER | {"training.batch_size": "16"},

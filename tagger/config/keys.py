@@ -268,6 +268,7 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """The way the network is trained."""
 
+    pretraining_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     epochs: _Count | None = None
     batch_size: _Count | None = None
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"

@@ -77,6 +77,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "pretrained": "a directory that tagger pretrain wrote, to begin with",
     },
     "training": {
+        "pretraining_epochs": "how often the training sentences are read as text first, without their tags",
         "epochs": "most epochs; null: chosen from the number of training sentences, 30 or more",
         "batch_size": "sentences in a batch; null: chosen from the number of training sentences, 4 to 32",
         "optimizer": "adam | nadam | sgd (with momentum 0.9)",

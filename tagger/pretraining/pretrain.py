@@ -102,12 +102,18 @@ def pretrain(
             listener.note("this pretraining is already finished; there is nothing left to do")
             return PretrainingOutcome(stopped=False, last=None)
         _check_workers(replicas, facts)
-        run = Run(config, text, vectors, listener, checkpoints, facts, should_stop, replicas, threads=device.threads)
+        run = Run(
+            config, text, vectors, listener, should_stop, replicas,
+            threads=device.threads, checkpoints=checkpoints, facts=facts,
+        )  # fmt: skip
         state = replicas.state_of_chief(state)
         if state is not None:
             run.restore(state)
             state = None  # frees its arrays, which take as much memory as the trainer's
-        outcome = run.run(output)
+        outcome = run.train()
+        if not outcome.stopped and task.is_chief:
+            run.publish(output)
+            checkpoints.remove()
         replicas.any(False)  # the others wait until the chief has written the result
     if not outcome.stopped and not keep_text:
         remove(place)

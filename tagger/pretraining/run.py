@@ -96,7 +96,19 @@ class _Stopped(Exception):  # noqa: N818 (a request, not an error)
 
 
 class Run:
-    """The steps of one pretraining."""
+    """The steps of one pretraining.
+
+    Args:
+        config: the settings.
+        text: the text to learn from.
+        vectors: the vectors that the embedding begins with.
+        listener: hears what happens.
+        should_stop: says whether the user asked to stop.
+        replicas: the devices that train.
+        threads: the number of TensorFlow's threads.
+        checkpoints: the place of the states; None: an interrupted pretraining cannot be continued.
+        facts: what is known about the text and the settings, for the result and the states.
+    """
 
     def __init__(
         self,
@@ -104,14 +116,14 @@ class Run:
         text: TextFile,
         vectors: Vectors | None,
         listener: PretrainingListener,
-        checkpoints: Checkpoints,
-        facts: Mapping[str, Any],
         should_stop: Callable[[], bool],
         replicas: Replicas,
         *,
         threads: int,
+        checkpoints: Checkpoints | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self._config, self._listener, self._checkpoints, self._facts = config, listener, checkpoints, facts
+        self._config, self._listener, self._checkpoints, self._facts = config, listener, checkpoints, facts or {}
         self._should_stop, self._replicas, self._threads, self._text = should_stop, replicas, threads, text
         self._spec = config.model.spec()
         normalization = Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits)
@@ -164,24 +176,25 @@ class Run:
             self._history = [Report(**values) for values in record["history"]]
             self._at, self._losses, self._seconds = record["step"], list(record["losses"]), record["seconds"]
         except (ValueError, TypeError, LookupError) as error:
+            where = self._checkpoints.directory if self._checkpoints is not None else "memory"
             raise ConfigError(
-                f"--resume: the state in {self._checkpoints.directory} does not fit: {error}; delete that directory to"
-                " start over"
+                f"--resume: the state in {where} does not fit: {error}; delete that directory to start over"
             ) from None
         self._listener.note(f"continuing after {self._at:,} of {self._n_steps:,} steps")
 
-    def run(self, output: Path) -> PretrainingOutcome:
-        """Train to the end and write the directory, or until asked to stop."""
+    def train(self) -> PretrainingOutcome:
+        """Train to the end, or until asked to stop."""
         self._since = time.monotonic()
         try:
             self._train()
         except _Stopped:
             self._save_state()
             return PretrainingOutcome(stopped=True, last=self._history[-1] if self._history else None)
-        if self._replicas.task.is_chief:
-            publish_pretrained(output, self._result().files(_format_history(self._history)))
-            self._checkpoints.remove()
         return PretrainingOutcome(stopped=False, last=self._history[-1])
+
+    def publish(self, output: Path) -> None:
+        """Write the directory."""
+        publish_pretrained(output, self.result().files(_format_history(self._history)))
 
     def _train(self) -> None:
         n_windows, n_tokens = len(self._windows), self._windows.streams.n_tokens
@@ -236,7 +249,7 @@ class Run:
         return self._seconds + time.monotonic() - self._since
 
     def _save_state(self) -> None:
-        if not self._replicas.task.is_chief:
+        if self._checkpoints is None or not self._replicas.task.is_chief:
             return
         record = {
             "kind": KIND,
@@ -252,14 +265,12 @@ class Run:
         self._checkpoints.save(State(record, self._trainer.state()))
         self._last_state = time.monotonic()
 
-    def _result(self) -> Pretrained:
-        last = self._history[-1]
+    def result(self) -> Pretrained:
+        """Return what the language models have learned so far."""
         packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        facts = {
-            **self._facts,
-            "tokens": self._text.n_tokens,
-            "perplexity": {"forward": last.forward, "backward": last.backward},
-        }
+        facts = {**self._facts, "tokens": self._text.n_tokens}
+        if self._history:
+            facts["perplexity"] = {"forward": self._history[-1].forward, "backward": self._history[-1].backward}
         versions = {"tagger": __version__, "python": platform.python_version(), **packages}
         encoder, weights = self._vocabulary.encoder, self._trainer.weights()
         if self._vectors is not None:

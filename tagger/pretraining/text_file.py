@@ -120,7 +120,14 @@ def tokenise(
     return _open(directory, description)
 
 
-def _blocks(sentences: Iterable[list[str]], forms: dict[str, int]) -> Iterator[npt.NDArray[np.uint32]]:
+def text_in_memory(sentences: Iterable[Sequence[str]]) -> TextFile:
+    """Return sentences as a text that is in no file."""
+    forms: dict[str, int] = {}
+    numbers = np.concatenate([np.zeros(0, np.uint32), *_blocks(sentences, forms)])
+    return TextFile(numbers, tuple(forms), np.bincount(numbers, minlength=N_RESERVED + len(forms)), {})
+
+
+def _blocks(sentences: Iterable[Sequence[str]], forms: dict[str, int]) -> Iterator[npt.NDArray[np.uint32]]:
     """Yield the numbers of sentences; new tokens are added to `forms` as long as there is room."""
     numbers = array.array("I")
     for tokens in sentences:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
 from tagger import __version__
@@ -94,6 +94,7 @@ def prepare(
     old: OldModel | None = None,
     lesson: Lesson | None = None,
     pretrained: Pretrained | None = None,
+    pretrain: Callable[[Sequence[Sequence[str]]], Pretrained] | None = None,
 ) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
@@ -104,6 +105,7 @@ def prepare(
         old: the model that the training begins with.
         lesson: the teachers that the model learns from, and the text without tags that it learns on as well.
         pretrained: the pretrained directory that the training begins with.
+        pretrain: pretrains on the tokens of all sentences that are trained on, to begin with the result instead.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -139,6 +141,9 @@ def prepare(
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
+    if pretrain is not None:
+        pretrained = pretrain([columns[0] for columns in sentences])
+        vectors = vectors_of(pretrained)
     known = old.model.encoder if old is not None else None
     with_characters = known if pretrained is None else pretrained.encoder
     known_characters = None if with_characters is None else with_characters.characters

@@ -205,7 +205,8 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
     if prepared.lesson is not None:
         found[TEACHERS] = ", ".join(map(_MODEL.format, prepared.lesson.teachers.checksums))
     if prepared.pretrained is not None:
-        found["model.pretrained"] = f"SHA-256 {prepared.pretrained.checksum}"
+        if prepared.pretrained.checksum:  # otherwise, the training data and the settings decide what it is
+            found["model.pretrained"] = f"SHA-256 {prepared.pretrained.checksum}"
     elif prepared.vectors is not None:
         has_vector, dim = prepared.vectors.has_vector, prepared.vectors.table.shape[1]
         content = _sha256([has_vector, (values for _, values in prepared.vectors.blocks())])

@@ -92,7 +92,7 @@ class Run:
             self._origin["model before sha256"] = prepared.old.checksum
         if prepared.lesson is not None:
             self._origin["teachers sha256"] = "\n".join(prepared.lesson.teachers.checksums)
-        if prepared.pretrained is not None:
+        if prepared.pretrained is not None and prepared.pretrained.checksum:
             self._origin["pretrained sha256"] = prepared.pretrained.checksum
         self._previous: Path | None = None  # the place of the model that was replaced
         # A call of TensorFlow costs more than one of ONNX Runtime, and spreads over the cores by itself.

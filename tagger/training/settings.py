@@ -50,6 +50,7 @@ _LATER: Mapping[str, Any] = {
     "features.cluster_language": None,
     "features.cluster_bits": [4, 6, 10, 20],
     "training.freeze": [],
+    "training.pretraining_epochs": 0,
     "training.type_weights": {},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
+from tagger.pretraining.sentences import StoppedError, pretrain_on
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
@@ -114,9 +116,20 @@ def train(
             config = _pretrained_with(pretrained, config, init, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        prepared = prepare(
-            config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson, pretrained=pretrained
-        )
+        pretrain = None
+        if config.training.pretraining_epochs:
+            _check_pretraining(init, n_workers=len(task.workers))
+            pretrain = functools.partial(
+                pretrain_on, config=config, note=listener.note, warn=listener.warn, should_stop=should_stop,
+                threads=chosen.threads, untrained=state is not None,
+            )  # fmt: skip
+        try:
+            prepared = prepare(
+                config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson,
+                pretrained=pretrained, pretrain=pretrain,
+            )  # fmt: skip
+        except StoppedError:
+            return Outcome(model_dir, [], None, stopped=True)
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
@@ -167,6 +180,20 @@ def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | No
     shown = f"; as in it: {', '.join(taken)}" if taken else ""
     listener.note(f"beginning with {relative_path(str(config.model.pretrained))}{shown}")
     return config
+
+
+def _check_pretraining(init: InitFrom | None, *, n_workers: int) -> None:
+    """Raise ConfigError if this training cannot begin with a pretraining of its own."""
+    if init is not None:
+        raise ConfigError(
+            "training.pretraining_epochs: found it with --init-from, whose model has weights of its own, expected one"
+            " of them; delete the key, or set it to 0"
+        )
+    if n_workers > 1:
+        raise ConfigError(
+            f"training.pretraining_epochs: found it with {n_workers} workers in TF_CONFIG, expected one; run tagger"
+            " pretrain on the training file first, and set model.pretrained instead"
+        )
 
 
 def _continue(

@@ -174,4 +174,6 @@ def _add_vectors(
 def source_of(config: Config) -> str:
     """Return the name of what the vectors are from, for messages."""
     settings = config.embeddings
+    if config.training.pretraining_epochs:
+        return "the training sentences"
     return str(settings.name or Path(str(settings.path or config.model.pretrained)).name)

@@ -1,0 +1,120 @@
+"""A pretraining on the sentences of a training, without their tags (`training.pretraining_epochs`).
+
+It is kept in memory, and it takes its sizes, its normalization and its seed from the config of the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tagger.config.keys import Config
+from tagger.config.pretraining import PretrainingConfig
+from tagger.errors import ConfigError
+from tagger.model_dir.pretrained import SETTINGS, Pretrained
+from tagger.network.devices import on_cpu
+from tagger.network.distributed import Replicas
+from tagger.pretraining.run import Report, Run
+from tagger.pretraining.text_file import TextFile, text_in_memory
+
+_MIN_COUNT = 2  # a token that occurs once is shown as unknown now and then, and begins as the unknown token
+_STREAMS, _STEPS = 16, 32
+_LEAST_WINDOWS = 40  # of an epoch; a short text is read in fewer streams, because few steps would learn little
+_HELD_OUT, _LEAST_HELD_OUT = 0.02, 40  # share and tokens that only measure the perplexity
+_LEAST_TEXT = 100  # tokens and ends of sentences
+_NOTED = 5  # of the 20 reports
+
+
+class StoppedError(Exception):
+    """The user asked to stop."""
+
+
+def pretrain_on(
+    sentences: Iterable[Sequence[str]],
+    config: Config,
+    *,
+    note: Callable[[str], None],
+    warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
+    threads: int,
+    untrained: bool = False,
+) -> Pretrained:
+    """Return what language models learn from sentences; the same sentences, config and threads give the same bits.
+
+    Args:
+        sentences: the tokens of each.
+        config: that of the training.
+        note, warn: called with each finding.
+        should_stop: says whether the user asked to stop.
+        threads: the number of TensorFlow's threads.
+        untrained: return what has learned nothing yet, because the weights of a state will take its place.
+
+    Raises:
+        ConfigError: there is too little text.
+        StoppedError: the user asked to stop.
+        TaggerError: the pretraining diverged.
+    """
+    text = text_in_memory(sentences)
+    with on_cpu():
+        run = Run(
+            _config_of(config, text), text, None, _Notes(note, warn, is_silent=untrained), should_stop, Replicas(),
+            threads=threads,
+        )  # fmt: skip
+        if not untrained and run.train().stopped:
+            raise StoppedError
+    return run.result()
+
+
+def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
+    """Return the settings of the pretraining."""
+    n, key = len(text.numbers), "training.pretraining_epochs"
+    if n < _LEAST_TEXT:
+        raise ConfigError(
+            f"{key}: found {n} tokens and ends of sentences in the training data, expected at least {_LEAST_TEXT} to"
+            " learn from; set it to 0"
+        )
+    vocabulary, training = config.vocabulary, config.training
+    return PretrainingConfig.model_validate(
+        {
+            "vocabulary": {
+                "min_count": max(_MIN_COUNT, vocabulary.min_count),
+                "max_size": vocabulary.max_size,
+                "lowercase": vocabulary.lowercase,
+                "normalize_digits": vocabulary.normalize_digits,
+            },
+            "model": {name: getattr(config.model, name) for name in SETTINGS},
+            "training": {
+                "epochs": training.pretraining_epochs,
+                "streams": max(1, min(_STREAMS, n // (_STEPS * _LEAST_WINDOWS))),
+                "steps": _STEPS,
+                "held_out": max(_HELD_OUT, _LEAST_HELD_OUT / n),
+                "seed": training.seed,
+                "checkpoint_minutes": None,
+            },
+        }
+    )
+
+
+class _Notes:
+    """A listener of a pretraining that passes on what the user of a training should know."""
+
+    def __init__(self, note: Callable[[str], None], warn: Callable[[str], None], *, is_silent: bool) -> None:
+        self._note, self._warn, self._is_silent, self._n_reports = note, warn, is_silent, 0
+
+    def note(self, text: str) -> None:
+        if not self._is_silent:
+            self._note(f"pretraining: {text}")
+
+    def warn(self, text: str) -> None:
+        self._warn(f"pretraining: {text}")
+
+    def tokens(self, n: int) -> None: ...
+
+    def step(self, step: int, n_steps: int, tokens_per_second: float) -> None: ...
+
+    def report(self, report: Report) -> None:
+        self._n_reports += 1
+        if self._n_reports % _NOTED == 0 or report.step == report.n_steps:
+            self.note(
+                f"step {report.step:,} of {report.n_steps:,}, perplexity {report.forward:.1f} forward,"
+                f" {report.backward:.1f} backward, {report.tokens_per_second:,.0f} tokens/s"
+            )

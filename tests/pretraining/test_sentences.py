@@ -1,0 +1,198 @@
+"""Check the pretraining on the sentences of a training against `tagger pretrain`, and the trainings that begin with it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tagger.cli.progress import TrainingProgress
+from tagger.config.keys import Config
+from tagger.config.loading import load_config
+from tagger.config.pretraining import pretraining_config_of
+from tagger.errors import ConfigError
+from tagger.formats.raw_sentences import RawSettings
+from tagger.model_dir.pretrained import Pretrained
+from tagger.model_dir.store import load_model, read_weights
+from tagger.network.devices import choose_device, make_deterministic
+from tagger.pretraining.pretrain import pretrain
+from tagger.pretraining.run import Report
+from tagger.pretraining.sentences import StoppedError, pretrain_on
+from tagger.training import train as training
+from tagger.training.history import Outcome
+from tagger.training.init_from import InitFrom
+from tagger.training.listener import Told
+from tagger.training.parts import Parts, initial_network
+from tagger.training.rows import Rows
+
+pytestmark = pytest.mark.tensorflow
+
+WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
+SIZES = ("model.embedding_dim=4", "model.units=3", "model.character_dim=2", "model.character_units=4")
+SETTINGS = (
+    *SIZES, "training.pretraining_epochs=3", "training.threads=1", "training.epochs=2", "training.ema=null",
+    "vocabulary.lowercase=true",
+)  # fmt: skip
+
+
+def sentences(n: int) -> list[list[str]]:
+    choose = random.Random(1).choice
+    return [[choose(WORDS) for _ in range(1 + i % 7)] for i in range(n)]
+
+
+def write(path: str, some: Sequence[Sequence[str]]) -> None:
+    lines = ("".join(f"{token} {'B-PER' if token in ('Ann', 'Bob') else 'O'}\n" for token in tokens) for tokens in some)
+    Path(path).write_text("\n".join(lines), "utf-8")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("train.conll", sentences(80))
+    write("dev.conll", sentences(100)[80:])
+    Path("c.yaml").write_text("data: {train: train.conll, dev: dev.conll}\n")
+
+
+def config(*settings: str) -> Config:
+    return load_config("c.yaml", [*SETTINGS, *settings])
+
+
+def on(some: Sequence[Sequence[str]], *settings: str, **options: Any) -> Pretrained:
+    notes = options.pop("notes", [])
+    given = {"should_stop": lambda: False, "threads": 1} | options
+    return pretrain_on(some, config(*settings), note=notes.append, warn=notes.append, **given)
+
+
+def train(*settings: str, n_epochs: int | None = None, **options: Any) -> tuple[Outcome, list[str]]:
+    notes, n_ended = list[str](), 0
+
+    class Counting(Told):
+        def end_epoch(self, *ended: Any) -> None:
+            nonlocal n_ended
+            n_ended += 1
+
+    told = Counting(notes.append, notes.append)
+    given = {"should_stop": lambda: n_ended == n_epochs} | options
+    return training.train(config(*settings), told, device="cpu", **given), notes
+
+
+def test_it_is_what_the_command_learns_from_the_same_sentences() -> None:
+    some = sentences(800)  # enough for two streams
+    ours = on(some)
+    write("text.conll", some)
+
+    class Listener:
+        def note(self, text: str) -> None: ...
+        def warn(self, text: str) -> None: ...
+        def tokens(self, n: int) -> None: ...
+        def step(self, step: int, n_steps: int, tokens_per_second: float) -> None: ...
+        def report(self, report: Report) -> None: ...
+
+    settings = [
+        *SIZES, "training.epochs=3", "training.streams=3", "training.held_out=0.02", "training.threads=1",
+        "vocabulary.min_count=2", "vocabulary.lowercase=true", "vocabulary.normalize_digits=false",
+    ]  # fmt: skip
+    pretrain(["text.conll"], Path("pre"), pretraining_config_of(settings), Listener(), reading=RawSettings())
+    theirs = Pretrained.read(Path("pre"))
+    assert ours.encoder.tokens.tokens == theirs.encoder.tokens.tokens
+    assert ours.encoder.characters == theirs.encoder.characters
+    assert ours.weights.keys() == theirs.weights.keys()
+    for name, array in ours.weights.items():
+        np.testing.assert_array_equal(array, theirs.weights[name], err_msg=name)
+    assert ours.facts["perplexity"] == theirs.facts["perplexity"]
+    untrained = on(some, untrained=True)
+    assert untrained.encoder.tokens == ours.encoder.tokens
+    assert not np.array_equal(untrained.weights["embedding"], ours.weights["embedding"])
+
+
+def test_a_training_begins_with_it_and_an_interrupted_one_continues_bit_for_bit() -> None:
+    begun = list[dict[str, np.ndarray]]()
+
+    def build(*arguments: Any, **options: Any) -> Any:
+        network = initial_network(*arguments, **options)
+        begun.append(network.weights_as_arrays())
+        return network
+
+    whole, notes = train(parts=Parts(build_network=build))
+    expected = on(sentences(80)).weights
+    for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
+        np.testing.assert_array_equal(begun[0][name], expected[name])
+    assert any(note.startswith("pretraining: step ") and "perplexity" in note for note in notes)
+    assert any("of size 4 from the training sentences" in note for note in notes)
+    assert whole.model_dir == Path("models/c").resolve()
+    first = load_model(Path("models/c"), read_weights)
+    assert "pretrained sha256" not in first.manifest.origin
+    assert "pretraining_epochs: 3" in Path("models/c/config.yaml").read_text()
+
+    for n_epochs in (1, None):
+        outcome, notes = train("output.model_dir=models/d", n_epochs=n_epochs, resume=True)
+    assert not outcome.stopped
+    assert not any(note.startswith("pretraining:") for note in notes)  # the state has the weights
+    second = load_model(Path("models/d"), read_weights)
+    assert first.network.keys() == second.network.keys()
+    for name, array in first.network.items():
+        np.testing.assert_array_equal(array, second.network[name], err_msg=name)
+    with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found 2, expected 3"):
+        train("output.model_dir=models/d", "training.pretraining_epochs=2", resume=True)
+
+
+def test_only_the_sentences_that_are_trained_on_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[list[list[str]]]()
+
+    def spy(some: Sequence[Sequence[str]], **options: Any) -> Pretrained:
+        read.append([list(tokens) for tokens in some])
+        return pretrain_on(some, **options)
+
+    monkeypatch.setattr(training, "pretrain_on", spy)
+    train("data.dev=0.25", "training.epochs=1")
+    train("data.dev=null", "training.epochs=1", "output.model_dir=models/d", rows=Rows(train=range(0, 80, 2)))
+    assert len(read[0]) == 60
+    assert read[1] == sentences(80)[::2]
+
+
+def test_a_stop_during_the_pretraining_leaves_nothing_behind() -> None:
+    outcome, _ = train(should_stop=lambda: True)
+    assert outcome.stopped
+    assert not Path("models").exists() or not list(Path("models").iterdir())
+    with pytest.raises(StoppedError):
+        on(sentences(80), should_stop=lambda: True)
+
+
+def test_a_short_text_is_read_in_few_streams_and_too_short_a_one_is_refused() -> None:
+    make_deterministic()
+    choose_device("cpu", threads=1)
+    for n in (25, 26, 40, 400):
+        found = on(sentences(n), notes=(notes := []))
+        assert all(np.isfinite(array).all() for array in found.weights.values())
+        assert "pretraining: text:" in notes[0]
+    with pytest.raises(
+        ConfigError, match=r"^training\.pretraining_epochs: found 9 tokens .+ expected at least 100 .+; set it to 0$"
+    ):
+        on(sentences(3))
+
+
+def test_what_it_does_not_go_with_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in ("model.pretrained=pre", "embeddings.path=v.txt", "embeddings.name=glove-6b-50d"):
+        key = setting.split("=")[0].replace(".", r"\.")
+        with pytest.raises(ConfigError, match=rf"pretraining_epochs: found it with {key}, expected one of them"):
+            config(setting)
+    train("training.pretraining_epochs=0", "training.epochs=1")
+    with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found it with --init-from"):
+        train("output.model_dir=models/d", init=InitFrom(directory=Path("models/c"), replay=None))
+    workers = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
+    with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found it with 2 workers in TF_CONFIG"):
+        train("output.model_dir=models/e")
+
+
+def test_the_display_of_a_training_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingProgress() as progress:
+        training.train(config("training.epochs=1"), progress, device="cpu")
+    assert "pretraining: text: 314 tokens" in capsys.readouterr().err

@@ -241,7 +241,7 @@ def test_wrong_settings_of_the_vectors_are_named(vectors: Path) -> None:
         (["embeddings.path=none.txt"], "none.txt"),
         (["embeddings.name=glove"], "embeddings.name: found 'glove', expected"),
         (["embeddings.path=v.txt", "model.embedding_dim=8"], "model.embedding_dim: found 8, expected 3, the size of the vectors from v.txt; delete the key"),
-        (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without path or name, expected one of them; add one"),
+        (["embeddings.trainable=false"], "embeddings: found trainable or max_rows without path or name, expected one of them; add one (training.freeze: [embedding] keeps an embedding from elsewhere)"),
         (["embeddings.path=big.txt", "embeddings.dtype=float16"], "embeddings.dtype: found float16, expected float32: the vectors from big.txt hold numbers up to 70000"),
         (["embeddings.path=wide.npy"], "embeddings: found vectors of 8193 numbers in wide.npy, expected at most 8192"),
         (["model.characters='!!binary Y25u'".replace("'", "")], "model.characters: found text (\"b'cnn'\"), expected 'none', 'cnn' or 'lstm'"),

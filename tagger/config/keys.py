@@ -178,7 +178,10 @@ class VectorsConfig(_Section):
         if self.path is not None and self.name is not None:
             raise ValueError("found both path and name, expected one of them; delete the other")
         if self.path is None and self.name is None and (not self.trainable or self.max_rows is not None):
-            raise ValueError("found trainable or max_rows without path or name, expected one of them; add one")
+            raise ValueError(
+                "found trainable or max_rows without path or name, expected one of them; add one (training.freeze:"
+                " [embedding] keeps an embedding from elsewhere)"
+            )
         return self
 
 

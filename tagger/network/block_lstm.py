@@ -81,7 +81,7 @@ def _operator(state: LSTMState | None, rows: Tensor | None = None) -> Callable[.
 
     Args:
         state: the state before the first step; None for zeros.
-        rows: [T, B], if the first argument is not x but a table, and these rows of it are x.
+        rows: [T, B], the rows of a table that are x. The function then takes the table, [N, D], in the place of x.
     """
 
     def run(table: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
@@ -138,7 +138,7 @@ def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
 
 
 def _by_row(array: Tensor, rows: Tensor | None, table: Tensor) -> Tensor:
-    """Return an array [T, B, X] with one row for each row of a table [N, D], the sum over its uses: [N, X]."""
+    """Return [N, X]: for each row of a table [N, D], the sum of the array [T, B, X] over the places where it is used."""
     if rows is None:
         return array
     return tf.math.unsorted_segment_sum(array, rows, tf.shape(table)[0])
@@ -153,9 +153,12 @@ def _looped(
     h_gradient: Tensor,
     state: LSTMState | None,
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of the table (or of x, if it is x), of both kernels and of the bias.
+    """Return the gradients of the table, of both kernels and of the bias.
 
-    The arguments are those of `_operator` and of its function.
+    Args:
+        table: [N, D], or x itself if there are no rows.
+        rows: [T, B], the rows of the table that are x.
+        state: the state before the first step; None for zeros.
     """
     n_steps, n_sentences = tf.shape(h_gradient)[0], tf.shape(h_gradient)[1]
     n_inputs, units = kernel.shape[0], recurrent_kernel.shape[0]

@@ -152,6 +152,11 @@ class TokenRepresentation(keras.layers.Layer):
         self.features_dim = sizes.n_features * spec.feature_dim
         self.built = True
 
+    @property
+    def reads_forms(self) -> bool:
+        """Whether the network reads more of a token than its id; otherwise, distinct ids are the distinct tokens."""
+        return self.characters is not None or self.casing is not None or self.features is not None
+
     def _embedding(self, name: str, n_ids: int, size: int, seed: int) -> keras.Variable:
         return self.add_weight(name=name, shape=(n_ids, size), initializer=uniform_rows(size, seed))
 
@@ -161,7 +166,7 @@ class TokenRepresentation(keras.layers.Layer):
         Args:
             rows: [V', E], the word embedding of the distinct ids.
         """
-        if not (self.characters or self.casing is not None or self.features is not None):
+        if not self.reads_forms:
             return rows  # each distinct id is one distinct token
         parts = [tf.gather(rows, batch.id_rows)]
         if self.characters is not None:

@@ -107,13 +107,17 @@ class LanguageModels(keras.Model):
             rows: [V', E], the embedding of the distinct ids.
             states: the states of the forward and the backward branch before the window.
         """
-        table = self.representation(rows, window)  # [D, E and more]
+        table, inputs = self.representation(rows, window), window.inputs  # [D, E and more]
+        if (
+            not self.representation.reads_forms
+        ):  # the rows of the table are those of the ids; that of a boundary is 0 too
+            inputs = tf.gather(window.id_rows, inputs)
         if self.resets:
             is_boundary = tf.one_hot([0], tf.shape(table)[0], axis=0)  # [D, 1]
             table = tf.concat([table, tf.repeat(is_boundary, self._n_columns, axis=1)], axis=1)
         outputs, after = [], []
         for i, (name, branch) in enumerate(self.block.branches.items()):
-            h, state = continued_block_lstm(table, window.inputs[i], *self._kernels(branch.cell), states[i])
+            h, state = continued_block_lstm(table, inputs[i], *self._kernels(branch.cell), states[i])
             outputs.append(tf.tensordot(h, self.projections[name].kernel, 1) + self.projections[name].bias)
             after.append(state)
         return outputs, after

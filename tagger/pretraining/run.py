@@ -18,7 +18,7 @@ from tagger.architecture import NetworkSpec
 from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DataError, TaggerError
 from tagger.inputs.batching import prefetch
-from tagger.inputs.vocabulary import Normalization
+from tagger.inputs.vocabulary import UNK_ID, Normalization
 from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.pretrained import Pretrained, publish_pretrained
 from tagger.network.devices import on_cpu
@@ -95,6 +95,18 @@ class _Stopped(Exception):  # noqa: N818 (a request, not an error)
     """The user asked to stop."""
 
 
+class DivergedError(TaggerError):
+    """The loss or a weight is not a number any more.
+
+    Attributes:
+        step, loss: the last step, and its loss.
+    """
+
+    def __init__(self, step: int, loss: float, remedy: str) -> None:
+        super().__init__(f"step {step}: found a loss of {loss}: training diverged; {remedy}")
+        self.step, self.loss = step, loss
+
+
 class Run:
     """The steps of one pretraining.
 
@@ -126,12 +138,7 @@ class Run:
         self._config, self._listener, self._checkpoints, self._facts = config, listener, checkpoints, facts or {}
         self._should_stop, self._replicas, self._threads, self._text = should_stop, replicas, threads, text
         self._spec = config.model.spec()
-        normalization = Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits)
-        settings = config.vocabulary
-        self._vocabulary = build_text_vocabulary(
-            text, self._spec, normalization, min_count=settings.min_count, max_size=settings.max_size,
-            is_known=lambda token: vectors is not None and has_vector(token, vectors),
-        )  # fmt: skip
+        self._vocabulary = vocabulary_of(text, config, vectors)
         self._vectors: KnownVectors | None = None
         if vectors is not None:
             tokens = self._vocabulary.encoder.tokens
@@ -145,7 +152,7 @@ class Run:
 
     def _describe(self) -> None:
         vocabulary, text = self._vocabulary, self._text
-        unknown = vocabulary.frequencies[1]
+        unknown = text.counts[vocabulary.ids == UNK_ID].sum() / max(1, text.n_tokens)
         self._listener.note(
             f"text: {text.n_tokens:,} tokens, {len(text.forms):,} distinct; {len(vocabulary.encoder.tokens):,} ids"
             f" ({100 * unknown:.1f} % of the text is unknown)"
@@ -176,9 +183,9 @@ class Run:
             self._history = [Report(**values) for values in record["history"]]
             self._at, self._losses, self._seconds = record["step"], list(record["losses"]), record["seconds"]
         except (ValueError, TypeError, LookupError) as error:
-            where = self._checkpoints.directory if self._checkpoints is not None else "memory"
             raise ConfigError(
-                f"--resume: the state in {where} does not fit: {error}; delete that directory to start over"
+                f"--resume: found a state that does not fit: {error}, expected one of this pretraining; delete the"
+                " directory of the states to start over"
             ) from None
         self._listener.note(f"continuing after {self._at:,} of {self._n_steps:,} steps")
 
@@ -226,11 +233,11 @@ class Run:
         fall = max(_LAST_RATE, 1.0 - self._at / self._n_steps)
         return self._config.training.learning_rate * rise * fall
 
-    def _diverged(self) -> TaggerError:
+    def _diverged(self) -> DivergedError:
         remedy = "lower training.learning_rate"
         if self._vectors is not None:
             remedy += f", or scale the vectors, which hold {self._vectors.describe_range()}"
-        return TaggerError(f"step {self._at}: found a loss of {self._losses[-1]}: training diverged; {remedy}")
+        return DivergedError(self._at, self._losses[-1], remedy)
 
     def _report(self, epoch: int, speed: float) -> None:
         if not self._trainer.check_weights():
@@ -266,17 +273,33 @@ class Run:
         self._last_state = time.monotonic()
 
     def result(self) -> Pretrained:
-        """Return what the language models have learned so far."""
+        """Return what the language models have learned, at the end."""
         packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        facts = {**self._facts, "tokens": self._text.n_tokens}
-        if self._history:
-            facts["perplexity"] = {"forward": self._history[-1].forward, "backward": self._history[-1].backward}
+        last = self._history[-1]
+        facts = {
+            **self._facts,
+            "tokens": self._text.n_tokens,
+            "perplexity": {"forward": last.forward, "backward": last.backward},
+        }
         versions = {"tagger": __version__, "python": platform.python_version(), **packages}
         encoder, weights = self._vocabulary.encoder, self._trainer.weights()
         if self._vectors is not None:
             tokens, weights["embedding"] = self._vectors.joined(weights["embedding"])
             encoder = dataclasses.replace(encoder, tokens=tokens)
         return Pretrained(encoder, self._spec, weights, facts, versions)
+
+
+def vocabulary_of(text: TextFile, config: PretrainingConfig, vectors: Vectors | None = None) -> TextVocabulary:
+    """Return what the language models of a config know about a text."""
+    settings = config.vocabulary
+    return build_text_vocabulary(
+        text,
+        config.model.spec(),
+        Normalization(settings.lowercase, settings.normalize_digits),
+        min_count=settings.min_count,
+        max_size=settings.max_size,
+        is_known=lambda token: vectors is not None and has_vector(token, vectors),
+    )
 
 
 def _split(config: PretrainingConfig, text: TextFile, vocabulary: TextVocabulary) -> tuple[Windows, Windows]:

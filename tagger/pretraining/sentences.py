@@ -7,69 +7,95 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from tagger.config.keys import Config
 from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError
 from tagger.model_dir.pretrained import SETTINGS, Pretrained
 from tagger.network.devices import on_cpu
 from tagger.network.distributed import Replicas
-from tagger.pretraining.run import Report, Run
+from tagger.pretraining.run import DivergedError, Report, Run, vocabulary_of
 from tagger.pretraining.text_file import TextFile, text_in_memory
 
+_KEY = "training.pretraining_epochs"
 _MIN_COUNT = 2  # a token that occurs once is shown as unknown now and then, and begins as the unknown token
 _STREAMS, _STEPS = 16, 32
 _LEAST_WINDOWS = 40  # of an epoch; a short text is read in fewer streams, because few steps would learn little
 _HELD_OUT, _LEAST_HELD_OUT = 0.02, 40  # share and tokens that only measure the perplexity
 _LEAST_TEXT = 100  # tokens and ends of sentences
-_NOTED = 5  # of the 20 reports
+_NOTED = 5  # every fifth report is noted
 
 
 class StoppedError(Exception):
     """The user asked to stop."""
 
 
-def pretrain_on(
-    sentences: Iterable[Sequence[str]],
-    config: Config,
-    *,
-    note: Callable[[str], None],
-    warn: Callable[[str], None],
-    should_stop: Callable[[], bool],
-    threads: int,
-    untrained: bool = False,
-) -> Pretrained:
-    """Return what language models learn from sentences; the same sentences, config and threads give the same bits.
+class SentencePretraining:
+    """The pretraining that one training begins with.
 
     Args:
-        sentences: the tokens of each.
         config: that of the training.
         note, warn: called with each finding.
         should_stop: says whether the user asked to stop.
-        threads: the number of TensorFlow's threads.
-        untrained: return what has learned nothing yet, because the weights of a state will take its place.
-
-    Raises:
-        ConfigError: there is too little text.
-        StoppedError: the user asked to stop.
-        TaggerError: the pretraining diverged.
     """
-    text = text_in_memory(sentences)
-    with on_cpu():
-        run = Run(
-            _config_of(config, text), text, None, _Notes(note, warn, is_silent=untrained), should_stop, Replicas(),
-            threads=threads,
-        )  # fmt: skip
-        if not untrained and run.train().stopped:
-            raise StoppedError
-    return run.result()
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        note: Callable[[str], None],
+        warn: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._training, self._listener, self._should_stop = config, _Notes(note, warn), should_stop
+        self._text: TextFile | None = None
+
+    def vocabulary_of(self, sentences: Iterable[Sequence[str]]) -> Pretrained:
+        """Return what `train` will return for these sentences, without weights: the embedding holds zeros.
+
+        Raises:
+            ConfigError: there is too little text.
+        """
+        text = self._text = text_in_memory(sentences)
+        config = _config_of(self._training, text)
+        vocabulary = vocabulary_of(text, config)
+        embedding = np.zeros((len(vocabulary.encoder.tokens), config.model.embedding_dim), np.float32)
+        return Pretrained(vocabulary.encoder, config.model.spec(), {"embedding": embedding}, {}, {})
+
+    def train(self, *, threads: int) -> Pretrained:
+        """Return what language models learn from the sentences that `vocabulary_of` was given.
+
+        The same sentences, config and threads give the same bits.
+
+        Args:
+            threads: the number of TensorFlow's threads.
+
+        Raises:
+            ConfigError: it diverged.
+            StoppedError: the user asked to stop.
+        """
+        text = self._text if self._text is not None else text_in_memory([])
+        config = _config_of(self._training, text)
+        with on_cpu():
+            run = Run(config, text, None, self._listener, self._should_stop, Replicas(), threads=threads)
+            try:
+                if run.train().stopped:
+                    raise StoppedError
+            except DivergedError as error:
+                raise ConfigError(
+                    f"{_KEY}: found a loss of {error.loss} in step {error.step} of the pretraining, expected a number;"
+                    " set it to 0"
+                ) from None
+        return run.result()
 
 
 def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
     """Return the settings of the pretraining."""
-    n, key = len(text.numbers), "training.pretraining_epochs"
+    n = len(text.numbers)
     if n < _LEAST_TEXT:
         raise ConfigError(
-            f"{key}: found {n} tokens and ends of sentences in the training data, expected at least {_LEAST_TEXT} to"
+            f"{_KEY}: found {n} tokens and ends of sentences in the training data, expected at least {_LEAST_TEXT} to"
             " learn from; set it to 0"
         )
     vocabulary, training = config.vocabulary, config.training
@@ -97,12 +123,11 @@ def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
 class _Notes:
     """A listener of a pretraining that passes on what the user of a training should know."""
 
-    def __init__(self, note: Callable[[str], None], warn: Callable[[str], None], *, is_silent: bool) -> None:
-        self._note, self._warn, self._is_silent, self._n_reports = note, warn, is_silent, 0
+    def __init__(self, note: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._note, self._warn, self._n_reports = note, warn, 0
 
     def note(self, text: str) -> None:
-        if not self._is_silent:
-            self._note(f"pretraining: {text}")
+        self._note(f"pretraining: {text}")
 
     def warn(self, text: str) -> None:
         self._warn(f"pretraining: {text}")

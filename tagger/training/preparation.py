@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from tagger import __version__
@@ -30,6 +30,7 @@ from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
 from tagger.model_dir.store import check_savable
 from tagger.prediction.predictor import DEFAULT_MAX_LENGTH
+from tagger.pretraining.sentences import SentencePretraining
 from tagger.training.corpora import Known, Tell, load_corpora, well_formed
 from tagger.training.facts import DataFacts, data_facts
 from tagger.training.old_model import OldModel, check_fits, types_of
@@ -84,6 +85,13 @@ class Prepared:
     not_scored: frozenset[str] = frozenset()
     pretrained: Pretrained | None = None
 
+    def begun_with(self, pretrained: Pretrained) -> Prepared:
+        """Return the inputs of a training that begins with other pretrained weights for the same vocabulary."""
+        if self.vectors is None or len(self.vectors.table) != len(vectors_of(pretrained).table):
+            raise ValueError("found the weights of another vocabulary, expected the one that was prepared")
+        vectors = InitialVectors(self.vectors.rows, vectors_of(pretrained).table)
+        return dataclasses.replace(self, pretrained=pretrained, vectors=vectors)
+
 
 def prepare(
     config: Config,
@@ -94,7 +102,7 @@ def prepare(
     old: OldModel | None = None,
     lesson: Lesson | None = None,
     pretrained: Pretrained | None = None,
-    pretrain: Callable[[Sequence[Sequence[str]]], Pretrained] | None = None,
+    pretraining: SentencePretraining | None = None,
 ) -> Prepared:
     """Read the corpora and build vocabularies from the training data alone.
 
@@ -105,7 +113,8 @@ def prepare(
         old: the model that the training begins with.
         lesson: the teachers that the model learns from, and the text without tags that it learns on as well.
         pretrained: the pretrained directory that the training begins with.
-        pretrain: pretrains on the tokens of all sentences that are trained on, to begin with the result instead.
+        pretraining: the pretraining on the annotated training sentences, if the training begins with one; it has not
+            learned anything yet.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -141,8 +150,8 @@ def prepare(
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    if pretrain is not None:
-        pretrained = pretrain([columns[0] for columns in sentences])
+    if pretraining is not None:
+        pretrained = pretraining.vocabulary_of(columns[0] for columns in sentences[:n_labelled])
         vectors = vectors_of(pretrained)
     known = old.model.encoder if old is not None else None
     with_characters = known if pretrained is None else pretrained.encoder

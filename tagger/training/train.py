@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tagger.network.distributed import Replicas, connect, meet, read_task
 from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
-from tagger.pretraining.sentences import StoppedError, pretrain_on
+from tagger.pretraining.sentences import SentencePretraining, StoppedError
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
@@ -81,6 +80,8 @@ def train(
             resume had other settings or data.
     """
     parts, task, model_dir = parts or Parts(), read_task(), Path(str(config.output.model_dir))
+    if config.training.pretraining_epochs:
+        _check_pretraining(init, n_workers=len(task.workers))
     given, option = config, "--resume" if epochs_more is None else "--epochs-more"
     if epochs_more is not None and len(task.workers) > 1:
         raise ConfigError(
@@ -116,20 +117,13 @@ def train(
             config = _pretrained_with(pretrained, config, init, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        pretrain = None
+        pretraining = None
         if config.training.pretraining_epochs:
-            _check_pretraining(init, n_workers=len(task.workers))
-            pretrain = functools.partial(
-                pretrain_on, config=config, note=listener.note, warn=listener.warn, should_stop=should_stop,
-                threads=chosen.threads, untrained=state is not None,
-            )  # fmt: skip
-        try:
-            prepared = prepare(
-                config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson,
-                pretrained=pretrained, pretrain=pretrain,
-            )  # fmt: skip
-        except StoppedError:
-            return Outcome(model_dir, [], None, stopped=True)
+            pretraining = SentencePretraining(config, note=listener.note, warn=listener.warn, should_stop=should_stop)
+        prepared = prepare(
+            config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson,
+            pretrained=pretrained, pretraining=pretraining,
+        )  # fmt: skip
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
         if len(task.workers) > 1:
@@ -146,6 +140,12 @@ def train(
                 " same; give all of them the same files, config and --set"
             )
         state = replicas.state_of_chief(state)
+        # A state has all weights but frozen ones, which stay as the pretraining left them.
+        if pretraining is not None and (state is None or config.training.freeze):
+            try:
+                prepared = prepared.begun_with(pretraining.train(threads=chosen.threads))
+            except StoppedError:
+                return Outcome(model_dir, [], None, stopped=True)
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,

@@ -22,6 +22,7 @@ from tagger.pretraining.windows import TextVocabulary, Windows, build_text_vocab
 pytestmark = pytest.mark.tensorflow
 
 SPEC = NetworkSpec(embedding_dim=4, characters="cnn", character_dim=3, character_units=5, casing=True, units=6)
+WORDS_ONLY = NetworkSpec(embedding_dim=4, characters="none", casing=False, units=6)
 SENTENCES = ["Ann saw Bob", "she ran", "the old man saw the very old sea again", "Bob ran to the sea", "Ann", "he saw"]
 
 
@@ -33,18 +34,22 @@ def text_of(sentences: list[str]) -> TextFile:
     return TextFile(numbers, forms, np.bincount(numbers, minlength=N_RESERVED + len(forms)), {})
 
 
-def models_of(text: TextFile, *, resets: bool = True) -> tuple[LanguageModels, TextVocabulary]:
-    vocabulary = build_text_vocabulary(text, SPEC, Normalization(lowercase=True), min_count=1, max_size=None)
-    models = LanguageModels(SPEC, vocabulary.sizes, resets=resets, seed=1)
+def models_of(
+    text: TextFile, spec: NetworkSpec = SPEC, *, resets: bool = True, min_count: int = 1
+) -> tuple[LanguageModels, TextVocabulary]:
+    vocabulary = build_text_vocabulary(text, spec, Normalization(lowercase=True), min_count=min_count, max_size=None)
+    models = LanguageModels(spec, vocabulary.sizes, resets=resets, seed=1)
     rng = np.random.default_rng(2)
     for weight in models.trainable_variables:
         weight.assign(rng.normal(scale=0.7, size=weight.shape))
     return models, vocabulary
 
 
-def test_each_sentence_is_read_as_the_first_block_of_a_tagger_reads_it() -> None:
+@pytest.mark.parametrize("min_count", [1, 2, 99])  # with the last, every token is unknown
+@pytest.mark.parametrize("spec", [SPEC, WORDS_ONLY], ids=["all", "words only"])
+def test_each_sentence_is_read_as_the_first_block_of_a_tagger_reads_it(spec: NetworkSpec, min_count: int) -> None:
     text = text_of(SENTENCES)
-    models, vocabulary = models_of(text)
+    models, vocabulary = models_of(text, spec, min_count=min_count)
     windows = Windows(vocabulary, Streams(text.numbers, 1, 3, 1), 3)  # sentences go on over windows
     states = [LSTMState(tf.zeros([1, 6]), tf.zeros([1, 6]))] * 2
     found: list[list[np.ndarray]] = [[], []]
@@ -60,10 +65,14 @@ def test_each_sentence_is_read_as_the_first_block_of_a_tagger_reads_it() -> None
     expected: list[list[np.ndarray | None]] = [[], []]
     for rows in encoded.sentences:
         batch = make_batch([rows], forms=encoded.forms)
-        forms, nothing = batch.forms, np.zeros(0, np.int32)
-        arrays = batch.distinct_ids, batch.id_rows, forms.casing, forms.characters, forms.lengths
-        tensors = WindowTensors(*map(tf.constant, (*arrays, *[nothing] * 4)))
-        table = models.representation(tf.gather(models.embedding.value, batch.distinct_ids), tensors)
+        table, forms, nothing = (
+            tf.gather(models.embedding.value, batch.distinct_ids),
+            batch.forms,
+            np.zeros(0, np.int32),
+        )
+        if spec is SPEC:
+            arrays = batch.distinct_ids, batch.id_rows, forms.casing, forms.characters, forms.lengths
+            table = models.representation(table, WindowTensors(*map(tf.constant, (*arrays, *[nothing] * 4))))
         x, y = (tf.gather(table, rows.T) for rows in (batch.token_rows, batch.reversed_rows))
         h = models.block(x, y, reversal(tf.constant(batch.lengths), x.shape[0])).numpy()[:, 0]
         for branch, (name, part) in enumerate(zip(("forward", "backward"), np.split(h, 2, axis=1), strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.pretrained import Pretrained
 from tagger.model_dir.store import load_model, read_weights
 from tagger.network.devices import choose_device, make_deterministic
+from tagger.network.language_model_trainer import LanguageModelTrainer, Step
 from tagger.pretraining.pretrain import pretrain
 from tagger.pretraining.run import Report
-from tagger.pretraining.sentences import StoppedError, pretrain_on
+from tagger.pretraining.sentences import SentencePretraining, StoppedError
 from tagger.training import train as training
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
@@ -64,10 +65,19 @@ def config(*settings: str) -> Config:
     return load_config("c.yaml", [*SETTINGS, *settings])
 
 
-def on(some: Sequence[Sequence[str]], *settings: str, **options: Any) -> Pretrained:
-    notes = options.pop("notes", [])
-    given = {"should_stop": lambda: False, "threads": 1} | options
-    return pretrain_on(some, config(*settings), note=notes.append, warn=notes.append, **given)
+def on(
+    some: Sequence[Sequence[str]],
+    *settings: str,
+    should_stop: Callable[[], bool] = lambda: False,
+    notes: list[str] | None = None,
+) -> Pretrained:
+    note = (notes if notes is not None else []).append
+    pretraining = SentencePretraining(config(*settings), note=note, warn=note, should_stop=should_stop)
+    vocabulary = pretraining.vocabulary_of(some)
+    trained = pretraining.train(threads=1)
+    assert trained.encoder.tokens.tokens == vocabulary.encoder.tokens.tokens
+    assert trained.weights["embedding"].shape == vocabulary.weights["embedding"].shape
+    return trained
 
 
 def train(*settings: str, n_epochs: int | None = None, **options: Any) -> tuple[Outcome, list[str]]:
@@ -107,9 +117,6 @@ def test_it_is_what_the_command_learns_from_the_same_sentences() -> None:
     for name, array in ours.weights.items():
         np.testing.assert_array_equal(array, theirs.weights[name], err_msg=name)
     assert ours.facts["perplexity"] == theirs.facts["perplexity"]
-    untrained = on(some, untrained=True)
-    assert untrained.encoder.tokens == ours.encoder.tokens
-    assert not np.array_equal(untrained.weights["embedding"], ours.weights["embedding"])
 
 
 def test_a_training_begins_with_it_and_an_interrupted_one_continues_bit_for_bit() -> None:
@@ -135,22 +142,41 @@ def test_a_training_begins_with_it_and_an_interrupted_one_continues_bit_for_bit(
         outcome, notes = train("output.model_dir=models/d", n_epochs=n_epochs, resume=True)
     assert not outcome.stopped
     assert not any(note.startswith("pretraining:") for note in notes)  # the state has the weights
-    second = load_model(Path("models/d"), read_weights)
-    assert first.network.keys() == second.network.keys()
-    for name, array in first.network.items():
-        np.testing.assert_array_equal(array, second.network[name], err_msg=name)
+    assert_equal("models/c", "models/d")
     with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found 2, expected 3"):
         train("output.model_dir=models/d", "training.pretraining_epochs=2", resume=True)
+
+
+def assert_equal(ours: str, theirs: str) -> None:
+    first, second = (load_model(Path(directory), read_weights).network for directory in (ours, theirs))
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+def test_frozen_weights_are_those_of_the_pretraining_when_a_training_continues() -> None:
+    freeze = "training.freeze=[embedding, characters, casing, block_1]"
+    train(freeze, "training.epochs=3")
+    train(freeze, "training.epochs=3", "output.model_dir=models/d", n_epochs=1)
+    train(freeze, "training.epochs=3", "output.model_dir=models/d", resume=True)
+    assert_equal("models/c", "models/d")
+    train(freeze, "training.epochs=2", "output.model_dir=models/e")
+    train(freeze, "training.epochs=2", "output.model_dir=models/e", epochs_more=1)
+    assert_equal("models/c", "models/e")
+    frozen, expected = load_model(Path("models/c"), read_weights).network, on(sentences(80)).weights
+    for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
+        np.testing.assert_array_equal(frozen[name], expected[name])
 
 
 def test_only_the_sentences_that_are_trained_on_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read = list[list[list[str]]]()
 
-    def spy(some: Sequence[Sequence[str]], **options: Any) -> Pretrained:
-        read.append([list(tokens) for tokens in some])
-        return pretrain_on(some, **options)
+    class Spy(SentencePretraining):
+        def vocabulary_of(self, some: Iterable[Sequence[str]]) -> Pretrained:
+            read.append([list(tokens) for tokens in some])
+            return super().vocabulary_of(read[-1])
 
-    monkeypatch.setattr(training, "pretrain_on", spy)
+    monkeypatch.setattr(training, "SentencePretraining", Spy)
     train("data.dev=0.25", "training.epochs=1")
     train("data.dev=null", "training.epochs=1", "output.model_dir=models/d", rows=Rows(train=range(0, 80, 2)))
     assert len(read[0]) == 60
@@ -176,6 +202,25 @@ def test_a_short_text_is_read_in_few_streams_and_too_short_a_one_is_refused() ->
         ConfigError, match=r"^training\.pretraining_epochs: found 9 tokens .+ expected at least 100 .+; set it to 0$"
     ):
         on(sentences(3))
+
+
+def test_what_is_wrong_with_the_rest_is_found_before_the_pretraining() -> None:
+    notes = list[str]()
+    with pytest.raises(ConfigError, match="found crf, which this network does not have"):
+        training.train(config("training.freeze=[crf]"), Told(notes.append, notes.append))
+    with pytest.raises(ConfigError, match="memory"):
+        training.train(config(), Told(notes.append, notes.append), parts=Parts(available_memory=lambda: 1))
+    assert "dev: 20 sentences" in "\n".join(notes)
+    assert not any(note.startswith("pretraining:") for note in notes)
+
+
+def test_divergence_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LanguageModelTrainer, "train_step", lambda *_, **__: Step(float("nan"), False))
+    with pytest.raises(
+        ConfigError,
+        match=r"^training\.pretraining_epochs: found a loss of nan in step 1 of the pretraining.+; set it to 0",
+    ):
+        on(sentences(80))
 
 
 def test_what_it_does_not_go_with_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

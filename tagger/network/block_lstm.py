@@ -138,7 +138,7 @@ def _most_sentences_of_loop(n_inputs: int, units: int) -> int | None:
 
 
 def _by_row(array: Tensor, rows: Tensor | None, table: Tensor) -> Tensor:
-    """Return [N, X]: for each row of a table [N, D], the sum of the array [T, B, X] over the places where it is used."""
+    """Return [N, X]: for each row of a table [N, D], the sum of an array [T, B, X] over the places of the row."""
     if rows is None:
         return array
     return tf.math.unsorted_segment_sum(array, rows, tf.shape(table)[0])

@@ -108,10 +108,8 @@ class LanguageModels(keras.Model):
             states: the states of the forward and the backward branch before the window.
         """
         table, inputs = self.representation(rows, window), window.inputs  # [D, E and more]
-        if (
-            not self.representation.reads_forms
-        ):  # the rows of the table are those of the ids; that of a boundary is 0 too
-            inputs = tf.gather(window.id_rows, inputs)
+        if not self.representation.reads_forms:
+            inputs = tf.gather(window.id_rows, inputs)  # the table has a row for each id; that of a boundary is 0 too
         if self.resets:
             is_boundary = tf.one_hot([0], tf.shape(table)[0], axis=0)  # [D, 1]
             table = tf.concat([table, tf.repeat(is_boundary, self._n_columns, axis=1)], axis=1)

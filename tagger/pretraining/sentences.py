@@ -49,7 +49,7 @@ class SentencePretraining:
         should_stop: Callable[[], bool],
     ) -> None:
         self._training, self._listener, self._should_stop = config, _Notes(note, warn), should_stop
-        self._text: TextFile | None = None
+        self._text = text_in_memory([])
 
     def vocabulary_of(self, sentences: Iterable[Sequence[str]]) -> Pretrained:
         """Return what `train` will return for these sentences, without weights: the embedding holds zeros.
@@ -57,9 +57,9 @@ class SentencePretraining:
         Raises:
             ConfigError: there is too little text.
         """
-        text = self._text = text_in_memory(sentences)
-        config = _config_of(self._training, text)
-        vocabulary = vocabulary_of(text, config)
+        self._text = text_in_memory(sentences)
+        config = _config_of(self._training, self._text)
+        vocabulary = vocabulary_of(self._text, config)
         embedding = np.zeros((len(vocabulary.encoder.tokens), config.model.embedding_dim), np.float32)
         return Pretrained(vocabulary.encoder, config.model.spec(), {"embedding": embedding}, {}, {})
 
@@ -75,10 +75,9 @@ class SentencePretraining:
             ConfigError: it diverged.
             StoppedError: the user asked to stop.
         """
-        text = self._text if self._text is not None else text_in_memory([])
-        config = _config_of(self._training, text)
+        config = _config_of(self._training, self._text)
         with on_cpu():
-            run = Run(config, text, None, self._listener, self._should_stop, Replicas(), threads=threads)
+            run = Run(config, self._text, None, self._listener, self._should_stop, Replicas(), threads=threads)
             try:
                 if run.train().stopped:
                     raise StoppedError

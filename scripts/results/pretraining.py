@@ -16,6 +16,7 @@ Runs that are in the file are skipped.
     vectors   as `more`, but the embedding begins with GloVe vectors
     fixed     as `vectors`, but the language models leave the vectors as they are, and learn 100 more columns beside
               them; the training changes all of them
+    news      as `fixed`, but from all of the prose and no tweets, read twice
     both      as `fixed`, but the training sentences of the corpus are among the text, four times
     recipe    as `fixed`, with a CRF, batches of 8 sentences, a rate of 0.001 and Brown clusters
     kept      as `recipe`, but the embedding stays as it was pretrained
@@ -68,6 +69,7 @@ class Text(NamedTuple):
 
 MORE = Text(lines=100_000, epochs=3)
 BOTH = MORE._replace(own=4)
+NEWS = Text(lines=300_000, tweets=0, epochs=2)  # all of the prose
 OWN = Text(lines=0, tweets=0, epochs=10, own=1)
 REST = Text(lines=0, tweets=0, epochs=3, own=1)  # and the rest of NerKor
 CASED = {"vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false"}
@@ -78,7 +80,7 @@ RECIPE = {
     "features.cluster_language": "en",
 }  # fmt: skip
 ENGLISH = ("conll2000", "wnut17")
-ENGLISH_ROWS = ("tuned", "more", "vectors", "fixed", "both", "recipe", "kept", "lists")
+ENGLISH_ROWS = ("tuned", "more", "vectors", "fixed", "news", "both", "recipe", "kept", "lists")
 
 
 class Row(NamedTuple):
@@ -97,6 +99,7 @@ ROWS = {
     "more": Row({}, {}, MORE),
     "vectors": Row({}, GLOVE, MORE),
     "fixed": Row({}, FIXED, MORE),
+    "news": Row({}, FIXED, NEWS),
     "both": Row({}, FIXED, BOTH),
     "recipe": Row(RECIPE, FIXED, MORE),
     "kept": Row(RECIPE | {"training.freeze": "[embedding]"}, FIXED, MORE),

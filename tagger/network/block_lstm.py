@@ -81,7 +81,8 @@ def _operator(state: LSTMState | None, rows: Tensor | None = None) -> Callable[.
 
     Args:
         state: the state before the first step; None for zeros.
-        rows: [T, B], the rows of a table that are x. The function then takes the table, [N, D], in the place of x.
+        rows: [T, B], the row of a table [N, D] that is the input at each place. The function then takes the table
+            instead of x.
     """
 
     def run(table: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
@@ -156,8 +157,8 @@ def _looped(
     """Return the gradients of the table, of both kernels and of the bias.
 
     Args:
-        table: [N, D], or x itself if there are no rows.
-        rows: [T, B], the rows of the table that are x.
+        table: [N, D]; without rows, it is x, [T, B, D].
+        rows: [T, B], the row of the table that is the input at each place.
         state: the state before the first step; None for zeros.
     """
     n_steps, n_sentences = tf.shape(h_gradient)[0], tf.shape(h_gradient)[1]

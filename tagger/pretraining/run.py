@@ -95,7 +95,7 @@ class _Stopped(Exception):  # noqa: N818 (a request, not an error)
     """The user asked to stop."""
 
 
-class DivergedError(TaggerError):
+class PretrainingDivergedError(TaggerError):
     """The loss or a weight is not a number any more.
 
     Attributes:
@@ -233,11 +233,11 @@ class Run:
         fall = max(_LAST_RATE, 1.0 - self._at / self._n_steps)
         return self._config.training.learning_rate * rise * fall
 
-    def _diverged(self) -> DivergedError:
+    def _diverged(self) -> PretrainingDivergedError:
         remedy = "lower training.learning_rate"
         if self._vectors is not None:
             remedy += f", or scale the vectors, which hold {self._vectors.describe_range()}"
-        return DivergedError(self._at, self._losses[-1], remedy)
+        return PretrainingDivergedError(self._at, self._losses[-1], remedy)
 
     def _report(self, epoch: int, speed: float) -> None:
         if not self._trainer.check_weights():

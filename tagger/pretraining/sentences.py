@@ -15,7 +15,7 @@ from tagger.errors import ConfigError
 from tagger.model_dir.pretrained import SETTINGS, Pretrained
 from tagger.network.devices import on_cpu
 from tagger.network.distributed import Replicas
-from tagger.pretraining.run import DivergedError, Report, Run, vocabulary_of
+from tagger.pretraining.run import PretrainingDivergedError, Report, Run, vocabulary_of
 from tagger.pretraining.text_file import TextFile, text_in_memory
 
 _KEY = "training.pretraining_epochs"
@@ -81,7 +81,7 @@ class SentencePretraining:
             try:
                 if run.train().stopped:
                     raise StoppedError
-            except DivergedError as error:
+            except PretrainingDivergedError as error:
                 raise ConfigError(
                     f"{_KEY}: found a loss of {error.loss} in step {error.step} of the pretraining, expected a number;"
                     " set it to 0"

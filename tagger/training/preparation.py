@@ -86,11 +86,11 @@ class Prepared:
     pretrained: Pretrained | None = None
 
     def begun_with(self, pretrained: Pretrained) -> Prepared:
-        """Return the inputs of a training that begins with other pretrained weights for the same vocabulary."""
-        if self.vectors is None or len(self.vectors.table) != len(vectors_of(pretrained).table):
+        """Return the same inputs with other pretrained weights, which must have the same vocabulary."""
+        table, vectors = vectors_of(pretrained).table, self.vectors
+        if vectors is None or len(table) != len(vectors.table):
             raise ValueError("found the weights of another vocabulary, expected the one that was prepared")
-        vectors = InitialVectors(self.vectors.rows, vectors_of(pretrained).table)
-        return dataclasses.replace(self, pretrained=pretrained, vectors=vectors)
+        return dataclasses.replace(self, pretrained=pretrained, vectors=InitialVectors(vectors.rows, table))
 
 
 def prepare(

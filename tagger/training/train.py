@@ -140,7 +140,7 @@ def train(
                 " same; give all of them the same files, config and --set"
             )
         state = replicas.state_of_chief(state)
-        # A state has all weights but frozen ones, which stay as the pretraining left them.
+        # A state has no frozen weights, so these must be pretrained again. It has all others.
         if pretraining is not None and (state is None or config.training.freeze):
             try:
                 prepared = prepared.begun_with(pretraining.train(threads=chosen.threads))

@@ -1,13 +1,15 @@
-"""Measure the batch size and epochs that are chosen for small training sets against fixed ones, for docs/results.md.
+"""Measure what is chosen for small training sets against fixed settings, for docs/results.md.
 
     python scripts/results/small_data.py --runs docs/small-data.jsonl            # takes hours; stop it at any time
-    python scripts/results/small_data.py --runs docs/small-data.jsonl --table    # the table
+    python scripts/results/small_data.py --runs docs/small-data.jsonl --table    # the two tables
 
 Each run trains on the first n sentences of a corpus with one thread, and is one line of JSON in the file; runs that are
 already there are skipped, so the same command continues. The row `fixed` is 30 epochs of batches of 32 sentences with a
-patience of 5, and `chosen` is what `tagger train` chooses if the config sets none of them. A dev set of 300 other
-sentences decides which epoch is kept. The score is that of further sentences, none of them from a test file: the last
-1,000 of the training file of CoNLL-2000, the last 709 of the dev file of WNUT-17, and the last 2,000 of NerKor.
+patience of 5, and `chosen` is what `tagger train` chooses if the config sets none of them, both without a pretraining
+and with case and digits as they are. `reading` is `chosen` with tokens in lower case and digits as 0, and it reads the
+training sentences as text first, ten times. A dev set of 300 other sentences decides which epoch is kept. The score is
+that of further sentences, none of them from a test file: the last 1,000 of the training file of CoNLL-2000, the last
+709 of the dev file of WNUT-17, and the last 2,000 of NerKor.
 """
 
 from __future__ import annotations
@@ -31,7 +33,15 @@ from tagger.training.schedule import schedule_of
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (100, 300, 1000, 10_000)
-FIXED, CHOSEN = "fixed", "chosen"
+FIXED, CHOSEN, READING = "fixed", "chosen", "reading"
+MORE = {
+    row: [
+        f"vocabulary.lowercase={reads}",
+        f"vocabulary.normalize_digits={reads}",
+        f"training.pretraining_epochs={10 if row == READING else 0}",
+    ]
+    for row, reads in ((FIXED, "false"), (CHOSEN, "false"), (READING, "true"))
+}
 SETTINGS = {"batch_size": 32, "epochs": 30, "patience": 5}
 DEV, SCORED = 300, {"conll2000": 1000, "wnut17": 709, "nerkor": 2000}
 # With 10,000 sentences, the settings that are chosen are the fixed ones, so there is only one row.
@@ -67,6 +77,7 @@ def plan() -> Iterator[tuple[int, int, str, str]]:
                 # WNUT-17 has fewer than 10,000 sentences, but enough for the same settings.
                 if chosen_for(size) != SETTINGS:
                     yield size, seed, corpus, CHOSEN
+                    yield size, seed, corpus, READING
 
 
 def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) -> None:
@@ -101,7 +112,7 @@ def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dic
         (folder / "c.yaml").write_text("data: {train: train, dev: dev}\n")
         given = [f"training.{key}={value}" for key, value in settings.items()]
         given += [f"training.seed={seed}", "training.threads=1", f"output.model_dir={folder / 'm'}"]
-        config, start = load_config(folder / "c.yaml", [*given, *more]), time.perf_counter()
+        config, start = load_config(folder / "c.yaml", [*given, *MORE[row], *more]), time.perf_counter()
         # Nobody uses the models of the epochs, so their check is left out, which saves a third of the time.
         outcome = train(config, Silent(), device="cpu", parts=Parts(check_equal=lambda *models: None))
         minutes = (time.perf_counter() - start) / 60
@@ -120,23 +131,39 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Return a Markdown table: F1 in percent, mean ± standard deviation of the seeds, and the change."""
+    """Return two Markdown tables: F1 in percent, mean ± standard deviation of the seeds, and the change."""
     lines = [
         "| corpus | sentences | seeds | F1, 30 epochs of 32 | chosen | F1, chosen | change |",
         "|---|---|---|---|---|---|---|",
     ]
     for corpus in SCORED:
         for size in SIZES:
-            fixed, chosen = (
-                {run["seed"]: run for run in runs if (run["corpus"], run["size"], run["row"]) == (corpus, size, row)}
-                for row in (FIXED, CHOSEN)
-            )
+            fixed, chosen = (_runs_of(runs, corpus, size, row) for row in (FIXED, CHOSEN))
             same = chosen_for(size) == SETTINGS
             seeds = sorted(fixed if same else fixed.keys() & chosen.keys())
             if seeds:
                 pairs = [(fixed[seed], (fixed if same else chosen)[seed]) for seed in seeds]
                 lines.append(f"| {corpus} | {line(pairs, same=same)} |")
+    lines += ["", "| corpus | sentences | seeds | F1, chosen | F1, reading | change |", "|---|---|---|---|---|---|"]
+    for corpus in SCORED:
+        for size in SIZES:
+            chosen, reading = (_runs_of(runs, corpus, size, row) for row in (CHOSEN, READING))
+            if seeds := sorted(chosen.keys() & reading.keys()):
+                lines.append(
+                    f"| {corpus} | {size:,} | {len(seeds)} | {_change([(chosen[s], reading[s]) for s in seeds])} |"
+                )
     return "\n".join(lines) + "\n"
+
+
+def _runs_of(runs: list[dict[str, Any]], corpus: str, size: int, row: str) -> dict[int, dict[str, Any]]:
+    """Return the runs of a row by seed."""
+    return {run["seed"]: run for run in runs if (run["corpus"], run["size"], run["row"]) == (corpus, size, row)}
+
+
+def _change(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    before, after = (spread(run["f1"] for run in some) for some in zip(*pairs, strict=True))
+    change = statistics.mean(100 * (new["f1"] - old["f1"]) for old, new in pairs)
+    return f"{before} | {after} | {change:+.2f}"
 
 
 def line(pairs: list[tuple[dict[str, Any], dict[str, Any]]], *, same: bool) -> str:

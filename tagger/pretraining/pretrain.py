@@ -104,7 +104,7 @@ def pretrain(
         _check_workers(replicas, facts)
         run = Run(
             config, text, vectors, listener, should_stop, replicas,
-            threads=device.threads, checkpoints=checkpoints, facts=facts,
+            threads=device.threads, save=checkpoints.save, facts=facts,
         )  # fmt: skip
         state = replicas.state_of_chief(state)
         if state is not None:

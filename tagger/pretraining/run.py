@@ -19,7 +19,7 @@ from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError, DataError, TaggerError
 from tagger.inputs.batching import prefetch
 from tagger.inputs.vocabulary import UNK_ID, Normalization
-from tagger.model_dir.checkpoints import Checkpoints, State
+from tagger.model_dir.checkpoints import State
 from tagger.model_dir.pretrained import Pretrained, publish_pretrained
 from tagger.network.devices import on_cpu
 from tagger.network.distributed import Replicas
@@ -118,7 +118,7 @@ class Run:
         should_stop: says whether the user asked to stop.
         replicas: the devices that train.
         threads: the number of TensorFlow's threads.
-        checkpoints: the place of the states; None: an interrupted pretraining cannot be continued.
+        save: keeps a state; None: an interrupted pretraining cannot be continued.
         facts: what is known about the text and the settings, for the result and the states.
     """
 
@@ -132,10 +132,10 @@ class Run:
         replicas: Replicas,
         *,
         threads: int,
-        checkpoints: Checkpoints | None = None,
+        save: Callable[[State], None] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self._config, self._listener, self._checkpoints, self._facts = config, listener, checkpoints, facts or {}
+        self._config, self._listener, self._save, self._facts = config, listener, save, facts or {}
         self._should_stop, self._replicas, self._threads, self._text = should_stop, replicas, threads, text
         self._spec = config.model.spec()
         self._vocabulary = vocabulary_of(text, config, vectors)
@@ -256,7 +256,7 @@ class Run:
         return self._seconds + time.monotonic() - self._since
 
     def _save_state(self) -> None:
-        if self._checkpoints is None or not self._replicas.task.is_chief:
+        if self._save is None or not self._replicas.task.is_chief:
             return
         record = {
             "kind": KIND,
@@ -269,7 +269,7 @@ class Run:
             "seconds": self._elapsed(),
             "finished": False,
         }
-        self._checkpoints.save(State(record, self._trainer.state()))
+        self._save(State(record, self._trainer.state()))
         self._last_state = time.monotonic()
 
     def result(self) -> Pretrained:

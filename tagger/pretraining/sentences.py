@@ -12,6 +12,7 @@ import numpy as np
 from tagger.config.keys import Config
 from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError
+from tagger.model_dir.checkpoints import State
 from tagger.model_dir.pretrained import SETTINGS, Pretrained
 from tagger.network.devices import on_cpu
 from tagger.network.distributed import Replicas
@@ -63,13 +64,17 @@ class SentencePretraining:
         embedding = np.zeros((len(vocabulary.encoder.tokens), config.model.embedding_dim), np.float32)
         return Pretrained(vocabulary.encoder, config.model.spec(), {"embedding": embedding}, {}, {})
 
-    def train(self, *, threads: int) -> Pretrained:
+    def train(
+        self, *, threads: int, begun: State | None = None, save: Callable[[State], None] | None = None
+    ) -> Pretrained:
         """Return what language models learn from the sentences that `vocabulary_of` was given.
 
-        The same sentences, config and threads give the same bits.
+        The same sentences, config and threads give the same bits, also when it is stopped and continued.
 
         Args:
             threads: the number of TensorFlow's threads.
+            begun: the state to continue from.
+            save: keeps a state, now and then and when it is stopped.
 
         Raises:
             ConfigError: it diverged.
@@ -77,7 +82,11 @@ class SentencePretraining:
         """
         config = _config_of(self._training, self._text)
         with on_cpu():
-            run = Run(config, self._text, None, self._listener, self._should_stop, Replicas(), threads=threads)
+            run = Run(
+                config, self._text, None, self._listener, self._should_stop, Replicas(), threads=threads, save=save
+            )
+            if begun is not None:
+                run.restore(begun)
             try:
                 if run.train().stopped:
                     raise StoppedError
@@ -113,7 +122,7 @@ def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
                 "steps": _STEPS,
                 "held_out": max(_HELD_OUT, _LEAST_HELD_OUT / n),
                 "seed": training.seed,
-                "checkpoint_minutes": None,
+                "checkpoint_minutes": training.checkpoint_minutes,
             },
         }
     )

@@ -33,6 +33,7 @@ _RECORD = {"settings": dict, "data": dict, "runs on": dict, "threads": int | Non
 _EPOCHS_IN_CONFIG = "epochs in config"  # the key of a state for training.epochs as the config has it, without additions
 _MODEL = "a model with SHA-256 {}"
 _VERSIONS = ("tagger", "tensorflow", "numpy")
+_PRETRAINING = "pretraining"  # the key for the record of a pretraining that the training begins with
 
 
 def state_to_begin_with(checkpoints: Checkpoints, *, resume: bool, warn: Callable[[str], None]) -> State | None:
@@ -312,6 +313,19 @@ def checksum_of(fingerprint: Mapping[str, Any]) -> int:
     data = {key: value for key, value in fingerprint["data"].items() if key != "data.dev"}
     common = {key: value for key, value in fingerprint["settings"].items() if not key.startswith("data.")}
     return int(hashlib.sha256(json.dumps([data, common], sort_keys=True).encode()).hexdigest()[:8], 16)
+
+
+def with_pretraining(fingerprint: Mapping[str, Any], begun: State) -> State:
+    """Return the state of a training that is still in its pretraining, from the state of that."""
+    at: dict[str, Any] = {"at": "in its pretraining", "history": [], "best": None, "epoch": 0, "finished": False}
+    progress = dataclasses.asdict(Progress())
+    return State({**fingerprint, **at, "progress": progress, _PRETRAINING: begun.record}, begun.arrays)
+
+
+def pretraining_in(state: State | None) -> State | None:
+    """Return the state of the pretraining in that of a training; None if the training has come further."""
+    found = None if state is None else state.record.get(_PRETRAINING)
+    return None if state is None or found is None else State(found, state.arrays)
 
 
 # --- The position of a training ---------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +37,11 @@ from tagger.training.resume import (
     checksum_of,
     checksum_of_old,
     fingerprint_of,
+    pretraining_in,
     state_to_begin_with,
     with_epochs_of,
     with_patience_of,
+    with_pretraining,
     with_threads_of,
 )
 from tagger.training.rows import Rows
@@ -140,24 +141,33 @@ def train(
                 " same; give all of them the same files, config and --set"
             )
         state = replicas.state_of_chief(state)
+        if state is not None:
+            for text in check_same(state.record, fingerprint, str(checkpoints.directory), option=option):
+                listener.warn(f"{option}: {text}; the result may differ in its last bits")
+        begun = pretraining_in(state)
+        if begun is not None:
+            state = None
+        elif state is None and task.is_chief:
+            checkpoints.discard()
         # A state has no frozen weights, so these must be pretrained again. It has all others.
         if pretraining is not None and (state is None or config.training.freeze):
+            record = {**fingerprint, **place.to_json()}
+            save = None if state else (lambda found: checkpoints.save(with_pretraining(record, found)))
             try:
-                prepared = prepared.begun_with(pretraining.train(threads=chosen.threads))
+                prepared = prepared.begun_with(pretraining.train(threads=chosen.threads, begun=begun, save=save))
             except StoppedError:
                 return Outcome(model_dir, [], None, stopped=True)
+            begun = None  # frees its arrays
         trainer, reference = _trainer(config, prepared, chosen, replicas, listener, parts)
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
             fingerprint=fingerprint, checkpoints=checkpoints, place=place, reference=reference, parts=parts,
         )  # fmt: skip
         if state is not None:
-            ended = _continue(run, state, fingerprint, checkpoints, listener, option)
+            ended = _continue(run, state, checkpoints, listener, option)
             if ended is not None:
                 return ended
             state = None  # frees its arrays, which take as much memory as the trainer's
-        elif task.is_chief:
-            checkpoints.discard()
         return run.run()
 
 
@@ -196,12 +206,8 @@ def _check_pretraining(init: InitFrom | None, *, n_workers: int) -> None:
         )
 
 
-def _continue(
-    run: Run, state: State, fingerprint: Mapping[str, Any], checkpoints: Checkpoints, listener: Listener, option: str
-) -> Outcome | None:
+def _continue(run: Run, state: State, checkpoints: Checkpoints, listener: Listener, option: str) -> Outcome | None:
     """Continue from a state; return how the training ended if it was finished before."""
-    for text in check_same(state.record, fingerprint, str(checkpoints.directory), option=option):
-        listener.warn(f"{option}: {text}; the result may differ in its last bits")
     try:
         ended = run.continue_from(state)
     except (ValueError, TypeError, LookupError) as error:  # such as a state of mixed precision on a CPU
@@ -258,7 +264,6 @@ def _manifest_in(model_dir: Path, checkpoints: Checkpoints, *, may_restore: bool
             f" {checkpoints.directory} and give the same command again to start over",
             detail=[error.message],
         ) from None
-    return True
 
 
 def _trainer(

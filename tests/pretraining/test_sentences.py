@@ -181,10 +181,26 @@ def test_only_the_sentences_that_are_trained_on_are_read(monkeypatch: pytest.Mon
     assert read[1] == sentences(80)[::2]
 
 
-def test_a_stop_during_the_pretraining_leaves_nothing_behind() -> None:
-    outcome, _ = train(should_stop=lambda: True)
-    assert outcome.stopped
-    assert not Path("models").exists() or not list(Path("models").iterdir())
+def test_a_training_that_is_stopped_in_its_pretraining_continues_there_bit_for_bit() -> None:
+    train("output.model_dir=models/c")
+
+    def stopped_after(n_checks: int, **options: Any) -> list[str]:
+        checks = iter(range(n_checks))
+        outcome, notes = train("output.model_dir=models/d", should_stop=lambda: next(checks, None) is None, **options)
+        assert outcome.stopped
+        assert not Path("models/d").exists()
+        return notes
+
+    stopped_after(10)
+    with pytest.raises(ConfigError, match=r"found a training that was interrupted in its pretraining, expected none;"):
+        train("output.model_dir=models/d")
+    with pytest.raises(ConfigError, match=r"training\.learning_rate: found 0\.5, expected 0\.002"):
+        train("output.model_dir=models/d", "training.learning_rate=0.5", resume=True)
+    notes = stopped_after(10, resume=True)
+    assert any(note.startswith("pretraining: continuing after 11 of ") for note in notes)
+    _, notes = train("output.model_dir=models/d", resume=True)
+    assert any(note.startswith("pretraining: continuing after 22 of ") for note in notes)
+    assert_equal("models/c", "models/d")
     with pytest.raises(StoppedError):
         on(sentences(80), should_stop=lambda: True)
 

@@ -20,14 +20,16 @@ DOCUMENTS = [
 # One epoch of a small network with a short graph is enough to show that a documented command works.
 QUICK_PRETRAINING = ["--set=training.epochs=1", "--set=model.units=8", "--set=model.embedding_dim=8"]
 QUICK_WITH_VECTORS = [
-    *QUICK_PRETRAINING[:2], "--set=model.layers=1", "--set=training.optimizer=adam", "--set=training.ema=null",
+    *QUICK_PRETRAINING[:2], "--set=training.pretraining_epochs=0", "--set=model.layers=1",
+    "--set=training.optimizer=adam", "--set=training.ema=null",
 ]  # fmt: skip
 QUICK = [*QUICK_WITH_VECTORS, "--set=model.embedding_dim=8"]
 # For the scripts behind the results, which train on whole corpora.
 QUICK_RUN = [
     f"--set={one}"
     for one in (
-        "training.epochs=1", "training.batch_size=64", "training.optimizer=adam", "training.ema=null",
+        "training.epochs=1", "training.pretraining_epochs=0", "training.batch_size=64", "training.optimizer=adam",
+        "training.ema=null",
         "model.units=8", "model.layers=1", "model.characters=none",
     )
 ]  # fmt: skip

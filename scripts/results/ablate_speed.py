@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 from ablate import CORPORA, DATA, REFERENCE, REFERENCES, load, steps_of
+from one_run import EARLIER
 from racing import Worker
 
 CONTENDERS = Path(__file__).resolve().parents[1] / "bench/training_contenders.py"
@@ -44,7 +45,7 @@ def race_all(path: Path, *, rows: str, rounds: int) -> None:
 
 def begin(corpus: str, row: str, folder: Path, stack: contextlib.ExitStack) -> Worker:
     """Start the training of a step and run its first epoch, which is mostly start-up; it waits for the next request."""
-    settings = DATA[corpus] | REFERENCES[corpus] | steps_of(corpus)[row] | ALONE
+    settings = DATA[corpus] | EARLIER | REFERENCES[corpus] | steps_of(corpus)[row] | ALONE
     if settings.get("embeddings.name", "null") != "null":
         settings["embeddings.max_rows"] = "0"  # they cost no time in a step, only when a model is saved
     sentences = re.split(r"\n[ \t\r]*\n", (CORPORA / settings["data.train"]).read_text("utf-8"))

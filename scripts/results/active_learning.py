@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from one_run import spread
+from one_run import EARLIER_SETTINGS, spread
 
 from tagger.config.keys import TrainingConfig
 from tagger.config.loading import load_config
@@ -50,7 +50,7 @@ FULL, RANDOM, NEXT = "full", "random", "next"
 FIRST, GROWTH, TARGET = 200, 1.6, 0.95
 SCORED, OF_NERKOR, SCORED_OF_NERKOR = 1000, 10_000, 5000
 SETTINGS = [
-    "model.units=64", "model.embedding_dim=64", "model.layers=1", "model.character_units=30",
+    *EARLIER_SETTINGS, "model.units=64", "model.embedding_dim=64", "model.layers=1", "model.character_units=30",
     "training.checkpoint_minutes=null", "training.threads=1", "data.dev=null", "data.trust=true",
 ]  # fmt: skip
 FACTS = ("sentences", "tokens", "f1", "epochs", "minutes")

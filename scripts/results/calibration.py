@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from one_run import TAGGER, run, spread
+from one_run import EARLIER_SETTINGS, TAGGER, run, spread
 
 from tagger.corpus.dataset import Corpus, load_gold
 from tagger.evaluation.calibration import calibration_error, span_outcomes, threshold_for
@@ -62,7 +62,7 @@ def measured(corpus: str, corpora: Path, seed: int, settings: list[str]) -> dict
         files = files_of(corpus, corpora, folder, seed)
         (folder / "c.yaml").write_text(json.dumps({"data": {part: str(path) for part, path in files.items()}}))
         epochs = [] if corpus == "wnut17" else ["training.epochs=10"]
-        options = [f"--set={one}" for one in (f"training.seed={seed}", *epochs, *settings)]
+        options = [f"--set={one}" for one in (f"training.seed={seed}", *EARLIER_SETTINGS, *epochs, *settings)]
         run([*TAGGER, "train", "c.yaml", "--model", "model", *options], folder)
         predictor = load_predictor(folder / "model")
         manifest = predictor.model.manifest

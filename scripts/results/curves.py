@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from one_run import EARLIER_SETTINGS
 from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 from suspects import EPOCHS, FIRST, Quiet
@@ -25,7 +26,9 @@ FILES = {"conll2000": "conll2000/train.txt", "wnut17": "wnut17/train.conll", "ne
 SHARES = (10, 20, 30, 50, 100)
 SEEDS = (1, 2, 3)
 DEV = 1000  # sentences after those of the training data; WNUT-17 has a file of its own
-SETTINGS = ["model.units=100", "model.layers=1", "training.patience=5", "training.calibrate=false"]
+SETTINGS = [
+    *EARLIER_SETTINGS, "model.units=100", "model.layers=1", "training.patience=5", "training.calibrate=false",
+]  # fmt: skip
 
 
 def sentences_of(corpus: str) -> tuple[list[str], list[str]]:

@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from kinds import CORPORA, load, run_missing, sentences_of, share_of
-from one_run import TAGGER, run, spread
+from one_run import EARLIER_SETTINGS, TAGGER, run, spread
 
 TEACHERS, STUDENTS = 5, (11, 12, 13)
 NETWORK = [
+    *EARLIER_SETTINGS,
     "model.layers=1",
     "model.units=100",
     "training.batch_size=16",

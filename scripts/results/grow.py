@@ -32,7 +32,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from one_run import TAGGER, run, spread
+from one_run import EARLIER_SETTINGS, TAGGER, run, spread
 from small_data import DEV, load, sentences_of
 
 from tagger.corpus.schemes import spans_from_tags, tags_from_spans
@@ -42,7 +42,7 @@ EVERY = {"conll2000": 1, "nerkor": 1, "nerkor/5": 5}  # the training set is ever
 NEW = {"conll2000": ("VP", "ADVP"), "nerkor": ("ORG",), "nerkor/5": ("ORG",)}
 ROWS = ("old", "everything", "half", "grown", "replayed", "as outside")
 SEEDS = (1, 2, 3)
-SETTINGS = ["model.units=100", "model.layers=1", "training.patience=null"]
+SETTINGS = [*EARLIER_SETTINGS, "model.units=100", "model.layers=1", "training.patience=null"]
 EPOCHS = {"conll2000": 10, "nerkor": 5, "nerkor/5": 10}
 
 

@@ -19,6 +19,12 @@ STOCK_TRAINING, INTNET_TRAINING, GRADUAL_TRAINING = (
     for name in ("stock", "intnet", "gradually")
 )
 
+# The defaults that most results were measured with. Rows state them, so that they keep their meaning.
+EARLIER = {
+    "training.pretraining_epochs": "0", "vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false",
+}  # fmt: skip
+EARLIER_SETTINGS = [f"{key}={value}" for key, value in EARLIER.items()]
+
 
 def measure(
     config: Path,

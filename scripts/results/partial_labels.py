@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from one_run import spread
+from one_run import EARLIER_SETTINGS, spread
 from small_data import DEV, load, sentences_of
 
 ROWS = ("O", "?", "full")
@@ -88,7 +88,7 @@ def one_run(corpus: str, row: str, seed: int, more: list[str]) -> dict[str, Any]
             (folder / part).write_text("\n\n".join(some) + "\n", "utf-8")
         (folder / "c.yaml").write_text("data: {train: train, dev: dev}\n")
         given = [f"training.seed={seed}", "training.threads=1", f"output.model_dir={folder / 'm'}"]
-        given += ["data.unknown_tag='?'"] if row == "?" else []
+        given += EARLIER_SETTINGS + (["data.unknown_tag='?'"] if row == "?" else [])
         config, start = load_config(folder / "c.yaml", [*given, *more]), time.perf_counter()
         # Nobody uses the models of the epochs, so their check is left out, which saves a third of the time.
         outcome = train(config, Silent(), device="cpu", parts=Parts(check_equal=lambda *models: None))

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from kinds import CORPORA, load, run_missing, sentences_of, share_of
-from one_run import spread
+from one_run import EARLIER_SETTINGS, spread
 
 from tagger.config.loading import load_config
 from tagger.formats.raw_sentences import RawSettings, raw_sentences
@@ -39,7 +39,9 @@ ROWS = (NONE, SKIP_GRAM, FASTTEXT)
 SHARES = {"wnut17": (0.3, 1.0), "conll2000": (0.1, 0.3)}
 SEEDS = (1, 2, 3)
 NEWS = 110_000
-SETTINGS = ["model.units=100", "model.layers=1", "training.threads=1", "training.calibrate=false"]
+SETTINGS = [
+    *EARLIER_SETTINGS, "model.units=100", "model.layers=1", "training.threads=1", "training.calibrate=false",
+]  # fmt: skip
 LEARNING = {"normalization": Normalization(normalize_digits=True)}
 
 

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from one_run import spread
+from one_run import EARLIER_SETTINGS, spread
 
 from tagger.config.keys import TrainingConfig
 from tagger.config.loading import load_config
@@ -35,12 +35,9 @@ CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (100, 300, 1000, 10_000)
 FIXED, CHOSEN, READING = "fixed", "chosen", "reading"
 MORE = {
-    row: [
-        f"vocabulary.lowercase={reads}",
-        f"vocabulary.normalize_digits={reads}",
-        f"training.pretraining_epochs={10 if row == READING else 0}",
-    ]
-    for row, reads in ((FIXED, "false"), (CHOSEN, "false"), (READING, "true"))
+    FIXED: EARLIER_SETTINGS,
+    CHOSEN: EARLIER_SETTINGS,
+    READING: ["vocabulary.lowercase=true", "vocabulary.normalize_digits=true", "training.pretraining_epochs=10"],
 }
 SETTINGS = {"batch_size": 32, "epochs": 30, "patience": 5}
 DEV, SCORED = 300, {"conll2000": 1000, "wnut17": 709, "nerkor": 2000}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from one_run import spread
+from one_run import EARLIER_SETTINGS, spread
 from resuming import parser_of, run_missing
 from small_data import CORPORA, load, read
 
@@ -40,7 +40,7 @@ SEEDS = (1, 2, 3)
 KINDS = ("missed", "made up", "boundary", "type")
 METHODS = ("suspects", "span", "cleanlab")
 EPOCHS = {"conll2000": 10, "wnut17": 25, "nerkor": 10}
-SETTINGS = ["model.units=100", "model.layers=1", "data.dev=null"]
+SETTINGS = [*EARLIER_SETTINGS, "model.units=100", "model.layers=1", "data.dev=null"]
 
 
 def planted(sentences: list[str], seed: int) -> tuple[list[str], list[tuple[int, int, int, str]]]:

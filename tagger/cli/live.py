@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from tagger.evaluation.scores import Evaluation
-    from tagger.training.facts import Beginning, EpochStart, Steps
+    from tagger.training.facts import Beginning, EpochStart, PretrainingSteps, Steps
     from tagger.training.history import EpochResult
 
 _GAP = "  "
@@ -76,12 +76,20 @@ class LiveDisplay:
         self._last: EpochResult | None = None
         self._best: EpochResult | None = None
         self._start: EpochStart | None = None
+        self._pretraining: PretrainingSteps | None = None
+        self._pretraining_since: tuple[int, float] | None = None  # a step, and the time at which it was done
         self._n_done = self._n_tokens = self._n_timed = 0
         self._loss = 0.0  # of all tokens together
         self._begun: float | None = None  # when the first step of the epoch was done
 
+    def pretraining_step(self, steps: PretrainingSteps) -> None:
+        """Show where the pretraining is."""
+        self._pretraining = steps
+        self._pretraining_since = self._pretraining_since or (steps.n_done, self._clock())
+
     def begin(self, beginning: Beginning, patience_left: int | None) -> None:
         """Start to show a training."""
+        self._pretraining = self._pretraining_since = None
         self._seed = beginning.seed
         self._patience = patience_left, beginning.patience
         self._last = beginning.history[-1] if beginning.history else None
@@ -113,6 +121,8 @@ class LiveDisplay:
     def parts(self) -> Iterator[str]:
         """Yield what there is to show, the most important first; nothing between two epochs."""
         start = self._start
+        if self._pretraining is not None:
+            yield from self._parts_of_pretraining(self._pretraining)
         if start is None:
             return
         if self._n_trainings > 1:
@@ -132,13 +142,25 @@ class LiveDisplay:
         if self._patience[0] is not None:
             yield f"patience {self._patience[0]} of {self._patience[1]}"
 
+    def _parts_of_pretraining(self, steps: PretrainingSteps) -> Iterator[str]:
+        yield "pretraining"
+        yield f"step {steps.n_done}/{steps.n_steps}"
+        yield f"{steps.tokens_per_second:,.0f} tokens/s"
+        first, since = self._pretraining_since or (steps.n_done, 0.0)
+        if steps.n_done > first:
+            left = (self._clock() - since) / (steps.n_done - first) * (steps.n_steps - steps.n_done)
+            yield f"{datetime.timedelta(seconds=round(left))} left"
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - 1  # a terminal may break a line that fills it
         lines = packed(self.parts(), width)
         for line in lines:
             yield Text(line, no_wrap=True, overflow="crop")
-        if lines and self._start is not None:
-            yield ProgressBar(total=self._start.n_steps, completed=self._n_done, width=min(width, 60))
+        n_done, n_steps = self._n_done, None if self._start is None else self._start.n_steps
+        if self._pretraining is not None:
+            n_done, n_steps = self._pretraining.n_done, self._pretraining.n_steps
+        if lines and n_steps is not None:
+            yield ProgressBar(total=n_steps, completed=n_done, width=min(width, 60))
 
 
 def packed(parts: Iterable[str], width: int) -> list[str]:

@@ -16,7 +16,7 @@ from tagger.cli.summaries import format_data, format_network
 
 if TYPE_CHECKING:
     from tagger.evaluation.scores import Evaluation
-    from tagger.training.facts import Beginning, EpochStart, Steps
+    from tagger.training.facts import Beginning, EpochStart, PretrainingSteps, Steps
     from tagger.training.history import EpochResult, Outcome
     from tagger.training.seeds_outcome import SeedsOutcome
 
@@ -39,7 +39,7 @@ class TrainingProgress:
     """A `training.listener.Listener` that prints.
 
     Args:
-        on_begin: called after each step; the first call marks the beginning of the training.
+        on_begin: called after each step; the first call says that there is something to lose from now on.
         n_trainings: the number of trainings that follow each other (`--seeds`).
         quiet: show nothing but warnings.
         live: show a live display if standard error is a terminal.
@@ -78,6 +78,10 @@ class TrainingProgress:
 
     def _print(self, text: str) -> None:
         self._console.print(laid_out(text), soft_wrap=True)
+
+    def pretraining_step(self, steps: PretrainingSteps) -> None:
+        self._on_begin()
+        self._display.pretraining_step(steps)
 
     def begin(self, beginning: Beginning) -> None:
         from tagger.training.history import patience_left

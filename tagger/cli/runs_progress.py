@@ -18,19 +18,23 @@ from tagger.cli.live import packed
 from tagger.cli.progress import StandardError
 from tagger.evaluation.scores import Evaluation
 from tagger.runs.job import JobResult
-from tagger.runs.messages import Epoch, Message, Started, Steps, Told
+from tagger.runs.messages import Epoch, Message, Pretraining, Started, Steps, Told
 from tagger.runs.resources import Resources
 from tagger.wording import counted, duration
 
 
 @dataclasses.dataclass
 class _Underway:
-    """A training that runs: the epochs that it may have, those that are done, and the share of the present one."""
+    """A training that runs: the epochs that it may have, those that are done, and the share of the present one.
+
+    While it is still in its pretraining, `pretrained` is the share of that which is done.
+    """
 
     epochs: int = 1
     done: float = 0.0
     share: float = 0.0
     best: float | None = None
+    pretrained: float | None = None
     begun_at: float = 0.0  # what was done when it began or was continued
 
     @property
@@ -104,8 +108,12 @@ class RunsProgress:
         if isinstance(message, Told):
             if message.is_warning:
                 self.warn(message.text)
+        elif isinstance(message, Pretraining):
+            self._on_begin()
+            underway.pretrained = message.done
         elif isinstance(message, Started):
             self._on_begin()
+            underway.pretrained = None
             underway.epochs, underway.done, underway.best = message.epochs, message.epochs_done, message.best
             underway.begun_at = underway.part
         elif isinstance(message, Steps):
@@ -144,6 +152,9 @@ class RunsProgress:
         if (left := self.seconds_left()) is not None:
             yield f"at most {datetime.timedelta(seconds=round(left))} left"
         for name, one in list(self._running.items()):
+            if one.pretrained is not None:
+                yield f"{name}: pretraining {100 * one.pretrained:.0f} %"
+                continue
             best = "" if one.best is None else f", best {100 * one.best:.2f}"
             yield f"{name}: epoch {min(int(one.done) + 1, one.epochs)}/{one.epochs} {100 * one.share:.0f} %{best}"
 

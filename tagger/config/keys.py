@@ -28,6 +28,7 @@ from tagger.corpus.notation import means_outside
 from tagger.errors import DataError
 from tagger.inputs.clusters import check_bits
 from tagger.inputs.computed import MOST_LISTS, is_feature_name
+from tagger.inputs.vocabulary import Normalization
 from tagger.text.tokenizer import is_installed, unknown_language
 
 T = TypeVar("T")
@@ -157,8 +158,8 @@ class VocabularyConfig(_Section):
     """The tokens that the network knows."""
 
     min_count: _Count = 1
-    lowercase: bool = False
-    normalize_digits: bool = False
+    lowercase: bool | None = None
+    normalize_digits: bool | None = None
     max_size: _Count | None = None
     unk_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
     word_dropout: _Rate = 0.0
@@ -271,7 +272,7 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """The way the network is trained."""
 
-    pretraining_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    pretraining_epochs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     epochs: _Count | None = None
     batch_size: _Count | None = None
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
@@ -311,3 +312,22 @@ class Config(_Section):
     model: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
+
+    @property
+    def begins_with(self) -> str | None:
+        """The key that names what the embedding begins with, a pretrained directory or vectors; None if none does."""
+        keys = ("model.pretrained", "embeddings.path", "embeddings.name")
+        values = (self.model.pretrained, self.embeddings.path, self.embeddings.name)
+        return next((key for key, value in zip(keys, values, strict=True) if value is not None), None)
+
+    @property
+    def normalization(self) -> Normalization:
+        """How tokens are looked up.
+
+        Unless the config says so, this keeps what only the token itself has: pretrained vectors may be of cased words,
+        and a network that reads no characters sees the letters nowhere else.
+        """
+        has_vectors = self.embeddings.path is not None or self.embeddings.name is not None
+        simplified = not has_vectors and self.model.characters != Characters.NONE
+        lowercase, digits = self.vocabulary.lowercase, self.vocabulary.normalize_digits
+        return Normalization(simplified if lowercase is None else lowercase, simplified if digits is None else digits)

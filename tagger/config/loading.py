@@ -110,13 +110,11 @@ def _check_together(config: Config, where: Callable[[str], str]) -> None:
             f"{where(key)}: {key}: found it with model.pretrained, which has vectors of its own, expected one of"
             f" them; delete the other, or pretrain with these vectors: tagger pretrain --set {key}=…"
         )
-    pretrained = {"model.pretrained": config.model.pretrained, f"embeddings.{source}": source}
-    for key, value in pretrained.items():
-        if config.training.pretraining_epochs and value is not None:
-            raise ConfigError(
-                f"{where('training.pretraining_epochs')}: training.pretraining_epochs: found it with {key}, expected"
-                " one of them: each says what the embedding begins with; delete the other"
-            )
+    if config.training.pretraining_epochs and config.begins_with is not None:
+        raise ConfigError(
+            f"{where('training.pretraining_epochs')}: training.pretraining_epochs: found it with {config.begins_with},"
+            " expected one of them: each says what the embedding begins with; delete the other"
+        )
     if config.model.decoder == Decoder.CRF and config.training.label_smoothing:
         key = "training.label_smoothing"
         raise ConfigError(

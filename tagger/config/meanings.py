@@ -35,8 +35,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "vocabulary": {
         "min_count": "tokens that occur less often are unknown",
-        "lowercase": "look tokens up in lower case",
-        "normalize_digits": "look tokens up with every digit as 0",
+        "lowercase": "look tokens up in lower case; null: true without vectors if the network reads characters",
+        "normalize_digits": "look tokens up with every digit as 0; null: as for lowercase",
         "max_size": "keep only this many of the most frequent tokens; null: all",
         "unk_probability": "how often a token that occurs only once is shown as unknown",
         "word_dropout": "how often any token is shown as unknown",
@@ -77,7 +77,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "pretrained": "a directory that tagger pretrain wrote, to begin with",
     },
     "training": {
-        "pretraining_epochs": "how often the training sentences are read as text first, without their tags",
+        "pretraining_epochs": (
+            "how often the training sentences are first read as text, without their tags; null: chosen from their "
+            "number of tokens, at most 10, or 0 if the network begins with something else"
+        ),
         "epochs": "most epochs; null: chosen from the number of training sentences, 30 or more",
         "batch_size": "sentences in a batch; null: chosen from the number of training sentences, 4 to 32",
         "optimizer": "adam | nadam | sgd (with momentum 0.9)",

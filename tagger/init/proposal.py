@@ -83,7 +83,8 @@ def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell, *, wi
     config = config_of(copy.deepcopy(values), path=place)
     if config.output.model_dir is None or "model_dir" not in (values.get("output") or {}):
         config = with_model_dir(config, Path("models", roles.name))
-    return Proposal(roles.name, values, reasons, _about(found, config), hints, config)
+    begins_new = with_recipe and config.begins_with is None
+    return Proposal(roles.name, values, reasons, _about(found, config, begins_new=begins_new), hints, config)
 
 
 def _files(roles: Roles) -> dict[str, Any]:
@@ -166,8 +167,8 @@ def _add_layout(data: dict[str, Any], found: Corpora, reasons: dict[str, list[st
             data[name] = value
 
 
-def _about(found: Corpora, config: Config) -> list[str]:
-    """Return what the files hold, in a few lines."""
+def _about(found: Corpora, config: Config, *, begins_new: bool) -> list[str]:
+    """Return what the files hold, and how they are trained on, in a few lines."""
     corpus = found.train
     n, tokens = len(corpus), corpus.n_tokens
     lines = [f"train: {counted(n, 'sentence')}, {counted(tokens, 'token')}, scheme {found.notation.describe()}"]
@@ -177,7 +178,11 @@ def _about(found: Corpora, config: Config) -> list[str]:
     if found.dev is not None:
         held_out = " held out of train" if isinstance(config.data.dev, float) else ""
         lines.append(f"dev: {counted(len(found.dev), 'sentence')}{held_out}")
-    schedule = schedule_of(config.training, n)
+    schedule = schedule_of(config.training, n, tokens if begins_new else 0)
+    if schedule.pretraining_epochs:
+        lines.append(
+            f"pretraining: the training sentences, read as text {counted(schedule.pretraining_epochs, 'time')}"
+        )
     patience = f", until {schedule.patience} bring nothing new" if schedule.patience and found.dev is not None else ""
     lines.append(f"training: batches of {schedule.batch_size} sentences, at most {schedule.epochs} epochs{patience}")
     return lines

@@ -1,4 +1,4 @@
-"""The settings that fit a corpus, where they are better than the defaults: the decoder, vectors or a pretraining."""
+"""The settings that fit a corpus, where they are better than the defaults: the decoder, and vectors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ _NAMES = 0.5  # the smallest share of tokens outside the spans in a corpus of na
 # Swedish, Hungarian and Spanish, it is 3 to 17 %. The share that has a vector at all tells less: 95 % in Spanish.
 _COMMONEST, _ENGLISH = 200, 0.3
 _ENOUGH = 50  # words that are needed to tell a language
-_TEXT = 10_000  # tokens that are worth reading before the tags are learned
 _CRF = (
     "A CRF gains up to a point of F1 on names, and takes up to a tenth more time (docs/results.md). Without it:"
     " decoder: constrained."
-)
-_READING = (
-    "The network first reads the training sentences as text, which gains most where words are rare (docs/results.md)."
-    " With pretrained vectors, delete this."
 )
 
 
@@ -46,9 +41,9 @@ def recipe(corpus: Corpus, values: dict[str, Any]) -> tuple[list[Advice], list[s
         corpus: the training sentences.
         values: the settings of the user, which are left as they are.
     """
-    model, training = values.get("model") or {}, values.get("training") or {}
+    model = values.get("model") or {}
     advice, hints = [], []
-    if _are_names(corpus) and "decoder" not in model and not training.get("label_smoothing"):
+    if _are_names(corpus) and "decoder" not in model and not (values.get("training") or {}).get("label_smoothing"):
         advice.append(Advice("model", "decoder", "crf", _CRF))
     if "embeddings" not in values and "embedding_dim" not in model:
         names = installed_vectors()
@@ -66,10 +61,6 @@ def recipe(corpus: Corpus, values: dict[str, Any]) -> tuple[list[Advice], list[s
             hints.append(
                 "Pretrained vectors of the language gain more on names than anything: embeddings: {path: FILE}."
             )
-    begins_with_vectors = "embeddings" in values or any(one.section == "embeddings" for one in advice)
-    is_open = not begins_with_vectors and "pretrained" not in model and "pretraining_epochs" not in training
-    if is_open and corpus.n_tokens >= _TEXT:
-        advice.append(Advice("training", "pretraining_epochs", 10, _READING))
     return advice, hints
 
 

@@ -5,6 +5,7 @@ It is kept in memory, and it takes its sizes, its normalization and its seed fro
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -38,6 +39,7 @@ class SentencePretraining:
     Args:
         config: that of the training.
         note, warn: called with each finding.
+        on_step: called after each step with its number, the number of all steps, and the speed in tokens a second.
         should_stop: says whether the user asked to stop.
     """
 
@@ -47,19 +49,23 @@ class SentencePretraining:
         *,
         note: Callable[[str], None],
         warn: Callable[[str], None],
+        on_step: Callable[[int, int, float], None] = lambda *_: None,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._training, self._listener, self._should_stop = config, _Notes(note, warn), should_stop
-        self._text = text_in_memory([])
+        self._training, self._listener, self._should_stop = config, _Notes(note, warn, on_step), should_stop
+        self._text, self._epochs = text_in_memory([]), 0
 
-    def vocabulary_of(self, sentences: Iterable[Sequence[str]]) -> Pretrained:
+    def vocabulary_of(self, sentences: Iterable[Sequence[str]], epochs: int) -> Pretrained:
         """Return what `train` will return for these sentences, without weights: the embedding holds zeros.
+
+        Args:
+            epochs: how often `train` will read them.
 
         Raises:
             ConfigError: there is too little text.
         """
-        self._text = text_in_memory(sentences)
-        config = _config_of(self._training, self._text)
+        self._text, self._epochs = text_in_memory(sentences), epochs
+        config = self._config()
         vocabulary = vocabulary_of(self._text, config)
         embedding = np.zeros((len(vocabulary.encoder.tokens), config.model.embedding_dim), np.float32)
         return Pretrained(vocabulary.encoder, config.model.spec(), {"embedding": embedding}, {}, {})
@@ -80,7 +86,7 @@ class SentencePretraining:
             ConfigError: it diverged.
             StoppedError: the user asked to stop.
         """
-        config = _config_of(self._training, self._text)
+        config = self._config()
         with on_cpu():
             run = Run(
                 config, self._text, None, self._listener, self._should_stop, Replicas(), threads=threads, save=save
@@ -97,8 +103,11 @@ class SentencePretraining:
                 ) from None
         return run.result()
 
+    def _config(self) -> PretrainingConfig:
+        return _config_of(self._training, self._epochs, self._text)
 
-def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
+
+def _config_of(config: Config, epochs: int, text: TextFile) -> PretrainingConfig:
     """Return the settings of the pretraining."""
     n = len(text.numbers)
     if n < _LEAST_TEXT:
@@ -112,12 +121,11 @@ def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
             "vocabulary": {
                 "min_count": max(_MIN_COUNT, vocabulary.min_count),
                 "max_size": vocabulary.max_size,
-                "lowercase": vocabulary.lowercase,
-                "normalize_digits": vocabulary.normalize_digits,
+                **dataclasses.asdict(config.normalization),
             },
             "model": {name: getattr(config.model, name) for name in SETTINGS},
             "training": {
-                "epochs": training.pretraining_epochs,
+                "epochs": epochs,
                 "streams": max(1, min(_STREAMS, n // (_STEPS * _LEAST_WINDOWS))),
                 "steps": _STEPS,
                 "held_out": max(_HELD_OUT, _LEAST_HELD_OUT / n),
@@ -131,8 +139,10 @@ def _config_of(config: Config, text: TextFile) -> PretrainingConfig:
 class _Notes:
     """A listener of a pretraining that passes on what the user of a training should know."""
 
-    def __init__(self, note: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        self._note, self._warn, self._n_reports = note, warn, 0
+    def __init__(
+        self, note: Callable[[str], None], warn: Callable[[str], None], on_step: Callable[[int, int, float], None]
+    ) -> None:
+        self._note, self._warn, self._on_step, self._n_reports = note, warn, on_step, 0
 
     def note(self, text: str) -> None:
         self._note(f"pretraining: {text}")
@@ -142,7 +152,8 @@ class _Notes:
 
     def tokens(self, n: int) -> None: ...
 
-    def step(self, step: int, n_steps: int, tokens_per_second: float) -> None: ...
+    def step(self, step: int, n_steps: int, tokens_per_second: float) -> None:
+        self._on_step(step, n_steps, tokens_per_second)
 
     def report(self, report: Report) -> None:
         self._n_reports += 1

@@ -16,6 +16,13 @@ class Told:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """The pretraining that the training begins with is underway: `done` is the share that is done, from 0 to 1."""
+
+    done: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Started:
     """The training begins or continues.
 
@@ -64,8 +71,8 @@ class Failed:
     detail: list[str]
 
 
-Message = Told | Started | Steps | Epoch | Ended | Failed
-_KINDS = {kind.__name__: kind for kind in (Told, Started, Steps, Epoch, Ended, Failed)}
+Message = Told | Pretraining | Started | Steps | Epoch | Ended | Failed
+_KINDS = {kind.__name__: kind for kind in (Told, Pretraining, Started, Steps, Epoch, Ended, Failed)}
 
 
 def to_line(message: Message) -> str:

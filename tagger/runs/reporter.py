@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tagger.runs import messages
-from tagger.training.facts import Beginning, EpochStart, Steps
+from tagger.training.facts import Beginning, EpochStart, PretrainingSteps, Steps
 from tagger.training.history import EpochResult
 from tagger.training.listener import Silent
 
@@ -30,6 +30,11 @@ class Reporter(Silent):
 
     def warn(self, text: str) -> None:
         self._send(messages.Told(text, is_warning=True))
+
+    def pretraining_step(self, steps: PretrainingSteps) -> None:
+        if time.monotonic() - self._last >= _EVERY:
+            self._send(messages.Pretraining(steps.n_done / steps.n_steps))
+            self._last = time.monotonic()
 
     def begin(self, beginning: Beginning) -> None:
         best = [result.dev_score for result in beginning.history if result.best]

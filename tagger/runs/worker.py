@@ -20,7 +20,7 @@ from typing import TextIO
 from tagger.errors import DataError, TaggerError
 from tagger.machine import peak_memory
 from tagger.runs.job import Job, JobResult, checksum_of_model
-from tagger.runs.messages import Ended, Failed, Message, Started, to_line
+from tagger.runs.messages import Ended, Failed, Message, Pretraining, Started, to_line
 from tagger.runs.orphans import wait_for_orphan
 from tagger.runs.plan import data_checksums
 
@@ -64,7 +64,7 @@ class _Channel:
     def send(self, message: Message) -> None:
         """Send a message."""
         with self._lock:
-            self._begun = self._begun or isinstance(message, Started)
+            self._begun = self._begun or isinstance(message, Pretraining | Started)
             self._write(message)
 
     def _write(self, message: Message) -> None:
@@ -77,7 +77,7 @@ class _Channel:
     def wait_for_end(self, stream: TextIO) -> None:
         """Wait until the parent has closed a stream; end the process if the training has not begun.
 
-        Loading TensorFlow and the data takes many seconds, and nothing of it is lost.
+        Loading TensorFlow and the data takes many seconds, but there is nothing to lose yet.
         """
         stream.read()
         self.stop.set()

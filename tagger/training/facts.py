@@ -97,6 +97,21 @@ class Beginning:
 
 
 @dataclasses.dataclass(frozen=True)
+class PretrainingSteps:
+    """Where the pretraining is that a training begins with.
+
+    Attributes:
+        n_done: the steps that are done.
+        n_steps: all of them.
+        tokens_per_second: the speed.
+    """
+
+    n_done: int
+    n_steps: int
+    tokens_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
 class EpochStart:
     """An epoch (from 1) that begins or continues.
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tagger.errors import TaggerError
 from tagger.evaluation.scores import Evaluation
-from tagger.training.facts import Beginning, EpochStart, Steps
+from tagger.training.facts import Beginning, EpochStart, PretrainingSteps, Steps
 from tagger.training.history import EpochResult, Outcome
 from tagger.training.seeds_outcome import SeedsOutcome
 
@@ -23,6 +23,9 @@ class Listener(Protocol):
 
     def warn(self, text: str) -> None:
         """Report something that is odd but not an error."""
+
+    def pretraining_step(self, steps: PretrainingSteps) -> None:
+        """Report that a step of the pretraining is done, before the training itself begins."""
 
     def begin(self, beginning: Beginning) -> None:
         """Report that the first step of a training that begins or continues is about to be taken."""
@@ -52,6 +55,7 @@ class Silent:
 
     def note(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
+    def pretraining_step(self, steps: PretrainingSteps) -> None: ...
     def begin(self, beginning: Beginning) -> None: ...
     def start_epoch(self, start: EpochStart) -> None: ...
     def step(self, steps: Steps) -> None: ...
@@ -111,6 +115,10 @@ class Listeners:
 
     def warn(self, text: str) -> None:
         self._shown.warn(text)
+
+    def pretraining_step(self, steps: PretrainingSteps) -> None:
+        self._shown.pretraining_step(steps)
+        self._tell(lambda log: log.pretraining_step(steps))
 
     def begin(self, beginning: Beginning) -> None:
         self._shown.begin(beginning)

@@ -125,8 +125,9 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
     told = []
     for section, values in _settings(old.model.manifest).items():
         ours = getattr(config, section)
+        given = dict(ours) | (dataclasses.asdict(config.normalization) if section == "vocabulary" else {})
         taken = {name: value for name, value in values.items() if name not in ours.model_fields_set}
-        told += [f"{section}.{name} {value}" for name, value in taken.items() if getattr(ours, name) != value]
+        told += [f"{section}.{name} {value}" for name, value in taken.items() if given[name] != value]
         changed[section] = ours.model_copy(update=taken)
     return config.model_copy(update=changed), told
 

@@ -21,10 +21,7 @@ from tagger.errors import ConfigError, DataError
 from tagger.filesystem import relative_path
 from tagger.inputs.encoder import Columns, Encoder
 from tagger.inputs.training_set import TrainingSet
-from tagger.inputs.vocabulary import (
-    Normalization,
-    TagVocabulary,
-)
+from tagger.inputs.vocabulary import TagVocabulary
 from tagger.lexicons.features import Lexicons, describe, read_lexicons
 from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
@@ -113,8 +110,8 @@ def prepare(
         old: the model that the training begins with.
         lesson: the teachers that the model learns from, and the text without tags that it learns on as well.
         pretrained: the pretrained directory that the training begins with.
-        pretraining: the pretraining on the annotated training sentences, if the training begins with one; it has not
-            learned anything yet.
+        pretraining: the pretraining on the annotated training sentences that the training may begin with; it has not
+            learned anything yet. Without any epochs in the schedule, it is not for these data.
 
     Raises:
         DataError: a corpus cannot be read.
@@ -150,8 +147,10 @@ def prepare(
             f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
         )
     sentences = [piece.columns for piece in pieces]
-    if pretraining is not None:
-        pretrained = pretraining.vocabulary_of(columns[0] for columns in sentences[:n_labelled])
+    texts = [columns[0] for columns in sentences[:n_labelled]]
+    schedule = schedule_of(config.training, n_labelled, 0 if pretraining is None else sum(map(len, texts)))
+    if pretraining is not None and schedule.pretraining_epochs:
+        pretrained = pretraining.vocabulary_of(texts, schedule.pretraining_epochs)
         vectors = vectors_of(pretrained)
     known = old.model.encoder if old is not None else None
     with_characters = known if pretrained is None else pretrained.encoder
@@ -175,7 +174,6 @@ def prepare(
         manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
     _check_freeze(config, manifest, encoder, tag_vocabulary, old)
     check_savable(manifest, encoder, tag_vocabulary)
-    schedule = schedule_of(config.training, n_labelled)
     if (text := schedule.note(n_labelled)) is not None:
         note(text)
     encoded = encoder.encode(sentences)
@@ -291,7 +289,7 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         layout=layout,
         notation=notation,
         scheme=NO_SCHEME if notation.scheme == NO_SCHEME else config.model.scheme,
-        normalization=Normalization(config.vocabulary.lowercase, config.vocabulary.normalize_digits),
+        normalization=config.normalization,
         n_trained_tokens=None,
         embedding_dtype=config.embeddings.dtype,
         network=config.model.spec(),

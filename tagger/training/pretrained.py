@@ -5,6 +5,7 @@ Its tokens join the vocabulary as those of pretrained vectors do. Its characters
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,16 @@ def with_settings_of(pretrained: Pretrained, config: Config) -> tuple[Config, li
     Raises:
         ConfigError: the config sets another value itself.
     """
-    normalization = pretrained.encoder.tokens.normalization
     wanted: dict[str, dict[str, Any]] = {
         "model": {name: getattr(pretrained.spec, name) for name in SETTINGS},
-        "vocabulary": {"lowercase": normalization.lowercase, "normalize_digits": normalization.normalize_digits},
+        "vocabulary": dataclasses.asdict(pretrained.encoder.tokens.normalization),
     }
     problems, told, changed = list[str](), list[str](), dict[str, Any]()
     for section, values in wanted.items():
         ours = getattr(config, section)
+        given = dataclasses.asdict(config.normalization) if section == "vocabulary" else dict(ours)
         for name, value in values.items():
-            found, shown = getattr(ours, name), str(value).lower() if isinstance(value, bool) else value
+            found, shown = given[name], str(value).lower() if isinstance(value, bool) else value
             if found == value:
                 continue
             told.append(f"{section}.{name} {shown}")

@@ -148,7 +148,7 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device, given: Co
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
-        "settings": settings_of(config) | _schedule(prepared) | _of_lesson(prepared),
+        "settings": settings_of(config, _schedule(prepared)) | _of_lesson(prepared),
         "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
@@ -169,8 +169,8 @@ def _plain_default(value: Any) -> Any:
 
 def _schedule(prepared: Prepared) -> dict[str, int | None]:
     """Return the numbers that were chosen, so that a config that sets the same numbers continues the training."""
-    schedule = prepared.schedule
-    return {f"training.{name}": getattr(schedule, name) for name in ("epochs", "batch_size", "patience")}
+    names = ("pretraining_epochs", "epochs", "batch_size", "patience")
+    return {f"training.{name}": getattr(prepared.schedule, name) for name in names}
 
 
 def _of_lesson(prepared: Prepared) -> dict[str, Any]:

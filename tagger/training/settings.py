@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -55,14 +56,20 @@ _LATER: Mapping[str, Any] = {
 }
 
 
-def settings_of(config: Config) -> dict[str, Any]:
-    """Return the settings that must stay as they are, by key."""
+def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the settings that must stay as they are, by key.
+
+    Args:
+        chosen: the values that were chosen for keys that the config does not set.
+    """
     settings = {
         f"{section}.{key}": value
         for section, keys in config.model_dump(mode="json").items()
         for key, value in keys.items()
         if f"{section}.{key}" not in FREE
     }
+    settings |= {f"vocabulary.{name}": value for name, value in dataclasses.asdict(config.normalization).items()}
+    settings |= chosen or {}
     settings = {key: value for key, value in settings.items() if _LATER.get(key, ...) != value}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 

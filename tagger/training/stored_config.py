@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -20,9 +21,10 @@ def stored_config(config: Config, schedule: Schedule, manifest: Manifest, direct
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
-    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
+    numbers = {name: getattr(schedule, name) for name in ("pretraining_epochs", "epochs", "batch_size", "patience")}
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
+        "vocabulary": config.vocabulary.model_copy(update=dataclasses.asdict(manifest.normalization)),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "features": config.features.model_copy(
             update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}

@@ -22,6 +22,7 @@ from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
 from tagger.pretraining.sentences import SentencePretraining, StoppedError
+from tagger.training.facts import PretrainingSteps
 from tagger.training.history import Outcome
 from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
@@ -119,8 +120,11 @@ def train(
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
         pretraining = None
-        if config.training.pretraining_epochs:
-            pretraining = SentencePretraining(config, note=listener.note, warn=listener.warn, should_stop=should_stop)
+        if _may_pretrain(config, init, listener, n_workers=len(task.workers)):
+            pretraining = SentencePretraining(
+                config, note=listener.note, warn=listener.warn,
+                on_step=lambda *steps: listener.pretraining_step(PretrainingSteps(*steps)), should_stop=should_stop,
+            )  # fmt: skip
         prepared = prepare(
             config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson,
             pretrained=pretrained, pretraining=pretraining,
@@ -150,7 +154,8 @@ def train(
         elif state is None and task.is_chief:
             checkpoints.discard()
         # A state has no frozen weights, so these must be pretrained again. It has all others.
-        if pretraining is not None and (state is None or config.training.freeze):
+        must_pretrain = state is None or config.training.freeze
+        if pretraining is not None and prepared.schedule.pretraining_epochs and must_pretrain:
             record = {**fingerprint, **place.to_json()}
             save = None if state else (lambda found: checkpoints.save(with_pretraining(record, found)))
             try:
@@ -190,6 +195,15 @@ def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | No
     shown = f"; as in it: {', '.join(taken)}" if taken else ""
     listener.note(f"beginning with {relative_path(str(config.model.pretrained))}{shown}")
     return config
+
+
+def _may_pretrain(config: Config, init: InitFrom | None, listener: Listener, *, n_workers: int) -> bool:
+    """Return whether this training may begin with a pretraining of its own, if the config leaves that open."""
+    if config.training.pretraining_epochs == 0 or config.begins_with is not None or init is not None:
+        return False
+    if n_workers > 1:
+        listener.note("training.pretraining_epochs: 0 with several workers; see model.pretrained")
+    return n_workers == 1
 
 
 def _check_pretraining(init: InitFrom | None, *, n_workers: int) -> None:

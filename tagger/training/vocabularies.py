@@ -155,11 +155,12 @@ def _add_vectors(
         return tokens, None
     settings, source = config.embeddings, source_of(config)
     extension = extend_vocabulary(dataclasses.replace(tokens, n_trained=None), vectors, settings.max_rows)
-    note(f"vectors: {len(vectors):,} of size {vectors.dim} from {source}")
-    for text in (*vectors.notes, *extension.notes):
-        note(f"vectors: {text}")
-    note(f"vectors: {extension.matches.coverage()}")
-    note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
+    if config.begins_with is not None:  # the vectors of a pretraining are of these very tokens
+        note(f"vectors: {len(vectors):,} of size {vectors.dim} from {source}")
+        for text in (*vectors.notes, *extension.notes):
+            note(f"vectors: {text}")
+        note(f"vectors: {extension.matches.coverage()}")
+        note(f"vectors: {extension.matches.coverage(counts[N_RESERVED:])}")
     initial = InitialVectors.of(extension.rows, vectors.table)
     largest = max((float(np.abs(values).max()) for _, values in initial.blocks()), default=0.0)
     most = float(np.finfo(settings.dtype).max)
@@ -174,6 +175,6 @@ def _add_vectors(
 def source_of(config: Config) -> str:
     """Return the name of what the vectors are from, for messages."""
     settings = config.embeddings
-    if config.training.pretraining_epochs:
+    if config.begins_with is None:
         return "the training sentences"
     return str(settings.name or Path(str(settings.path or config.model.pretrained)).name)

@@ -64,6 +64,22 @@ def test_all_numbers_of_an_epoch_are_shown() -> None:
     ]  # fmt: skip
 
 
+def test_a_pretraining_is_shown_until_the_training_begins() -> None:
+    clock = Clock()
+    display = LiveDisplay(clock=clock)
+    display.pretraining_step(SimpleNamespace(n_done=4, n_steps=100, tokens_per_second=1234.4))  # type: ignore[arg-type]
+    assert list(display.parts()) == ["pretraining", "step 4/100", "1,234 tokens/s"]
+    clock.now += 2
+    display.pretraining_step(SimpleNamespace(n_done=8, n_steps=100, tokens_per_second=1000.0))  # type: ignore[arg-type]
+    assert list(display.parts()) == ["pretraining", "step 8/100", "1,000 tokens/s", "0:00:46 left"]
+    out = io.StringIO()
+    Console(file=out, width=60, force_terminal=True, no_color=True, soft_wrap=True).print(display)
+    assert len(out.getvalue().splitlines()) == 2, "a line and a bar"
+    display.begin(a_beginning(), 5)
+    display.start_epoch(a_start(1))
+    assert list(display.parts())[:2] == ["epoch 1/3", "step 0/10"]
+
+
 def test_what_is_not_known_is_not_shown() -> None:
     display = LiveDisplay(n_trainings=2)
     assert list(display.parts()) == []

@@ -9,7 +9,9 @@ import pytest
 
 from tagger.cli.live import TimeLeft
 from tagger.cli.progress import epoch_line
+from tagger.cli.runs_progress import RunsProgress
 from tagger.evaluation.scores import Evaluation, Score
+from tagger.runs.messages import Pretraining, Started, Told
 
 
 def an_epoch(epoch: int = 7, loss: float = 0.12345, speed: float = 33388.2, dev: Evaluation | None = None) -> Any:
@@ -37,6 +39,18 @@ def test_an_epoch_line_shows_loss_scores_speed_and_whether_it_is_the_best() -> N
 def test_an_epoch_line_fits_in_80_columns(loss: float) -> None:
     line = epoch_line(an_epoch(999, loss, 999_999, an_evaluation(1.0)))
     assert len(line) <= 80, line
+
+
+def test_trainings_side_by_side_show_their_pretraining_and_then_their_epochs() -> None:
+    begun = list[None]()
+    progress = RunsProgress(lambda: begun.append(None))
+    progress.hear("fold-1", Told("reading", is_warning=False))
+    assert begun == []
+    progress.hear("fold-1", Pretraining(0.4))
+    assert list(progress.parts())[-1] == "fold-1: pretraining 40 %"
+    assert begun == [None], "there is something to lose from now on"
+    progress.hear("fold-1", Started(3, 0, None))
+    assert list(progress.parts())[-1] == "fold-1: epoch 1/3 0 %"
 
 
 class Clock:

@@ -18,6 +18,7 @@ from tagger.config.keys import Config
 from tagger.config.loading import config_keys, dump_config, load_config, with_model_dir
 from tagger.config.paths import PATH_KEYS
 from tagger.errors import ConfigError
+from tagger.inputs.vocabulary import Normalization
 from tagger.text.tokenizer import is_installed
 
 MINIMAL = "data:\n  train: train.conll\n"
@@ -207,7 +208,7 @@ def test_defaults_match_the_contract() -> None:
                offsets: null, align: null, overlap: null, labels: {keep: null, map: {}}, language: null, scheme: auto,
                encoding: utf-8, tag_key: null, several_tags: null, unknown_tag: null, annotated: auto, ragged: null,
                trust: false, max_length: null}
-        vocabulary: {min_count: 1, lowercase: false, normalize_digits: false, max_size: null, unk_probability: 0.3,
+        vocabulary: {min_count: 1, lowercase: null, normalize_digits: null, max_size: null, unk_probability: 0.3,
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
         features: {lists: {}, ignore_case: false, list_dropout: 0.0, clusters: null, cluster_language: null,
@@ -216,7 +217,7 @@ def test_defaults_match_the_contract() -> None:
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
                 decoder: constrained, scheme: IOBES, pretrained: null}
-        training: {pretraining_epochs: 0, epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
+        training: {pretraining_epochs: null, epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
                    clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, type_weights: {}, freeze: [], accumulate: 1,
                    patience: auto, seed: 1, threads: null, mixed_precision: false, calibrate: true,
                    checkpoint_minutes: 10, log: []}
@@ -227,6 +228,25 @@ def test_defaults_match_the_contract() -> None:
     values = Config.model_validate({"data": {"train": "x"}}).model_dump()
     del values["data"]["train"]
     assert values == contract | {"output": {"model_dir": None, "quantize": None, "quantize_loss": 0.2}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "lowercase", "digits"),
+    [
+        ([], True, True),
+        (["vocabulary.lowercase=false"], False, True),
+        (["vocabulary.normalize_digits=false"], True, False),
+        (["model.characters=none"], False, False),
+        (["model.characters=none", "vocabulary.lowercase=true"], True, False),
+        (["embeddings.path=v.txt"], False, False),
+        (["embeddings.name=glove-6b-50d", "vocabulary.normalize_digits=true"], False, True),
+        (["model.pretrained=models/own"], True, True),  # until its directory is read
+    ],
+)
+def test_tokens_are_looked_up_simplified_unless_something_needs_them_as_they_are(
+    write, settings: list[str], lowercase: bool, digits: bool
+) -> None:
+    assert load_config(write(MINIMAL), settings).normalization == Normalization(lowercase, digits)
 
 
 def test_config_keys_lists_every_key_once() -> None:

@@ -173,12 +173,13 @@ def test_a_format_and_a_language_are_written_where_they_were_named_and_not_where
     assert "  language: de\n" in text
 
 
-def test_a_larger_corpus_without_vectors_is_read_as_text_first() -> None:
+def test_what_is_read_as_text_first_is_said() -> None:
     Path("my.conll").write_bytes((ROOT / "data/sample/train.conll").read_bytes())  # 20,000 tokens
+    said = "pretraining: the training sentences, read as text 10 times"
     found = proposed("my.conll")
-    assert keys(found) == {"model.decoder": "crf", "training.pretraining_epochs": 10}
-    assert " With pretrained vectors, delete this." in found.reasons["training.pretraining_epochs"][0]
-    assert "\n  pretraining_epochs: 10\n" in config_text(found, Path(), "Mine")
+    assert keys(found) == {"model.decoder": "crf"}
+    assert said in found.about
+    assert f"# {said}\n" in config_text(found, Path(), "Mine")
     settings = (
         "embeddings.path=v.txt",
         "embeddings.name=glove-6b-50d",
@@ -186,9 +187,9 @@ def test_a_larger_corpus_without_vectors_is_read_as_text_first() -> None:
         "training.pretraining_epochs=0",
     )
     for setting in settings:
-        assert keys(proposed("my.conll", settings=(setting,))).get("training.pretraining_epochs", 0) == 0
+        assert said not in proposed("my.conll", settings=(setting,)).about
     Path("my.conll").write_text(sentences(40))
-    assert "training.pretraining_epochs" not in keys(proposed("my.conll"))
+    assert said not in proposed("my.conll").about
 
 
 def test_english_text_gets_the_vectors_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:

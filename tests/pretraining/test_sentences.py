@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
 SIZES = ("model.embedding_dim=4", "model.units=3", "model.character_dim=2", "model.character_units=4")
 SETTINGS = (
     *SIZES, "training.pretraining_epochs=3", "training.threads=1", "training.epochs=2", "training.ema=null",
-    "vocabulary.lowercase=true",
+    "vocabulary.lowercase=true", "vocabulary.normalize_digits=false",
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def on(
 ) -> Pretrained:
     note = (notes if notes is not None else []).append
     pretraining = SentencePretraining(config(*settings), note=note, warn=note, should_stop=should_stop)
-    vocabulary = pretraining.vocabulary_of(some)
+    vocabulary = pretraining.vocabulary_of(some, 3)
     trained = pretraining.train(threads=1)
     assert trained.encoder.tokens.tokens == vocabulary.encoder.tokens.tokens
     assert trained.weights["embedding"].shape == vocabulary.weights["embedding"].shape
@@ -132,7 +133,7 @@ def test_a_training_begins_with_it_and_an_interrupted_one_continues_bit_for_bit(
     for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
         np.testing.assert_array_equal(begun[0][name], expected[name])
     assert any(note.startswith("pretraining: step ") and "perplexity" in note for note in notes)
-    assert any("of size 4 from the training sentences" in note for note in notes)
+    assert not any(note.startswith("vectors:") for note in notes), "they are of the training's own tokens"
     assert whole.model_dir == Path("models/c").resolve()
     first = load_model(Path("models/c"), read_weights)
     assert "pretrained sha256" not in first.manifest.origin
@@ -170,15 +171,49 @@ def test_only_the_sentences_that_are_trained_on_are_read(monkeypatch: pytest.Mon
     read = list[list[list[str]]]()
 
     class Spy(SentencePretraining):
-        def vocabulary_of(self, some: Iterable[Sequence[str]]) -> Pretrained:
+        def vocabulary_of(self, some: Iterable[Sequence[str]], epochs: int) -> Pretrained:
             read.append([list(tokens) for tokens in some])
-            return super().vocabulary_of(read[-1])
+            return super().vocabulary_of(read[-1], epochs)
 
     monkeypatch.setattr(training, "SentencePretraining", Spy)
     train("data.dev=0.25", "training.epochs=1")
     train("data.dev=null", "training.epochs=1", "output.model_dir=models/d", rows=Rows(train=range(0, 80, 2)))
     assert len(read[0]) == 60
     assert read[1] == sentences(80)[::2]
+
+
+def test_it_is_chosen_for_a_thousand_tokens_unless_the_network_begins_with_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stub(SentencePretraining):
+        def vocabulary_of(self, some: Iterable[Sequence[str]], epochs: int) -> Pretrained:
+            self.found = super().vocabulary_of(some, epochs)
+            return self.found
+
+        def train(self, **options: Any) -> Pretrained:
+            return self.found
+
+    monkeypatch.setattr(training, "SentencePretraining", Stub)
+    Path("v.txt").write_text("the 1 0 0 0\nold 0 1 0 0\n")
+
+    def chosen_for(n: int, *settings: str, **options: Any) -> str:
+        write("train.conll", sentences(n))
+        Path("c.yaml").write_text("data: {train: train.conll, dev: dev.conll}\ntraining: {epochs: 1, threads: 1}\n")
+        given = load_config("c.yaml", [*SIZES, *settings])
+        notes = list[str]()
+        training.train(given, Told(notes.append, notes.append), device="cpu", **options)
+        stored = load_config("models/c/config.yaml")
+        assert stored.training.pretraining_epochs is not None
+        said = [note for note in notes if "pretraining_epochs" in note]
+        assert all(f"training.pretraining_epochs: {stored.training.pretraining_epochs}" in note for note in said)
+        assert bool(said) == (stored.begins_with is None and not options)
+        Path("models/c").rename(f"before-{n}") if not settings and not options else shutil.rmtree("models/c")
+        return f"{stored.training.pretraining_epochs}, lower case {stored.vocabulary.lowercase}"
+
+    assert chosen_for(250) == "0, lower case True"  # 995 tokens
+    assert chosen_for(251) == "10, lower case True"  # 1,001
+    assert chosen_for(251, "embeddings.path=v.txt") == "0, lower case False"
+    assert chosen_for(251, init=InitFrom(directory=Path("before-251"), replay=None)) == "0, lower case True"
 
 
 def test_a_training_that_is_stopped_in_its_pretraining_continues_there_bit_for_bit() -> None:
@@ -252,6 +287,8 @@ def test_what_it_does_not_go_with_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_display_of_a_training_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
-    with TrainingProgress() as progress:
-        training.train(config("training.epochs=1"), progress, device="cpu")
+    begun = list[None]()
+    with TrainingProgress(lambda: begun.append(None)) as progress:
+        training.train(config("training.epochs=1"), progress, device="cpu", should_stop=lambda: bool(begun))
     assert "pretraining: text: 314 tokens" in capsys.readouterr().err
+    assert len(begun) == 2, "there is something to lose from the first step on"

@@ -21,7 +21,7 @@ from tagger.config.keys import Config, DataConfig, FeaturesConfig
 from tagger.config.loading import with_model_dir
 from tagger.errors import ConfigError, TaggerError
 from tagger.runs.job import Job, JobResult
-from tagger.runs.messages import Ended, Epoch, Failed, Message, Started, Steps, Told, from_line, to_line
+from tagger.runs.messages import Ended, Epoch, Failed, Message, Pretraining, Started, Steps, Told, from_line, to_line
 from tagger.runs.resources import Resources, expected_memory, share_out
 from tagger.runs.runner import run_all
 from tagger.training.rows import Rows
@@ -157,7 +157,7 @@ def test_several_workers_are_refused(jobs, tmp_path: Path, monkeypatch, cluster:
 
 @pytest.mark.parametrize(
     "message",
-    [Told("ä\n", is_warning=False), Started(3, 1, 0.5), Steps(0.25, 7), Epoch(2, None, 0.1), Ended(None),
+    [Told("ä\n", is_warning=False), Pretraining(0.5), Started(3, 1, 0.5), Steps(0.25, 7), Epoch(2, None, 0.1), Ended(None),
      Ended({"name": "a"}), Failed("no", ["a", "b"])],
 )  # fmt: skip
 def test_messages_come_back(message: Message) -> None:

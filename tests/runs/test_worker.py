@@ -14,7 +14,7 @@ from helpers import ROOT
 from tagger.config.keys import Config, DataConfig
 from tagger.config.loading import with_model_dir
 from tagger.runs.job import Job
-from tagger.runs.messages import Ended, Failed, Message, Started, from_line
+from tagger.runs.messages import Ended, Failed, Message, Pretraining, Started, from_line
 from tagger.runs.plan import data_checksums
 
 # The worker with a module in the place of the training, which imports TensorFlow.
@@ -80,13 +80,20 @@ def test_a_training_whose_parent_is_gone_ends_without_a_word(tmp_path: Path, bod
     assert run(tmp_path, body, ends="at once", reads=False) == ([], [], 0)
 
 
-def test_a_training_that_has_begun_decides_when_to_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("begin(types.SimpleNamespace(history=[], epochs=3))", Started(3, 0, None)),
+        ("pretraining_step(types.SimpleNamespace(n_done=1, n_steps=4))", Pretraining(0.25)),
+    ],
+)
+def test_a_training_that_has_begun_decides_when_to_stop(tmp_path: Path, event: str, message: Message) -> None:
     body = (
-        "_[1].begin(types.SimpleNamespace(history=[], epochs=3)); stop = __['should_stop']\n"
+        f"_[1].{event}; stop = __['should_stop']\n"
         "    while not stop(): time.sleep(0.01)\n"
         "    time.sleep(0.3); return types.SimpleNamespace(stopped=True)"
     )
-    assert run(tmp_path, body, ends="after") == ([Started(3, 0, None), Ended(None)], [], 0)
+    assert run(tmp_path, body, ends="after") == ([message, Ended(None)], [], 0)
 
 
 @pytest.mark.parametrize("reads", [True, False])

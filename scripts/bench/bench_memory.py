@@ -47,7 +47,13 @@ def measured(config_path: str, settings: list[str], model_dir: str, lap: Laps) -
 
     class Watch(Silent):
         first = True
+        pretrains = False
         data = ""
+
+        def pretraining_step(self, steps: object) -> None:
+            if not self.pretrains:
+                lap("reading and preparing the data")
+            self.pretrains = True
 
         def step(self, steps: object) -> None:
             if self.first:
@@ -60,7 +66,7 @@ def measured(config_path: str, settings: list[str], model_dir: str, lap: Laps) -
     watch = Watch()
 
     def build(*arguments: Any, **options: Any) -> Any:
-        lap("reading and preparing the data")
+        lap("pretraining" if watch.pretrains else "reading and preparing the data")
         data = next((found.training_set for found in arguments if hasattr(found, "training_set")), None)
         if data is not None:
             held = [*data.sentences, *data.tag_ids]

@@ -6,7 +6,7 @@
 The row `before` states every setting that is compared, so that a row keeps its meaning when a default changes. Rows
 that begin with `with` change one thing in `lower case, digits, pretraining`, others in `before`. The table shows F1 on
 dev, the mean change against `before` with the same seeds, and the mean rank of each row: on each corpus, the rows are
-ranked by their mean dev F1. Runs that are in the file are skipped.
+ranked by this change. Runs that are in the file are skipped.
 """
 
 from __future__ import annotations

@@ -143,6 +143,8 @@ class LiveDisplay:
             yield f"patience {self._patience[0]} of {self._patience[1]}"
 
     def _parts_of_pretraining(self, steps: PretrainingSteps) -> Iterator[str]:
+        if self._n_trainings > 1:
+            yield f"seed {steps.seed}"
         yield "pretraining"
         yield f"step {steps.n_done}/{steps.n_steps}"
         yield f"{steps.tokens_per_second:,.0f} tokens/s"

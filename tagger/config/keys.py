@@ -57,6 +57,10 @@ class _Section(BaseModel):
     # protected_namespaces: pydantic before 2.10 reserves names that begin with `model_`.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
+    def sets(self, name: str) -> bool:
+        """Return whether a key has a value of its own: a default is none, and neither is null."""
+        return name in self.model_fields_set and getattr(self, name) is not None
+
 
 def _checked(check: Callable[[T], object], value: T) -> T:
     try:
@@ -173,6 +177,11 @@ class VectorsConfig(_Section):
     name: str | None = None
     trainable: bool = True
     max_rows: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+
+    @property
+    def source(self) -> str | None:
+        """The key that names the vectors, `path` or `name`; None if there are none."""
+        return "path" if self.path is not None else "name" if self.name is not None else None
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -316,9 +325,9 @@ class Config(_Section):
     @property
     def begins_with(self) -> str | None:
         """The key that names what the embedding begins with, a pretrained directory or vectors; None if none does."""
-        keys = ("model.pretrained", "embeddings.path", "embeddings.name")
-        values = (self.model.pretrained, self.embeddings.path, self.embeddings.name)
-        return next((key for key, value in zip(keys, values, strict=True) if value is not None), None)
+        if self.model.pretrained is not None:
+            return "model.pretrained"
+        return None if self.embeddings.source is None else f"embeddings.{self.embeddings.source}"
 
     @property
     def normalization(self) -> Normalization:
@@ -327,7 +336,6 @@ class Config(_Section):
         Unless the config says so, this keeps what only the token itself has: pretrained vectors may be of cased words,
         and a network that reads no characters sees the letters nowhere else.
         """
-        has_vectors = self.embeddings.path is not None or self.embeddings.name is not None
-        simplified = not has_vectors and self.model.characters != Characters.NONE
+        simplified = self.embeddings.source is None and self.model.characters != Characters.NONE
         lowercase, digits = self.vocabulary.lowercase, self.vocabulary.normalize_digits
         return Normalization(simplified if lowercase is None else lowercase, simplified if digits is None else digits)

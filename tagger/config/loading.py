@@ -103,9 +103,8 @@ def _check_together(config: Config, where: Callable[[str], str]) -> None:
             f"{where(key)}: {key}: found {config.training.accumulate}, expected at most"
             f" training.batch_size ({batch_size}): each part needs a sentence; use fewer parts"
         )
-    source = "path" if config.embeddings.path is not None else "name" if config.embeddings.name is not None else None
-    if config.model.pretrained is not None and source is not None:
-        key = f"embeddings.{source}"
+    if config.model.pretrained is not None and config.embeddings.source is not None:
+        key = f"embeddings.{config.embeddings.source}"
         raise ConfigError(
             f"{where(key)}: {key}: found it with model.pretrained, which has vectors of its own, expected one of"
             f" them; delete the other, or pretrain with these vectors: tagger pretrain --set {key}=…"

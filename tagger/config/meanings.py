@@ -101,7 +101,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "threads": "null: all cores",
         "mixed_precision": "LSTMs in float16, on a GPU only",
         "calibrate": "fit on dev how sure the model is, so that probabilities of spans mean a precision",
-        "checkpoint_minutes": "how often the state is saved within an epoch; null: only after each epoch",
+        "checkpoint_minutes": "how often the state is saved within an epoch or a pretraining; null: only at its end",
         "log": "[tensorboard, mlflow]: logs beside the model, for which they must be installed",
     },
     "output": {

@@ -16,6 +16,7 @@ from tagger.wording import cell
 _COMMENT = 32  # column of the comments, unless a value is longer
 _MOST_SETTING = 100  # characters of a setting in a comment
 _DEFAULT = "default"
+_NORMALIZATION = ("lowercase", "normalize_digits")
 
 
 def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
@@ -40,6 +41,8 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             later = _replaced(config, section, key) if origin == _DEFAULT else None
             meant = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
             notes = [origin, later or (f"{yaml_value(value)}: {meant}" if meant else "")]
+            if section == "vocabulary" and value is None and key in _NORMALIZATION and later is None:
+                notes.append(f"here {yaml_value(getattr(config.normalization, key))}")
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"
             text = f"  {key}: {yaml_value(value)}"
@@ -77,10 +80,9 @@ def origins_of(path: Path, settings: Sequence[str] = ()) -> dict[str, str]:
 
 def _replaced(config: Config, section: str, key: str) -> str | None:
     """Return what takes the place of a default once the vectors or the pretrained directory are read."""
-    taken: dict[str, Any] = {"model": SETTINGS, "vocabulary": ("lowercase", "normalize_digits")}
+    taken: dict[str, Any] = {"model": SETTINGS, "vocabulary": _NORMALIZATION}
     if config.model.pretrained is not None and key in taken.get(section, ()):
         return "that of model.pretrained takes its place"
-    has_vectors = config.embeddings.path is not None or config.embeddings.name is not None
-    if has_vectors and (section, key) == ("model", "embedding_dim"):
+    if config.embeddings.source is not None and (section, key) == ("model", "embedding_dim"):
         return "the size of the vectors takes its place"
     return None

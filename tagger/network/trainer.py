@@ -137,7 +137,8 @@ class Trainer:
         self._replicas = replicas or Replicas()
         embedding = network.embedding
         named = network.named_weights()
-        kept = [named[name] for name in weights_of_parts(settings.freeze, named)] if settings.freeze else []
+        self._kept = {name: named[name] for name in weights_of_parts(settings.freeze, named)} if settings.freeze else {}
+        kept = list(self._kept.values())
         trained = [weight for weight in network.trainable_variables if not any(weight is one for one in kept)]
         self._dense = [weight.value for weight in trained if weight is not embedding]
         if any(weight is embedding for weight in kept):
@@ -235,6 +236,16 @@ class Trainer:
             if value.shape != shape or value.dtype != dtype:
                 raise ValueError(f"{name}: found {value.dtype} {value.shape}, expected {dtype} {shape}")
             variable.assign(value)
+
+    def restore_frozen(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Restore what a state does not include, because it is not trained (`training.freeze`).
+
+        Args:
+            weights: those of the network at any time of the training.
+        """
+        for name, weight in self._kept.items():
+            if weight is not self.network.embedding:
+                weight.assign(weights[name])
 
     def variables(self) -> tuple[dict[str, tf.Variable], dict[str, tf.Variable]]:
         """Return all variables that make up a state, by name.

@@ -195,7 +195,7 @@ class Run:
         try:
             self._train()
         except _Stopped:
-            self._save_state()
+            self.save_state()
             return PretrainingOutcome(stopped=True, last=self._history[-1] if self._history else None)
         return PretrainingOutcome(stopped=False, last=self._history[-1])
 
@@ -223,7 +223,7 @@ class Run:
                     self._report(epoch + 1, speed)
                     begin, first = time.monotonic(), self._at
                 if minutes is not None and time.monotonic() - self._last_state >= 60 * minutes:
-                    self._save_state()
+                    self.save_state()
                 if is_last:
                     raise _Stopped
 
@@ -255,7 +255,8 @@ class Run:
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._since
 
-    def _save_state(self) -> None:
+    def save_state(self) -> None:
+        """Save a state, if there is a place for it."""
         if self._save is None or not self._replicas.task.is_chief:
             return
         record = {

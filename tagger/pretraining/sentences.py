@@ -80,7 +80,7 @@ class SentencePretraining:
         Args:
             threads: the number of TensorFlow's threads.
             begun: the state to continue from.
-            save: keeps a state, now and then and when it is stopped.
+            save: keeps a state, now and then and when it ends.
 
         Raises:
             ConfigError: it diverged.
@@ -101,6 +101,7 @@ class SentencePretraining:
                     f"{_KEY}: found a loss of {error.loss} in step {error.step} of the pretraining, expected a number;"
                     " set it to 0"
                 ) from None
+            run.save_state()  # until the training has a state of its own
         return run.result()
 
     def _config(self) -> PretrainingConfig:

@@ -27,7 +27,7 @@ from tagger.training.init_from import InitFrom
 from tagger.training.listener import Listener
 from tagger.training.old_model import OPTION, load_old_model, with_settings_of
 from tagger.training.replacing import Place, Replacing
-from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_threads_of
+from tagger.training.resume import STATE_FORMAT, check_same, state_to_begin_with, with_choices_of, with_threads_of
 from tagger.training.seeds_outcome import SeedRun, SeedsOutcome
 from tagger.training.settings import settings_of
 from tagger.wording import counted
@@ -91,7 +91,7 @@ def train_seeds(
     with checkpoints.lock():
         state = state_to_begin_with(checkpoints, resume=resume, warn=listener.warn)
         if state is not None:
-            config = with_threads_of(state, config, listener.warn)
+            config = with_choices_of(state, with_threads_of(state, config, listener.warn))
         fingerprint, runs = _fingerprint_of(config, n, device, init), list[SeedRun]()
         if state is None:
             place.begin(config)

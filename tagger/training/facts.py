@@ -101,11 +101,13 @@ class PretrainingSteps:
     """Where the pretraining is that a training begins with.
 
     Attributes:
+        seed: the seed of the training.
         n_done: the steps that are done.
         n_steps: all of them.
         tokens_per_second: the speed.
     """
 
+    seed: int
     n_done: int
     n_steps: int
     tokens_per_second: float

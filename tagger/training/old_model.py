@@ -9,6 +9,7 @@ from typing import Any
 
 from tagger.architecture import Characters
 from tagger.atomic import previous_of
+from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.corpus.schemes import NO_SCHEME, OUTSIDE, UNKNOWN, split_tag
 from tagger.errors import ConfigError, DataError, ModelError
@@ -126,8 +127,8 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
     for section, values in _settings(old.model.manifest).items():
         ours = getattr(config, section)
         given = dict(ours) | (dataclasses.asdict(config.normalization) if section == "vocabulary" else {})
-        taken = {name: value for name, value in values.items() if name not in ours.model_fields_set}
-        told += [f"{section}.{name} {value}" for name, value in taken.items() if given[name] != value]
+        taken = {name: value for name, value in values.items() if not ours.sets(name)}
+        told += [f"{section}.{name} {yaml_value(value)}" for name, value in taken.items() if given[name] != value]
         changed[section] = ours.model_copy(update=taken)
     return config.model_copy(update=changed), told
 

@@ -148,7 +148,8 @@ def prepare(
         )
     sentences = [piece.columns for piece in pieces]
     texts = [columns[0] for columns in sentences[:n_labelled]]
-    schedule = schedule_of(config.training, n_labelled, 0 if pretraining is None else sum(map(len, texts)))
+    n_tokens = sum(map(len, texts))
+    schedule = schedule_of(config.training, n_labelled, 0 if pretraining is None else n_tokens)
     if pretraining is not None and schedule.pretraining_epochs:
         pretrained = pretraining.vocabulary_of(texts, schedule.pretraining_epochs)
         vectors = vectors_of(pretrained)
@@ -174,7 +175,7 @@ def prepare(
         manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
     _check_freeze(config, manifest, encoder, tag_vocabulary, old)
     check_savable(manifest, encoder, tag_vocabulary)
-    if (text := schedule.note(n_labelled)) is not None:
+    if (text := schedule.note(n_labelled, n_tokens)) is not None:
         note(text)
     encoded = encoder.encode(sentences)
     training_set = TrainingSet(

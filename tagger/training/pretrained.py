@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagger.config.file import yaml_value
 from tagger.config.keys import Config
 from tagger.errors import ConfigError
 from tagger.inputs.vocabulary import N_RESERVED, PAD_ID, UNK_ID
@@ -49,14 +50,14 @@ def with_settings_of(pretrained: Pretrained, config: Config) -> tuple[Config, li
         ours = getattr(config, section)
         given = dataclasses.asdict(config.normalization) if section == "vocabulary" else dict(ours)
         for name, value in values.items():
-            found, shown = given[name], str(value).lower() if isinstance(value, bool) else value
-            if found == value:
+            found, expected = yaml_value(given[name]), yaml_value(value)
+            if found == expected:
                 continue
-            told.append(f"{section}.{name} {shown}")
-            if name in ours.model_fields_set:
+            told.append(f"{section}.{name} {expected}")
+            if ours.sets(name):
                 problems.append(
-                    f"{section}.{name}: found {str(found).lower() if isinstance(found, bool) else found}, expected"
-                    f" {shown} as in model.pretrained; set it to {shown}, or delete the key"
+                    f"{section}.{name}: found {found}, expected {expected} as in model.pretrained; set it to"
+                    f" {expected}, or delete the key"
                 )
         changed[section] = ours.model_copy(update=values)
     if problems:

@@ -25,7 +25,7 @@ from tagger.network.trainer import Progress, Trainer
 from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
-from tagger.training.settings import FREE, differences, settings_of
+from tagger.training.settings import FREE, PRETRAINING_EPOCHS, differences, settings_of
 from tagger.training.teachers import TEACHERS
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
@@ -128,12 +128,23 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None], o
     return config.model_copy(update={"training": config.training.model_copy(update={"threads": threads})})
 
 
-def with_patience_of(state: State, config: Config) -> Config:
-    """Return the config with a state's patience, if the config leaves it to the number of sentences."""
-    before = state.record["settings"].get("training.patience", "auto")
-    if config.training.patience != "auto" or before == "auto":
-        return config
-    return config.model_copy(update={"training": config.training.model_copy(update={"patience": before})})
+def with_choices_of(state: State, config: Config) -> Config:
+    """Return the config with a state's values for what it leaves open, where an earlier version chose otherwise."""
+    before, training, vocabulary = state.record["settings"], dict[str, Any](), dict[str, Any]()
+    patience = before.get("training.patience", "auto")
+    if config.training.patience == "auto" and patience != "auto":
+        training["patience"] = patience
+    if config.training.pretraining_epochs is None and PRETRAINING_EPOCHS not in before:
+        training["pretraining_epochs"] = 0
+    for name, value in dataclasses.asdict(config.normalization).items():
+        old = before.get(f"vocabulary.{name}", value)
+        if not config.vocabulary.sets(name) and old != value:
+            vocabulary[name] = old
+    changed = {
+        "training": config.training.model_copy(update=training),
+        "vocabulary": config.vocabulary.model_copy(update=vocabulary),
+    }
+    return config.model_copy(update=changed)
 
 
 # --- The fingerprint --------------------------------------------------------------------------------------------------
@@ -406,6 +417,7 @@ class Position:
             if (best[name].dtype, best[name].shape) != (place.dtype, place.shape):
                 raise ValueError(f"{name}: found {best[name].dtype} {best[name].shape}, expected {place.shape}")
             place[...] = best[name]
+        trainer.restore_frozen(self.best_weights)
 
 
 def _part_of(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

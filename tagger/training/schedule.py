@@ -14,7 +14,7 @@ _LEAST_STEPS = 1400
 _LEAST_EPOCHS, _MOST_EPOCHS = 30, 100
 _PATIENCE, _PATIENCE_OF_FEW = 5, 10
 _LEAST_TO_READ = 1_000  # tokens that are worth a pretraining, which gained with as few (docs/results.md)
-_READINGS, _MOST_READ = 10, 10_000_000  # a long text is read less often, so that the pretraining stays the shorter part
+_READINGS, _MOST_READ = 10, 10_000_000  # epochs, and tokens in all of them: a long text is read less often
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Schedule:
     chosen: tuple[str, ...] = ()
     pretraining_epochs: int = 0
 
-    def note(self, n_sentences: int) -> str | None:
+    def note(self, n_sentences: int, n_tokens: int) -> str | None:
         """Return a note for the user on what was chosen; None if nothing was."""
         if not self.chosen:
             return None
         shown = listed([f"training.{name}: {getattr(self, name)}" for name in self.chosen])
-        return f"{shown}, chosen for {counted(n_sentences, 'training sentence')}"
+        tokens = f" with {counted(n_tokens, 'token')}" if "pretraining_epochs" in self.chosen else ""
+        return f"{shown}, chosen for {counted(n_sentences, 'training sentence')}{tokens}"
 
 
 def schedule_of(settings: TrainingConfig, n_sentences: int, n_readable: int = 0) -> Schedule:
@@ -52,7 +53,7 @@ def schedule_of(settings: TrainingConfig, n_sentences: int, n_readable: int = 0)
     than 1,400 steps, more epochs follow, at most 100. Patience is twice as long where batches are smaller than 32,
     because the scores of a network that has seen few sentences rise and fall more.
 
-    A thousand tokens or more are read ten times as text, and more than a million less often: ten million in all.
+    A thousand tokens or more are read ten times as text, and more than a million less often, at least once.
     """
     nearest = 2 ** round(math.log2(max(1, n_sentences) / _SENTENCES_PER_BATCH_SIZE))
     fitting = int(min(MOST_BATCH, max(_LEAST_BATCH, nearest)))

@@ -54,6 +54,7 @@ _LATER: Mapping[str, Any] = {
     "training.pretraining_epochs": 0,
     "training.type_weights": {},
 }
+PRETRAINING_EPOCHS = "training.pretraining_epochs"  # stated in any case: without it, a state is of an earlier version
 
 
 def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -70,14 +71,16 @@ def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict
     }
     settings |= {f"vocabulary.{name}": value for name, value in dataclasses.asdict(config.normalization).items()}
     settings |= chosen or {}
-    settings = {key: value for key, value in settings.items() if _LATER.get(key, ...) != value}
+    settings = {
+        key: value for key, value in settings.items() if key == PRETRAINING_EPOCHS or _LATER.get(key, ...) != value
+    }
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield a text about each key whose value is another one than before."""
     for key in [*before, *(key for key in now if key not in before)]:
-        if before.get(key) != now.get(key):
+        if before.get(key, _LATER.get(key)) != now.get(key, _LATER.get(key)):
             yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
 
 

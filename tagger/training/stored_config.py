@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -16,15 +15,18 @@ T = TypeVar("T")
 
 
 def stored_config(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
-    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used."""
+    """Return the config as the model directory stores it: with paths relative to it and the numbers that were used.
+
+    How tokens are looked up and whether sentences are first read as text stays open if it was, since a training that
+    begins with something else needs another choice.
+    """
     base = os.path.realpath(directory)  # a reader of the file follows links too
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
-    numbers = {name: getattr(schedule, name) for name in ("pretraining_epochs", "epochs", "batch_size", "patience")}
+    numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
-        "vocabulary": config.vocabulary.model_copy(update=dataclasses.asdict(manifest.normalization)),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
         "features": config.features.model_copy(
             update={name: relative_to(base, getattr(config.features, name)) for name in ("lists", "clusters")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +41,8 @@ from tagger.training.resume import (
     fingerprint_of,
     pretraining_in,
     state_to_begin_with,
+    with_choices_of,
     with_epochs_of,
-    with_patience_of,
     with_pretraining,
     with_threads_of,
 )
@@ -109,7 +110,7 @@ def train(
         threads = config.training.threads
         if state is not None:
             config, threads = with_threads_of(state, config, listener.warn, option), state.record["threads"]
-            config = with_patience_of(state, config)
+            config = with_choices_of(state, config)
         old = None
         if init is not None:
             old = load_old_model(init, model_dir, checksum_of_old(state))
@@ -119,12 +120,7 @@ def train(
             config = _pretrained_with(pretrained, config, init, listener)
         chosen = parts.choose_device(device, threads=threads)
         make_deterministic()
-        pretraining = None
-        if _may_pretrain(config, init, listener, n_workers=len(task.workers)):
-            pretraining = SentencePretraining(
-                config, note=listener.note, warn=listener.warn,
-                on_step=lambda *steps: listener.pretraining_step(PretrainingSteps(*steps)), should_stop=should_stop,
-            )  # fmt: skip
+        pretraining = _pretraining_of(config, init, listener, should_stop, n_workers=len(task.workers))
         prepared = prepare(
             config, note=listener.note, warn=listener.warn, rows=rows, old=old, lesson=lesson,
             pretrained=pretrained, pretraining=pretraining,
@@ -153,11 +149,12 @@ def train(
             state = None
         elif state is None and task.is_chief:
             checkpoints.discard()
-        # A state has no frozen weights, so these must be pretrained again. It has all others.
-        must_pretrain = state is None or config.training.freeze
-        if pretraining is not None and prepared.schedule.pretraining_epochs and must_pretrain:
+        if pretraining is not None and prepared.schedule.pretraining_epochs and state is None:
             record = {**fingerprint, **place.to_json()}
-            save = None if state else (lambda found: checkpoints.save(with_pretraining(record, found)))
+
+            def save(found: State) -> None:
+                checkpoints.save(with_pretraining(record, found))
+
             try:
                 prepared = prepared.begun_with(pretraining.train(threads=chosen.threads, begun=begun, save=save))
             except StoppedError:
@@ -197,13 +194,23 @@ def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | No
     return config
 
 
-def _may_pretrain(config: Config, init: InitFrom | None, listener: Listener, *, n_workers: int) -> bool:
-    """Return whether this training may begin with a pretraining of its own, if the config leaves that open."""
+def _pretraining_of(
+    config: Config, init: InitFrom | None, listener: Listener, should_stop: Callable[[], bool], *, n_workers: int
+) -> SentencePretraining | None:
+    """Return the pretraining that this training may begin with, if the size of the data is right for it, or None."""
     if config.training.pretraining_epochs == 0 or config.begins_with is not None or init is not None:
-        return False
+        return None
     if n_workers > 1:
-        listener.note("training.pretraining_epochs: 0 with several workers; see model.pretrained")
-    return n_workers == 1
+        listener.note(
+            "training.pretraining_epochs: 0, because several workers train together; tagger pretrain and"
+            " model.pretrained do it for them"
+        )
+        return None
+
+    def on_step(*steps: Any) -> None:
+        listener.pretraining_step(PretrainingSteps(config.training.seed, *steps))
+
+    return SentencePretraining(config, note=listener.note, warn=listener.warn, on_step=on_step, should_stop=should_stop)
 
 
 def _check_pretraining(init: InitFrom | None, *, n_workers: int) -> None:

@@ -154,8 +154,10 @@ def _add_vectors(
     if vectors is None:
         return tokens, None
     settings, source = config.embeddings, source_of(config)
-    extension = extend_vocabulary(dataclasses.replace(tokens, n_trained=None), vectors, settings.max_rows)
-    if config.begins_with is not None:  # the vectors of a pretraining are of these very tokens
+    begins_new = config.begins_with is None  # after a pretraining on the same sentences, which has no tokens to add
+    max_rows = 0 if begins_new else settings.max_rows
+    extension = extend_vocabulary(dataclasses.replace(tokens, n_trained=None), vectors, max_rows)
+    if not begins_new:
         note(f"vectors: {len(vectors):,} of size {vectors.dim} from {source}")
         for text in (*vectors.notes, *extension.notes):
             note(f"vectors: {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from tagger.training.rows import Rows
 
 pytestmark = pytest.mark.tensorflow
 
+TWO_WORKERS = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}
 WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
 SIZES = ("model.embedding_dim=4", "model.units=3", "model.character_dim=2", "model.character_units=4")
 SETTINGS = (
@@ -160,7 +162,8 @@ def test_frozen_weights_are_those_of_the_pretraining_when_a_training_continues()
     train(freeze, "training.epochs=3")
     ways: tuple[dict[str, Any], ...] = {"n_epochs": 1}, {"resume": True}, {"epochs_more": 1}
     for way in ways:
-        train(freeze, "training.epochs=2", "output.model_dir=models/d", **way)
+        _, notes = train(freeze, "training.epochs=2", "output.model_dir=models/d", **way)
+        assert any(note.startswith("pretraining:") for note in notes) == ("n_epochs" in way), "a state has its weights"
     assert_equal("models/c", "models/d")
     frozen, expected = load_model(Path("models/c"), read_weights).network, on(sentences(80)).weights
     for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
@@ -202,18 +205,21 @@ def test_it_is_chosen_for_a_thousand_tokens_unless_the_network_begins_with_somet
         given = load_config("c.yaml", [*SIZES, *settings])
         notes = list[str]()
         training.train(given, Told(notes.append, notes.append), device="cpu", **options)
-        stored = load_config("models/c/config.yaml")
-        assert stored.training.pretraining_epochs is not None
-        said = [note for note in notes if "pretraining_epochs" in note]
-        assert all(f"training.pretraining_epochs: {stored.training.pretraining_epochs}" in note for note in said)
-        assert bool(said) == (stored.begins_with is None and not options)
+        assert load_config("models/c/config.yaml").training.pretraining_epochs is None, "another begins with another"
+        said = re.findall(r"training\.pretraining_epochs: (\d+)", "\n".join(notes))
+        model = load_model(Path("models/c"), read_weights).manifest
         Path("models/c").rename(f"before-{n}") if not settings and not options else shutil.rmtree("models/c")
-        return f"{stored.training.pretraining_epochs}, lower case {stored.vocabulary.lowercase}"
+        return f"{said}, lower case {model.normalization.lowercase}"
 
-    assert chosen_for(250) == "0, lower case True"  # 995 tokens
-    assert chosen_for(251) == "10, lower case True"  # 1,001
-    assert chosen_for(251, "embeddings.path=v.txt") == "0, lower case False"
-    assert chosen_for(251, init=InitFrom(directory=Path("before-251"), replay=None)) == "0, lower case True"
+    assert chosen_for(250) == "['0'], lower case True"  # 995 tokens
+    assert chosen_for(251) == "['10'], lower case True"  # 1,001
+    assert chosen_for(251, "embeddings.path=v.txt") == "[], lower case False"
+    assert chosen_for(251, init=InitFrom(directory=Path("before-251"), replay=None)) == "[], lower case True"
+    told = list[str]()
+    monkeypatch.setenv("TF_CONFIG", json.dumps(TWO_WORKERS))
+    monkeypatch.setattr(training, "meet", lambda *_: False)
+    training.train(load_config("c.yaml", SIZES), Told(told.append, told.append), device="cpu")
+    assert any(one.startswith("training.pretraining_epochs: 0, because several workers train") for one in told)
 
 
 def test_a_training_that_is_stopped_in_its_pretraining_continues_there_bit_for_bit() -> None:
@@ -280,8 +286,7 @@ def test_what_it_does_not_go_with_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     train("training.pretraining_epochs=0", "training.epochs=1")
     with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found it with --init-from"):
         train("output.model_dir=models/d", init=InitFrom(directory=Path("models/c"), replay=None))
-    workers = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}
-    monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
+    monkeypatch.setenv("TF_CONFIG", json.dumps(TWO_WORKERS))
     with pytest.raises(ConfigError, match=r"training\.pretraining_epochs: found it with 2 workers in TF_CONFIG"):
         train("output.model_dir=models/e")
 

@@ -21,6 +21,7 @@ from tagger.cli.progress import TrainingProgress  # noqa: E402
 from tagger.config.keys import Config  # noqa: E402
 from tagger.config.loading import load_config  # noqa: E402
 from tagger.errors import ConfigError, DataError  # noqa: E402
+from tagger.inputs.vocabulary import Normalization  # noqa: E402
 from tagger.model_dir.store import load_model, read_weights  # noqa: E402
 from tagger.network.bilstm import Kernel  # noqa: E402
 from tagger.network.devices import Device  # noqa: E402
@@ -107,7 +108,7 @@ def test_the_network_begins_with_the_old_weights_and_with_small_neutral_new_ones
     found, old = network.weights_as_arrays(), weights_in("old")
     assert prepared.old is not None
     before = prepared.old.model
-    assert prepared.encoder.tokens.tokens == (*before.encoder.tokens.tokens, "Rome", "to", "New", "York")
+    assert prepared.encoder.tokens.tokens == (*before.encoder.tokens.tokens, "rome", "to", "new", "york")
     assert prepared.tags.tags == (*before.tags.tags, "B-LOC", "E-LOC", "S-LOC")
     n, k = len(before.encoder.tokens), len(before.tags)
     np.testing.assert_array_equal(found["embedding"][:n], old["embedding"])
@@ -158,6 +159,12 @@ def test_settings_follow_the_model_unless_they_are_set(configured) -> None:
     assert (config.model.units, config.model.dropout) == (4, 0.1)
     assert "model.units 4" in told
     assert not any("dropout" in text for text in told)
+    cased = dataclasses.replace(old.model.manifest, normalization=Normalization())
+    old = dataclasses.replace(old, model=dataclasses.replace(old.model, manifest=cased))
+    for settings in ((), ("vocabulary.lowercase=null",)):  # null says nothing, like a key that is not there
+        config, told = with_settings_of(old, configured(*settings))
+        assert config.normalization == Normalization()
+        assert {"vocabulary.lowercase false", "vocabulary.normalize_digits false"} <= set(told)
 
 
 def load_old_model_of(configured: Callable[..., Config]) -> OldModel:
@@ -167,7 +174,7 @@ def load_old_model_of(configured: Callable[..., Config]) -> OldModel:
 
 def test_one_error_lists_every_setting_that_does_not_fit(configured) -> None:
     config = configured(
-        "model.units=5", "model.decoder=crf", "vocabulary.lowercase=true", "model.scheme=IOB2", "model.casing=false"
+        "model.units=5", "model.decoder=crf", "vocabulary.lowercase=false", "model.scheme=IOB2", "model.casing=false"
     )  # fmt: skip
     with pytest.raises(
         ConfigError, match=r"^--init-from old: model\.scheme: found IOB2, expected IOBES as in"
@@ -175,7 +182,7 @@ def test_one_error_lists_every_setting_that_does_not_fit(configured) -> None:
         prepared_of(config)
     text = "\n".join([error.value.message, *error.value.detail])
     for found in (
-        "vocabulary.lowercase: found true, expected false",
+        "vocabulary.lowercase: found false, expected true",
         "model.units: found 5, expected 4 as in the model; set model.units to 4, or delete the key",
         "model.casing: found false, expected true",
         "model.decoder: found crf, expected constrained",
@@ -351,7 +358,7 @@ def test_parts_that_cannot_be_frozen_are_errors_that_list_the_others(configured)
 
 def test_pretrained_vectors_are_for_new_tokens_only(configured) -> None:
     configured()
-    Path("v.txt").write_text("Ann 9 9 9 9\nRome 7 7 7 7\nlater 5 5 5 5\n")
+    Path("v.txt").write_text("ann 9 9 9 9\nrome 7 7 7 7\nlater 5 5 5 5\n")
     prepared, _ = prepared_of(configured("embeddings.path=v.txt"))
     table = initial_network(prepared, Device("CPU", Kernel.PLAIN)).weights_as_arrays()["embedding"]
     ids = prepared.encoder.tokens.encode(["Ann", "Rome", "later", "LATER"])

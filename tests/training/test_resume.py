@@ -31,7 +31,14 @@ from tagger.training.facts import EpochStart, Steps  # noqa: E402
 from tagger.training.history import EpochResult, Outcome  # noqa: E402
 from tagger.training.parts import Parts  # noqa: E402
 from tagger.training.preparation import prepare  # noqa: E402
-from tagger.training.resume import check_same, checksum_of, fingerprint_of, with_epochs, with_epochs_of  # noqa: E402
+from tagger.training.resume import (  # noqa: E402
+    check_same,
+    checksum_of,
+    fingerprint_of,
+    with_choices_of,
+    with_epochs,
+    with_epochs_of,
+)
 from tagger.training.seeds_outcome import SeedsOutcome  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -478,9 +485,12 @@ def test_states_of_earlier_versions_recognize_their_data(
     """Check the checksums that states of format 3 have always held; renaming a class must not change them."""
     (tmp_path / "t").write_text("a N x B-X\nb1 V y O\n\nc\u00a0 N x O\nd V z I-X\n" * 2)
     (tmp_path / "c.yaml").write_text("data: {train: t, dev: t}\n")
-    config = load_config(tmp_path / "c.yaml", settings)
+    # Their defaults were others.
+    earlier = State({"settings": {"vocabulary.lowercase": False, "vocabulary.normalize_digits": False}}, {})
+    config = with_choices_of(earlier, load_config(tmp_path / "c.yaml", settings))
     prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
     found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
+    assert found["settings"]["training.pretraining_epochs"] == 0
     assert found["format"] == 3, "a new format may have other checksums"
     assert found["data"] == {
         "data.train": f"3 sentences, 8 tokens, SHA-256 {train}",

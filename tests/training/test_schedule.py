@@ -44,7 +44,7 @@ def test_a_schedule_has_30_to_100_epochs_and_enough_steps(n_sentences: int) -> N
         (0, 0), (999, 0), (1000, 10), (10**6, 10), (10**6 + 1, 9), (3_000_000, 3), (10**7, 1), (10**9, 1),
     ],
 )  # fmt: skip
-def test_about_ten_million_tokens_are_read_at_most(n_tokens: int, epochs: int) -> None:
+def test_a_long_text_is_read_less_often(n_tokens: int, epochs: int) -> None:
     assert schedule_of(TrainingConfig(), 100, n_tokens).pretraining_epochs == epochs
     assert schedule_of(TrainingConfig(pretraining_epochs=7), 100, n_tokens).pretraining_epochs == 7
     assert ("pretraining_epochs" in schedule_of(TrainingConfig(), 100, n_tokens).chosen) == (n_tokens > 0)
@@ -60,15 +60,15 @@ def test_what_the_config_sets_is_not_chosen() -> None:
 
 
 def test_the_note_says_what_was_chosen_and_why() -> None:
-    assert schedule_of(TrainingConfig(), 100).note(100) == (
+    assert schedule_of(TrainingConfig(), 100).note(100, 900) == (
         "training.batch_size: 4, training.epochs: 56 and training.patience: 10, chosen for 100 training sentences"
     )
     assert (
-        schedule_of(TrainingConfig(epochs=7, patience=5), 1).note(1)
+        schedule_of(TrainingConfig(epochs=7, patience=5), 1).note(1, 2)
         == "training.batch_size: 4, chosen for 1 training sentence"
     )
-    assert schedule_of(TrainingConfig(epochs=7, batch_size=3, patience=None), 9).note(9) is None
+    assert schedule_of(TrainingConfig(epochs=7, batch_size=3, patience=None), 9).note(9, 99) is None
     assert (
-        schedule_of(TrainingConfig(epochs=7, batch_size=3, patience=None), 99, 2000).note(99)
-        == "training.pretraining_epochs: 10, chosen for 99 training sentences"
+        schedule_of(TrainingConfig(epochs=7, batch_size=3, patience=None), 99, 2000).note(99, 2000)
+        == "training.pretraining_epochs: 10, chosen for 99 training sentences with 2000 tokens"
     )

@@ -36,7 +36,9 @@ MEANINGS: dict[str, dict[str, str]] = {
     "vocabulary": {
         "min_count": "tokens that occur less often are unknown",
         "lowercase": "look tokens up in lower case; null: true without vectors if the network reads characters",
-        "normalize_digits": "look tokens up with every digit as 0; null: as for lowercase",
+        "normalize_digits": (
+            "look tokens up with every digit as 0; null: true without vectors if the network reads characters"
+        ),
         "max_size": "keep only this many of the most frequent tokens; null: all",
         "unk_probability": "how often a token that occurs only once is shown as unknown",
         "word_dropout": "how often any token is shown as unknown",
@@ -78,8 +80,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "training": {
         "pretraining_epochs": (
-            "how often the training sentences are first read as text, without their tags; null: chosen from their "
-            "number of tokens, at most 10, or 0 if the network begins with something else"
+            "how often the training sentences are first read as text, without their tags; null: chosen from the "
+            "number of training tokens, 10 or less, or 0 if the network begins with something else"
         ),
         "epochs": "most epochs; null: chosen from the number of training sentences, 30 or more",
         "batch_size": "sentences in a batch; null: chosen from the number of training sentences, 4 to 32",

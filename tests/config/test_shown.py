@@ -73,6 +73,10 @@ def test_what_is_chosen_later_is_said(config: Path) -> None:
         "auto",
         "default; auto: chosen from the number of training sentences, 5 or 10",
     )
+    simplified = "default; null: true without vectors if the network reads characters; here"
+    assert found["vocabulary.lowercase"] == ("null", f"{simplified} true")
+    cased = shown(config, "--set", "model.characters=none", "--set", "vocabulary.lowercase=true")
+    assert cased["vocabulary.normalize_digits"] == ("null", f"{simplified} false")
     assert found["data.columns"] == ("{}", "--set data.columns={}; {}: found in the file")
     assert found["data.scheme"] == ("auto", "default; auto: found in the file")
     assert found["model.embedding_dim"] == ("100", "default")

@@ -242,6 +242,16 @@ def test_a_training_that_is_stopped_in_its_pretraining_continues_there_bit_for_b
     _, notes = train("output.model_dir=models/d", resume=True)
     assert any(note.startswith("pretraining: continuing after 22 of ") for note in notes)
     assert_equal("models/c", "models/d")
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("output.model_dir=models/e", parts=Parts(build_network=killed))
+    _, notes = train("output.model_dir=models/e", resume=True)
+    (said,) = (note for note in notes if note.startswith("pretraining: continuing after "))
+    assert re.search(r"after (\d+) of \1 steps", said), "nothing of it is lost before the training has a state"
+    assert_equal("models/c", "models/e")
     with pytest.raises(StoppedError):
         on(sentences(80), should_stop=lambda: True)
 

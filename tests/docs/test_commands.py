@@ -186,5 +186,5 @@ def test_documented_shell_completion_completes(shell: str) -> None:
 
 
 def test_every_documented_command_is_run_by_a_test() -> None:
-    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|lexicons|distill|recipes|pretraining))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
+    known = r"tagger |awk |source \.venv/bin/activate$|scripts/checks/two_workers.sh |python scripts/bench/bench_(training|prediction).py |printf .* \| tagger |python scripts/(make_|results/(measure_results|ablate|small_data|partial_labels|active_learning|suspects|curves|grow|raw_vectors|lexicons|distill|recipes|pretraining|ingredients))|make |python3 -m venv|\.venv(-predict)?/bin/python -m pip"
     assert [command for command in commands() if not re.match(known, command)] == []

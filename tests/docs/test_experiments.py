@@ -183,9 +183,16 @@ def test_the_documented_runs_of_recipes_skip_finished_runs(in_clone: Path, corpo
     assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "before", 1)
 
 
+@pytest.mark.tensorflow
+def test_the_documented_runs_of_ingredients_skip_finished_runs(in_clone: Path, corpora_beside: None) -> None:
+    removed = '"kind": "wnut17", "share": 0.3, "row": "shapes", "seed": 1'
+    run = run_again("ingredients.py", removed, *QUICK_RUN, "--rows", "wnut17 0.3 seed 1 shapes")
+    assert (run["kind"], run["row"], run["epoch"]) == ("wnut17", "shapes", 1)
+
+
 def test_the_results_tables_match_the_runs(tmp_path: Path) -> None:
     scripts = ("ablate", "small_data", "partial_labels", "active_learning", "curves", "suspects", "grow",
-               "raw_vectors", "distill", "lexicons", "recipes", "pretraining")  # fmt: skip
+               "raw_vectors", "distill", "lexicons", "recipes", "pretraining", "ingredients")  # fmt: skip
     documented = [shlex.split(command)[1:] for command in commands() if "--table" in command]
     chosen = [next(words for words in documented if Path(words[0]).stem == script) for script in scripts]
     results = (ROOT / "docs/results.md").read_text("utf-8")

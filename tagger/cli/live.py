@@ -123,6 +123,7 @@ class LiveDisplay:
         start = self._start
         if self._pretraining is not None:
             yield from self._parts_of_pretraining(self._pretraining)
+            return
         if start is None:
             return
         if self._n_trainings > 1:
@@ -158,11 +159,14 @@ class LiveDisplay:
         lines = packed(self.parts(), width)
         for line in lines:
             yield Text(line, no_wrap=True, overflow="crop")
-        n_done, n_steps = self._n_done, None if self._start is None else self._start.n_steps
-        if self._pretraining is not None:
-            n_done, n_steps = self._pretraining.n_done, self._pretraining.n_steps
-        if lines and n_steps is not None:
-            yield ProgressBar(total=n_steps, completed=n_done, width=min(width, 60))
+        if lines and self._pretraining is not None:
+            yield _bar(self._pretraining.n_done, self._pretraining.n_steps, width)
+        elif lines and self._start is not None:
+            yield _bar(self._n_done, self._start.n_steps, width)
+
+
+def _bar(n_done: int, n_steps: int, width: int) -> ProgressBar:
+    return ProgressBar(total=n_steps, completed=n_done, width=min(width, 60))
 
 
 def packed(parts: Iterable[str], width: int) -> list[str]:

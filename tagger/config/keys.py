@@ -58,7 +58,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     def sets(self, name: str) -> bool:
-        """Return whether a key has a value of its own: a default is none, and neither is null."""
+        """Return whether the user has set a key to anything but null."""
         return name in self.model_fields_set and getattr(self, name) is not None
 
 
@@ -180,7 +180,7 @@ class VectorsConfig(_Section):
 
     @property
     def source(self) -> str | None:
-        """The key that names the vectors, `path` or `name`; None if there are none."""
+        """`path` or `name`, whichever is set; None if there are no vectors."""
         return "path" if self.path is not None else "name" if self.name is not None else None
 
     @pydantic.model_validator(mode="after")
@@ -327,7 +327,8 @@ class Config(_Section):
         """The key that names what the embedding begins with, a pretrained directory or vectors; None if none does."""
         if self.model.pretrained is not None:
             return "model.pretrained"
-        return None if self.embeddings.source is None else f"embeddings.{self.embeddings.source}"
+        source = self.embeddings.source
+        return f"embeddings.{source}" if source else None
 
     @property
     def normalization(self) -> Normalization:
@@ -336,6 +337,7 @@ class Config(_Section):
         Unless the config says so, this keeps what only the token itself has: pretrained vectors may be of cased words,
         and a network that reads no characters sees the letters nowhere else.
         """
-        simplified = self.embeddings.source is None and self.model.characters != Characters.NONE
-        lowercase, digits = self.vocabulary.lowercase, self.vocabulary.normalize_digits
-        return Normalization(simplified if lowercase is None else lowercase, simplified if digits is None else digits)
+        reads_letters, has_vectors = self.model.characters != Characters.NONE, self.embeddings.source is not None
+        usual = reads_letters and not has_vectors
+        given = self.vocabulary.lowercase, self.vocabulary.normalize_digits
+        return Normalization(*(usual if value is None else value for value in given))

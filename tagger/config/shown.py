@@ -39,10 +39,7 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             value = values[section][key]
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
-            meant = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
-            notes = [origin, later or (f"{yaml_value(value)}: {meant}" if meant else "")]
-            if section == "vocabulary" and value is None and key in _NORMALIZATION and later is None:
-                notes.append(f"here {yaml_value(getattr(config.normalization, key))}")
+            notes = [origin, later or _meant(config, key, value, meaning)]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"
             text = f"  {key}: {yaml_value(value)}"
@@ -76,6 +73,15 @@ def origins_of(path: Path, settings: Sequence[str] = ()) -> dict[str, str]:
         before = origins.get(f"{section}.{key}")
         origins[f"{section}.{key}"] = f"{before}, {shown}" if part and before else shown
     return origins
+
+
+def _meant(config: Config, key: str, value: Any, meaning: str) -> str:
+    """Return what a value such as null stands for; an empty text if it stands for nothing else."""
+    meant = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
+    if meant is None:
+        return ""
+    here = f"; here {yaml_value(getattr(config.normalization, key))}" if key in _NORMALIZATION else ""
+    return f"{yaml_value(value)}: {meant}{here}"
 
 
 def _replaced(config: Config, section: str, key: str) -> str | None:

@@ -25,7 +25,7 @@ from tagger.network.trainer import Progress, Trainer
 from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
-from tagger.training.settings import FREE, PRETRAINING_EPOCHS, differences, settings_of
+from tagger.training.settings import FREE, differences, settings_of
 from tagger.training.teachers import TEACHERS
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
@@ -134,7 +134,7 @@ def with_choices_of(state: State, config: Config) -> Config:
     patience = before.get("training.patience", "auto")
     if config.training.patience == "auto" and patience != "auto":
         training["patience"] = patience
-    if config.training.pretraining_epochs is None and PRETRAINING_EPOCHS not in before:
+    if config.training.pretraining_epochs is None and "training.pretraining_epochs" not in before:
         training["pretraining_epochs"] = 0
     for name, value in dataclasses.asdict(config.normalization).items():
         old = before.get(f"vocabulary.{name}", value)

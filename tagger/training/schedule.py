@@ -24,7 +24,7 @@ class Schedule:
     Attributes:
         patience: None if only the number of epochs ends the training.
         chosen: the names of those that the config does not set.
-        pretraining_epochs: how often the training sentences are read as text before.
+        pretraining_epochs: how often the training sentences are first read as text.
     """
 
     batch_size: int
@@ -45,15 +45,15 @@ class Schedule:
 def schedule_of(settings: TrainingConfig, n_sentences: int, n_readable: int = 0) -> Schedule:
     """Return the schedule of a training: what the config sets, and the choice for `n_sentences` for what it does not.
 
-    Args:
-        n_readable: the tokens of these sentences; 0 if the training cannot begin with reading them.
-
     A small training set gets smaller batches, because a network learns from the number of steps more than from their
     size: the power of two nearest to a fiftieth of the sentences, from 4 to 32. If 30 epochs of such batches are less
     than 1,400 steps, more epochs follow, at most 100. Patience is twice as long where batches are smaller than 32,
     because the scores of a network that has seen few sentences rise and fall more.
 
-    A thousand tokens or more are read ten times as text, and more than a million less often, at least once.
+    A thousand tokens or more are read ten times as text, and more than a million less often, but at least once.
+
+    Args:
+        n_readable: the tokens of these sentences; 0 if the training cannot begin with reading them.
     """
     nearest = 2 ** round(math.log2(max(1, n_sentences) / _SENTENCES_PER_BATCH_SIZE))
     fitting = int(min(MOST_BATCH, max(_LEAST_BATCH, nearest)))

@@ -54,7 +54,6 @@ _LATER: Mapping[str, Any] = {
     "training.pretraining_epochs": 0,
     "training.type_weights": {},
 }
-PRETRAINING_EPOCHS = "training.pretraining_epochs"  # stated in any case: without it, a state is of an earlier version
 
 
 def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -71,9 +70,6 @@ def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict
     }
     settings |= {f"vocabulary.{name}": value for name, value in dataclasses.asdict(config.normalization).items()}
     settings |= chosen or {}
-    settings = {
-        key: value for key, value in settings.items() if key == PRETRAINING_EPOCHS or _LATER.get(key, ...) != value
-    }
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 

@@ -197,7 +197,7 @@ def _pretrained_with(pretrained: Pretrained, config: Config, init: InitFrom | No
 def _pretraining_of(
     config: Config, init: InitFrom | None, listener: Listener, should_stop: Callable[[], bool], *, n_workers: int
 ) -> SentencePretraining | None:
-    """Return the pretraining that this training may begin with, if the size of the data is right for it, or None."""
+    """Return the pretraining that this training may begin with; None if it must begin with something else."""
     if config.training.pretraining_epochs == 0 or config.begins_with is not None or init is not None:
         return None
     if n_workers > 1:

@@ -129,13 +129,13 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None], o
 
 
 def with_choices_of(state: State, config: Config) -> Config:
-    """Return the config with a state's values for what it leaves open, where an earlier version chose otherwise."""
+    """Return the config with a state's values for what it leaves open; earlier versions had no pretraining."""
     before, training, vocabulary = state.record["settings"], dict[str, Any](), dict[str, Any]()
     patience = before.get("training.patience", "auto")
     if config.training.patience == "auto" and patience != "auto":
         training["patience"] = patience
-    if config.training.pretraining_epochs is None and "training.pretraining_epochs" not in before:
-        training["pretraining_epochs"] = 0
+    if config.training.pretraining_epochs is None:
+        training["pretraining_epochs"] = before.get("training.pretraining_epochs", 0)
     for name, value in dataclasses.asdict(config.normalization).items():
         old = before.get(f"vocabulary.{name}", value)
         if not config.vocabulary.sets(name) and old != value:

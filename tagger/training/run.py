@@ -64,6 +64,7 @@ class Run:
         reference: builds the network with the given weights for the CPU, in float32. It is needed after training on a
             GPU, whose rounding errors exceed the tolerance of the check of a saved model. On a CPU it is None.
         parts: the parts that score, export and check the network.
+        given: the config of the user, if the values of an interrupted training have been added to it.
     """
 
     def __init__(
@@ -80,12 +81,13 @@ class Run:
         place: Place | None = None,
         reference: Callable[[Mapping[str, npt.NDArray[np.float32]]], NetworkLogits] | None = None,
         parts: Parts | None = None,
+        given: Config | None = None,
     ) -> None:
         self._config, self._prepared, self._listener = config, prepared, listener
         self._model_dir, self._should_stop = Path(str(config.output.model_dir)), should_stop
         self._trainer, self._replicas = trainer, replicas
         self._fingerprint, self._checkpoints = fingerprint, checkpoints
-        self._reference, self._parts = reference, parts or Parts()
+        self._reference, self._parts, self._given = reference, parts or Parts(), given
         self._place = place or Place(self._model_dir)
         self._origin = self._place.origin(config, fingerprint["data"].get("data.dev"))
         if prepared.old is not None:
@@ -403,7 +405,9 @@ class Run:
         return model_files(
             model,
             graph=self._parts.model_graph(model),
-            config=dump_config(stored_config(self._config, self._prepared.schedule, manifest, self._model_dir)),
+            config=dump_config(
+                stored_config(self._config, self._prepared.schedule, manifest, self._model_dir, self._given)
+            ),
             history=format_history(self._at.history),
         )
 

@@ -14,17 +14,24 @@ from tagger.training.schedule import Schedule
 T = TypeVar("T")
 
 
-def stored_config(config: Config, schedule: Schedule, manifest: Manifest, directory: Path) -> Config:
+def stored_config(
+    config: Config, schedule: Schedule, manifest: Manifest, directory: Path, given: Config | None = None
+) -> Config:
     """Return the config as the model directory stores it: with paths relative to it and the numbers that were used.
 
     How tokens are looked up and whether sentences are first read as text stays open if it was, since a training that
     begins with something else needs another choice.
+
+    Args:
+        given: the config of the user, if the values of an interrupted training have been added to it.
     """
+    training = (given or config).training
     base = os.path.realpath(directory)  # a reader of the file follows links too
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
     numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
+    numbers["pretraining_epochs"] = training.pretraining_epochs
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),

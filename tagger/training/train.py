@@ -164,6 +164,7 @@ def train(
         run = Run(
             config, prepared, trainer, replicas, listener, should_stop,
             fingerprint=fingerprint, checkpoints=checkpoints, place=place, reference=reference, parts=parts,
+            given=given,
         )  # fmt: skip
         if state is not None:
             ended = _continue(run, state, checkpoints, listener, option)

@@ -491,6 +491,9 @@ def test_states_of_earlier_versions_recognize_their_data(
     prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
     found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
     assert found["settings"]["training.pretraining_epochs"] == 0
+    again = with_choices_of(State(found, {}), load_config(tmp_path / "c.yaml", settings))
+    kept = again.training.pretraining_epochs, again.normalization
+    assert kept == (0, config.normalization), "a training that was continued once can be continued again"
     assert found["format"] == 3, "a new format may have other checksums"
     assert found["data"] == {
         "data.train": f"3 sentences, 8 tokens, SHA-256 {train}",

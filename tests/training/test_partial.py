@@ -253,11 +253,14 @@ def test_the_fingerprint_knows_weights_and_what_is_annotated(configured, tmp_pat
             check_same(before, now, "m.training")
 
 
-def test_states_of_earlier_versions_have_neither_setting(configured, tmp_path: Path) -> None:
+def test_states_of_earlier_versions_have_no_type_weights(configured, tmp_path: Path) -> None:
     for name in ("train", "dev"):
         (tmp_path / name).write_text((tmp_path / name).read_text().replace(" ?\n", " O\n"))
-    settings = fingerprint(configured())["settings"]
-    assert not {"data.unknown_tag", "training.type_weights"} & set(settings)  # type: ignore[call-overload]
+    earlier = fingerprint(configured())
+    assert earlier["settings"].pop("training.type_weights") == {}  # type: ignore[attr-defined]
+    assert not check_same(earlier, fingerprint(configured()), "m.training")
+    with pytest.raises(ConfigError, match=r"training\.type_weights: found \{\"PER\": 2\.0\}, expected \{\}"):
+        check_same(earlier, fingerprint(configured("training.type_weights={PER: 2.0}")), "m.training")
 
 
 def test_a_training_that_is_interrupted_continues_bit_for_bit(configured) -> None:

@@ -20,7 +20,7 @@ DOCUMENTS = [
 # One epoch of a small network with a short graph is enough to show that a documented command works.
 QUICK_PRETRAINING = ["--set=training.epochs=1", "--set=model.units=8", "--set=model.embedding_dim=8"]
 QUICK_WITH_VECTORS = [
-    *QUICK_PRETRAINING[:2], "--set=training.pretraining_epochs=0", "--set=model.layers=1",
+    *QUICK_PRETRAINING[:2], "--set=training.pretraining_epochs=0", "--set=model.layers=1", "--set=model.decoder=constrained",
     "--set=training.optimizer=adam", "--set=training.ema=null",
 ]  # fmt: skip
 QUICK = [*QUICK_WITH_VECTORS, "--set=model.embedding_dim=8"]

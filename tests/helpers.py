@@ -17,7 +17,8 @@ from tagger.evaluation.scores import _seqeval
 ROOT = Path(__file__).parents[1]
 # Settings with which the graph of a training is built in the shortest time, for what does not depend on the network.
 SHORT_GRAPH = (
-    "model.layers=1", "model.characters=none", "training.optimizer=adam", "training.ema=null", "training.clip_norm=null",
+    "model.layers=1", "model.characters=none", "model.decoder=constrained",
+    "training.optimizer=adam", "training.ema=null", "training.clip_norm=null",
 )  # fmt: skip
 
 

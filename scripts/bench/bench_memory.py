@@ -1,6 +1,6 @@
 """Measure how much memory a training takes, and where it goes.
 
-    python scripts/bench/bench_memory.py configs/crf.yaml --set data.train=PATH --epochs 2
+    python scripts/bench/bench_memory.py configs/defaults.yaml --set data.train=PATH --epochs 2
 
 One process trains as the command does. After each part of it, the table shows how much more of its memory is in use
 than before (resident set), and at the end the largest number there was. It needs Linux.

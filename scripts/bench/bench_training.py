@@ -2,7 +2,7 @@
 
     python scripts/bench/bench_training.py configs/fast.yaml     # needs: pip install '.[bench]' in a clone of tagger
     python scripts/bench/bench_training.py CONFIG --only vocabulary          # speed | vocabulary | units | step
-    python scripts/bench/bench_training.py configs/crf.yaml --full    # the network of the config beside PyTorch's
+    python scripts/bench/bench_training.py configs/defaults.yaml --full    # the network of the config beside PyTorch's
     python scripts/bench/bench_training.py CONFIG --against ../before # the same in another checkout of tagger
     python scripts/bench/bench_training.py CONFIG --json bench.json --set data.train=PATH
 

@@ -101,7 +101,8 @@ def train_on(
         config = folder / "c.yaml"
         # Some tags of a share may be rare enough to look like a misread file.
         config.write_text("data: {train: train, dev: dev, test: test, columns: {token: 0, tag: 1}, trust: true}\n")
-        earlier = {} if "model.pretrained" in settings else EARLIER  # such a directory has a normalization of its own
+        # A pretrained directory has a normalization of its own.
+        earlier = {"model.decoder": EARLIER["model.decoder"]} if "model.pretrained" in settings else EARLIER
         given = {"training.seed": str(seed), "training.threads": "1"} | earlier | settings
         return measure(config, given, folder, training=training, quiet=True)
 

@@ -37,7 +37,12 @@ FIXED, CHOSEN, READING = "fixed", "chosen", "reading"
 MORE = {
     FIXED: EARLIER_SETTINGS,
     CHOSEN: EARLIER_SETTINGS,
-    READING: ["vocabulary.lowercase=true", "vocabulary.normalize_digits=true", "training.pretraining_epochs=10"],
+    READING: [
+        "vocabulary.lowercase=true",
+        "vocabulary.normalize_digits=true",
+        "training.pretraining_epochs=10",
+        "model.decoder=constrained",
+    ],
 }
 SETTINGS = {"batch_size": 32, "epochs": 30, "patience": 5}
 DEV, SCORED = 300, {"conll2000": 1000, "wnut17": 709, "nerkor": 2000}

@@ -74,14 +74,14 @@ def given_config(
     note: Callable[[str], None],
     *,
     trains: bool = True,
-    begins: bool = True,
+    begins_new: bool = True,
 ) -> tuple[Path | None, Config]:
     """Return the config that a training is given, and its file; that of other files is made as `tagger init` does.
 
     Args:
         note: called with what is read and chosen.
         trains: whether a training follows.
-        begins: whether it begins with random weights, so that the decoder and vectors are to be chosen.
+        begins_new: whether it begins with new weights, so that vectors are to be chosen.
 
     Raises:
         TaggerError: the config is not valid, or the files cannot be read.
@@ -110,7 +110,7 @@ def given_config(
     if len(files) == 1:
         note(f"{shown} is not a config, so it is read as data")
     # What was read is said by the training, which reads it again.
-    proposal = propose(_roles(files, note), settings, lambda text: None, lambda text: None, with_recipe=begins)
+    proposal = propose(_roles(files, note), settings, lambda text: None, lambda text: None, begins_new=begins_new)
     _show_choices(proposal, note)
     more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
     note(f"to keep this as a config that you can edit: tagger init {shown}{more}")

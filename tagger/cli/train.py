@@ -160,7 +160,7 @@ def train(
     start = time.monotonic()
     require_packages("tensorflow", "pydantic")
     note: Callable[[str], None] = (lambda text: None) if quiet else console.say
-    config_file, config = given_config(files, settings, note, begins=init_from is None)
+    config_file, config = given_config(files, settings, note, begins_new=init_from is None)
     from tagger.config.loading import with_model_dir
 
     if model_dir is not None:

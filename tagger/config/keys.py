@@ -5,6 +5,7 @@ Only `train` and `check` use the config; prediction reads the manifest instead.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -257,7 +258,7 @@ class NetworkConfig(_Section):
     input_dropout: _Rate = 0.25
     token_dropout: _Rate = 0.25
     recurrent_dropout: _Rate = 0.0
-    decoder: _Named[Decoder] = Decoder.CONSTRAINED
+    decoder: _Named[Decoder] | None = None
     scheme: Literal["IOB2", "IOBES"] = "IOBES"
     pretrained: str | None = None
 
@@ -273,9 +274,10 @@ class NetworkConfig(_Section):
         self.spec()  # raises ValueError if a machine cannot hold the network
         return self
 
-    def spec(self) -> NetworkSpec:
-        """Return the architecture that these settings describe."""
-        return NetworkSpec(**self.model_dump(exclude={"scheme", "pretrained"}))
+    def spec(self, decoder: Decoder = Decoder.CRF) -> NetworkSpec:
+        """Return the architecture that these settings describe, with this decoder if they name none."""
+        settings = self.model_dump(exclude={"scheme", "pretrained"})
+        return NetworkSpec(**settings | {"decoder": self.decoder or decoder})
 
 
 class TrainingConfig(_Section):
@@ -331,6 +333,11 @@ class Config(_Section):
         return f"embeddings.{source}" if source else None
 
     @property
+    def decoder(self) -> Decoder:
+        """How tags are chosen. Unless the config says so, it is a CRF, which cannot learn from smoothed labels."""
+        return self.model.decoder or (Decoder.CONSTRAINED if self.training.label_smoothing else Decoder.CRF)
+
+    @property
     def normalization(self) -> Normalization:
         """How tokens are looked up.
 
@@ -341,3 +348,8 @@ class Config(_Section):
         usual = reads_letters and not has_vectors
         given = self.vocabulary.lowercase, self.vocabulary.normalize_digits
         return Normalization(*(usual if value is None else value for value in given))
+
+    @property
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """The values, by section and key, of the settings whose null depends on other keys."""
+        return {"vocabulary": dataclasses.asdict(self.normalization), "model": {"decoder": self.decoder}}

@@ -39,7 +39,7 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             value = values[section][key]
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
-            notes = [origin, later or _meant(config, key, value, meaning)]
+            notes = [origin, later or _meant(value, meaning, config.chosen.get(section, {}).get(key))]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"
             text = f"  {key}: {yaml_value(value)}"
@@ -75,12 +75,16 @@ def origins_of(path: Path, settings: Sequence[str] = ()) -> dict[str, str]:
     return origins
 
 
-def _meant(config: Config, key: str, value: Any, meaning: str) -> str:
-    """Return what a value such as null stands for; an empty text if it stands for nothing else."""
+def _meant(value: Any, meaning: str, chosen: Any) -> str:
+    """Return what a value such as null stands for; an empty text if it stands for nothing else.
+
+    Args:
+        chosen: the value that null has in this config, if other keys decide it.
+    """
     meant = stands_for(meaning, yaml_value(value)) if value in (None, "auto", {}) else None
     if meant is None:
         return ""
-    here = f"; here {yaml_value(getattr(config.normalization, key))}" if key in _NORMALIZATION else ""
+    here = "" if chosen is None else f"; here {yaml_value(chosen)}"
     return f"{yaml_value(value)}: {meant}{here}"
 
 

@@ -15,8 +15,8 @@ from tagger.corpus.lines import Files, files_of
 from tagger.corpus.schemes import NO_SCHEME, spans_from_tags
 from tagger.errors import DataError
 from tagger.init.columns_shown import columns_shown
-from tagger.init.recipe import recipe
 from tagger.init.roles import Roles
+from tagger.init.vectors import ENGLISH_VECTORS, vectors_for
 from tagger.training.corpora import Corpora, files_in, load_corpora
 from tagger.training.schedule import schedule_of
 from tagger.wording import counted
@@ -56,14 +56,14 @@ class Proposal:
         return [path for files in files_in(self.config.data) for path in files_of(files)]
 
 
-def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell, *, with_recipe: bool = True) -> Proposal:
+def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell, *, begins_new: bool = True) -> Proposal:
     """Read files as a training does, and return the config that fits them.
 
     Args:
         roles: the training files, and dev and test files.
         settings: `--set key.path=value` settings, which the config has, too.
         note, warn: called with each finding.
-        with_recipe: whether to choose a decoder and vectors, too; a model to begin with has its own.
+        begins_new: whether the training begins with new weights; a model to begin with has its own vectors.
 
     Raises:
         TaggerError: the files cannot be read, or look misread; the error says how to decide.
@@ -76,15 +76,15 @@ def propose(roles: Roles, settings: Sequence[str], note: Tell, warn: Tell, *, wi
     found = _read(values, place, reasons, note, warn)
     if not found.converted:
         _add_layout(values["data"], found, reasons)
-    advice, hints = recipe(found.train, values) if with_recipe else ([], [])
-    for one in advice:
-        values.setdefault(one.section, {})[one.key] = one.value
-        reasons[f"{one.section}.{one.key}"] = [one.reason]
+    name, hints = vectors_for(found.train, values) if begins_new else (None, [])
+    if name is not None:
+        values["embeddings"] = {"name": name}
+        reasons["embeddings.name"] = [ENGLISH_VECTORS]
     config = config_of(copy.deepcopy(values), path=place)
     if config.output.model_dir is None or "model_dir" not in (values.get("output") or {}):
         config = with_model_dir(config, Path("models", roles.name))
-    begins_new = with_recipe and config.begins_with is None
-    return Proposal(roles.name, values, reasons, _about(found, config, begins_new=begins_new), hints, config)
+    pretrains = begins_new and config.begins_with is None
+    return Proposal(roles.name, values, reasons, _about(found, config, pretrains=pretrains), hints, config)
 
 
 def _files(roles: Roles) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _add_layout(data: dict[str, Any], found: Corpora, reasons: dict[str, list[st
             data[name] = value
 
 
-def _about(found: Corpora, config: Config, *, begins_new: bool) -> list[str]:
+def _about(found: Corpora, config: Config, *, pretrains: bool) -> list[str]:
     """Return what the files hold, and how they are trained on, in a few lines."""
     corpus = found.train
     n, tokens = len(corpus), corpus.n_tokens
@@ -178,7 +178,7 @@ def _about(found: Corpora, config: Config, *, begins_new: bool) -> list[str]:
     if found.dev is not None:
         held_out = " held out of train" if isinstance(config.data.dev, float) else ""
         lines.append(f"dev: {counted(len(found.dev), 'sentence')}{held_out}")
-    schedule = schedule_of(config.training, n, tokens if begins_new else 0)
+    schedule = schedule_of(config.training, n, tokens if pretrains else 0)
     if schedule.pretraining_epochs:
         lines.append(
             f"pretraining: the training sentences, read as text {counted(schedule.pretraining_epochs, 'time')}"

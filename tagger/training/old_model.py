@@ -126,7 +126,7 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
     told = []
     for section, values in _settings(old.model.manifest).items():
         ours = getattr(config, section)
-        given = dict(ours) | (dataclasses.asdict(config.normalization) if section == "vocabulary" else {})
+        given = dict(ours) | config.chosen.get(section, {})
         taken = {name: value for name, value in values.items() if not ours.sets(name)}
         told += [f"{section}.{name} {yaml_value(value)}" for name, value in taken.items() if given[name] != value]
         changed[section] = ours.model_copy(update=taken)

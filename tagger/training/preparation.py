@@ -293,7 +293,7 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         normalization=config.normalization,
         n_trained_tokens=None,
         embedding_dtype=config.embeddings.dtype,
-        network=config.model.spec(),
+        network=config.model.spec(config.decoder),
         max_length=config.data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},

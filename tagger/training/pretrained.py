@@ -48,7 +48,7 @@ def with_settings_of(pretrained: Pretrained, config: Config) -> tuple[Config, li
     problems, told, changed = list[str](), list[str](), dict[str, Any]()
     for section, values in wanted.items():
         ours = getattr(config, section)
-        given = dataclasses.asdict(config.normalization) if section == "vocabulary" else dict(ours)
+        given = dict(ours) | config.chosen[section]
         for name, value in values.items():
             found, expected = yaml_value(given[name]), yaml_value(value)
             if found == expected:

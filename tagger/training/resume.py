@@ -130,20 +130,21 @@ def with_threads_of(state: State, config: Config, warn: Callable[[str], None], o
 
 def with_choices_of(state: State, config: Config) -> Config:
     """Return the config with a state's values for what it leaves open; earlier versions had no pretraining."""
-    before, training, vocabulary = state.record["settings"], dict[str, Any](), dict[str, Any]()
+    before, training = state.record["settings"], dict[str, Any]()
     patience = before.get("training.patience", "auto")
     if config.training.patience == "auto" and patience != "auto":
         training["patience"] = patience
     if config.training.pretraining_epochs is None:
         training["pretraining_epochs"] = before.get("training.pretraining_epochs", 0)
-    for name, value in dataclasses.asdict(config.normalization).items():
-        old = before.get(f"vocabulary.{name}", value)
-        if not config.vocabulary.sets(name) and old != value:
-            vocabulary[name] = old
-    changed = {
-        "training": config.training.model_copy(update=training),
-        "vocabulary": config.vocabulary.model_copy(update=vocabulary),
-    }
+    changed = {"training": config.training.model_copy(update=training)}
+    for section, keys in config.chosen.items():
+        ours = getattr(config, section)
+        old = {
+            key: type(value)(before.get(f"{section}.{key}", value))  # the state has the name of a decoder
+            for key, value in keys.items()
+            if not ours.sets(key)
+        }
+        changed[section] = ours.model_copy(update={key: value for key, value in old.items() if value != keys[key]})
     return config.model_copy(update=changed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -68,7 +67,7 @@ def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict
         for key, value in keys.items()
         if f"{section}.{key}" not in FREE
     }
-    settings |= {f"vocabulary.{name}": value for name, value in dataclasses.asdict(config.normalization).items()}
+    settings |= {f"{section}.{key}": value for section, keys in config.chosen.items() for key, value in keys.items()}
     settings |= chosen or {}
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 

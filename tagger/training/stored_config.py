@@ -19,8 +19,8 @@ def stored_config(
 ) -> Config:
     """Return the config as the model directory stores it: with paths relative to it and the numbers that were used.
 
-    How tokens are looked up and whether sentences are first read as text stays open if it was, since a training that
-    begins with something else needs another choice.
+    What depends on other keys stays open if it was, since a change of these needs another choice: how tokens are looked
+    up, how tags are chosen, and whether sentences are first read as text.
 
     Args:
         given: the config of the user, if the values of an interrupted training have been added to it.

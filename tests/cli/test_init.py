@@ -28,7 +28,7 @@ QUICK = ["--set", "training.epochs=2", "--set", "model.units=8", "--set", "model
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tagger.init.recipe.installed_vectors", list)
+    monkeypatch.setattr("tagger.init.vectors.installed_vectors", list)
     for name in ("train", "dev", "test"):
         Path(f"{name}.conll").write_text(TEXT)
 
@@ -41,10 +41,7 @@ def test_a_config_is_written_with_words_on_standard_error() -> None:
     assert "  Anna→B-PER  besucht→O  Bonn→B-LOC  heute→O  .→O" in lines
     assert lines[-2:] == ["the config is in train.yaml", "  next: tagger train train.yaml"]
     values = yaml.safe_load(Path("train.yaml").read_text("utf-8"))
-    assert values == {
-        "data": {"train": "train.conll", "dev": "dev.conll", "test": "test.conll"},
-        "model": {"decoder": "crf"},
-    }
+    assert values == {"data": {"train": "train.conll", "dev": "dev.conll", "test": "test.conll"}}
     assert (
         Path("train.yaml")
         .read_text("utf-8")
@@ -152,8 +149,8 @@ def test_one_command_leads_from_a_file_to_a_model() -> None:
     assert f"to keep this as a config that you can edit: tagger init train.conll {settings}" in lines
     assert "the test file had no part in choosing the model" in lines
     stored = yaml.safe_load(Path("models/train/config.yaml").read_text())
-    assert (stored["data"]["dev"], stored["model"]["decoder"]) == ("../../dev.conll", "crf")
     manifest = Path("models/train/manifest.json").read_bytes()
+    assert (stored["data"]["dev"], json.loads(manifest)["decoder"]) == ("../../dev.conll", "crf")
 
     # The same training again is finished, and goes on for longer if asked to.
     result = run_tagger("train", "train.conll", *QUICK, "--resume")

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tagger.architecture import Decoder
 from tagger.config.file import is_config, parse_setting, yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import config_keys, dump_config, load_config, with_model_dir
@@ -216,7 +217,7 @@ def test_defaults_match_the_contract() -> None:
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
-                decoder: constrained, scheme: IOBES, pretrained: null}
+                decoder: null, scheme: IOBES, pretrained: null}
         training: {pretraining_epochs: null, epochs: null, batch_size: null, optimizer: nadam, learning_rate: 0.002, decay: 0.05, steps: {},
                    clip_norm: 5.0, ema: 0.998, label_smoothing: 0.0, type_weights: {}, freeze: [], accumulate: 1,
                    patience: auto, seed: 1, threads: null, mixed_precision: false, calibrate: true,
@@ -247,6 +248,21 @@ def test_tokens_are_looked_up_simplified_unless_something_needs_them_as_they_are
     write, settings: list[str], lowercase: bool, digits: bool
 ) -> None:
     assert load_config(write(MINIMAL), settings).normalization == Normalization(lowercase, digits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "decoder"),
+    [
+        ([], Decoder.CRF),
+        (["training.label_smoothing=0.1"], Decoder.CONSTRAINED),  # a CRF cannot learn from smoothed labels
+        (["training.label_smoothing=0.1", "model.decoder=softmax"], Decoder.SOFTMAX),
+        (["model.decoder=constrained"], Decoder.CONSTRAINED),
+    ],
+)
+def test_tags_are_chosen_by_a_crf_unless_labels_are_smoothed(write, settings: list[str], decoder: Decoder) -> None:
+    config = load_config(write(MINIMAL), settings)
+    assert config.decoder is decoder
+    assert config.model.spec(config.decoder).decoder is decoder
 
 
 def test_config_keys_lists_every_key_once() -> None:

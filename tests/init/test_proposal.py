@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tagger.config.loading import load_config
 from tagger.corpus.lines import files_of
 from tagger.errors import DataError
-from tagger.init import recipe
 from tagger.init.config_text import config_text, relative_to
 from tagger.init.proposal import Proposal, propose
 from tagger.init.roles import find_roles
@@ -56,13 +55,13 @@ def keys(proposal: Proposal) -> dict[str, object]:
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipe, "installed_vectors", list)
+    monkeypatch.setattr("tagger.init.vectors.installed_vectors", list)
 
 
-def test_a_plain_file_of_names_gets_its_path_and_a_crf_and_nothing_else() -> None:
+def test_a_plain_file_gets_its_path_and_nothing_else() -> None:
     Path("my.conll").write_text(sentences(40))
     found = proposed("my.conll")
-    assert (found.name, keys(found)) == ("my", {"model.decoder": "crf"})
+    assert (found.name, keys(found)) == ("my", {})
     assert found.config.output.model_dir == os.path.abspath("models/my")  # noqa: PTH100
     text = config_text(found, Path(), "Mine")
     assert text == (
@@ -72,10 +71,6 @@ def test_a_plain_file_of_names_gets_its_path_and_a_crf_and_nothing_else() -> Non
         "# training: batches of 4 sentences, at most 100 epochs, until 10 bring nothing new\n"
         "data:\n"
         "  train: my.conll\n"
-        "model:\n"
-        "  # A CRF gains up to a point of F1 on names, and takes up to a tenth more time (docs/results.md). Without it:\n"
-        "  # decoder: constrained.\n"
-        "  decoder: crf\n"
         "# Pretrained vectors gain more on names than anything else. For English: pip install '.[glove]' in a clone of\n"
         "# tagger, then embeddings: {name: glove-6b-50d}. For others: embeddings: {path: FILE}.\n"
     )
@@ -88,11 +83,6 @@ def test_the_columns_are_written_where_there_was_a_choice_with_the_other_ones() 
     assert "Or: columns: {token: 1, tag: 2}" in found.reasons["data.columns"]
     other = proposed("my.conll", settings=("data.columns.tag=2",))
     assert keys(other)["data.columns"] == {"token": 1, "tag": 2}
-
-
-def test_plain_tags_and_chunks_get_the_default_decoder() -> None:
-    Path("pos.conll").write_text(sentences(40).replace("B-PER", "NNP").replace("B-LOC", "NN").replace("O", "V"))
-    assert keys(proposed("pos.conll")) == {}
 
 
 def test_an_encoding_is_chosen_and_its_words_are_shown() -> None:
@@ -160,14 +150,14 @@ def test_numbers_are_tags_with_names_that_are_set_in_the_same_way() -> None:
 def test_another_format_is_read_too() -> None:
     rows = "".join('{"tokens": ["Anna", "ruft", "an"], "tags": ["B-PER", "O", "O"]}\n' for _ in range(20))
     Path("train.jsonl").write_text(rows)
-    assert keys(proposed("train.jsonl")) == {"model.decoder": "crf"}
+    assert keys(proposed("train.jsonl")) == {}
 
 
 def test_a_format_and_a_language_are_written_where_they_were_named_and_not_where_they_were_guessed() -> None:
     rows = "".join('{"tokens": ["Anna", "ruft", "an"], "tags": ["B-PER", "O", "O"]}\n' for _ in range(20))
     Path("train.jsonl").write_text(rows)
     found = proposed("train.jsonl", settings=("data.format=jsonl", "data.language=de"))
-    assert keys(found) == {"data.format": "jsonl", "data.language": "de", "model.decoder": "crf"}
+    assert keys(found) == {"data.format": "jsonl", "data.language": "de"}
     text = config_text(found, Path.cwd(), "title")
     assert "  format: jsonl\n" in text
     assert "  language: de\n" in text
@@ -177,7 +167,7 @@ def test_what_is_read_as_text_first_is_said() -> None:
     Path("my.conll").write_bytes((ROOT / "data/sample/train.conll").read_bytes())  # 20,000 tokens
     said = "pretraining: the training sentences, read as text 10 times"
     found = proposed("my.conll")
-    assert keys(found) == {"model.decoder": "crf"}
+    assert keys(found) == {}
     assert said in found.about
     assert f"# {said}\n" in config_text(found, Path(), "Mine")
     settings = (
@@ -199,10 +189,12 @@ def test_english_text_gets_the_vectors_that_are_installed(monkeypatch: pytest.Mo
         import numpy as np
 
         rows = {token: i for i, token in enumerate(tokens)}
-        monkeypatch.setattr(recipe, "read_named_vectors", lambda name: Vectors(rows, np.zeros((len(rows), 2), "f4")))
+        monkeypatch.setattr(
+            "tagger.init.vectors.read_named_vectors", lambda name: Vectors(rows, np.zeros((len(rows), 2), "f4"))
+        )
 
     Path("my.conll").write_text(sentences(40))
-    monkeypatch.setattr(recipe, "installed_vectors", lambda: ["glove-6b-50d"])
+    monkeypatch.setattr("tagger.init.vectors.installed_vectors", lambda: ["glove-6b-50d"])
     vectors("the", "besucht", "heute", "bonn")
     assert keys(proposed("my.conll"))["embeddings.name"] == "glove-6b-50d"
     vectors(*(f"w{i}" for i in range(200)), "besucht", "heute", "bonn")  # known, but not common
@@ -210,6 +202,9 @@ def test_english_text_gets_the_vectors_that_are_installed(monkeypatch: pytest.Mo
     vectors("besucht", "heute")
     assert "embeddings.name" in keys(proposed("my.conll"))
     assert keys(proposed("my.conll", settings=("embeddings.name=null",)))["embeddings.name"] is None
+    for setting in ("model.embedding_dim=50", "model.pretrained=lm", "training.pretraining_epochs=3"):
+        assert "embeddings.name" not in keys(proposed("my.conll", settings=(setting,))), setting
+    assert "embeddings.name" in keys(proposed("my.conll", settings=("training.pretraining_epochs=0",)))
 
 
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(

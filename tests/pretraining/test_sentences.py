@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import SHORT_GRAPH
 
 pytest.importorskip("tensorflow")
 
@@ -40,8 +41,9 @@ pytestmark = pytest.mark.tensorflow
 TWO_WORKERS = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}
 WORDS = ("Ann", "saw", "Bob", "the", "old", "sea", "ran", "to", "42", "Zoë")
 SIZES = ("model.embedding_dim=4", "model.units=3", "model.character_dim=2", "model.character_units=4")
+SHORT = tuple(setting for setting in SHORT_GRAPH if setting != "model.characters=none")
 SETTINGS = (
-    *SIZES, "training.pretraining_epochs=3", "training.threads=1", "training.epochs=2", "training.ema=null",
+    *SIZES, *SHORT, "training.pretraining_epochs=3", "training.threads=1", "training.epochs=2",
     "vocabulary.lowercase=true", "vocabulary.normalize_digits=false",
 )  # fmt: skip
 
@@ -202,7 +204,7 @@ def test_it_is_chosen_for_a_thousand_tokens_unless_the_network_begins_with_somet
     def chosen_for(n: int, *settings: str, **options: Any) -> str:
         write("train.conll", sentences(n))
         Path("c.yaml").write_text("data: {train: train.conll, dev: dev.conll}\ntraining: {epochs: 1, threads: 1}\n")
-        given = load_config("c.yaml", [*SIZES, *settings])
+        given = load_config("c.yaml", [*SIZES, *SHORT, *settings])
         notes = list[str]()
         training.train(given, Told(notes.append, notes.append), device="cpu", **options)
         assert load_config("models/c/config.yaml").training.pretraining_epochs is None, "another begins with another"
@@ -218,7 +220,7 @@ def test_it_is_chosen_for_a_thousand_tokens_unless_the_network_begins_with_somet
     told = list[str]()
     monkeypatch.setenv("TF_CONFIG", json.dumps(TWO_WORKERS))
     monkeypatch.setattr(training, "meet", lambda *_: False)
-    training.train(load_config("c.yaml", SIZES), Told(told.append, told.append), device="cpu")
+    training.train(load_config("c.yaml", [*SIZES, *SHORT]), Told(told.append, told.append), device="cpu")
     assert any(one.startswith("training.pretraining_epochs: 0, because several workers train") for one in told)
 
 

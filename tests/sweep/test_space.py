@@ -129,14 +129,19 @@ def test_the_values_of_a_config_are_found_in_the_space() -> None:
     )
     Path("c.yaml").write_text("data: {train: train}\n")
     config = load_config("c.yaml")
-    assert space.of(config) == {"model.decoder": "constrained", "model.dropout": 0.5, "training.epochs": "null"}
+    assert space.of(config) == {"model.decoder": "crf", "model.dropout": 0.5, "training.epochs": "null"}
     assert space.values(space.of(config) or {}) == {
-        "model.decoder": "constrained",
+        "model.decoder": "crf",
         "model.dropout": 0.5,
         "training.epochs": None,
     }
     for other in ("model.dropout=0.25", "model.dropout=0.7", "model.decoder=softmax"):
         assert space.of(load_config("c.yaml", [other])) is None, other
+    space = space_of("vocabulary.lowercase: [false, true]\n")
+    assert space.of(config) == {"vocabulary.lowercase": "true"}
+    assert space.of(load_config("c.yaml", ["model.characters=none"])) == {"vocabulary.lowercase": "false"}
+    space = space_of("vocabulary.lowercase: [null, true]\n")
+    assert space.of(config) == {"vocabulary.lowercase": "null"}
     space = space_of("model.dropout: [0, 0.2]\n")
     assert space.of(load_config("c.yaml", ["model.dropout=0"])) == {"model.dropout": "0"}
     space = space_of("model.units: {low: 50, high: 250, step: 50}\n")

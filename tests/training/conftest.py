@@ -21,7 +21,7 @@ def tiny_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     (tmp_path / "train").write_text("a B-X\nb O\n\nc O\n")
     (tmp_path / "c.yaml").write_text(
         "data: {train: train, dev: train}\n"
-        "model: {units: 2, embedding_dim: 2, layers: 1, characters: none, casing: false}\n"
+        "model: {units: 2, embedding_dim: 2, layers: 1, characters: none, casing: false, decoder: constrained}\n"
         "training: {epochs: 1, optimizer: adam, ema: null, clip_norm: null}\n"
     )
     monkeypatch.chdir(tmp_path)

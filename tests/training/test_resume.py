@@ -17,6 +17,7 @@ from helpers import SHORT_GRAPH
 
 tf = pytest.importorskip("tensorflow")
 
+from tagger.architecture import Decoder  # noqa: E402
 from tagger.cli.progress import TrainingProgress  # noqa: E402
 from tagger.config.keys import Config  # noqa: E402
 from tagger.config.loading import load_config  # noqa: E402
@@ -51,7 +52,7 @@ vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
-SMALL = (*SHORT_GRAPH, "model.decoder=constrained")
+SMALL = SHORT_GRAPH
 # With a moving average, the model is not what the trainer continues with.
 AVERAGED = (*SMALL, "training.ema=0.8")
 # The settings, and for each part of the training the number of the stop check that is the first to request a stop.
@@ -486,14 +487,20 @@ def test_states_of_earlier_versions_recognize_their_data(
     (tmp_path / "t").write_text("a N x B-X\nb1 V y O\n\nc\u00a0 N x O\nd V z I-X\n" * 2)
     (tmp_path / "c.yaml").write_text("data: {train: t, dev: t}\n")
     # Their defaults were others.
-    earlier = State({"settings": {"vocabulary.lowercase": False, "vocabulary.normalize_digits": False}}, {})
+    settings_then = {
+        "vocabulary.lowercase": False,
+        "vocabulary.normalize_digits": False,
+        "model.decoder": "constrained",
+    }
+    earlier = State({"settings": settings_then}, {})
     config = with_choices_of(earlier, load_config(tmp_path / "c.yaml", settings))
     prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
     found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
     assert found["settings"]["training.pretraining_epochs"] == 0
     again = with_choices_of(State(found, {}), load_config(tmp_path / "c.yaml", settings))
-    kept = again.training.pretraining_epochs, again.normalization
-    assert kept == (0, config.normalization), "a training that was continued once can be continued again"
+    kept = again.training.pretraining_epochs, again.normalization, again.decoder
+    expected = 0, config.normalization, Decoder.CONSTRAINED
+    assert kept == expected, "a training that was continued once can be continued again"
     assert found["format"] == 3, "a new format may have other checksums"
     assert found["data"] == {
         "data.train": f"3 sentences, 8 tokens, SHA-256 {train}",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run_tagger
+from helpers import ROOT, SHORT_GRAPH, run_tagger
 
 pytestmark = pytest.mark.tensorflow
 
@@ -25,7 +25,7 @@ def scores_after_training(config: Path, folder: Path, *settings: str) -> dict[st
 def test_a_forward_network_scores_clearly_lower_on_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = ROOT / "configs/sample.yaml"
-    quick = ("training.pretraining_epochs=0", "training.epochs=8", "model.layers=1", "model.characters=none")
+    quick = ("training.pretraining_epochs=0", "training.epochs=8", *SHORT_GRAPH[:3], "model.units=80")
     both = scores_after_training(config, tmp_path, *quick)["f1"]
     forward = scores_after_training(config, tmp_path, *quick, "model.direction=forward")["f1"]
     assert both > 0.8

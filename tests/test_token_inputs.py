@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tensorflow
 
 QUICK = (
     "training: {epochs: 25, learning_rate: 0.03, patience: 4, batch_size: 8, ema: null}\n"
-    "model: {units: 8, embedding_dim: 8, dropout: 0, input_dropout: 0, token_dropout: 0, layers: 1"
+    "model: {units: 8, embedding_dim: 8, dropout: 0, input_dropout: 0, token_dropout: 0, layers: 1, decoder: constrained"
 )
 
 
@@ -65,7 +65,8 @@ def test_a_feature_column_is_read_in_training_and_required_for_prediction(in_fol
     write("test", shuffled)  # only the column predicts the tag
     trained(
         "data: {train: train, dev: test, columns: {token: 0, pos: 1, tag: 2}}\n"
-        f"vocabulary: {{word_dropout: 0.5}}\n{QUICK}, feature_dim: 4, decoder: crf}}\n"
+        f"vocabulary: {{word_dropout: 0.5}}\n{QUICK}, feature_dim: 4}}\n",
+        "model.decoder=crf",
     )
     assert f1("test") == 1.0
     assert run_tagger("predict", "--model", "m", stdin=b"w1\tN\nw1\tV\n").output == b"w1\tN\tB-X\nw1\tV\tO\n"

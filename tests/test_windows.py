@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run_tagger
+from helpers import ROOT, SHORT_GRAPH, run_tagger
 from windows import hide_directory_descriptors, lock_open_files, locked
 
 from tagger import atomic, filesystem
@@ -99,7 +99,7 @@ def test_training_and_writing_leave_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "train.conll").write_bytes(CORPUS)
     config = "data: {train: train.conll, dev: train.conll}\ntraining: {epochs: 1, threads: 1}\noutput: {model_dir: m}\n"
     (tmp_path / "c.yaml").write_text(config)
-    done = on_windows("train", "c.yaml", cwd=tmp_path)
+    done = on_windows("train", "c.yaml", *(f"--set={setting}" for setting in SHORT_GRAPH), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / ".tagger-model").read_bytes() == b"m\n"
     assert "train: ../train.conll" in (tmp_path / "m/config.yaml").read_text("utf-8")

@@ -43,8 +43,8 @@ class Worker:
 # The network of both benchmarks, as settings of `tagger train`: words only, E = H = 100, one layer.
 WORDS_ONLY = (
     "model.characters=none", "model.casing=false", "model.units=100", "model.layers=1", "model.input_dropout=0.5",
-    "model.token_dropout=0", "model.scheme=IOB2", "training.pretraining_epochs=0", "training.optimizer=adam",
-    "training.ema=null",
+    "model.token_dropout=0", "model.decoder=constrained", "model.scheme=IOB2", "training.pretraining_epochs=0",
+    "training.optimizer=adam", "training.ema=null",
 )  # fmt: skip
 
 

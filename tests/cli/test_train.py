@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tensorflow
 QUICK = [
     f"--set={setting}"
     for setting in (
-        "model.units=4", "model.embedding_dim=4", "model.layers=1", "model.characters=none", "training.epochs=2",
+        "model.units=4", "model.embedding_dim=4", "model.layers=1", "model.characters=none", "model.decoder=constrained", "training.epochs=2",
         "training.batch_size=2", "training.patience=1",
     )
 ]  # fmt: skip

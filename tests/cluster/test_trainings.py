@@ -99,7 +99,7 @@ def test_folds_on_a_cluster_are_those_of_one_machine(tmp_path: Path) -> None:
     sentences = [f"w{i} {'B-X' if i % 3 else 'O'}\n" for i in range(40)]
     (tmp_path / "train.conll").write_text("\n".join(sentences))
     config = (
-        "data: {train: train.conll}\nmodel: {units: 3, embedding_dim: 3, layers: 1, characters: none}\n"
+        "data: {train: train.conll}\nmodel: {units: 3, embedding_dim: 3, layers: 1, characters: none, decoder: constrained}\n"
         "training: {epochs: 2, threads: 1, optimizer: adam, ema: null, clip_norm: null}\n"
     )
     (tmp_path / "c.yaml").write_text(config)

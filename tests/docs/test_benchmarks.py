@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from documented import commands
+from helpers import SHORT_GRAPH
 
 
 @pytest.mark.tensorflow
@@ -18,6 +19,7 @@ def test_documented_training_benchmark_runs(in_clone: Path, command: str, tmp_pa
     # Use the sample corpus, one round of two steps and no rivals, because PyTorch is an extra.
     quick = ["--only", "speed", "step", "--rivals", "--rounds", "1", "--steps", "2", "--json", str(tmp_path / "found")]
     script, _, *options = shlex.split(command)[1:]
+    quick += [f"--set={setting}" for setting in (*SHORT_GRAPH, "training.pretraining_epochs=0")]
     arguments = [sys.executable, script, "configs/sample.yaml", *options, *quick]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr

@@ -209,8 +209,8 @@ def test_cross_validation_and_grid_search_train_real_models(caplog: pytest.LogCa
     sentences = [[name, verb, "Bonn", sign] for name in names for verb in ("left", "saw", "likes") for sign in ".!"]
     tags = [["B-PER", "O", "B-LOC", "O"]] * len(sentences)
     small = classifier(
-        epochs=3, units=8, layers=1, embedding_dim=8, characters="none", dropout=0.0, learning_rate=0.05, batch_size=4,
-        threads=1, dev=None, settings={"model.input_dropout": 0.0, "model.token_dropout": 0.0, "training.ema": None},
+        epochs=3, units=8, layers=1, embedding_dim=8, characters="none", decoder="constrained", dropout=0.0, learning_rate=0.05,
+        batch_size=4, threads=1, dev=None, settings={"model.input_dropout": 0.0, "model.token_dropout": 0.0, "training.ema": None},
     )  # fmt: skip
     scores = cross_val_score(small, sentences, tags, cv=2)
     assert scores.shape == (2,)

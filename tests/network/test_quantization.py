@@ -113,7 +113,7 @@ def write_files(folder: Path) -> None:
         names = [f"N{rng.integers(9)}" if rng.random() < 0.4 else f"w{rng.integers(20)}" for _ in range(1 + i % 9)]
         lines += [f"{name} {'B-X' if name.startswith('N') else 'O'}" for name in names] + [""]
     (folder / "train").write_text("\n".join(lines) + "\n")
-    small = "{units: 8, embedding_dim: 8, layers: 1, character_units: 4}"
+    small = "{units: 8, embedding_dim: 8, layers: 1, decoder: constrained, character_units: 4}"
     (folder / "c.yaml").write_text(
         f"data: {{train: train, dev: train, test: train}}\nmodel: {small}\ntraining: {{epochs: 4}}\n"
     )
@@ -195,7 +195,7 @@ def test_the_scores_of_the_manifest_are_those_of_eval_where_sentences_are_long(
         ]
         (tmp_path / name).write_text("\n".join(sentences) + "\n")
     (tmp_path / "c.yaml").write_text(
-        "data: {train: train, dev: dev}\nmodel: {units: 8, embedding_dim: 8, layers: 1, character_units: 4}\n"
+        "data: {train: train, dev: dev}\nmodel: {units: 8, embedding_dim: 8, layers: 1, decoder: constrained, character_units: 4}\n"
     )
     monkeypatch.chdir(tmp_path)
     train(load_config("c.yaml", settings), TrainingProgress())

@@ -34,7 +34,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.chdir(tmp_path)
     Path("train").write_text("anna B-PER\nsleeps O\n\nrome B-LOC\nis O\n\n" * 6)
     Path("c.yaml").write_text(
-        "data: {train: train, dev: train, test: train}\nmodel: {units: 4, layers: 1, embedding_dim: 4, characters: none}\n"
+        "data: {train: train, dev: train, test: train}\nmodel: {units: 4, layers: 1, embedding_dim: 4, characters: none, decoder: constrained}\n"
         "training: {epochs: 2, batch_size: 4, threads: 1, optimizer: adam, ema: null, clip_norm: null}\n"
     )
     return load_config("c.yaml")

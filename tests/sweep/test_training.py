@@ -20,7 +20,7 @@ def test_the_best_config_gives_the_model_of_the_best_trial(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     Path("train").write_text(CORPUS)
     Path("c.yaml").write_text(
-        "data: {train: train, dev: 0.2}\nmodel: {layers: 1, embedding_dim: 8, characters: none}\n"
+        "data: {train: train, dev: 0.2}\nmodel: {layers: 1, embedding_dim: 8, characters: none, decoder: constrained}\n"
         "training: {epochs: 3, patience: null, batch_size: 4}\n"
     )
     Path("s.yaml").write_text("model.units: [4, 8]\ntraining.learning_rate: [0.0001]\n")

@@ -72,7 +72,7 @@ def test_vocabularies_of_an_older_model_grow() -> None:
 # --- Trainings --------------------------------------------------------------------------------------------------------
 
 TRAIN = "in O\nNew B-LOC\nYork I-LOC\n\nin O\nRome B-LOC\n\nYork B-LOC\nin O\n"
-SMALL = "{units: 4, embedding_dim: 4, characters: none, casing: false, feature_dim: 3, layers: 1}"
+SMALL = "{units: 4, embedding_dim: 4, characters: none, casing: false, feature_dim: 3, layers: 1, decoder: constrained}"
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from tagger.architecture import (
 from tagger.corpus.labels import Labels
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.corpus.notation import means_outside
+from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import DataError
 from tagger.inputs.clusters import check_bits
 from tagger.inputs.computed import MOST_LISTS, is_feature_name
@@ -274,10 +275,10 @@ class NetworkConfig(_Section):
         self.spec()  # raises ValueError if a machine cannot hold the network
         return self
 
-    def spec(self, decoder: Decoder = Decoder.CRF) -> NetworkSpec:
-        """Return the architecture that these settings describe, with this decoder if they name none."""
+    def spec(self, usual_decoder: Decoder = Decoder.CRF) -> NetworkSpec:
+        """Return the architecture that these settings describe, with the usual decoder if they name none."""
         settings = self.model_dump(exclude={"scheme", "pretrained"})
-        return NetworkSpec(**settings | {"decoder": self.decoder or decoder})
+        return NetworkSpec(**settings | {"decoder": self.decoder or usual_decoder})
 
 
 class TrainingConfig(_Section):
@@ -332,10 +333,17 @@ class Config(_Section):
         source = self.embeddings.source
         return f"embeddings.{source}" if source else None
 
-    @property
-    def decoder(self) -> Decoder:
-        """How tags are chosen. Unless the config says so, it is a CRF, which cannot learn from smoothed labels."""
-        return self.model.decoder or (Decoder.CONSTRAINED if self.training.label_smoothing else Decoder.CRF)
+    def usual_decoder(self, scheme: str) -> Decoder:
+        """Return how tags are chosen unless the config says it: by a CRF, but not where that is impossible or costly.
+
+        A CRF cannot learn from smoothed labels. There may be many hundreds of plain tags, and a CRF needs time in the
+        square of their number.
+
+        Args:
+            scheme: that of the training file.
+        """
+        without = self.training.label_smoothing > 0 or scheme == NO_SCHEME
+        return Decoder.CONSTRAINED if without else Decoder.CRF
 
     @property
     def normalization(self) -> Normalization:
@@ -351,5 +359,9 @@ class Config(_Section):
 
     @property
     def chosen(self) -> dict[str, dict[str, Any]]:
-        """The values, by section and key, of the settings whose null depends on other keys."""
-        return {"vocabulary": dataclasses.asdict(self.normalization), "model": {"decoder": self.decoder}}
+        """The values, by section and key, of the settings whose null depends on other keys.
+
+        The decoder is the one for spans unless `data.scheme` says that tags are plain.
+        """
+        decoder = self.model.decoder or self.usual_decoder(self.data.scheme)
+        return {"vocabulary": dataclasses.asdict(self.normalization), "model": {"decoder": decoder}}

@@ -74,7 +74,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "input_dropout": "on the input of the first block",
         "token_dropout": "on the representation of each distinct token (embedding, characters, casing, features)",
         "recurrent_dropout": "on the recurrent weights",
-        "decoder": "crf | constrained | softmax; null: crf, or constrained with label_smoothing",
+        "decoder": "crf | constrained | softmax; null: crf, or constrained for plain tags and with label_smoothing",
         "scheme": "IOB2 | IOBES: the scheme that the network learns",
         "pretrained": "a directory that tagger pretrain wrote, to begin with",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             value = values[section][key]
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
-            notes = [origin, later or _meant(value, meaning, config.chosen.get(section, {}).get(key))]
+            chosen = dataclasses.asdict(config.normalization).get(key) if section == "vocabulary" else None
+            notes = [origin, later or _meant(value, meaning, chosen)]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"
             text = f"  {key}: {yaml_value(value)}"

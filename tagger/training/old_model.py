@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.architecture import Characters
+from tagger.architecture import Characters, Decoder
 from tagger.atomic import previous_of
 from tagger.config.file import yaml_value
 from tagger.config.keys import Config
@@ -121,6 +121,9 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
 
     Returns:
         The config, and the settings whose values differ from their defaults for that reason, as `key value`.
+
+    Raises:
+        ConfigError: the labels are to be smoothed, and the old model has a CRF.
     """
     changed: dict[str, Any] = {}
     told = []
@@ -130,7 +133,13 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
         taken = {name: value for name, value in values.items() if not ours.sets(name)}
         told += [f"{section}.{name} {yaml_value(value)}" for name, value in taken.items() if given[name] != value]
         changed[section] = ours.model_copy(update=taken)
-    return config.model_copy(update=changed), told
+    config = config.model_copy(update=changed)
+    if config.training.label_smoothing and config.model.decoder == Decoder.CRF:
+        raise ConfigError(
+            f"training.label_smoothing: found {config.training.label_smoothing}, expected 0, because the model of"
+            f" {OPTION} has a CRF, which scores whole sequences; delete the key"
+        )
+    return config, told
 
 
 def _settings(manifest: Manifest) -> dict[str, dict[str, Any]]:

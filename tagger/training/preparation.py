@@ -120,6 +120,8 @@ def prepare(
     found = load_corpora(config.data, config.training.seed, note, warn, rows, _known(old))
     train, dev, layout, notation = found.train, found.dev, found.layout, found.notation
     manifest = _manifest_of(config, layout, notation)
+    if config.training.label_smoothing and not config.model.sets("decoder"):
+        note(f"model.decoder: {manifest.network.decoder}, because a CRF cannot learn from training.label_smoothing")
     lexicons = _lexicons(config, old, train, dev, note, warn)
     manifest = dataclasses.replace(manifest, features=lexicons.features.spec)
     vectors = _vectors(config, old, manifest, train) if pretrained is None else vectors_of(pretrained)
@@ -293,7 +295,7 @@ def _manifest_of(config: Config, layout: Layout, notation: Notation) -> Manifest
         normalization=config.normalization,
         n_trained_tokens=None,
         embedding_dtype=config.embeddings.dtype,
-        network=config.model.spec(config.decoder),
+        network=config.model.spec(config.usual_decoder(notation.scheme)),
         max_length=config.data.max_length or DEFAULT_MAX_LENGTH,
         seed=config.training.seed,
         dev={},

@@ -160,7 +160,7 @@ def fingerprint_of(config: Config, prepared: Prepared, device: Device, given: Co
     runs_on = {name: prepared.manifest.versions[name] for name in _VERSIONS} | {"device": device.name}
     return {
         "format": STATE_FORMAT,
-        "settings": settings_of(config, _schedule(prepared)) | _of_lesson(prepared),
+        "settings": settings_of(config, _chosen(prepared)) | _of_lesson(prepared),
         "data": _data(config, prepared),
         "runs on": runs_on,
         "threads": device.threads,
@@ -179,10 +179,11 @@ def _plain_default(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _schedule(prepared: Prepared) -> dict[str, int | None]:
-    """Return the numbers that were chosen, so that a config that sets the same numbers continues the training."""
+def _chosen(prepared: Prepared) -> dict[str, Any]:
+    """Return the values that were chosen, so that a config that sets the same values continues the training."""
     names = ("pretraining_epochs", "epochs", "batch_size", "patience")
-    return {f"training.{name}": getattr(prepared.schedule, name) for name in names}
+    numbers = {f"training.{name}": getattr(prepared.schedule, name) for name in names}
+    return {**numbers, "model.decoder": prepared.manifest.network.decoder}
 
 
 def _of_lesson(prepared: Prepared) -> dict[str, Any]:

@@ -25,13 +25,15 @@ def stored_config(
     Args:
         given: the config of the user, if the values of an interrupted training have been added to it.
     """
-    training = (given or config).training
+    given = given or config
     base = os.path.realpath(directory)  # a reader of the file follows links too
     files = {key: relative_to(base, getattr(config.data, key)) for key in ("train", "dev", "test")}
     layout = manifest.layout
     found = {"columns": dict(layout.columns), "tag_key": layout.tag_key, "ragged": layout.ragged}
     numbers = {"epochs": schedule.epochs, "batch_size": schedule.batch_size, "patience": schedule.patience}
-    numbers["pretraining_epochs"] = training.pretraining_epochs
+    numbers["pretraining_epochs"] = given.training.pretraining_epochs
+    decoder = manifest.network.decoder
+    is_usual = not given.model.sets("decoder") and decoder == config.usual_decoder(manifest.scheme)
     changed = {
         "data": config.data.model_copy(update={**files, **found, "delimiter": layout.delimiter}),
         "embeddings": config.embeddings.model_copy(update={"path": relative_to(base, config.embeddings.path)}),
@@ -41,6 +43,7 @@ def stored_config(
         "model": config.model.model_copy(
             update={
                 "embedding_dim": manifest.network.embedding_dim,
+                "decoder": None if is_usual else decoder,
                 "pretrained": relative_to(base, config.model.pretrained),
             }
         ),

@@ -254,15 +254,19 @@ def test_tokens_are_looked_up_simplified_unless_something_needs_them_as_they_are
     ("settings", "decoder"),
     [
         ([], Decoder.CRF),
+        (["data.scheme=IOB2"], Decoder.CRF),
+        (["data.scheme=none"], Decoder.CONSTRAINED),  # there may be many hundreds of plain tags
         (["training.label_smoothing=0.1"], Decoder.CONSTRAINED),  # a CRF cannot learn from smoothed labels
         (["training.label_smoothing=0.1", "model.decoder=softmax"], Decoder.SOFTMAX),
-        (["model.decoder=constrained"], Decoder.CONSTRAINED),
+        (["data.scheme=none", "model.decoder=crf"], Decoder.CRF),
     ],
 )
-def test_tags_are_chosen_by_a_crf_unless_labels_are_smoothed(write, settings: list[str], decoder: Decoder) -> None:
+def test_tags_are_chosen_by_a_crf_unless_they_are_plain_or_smoothed(
+    write, settings: list[str], decoder: Decoder
+) -> None:
     config = load_config(write(MINIMAL), settings)
-    assert config.decoder is decoder
-    assert config.model.spec(config.decoder).decoder is decoder
+    assert config.chosen["model"] == {"decoder": decoder}
+    assert config.model.spec(config.usual_decoder(config.data.scheme)).decoder is decoder
 
 
 def test_config_keys_lists_every_key_once() -> None:

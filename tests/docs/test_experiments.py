@@ -230,5 +230,5 @@ def test_a_recipe_has_the_settings_of_the_row_with_its_result(
     schedules = [schedule_of(each.training, n_sentences) for each in (trained, documented)]
     assert [(each.batch_size, each.epochs) for each in schedules] == [(schedules[1].batch_size, 30)] * 2
     chosen = {f"training.{name}": getattr(schedules[0], name) for name in schedules[0].chosen}
-    chosen["model.decoder"] = trained.decoder
+    chosen["model.decoder"] = trained.chosen["model"]["decoder"]
     assert load_config(config, [*given, *(f"{key}={value}" for key, value in chosen.items())]) == documented

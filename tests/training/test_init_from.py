@@ -167,6 +167,19 @@ def test_settings_follow_the_model_unless_they_are_set(configured) -> None:
         assert {"vocabulary.lowercase false", "vocabulary.normalize_digits false"} <= set(told)
 
 
+def test_labels_cannot_be_smoothed_for_a_model_with_a_crf(configured) -> None:
+    smoothed = "training.label_smoothing=0.1"
+    config, _ = with_settings_of(load_old_model_of(configured), configured(smoothed))
+    assert (config.model.decoder, config.training.label_smoothing) == ("constrained", 0.1)
+    shutil.rmtree("old")
+    config = configured(smoothed, decoder="crf")
+    with pytest.raises(
+        ConfigError,
+        match=r"^training\.label_smoothing: found 0\.1, expected 0, because the model of --init-from has a CRF",
+    ):
+        with_settings_of(load_old_model(init(), Path("models/new")), config)
+
+
 def load_old_model_of(configured: Callable[..., Config]) -> OldModel:
     configured()
     return load_old_model(init(), Path("models/new"))

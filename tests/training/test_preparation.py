@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 import tracemalloc
@@ -19,11 +20,14 @@ pytest.importorskip("tensorflow")
 from tagger.cli.progress import TrainingProgress
 from tagger.config.loading import load_config
 from tagger.errors import ConfigError, DataError, ModelError
+from tagger.model_dir.checkpoints import State
 from tagger.prediction.onnx_session import load_predictor
 from tagger.training.corpora import well_formed
 from tagger.training.memory import check_memory
 from tagger.training.parts import Parts
 from tagger.training.preparation import Prepared, prepare
+from tagger.training.resume import with_choices_of
+from tagger.training.stored_config import stored_config
 from tagger.training.train import train
 
 pytestmark = pytest.mark.tensorflow
@@ -254,6 +258,38 @@ def test_the_test_path_is_relative_to_the_resolved_model_directory(prepared, tmp
     (tmp_path / "link").symlink_to("deep/er/real")
     result, _, _ = prepared(f"data.test={tmp_path}/dev", f"output.model_dir={tmp_path}/link")
     assert (tmp_path / "link" / str(result.manifest.test)).resolve() == tmp_path / "dev"
+
+
+@pytest.mark.parametrize(
+    ("settings", "plain", "decoder", "stored"),
+    [
+        ((), False, "crf", None),
+        ((), True, "constrained", None),  # what another scheme and unsmoothed labels would change stays open
+        (("training.label_smoothing=0.1",), False, "constrained", None),
+        (("model.decoder=crf",), False, "crf", "crf"),
+        (("model.decoder=crf",), True, "crf", "crf"),
+    ],
+)
+def test_the_decoder_follows_from_the_tags_and_the_loss(
+    prepared, settings: tuple[str, ...], plain: bool, decoder: str, stored: str | None, tmp_path: Path
+) -> None:
+    text = "a DT\nb NN\n\nc NN\nd DT\n" if plain else TRAIN
+    result, notes, _ = prepared(*settings, train=text, dev=text)
+    assert result.manifest.network.decoder == decoder
+    noted = "model.decoder: constrained, because a CRF cannot learn from training.label_smoothing"
+    assert (noted in notes) == any("smoothing" in setting for setting in settings)
+    config = load_config(tmp_path / "c.yaml", settings)
+    assert stored_config(config, result.schedule, result.manifest, tmp_path).model.decoder == stored
+    # A state of this training has the decoder that it was trained with, also if null stood for another one then.
+    for then in {"constrained", decoder}:
+        continued = with_choices_of(State({"settings": {"model.decoder": then}}, {}), config)
+        manifest = dataclasses.replace(
+            result.manifest,
+            network=continued.model.spec(continued.usual_decoder(result.manifest.scheme)),
+        )
+        assert manifest.network.decoder == (stored or then)
+        again = stored_config(continued, result.schedule, manifest, tmp_path, given=config)
+        assert again.model.decoder == (stored or (None if then == decoder else then))
 
 
 def test_the_model_section_reaches_the_manifest(prepared) -> None:

@@ -498,7 +498,7 @@ def test_states_of_earlier_versions_recognize_their_data(
     found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
     assert found["settings"]["training.pretraining_epochs"] == 0
     again = with_choices_of(State(found, {}), load_config(tmp_path / "c.yaml", settings))
-    kept = again.training.pretraining_epochs, again.normalization, again.decoder
+    kept = again.training.pretraining_epochs, again.normalization, again.model.decoder
     expected = 0, config.normalization, Decoder.CONSTRAINED
     assert kept == expected, "a training that was continued once can be continued again"
     assert found["format"] == 3, "a new format may have other checksums"

@@ -15,7 +15,7 @@ annotated. The script needs the package `tokenizers`.
     warm-up        0.1, 0.4 and 0.7 of the learning rate in the first three epochs
     batches of 8   instead of 16, which are chosen for so many sentences
 
-There is no row for a longer moving average of the weights: in so few steps, it would be the same as the usual one.
+A longer moving average of the weights has no row: with so few steps, it would change nothing.
 
 The score is F1 on dev, which also decides which epoch is kept; nothing is chosen on test.
 """

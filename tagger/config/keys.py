@@ -182,7 +182,7 @@ class VectorsConfig(_Section):
 
     @property
     def source(self) -> str | None:
-        """`path` or `name`, whichever is set; None if there are no vectors."""
+        """The key that names the vectors, `path` or `name`; None without vectors."""
         return "path" if self.path is not None else "name" if self.name is not None else None
 
     @pydantic.model_validator(mode="after")

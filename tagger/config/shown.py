@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,8 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             value = values[section][key]
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
-            chosen = dataclasses.asdict(config.normalization).get(key) if section == "vocabulary" else None
+            # The decoder depends on the data, too, so it is not known here.
+            chosen = config.chosen[section].get(key) if section == "vocabulary" else None
             notes = [origin, later or _meant(value, meaning, chosen)]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"

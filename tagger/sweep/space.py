@@ -171,7 +171,7 @@ class Space:
         for key, one in self.keys.items():
             section, _, name = key.partition(".")
             found[key] = one.drawn(values[section][name])
-            if found[key] is None:  # a key that is null may still stand for a value of the space
+            if found[key] is None:  # null may stand for one of the values
                 found[key] = one.drawn(config.chosen.get(section, {}).get(name))
         return None if None in found.values() else found
 

@@ -52,9 +52,8 @@ vocabulary: {word_dropout: 0.1, character_dropout: 0.1}
 model: {units: 6, embedding_dim: 6, character_dim: 3, character_units: 4, decoder: crf, recurrent_dropout: 0.1, dropout: 0.2}
 training: {epochs: 6, batch_size: 2, patience: 2, learning_rate: 0.05, ema: 0.8}
 """
-SMALL = SHORT_GRAPH
 # With a moving average, the model is not what the trainer continues with.
-AVERAGED = (*SMALL, "training.ema=0.8")
+AVERAGED = (*SHORT_GRAPH, "training.ema=0.8")
 # The settings, and for each part of the training the number of the stop check that is the first to request a stop.
 VARIANTS = [
     ((), (3, 9, 1, 1000)),
@@ -93,7 +92,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def small(configured):
-    return lambda *settings: configured(*SMALL, *settings)
+    return lambda *settings: configured(*SHORT_GRAPH, *settings)
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +297,7 @@ def interrupted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interrupted")
     write_files(folder)
     with contextlib.chdir(folder):
-        interrupt(load_config("c.yaml", [*SMALL, "output.model_dir=m"]))
+        interrupt(load_config("c.yaml", [*SHORT_GRAPH, "output.model_dir=m"]))
     return folder
 
 

@@ -18,7 +18,8 @@ SILENT = {
     "scripts/bench/full_contenders.py", "scripts/bench/full_prediction_contenders.py", "scripts/bench/profile_full.py",
     "scripts/bench/pretraining_contenders.py",
     "scripts/bench/tag_with_crfsuite.py", "scripts/bench/profile_step.py", "scripts/checks/build_twice.py", "scripts/checks/check_prediction_only.py",
-    "scripts/results/kinds.py", "scripts/results/one_run.py", "scripts/results/resuming.py", "scripts/results/train_stock.py", "scripts/results/train_intnet.py", "scripts/results/train_gradually.py", "scripts/checks/hostile_files.py",
+    "scripts/results/kinds.py", "scripts/results/one_run.py", "scripts/results/resuming.py", "scripts/results/train_stock.py", "scripts/results/train_intnet.py", "scripts/results/train_gradually.py",
+    "scripts/results/train_averaged.py", "scripts/results/train_bucketed.py", "scripts/checks/hostile_files.py",
     "scripts/checks/hostile_graphs.py", "scripts/checks/hostile_models.py", "scripts/checks/switches.py",
     "scripts/chromium.py",
 }  # fmt: skip

@@ -91,10 +91,16 @@ def scores(folder: Path, models: list[str]) -> dict[str, Any]:
     return found
 
 
+def train_teachers(corpus: str, folder: Path, more: list[str]) -> None:
+    """Train the teachers, unless they are there."""
+    if not all((folder / one).exists() for one in _seeds()):
+        command = ["train", "c.yaml", "--model=teacher", f"--seeds={TEACHERS}", "--keep-seeds", "--jobs=1"]
+        train(command, corpus, folder, 1, more)
+
+
 def teachers(corpus: str, folder: Path, more: list[str]) -> dict[str, Any]:
     """Train the teachers; return the F1 of each, and of their ensemble."""
-    command = ["train", "c.yaml", "--model=teacher", f"--seeds={TEACHERS}", "--keep-seeds", "--jobs=1"]
-    train(command, corpus, folder, 1, more)
+    train_teachers(corpus, folder, more)
     return {
         part: {"teachers": [one["f1"] for one in both["models"]], "ensemble": both["ensemble"]["f1"]}
         for part, both in scores(folder, _seeds()).items()
@@ -103,6 +109,7 @@ def teachers(corpus: str, folder: Path, more: list[str]) -> dict[str, Any]:
 
 def student(corpus: str, row: str, seed: int, folder: Path, more: list[str]) -> dict[str, Any]:
     """Distil the teachers; return the F1 of the student."""
+    train_teachers(corpus, folder, more)
     model = f"student-{row.replace(' ', '-').replace(',', '')}-{seed}"
     train(["distill", "c.yaml", "--teachers", *_seeds(), *ROWS[row], f"--model={model}"], corpus, folder, seed, more)
     return {part: found["f1"] for part, found in scores(folder, [model]).items()}

@@ -14,8 +14,10 @@ annotated. The script needs the package `tokenizers`.
                    96 outputs; beside it, 96 outputs of the usual CNN
     warm-up        0.1, 0.4 and 0.7 of the learning rate in the first three epochs
     batches of 8   instead of 16, which are chosen for so many sentences
-
-A longer moving average of the weights has no row: with so few steps, it would change nothing.
+    SWA            after 700 steps, the mean of the weights of all further steps instead of their moving average
+                   (train_averaged.py), and the same with a learning rate that stays as it is
+    short 0.6, long 1.4   dropout rates times 0.6 in sentences of at most 10 tokens, times 1.4 in those of more than 25
+                   (train_bucketed.py); beside it, the opposite
 
 The score is F1 on dev, which also decides which epoch is kept; nothing is chosen on test.
 """
@@ -31,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from kinds import Sentences, load, run_missing, sentences_of, share_of, train_on, with_text
-from one_run import INTNET_TRAINING, PLAIN_TRAINING, spread
+from one_run import AVERAGED_TRAINING, BUCKETED_TRAINING, INTNET_TRAINING, PLAIN_TRAINING, spread
 
 SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("nerkor", 0.1), ("wnut17", 0.3))
@@ -44,6 +46,17 @@ SETTINGS: dict[str, dict[str, str]] = {
     "IntNet": {"model.character_units": "96"},
     "warm-up": {"training.steps": "{1: 0.1, 2: 4, 3: 1.75, 4: 1.428571}"},
     "batches of 8": {"training.batch_size": "8"},
+    "SWA": {},
+    "SWA, constant rate": {"training.decay": "0.0"},
+    "short 0.6, long 1.4": {},
+    "short 1.4, long 0.6": {},
+}
+COMMANDS = {
+    "IntNet": INTNET_TRAINING,
+    "SWA": AVERAGED_TRAINING,
+    "SWA, constant rate": AVERAGED_TRAINING,
+    "short 0.6, long 1.4": [*BUCKETED_TRAINING, "0.6", "1.4"],
+    "short 1.4, long 0.6": [*BUCKETED_TRAINING, "1.4", "0.6"],
 }
 CONTEXT = 16
 PIECES = 2000
@@ -126,7 +139,7 @@ def plan() -> Iterator[dict[str, Any]]:
 
 def one(key: dict[str, Any], more: list[str]) -> dict[str, Any]:
     parts = parts_of(key["row"], key["kind"], key["share"], key["seed"])
-    training = INTNET_TRAINING if key["row"] == "IntNet" else PLAIN_TRAINING
+    training = COMMANDS.get(key["row"], PLAIN_TRAINING)
     settings = SETTINGS[key["row"]] | dict(setting.split("=", 1) for setting in more)
     found = train_on(parts, settings, seed=key["seed"], training=training)
     return {name: found[name] for name in ("dev", "epoch", "minutes")}

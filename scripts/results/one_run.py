@@ -14,9 +14,9 @@ from typing import Any
 
 TAGGER = [sys.executable, "-m", "tagger"]
 PLAIN_TRAINING = [*TAGGER, "train"]
-STOCK_TRAINING, INTNET_TRAINING, GRADUAL_TRAINING = (
+STOCK_TRAINING, INTNET_TRAINING, GRADUAL_TRAINING, AVERAGED_TRAINING, BUCKETED_TRAINING = (
     [sys.executable, str(Path(__file__).resolve().with_name(f"train_{name}.py"))]
-    for name in ("stock", "intnet", "gradually")
+    for name in ("stock", "intnet", "gradually", "averaged", "bucketed")
 )
 
 # The defaults that most results were measured with. Rows state them, so that they keep their meaning.

@@ -35,7 +35,7 @@ from one_run import spread
 SEEDS = (1, 2, 3)
 SHARES = {"wnut17": (0.3, 1.0), "conll2000": (0.1, 0.3)}
 CLUSTERS = {"features.cluster_language": "en"}
-LISTS = {"lists, rate 0": "0.0", "lists, rate 0.3": "0.3", "lists, rate 0.5": "0.5"}
+LISTS = {"lists, rate 0": "0.0", "lists, rate 0.3": "0.3"}
 ROWS = ("nothing", "clusters", *LISTS, "both")
 MOST_LAST_NAMES = 10_000
 

@@ -225,6 +225,18 @@ def connect(task: Task, gpus: int, *, devices: list[str] | None = None) -> Repli
     return Replicas()
 
 
+def wait_for_workers(task: Task, note: Callable[[str], None], should_stop: Callable[[], bool]) -> bool:
+    """Wait until all workers of a task are present; return False if `should_stop` returns true first.
+
+    Raises:
+        DeviceError: see `meet`.
+    """
+    if len(task.workers) == 1:
+        return True
+    note(f"worker {task.index} of {len(task.workers)}: {', '.join(task.workers)}; waiting for all of them")
+    return meet(task.workers, task.index, should_stop)
+
+
 def meet(workers: tuple[str, ...], index: int, should_stop: Callable[[], bool] = lambda: False) -> bool:
     """Wait until all workers are present; return False if `should_stop` returns true first.
 

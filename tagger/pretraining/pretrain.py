@@ -16,7 +16,7 @@ from tagger.formats.raw_sentences import RawSettings
 from tagger.model_dir.checkpoints import Checkpoints, State
 from tagger.model_dir.pretrained import Pretrained, check_pretrained_place
 from tagger.network.devices import choose_device, device_errors_explained, make_deterministic
-from tagger.network.distributed import Replicas, connect, meet, read_task
+from tagger.network.distributed import Replicas, connect, read_task, wait_for_workers
 from tagger.pretraining.described_text import describe
 from tagger.pretraining.run import FORMAT, KIND, PretrainingListener, PretrainingOutcome, Run
 from tagger.pretraining.text_file import place_of, remove, tokenise
@@ -91,11 +91,8 @@ def pretrain(
             threads = state.record["threads"]  # another number would round sums differently
         device = choose_device("cpu", threads=threads)
         make_deterministic()
-        if len(task.workers) > 1:
-            names = ", ".join(task.workers)
-            listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")
-            if not meet(task.workers, task.index, should_stop):
-                return PretrainingOutcome(stopped=True, last=None)
+        if not wait_for_workers(task, listener.note, should_stop):
+            return PretrainingOutcome(stopped=True, last=None)
         stack.enter_context(device_errors_explained(n_workers=len(task.workers)))
         replicas = connect(task, 0)
         if replicas.any(is_finished) or text is None:

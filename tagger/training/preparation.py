@@ -143,11 +143,7 @@ def prepare(
     )  # fmt: skip
     n_labelled = len(pieces) + len(replayed)
     tag_vocabulary, pieces = gold.tags, [*pieces, *replayed, *unlabelled]
-    if len(tag_vocabulary) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
-        raise DataError(
-            f"{train.path}: found {len(tag_vocabulary)} distinct tags, such as {', '.join(tag_vocabulary.tags[-3:])},"
-            f" expected at most {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
-        )
+    _check_number_of_tags(tag_vocabulary, manifest, train.path)
     sentences = [piece.columns for piece in pieces]
     texts = [columns[0] for columns in sentences[:n_labelled]]
     n_tokens = sum(map(len, texts))
@@ -163,18 +159,7 @@ def prepare(
     )
     manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
-        dim = vectors.dim
-        if "embedding_dim" in config.model.model_fields_set and config.model.embedding_dim != dim:
-            raise ConfigError(
-                f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors"
-                f" from {source_of(config)}; delete the key"
-            )
-        if not SIZE.allows(dim):
-            raise ConfigError(
-                f"embeddings: found vectors of {dim} numbers in {source_of(config)}, expected at most"
-                f" {SIZE.most}; use other vectors"
-            )
-        manifest = dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
+        manifest = _with_size_of(vectors, config, manifest)
     _check_freeze(config, manifest, encoder, tag_vocabulary, old)
     check_savable(manifest, encoder, tag_vocabulary)
     if (text := schedule.note(n_labelled, n_tokens)) is not None:
@@ -193,12 +178,7 @@ def prepare(
     to_check = [sentence.columns for sentence in dev.sentences] if dev else sentences[:: 1 + len(sentences) // 1000]
     names = SentenceNames(pieces)
     facts = data_facts(train, dev)
-    not_scored = frozenset[str]()
-    if dev is not None and gold.not_annotated:
-        not_scored = gold.not_annotated - types_of({tag for tags in dev.tags for tag in tags}, manifest.scheme)
-        if not_scored:
-            hidden = listed(sorted(not_scored))
-            note(f"dev: {hidden}: not annotated there, so not scored, and training.calibrate has nothing to fit")
+    not_scored = _not_scored(gold.not_annotated, dev, manifest.scheme, note)
     return Prepared(
         training_set, names, dev, to_check, encoder, tag_vocabulary, manifest, schedule, facts, initial, gold.targets,
         old, lesson, not_scored, pretrained,
@@ -261,6 +241,47 @@ def _new_types(train: Corpus, scheme: str, old: OldModel) -> dict[str, str]:
             for name in types_of([tag], scheme) - old.types:
                 found.setdefault(name, f"{sentence.path}:{sentence.line_number(i)}")
     return found
+
+
+def _check_number_of_tags(tags: TagVocabulary, manifest: Manifest, path: str) -> None:
+    """Raise DataError if there are too many tags for a decoder that weighs each tag after each."""
+    if len(tags) > MOST_TAGS and manifest.network.weighs_transitions(plain=manifest.scheme == NO_SCHEME):
+        raise DataError(
+            f"{path}: found {len(tags)} distinct tags, such as {', '.join(tags.tags[-3:])}, expected at most"
+            f" {MOST_TAGS}; name the tag column with data.columns, or set model.decoder to softmax"
+        )
+
+
+def _with_size_of(vectors: Vectors, config: Config, manifest: Manifest) -> Manifest:
+    """Return the manifest of a network whose embedding has the size of the vectors.
+
+    Raises:
+        ConfigError: the config sets another size, or the vectors are too large.
+    """
+    dim, source = vectors.dim, source_of(config)
+    if config.model.sets("embedding_dim") and config.model.embedding_dim != dim:
+        raise ConfigError(
+            f"model.embedding_dim: found {config.model.embedding_dim}, expected {dim}, the size of the vectors from"
+            f" {source}; delete the key"
+        )
+    if not SIZE.allows(dim):
+        raise ConfigError(
+            f"embeddings: found vectors of {dim} numbers in {source}, expected at most {SIZE.most}; use other vectors"
+        )
+    return dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
+
+
+def _not_scored(not_annotated: frozenset[str], dev: Corpus | None, scheme: str, note: Tell) -> frozenset[str]:
+    """Return the types that the training data do not annotate and the dev set does not either."""
+    if dev is None or not not_annotated:
+        return frozenset()
+    hidden = not_annotated - types_of({tag for tags in dev.tags for tag in tags}, scheme)
+    if hidden:
+        note(
+            f"dev: {listed(sorted(hidden))}: not annotated there, so not scored, and training.calibrate has nothing to"
+            " fit"
+        )
+    return hidden
 
 
 def _check_freeze(

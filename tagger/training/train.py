@@ -18,7 +18,7 @@ from tagger.model_dir.manifest import Manifest
 from tagger.model_dir.pretrained import Pretrained
 from tagger.network.bilstm import Kernel
 from tagger.network.devices import CPU, Device, device_errors_explained, make_deterministic, on_cpu
-from tagger.network.distributed import Replicas, connect, meet, read_task
+from tagger.network.distributed import Replicas, connect, read_task, wait_for_workers
 from tagger.network.model import NetworkLogits
 from tagger.network.trainer import Trainer
 from tagger.prediction.onnx_session import load_predictor
@@ -127,19 +127,12 @@ def train(
         )  # fmt: skip
         if not chosen.n_gpus:  # a GPU reports by itself when its memory is full
             check_memory(config.training, prepared, parts.available_memory())
-        if len(task.workers) > 1:
-            names = ", ".join(task.workers)
-            listener.note(f"worker {task.index} of {len(task.workers)}: {names}; waiting for all of them")
-            if not meet(task.workers, task.index, should_stop):
-                return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
+        if not wait_for_workers(task, listener.note, should_stop):
+            return Outcome(model_dir if task.is_chief else None, [], None, stopped=True)
         stack.enter_context(device_errors_explained(chosen, n_workers=len(task.workers)))
         replicas = connect(task, chosen.n_gpus)
         fingerprint = fingerprint_of(config, prepared, chosen, given)
-        if not replicas.are_same(checksum_of(fingerprint)):
-            raise DeviceError(
-                f"TF_CONFIG: worker {task.index} and another have different training data or settings, expected the"
-                " same; give all of them the same files, config and --set"
-            )
+        _check_workers(replicas, fingerprint)
         state = replicas.state_of_chief(state)
         if state is not None:
             for text in check_same(state.record, fingerprint, str(checkpoints.directory), option=option):
@@ -172,6 +165,15 @@ def train(
                 return ended
             state = None  # frees its arrays, which take as much memory as the trainer's
         return run.run()
+
+
+def _check_workers(replicas: Replicas, fingerprint: Mapping[str, Any]) -> None:
+    """Raise DeviceError if another worker has other data or settings."""
+    if not replicas.are_same(checksum_of(fingerprint)):
+        raise DeviceError(
+            f"TF_CONFIG: worker {replicas.task.index} and another have different training data or settings, expected"
+            " the same; give all of them the same files, config and --set"
+        )
 
 
 def _begun_with(old: OldModel, config: Config, listener: Listener) -> Config:

@@ -219,7 +219,7 @@ def test_it_is_chosen_for_a_thousand_tokens_unless_the_network_begins_with_somet
     assert chosen_for(251, init=InitFrom(directory=Path("before-251"), replay=None)) == "[], lower case True"
     told = list[str]()
     monkeypatch.setenv("TF_CONFIG", json.dumps(TWO_WORKERS))
-    monkeypatch.setattr(training, "meet", lambda *_: False)
+    monkeypatch.setattr(training, "wait_for_workers", lambda *_: False)
     training.train(load_config("c.yaml", [*SIZES, *SHORT]), Told(told.append, told.append), device="cpu")
     assert any(one.startswith("training.pretraining_epochs: 0, because several workers train") for one in told)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import types
+import typing
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -331,6 +333,14 @@ def where_set(key: str, path: Path, lines: dict[str, int], origins: dict[str, st
 _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
+# The values of keys that pydantic tries one type after the other for, or one part after the other.
+_SEVERAL: dict[tuple[str, ...], str] = {
+    ("training", "steps"): "epochs (from 1) with factors above 0, as in {20: 0.1}",
+    ("training", "patience"): "a whole number of at least 1, auto, or null",
+    ("data", "dev"): "a path, a list of paths, a fraction above 0 and below 1, or null for no dev set",
+    ("data", "train"): "a path or a list of paths",
+    ("data", "test"): "a path, a list of paths, or null",
+}
 # The values of keys that may be lists or mappings, in which pydantic names the part that is wrong.
 _SHAPES = {
     ("data", "labels", "keep"): "a list of types, as in [PER, LOC]",
@@ -359,24 +369,20 @@ def describe_problem(problem: Any, location: Sequence[str], schema: type[pydanti
     if kind == "invalid_key":
         return f"found a key that is not text, expected one of {', '.join(known)}; rename it"
     found = kind_of(value)
-    if list(location[:2]) == ["training", "steps"]:
-        return f"found {found}, expected epochs (from 1) with factors above 0, as in {{20: 0.1}}"
-    if list(location[:2]) == ["data", "dev"]:
-        return (
-            f"found {found}, expected a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"
-        )
-    if location[0] == "data" and location[1:2] in (["train"], ["test"]):
-        return f"found {found}, expected a path or a list of paths"
+    if (several := _SEVERAL.get(tuple(location[:2]))) is not None:
+        return f"found {found}, expected {several}"
     shape = next((text for key, text in _SHAPES.items() if tuple(location[: len(key)]) == key), None)
     if shape is not None and kind != "value_error":
         quotes = "" if isinstance(value, str | list | dict) else "; put it in quotes if it is a name"
         return f"found {shortened(yaml_value(value))}, expected {shape}{quotes}"
+    or_null = ", or null" if len(location) == 2 and _may_be_null(schema, *location) else ""
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
-        return f"found {shortened(value)}, expected {' and '.join(limits)}"
+        return f"found {shortened(value)}, expected {' and '.join(limits)}{or_null}"
     if kind in ("literal_error", "enum"):
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", context["expected"]), n=1)
-        return f"found {found}, expected {context['expected']}" + (f"; did you mean {near[0]}?" if near else "")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"found {found}, expected {context['expected']}{or_null}{hint}"
     if kind == "value_error":
         return str(context["error"])
     expected = {
@@ -384,4 +390,10 @@ def describe_problem(problem: Any, location: Sequence[str], schema: type[pydanti
         "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
         "list_type": "a list, as in [a, b]", "string_too_short": "some text",
     }.get(kind)  # fmt: skip
-    return f"found {found}, expected {expected or problem['msg']}"
+    return f"found {found}, expected {expected or problem['msg']}{or_null}"
+
+
+def _may_be_null(schema: type[pydantic.BaseModel], section: str, name: str) -> bool:
+    """Return whether a key may be null."""
+    keys = schema.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+    return types.NoneType in typing.get_args(keys[name].annotation)

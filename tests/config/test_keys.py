@@ -50,6 +50,10 @@ def write(tmp_path: Path):
         (MINIMAL + "model:\n  units: 0\n", ":4: model.units: found 0, expected at least 1"),
         (MINIMAL + "model:\n  dropout: 1\n", ":4: model.dropout: found 1, expected less than 1.0"),
         (MINIMAL + "model:\n  merge: concatt\n", ":4: model.merge: found text ('concatt'), expected 'concat', 'sum', 'mul' or 'ave'; did you mean concat?"),
+        (MINIMAL + "model:\n  decoder: fcr\n", ":4: model.decoder: found text ('fcr'), expected 'constrained', 'softmax' or 'crf', or null; did you mean crf?"),
+        (MINIMAL + "training:\n  epochs: many\n", ":4: training.epochs: found text ('many'), expected a whole number, or null"),
+        (MINIMAL + "training:\n  epochs: 0\n", ":4: training.epochs: found 0, expected at least 1, or null"),
+        (MINIMAL + "training:\n  patience: 0\n", ":4: training.patience: found 0, expected a whole number of at least 1, auto, or null"),
         (MINIMAL + "training: {freeze: embedding}\n", ":3: training.freeze: found text ('embedding'), expected a list, as in [a, b]"),
         (MINIMAL + "model: 3\n", ":3: model: found 3, expected a mapping of keys"),
         (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found .inf, expected a finite number; choose one"),
@@ -534,7 +538,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(write, parts: Path) ->
         ("data:\n  train: [data/a.conll, data/*]\n", "2: data.train: found {folder}/data/a.conll twice, expected each file once; delete one"),
         ("data:\n  train: []\n", "2: data.train: found a list, expected a path or a list of paths"),
         ("data:\n  train: [1]\n", "2: data.train: found a list, expected a path or a list of paths"),
-        ("data:\n  train: x\n  test: 3\n", "3: data.test: found 3, expected a path or a list of paths"),
+        ("data:\n  train: x\n  test: 3\n", "3: data.test: found 3, expected a path, a list of paths, or null"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_found_or_named_are_errors(write, parts: Path, text: str, message: str) -> None:

@@ -31,10 +31,6 @@ BEFORE = {
     "model.layers": "2", "model.units": "150", "model.embedding_dim": "100", "model.decoder": "constrained",
 }  # fmt: skip
 LOWER = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
-WNUT17 = {
-    "model.decoder": "crf", "model.characters": "lstm",
-    "training.batch_size": "8", "training.learning_rate": "0.001",
-}  # fmt: skip
 READING = LOWER | {"training.pretraining_epochs": "10"}
 CRF = READING | {"model.decoder": "crf"}
 ROWS: dict[str, dict[str, str]] = {
@@ -51,8 +47,6 @@ ROWS: dict[str, dict[str, str]] = {
     "CRF, batches of 16": CRF | {"training.batch_size": "16"},
     "CRF, unknown 0.5": CRF | {"vocabulary.unk_probability": "0.5"},
     "CRF, 250 units": CRF | {"model.units": "250"},
-    "batches of 8, rate 0.001": {"training.batch_size": "8", "training.learning_rate": "0.001"},
-    "the recipe of wnut17.yaml": WNUT17,
 }
 
 

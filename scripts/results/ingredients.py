@@ -15,7 +15,7 @@ annotated. The script needs the package `tokenizers`.
     warm-up        0.1, 0.4 and 0.7 of the learning rate in the first three epochs
     batches of 8   instead of 16, which are chosen for so many sentences
     SWA            after 700 steps, the mean of the weights of all further steps instead of their moving average
-                   (train_averaged.py), and the same with a learning rate that stays as it is
+                   (train_averaged.py), and the same with a constant learning rate; beside it, a constant rate alone
     short 0.6, long 1.4   dropout rates times 0.6 in sentences of at most 10 tokens, times 1.4 in those of more than 25
                    (train_bucketed.py); beside it, the opposite
 
@@ -46,6 +46,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "IntNet": {"model.character_units": "96"},
     "warm-up": {"training.steps": "{1: 0.1, 2: 4, 3: 1.75, 4: 1.428571}"},
     "batches of 8": {"training.batch_size": "8"},
+    "constant rate": {"training.decay": "0.0"},
     "SWA": {},
     "SWA, constant rate": {"training.decay": "0.0"},
     "short 0.6, long 1.4": {},

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kinds import CORPORA, load, run_missing, sentences_of, share_of
+from kinds import CORPORA, load, run_missing, sentences_of, share_of, with_text
 from one_run import EARLIER_SETTINGS, spread
 
 from tagger.config.loading import load_config
@@ -178,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "raw-vectors"))
+    parser.add_argument("--rows", default="", help="only runs with this text in `kind share seed S row`")
     parser.add_argument("--minutes", type=float, default=600.0, help="start no run after this number of minutes")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
@@ -190,6 +191,7 @@ def main() -> None:
         {"kind": kind, "share": share, "row": row, "seed": seed}
         for seed in SEEDS for kind, share in parts for row in ROWS
     ]  # fmt: skip
+    wanted = with_text(wanted, arguments.rows)
     run_missing(
         arguments.runs, wanted, lambda key: one(**key, vectors=arguments.work), jobs=1, minutes=arguments.minutes
     )

@@ -18,6 +18,7 @@ annotated. The script needs the package `tokenizers`.
                    (train_averaged.py), and the same with a constant learning rate; beside it, a constant rate alone
     short 0.6, long 1.4   dropout rates times 0.6 in sentences of at most 10 tokens, times 1.4 in those of more than 25
                    (train_bucketed.py); beside it, the opposite
+    with a CRF     the row of recipes.py: a pretraining, lower case, digits as 0 and a CRF; and with a constant rate
 
 The score is F1 on dev, which also decides which epoch is kept; nothing is chosen on test.
 """
@@ -34,6 +35,7 @@ from typing import Any
 
 from kinds import Sentences, load, run_missing, sentences_of, share_of, train_on, with_text
 from one_run import AVERAGED_TRAINING, BUCKETED_TRAINING, INTNET_TRAINING, PLAIN_TRAINING, spread
+from recipes import CRF
 
 SEEDS = (1, 2, 3)
 CELLS = (("conll2000", 0.1), ("nerkor", 0.1), ("wnut17", 0.3))
@@ -51,6 +53,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "SWA, constant rate": {"training.decay": "0.0"},
     "short 0.6, long 1.4": {},
     "short 1.4, long 0.6": {},
+    "with a CRF": CRF,
+    "with a CRF, constant rate": CRF | {"training.decay": "0.0"},
 }
 COMMANDS = {
     "IntNet": INTNET_TRAINING,

@@ -44,6 +44,7 @@ ROWS: dict[str, dict[str, str]] = {
     "CRF, one layer": CRF | {"model.layers": "1"},
     "CRF, 100 units": CRF | {"model.units": "100"},
     "CRF, rate 0.001": CRF | {"training.learning_rate": "0.001"},
+    "CRF, constant rate": CRF | {"training.decay": "0.0"},
     "CRF, batches of 16": CRF | {"training.batch_size": "16"},
     "CRF, unknown 0.5": CRF | {"vocabulary.unk_probability": "0.5"},
     "CRF, 250 units": CRF | {"model.units": "250"},

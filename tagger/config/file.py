@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
@@ -330,52 +331,57 @@ def where_set(key: str, path: Path, lines: dict[str, int], origins: dict[str, st
     return origins[settings[-1]] if settings else f"{path}:{line}" if line else str(path)
 
 
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """A mark in the annotation of a key: what it takes, where the words of pydantic do not say it.
+
+    Attributes:
+        text: what comes after `expected`.
+        quotes_value: whether errors quote the wrong value; for lists and mappings, it is the part that is wrong.
+    """
+
+    text: str
+    quotes_value: bool = False
+
+
 _SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
-# The values of keys that pydantic tries one type after the other for, or one part after the other.
-_SEVERAL: dict[tuple[str, ...], str] = {
-    ("training", "steps"): "epochs (from 1) with factors above 0, as in {20: 0.1}",
-    ("training", "patience"): "a whole number of at least 1, auto, or null",
-    ("data", "dev"): "a path, a list of paths, a fraction above 0 and below 1, or null for no dev set",
-    ("data", "train"): "a path or a list of paths",
-    ("data", "test"): "a path, a list of paths, or null",
-}
-# The values of keys that may be lists or mappings, in which pydantic names the part that is wrong.
-_SHAPES = {
-    ("data", "labels", "keep"): "a list of types, as in [PER, LOC]",
-    ("data", "labels", "map"): "types with their new names, as in {GPE: LOC}",
-    ("features", "lists"): "names with files, as in {city: cities.txt}",
-    ("data", "names"): "a list of names, as in [O, B-PER, I-PER], or a file of names",
-}
+def describe_problem(
+    problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel], *, is_end: bool = False
+) -> str:
+    """Return what is wrong with a value, as pydantic found it: `found …, expected …`.
 
-
-def describe_problem(problem: Any, location: Sequence[str], schema: type[pydantic.BaseModel]) -> str:
-    """Return what is wrong with a value, as pydantic found it: `found …, expected …`."""
+    Args:
+        location: the section, the key, and the place inside its value.
+        is_end: the value is an end of a range, which cannot be null even if the key can.
+    """
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
+        if list(location[:2]) == ["data", "labels"]:
+            return f"found the key {location[2]}, expected keep or map; fix it"
         section = schema.model_fields.get(location[0])
         known = list(schema.model_fields) if len(location) == 1 else list(section.annotation.model_fields)  # type: ignore[union-attr]
-    if kind == "extra_forbidden" and location[:2] == ["data", "labels"]:
-        return f"found the key {location[2]}, expected keep or map; fix it"
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         return f"is not a known key; {hint}"
     if kind == "missing":
         return "is missing, expected the path of a CoNLL file; pass --set data.train=FILE, or add it to the file"
-    if kind == "finite_number":
-        return f"found {kind_of(value)}, expected a finite number; choose one"
     if kind == "invalid_key":
         return f"found a key that is not text, expected one of {', '.join(known)}; rename it"
+    field, is_whole = _field_at(location, schema)
+    may_be_null = is_whole and types.NoneType in typing.get_args(field.annotation) and not is_end
+    or_null = ", or null" if may_be_null else ""
     found = kind_of(value)
-    if (several := _SEVERAL.get(tuple(location[:2]))) is not None:
-        return f"found {found}, expected {several}"
-    shape = next((text for key, text in _SHAPES.items() if tuple(location[: len(key)]) == key), None)
-    if shape is not None and kind != "value_error":
+    expected = next((one for one in field.metadata if isinstance(one, Expected)), None)
+    if expected is not None and kind != "value_error":
+        if not expected.quotes_value:
+            return f"found {found}, expected {expected.text}"
         quotes = "" if isinstance(value, str | list | dict) else "; put it in quotes if it is a name"
-        return f"found {shortened(yaml_value(value))}, expected {shape}{quotes}"
-    or_null = ", or null" if len(location) == 2 and _may_be_null(schema, *location) else ""
+        return f"found {shortened(yaml_value(value))}, expected {expected.text}{quotes}"
+    if kind == "finite_number":
+        return f"found {found}, expected a finite number{or_null}; choose one"
     limits = [f"{words} {context[sign]}" for sign, words in _SIGNS.items() if sign in context]
     if limits:
         return f"found {shortened(value)}, expected {' and '.join(limits)}{or_null}"
@@ -385,15 +391,19 @@ def describe_problem(problem: Any, location: Sequence[str], schema: type[pydanti
         return f"found {found}, expected {context['expected']}{or_null}{hint}"
     if kind == "value_error":
         return str(context["error"])
-    expected = {
+    usual = {
         "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
-        "dict_type": "a mapping, as in {token: 0, tag: -1}", "model_type": "a mapping of keys",
+        "dict_type": "a mapping", "model_type": "a mapping of keys",
         "list_type": "a list, as in [a, b]", "string_too_short": "some text",
     }.get(kind)  # fmt: skip
-    return f"found {found}, expected {expected or problem['msg']}{or_null}"
+    return f"found {found}, expected {usual or problem['msg']}{or_null}"
 
 
-def _may_be_null(schema: type[pydantic.BaseModel], section: str, name: str) -> bool:
-    """Return whether a key may be null."""
-    keys = schema.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
-    return types.NoneType in typing.get_args(keys[name].annotation)
+def _field_at(location: Sequence[str], schema: type[pydantic.BaseModel]) -> tuple[pydantic.fields.FieldInfo, bool]:
+    """Return the key of a place, and whether the place is its whole value and not a part of it."""
+    field = pydantic.fields.FieldInfo(annotation=schema)
+    for i, name in enumerate(location):
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel)):
+            return field, i == len(location)
+        field = field.annotation.model_fields[name]
+    return field, True

@@ -23,6 +23,7 @@ from tagger.architecture import (
     Merge,
     NetworkSpec,
 )
+from tagger.config.file import Expected
 from tagger.corpus.labels import Labels
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.corpus.notation import means_outside
@@ -75,10 +76,15 @@ def _checked(check: Callable[[T], object], value: T) -> T:
 class LabelsConfig(_Section):
     """The labels that are learned, where they are not those of the files."""
 
-    keep: Annotated[list[str], Field(min_length=1)] | None = Field(
+    keep: Annotated[
+        Annotated[list[str], Field(min_length=1)] | None,
+        Expected("a list of types, as in [PER, LOC], or null", quotes_value=True),
+    ] = Field(
         default=None, description="the types that are learned, by their new names; others become outside; null: all"
     )
-    map: dict[str, str] = Field(default={}, description="{GPE: LOC}: types with their new names")
+    map: Annotated[dict[str, str], Expected("types with their new names, as in {GPE: LOC}", quotes_value=True)] = Field(
+        default={}, description="{GPE: LOC}: types with their new names"
+    )
 
     @pydantic.model_validator(mode="after")
     def _rules(self) -> Self:
@@ -93,14 +99,20 @@ class LabelsConfig(_Section):
 class DataConfig(_Section):
     """The files, and how to read them."""
 
-    train: Files
-    dev: Annotated[float, Field(gt=0, lt=1)] | Files | None = 0.1
-    test: Files | None = None
-    columns: dict[str, int | str] = {}
+    train: Annotated[Files, Expected("a path or a list of paths")]
+    dev: Annotated[
+        Annotated[float, Field(gt=0, lt=1)] | Files | None,
+        Expected("a path, a list of paths, a fraction above 0 and below 1, or null for no dev set"),
+    ] = 0.1
+    test: Annotated[Files | None, Expected("a path, a list of paths, or null")] = None
+    columns: Annotated[dict[str, int | str], Expected("names with their columns, as in {token: 0, tag: -1}")] = {}
     delimiter: Annotated[str, Field(min_length=1)] | None = None
     comments: Annotated[str, Field(min_length=1)] = "auto"
     format: Annotated[str, Field(min_length=1)] | None = None
-    names: str | Annotated[list[str], Field(min_length=1)] | None = None
+    names: Annotated[
+        str | Annotated[list[str], Field(min_length=1)] | None,
+        Expected("a list of names, as in [O, B-PER, I-PER], a file of names, or null", quotes_value=True),
+    ] = None
     offsets: Literal["characters", "utf-16", "bytes"] | None = None
     align: Literal["error", "expand", "contract", "split", "drop"] | None = None
     overlap: Literal["error", "longest", "first", "outer", "inner"] | None = None
@@ -111,7 +123,9 @@ class DataConfig(_Section):
     tag_key: Annotated[str, Field(min_length=1)] | None = None
     several_tags: Literal["first", "last"] | None = None
     unknown_tag: Annotated[str, Field(min_length=1)] | None = None
-    annotated: Literal["auto", "all"] | list[str] = "auto"
+    annotated: Annotated[
+        Literal["auto", "all"] | list[str], Expected("auto, all, or a list of types, as in [PER, LOC]")
+    ] = "auto"
     ragged: bool | None = None
     trust: bool = False
     max_length: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -206,7 +220,7 @@ class EmbeddingsConfig(VectorsConfig):
 class FeaturesConfig(_Section):
     """Features that are computed from the tokens: matches of word lists, and clusters of words."""
 
-    lists: dict[str, str] = {}
+    lists: Annotated[dict[str, str], Expected("names with files, as in {city: cities.txt}", quotes_value=True)] = {}
     ignore_case: bool = False
     list_dropout: _Rate = 0.0
     clusters: str | None = None
@@ -290,14 +304,19 @@ class TrainingConfig(_Section):
     optimizer: Literal["adam", "nadam", "sgd"] = "nadam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     decay: Annotated[float, Field(ge=0)] = 0.05
-    steps: dict[_Count, Annotated[float, Field(gt=0)]] = {}
+    steps: Annotated[
+        dict[_Count, Annotated[float, Field(gt=0)]],
+        Expected("epochs (from 1) with factors above 0, as in {20: 0.1}"),
+    ] = {}
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
     label_smoothing: _Rate = 0.0
     type_weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
     accumulate: _Count = 1
     freeze: list[Literal["embedding", "characters", "casing", "features", "block_1", "branches", "softmax", "crf"]] = []
-    patience: _Count | Literal["auto"] | None = "auto"
+    patience: Annotated[
+        _Count | Literal["auto"] | None, Expected("a whole number from 1 to 1000000000, auto, or null")
+    ] = "auto"
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     mixed_precision: bool = False

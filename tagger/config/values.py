@@ -38,8 +38,12 @@ def _plain_types(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def problem_of(key: str, value: object) -> str | None:
-    """Return what is wrong with a value of a key, whatever the other keys are; None if nothing is."""
+def problem_of(key: str, value: object, *, is_end: bool = False) -> str | None:
+    """Return what is wrong with a value of a key, whatever the other keys are; None if nothing is.
+
+    Args:
+        is_end: the value is an end of a range.
+    """
     section, _, name = key.partition(".")
     values: dict[str, Any] = {"data": {"train": "train"}}
     values.setdefault(section, {})[name] = value
@@ -47,7 +51,7 @@ def problem_of(key: str, value: object) -> str | None:
         Config.model_validate(values)
     except pydantic.ValidationError as error:
         problems = [
-            describe_problem(problem, [str(part) for part in problem["loc"]], Config)
+            describe_problem(problem, [str(part) for part in problem["loc"]], Config, is_end=is_end)
             for problem in error.errors()
             if problem["loc"][:2] == (section, name)  # others are about keys together
         ]

@@ -270,7 +270,7 @@ def _range(where: str, key: str, found: Mapping[Any, Any]) -> Range:
     for name in ("low", "high"):
         if name not in found:
             raise ConfigError(f"{where}: found a range without {name}, expected {{low: …, high: …}}; add it")
-        problem = problem_of(key, found[name])
+        problem = problem_of(key, found[name], is_end=True)
         if problem is None and (isinstance(found[name], bool) or not isinstance(found[name], int | float)):
             problem = f"found {kind_of(found[name])}, expected a number"
         if problem is not None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import math
 import os
 import re
 from pathlib import Path
 
+import pydantic
 import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tagger.architecture import Decoder
-from tagger.config.file import is_config, parse_setting, yaml_value
+from tagger.config.file import describe_problem, is_config, parse_setting, yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import config_keys, dump_config, load_config, with_model_dir
 from tagger.config.paths import PATH_KEYS
+from tagger.config.pretraining import PretrainingConfig
 from tagger.errors import ConfigError
 from tagger.inputs.vocabulary import Normalization
 from tagger.text.tokenizer import is_installed
@@ -53,7 +56,7 @@ def write(tmp_path: Path):
         (MINIMAL + "model:\n  decoder: fcr\n", ":4: model.decoder: found text ('fcr'), expected 'constrained', 'softmax' or 'crf', or null; did you mean crf?"),
         (MINIMAL + "training:\n  epochs: many\n", ":4: training.epochs: found text ('many'), expected a whole number, or null"),
         (MINIMAL + "training:\n  epochs: 0\n", ":4: training.epochs: found 0, expected at least 1, or null"),
-        (MINIMAL + "training:\n  patience: 0\n", ":4: training.patience: found 0, expected a whole number of at least 1, auto, or null"),
+        (MINIMAL + "training:\n  patience: 0\n", ":4: training.patience: found 0, expected a whole number from 1 to 1000000000, auto, or null"),
         (MINIMAL + "training: {freeze: embedding}\n", ":3: training.freeze: found text ('embedding'), expected a list, as in [a, b]"),
         (MINIMAL + "model: 3\n", ":3: model: found 3, expected a mapping of keys"),
         (MINIMAL + "training:\n  learning_rate: .inf\n", ":4: training.learning_rate: found .inf, expected a finite number; choose one"),
@@ -440,15 +443,15 @@ def test_a_config_is_told_by_its_name_and_otherwise_by_a_section(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("labels={keep: []}", "found [], expected a list of types, as in [PER, LOC]"),
-        ("labels={keep: PER}", "found PER, expected a list of types, as in [PER, LOC]"),
+        ("labels={keep: []}", "found [], expected a list of types, as in [PER, LOC], or null"),
+        ("labels={keep: PER}", "found PER, expected a list of types, as in [PER, LOC], or null"),
         (
             "labels={keep: [no]}",
-            "found false, expected a list of types, as in [PER, LOC]; put it in quotes if it is a name",
+            "found false, expected a list of types, as in [PER, LOC], or null; put it in quotes if it is a name",
         ),
         ("labels={map: [PER]}", "found [PER], expected types with their new names, as in {GPE: LOC}"),
-        ("names=[]", "found [], expected a list of names, as in [O, B-PER, I-PER], or a file of names"),
-        ("names=[0, 1]", "found [0, 1], expected a list of names, as in [O, B-PER, I-PER], or a file of names"),
+        ("names=[]", "found [], expected a list of names, as in [O, B-PER, I-PER], a file of names, or null"),
+        ("names=[0, 1]", "found [0, 1], expected a list of names, as in [O, B-PER, I-PER], a file of names, or null"),
     ],
 )
 def test_lists_of_names_are_shown_as_they_are_and_as_they_should_be(tmp_path: Path, setting: str, message: str) -> None:
@@ -546,3 +549,48 @@ def test_files_that_cannot_be_found_or_named_are_errors(write, parts: Path, text
     with pytest.raises(ConfigError) as error:
         load_config(path)
     assert error.value.message == f"{path}:{message.format(folder=parts)}"
+
+
+@pytest.mark.parametrize("schema", [Config, PretrainingConfig])
+def test_errors_name_null_exactly_where_it_is_accepted(schema: type[pydantic.BaseModel]) -> None:
+    base = {"data": {"train": "x"}} if schema is Config else {}
+
+    def problems(section: str, name: str, value: object) -> list[tuple[str, str]]:
+        try:
+            schema.model_validate(base | {section: base.get(section, {}) | {name: value}})
+        except pydantic.ValidationError as error:
+            return [
+                (one["type"], describe_problem(one, [str(part) for part in one["loc"]], schema))
+                for one in error.errors()
+            ]
+        return []
+
+    keys = [(section, name) for section, one in schema.model_fields.items() for name in one.annotation.model_fields]
+    checked, may_be_null = 0, 0
+    for section, name in keys:
+        is_accepted = not problems(section, name, None)
+        may_be_null += is_accepted
+        for value in (object(), -7, 1 << 40, math.nan, "", "?", [[]], {"?": []}):
+            for kind, text in problems(section, name, value):
+                if kind not in ("value_error", "extra_forbidden") and (section, name) != ("data", "labels"):
+                    assert ("null" in text) == is_accepted, f"{section}.{name}: {text}"
+                    checked += 1
+    assert checked > 2 * len(keys)
+    assert 0 < may_be_null < len(keys) / 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.labels.keep=3", "found 3, expected a list of types, as in [PER, LOC], or null; put it in quotes if it is a name"),
+        ("data.labels={1: x}", "found the key 1, expected keep or map; fix it"),
+        ("data.annotated=[1]", "found a list, expected auto, all, or a list of types, as in [PER, LOC]"),
+        ("data.columns={a: null}", "found nothing, expected names with their columns, as in {token: 0, tag: -1}"),
+        ("training.ema=.nan", "found .nan, expected a finite number, or null; choose one"),
+        ("training.patience=2000000000", "found 2000000000, expected a whole number from 1 to 1000000000, auto, or null"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_a_key_takes(write, setting: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(MINIMAL), [setting])
+    assert error.value.message.endswith(f": {message}")

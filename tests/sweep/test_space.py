@@ -51,6 +51,8 @@ MISTAKES = [
     ("model.dropout: {low: 0.2, high: .nan}", "s.yaml:1: model.dropout: high: found .nan, expected a finite number"),
     ("model.dropout: {low: 0.2, high: x}", "s.yaml:1: model.dropout: high: found text ('x'), expected a number"),
     ("training.patience: {low: 2, high: auto}", "s.yaml:1: training.patience: high: found text ('auto'), expected a number"),
+    ("training.epochs: {low: 0, high: 5}", "s.yaml:1: training.epochs: low: found 0, expected at least 1"),
+    ("\ntraining.epochs: [0]", "s.yaml:2: training.epochs: found 0, expected at least 1, or null"),
     ("training.epochs: {low: null, high: 5}", "s.yaml:1: training.epochs: low: found nothing, expected a number"),
     ("model.dropout: [0, 0.2, 0.0]", "s.yaml:1: model.dropout: found 0.0 twice, expected each value once"),
     ("model.units: {low: 5, high: 5}", "s.yaml:1: model.units: found 5 as low and as high, expected low below high; for one value, write [5]"),

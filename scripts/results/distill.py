@@ -16,6 +16,7 @@ import functools
 import gzip
 import itertools
 import json
+import re
 import statistics
 import subprocess
 import tempfile
@@ -55,9 +56,9 @@ ROWS: dict[str, list[str]] = {
 }
 
 
-def prepared(corpus: str, work: Path) -> Path:
-    """Return the folder of a corpus with its files and its config."""
-    folder = work / corpus.replace(" ", "-")
+def prepared(corpus: str, work: Path, more: list[str]) -> Path:
+    """Return the folder of a corpus and of settings on top, with the files of the corpus and its config."""
+    folder = work / re.sub(r"[ /]", "-", " ".join([corpus, *more]))
     if (folder / "c.yaml").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +170,7 @@ def main() -> None:
         return
 
     def one(key: dict[str, Any]) -> dict[str, Any]:
-        folder = prepared(key["corpus"], arguments.work)
+        folder = prepared(key["corpus"], arguments.work, arguments.more)
         found = teachers if key["row"] == "teachers" else functools.partial(student, row=key["row"], seed=key["seed"])
         return {**found(key["corpus"], folder=folder, more=arguments.more), "settings": arguments.more}
 

@@ -101,6 +101,8 @@ def one(kind: str, share: float, row: str, seed: int, vectors: Path) -> dict[str
         (folder / "c.yaml").write_text("data: {train: train, dev: dev, columns: {token: 0, tag: 1}, trust: true}\n")
         given = [*SETTINGS, f"training.seed={seed}", f"output.model_dir={folder / 'm'}"]
         only_dev = set[str]()
+        if row != NONE:
+            make_vectors(vectors)
         if row == SKIP_GRAM:
             given.append(f"embeddings.path={vectors / f'{row}.npy'}")
         elif row == FASTTEXT:
@@ -185,16 +187,15 @@ def main() -> None:
     if arguments.table:
         print(table(load(arguments.runs)))
         return
-    make_vectors(arguments.work)
     parts = [(kind, share) for kind, shares in SHARES.items() for share in shares]
     wanted = [
         {"kind": kind, "share": share, "row": row, "seed": seed}
         for seed in SEEDS for kind, share in parts for row in ROWS
     ]  # fmt: skip
-    wanted = with_text(wanted, arguments.rows)
     run_missing(
-        arguments.runs, wanted, lambda key: one(**key, vectors=arguments.work), jobs=1, minutes=arguments.minutes
-    )
+        arguments.runs, with_text(wanted, arguments.rows), lambda key: one(**key, vectors=arguments.work),
+        jobs=1, minutes=arguments.minutes,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

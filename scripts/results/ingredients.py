@@ -63,6 +63,8 @@ COMMANDS = {
     "short 0.6, long 1.4": [*BUCKETED_TRAINING, "0.6", "1.4"],
     "short 1.4, long 0.6": [*BUCKETED_TRAINING, "1.4", "0.6"],
 }
+# Tweets do not follow each other, and on NerKor the best epochs come before averaging begins.
+LEFT_OUT = {("wnut17", "context 16"), ("nerkor", "SWA"), ("nerkor", "SWA, constant rate")}
 CONTEXT = 16
 PIECES = 2000
 
@@ -138,7 +140,7 @@ def plan() -> Iterator[dict[str, Any]]:
     for seed in SEEDS:
         for row in SETTINGS:
             for kind, share in CELLS:
-                if (kind, row) != ("wnut17", "context 16"):
+                if (kind, row) not in LEFT_OUT:
                     yield {"kind": kind, "share": share, "row": row, "seed": seed}
 
 

@@ -18,7 +18,8 @@ annotated. The script needs the package `tokenizers`.
                    (train_averaged.py), and the same with a constant learning rate; beside it, a constant rate alone
     short 0.6, long 1.4   dropout rates times 0.6 in sentences of at most 10 tokens, times 1.4 in those of more than 25
                    (train_bucketed.py); beside it, the opposite
-    with a CRF     the row of recipes.py: a pretraining, lower case, digits as 0 and a CRF; and with a constant rate
+    with a CRF     the row of recipes.py: a pretraining, lower case, digits as 0 and a CRF; and with each of the
+                   other two
 
 The score is F1 on dev, which also decides which epoch is kept; nothing is chosen on test.
 """
@@ -55,6 +56,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "short 1.4, long 0.6": {},
     "with a CRF": CRF,
     "with a CRF, constant rate": CRF | {"training.decay": "0.0"},
+    "with a CRF, batches of 8": CRF | {"training.batch_size": "8"},
 }
 COMMANDS = {
     "IntNet": INTNET_TRAINING,

@@ -55,10 +55,9 @@ SETTINGS: dict[str, dict[str, str]] = {
     "short 0.6, long 1.4": {},
     "short 1.4, long 0.6": {},
     "with a CRF": CRF,
-    "with a CRF, constant rate": CRF | {"training.decay": "0.0"},
-    "with a CRF, batches of 8": CRF | {"training.batch_size": "8"},
-    "with a CRF, pieces": CRF | {"data.columns": "{token: 0, first: 1, last: 2, tag: 3}"},
 }
+ON_TOP = "with a CRF, "
+SETTINGS |= {ON_TOP + row: CRF | SETTINGS[row] for row in ("constant rate", "batches of 8", "pieces")}
 COMMANDS = {
     "IntNet": INTNET_TRAINING,
     "SWA": AVERAGED_TRAINING,
@@ -132,8 +131,9 @@ def parts_of(row: str, kind: str, share: float, seed: int) -> Sentences:
     parts = whole._replace(train=share_of(whole.train, share, seed))
     if row == "context 16":
         return Sentences(*(with_context(every, kept) for every, kept in zip(whole, parts, strict=True)))
-    if row == "shapes" or row.endswith("pieces"):
-        columns = shapes if row == "shapes" else pieces_of(parts.train)
+    change = row.removeprefix(ON_TOP)
+    if change in ("shapes", "pieces"):
+        columns = shapes if change == "shapes" else pieces_of(parts.train)
         return Sentences(*(with_columns(sentences, columns) for sentences in parts))
     return parts
 

@@ -31,13 +31,13 @@ class BucketedTagger(model.TwoBranchTagger):
     short, long = 1.0, 1.0
 
     def call(self, rows: Any, batch: model.BatchTensors, *, training: bool = False) -> Any:
-        self._factors = (factors(batch.lengths, short=self.short, long=self.long),)
+        self._factors = factors(batch.lengths, short=self.short, long=self.long)
         return super().call(rows, batch, training=training)
 
     def _mask(self, shape: Any, rate: float, seed: Any, place: int) -> Any:
-        if seed is None or not rate or place == model._TOKEN_PLACE:  # a token of the table may be in any sentence
+        if seed is None or not rate or place == model._TOKEN_PLACE:  # a token may be in sentences of any length
             return super()._mask(shape, rate, seed, place)
-        return model.dropout_mask(shape, rate * self._factors[0], seed + tf.constant([0, place], tf.int32))
+        return model.dropout_mask(shape, rate * self._factors, seed + tf.constant([0, place], tf.int32))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tagger.architecture import (
     Merge,
     NetworkSpec,
 )
-from tagger.config.file import Expected
+from tagger.config.problems import Expected
 from tagger.corpus.labels import Labels
 from tagger.corpus.layout import check_columns, check_encoding
 from tagger.corpus.notation import means_outside

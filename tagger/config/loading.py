@@ -11,9 +11,10 @@ import pydantic
 import yaml
 
 from tagger.architecture import Decoder
-from tagger.config.file import config_error, parse_setting, put_setting, read_yaml, where_set
+from tagger.config.file import parse_setting, put_setting, read_yaml
 from tagger.config.keys import Config
 from tagger.config.paths import PATH_KEYS, absolute, check_path, files_found, make_absolute
+from tagger.config.problems import config_error, where_set
 from tagger.corpus.labels import read_names
 from tagger.errors import ConfigError
 

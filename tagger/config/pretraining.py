@@ -10,8 +10,9 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from tagger.architecture import CHARACTER_UNITS, SIZE, Characters, NetworkSpec
-from tagger.config.file import config_error, parse_setting, put_setting
+from tagger.config.file import parse_setting, put_setting
 from tagger.config.keys import VectorsConfig
+from tagger.config.problems import config_error
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Size = Annotated[int, Field(ge=SIZE.least, le=SIZE.most)]

@@ -10,10 +10,11 @@ from typing import Any
 
 import pydantic
 
-from tagger.config.file import describe_problem, put_setting
+from tagger.config.file import put_setting
 from tagger.config.keys import Config
 from tagger.config.loading import config_of
 from tagger.config.paths import make_absolute
+from tagger.config.problems import describe_problem
 
 
 def number_type(key: str) -> type[int] | type[float] | None:

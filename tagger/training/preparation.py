@@ -271,11 +271,11 @@ def _with_size_of(vectors: Vectors, config: Config, manifest: Manifest) -> Manif
     return dataclasses.replace(manifest, network=dataclasses.replace(manifest.network, embedding_dim=dim))
 
 
-def _not_scored(not_annotated: frozenset[str], dev: Corpus | None, scheme: str, note: Tell) -> frozenset[str]:
-    """Return the types that the training data do not annotate and the dev set does not either."""
-    if dev is None or not not_annotated:
+def _not_scored(types: frozenset[str], dev: Corpus | None, scheme: str, note: Tell) -> frozenset[str]:
+    """Return those of some types that the dev set does not annotate, and say so."""
+    if dev is None or not types:
         return frozenset()
-    hidden = not_annotated - types_of({tag for tags in dev.tags for tag in tags}, scheme)
+    hidden = types - types_of({tag for tags in dev.tags for tag in tags}, scheme)
     if hidden:
         note(
             f"dev: {listed(sorted(hidden))}: not annotated there, so not scored, and training.calibrate has nothing to"

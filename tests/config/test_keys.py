@@ -16,11 +16,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tagger.architecture import Decoder
-from tagger.config.file import describe_problem, is_config, parse_setting, yaml_value
+from tagger.config.file import is_config, parse_setting, yaml_value
 from tagger.config.keys import Config
 from tagger.config.loading import config_keys, dump_config, load_config, with_model_dir
 from tagger.config.paths import PATH_KEYS
 from tagger.config.pretraining import PretrainingConfig
+from tagger.config.problems import describe_problem
 from tagger.errors import ConfigError
 from tagger.inputs.vocabulary import Normalization
 from tagger.text.tokenizer import is_installed

@@ -1,4 +1,4 @@
-"""What the scripts of docs/results.md exchange in a training does what they say."""
+"""The parts that the scripts of docs/results.md put into a training do what the page says."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_dropout_rates_depend_on_the_length_of_a_sentence(monkeypatch: pytest.Mo
     changed = {int(n): bool(np.abs(with_dropout - without)[:, i].max() > 1e-5) for i, n in enumerate(batch.lengths)}
     assert changed == {10: False, 11: True, 26: True}
 
-    network._factors = (factors[:3],)  # rates 0.2, 0.2 and 0.4
+    network._factors = factors[:3]  # rates 0.2, 0.2 and 0.4
     mask = network._mask(tf.constant([3, 20_000]), 0.4, tf.constant([1, 2]), 1).numpy()
     assert (mask == 0).mean(axis=1) == pytest.approx([0.2, 0.2, 0.4], abs=0.02)
     assert mask.mean(axis=1) == pytest.approx([1.0] * 3, abs=0.05)

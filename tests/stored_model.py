@@ -14,6 +14,7 @@ from tagger.inputs.characters import CharacterVocabulary
 from tagger.inputs.clusters import Clusters
 from tagger.inputs.computed import ComputedFeatures, FeatureSpec
 from tagger.inputs.encoder import Encoder
+from tagger.inputs.subwords import Subwords
 from tagger.inputs.vocabulary import Normalization, TagVocabulary, TokenVocabulary
 from tagger.inputs.word_lists import WordLists
 from tagger.model_dir import store
@@ -60,7 +61,7 @@ def a_manifest(seed: int = 1) -> Manifest:
         dev={"epoch": 2, "f1": 0.5},
         test="../test.conll",
         versions={"tagger": "1"},
-        features=FeatureSpec(("city",), True, (1, 3)),
+        features=FeatureSpec(("city",), True, (1, 3), subwords=5),
     )
 
 
@@ -72,8 +73,9 @@ def save(directory: Path, seed: int = 1, tags: tuple[str, ...] | None = None) ->
     computed = ComputedFeatures(
         WordLists({"city": ("New York", "a\u3000b", "\x0b", f"seed {seed}")}, ignore_case=True),
         Clusters({"the": "0110", "a\u2028b": "0", "#": "1"}, (1, 3)),
+        Subwords((("t", "h"), ("\u2028", "\x0b"), ("#", " </w>")), 5),
     )
-    of_tokens = TokenVocabulary(("O", "B")), TokenVocabulary(("0", "-")), TokenVocabulary(("011",))
+    of_tokens = map(TokenVocabulary, (("O", "B"), ("0", "-"), ("011",), ("th", "#"), ("e</w>", "# </w>")))
     encoder = Encoder(tokens, characters, False, (*of_file, *of_tokens), computed)
     manifest, vocabulary = a_manifest(seed), TagVocabulary(tags or ("O", "B-X", f"I-{seed}"))
     shapes = manifest.network.weight_shapes(encoder.sizes(len(vocabulary)))

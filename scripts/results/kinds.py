@@ -2,7 +2,8 @@
 
 `conll2000` is chunking; its dev set is the last 1,000 sentences of the training file. `wnut17` has rare names in
 tweets. `nerkor` is the first 10,000 sentences of NerKor, Hungarian novels; dev is the next 1,000, and test the 2,000
-after them. `chinese` is the Chinese part of UniversalNER. Only tokens and tags are read.
+after them. `chinese` is the Chinese part of UniversalNER. Only tokens and tags are read. `nerkor-further` is `nerkor`
+with 5,000 later sentences in the place of the test, for choices that its small dev set cannot tell apart.
 
 Nothing is chosen on the fifth, `wikigold`: it checks what was chosen on the others. Its first 1,000 sentences are the
 training data, and dev is the next 350.
@@ -29,6 +30,7 @@ from small_data import load
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 KINDS = ("conll2000", "wnut17", "nerkor", "chinese")
+FURTHER = "nerkor-further"
 CHECK = "wikigold"
 
 
@@ -47,9 +49,10 @@ def sentences_of(kind: str) -> Sentences:
         return Sentences(train[:-1000], train[-1000:], _read("conll2000/test.txt", separator=" "))
     if kind == "wnut17":
         return Sentences(*(_read(f"wnut17/{part}.conll") for part in ("train", "dev", "test")))
-    if kind == "nerkor":
+    if kind in ("nerkor", FURTHER):
         every = _read("nerkor/train.tsv.gz")
-        return Sentences(every[:10_000], every[10_000:11_000], every[11_000:13_000])
+        test = every[11_000:13_000] if kind == "nerkor" else every[13_000:18_000]
+        return Sentences(every[:10_000], every[10_000:11_000], test)
     if kind == CHECK:
         every = [one for one in _read("wikigold/wikigold.conll", separator=" ") if not one.startswith("-DOCSTART-")]
         return Sentences(every[:1000], every[1000:1350], every[1350:])

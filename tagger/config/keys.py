@@ -31,6 +31,7 @@ from tagger.corpus.schemes import NO_SCHEME
 from tagger.errors import DataError
 from tagger.inputs.clusters import check_bits
 from tagger.inputs.computed import MOST_LISTS, is_feature_name
+from tagger.inputs.subwords import MOST_PAIRS
 from tagger.inputs.vocabulary import Normalization
 from tagger.text.tokenizer import is_installed, unknown_language
 
@@ -218,7 +219,7 @@ class EmbeddingsConfig(VectorsConfig):
 
 
 class FeaturesConfig(_Section):
-    """Features that are computed from the tokens: matches of word lists, and clusters of words."""
+    """Features that are computed from the tokens: matches of word lists, clusters of words, and subwords."""
 
     lists: Annotated[dict[str, str], Expected("names with files, as in {city: cities.txt}", quotes_value=True)] = {}
     ignore_case: bool = False
@@ -226,6 +227,7 @@ class FeaturesConfig(_Section):
     clusters: str | None = None
     cluster_language: Literal["de", "en", "es"] | None = None
     cluster_bits: list[int] = [4, 6, 10, 20]
+    subwords: Annotated[int, Field(ge=0, le=MOST_PAIRS)] = 0
 
     @pydantic.field_validator("lists")
     @classmethod
@@ -253,7 +255,7 @@ class FeaturesConfig(_Section):
 
     def sources(self) -> dict[str, Any]:
         """Return the arguments of `lexicons.features.read_lexicons`."""
-        return {name: value for name, value in self if name != "list_dropout"}
+        return {name: value for name, value in self if name not in ("list_dropout", "subwords")}
 
 
 class NetworkConfig(_Section):

@@ -58,6 +58,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "clusters": "a file of Brown clusters, as word TAB bits",
         "cluster_language": "de | en | es: the clusters of the package spacy-lookups-data instead",
         "cluster_bits": "the lengths of the beginnings of a cluster's bits that the network reads",
+        "subwords": "byte-pair merges learned from train; the network reads a token's first and last subword",
     },
     "model": {
         "embedding_dim": "size of the word embedding; with vectors, their size",
@@ -65,7 +66,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "character_dim": "size of the embedding of a character",
         "character_units": "size of the output of the character network for one token",
         "casing": "an embedding of the token's shape: digits, lower, upper, Initial, …",
-        "feature_dim": "size of the embedding of each feature: a column, a list, a length of cluster bits",
+        "feature_dim": "size of the embedding of each feature: a column, a list, a length of cluster bits, a subword",
         "units": "LSTM units in each direction",
         "layers": "stacked blocks of two branches",
         "direction": "both | forward | backward",

@@ -1,4 +1,4 @@
-"""Features that are computed from the tokens of a sentence: matches of word lists, and beginnings of cluster paths."""
+"""Features that are computed from the tokens of a sentence: matches of word lists, cluster paths, and subwords."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tagger.inputs.clusters import Clusters
+from tagger.inputs.subwords import Subwords
 from tagger.inputs.vocabulary import UNK_ID, Ids, TokenVocabulary
 from tagger.inputs.word_lists import LIST_VALUES, WordLists
 
@@ -31,19 +32,22 @@ class FeatureSpec:
         lists: the names of its word lists.
         ignore_case: whether these ignore upper and lower case.
         cluster_bits: the lengths of the beginnings of cluster paths.
+        subwords: the number of merges that its subwords were to have; 0 without subwords.
     """
 
     lists: tuple[str, ...] = ()
     ignore_case: bool = False
     cluster_bits: tuple[int, ...] = ()
+    subwords: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.lists or self.cluster_bits)
+        return bool(self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name of each feature; a column of a file cannot have a name with a dot."""
-        return (*(f"lists.{name}" for name in self.lists), *(f"clusters.{n}" for n in self.cluster_bits))
+        lists, clusters = (f"lists.{name}" for name in self.lists), (f"clusters.{n}" for n in self.cluster_bits)
+        return (*lists, *clusters, *(("subwords.first", "subwords.last") if self.subwords else ()))
 
 
 class Column(NamedTuple):
@@ -78,16 +82,19 @@ class ComputedFeatures:
     Attributes:
         lists: its word lists, or None.
         clusters: its clusters, or None.
+        subwords: its subwords, or None.
     """
 
     lists: WordLists | None = None
     clusters: Clusters | None = None
+    subwords: Subwords | None = None
 
     @property
     def spec(self) -> FeatureSpec:
         """The features that are computed, in the order of `columns`."""
         names, ignore_case = (tuple(self.lists.phrases), self.lists.ignore_case) if self.lists else ((), False)
-        return FeatureSpec(names, ignore_case, self.clusters.bits if self.clusters else ())
+        bits = self.clusters.bits if self.clusters else ()
+        return FeatureSpec(names, ignore_case, bits, self.subwords.size if self.subwords else 0)
 
     def columns(self, distinct: Sequence[str], rows: Ids, ends: Sequence[int]) -> Iterator[Column]:
         """Yield each feature of the tokens of some sentences; the arguments are those of `WordLists.columns`."""
@@ -97,6 +104,9 @@ class ComputedFeatures:
         if self.clusters is not None:
             for beginnings in self.clusters.columns(distinct):
                 yield Column(beginnings, rows)
+        if self.subwords is not None:
+            for subwords in self.subwords.columns(distinct):
+                yield Column(subwords, rows)
 
     def of_sentences(self, sentences: Sequence[Sequence[str]]) -> list[Column]:
         """Return each feature of the tokens of sentences, one after the other."""

@@ -23,13 +23,15 @@ CHARACTERS = "characters.txt"  # only if the network reads characters
 FEATURES = "features.txt"  # name TAB value; only if the network reads feature columns
 LISTS = "lists.txt"  # name TAB phrase; only if the network reads word lists
 CLUSTERS = "clusters.txt"  # word TAB path; only if the network reads clusters
+SUBWORDS = "subwords.txt"  # symbol TAB symbol; only if the network reads subwords
 WEIGHTS = "weights.safetensors"  # all weights except the embedding
 EMBEDDINGS = "embeddings.bin"  # [V, E] little-endian numbers and nothing else
 STORED = {"float32": "<f4", "float16": "<f2"}  # the types in which the embedding may be stored
 GRAPH = "model.onnx"
 CONFIG, HISTORY = "config.yaml", "history.csv"
 MODEL_FILES = frozenset({
-    MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, LISTS, CLUSTERS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG, HISTORY,
+    MANIFEST, TOKENS, TAGS, CHARACTERS, FEATURES, LISTS, CLUSTERS, SUBWORDS, WEIGHTS, EMBEDDINGS, GRAPH, CONFIG,
+    HISTORY,
 })  # fmt: skip
 KIND, PRETRAINED = "kind", "pretrained"  # the key in a manifest, and its value, that tell a pretrained directory
 LARGEST_MANIFEST = 24 << 20  # bytes; a million tags take nearly that much

@@ -18,6 +18,7 @@ from tagger.corpus.schemes import NO_SCHEME, SCHEME_NAMES, SCHEMES
 from tagger.errors import ModelError, TaggerError, shortened
 from tagger.inputs.clusters import MOST_BITS
 from tagger.inputs.computed import MOST_LISTS, FeatureSpec, is_feature_name
+from tagger.inputs.subwords import MOST_PAIRS
 from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
@@ -129,6 +130,8 @@ class Manifest:
             del values["notation"]["suffix"]
         if values["notation"]["unknown"] is None:
             del values["notation"]["unknown"]
+        if not values["features"]["subwords"]:
+            del values["features"]["subwords"]
         for name in ("labels", "conversion", "quantization", "features"):
             if not getattr(self, name):
                 del values[name]
@@ -154,6 +157,8 @@ class Manifest:
             "features": {"lists": [], "ignore_case": False, "cluster_bits": []},
             **values,
         }
+        if type(values["features"]) is dict:
+            values = {**values, "features": {"subwords": 0, **values["features"]}}
         if type(values.get("notation")) is dict:
             values = {**values, "notation": {"suffix": False, "unknown": None, **values["notation"]}}
         for key, (fits, expected) in _EXPECTED.items():
@@ -201,6 +206,7 @@ class Manifest:
                     tuple(values["features"]["lists"]),
                     values["features"]["ignore_case"],
                     tuple(values["features"]["cluster_bits"]),
+                    values["features"]["subwords"],
                 ),
                 "normalization": Normalization(normalization["lowercase"], normalization["digits"]),
                 "calibration": None
@@ -388,6 +394,7 @@ _EXPECTED: Mapping[str, tuple[_Fits, str]] = {
         ),
         f"different numbers from 1 to {MOST_BITS} in order",
     ),
+    "features.subwords": _whole(0, MOST_PAIRS),
     "conversion": (
         lambda value: (
             type(value) is dict and all(name in _CONVERSION and _CONVERSION[name](item) for name, item in value.items())

@@ -22,6 +22,7 @@ from tagger.inputs.characters import CharacterVocabulary
 from tagger.inputs.clusters import Clusters
 from tagger.inputs.computed import ComputedFeatures
 from tagger.inputs.encoder import Encoder
+from tagger.inputs.subwords import Subwords
 from tagger.inputs.vocabulary import TagVocabulary, TokenVocabulary, is_line
 from tagger.inputs.word_lists import WordLists
 from tagger.model_dir.files import (
@@ -39,6 +40,7 @@ from tagger.model_dir.files import (
     MODEL_FILES,
     PRETRAINED,
     STORED,
+    SUBWORDS,
     TAGS,
     TOKENS,
     WEIGHTS,
@@ -114,16 +116,20 @@ def _read_encoder(files: ModelFiles, manifest: Manifest) -> Encoder:
         name = FEATURES
         values = _read_named(files, FEATURES, manifest.feature_names, "value")
         vocabularies = tuple(TokenVocabulary(tuple(column)) for column in values.values())
-        lists, clusters, spec = None, None, manifest.features
+        lists, clusters, subwords, spec = None, None, None, manifest.features
         if spec.lists:
             name = LISTS
             lists = WordLists(_read_named(files, LISTS, spec.lists, "phrase"), spec.ignore_case)
         if spec.cluster_bits:
             name = CLUSTERS
             clusters = Clusters(_read_paths(files), spec.cluster_bits)
+        if spec.subwords:
+            name = SUBWORDS
+            subwords = Subwords(_read_pairs(files), spec.subwords)
     except ValueError as error:
         raise ModelError(f"{files.path(name)}: {error}; train again") from None
-    return Encoder(tokens, characters, manifest.network.casing, vocabularies, ComputedFeatures(lists, clusters))
+    computed = ComputedFeatures(lists, clusters, subwords)
+    return Encoder(tokens, characters, manifest.network.casing, vocabularies, computed)
 
 
 def _read_named(files: ModelFiles, file: str, names: Sequence[str], what: str) -> dict[str, list[str]]:
@@ -146,6 +152,15 @@ def _read_paths(files: ModelFiles) -> dict[str, str]:
     if len(paths) < len(lines):
         raise ValueError(f"found {len(lines) - len(paths)} words twice, expected each word once")
     return paths
+
+
+def _read_pairs(files: ModelFiles) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of symbols that subwords are made of."""
+    pairs = [line.split("\t") for line in files.lines(SUBWORDS)]
+    if bad := next((pair for pair in pairs if len(pair) != 2), None):
+        line = "\t".join(bad)
+        raise ValueError(f"found the line {line[:60]!r}, expected two symbols with a TAB between them")
+    return tuple((first, second) for first, second in pairs)
 
 
 def read_weights(files: ModelFiles, manifest: Manifest, encoder: Encoder, tags: TagVocabulary) -> Weights:
@@ -344,11 +359,14 @@ def model_files(model: Model[Weights], *, graph: bytes, config: str, history: st
     if model.encoder.features:
         columns = zip(model.manifest.feature_names, model.encoder.features, strict=True)
         files[FEATURES] = _lines(tuple(f"{name}\t{value}" for name, column in columns for value in column.tokens))
-    lists, clusters = model.encoder.computed.lists, model.encoder.computed.clusters
+    computed = model.encoder.computed
+    lists, clusters, subwords = computed.lists, computed.clusters, computed.subwords
     if lists is not None:
         files[LISTS] = _lines(tuple(f"{name}\t{phrase}" for name, some in lists.phrases.items() for phrase in some))
     if clusters is not None:
         files[CLUSTERS] = _lines(tuple(f"{word}\t{path}" for word, path in clusters.paths.items()))
+    if subwords is not None:
+        files[SUBWORDS] = _lines(tuple(map("\t".join, subwords.pairs)))
     values = {"format_version": FORMAT_VERSION, **model.manifest.to_json()}
     values["files"] = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

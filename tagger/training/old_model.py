@@ -145,7 +145,9 @@ def with_settings_of(old: OldModel, config: Config) -> tuple[Config, list[str]]:
 def _settings(manifest: Manifest) -> dict[str, dict[str, Any]]:
     network = {name: getattr(manifest.network, name) for name in manifest.network.to_json()}
     scheme = {} if manifest.scheme == NO_SCHEME else {"scheme": manifest.scheme}
-    features: dict[str, Any] = {"ignore_case": manifest.features.ignore_case} if manifest.features.lists else {}
+    features: dict[str, Any] = {"subwords": manifest.features.subwords}
+    if manifest.features.lists:
+        features["ignore_case"] = manifest.features.ignore_case
     if manifest.features.cluster_bits:
         features["cluster_bits"] = list(manifest.features.cluster_bits)
     return {
@@ -239,6 +241,8 @@ def _misfits_of_features(old: FeatureSpec, new: FeatureSpec) -> Iterator[str]:
             f"features.cluster_bits: found {found}, expected {expected} as in the model; delete the keys of clusters,"
             " or use these bits"
         )
+    if old.subwords != new.subwords:
+        yield _misfit("features.subwords", new.subwords, old.subwords)
 
 
 def _shape_settings(old: Manifest, new: Manifest) -> Sequence[str]:

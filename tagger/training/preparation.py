@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
@@ -20,6 +21,7 @@ from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.filesystem import relative_path
 from tagger.inputs.encoder import Columns, Encoder
+from tagger.inputs.subwords import Subwords, learn_subwords
 from tagger.inputs.training_set import TrainingSet
 from tagger.inputs.vocabulary import TagVocabulary
 from tagger.lexicons.features import Lexicons, describe, read_lexicons
@@ -123,7 +125,8 @@ def prepare(
     if config.training.label_smoothing and not config.model.sets("decoder"):
         note(f"model.decoder: {manifest.network.decoder}, because a CRF cannot learn from training.label_smoothing")
     lexicons = _lexicons(config, old, train, dev, note, warn)
-    manifest = dataclasses.replace(manifest, features=lexicons.features.spec)
+    spec = dataclasses.replace(lexicons.features.spec, subwords=config.features.subwords)
+    manifest = dataclasses.replace(manifest, features=spec)
     vectors = _vectors(config, old, manifest, train) if pretrained is None else vectors_of(pretrained)
     pieces, n_cut = cut_long(train, manifest.max_length)
     if n_cut:
@@ -151,11 +154,12 @@ def prepare(
     if pretraining is not None and schedule.pretraining_epochs:
         pretrained = pretraining.vocabulary_of(texts, schedule.pretraining_epochs)
         vectors = vectors_of(pretrained)
+    computed = dataclasses.replace(lexicons.features, subwords=_subwords(config, old, train, note))
     known = old.model.encoder if old is not None else None
     with_characters = known if pretrained is None else pretrained.encoder
     known_characters = None if with_characters is None else with_characters.characters
     encoder, word_dropout, initial = build_encoder(
-        config, manifest, sentences, n_labelled, lexicons.features, note, vectors, known, known_characters
+        config, manifest, sentences, n_labelled, computed, note, vectors, known, known_characters
     )
     manifest = dataclasses.replace(manifest, n_trained_tokens=encoder.tokens.n_trained)
     if vectors is not None:
@@ -231,6 +235,19 @@ def _lexicons(
             for text in texts:
                 tell(text)
     return lexicons
+
+
+def _subwords(config: Config, old: OldModel | None, train: Corpus, note: Tell) -> Subwords | None:
+    """Return the subwords of the old model, or those that the config wants to be learned from the training data."""
+    if not config.features.subwords:
+        return None
+    if old is not None:
+        return old.model.encoder.computed.subwords
+    counts = Counter(token for sentence in train.sentences for token in sentence.tokens)
+    subwords = learn_subwords(counts, config.features.subwords)
+    n_tokens = counted(len(counts), "distinct token")
+    note(f"features.subwords: {counted(len(subwords.pairs), 'merge')}, learned from the {n_tokens} of train")
+    return subwords
 
 
 def _new_types(train: Corpus, scheme: str, old: OldModel) -> dict[str, str]:

@@ -229,10 +229,11 @@ def _data(config: Config, prepared: Prepared) -> dict[str, str]:
 
 
 def _features(manifest: Manifest, encoder: Encoder) -> str:
-    """Describe the word lists and clusters, which decide what the model does with tokens that training did not see."""
-    lists, clusters = encoder.computed.lists, encoder.computed.clusters
+    """Describe all that features are computed with, which decides how the model tags what training did not see."""
+    lists, clusters, subwords = encoder.computed.lists, encoder.computed.clusters, encoder.computed.subwords
     texts = [f"{name}\t{phrase}\n" for name, some in (lists.phrases if lists else {}).items() for phrase in some]
     texts += [f"{word}\t{path}\n" for word, path in (clusters.paths if clusters else {}).items()]
+    texts += ["\t".join(pair) + "\n" for pair in (subwords.pairs if subwords else ())]
     content = _sha256([(text.encode("utf-8", "surrogatepass") for text in texts)])
     return f"{', '.join(manifest.features.names)}, {content}"
 

@@ -49,6 +49,7 @@ _LATER: Mapping[str, Any] = {
     "features.list_dropout": 0.0,
     "features.cluster_language": None,
     "features.cluster_bits": [4, 6, 10, 20],
+    "features.subwords": 0,
     "training.freeze": [],
     "training.pretraining_epochs": 0,
     "training.type_weights": {},

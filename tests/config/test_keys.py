@@ -182,6 +182,8 @@ def test_paths_of_lists_are_relative_to_the_file_or_for_settings_to_the_working_
         ),
         ("{cluster_bits: []}", "features.cluster_bits: found [], expected different numbers from 1 to 64 in order"),
         ("{cluster_bits: [6, 4]}", "features.cluster_bits: found [6, 4], expected different numbers"),
+        ("{subwords: -1}", "features.subwords: found -1, expected"),
+        ("{subwords: 100001}", "features.subwords: found 100001, expected"),
         ("{clusters: a, cluster_language: en}", "features: found both clusters and cluster_language, expected one"),
         ("{cluster_language: fr}", "features.cluster_language: found text ('fr'), expected"),
         ("{list_dropout: 1.0}", "features.list_dropout: found 1.0, expected"),
@@ -221,7 +223,7 @@ def test_defaults_match_the_contract() -> None:
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
         features: {lists: {}, ignore_case: false, list_dropout: 0.0, clusters: null, cluster_language: null,
-                   cluster_bits: [4, 6, 10, 20]}
+                   cluster_bits: [4, 6, 10, 20], subwords: 0}
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,

@@ -40,6 +40,7 @@ def test_a_changed_byte_in_any_file_is_an_error(tmp_path: Path) -> None:
         "features.txt",
         "lists.txt",
         "clusters.txt",
+        "subwords.txt",
         "weights.safetensors",
         "embeddings.bin",
     ):
@@ -65,6 +66,7 @@ def test_a_truncated_or_missing_file_is_named(tmp_path: Path) -> None:
         "features.txt",
         "lists.txt",
         "clusters.txt",
+        "subwords.txt",
         "weights.safetensors",
         "embeddings.bin",
     ):

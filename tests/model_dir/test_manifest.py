@@ -102,6 +102,7 @@ def test_the_error_of_an_older_format_says_to_train_again(tmp_path: Path) -> Non
         ({"features__cluster_bits": [0]}, "features.cluster_bits: found [0], expected"),
         ({"features__cluster_bits": [True]}, "features.cluster_bits: found [true], expected"),
         ({"features__cluster_bits": [65]}, "features.cluster_bits: found [65], expected"),
+        ({"features__subwords": True}, "features.subwords: found true, expected"),
         ({"format_version": "1"}, "found no format_version"),
         ({"format_version": 0}, "found no format_version"),
         ({"format_version": True}, "found no format_version"),
@@ -138,8 +139,13 @@ def test_a_manifest_is_unchanged_after_writing_and_reading_json() -> None:
 
 def test_a_manifest_names_computed_features_only_if_there_are_any() -> None:
     manifest = a_manifest()
-    assert manifest.to_json()["features"] == {"lists": ["city"], "ignore_case": True, "cluster_bits": [1, 3]}
-    assert manifest.feature_names == ("chunk", "pos", "lists.city", "clusters.1", "clusters.3")
+    values = {"lists": ["city"], "ignore_case": True, "cluster_bits": [1, 3]}
+    assert manifest.to_json()["features"] == values | {"subwords": 5}
+    names = ("chunk", "pos", "lists.city", "clusters.1", "clusters.3")
+    assert manifest.feature_names == (*names, "subwords.first", "subwords.last")
+    earlier = dataclasses.replace(manifest, features=dataclasses.replace(manifest.features, subwords=0))
+    assert earlier.to_json()["features"] == values  # so older versions can read it
+    assert Manifest.from_json(earlier.to_json()) == earlier
     without = dataclasses.replace(manifest, features=FeatureSpec())
     assert "features" not in without.to_json()  # so it is equal to that of an older version
     assert Manifest.from_json(without.to_json()) == without

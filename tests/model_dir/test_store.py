@@ -33,10 +33,14 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
     assert model.encoder.tokens == TokenVocabulary((*TOKENS, "seed 1"), Normalization(lowercase=True))
     assert model.tags.tags == ("O", "B-X", "I-1")
     assert model.encoder.characters == CharacterVocabulary(("é", "\u3000", "\u2028", "\r"))
-    chunk, pos, *computed = (column.tokens for column in model.encoder.features)
+    chunk, pos, *of_tokens = (column.tokens for column in model.encoder.features)
     assert (chunk, pos) == (("a\tb", "", "B"), ("NNP", " "))
-    assert computed == [("O", "B"), ("0", "-"), ("011",)]
-    lists, clusters = model.encoder.computed.lists, model.encoder.computed.clusters
+    assert of_tokens == [("O", "B"), ("0", "-"), ("011",), ("th", "#"), ("e</w>", "# </w>")]
+    computed = model.encoder.computed
+    lists, clusters, subwords = computed.lists, computed.clusters, computed.subwords
+    assert subwords is not None
+    assert subwords.size == 5
+    assert subwords.pairs == (("t", "h"), ("\u2028", "\x0b"), ("#", " </w>"))
     assert lists is not None
     assert clusters is not None
     assert (lists.phrases, lists.ignore_case) == ({"city": ["New York", "a\u3000b", "\x0b", "seed 1"]}, True)
@@ -50,7 +54,7 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path: Path) -> None:
 
 def weights(**changes: np.ndarray) -> dict[str, np.ndarray]:
     """Return the weights that `save` writes, with changes, in which `__` stands for a dot."""
-    sizes = Sizes(n_tokens=len(TOKENS) + 3, n_tags=3, n_characters=6, n_features=5, n_feature_ids=20)
+    sizes = Sizes(n_tokens=len(TOKENS) + 3, n_tags=3, n_characters=6, n_features=7, n_feature_ids=28)
     shapes = a_manifest().network.weight_shapes(sizes)
     plain = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != "embedding"}
     return plain | {name.replace("__", "."): array for name, array in changes.items()}
@@ -127,7 +131,7 @@ def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
         ("tags.txt", b"O\nLOC\n", "tags.txt:2: found 'LOC', expected"),
         ("tags.txt", b"O\nB-a\tb\n", "tags.txt:2: found 'B-a\\tb', expected"),
         ("tags.txt", b"", "tags.txt: found no tag"),
-        ("features.txt", b"pos\tNNP\nlists.town\tB\n", "features.txt: found the line 'lists.town\\tB', expected chunk or pos or lists.city or clusters.1 or clusters.3, a TAB and a value"),
+        ("features.txt", b"pos\tNNP\nlists.town\tB\n", "features.txt: found the line 'lists.town\\tB', expected chunk or pos or lists.city or clusters.1 or clusters.3 or subwords.first or subwords.last, a TAB and a value"),
         ("lists.txt", b"city\tNew York\ntown\tYork\n", "lists.txt: found the line 'town\\tYork', expected city, a TAB and a phrase"),
         ("lists.txt", b"city New York\n", "lists.txt: found the line 'city New York', expected city, a TAB and a phrase"),
         ("lists.txt", b"city\tNew  York\n", "lists.txt: found the phrase 'new  york', expected 1 to 100 tokens"),
@@ -140,6 +144,12 @@ def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
         ("clusters.txt", b"the\t01\n10\n", "clusters.txt: found the line '10', expected a word, a TAB and its bits"),
         ("clusters.txt", b"\t01\n", "clusters.txt: found the line '\\t01', expected a word, a TAB and its bits"),
         ("clusters.txt", b"the\t" + b"0" * 65 + b"\n", "clusters.txt: found the path '000"),
+        ("subwords.txt", b"t\th\nt\th\n", "subwords.txt: found 1 pairs twice"),
+        ("subwords.txt", b"a\tb\n" * 6, "subwords.txt: found 6 pairs, expected at most 5"),
+        ("subwords.txt", b"\t" + b"x" * 9999 + b"\n", "subwords.txt: found the pair ('', 'xxx"),
+        ("subwords.txt", b"t h\n", "subwords.txt: found the line 't h', expected two symbols with a TAB between them"),
+        ("subwords.txt", b"t\th\te\n", "subwords.txt: found the line 't\\th\\te', expected two symbols"),
+        ("subwords.txt", b"t\t\n", "subwords.txt: found the pair ('t', ''), expected two symbols that are not empty"),
         ("weights.safetensors", b"", "weights.safetensors: "),
         ("weights.safetensors", save_tensors(weights(block_1__forward__bias=np.full(12, np.nan, np.float32))), "weights.safetensors: block_1.forward.bias: found float32 with 12 infinite or NaN values"),
         ("weights.safetensors", save_tensors(weights(more=np.zeros(1, np.float32))), "weights.safetensors: more: found the shape [1], expected nothing for the network that manifest.json describes"),

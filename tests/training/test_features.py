@@ -1,4 +1,4 @@
-"""Vocabularies of computed features, and trainings with word lists and clusters."""
+"""Vocabularies of computed features, and trainings with word lists, clusters and subwords."""
 
 from __future__ import annotations
 
@@ -166,3 +166,58 @@ def test_a_new_model_has_the_lists_of_the_one_it_begins_with(trained) -> None:
     assert error.value.detail == (
         "features.cluster_bits: found 1, 2, expected none as in the model; delete the keys of clusters, or use these bits",
     )
+
+
+SUBWORDS = "features.subwords=6"
+
+
+@pytest.mark.tensorflow
+def test_a_model_reads_the_subwords_that_it_learned_from_its_training_data(trained) -> None:
+    from tagger.inputs.subwords import learn_subwords
+    from tagger.prediction.onnx_session import load_predictor
+
+    model = trained(SUBWORDS, "features.lists={city: city}")
+    Path("train").unlink()
+    pairs = learn_subwords({"in": 3, "New": 1, "York": 2, "Rome": 1}, 6).pairs
+    assert (model / "subwords.txt").read_text() == "".join(f"{one}\t{other}\n" for one, other in pairs)
+    manifest = json.loads((model / "manifest.json").read_text())
+    assert manifest["features"] == {"lists": ["city"], "ignore_case": False, "cluster_bits": [], "subwords": 6}
+    features = [line.split("\t") for line in (model / "features.txt").read_text().splitlines()]
+    assert [value for name, value in features if name == "subwords.first"] == ["in</w>", "York</w>", "N", "R"]
+    assert [value for name, value in features if name == "subwords.last"] == ["in</w>", "York</w>", "w</w>", "e</w>"]
+    # None of these tokens is in the training data, so only their subwords tell them apart.
+    rick, bick, rice, bice = load_predictor(model).logits([["Rick"], ["Bick"], ["Rice"], ["Bice"]])
+    np.testing.assert_array_equal(rick, load_predictor(model).logits([["Rack"]])[0])
+    assert not np.allclose(rick, bick)
+    assert not np.allclose(bice, bick)
+    assert not np.allclose(rice, rick)
+
+
+@pytest.mark.tensorflow
+def test_subwords_stay_when_a_training_continues_or_another_begins_with_its_model(trained) -> None:
+    from tagger.errors import ConfigError
+    from tagger.training.init_from import InitFrom
+
+    whole = trained(SUBWORDS, "training.epochs=3", model="whole")
+    trained(SUBWORDS)
+    with pytest.raises(ConfigError, match=r"features\.subwords: found 5, expected 6"):
+        trained("features.subwords=5", epochs_more=1)
+    again = trained(SUBWORDS, epochs_more=1)
+    for name in ("weights.safetensors", "features.txt", "subwords.txt", "model.onnx"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+    Path("train").write_text(TRAIN + "\nBern B-LOC\nBern I-LOC\nBern I-LOC\n")
+    begun = trained(init=InitFrom(directory=whole), model="begun")
+    assert (begun / "subwords.txt").read_bytes() == (whole / "subwords.txt").read_bytes()
+    assert "subwords: 6" in (begun / "config.yaml").read_text()
+    for n in (0, 9):
+        with pytest.raises(ConfigError, match=rf"features\.subwords: found {n}, expected 6"):
+            trained(f"features.subwords={n}", init=InitFrom(directory=whole), model="other")
+    old, new = (
+        [line for line in (model / "features.txt").read_text().splitlines() if line.startswith("subwords.first")]
+        for model in (whole, begun)
+    )
+    assert new == [*old, "subwords.first\tB"]
+    plain = InitFrom(directory=trained(model="plain"))
+    assert not (plain.directory / "subwords.txt").exists()
+    with pytest.raises(ConfigError, match=r"features\.subwords: found 6, expected 0"):
+        trained(SUBWORDS, init=plain, model="other")

@@ -23,6 +23,8 @@ from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
 # Keys of `layout` that models of earlier versions lack. They then have the defaults of `Layout`.
+# Keys that earlier versions did not have, with the values that stand for their absence.
+_LATER: Mapping[str, Mapping[str, Any]] = {"notation": {"suffix": False, "unknown": None}, "features": {"subwords": 0}}
 LATER_KEYS = frozenset(("header", "index_column", "tag_key", "several_tags", "token_prefix", "ragged"))
 _SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
 _MOST_POINTS = 100  # of a curve
@@ -126,12 +128,9 @@ class Manifest:
             values[field.name] = _plain(value) if dataclasses.is_dataclass(value) else _plain_item(value)
         values["network"] = self.network.to_json()
         values["decoder"] = values["network"].pop("decoder")
-        if not values["notation"]["suffix"]:  # so that older versions can read the manifest
-            del values["notation"]["suffix"]
-        if values["notation"]["unknown"] is None:
-            del values["notation"]["unknown"]
-        if not values["features"]["subwords"]:
-            del values["features"]["subwords"]
+        for section, later in _LATER.items():  # so that older versions can read the manifest
+            for name in [name for name, absent in later.items() if values[section][name] == absent]:
+                del values[section][name]
         for name in ("labels", "conversion", "quantization", "features"):
             if not getattr(self, name):
                 del values[name]
@@ -157,10 +156,9 @@ class Manifest:
             "features": {"lists": [], "ignore_case": False, "cluster_bits": []},
             **values,
         }
-        if type(values["features"]) is dict:
-            values = {**values, "features": {"subwords": 0, **values["features"]}}
-        if type(values.get("notation")) is dict:
-            values = {**values, "notation": {"suffix": False, "unknown": None, **values["notation"]}}
+        for section, later in _LATER.items():
+            if type(values.get(section)) is dict:
+                values = {**values, section: {**later, **values[section]}}
         for key, (fits, expected) in _EXPECTED.items():
             _check(values, key, fits, expected)
         for key in LATER_KEYS & set(values["layout"]):

@@ -47,9 +47,8 @@ RAW = {"wnut17": ("tweets-en", 20_000), "conll2000": ("news-en", 6_000)}  # the 
 UNLABELLED = ["--unlabelled", "raw.txt"]
 ROWS: dict[str, list[str]] = {
     "training sentences": [],
-    "temperature 2": ["--temperature=2"],
-    "no gold tags": ["--gold-weight=0"],
     "raw text": UNLABELLED,
+    "raw text, temperature 2": [*UNLABELLED, "--temperature=2"],
     "raw text, no gold tags": [*UNLABELLED, "--gold-weight=0"],
     "raw text, gold 0.25": [*UNLABELLED, "--gold-weight=0.25"],
     "much raw text": [*UNLABELLED, "--unlabelled-ratio=6"],

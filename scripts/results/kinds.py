@@ -111,8 +111,9 @@ def train_on(
         config = folder / "c.yaml"
         # Some tags of a share may be rare enough to look like a misread file.
         config.write_text("data: {train: train, dev: dev, test: test, columns: {token: 0, tag: 1}, trust: true}\n")
-        # A pretrained directory has a normalization of its own.
-        earlier = {"model.decoder": EARLIER["model.decoder"]} if "model.pretrained" in settings else EARLIER
+        # A pretrained directory has a normalization of its own, and takes the place of the first reading.
+        without = ("training.", "vocabulary.") if "model.pretrained" in settings else ()
+        earlier = {key: value for key, value in EARLIER.items() if not key.startswith(without)}
         given = {"training.seed": str(seed), "training.threads": "1"} | earlier | settings
         return measure(config, given, folder, training=training, quiet=True)
 

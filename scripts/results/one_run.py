@@ -22,7 +22,7 @@ STOCK_TRAINING, INTNET_TRAINING, GRADUAL_TRAINING, AVERAGED_TRAINING, BUCKETED_T
 # The defaults that most results were measured with. Rows state them, so that they keep their meaning.
 EARLIER = {
     "training.pretraining_epochs": "0", "vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false",
-    "model.decoder": "constrained",
+    "model.decoder": "constrained", "features.subwords": "0",
 }  # fmt: skip
 EARLIER_SETTINGS = [f"{key}={value}" for key, value in EARLIER.items()]
 

@@ -9,7 +9,7 @@ that begin with `with` change one thing in `lower case, digits, pretraining`, th
 seeds, and the mean rank of each row: on each corpus, the rows are ranked by this change. A row that loses on the
 smaller corpora need not be measured on CoNLL-2000, which takes longest; it has no rank then. The last column is a
 corpus that nothing is chosen on. A second table has the F1 of some rows on 5,000 further sentences of NerKor, whose dev
-set is small. Runs that are in the file are skipped.
+set is small, and subwords beside vectors (pip install '.[glove]'). Runs that are in the file are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import functools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,13 @@ BEFORE = {
     "vocabulary.lowercase": "false", "vocabulary.normalize_digits": "false", "vocabulary.unk_probability": "0.3",
     "training.pretraining_epochs": "0", "training.learning_rate": "0.002",
     "model.layers": "2", "model.units": "150", "model.embedding_dim": "100", "model.decoder": "constrained",
+    "features.subwords": "0",
 }  # fmt: skip
 LOWER = {"vocabulary.lowercase": "true", "vocabulary.normalize_digits": "true"}
 READING = LOWER | {"training.pretraining_epochs": "10"}
 CRF = READING | {"model.decoder": "crf"}
+GLOVE = {"model.decoder": "crf", "embeddings.name": "glove-6b-50d", "model.embedding_dim": "50"}
+SUBWORDS = {"features.subwords": "2000"}
 ROWS: dict[str, dict[str, str]] = {
     "before": {},
     "lower case, digits": LOWER,
@@ -49,11 +52,14 @@ ROWS: dict[str, dict[str, str]] = {
     "CRF, batches of 16": CRF | {"training.batch_size": "16"},
     "CRF, unknown 0.5": CRF | {"vocabulary.unk_probability": "0.5"},
     "CRF, 250 units": CRF | {"model.units": "250"},
-    "CRF, subwords": CRF | {"features.subwords": "2000"},
+    "CRF, subwords": CRF | SUBWORDS,
 }
-
-
-SCORED_FURTHER = ("with a CRF", "CRF, constant rate", "CRF, subwords")
+ROWS_WITH_VECTORS = {"GloVe": GLOVE, "GloVe, subwords": GLOVE | SUBWORDS}
+# Kind, the score that is shown, and rows that are compared with the first one.
+COMPARED: list[tuple[str, str, Sequence[str]]] = [
+    (FURTHER, "test", ("with a CRF", "CRF, constant rate", "CRF, subwords")),
+    *((kind, "dev", tuple(ROWS_WITH_VECTORS)) for kind in ("conll2000", "wnut17", CHECK)),
+]
 
 
 def plan() -> Iterator[dict[str, Any]]:
@@ -65,13 +71,13 @@ def plan() -> Iterator[dict[str, Any]]:
         for seed in SEEDS:
             for row in list(ROWS)[5:]:
                 yield from ({"kind": kind, "row": row, "seed": seed} for kind in kinds)
-    for kind, rows in ((FURTHER, SCORED_FURTHER), (CHECK, ROWS)):
+    for kind, rows in (*((kind, rows) for kind, _, rows in COMPARED), (CHECK, ROWS)):
         for row in rows:
             yield from ({"kind": kind, "row": row, "seed": seed} for seed in SEEDS)
 
 
 def one(key: dict[str, Any], more: list[str]) -> dict[str, Any]:
-    settings = BEFORE | ROWS[key["row"]] | dict(setting.split("=", 1) for setting in more)
+    settings = BEFORE | (ROWS | ROWS_WITH_VECTORS)[key["row"]] | dict(setting.split("=", 1) for setting in more)
     return {"settings": settings} | train_and_score(key["kind"], settings, seed=key["seed"])
 
 
@@ -93,15 +99,19 @@ def table(runs: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def further_table(runs: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of the F1 on further sentences, and of its change against the first row."""
-    found = {(run["row"], run["seed"]): run["test"] for run in runs if run["kind"] == FURTHER}
-    lines = ["| NerKor, 5,000 further sentences | seeds | F1 | change, by seed |", "|---|---|---|---|"]
-    for row in SCORED_FURTHER:
-        seeds = [seed for seed in SEEDS if (row, seed) in found and (SCORED_FURTHER[0], seed) in found]
-        changes = [f"{100 * (found[row, seed] - found[SCORED_FURTHER[0], seed]):+.2f}" for seed in seeds]
-        scores = spread(found[row, seed] for seed in seeds)
-        lines.append(f"| {row} | {len(seeds)} | {scores} | {', '.join(changes) if row != SCORED_FURTHER[0] else ''} |")
+def compared_table(runs: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of the rows of `COMPARED`: F1, and its change against the first row of each kind."""
+    found = {(run["kind"], run["row"], run["seed"]): run for run in runs}
+    lines = ["| | | seeds | F1 | change, by seed |", "|---|---|---|---|---|"]
+    for kind, score, rows in COMPARED:
+        for row in rows:
+            seeds = [seed for seed in SEEDS if {(kind, row, seed), (kind, rows[0], seed)} <= found.keys()]
+            scores = [found[kind, row, seed][score] for seed in seeds]
+            firsts = [found[kind, rows[0], seed][score] for seed in seeds]
+            changes = [f"{100 * (new - old):+.2f}" for new, old in zip(scores, firsts, strict=True) if row != rows[0]]
+            if seeds:
+                name = f"{kind}, {score}" if row == rows[0] else ""
+                lines.append(f"| {name} | {row} | {len(seeds)} | {spread(scores)} | {', '.join(changes)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -128,7 +138,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.table:
         runs = load(arguments.runs)
-        print(table(runs), further_table(runs), sep="\n", end="")
+        print(table(runs), compared_table(runs), sep="\n", end="")
         return
     wanted = [key for key in plan() if arguments.rows in f"{key['kind']} {key['row']} seed {key['seed']}"]
     train = functools.partial(one, more=arguments.more)

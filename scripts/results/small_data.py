@@ -1,21 +1,23 @@
 """Measure what is chosen for small training sets against fixed settings, for docs/results.md.
 
     python scripts/results/small_data.py --runs docs/small-data.jsonl            # takes hours; stop it at any time
-    python scripts/results/small_data.py --runs docs/small-data.jsonl --table    # the two tables
+    python scripts/results/small_data.py --runs docs/small-data.jsonl --table    # the three tables
 
 Each run trains on the first n sentences of a corpus with one thread, and is one line of JSON in the file; runs that are
 already there are skipped, so the same command continues. The row `fixed` is 30 epochs of batches of 32 sentences with a
 patience of 5, and `chosen` is what `tagger train` chooses if the config sets none of them, both without a pretraining
 and with case and digits as they are. `reading` is `chosen` with tokens in lower case and digits as 0, and it reads the
-training sentences as text first, ten times. A dev set of 300 other sentences decides which epoch is kept. The score is
-that of further sentences, none of them from a test file: the last 1,000 of the training file of CoNLL-2000, the last
-709 of the dev file of WNUT-17, and the last 2,000 of NerKor.
+training sentences as text first, ten times. `CRF` is `reading` with a CRF, and `subwords` is `CRF` with subwords. A dev
+set of 300 other sentences decides which epoch is kept. The score is that of further sentences, none of them from a test
+file: the last 1,000 of the training file of CoNLL-2000, the last 709 of the dev file of WNUT-17, and the last 2,000 of
+NerKor.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import re
 import statistics
@@ -33,16 +35,17 @@ from tagger.training.schedule import schedule_of
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (100, 300, 1000, 10_000)
-FIXED, CHOSEN, READING = "fixed", "chosen", "reading"
+FIXED, CHOSEN, READING, CRF, SUBWORDS = "fixed", "chosen", "reading", "CRF", "subwords"
+_READING = [
+    "vocabulary.lowercase=true", "vocabulary.normalize_digits=true", "training.pretraining_epochs=10",
+    "features.subwords=0",
+]  # fmt: skip
 MORE = {
     FIXED: EARLIER_SETTINGS,
     CHOSEN: EARLIER_SETTINGS,
-    READING: [
-        "vocabulary.lowercase=true",
-        "vocabulary.normalize_digits=true",
-        "training.pretraining_epochs=10",
-        "model.decoder=constrained",
-    ],
+    READING: [*_READING, "model.decoder=constrained"],
+    CRF: [*_READING, "model.decoder=crf"],
+    SUBWORDS: [*_READING, "model.decoder=crf", "features.subwords=2000"],
 }
 SETTINGS = {"batch_size": 32, "epochs": 30, "patience": 5}
 DEV, SCORED = 300, {"conll2000": 1000, "wnut17": 709, "nerkor": 2000}
@@ -78,8 +81,7 @@ def plan() -> Iterator[tuple[int, int, str, str]]:
                 yield size, seed, corpus, FIXED
                 # WNUT-17 has fewer than 10,000 sentences, but enough for the same settings.
                 if chosen_for(size) != SETTINGS:
-                    yield size, seed, corpus, CHOSEN
-                    yield size, seed, corpus, READING
+                    yield from ((size, seed, corpus, row) for row in list(MORE)[1:])
 
 
 def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) -> None:
@@ -94,7 +96,7 @@ def run_all(path: Path, more: list[str], *, rows: str, minutes: float | None) ->
         found = {"corpus": corpus, "size": size, "row": row, "seed": seed} | one_run(corpus, size, row, seed, more)
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
-        print(f"{corpus:10} {size:6} {row:7} seed {seed}  F1 {100 * found['f1']:.2f}", flush=True)
+        print(f"{corpus:10} {size:6} {row:8} seed {seed}  F1 {100 * found['f1']:.2f}", flush=True)
 
 
 def one_run(corpus: str, size: int, row: str, seed: int, more: list[str]) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Return two Markdown tables: F1 in percent, mean ± standard deviation of the seeds, and the change."""
+    """Return three Markdown tables: F1 in percent, mean ± standard deviation of the seeds, and the change."""
     lines = [
         "| corpus | sentences | seeds | F1, 30 epochs of 32 | chosen | F1, chosen | change |",
         "|---|---|---|---|---|---|---|",
@@ -146,14 +148,15 @@ def table(runs: list[dict[str, Any]]) -> str:
             if seeds:
                 pairs = [(fixed[seed], (fixed if same else chosen)[seed]) for seed in seeds]
                 lines.append(f"| {corpus} | {line(pairs, same=same)} |")
-    lines += ["", "| corpus | sentences | seeds | F1, chosen | F1, reading | change |", "|---|---|---|---|---|---|"]
-    for corpus in SCORED:
-        for size in SIZES:
-            chosen, reading = (_runs_of(runs, corpus, size, row) for row in (CHOSEN, READING))
-            if seeds := sorted(chosen.keys() & reading.keys()):
-                lines.append(
-                    f"| {corpus} | {size:,} | {len(seeds)} | {_change([(chosen[s], reading[s]) for s in seeds])} |"
-                )
+    for old, new in ((CHOSEN, READING), (CRF, SUBWORDS)):
+        found = []
+        for corpus, size in itertools.product(SCORED, SIZES):
+            before, after = (_runs_of(runs, corpus, size, row) for row in (old, new))
+            if pairs := [(before[seed], after[seed]) for seed in sorted(before.keys() & after.keys())]:
+                found.append(f"| {corpus} | {size:,} | {len(pairs)} | {_change(pairs)} |")
+        if found:
+            head = ["", f"| corpus | sentences | seeds | F1, {old} | F1, {new} | change |", "|---|---|---|---|---|---|"]
+            lines += [*head, *found]
     return "\n".join(lines) + "\n"
 
 

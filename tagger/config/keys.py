@@ -40,6 +40,7 @@ T = TypeVar("T")
 CONVERSION_KEYS = (
     "format", "columns", "delimiter", "encoding", "scheme", "names", "offsets", "align", "overlap",
 )  # fmt: skip
+USUAL_SUBWORDS = 2000
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 N = TypeVar("N", bound=enum.StrEnum)
@@ -227,7 +228,7 @@ class FeaturesConfig(_Section):
     clusters: str | None = None
     cluster_language: Literal["de", "en", "es"] | None = None
     cluster_bits: list[int] = [4, 6, 10, 20]
-    subwords: Annotated[int, Field(ge=0, le=MOST_PAIRS)] = 0
+    subwords: Annotated[int, Field(ge=0, le=MOST_PAIRS)] | None = None
 
     @pydantic.field_validator("lists")
     @classmethod
@@ -379,10 +380,25 @@ class Config(_Section):
         return Normalization(*(usual if value is None else value for value in given))
 
     @property
+    def subwords(self) -> int:
+        """The number of merges of the subwords that the network reads; 0 for none.
+
+        Unless the config says so, none are read by a network that is meant to read no letters, or that begins with
+        something else, with which they have not been found to gain.
+        """
+        if self.features.subwords is not None:
+            return self.features.subwords
+        return USUAL_SUBWORDS if self.model.characters != Characters.NONE and self.begins_with is None else 0
+
+    @property
     def chosen(self) -> dict[str, dict[str, Any]]:
         """The values, by section and key, of the settings whose null depends on other keys.
 
         The decoder is the one for spans unless `data.scheme` says that tags are plain.
         """
         decoder = self.model.decoder or self.usual_decoder(self.data.scheme)
-        return {"vocabulary": dataclasses.asdict(self.normalization), "model": {"decoder": decoder}}
+        return {
+            "vocabulary": dataclasses.asdict(self.normalization),
+            "features": {"subwords": self.subwords},
+            "model": {"decoder": decoder},
+        }

@@ -58,7 +58,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "clusters": "a file of Brown clusters, as word TAB bits",
         "cluster_language": "de | en | es: the clusters of the package spacy-lookups-data instead",
         "cluster_bits": "the lengths of the beginnings of a cluster's bits that the network reads",
-        "subwords": "byte-pair merges learned from train; the network reads a token's first and last subword",
+        "subwords": (
+            "byte-pair merges learned from train; the network reads a token's first and last subword; null: 2000, or 0 "
+            "if the network begins with something else or reads no characters"
+        ),
     },
     "model": {
         "embedding_dim": "size of the word embedding; with vectors, their size",

@@ -40,7 +40,7 @@ def shown_config(path: Path, settings: Sequence[str] = ()) -> list[str]:
             origin = origins.get(f"{section}.{key}", _DEFAULT)
             later = _replaced(config, section, key) if origin == _DEFAULT else None
             # The decoder depends on the data, too, so it is not known here.
-            chosen = config.chosen[section].get(key) if section == "vocabulary" else None
+            chosen = config.chosen.get(section, {}).get(key) if section != "model" else None
             notes = [origin, later or _meant(value, meaning, chosen)]
             if (section, key) == ("output", "model_dir") and origin == _DEFAULT:
                 notes[1] = "from the name of the config"

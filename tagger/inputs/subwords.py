@@ -13,6 +13,7 @@ from tagger.inputs.vocabulary import is_line
 
 END = "</w>"  # the mark of the last character of a token
 MOST_PAIRS = 100_000
+MOST_LEARNED = 50_000  # tokens; rarer ones change little and would take minutes
 _MOST_REMEMBERED = 1 << 16  # tokens
 _LONGEST = 64  # characters of a token that are cut; of a longer one, half of them from each end
 Pair = tuple[str, str]
@@ -82,8 +83,8 @@ class Subwords:
 def learn_subwords(counts: Mapping[str, int], size: int) -> Subwords:
     """Learn the pairs of symbols to join: the most frequent pair of neighbours is joined, over and over.
 
-    Of pairs that are equally frequent, the one that sorts first is joined. A token that holds the mark `END`, or that a
-    file of lines and TABs cannot hold, teaches nothing.
+    Of pairs that are equally frequent, the one that sorts first is joined. Only the `MOST_LEARNED` most frequent tokens
+    teach anything, and none of them that holds the mark `END`, or that a file of lines and TABs cannot hold.
 
     Args:
         counts: token → how often it occurs.
@@ -91,6 +92,7 @@ def learn_subwords(counts: Mapping[str, int], size: int) -> Subwords:
     """
     texts = {token: _comparable(token) for token in counts}
     learnable = [token for token, text in texts.items() if END not in text and "\t" not in text and is_line(text)]
+    learnable = heapq.nsmallest(MOST_LEARNED, learnable, key=lambda token: (-counts[token], token))
     words, numbers = [_symbols(texts[token]) for token in learnable], [counts[token] for token in learnable]
     frequencies, holders = defaultdict[Pair, int](int), defaultdict[Pair, set[int]](set)
     for i, word in enumerate(words):
@@ -106,14 +108,17 @@ def learn_subwords(counts: Mapping[str, int], size: int) -> Subwords:
             break
         changed = set[Pair]()
         for i in holders.pop(pair):
-            old, new = words[i], _joined(words[i], pair)
-            for word, sign in ((old, -1), (new, 1)):
-                for neighbours in itertools.pairwise(word):
-                    frequencies[neighbours] += sign * numbers[i]
-                    changed.add(neighbours)
-            for neighbours in itertools.pairwise(new):
+            old, words[i] = words[i], _joined(words[i], pair)
+            if len(old) == len(words[i]):  # other pairs have taken the symbols
+                continue
+            lost, found = _different(old, words[i])
+            for neighbours in itertools.pairwise(lost):
+                frequencies[neighbours] -= numbers[i]
+                changed.add(neighbours)
+            for neighbours in itertools.pairwise(found):
+                frequencies[neighbours] += numbers[i]
+                changed.add(neighbours)
                 holders[neighbours].add(i)
-            words[i] = new
         for neighbours in changed:
             heapq.heappush(queue, (-frequencies[neighbours], neighbours))
     return Subwords(tuple(learned), size)
@@ -149,3 +154,11 @@ def _joined(symbols: Sequence[str], pair: Pair) -> list[str]:
         else:
             joined.append(symbol)
     return joined
+
+
+def _different(old: Sequence[str], new: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the parts in which two splits of a word differ, with a symbol on each side that they share."""
+    start = next(i for i, (one, other) in enumerate(zip(old, new, strict=False)) if one != other)
+    end = next(i for i, (one, other) in enumerate(zip(old[::-1], new[::-1], strict=False)) if one != other)
+    start, end = max(start - 1, 0), max(end - 1, 0)
+    return old[start : len(old) - end], new[start : len(new) - end]

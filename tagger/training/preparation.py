@@ -125,7 +125,7 @@ def prepare(
     if config.training.label_smoothing and not config.model.sets("decoder"):
         note(f"model.decoder: {manifest.network.decoder}, because a CRF cannot learn from training.label_smoothing")
     lexicons = _lexicons(config, old, train, dev, note, warn)
-    spec = dataclasses.replace(lexicons.features.spec, subwords=config.features.subwords)
+    spec = dataclasses.replace(lexicons.features.spec, subwords=config.subwords)
     manifest = dataclasses.replace(manifest, features=spec)
     vectors = _vectors(config, old, manifest, train) if pretrained is None else vectors_of(pretrained)
     pieces, n_cut = cut_long(train, manifest.max_length)
@@ -239,12 +239,12 @@ def _lexicons(
 
 def _subwords(config: Config, old: OldModel | None, train: Corpus, note: Tell) -> Subwords | None:
     """Return the subwords of the old model, or those that the config wants to be learned from the training data."""
-    if not config.features.subwords:
+    if not config.subwords:
         return None
     if old is not None:
         return old.model.encoder.computed.subwords
     counts = Counter(token for sentence in train.sentences for token in sentence.tokens)
-    subwords = learn_subwords(counts, config.features.subwords)
+    subwords = learn_subwords(counts, config.subwords)
     n_tokens = counted(len(counts), "distinct token")
     note(f"features.subwords: {counted(len(subwords.pairs), 'merge')}, learned from the {n_tokens} of train")
     return subwords

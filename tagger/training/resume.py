@@ -25,7 +25,7 @@ from tagger.network.trainer import Progress, Trainer
 from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
-from tagger.training.settings import FREE, differences, settings_of
+from tagger.training.settings import FREE, LATER, differences, settings_of
 from tagger.training.teachers import TEACHERS
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
@@ -140,7 +140,8 @@ def with_choices_of(state: State, config: Config) -> Config:
     for section, keys in config.chosen.items():
         ours = getattr(config, section)
         old = {
-            key: type(value)(before.get(f"{section}.{key}", value))  # the state has the name of a decoder
+            # The state has the name of a decoder.
+            key: type(value)(before.get(f"{section}.{key}", LATER.get(f"{section}.{key}", value)))
             for key, value in keys.items()
             if not ours.sets(key)
         }

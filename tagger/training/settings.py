@@ -43,7 +43,7 @@ FREE = frozenset(
 
 
 # Settings that earlier versions did not have, with the values that stand for their absence.
-_LATER: Mapping[str, Any] = {
+LATER: Mapping[str, Any] = {
     "data.annotated": "auto",
     "features.ignore_case": False,
     "features.list_dropout": 0.0,
@@ -76,10 +76,10 @@ def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield a text about each key whose value is another one than before."""
     for key in [*before, *(key for key in now if key not in before)]:
-        if before.get(key, _LATER.get(key)) != now.get(key, _LATER.get(key)):
+        if before.get(key, LATER.get(key)) != now.get(key, LATER.get(key)):
             yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key, _LATER.get(key))
+    value = values.get(key, LATER.get(key))
     return value if isinstance(value, str) else json.dumps(value)

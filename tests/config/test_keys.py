@@ -223,7 +223,7 @@ def test_defaults_match_the_contract() -> None:
                      word_dropout: 0.0, character_dropout: 0.0}
         embeddings: {path: null, name: null, trainable: true, max_rows: null, dtype: float32}
         features: {lists: {}, ignore_case: false, list_dropout: 0.0, clusters: null, cluster_language: null,
-                   cluster_bits: [4, 6, 10, 20], subwords: 0}
+                   cluster_bits: [4, 6, 10, 20], subwords: null}
         model: {embedding_dim: 100, characters: cnn, character_dim: 30, character_units: 50, casing: true,
                 feature_dim: 20, units: 150, layers: 2, direction: both, merge: concat, dropout: 0.5,
                 input_dropout: 0.25, token_dropout: 0.25, recurrent_dropout: 0.0,
@@ -258,6 +258,25 @@ def test_tokens_are_looked_up_simplified_unless_something_needs_them_as_they_are
     write, settings: list[str], lowercase: bool, digits: bool
 ) -> None:
     assert load_config(write(MINIMAL), settings).normalization == Normalization(lowercase, digits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "subwords"),
+    [
+        ([], 2000),
+        (["features.subwords=0"], 0),
+        (["model.characters=none"], 0),
+        (["model.characters=none", "features.subwords=300"], 300),
+        (["embeddings.name=glove-6b-50d"], 0),
+        (["embeddings.path=v.txt", "features.subwords=null"], 0),
+        (["model.pretrained=models/own"], 0),
+        (["model.pretrained=models/own", "features.subwords=9"], 9),
+    ],
+)
+def test_subwords_are_read_unless_the_network_begins_with_something_else_or_reads_no_letters(
+    write, settings: list[str], subwords: int
+) -> None:
+    assert load_config(write(MINIMAL), settings).subwords == subwords
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ def test_learning_agrees_with_its_definition() -> None:
         assert learn_subwords(counts, 30).pairs == _learned_slowly(counts, 30), counts
 
 
+def test_only_the_most_frequent_tokens_teach_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"zz": 2, "abc": 3, "abd": 3, "xy": 9}
+    expected = learn_subwords({"xy": 9, "abc": 3}, 9)
+    assert learn_subwords(counts, 9).pairs != expected.pairs
+    monkeypatch.setattr("tagger.inputs.subwords.MOST_LEARNED", 2)
+    assert learn_subwords(counts, 9).pairs == expected.pairs
+
+
 def test_letters_with_accents_are_cut_alike_in_any_form() -> None:
     learned = learn_subwords({"cafe\u0301": 2}, 10)
     assert learned.cut("cafe\u0301") == learned.cut("caf\u00e9") == ["caf\u00e9</w>"]

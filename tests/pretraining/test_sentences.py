@@ -135,7 +135,7 @@ def test_a_training_begins_with_it_and_an_interrupted_one_continues_bit_for_bit(
     whole, notes = train(parts=Parts(build_network=build))
     expected = on(sentences(80)).weights
     for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
-        np.testing.assert_array_equal(begun[0][name], expected[name])
+        np.testing.assert_array_equal(begun[0][name][: len(expected[name])], expected[name])  # then rows for subwords
     assert any(note.startswith("pretraining: step ") and "perplexity" in note for note in notes)
     assert not any(note.startswith("vectors:") for note in notes), "they are of the training's own tokens"
     assert whole.model_dir == Path("models/c").resolve()
@@ -169,7 +169,7 @@ def test_frozen_weights_are_those_of_the_pretraining_when_a_training_continues()
     assert_equal("models/c", "models/d")
     frozen, expected = load_model(Path("models/c"), read_weights).network, on(sentences(80)).weights
     for name in ("characters.kernel", "casing.embedding", "block_1.forward.kernel", "block_1.backward.bias"):
-        np.testing.assert_array_equal(frozen[name], expected[name])
+        np.testing.assert_array_equal(frozen[name][: len(expected[name])], expected[name])
 
 
 def test_only_the_sentences_that_are_trained_on_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

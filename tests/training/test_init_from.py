@@ -54,7 +54,8 @@ def with_old_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         (folder / "old.conll").write_text(OLD)
         (folder / "old.yaml").write_text(
             f"data: {{train: old.conll, dev: old.conll, {DATA}}}\nmodel: {SMALL.replace('DECODER', decoder)}\n"
-            f"training: {{epochs: 3, batch_size: 2}}\noutput: {{model_dir: {folder}/old}}\n"
+            "features: {subwords: 0}\ntraining: {epochs: 3, batch_size: 2}\n"
+            f"output: {{model_dir: {folder}/old}}\n"
         )
         run(load_config(folder / "old.yaml"))
         return folder
@@ -141,8 +142,8 @@ def test_two_feature_columns_keep_the_rows_of_each(configured, tmp_path: Path) -
         text = text.replace(" vb ", " vb z ").replace(" pr ", " pr z ").replace(" to ", " to w ")
         Path(f"{name}.conll").write_text(text)
         Path(f"{name}.yaml").write_text(
-            f"data: {{train: {name}.conll, dev: {name}.conll, {data}}}\n{model}training: {{epochs: 1}}\n"
-            f"output: {{model_dir: {name}}}\n"
+            f"data: {{train: {name}.conll, dev: {name}.conll, {data}}}\nfeatures: {{subwords: 0}}\n{model}"
+            f"training: {{epochs: 1}}\noutput: {{model_dir: {name}}}\n"
         )
     run(load_config("old.yaml"))
     prepared, _ = prepared_of(load_config("new.yaml"))

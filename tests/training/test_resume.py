@@ -496,6 +496,7 @@ def test_states_of_earlier_versions_recognize_their_data(
     prepared = prepare(config, note=lambda text: None, warn=lambda text: None)
     found = fingerprint_of(config, prepared, Device("CPU", Kernel.BLOCK))
     assert found["settings"]["training.pretraining_epochs"] == 0
+    assert found["settings"]["features.subwords"] == 0
     again = with_choices_of(State(found, {}), load_config(tmp_path / "c.yaml", settings))
     kept = again.training.pretraining_epochs, again.normalization, again.model.decoder
     expected = 0, config.normalization, Decoder.CONSTRAINED

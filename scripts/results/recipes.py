@@ -55,10 +55,10 @@ ROWS: dict[str, dict[str, str]] = {
     "CRF, subwords": CRF | SUBWORDS,
 }
 ROWS_WITH_VECTORS = {"GloVe": GLOVE, "GloVe, subwords": GLOVE | SUBWORDS}
-# Kind, the score that is shown, and rows that are compared with the first one.
-COMPARED: list[tuple[str, str, Sequence[str]]] = [
-    (FURTHER, "test", ("with a CRF", "CRF, constant rate", "CRF, subwords")),
-    *((kind, "dev", tuple(ROWS_WITH_VECTORS)) for kind in ("conll2000", "wnut17", CHECK)),
+# Kind, the name of what is scored and its key, and rows that are compared with the first one.
+COMPARED: list[tuple[str, str, str, Sequence[str]]] = [
+    (FURTHER, "nerkor, further sentences", "test", ("with a CRF", "CRF, constant rate", "CRF, subwords")),
+    *((kind, f"{kind}, dev", "dev", tuple(ROWS_WITH_VECTORS)) for kind in ("conll2000", "wnut17", CHECK)),
 ]
 
 
@@ -71,7 +71,7 @@ def plan() -> Iterator[dict[str, Any]]:
         for seed in SEEDS:
             for row in list(ROWS)[5:]:
                 yield from ({"kind": kind, "row": row, "seed": seed} for kind in kinds)
-    for kind, rows in (*((kind, rows) for kind, _, rows in COMPARED), (CHECK, ROWS)):
+    for kind, rows in (*((kind, rows) for kind, _, _, rows in COMPARED), (CHECK, ROWS)):
         for row in rows:
             yield from ({"kind": kind, "row": row, "seed": seed} for seed in SEEDS)
 
@@ -102,16 +102,15 @@ def table(runs: list[dict[str, Any]]) -> str:
 def compared_table(runs: list[dict[str, Any]]) -> str:
     """Return a Markdown table of the rows of `COMPARED`: F1, and its change against the first row of each kind."""
     found = {(run["kind"], run["row"], run["seed"]): run for run in runs}
-    lines = ["| | | seeds | F1 | change, by seed |", "|---|---|---|---|---|"]
-    for kind, score, rows in COMPARED:
+    lines = ["| scored on | | seeds | F1 | change, by seed |", "|---|---|---|---|---|"]
+    for kind, scored, score, rows in COMPARED:
         for row in rows:
             seeds = [seed for seed in SEEDS if {(kind, row, seed), (kind, rows[0], seed)} <= found.keys()]
             scores = [found[kind, row, seed][score] for seed in seeds]
             firsts = [found[kind, rows[0], seed][score] for seed in seeds]
             changes = [f"{100 * (new - old):+.2f}" for new, old in zip(scores, firsts, strict=True) if row != rows[0]]
-            if seeds:
-                name = f"{kind}, {score}" if row == rows[0] else ""
-                lines.append(f"| {name} | {row} | {len(seeds)} | {spread(scores)} | {', '.join(changes)} |")
+            cells = [scored if row == rows[0] else "", row, str(len(seeds)), spread(scores), ", ".join(changes)]
+            lines += [f"| {' | '.join(cells)} |"] if seeds else []
     return "\n".join(lines) + "\n"
 
 

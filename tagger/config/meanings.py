@@ -60,7 +60,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "cluster_bits": "the lengths of the beginnings of a cluster's bits that the network reads",
         "subwords": (
             "byte-pair merges learned from train; the network reads a token's first and last subword; null: 2000, or 0 "
-            "if the network begins with something else or reads no characters"
+            "with vectors, with model.pretrained or without characters"
         ),
     },
     "model": {

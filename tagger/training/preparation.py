@@ -21,7 +21,7 @@ from tagger.corpus.transitions import MOST_TAGS
 from tagger.errors import ConfigError, DataError
 from tagger.filesystem import relative_path
 from tagger.inputs.encoder import Columns, Encoder
-from tagger.inputs.subwords import Subwords, learn_subwords
+from tagger.inputs.subwords import MOST_LEARNED, Subwords, learn_subwords
 from tagger.inputs.training_set import TrainingSet
 from tagger.inputs.vocabulary import TagVocabulary
 from tagger.lexicons.features import Lexicons, describe, read_lexicons
@@ -245,8 +245,9 @@ def _subwords(config: Config, old: OldModel | None, train: Corpus, note: Tell) -
         return old.model.encoder.computed.subwords
     counts = Counter(token for sentence in train.sentences for token in sentence.tokens)
     subwords = learn_subwords(counts, config.subwords)
+    some = f"{MOST_LEARNED} most frequent of the " if len(counts) > MOST_LEARNED else ""
     n_tokens = counted(len(counts), "distinct token")
-    note(f"features.subwords: {counted(len(subwords.pairs), 'merge')}, learned from the {n_tokens} of train")
+    note(f"features.subwords: {counted(len(subwords.pairs), 'merge')}, learned from the {some}{n_tokens} of train")
     return subwords
 
 

@@ -77,7 +77,7 @@ def test_what_is_chosen_later_is_said(config: Path) -> None:
     assert found["vocabulary.lowercase"] == ("null", f"{simplified} true")
     cased = shown(config, "--set", "model.characters=none", "--set", "vocabulary.lowercase=true")
     assert cased["vocabulary.normalize_digits"] == ("null", f"{simplified} false")
-    usual = "default; null: 2000, or 0 if the network begins with something else or reads no characters; here"
+    usual = "default; null: 2000, or 0 with vectors, with model.pretrained or without characters; here"
     assert found["features.subwords"] == ("null", f"{usual} 2000")
     assert cased["features.subwords"] == ("null", f"{usual} 0")
     assert found["data.columns"] == ("{}", "--set data.columns={}; {}: found in the file")

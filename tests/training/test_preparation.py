@@ -58,6 +58,15 @@ def prepared(tmp_path: Path) -> Callable[..., tuple[Prepared, list[str], list[st
     return prepared
 
 
+def test_a_note_says_how_many_tokens_teach_subwords(prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, notes, _ = prepared("features.subwords=2")
+    assert "features.subwords: 2 merges, learned from the 10 distinct tokens of train" in notes
+    for module in ("inputs.subwords", "training.preparation"):
+        monkeypatch.setattr(f"tagger.{module}.MOST_LEARNED", 9)
+    _, notes, _ = prepared("features.subwords=2")
+    assert "features.subwords: 2 merges, learned from the 9 most frequent of the 10 distinct tokens of train" in notes
+
+
 def test_defaults(prepared) -> None:
     result, notes, warnings = prepared()
     assert result.encoder.tokens.tokens == ("of", "Rome", "The", "City", "the", "city", "May", "19", "Room", "27")

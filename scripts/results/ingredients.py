@@ -57,7 +57,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "with a CRF": CRF,
 }
 ON_TOP = "with a CRF, "
-SETTINGS |= {ON_TOP + row: CRF | SETTINGS[row] for row in ("constant rate", "batches of 8", "pieces")}
+SETTINGS |= {ON_TOP + row: CRF | SETTINGS[row] for row in ("constant rate", "batches of 8", "pieces", "shapes")}
 COMMANDS = {
     "IntNet": INTNET_TRAINING,
     "SWA": AVERAGED_TRAINING,

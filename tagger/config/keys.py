@@ -383,12 +383,13 @@ class Config(_Section):
     def subwords(self) -> int:
         """The number of merges of the subwords that the network reads; 0 for none.
 
-        Unless the config says so, none are read by a network that is meant to read no letters, or that begins with
-        something else, with which they have not been found to gain.
+        Unless the config says so, a network without characters has no subwords either. Nor has one that begins with
+        vectors, beside which subwords did not gain, or with a pretrained directory, where they were not measured.
         """
         if self.features.subwords is not None:
             return self.features.subwords
-        return USUAL_SUBWORDS if self.model.characters != Characters.NONE and self.begins_with is None else 0
+        reads_letters = self.model.characters != Characters.NONE
+        return USUAL_SUBWORDS if reads_letters and self.begins_with is None else 0
 
     @property
     def chosen(self) -> dict[str, dict[str, Any]]:

@@ -22,9 +22,9 @@ from tagger.inputs.subwords import MOST_PAIRS
 from tagger.inputs.vocabulary import Normalization
 
 FORMAT_VERSION = 3  # version 1 had no ONNX graph; networks of version 2 read nothing but tokens
-# Keys of `layout` that models of earlier versions lack. They then have the defaults of `Layout`.
 # Keys that earlier versions did not have, with the values that stand for their absence.
 _LATER: Mapping[str, Mapping[str, Any]] = {"notation": {"suffix": False, "unknown": None}, "features": {"subwords": 0}}
+# Keys of `layout` that models of earlier versions lack. They then have the defaults of `Layout`.
 LATER_KEYS = frozenset(("header", "index_column", "tag_key", "several_tags", "token_prefix", "ragged"))
 _SIGNATURE = re.compile(rb'^ "sha256": "([0-9a-f]{64})",\n', re.MULTILINE)  # `test` and `versions` come after it
 _MOST_POINTS = 100  # of a curve

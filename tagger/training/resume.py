@@ -25,7 +25,7 @@ from tagger.network.trainer import Progress, Trainer
 from tagger.training.history import EpochResult
 from tagger.training.old_model import OPTION
 from tagger.training.preparation import Prepared
-from tagger.training.settings import FREE, LATER, differences, settings_of
+from tagger.training.settings import FREE, differences, settings_of, value_in
 from tagger.training.teachers import TEACHERS
 
 STATE_FORMAT = 3  # the version of the format; a state of another version cannot be resumed
@@ -135,13 +135,12 @@ def with_choices_of(state: State, config: Config) -> Config:
     if config.training.patience == "auto" and patience != "auto":
         training["patience"] = patience
     if config.training.pretraining_epochs is None:
-        training["pretraining_epochs"] = before.get("training.pretraining_epochs", 0)
+        training["pretraining_epochs"] = value_in(before, "training.pretraining_epochs")
     changed = {"training": config.training.model_copy(update=training)}
     for section, keys in config.chosen.items():
         ours = getattr(config, section)
         old = {
-            # The state has the name of a decoder.
-            key: type(value)(before.get(f"{section}.{key}", LATER.get(f"{section}.{key}", value)))
+            key: type(value)(value_in(before, f"{section}.{key}", value))  # the state has the name of a decoder
             for key, value in keys.items()
             if not ours.sets(key)
         }

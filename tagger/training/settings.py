@@ -43,7 +43,7 @@ FREE = frozenset(
 
 
 # Settings that earlier versions did not have, with the values that stand for their absence.
-LATER: Mapping[str, Any] = {
+_LATER: Mapping[str, Any] = {
     "data.annotated": "auto",
     "features.ignore_case": False,
     "features.list_dropout": 0.0,
@@ -73,13 +73,22 @@ def settings_of(config: Config, chosen: Mapping[str, Any] | None = None) -> dict
     return settings | ({"data.dev": "a file"} if isinstance(config.data.dev, str | list) else {})
 
 
+def value_in(settings: Mapping[str, Any], key: str, usual: Any = None) -> Any:
+    """Return the value of a key in the settings of a state; of an earlier version, what stands for its absence.
+
+    Args:
+        usual: the value of a key that is missing for no known reason.
+    """
+    return settings.get(key, _LATER.get(key, usual))
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield a text about each key whose value is another one than before."""
     for key in [*before, *(key for key in now if key not in before)]:
-        if before.get(key, LATER.get(key)) != now.get(key, LATER.get(key)):
+        if value_in(before, key) != value_in(now, key):
             yield f"{key}: found {_shown(now, key)}, expected {_shown(before, key)}, as in the training so far"
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key, LATER.get(key))
+    value = value_in(values, key)
     return value if isinstance(value, str) else json.dumps(value)
